@@ -1,0 +1,69 @@
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
+
+use tokio::sync::oneshot;
+
+use crate::{Result, ResultExt as _, ServiceUnavailable, UnknownError};
+
+/// A thread at a time for code that blocks, on behalf of one check.
+///
+/// Not the runtime's pool of blocking threads: that one is shared with the application, and a runtime that ends waits
+/// for it. While a call is stuck, a second one is refused with `unavailable: still running since ...`, so that polls
+/// never pile up threads behind a hung file system.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// use health_core::Blocking;
+/// let disk = Blocking::default();
+/// assert_eq!(disk.run(|| Ok(6 * 7)).await.unwrap(), 42);
+/// # });
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct Blocking(Arc<Mutex<Option<SystemTime>>>);
+
+impl Blocking {
+    /// Runs the closure on a thread of its own and returns what it returns.
+    ///
+    /// When the returned future is dropped the closure still runs to its end, so what it cleans up is cleaned up.
+    ///
+    /// # Errors
+    /// What the closure returns; `unknown error` where it panics; `unavailable` while an earlier call is still running
+    /// and where the system has no thread left.
+    pub async fn run<T: Send + 'static>(&self, call: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+        let turn = Turn::take(&self.0)?;
+        let (sender, receiver) = oneshot::channel();
+        let work = move || {
+            let outcome = catch_unwind(AssertUnwindSafe(call));
+            drop(turn); // before the answer goes out, so that the next run finds the thread free
+            // Nobody may be waiting any more; then the result is of no use.
+            let _ = sender.send(outcome.unwrap_or_else(|panic| Err(UnknownError::panicked(&*panic).into())));
+        };
+        std::thread::Builder::new()
+            .name("health-check".into())
+            .spawn(work)
+            .or_unavailable("no thread left to run the check on")?;
+        receiver.await.or_unknown()?
+    }
+}
+
+/// The right to be the one call that runs; given back by `Drop`.
+struct Turn(Arc<Mutex<Option<SystemTime>>>);
+
+impl Turn {
+    fn take(running: &Arc<Mutex<Option<SystemTime>>>) -> Result<Self> {
+        let mut since = running.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(since) = *since {
+            let since = humantime::format_rfc3339_seconds(since);
+            return Err(ServiceUnavailable::new(format!("still running since {since}")).into());
+        }
+        *since = Some(SystemTime::now());
+        Ok(Self(Arc::clone(running)))
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}

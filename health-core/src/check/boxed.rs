@@ -1,0 +1,77 @@
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+
+use super::{HealthCheck, Scope};
+use crate::{Findings, Result};
+
+/// Any check with its type erased: cheap to clone, itself a [`HealthCheck`]. What catalogues return.
+///
+/// ```
+/// use health_core::{check_fn, BoxCheck, HealthCheck};
+///
+/// let checks = vec![BoxCheck::new(check_fn("one", || async { Ok(()) })), BoxCheck::new(check_fn("two", || async { Ok(()) }))];
+/// assert_eq!(checks[1].identifier(), "two");
+/// ```
+#[derive(Clone)]
+pub struct BoxCheck(Arc<dyn DynCheck>);
+
+impl BoxCheck {
+    /// Erases the type of a check.
+    pub fn new(check: impl HealthCheck) -> Self {
+        Self(Arc::new(check))
+    }
+}
+
+impl HealthCheck for BoxCheck {
+    async fn check_status(&self, findings: &Findings) -> Result {
+        self.0.dyn_check_status(findings).await
+    }
+
+    fn identifier(&self) -> Cow<'_, str> {
+        self.0.dyn_identifier()
+    }
+
+    fn critical_service(&self) -> bool {
+        self.0.dyn_critical_service()
+    }
+
+    fn scope(&self) -> Scope {
+        self.0.dyn_scope()
+    }
+}
+
+impl fmt::Debug for BoxCheck {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("BoxCheck").field(&self.identifier()).finish()
+    }
+}
+
+/// The twin of [`HealthCheck`] that can be a trait object. Other names, for a blanket implementation would make the
+/// same ones ambiguous.
+trait DynCheck: Send + Sync {
+    fn dyn_check_status<'a>(&'a self, findings: &'a Findings) -> BoxFuture<'a, Result>;
+    fn dyn_identifier(&self) -> Cow<'_, str>;
+    fn dyn_critical_service(&self) -> bool;
+    fn dyn_scope(&self) -> Scope;
+}
+
+impl<C: HealthCheck> DynCheck for C {
+    fn dyn_check_status<'a>(&'a self, findings: &'a Findings) -> BoxFuture<'a, Result> {
+        Box::pin(self.check_status(findings))
+    }
+
+    fn dyn_identifier(&self) -> Cow<'_, str> {
+        self.identifier()
+    }
+
+    fn dyn_critical_service(&self) -> bool {
+        self.critical_service()
+    }
+
+    fn dyn_scope(&self) -> Scope {
+        self.scope()
+    }
+}

@@ -1,0 +1,76 @@
+use std::borrow::Cow;
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+
+use super::{Blocking, HealthCheck};
+use crate::{Findings, Result};
+
+/// A check from an async closure.
+///
+/// ```
+/// use health_core::{check_fn, CheckExt};
+/// let licence = check_fn("licence", || async { Ok(()) }).non_critical();
+/// # let _ = licence;
+/// ```
+pub fn check_fn<F, Fut>(name: impl Into<Cow<'static, str>>, check: F) -> impl HealthCheck + fmt::Debug
+where
+    F: Fn() -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result> + Send + 'static,
+{
+    check_fn_with(name, move |_| check())
+}
+
+/// A check from an async closure that gets the [`Findings`], to report several errors or what it measured.
+pub fn check_fn_with<F, Fut>(name: impl Into<Cow<'static, str>>, check: F) -> impl HealthCheck + fmt::Debug
+where
+    F: Fn(Findings) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result> + Send + 'static,
+{
+    Function { name: name.into(), call: Box::new(move |findings| check(findings).boxed()) }
+}
+
+/// A check from a closure that blocks: file systems, C libraries, synchronous clients, endless computations.
+///
+/// It runs on a thread of its own, which no runtime waits for when it ends. A timeout ends the wait, not the thread:
+/// while that is still busy the check is not started again beside itself, and its row says since when it runs.
+///
+/// ```
+/// use health_core::{check_blocking, ResultExt};
+/// let spool = check_blocking("spool", || std::fs::metadata("/var/spool").map(drop).or_unavailable("no spool folder"));
+/// # let _ = spool;
+/// ```
+pub fn check_blocking<F>(name: impl Into<Cow<'static, str>>, check: F) -> impl HealthCheck + fmt::Debug
+where
+    F: Fn() -> Result + Send + Sync + 'static,
+{
+    let (thread, check) = (Arc::new(Blocking::default()), Arc::new(check));
+    check_fn(name, move || {
+        let (thread, check) = (Arc::clone(&thread), Arc::clone(&check));
+        async move { thread.run(move || check()).await }
+    })
+}
+
+struct Function {
+    name: Cow<'static, str>,
+    call: Box<dyn Fn(Findings) -> BoxFuture<'static, Result> + Send + Sync>,
+}
+
+impl HealthCheck for Function {
+    fn check_status(&self, findings: &Findings) -> impl Future<Output = Result> + Send {
+        (self.call)(findings.clone())
+    }
+
+    fn identifier(&self) -> Cow<'_, str> {
+        Cow::Borrowed(&self.name)
+    }
+}
+
+impl fmt::Debug for Function {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Function").field(&self.name).finish()
+    }
+}

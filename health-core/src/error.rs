@@ -1,0 +1,260 @@
+//! What can be wrong with a service, and the words for it.
+//!
+//! A message is public: it is rendered on a page that strangers may read. Write what is wrong and, where it helps,
+//! what to do; leave host names, credentials and a driver's own text out. Those belong into the *source*, which is
+//! logged under a reference and never rendered.
+//!
+//! ```
+//! use health_core::{HealthCheckException, Result, ResultExt, ServiceWarning};
+//!
+//! fn spool(path: &str) -> Result {
+//!     let entries = std::fs::read_dir(path).or_unavailable("spool folder is missing")?;
+//!     if entries.count() > 100 {
+//!         return Err(ServiceWarning::new("more than 100 letters are waiting").into());
+//!     }
+//!     Ok(())
+//! }
+//!
+//! let error: HealthCheckException = spool("/no/such/folder").unwrap_err();
+//! assert_eq!(error.to_string(), "unavailable: spool folder is missing");
+//! assert!(error.reference().is_some(), "the cause is in the log under this reference");
+//! ```
+
+use std::borrow::Cow;
+use std::error::Error;
+use std::fmt;
+
+use crate::Status;
+
+/// What a check returns: nothing when the service works, else what is wrong with it.
+pub type Result<T = (), E = HealthCheckException> = std::result::Result<T, E>;
+
+type Source = Box<dyn Error + Send + Sync>;
+
+/// Why a check failed; the base of the error family.
+///
+/// Displayed as `{type}: {message}`, for instance `unavailable: connection refused`.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum HealthCheckException {
+    /// Works, but not as it should: see [`ServiceWarning`].
+    ServiceWarning(ServiceWarning),
+    /// Can't be used: see [`ServiceUnavailable`].
+    ServiceUnavailable(ServiceUnavailable),
+    /// Answers, but wrongly: see [`ServiceReturnedUnexpectedResult`].
+    ServiceReturnedUnexpectedResult(ServiceReturnedUnexpectedResult),
+    /// Something the check did not foresee: see [`UnknownError`].
+    UnknownError(UnknownError),
+}
+
+macro_rules! exceptions {
+    ($($(#[$doc:meta])* $name:ident, $message_type:literal, $status:ident;)+) => {
+        $(
+            $(#[$doc])*
+            #[derive(Debug)]
+            pub struct $name {
+                message: Cow<'static, str>,
+                source: Option<Source>,
+            }
+
+            impl $name {
+                /// An error with a message that anybody may read.
+                pub fn new(message: impl Into<Cow<'static, str>>) -> Self {
+                    Self { message: message.into(), source: None }
+                }
+
+                /// Keeps the cause. It is logged under a reference and never rendered.
+                #[must_use]
+                pub fn with_source(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+                    self.source = Some(source.into());
+                    self
+                }
+            }
+
+            impl fmt::Display for $name {
+                fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                    write!(f, concat!($message_type, ": {}"), self.message)
+                }
+            }
+
+            impl Error for $name {
+                fn source(&self) -> Option<&(dyn Error + 'static)> {
+                    self.source.as_deref().map(|source| source as _)
+                }
+            }
+
+            impl From<$name> for HealthCheckException {
+                fn from(error: $name) -> Self {
+                    Self::$name(error)
+                }
+            }
+        )+
+
+        impl HealthCheckException {
+            /// The word before the colon: `warning`, `unavailable`, `unexpected result` or `unknown error`.
+            pub fn message_type(&self) -> &'static str {
+                match self { $(Self::$name(_) => $message_type,)+ }
+            }
+
+            /// The text after the colon. Public: it holds nothing that a stranger may not read.
+            pub fn message(&self) -> &str {
+                match self { $(Self::$name(error) => &error.message,)+ }
+            }
+
+            /// What a check with this error is: a warning is [`Status::Warning`], all others are
+            /// [`Status::Unavailable`].
+            pub fn status(&self) -> Status {
+                match self { $(Self::$name(_) => Status::$status,)+ }
+            }
+        }
+
+        impl Error for HealthCheckException {
+            fn source(&self) -> Option<&(dyn Error + 'static)> {
+                match self { $(Self::$name(error) => error.source(),)+ }
+            }
+        }
+
+        impl fmt::Display for HealthCheckException {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                match self { $(Self::$name(error) => error.fmt(f),)+ }
+            }
+        }
+    };
+}
+
+exceptions! {
+    /// The service works, but a limit is crossed: a disk that fills up, a queue that grows.
+    ///
+    /// Counts as an error unless [`Settings::warnings_as_errors`](crate::Settings::warnings_as_errors) is off.
+    ServiceWarning, "warning", Warning;
+    /// The service can't be used: refused, timed out, no such database.
+    ServiceUnavailable, "unavailable", Unavailable;
+    /// The service answers, but not what it was asked for.
+    ServiceReturnedUnexpectedResult, "unexpected result", Unavailable;
+    /// Something that the check did not foresee. Prefer [`UnknownError::caused_by`], which names the log entry.
+    UnknownError, "unknown error", Unavailable;
+}
+
+impl HealthCheckException {
+    /// Four hexadecimal digits that stand for the cause: the log has the cause under them.
+    ///
+    /// A hash of the cause's own words, so it is the same on every poll and every replica. `None` without a cause.
+    pub fn reference(&self) -> Option<String> {
+        self.source().map(|cause| reference(&chain(cause)))
+    }
+
+    /// The cause in full, for the log only.
+    pub(crate) fn cause(&self) -> Option<String> {
+        self.source().map(chain)
+    }
+}
+
+impl UnknownError {
+    /// `unknown error: see log (ref 7f3a)`, with the cause kept for the log.
+    pub fn caused_by(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        let cause = cause.into();
+        Self::new(format!("see log (ref {})", reference(&chain(cause.as_ref())))).with_source(cause)
+    }
+
+    /// For a panic: the payload has gone to the panic hook and goes nowhere else; only its hash is kept.
+    pub(crate) fn panicked(payload: &(dyn std::any::Any + Send)) -> Self {
+        let text = payload.downcast_ref::<&str>().copied();
+        let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or_default();
+        Self::caused_by(format!("panic {}: its message went to the process's panic hook", reference(text)))
+    }
+}
+
+/// FNV-1a, folded to 16 bits: the standard library's hashers are not the same from one release to the next.
+fn reference(cause: &str) -> String {
+    let hash = cause
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+    format!("{:04x}", (hash ^ (hash >> 16) ^ (hash >> 32) ^ (hash >> 48)) & 0xffff)
+}
+
+/// An error and the errors below it, joined by `: `.
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut below = error.source();
+    while let Some(error) = below {
+        text = format!("{text}: {error}");
+        below = error.source();
+    }
+    text
+}
+
+/// Turns a foreign error into one of ours, in words that anybody may read. The foreign error becomes the source.
+pub trait ResultExt<T> {
+    /// [`ServiceUnavailable`] with this message.
+    ///
+    /// # Errors
+    /// Where the result was an error.
+    fn or_unavailable(self, message: impl Into<Cow<'static, str>>) -> Result<T>;
+
+    /// [`ServiceWarning`] with this message.
+    ///
+    /// # Errors
+    /// Where the result was an error.
+    fn or_warning(self, message: impl Into<Cow<'static, str>>) -> Result<T>;
+
+    /// [`ServiceReturnedUnexpectedResult`] with this message.
+    ///
+    /// # Errors
+    /// Where the result was an error.
+    fn or_unexpected(self, message: impl Into<Cow<'static, str>>) -> Result<T>;
+
+    /// [`UnknownError::caused_by`] the foreign error.
+    ///
+    /// # Errors
+    /// Where the result was an error.
+    fn or_unknown(self) -> Result<T>;
+}
+
+impl<T, E: Into<Box<dyn Error + Send + Sync>>> ResultExt<T> for std::result::Result<T, E> {
+    fn or_unavailable(self, message: impl Into<Cow<'static, str>>) -> Result<T> {
+        self.map_err(|source| ServiceUnavailable::new(message).with_source(source).into())
+    }
+
+    fn or_warning(self, message: impl Into<Cow<'static, str>>) -> Result<T> {
+        self.map_err(|source| ServiceWarning::new(message).with_source(source).into())
+    }
+
+    fn or_unexpected(self, message: impl Into<Cow<'static, str>>) -> Result<T> {
+        self.map_err(|source| ServiceReturnedUnexpectedResult::new(message).with_source(source).into())
+    }
+
+    fn or_unknown(self) -> Result<T> {
+        self.map_err(|source| UnknownError::caused_by(source).into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn displayed_as_the_original_does() {
+        let shown = |error: HealthCheckException| error.to_string();
+        assert_eq!(shown(ServiceWarning::new("m").into()), "warning: m");
+        assert_eq!(shown(ServiceUnavailable::new("m").into()), "unavailable: m");
+        assert_eq!(shown(ServiceReturnedUnexpectedResult::new("m").into()), "unexpected result: m");
+        assert_eq!(shown(UnknownError::new("m").into()), "unknown error: m");
+    }
+
+    #[test]
+    fn the_reference_is_a_hash_of_the_cause_and_of_nothing_else() {
+        let error = |cause: &'static str| HealthCheckException::from(UnknownError::caused_by(cause));
+        assert_eq!(error("disk on fire").to_string(), error("disk on fire").to_string());
+        assert_ne!(error("disk on fire").to_string(), error("disk is wet").to_string());
+        let shown = error("password=hunter2").to_string();
+        assert!(shown.starts_with("unknown error: see log (ref ") && !shown.contains("hunter2"), "{shown}");
+    }
+
+    #[test]
+    fn a_foreign_error_is_the_source_and_not_the_text() {
+        let refused = std::io::Error::other("10.0.0.5 refused");
+        let error = Err::<(), _>(refused).or_unavailable("connection refused").unwrap_err();
+        assert_eq!(error.to_string(), "unavailable: connection refused");
+        assert_eq!(error.cause().as_deref(), Some("10.0.0.5 refused"));
+    }
+}

@@ -1,0 +1,198 @@
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::time::Instant;
+
+use crate::HealthCheckException;
+
+/// No row holds more errors, nor more observations, than this: a check in a loop must not fill the memory.
+const MOST: usize = 64;
+
+/// What a check may report beside its verdict. A cheap handle: clone it into whatever the check starts.
+///
+/// What was reported before a timeout, a panic or the end of a reader's budget is in the row all the same. When the
+/// run ends the findings are sealed: what comes later is dropped.
+///
+/// ```
+/// use health_core::{check_fn_with, Findings, ServiceWarning, Unit};
+///
+/// let check = check_fn_with("Shards", |findings: Findings| async move {
+///     for (shard, lag) in [("a", 0.2), ("b", 31.0)] {
+///         findings.observe(format!("lag_{shard}"), lag, Unit::Seconds);
+///         if lag > 30.0 {
+///             findings.add_error(ServiceWarning::new(format!("shard {shard} lags")));
+///         }
+///     }
+///     Ok(())
+/// });
+/// # let _ = check;
+/// ```
+#[derive(Clone, Default)]
+pub struct Findings(Arc<Mutex<Found>>);
+
+#[derive(Default)]
+struct Found {
+    errors: Vec<HealthCheckException>,
+    observations: Vec<Observation>,
+    deadline: Option<Instant>,
+    sealed: bool,
+}
+
+impl Findings {
+    /// Adds an error to the row. Any number of them may be reported; the first 64 are kept.
+    pub fn add_error(&self, error: impl Into<HealthCheckException>) {
+        let mut found = self.lock();
+        if !found.sealed && found.errors.len() < MOST {
+            found.errors.push(error.into());
+        }
+    }
+
+    /// Reports a measured value. The same name again replaces it; a value that is not finite is dropped.
+    ///
+    /// Names are `snake_case` and stable: they become labels of metrics.
+    pub fn observe(&self, name: impl Into<Cow<'static, str>>, value: impl Into<f64>, unit: Unit) {
+        let (name, value) = (name.into(), value.into());
+        let mut found = self.lock();
+        if found.sealed || !value.is_finite() {
+            return;
+        }
+        if let Some(known) = found.observations.iter_mut().find(|known| known.name == name) {
+            (known.value, known.unit) = (value, unit);
+        } else if found.observations.len() < MOST {
+            found.observations.push(Observation { name, value, unit });
+        }
+    }
+
+    /// The time left until the run's timeout, for a check that would rather give up by itself and say why.
+    ///
+    /// [`Duration::MAX`] outside of a run.
+    pub fn time_left(&self) -> Duration {
+        self.lock().deadline.map_or(Duration::MAX, |deadline| deadline.saturating_duration_since(Instant::now()))
+    }
+
+    pub(crate) fn begin(&self, deadline: Instant) {
+        self.lock().deadline = Some(deadline);
+    }
+
+    /// Ends the run: returns what was reported and drops what comes later.
+    pub(crate) fn seal(&self) -> (Vec<HealthCheckException>, Vec<Observation>) {
+        let mut found = self.lock();
+        found.sealed = true;
+        (std::mem::take(&mut found.errors), std::mem::take(&mut found.observations))
+    }
+
+    /// What was observed so far, of a run that is not over.
+    pub(crate) fn observed(&self) -> Vec<Observation> {
+        self.lock().observations.clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Found> {
+        // Nothing panics while it is held; were it poisoned, the findings are still the best there is.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Findings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let found = self.lock();
+        f.debug_struct("Findings").field("errors", &found.errors).field("observations", &found.observations).finish()
+    }
+}
+
+/// A value that a check measured.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Observation {
+    /// What was measured, in `snake_case`.
+    pub name: Cow<'static, str>,
+    /// The value; finite.
+    pub value: f64,
+    /// Its unit.
+    pub unit: Unit,
+}
+
+impl Observation {
+    /// An observation, for tests and for reports that are put together by hand.
+    pub fn new(name: impl Into<Cow<'static, str>>, value: f64, unit: Unit) -> Self {
+        Self { name: name.into(), value, unit }
+    }
+}
+
+/// The value with its unit, for people: `91.2 %`, `812.5 MiB`, `3.4 ms`.
+impl fmt::Display for Observation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const BINARY: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
+        let rounded = |value: f64| (value * 10.0).round() / 10.0;
+        match self.unit {
+            Unit::Percent => write!(f, "{} %", rounded(self.value)),
+            Unit::Bytes => {
+                let (mut value, mut power) = (self.value, 0);
+                while value.abs() >= 1024.0 && power + 1 < BINARY.len() {
+                    (value, power) = (value / 1024.0, power + 1);
+                }
+                write!(f, "{} {}", rounded(value), BINARY[power])
+            }
+            Unit::Seconds if self.value.abs() < 1.0 => write!(f, "{} ms", rounded(self.value * 1e3)),
+            Unit::Seconds => write!(f, "{} s", rounded(self.value)),
+            Unit::Count => write!(f, "{}", rounded(self.value)),
+        }
+    }
+}
+
+/// The unit of an [`Observation`]: base units, as Prometheus wants them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Unit {
+    /// 0 to 100.
+    Percent,
+    /// Bytes.
+    Bytes,
+    /// Seconds.
+    Seconds,
+    /// A number of things.
+    Count,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ServiceWarning;
+
+    #[test]
+    fn sealed_findings_take_nothing_more() {
+        let findings = Findings::default();
+        findings.observe("used", 1.0, Unit::Percent);
+        findings.add_error(ServiceWarning::new("one"));
+        let (errors, observations) = findings.seal();
+        assert_eq!((errors.len(), observations.len()), (1, 1));
+        findings.observe("used", 2.0, Unit::Percent);
+        findings.add_error(ServiceWarning::new("late"));
+        let (errors, observations) = findings.seal();
+        assert_eq!((errors.len(), observations.len()), (0, 0));
+    }
+
+    #[test]
+    fn an_observation_is_replaced_bounded_and_finite() {
+        let findings = Findings::default();
+        for value in 0..200_i32 {
+            findings.observe("same", value, Unit::Count);
+            findings.observe(format!("n{value}"), f64::NAN, Unit::Count);
+            findings.add_error(ServiceWarning::new("again"));
+        }
+        assert_eq!(findings.observed(), [Observation::new("same", 199.0, Unit::Count)]);
+        assert_eq!(findings.seal().0.len(), MOST);
+    }
+
+    #[test]
+    fn observations_read_well() {
+        let shown = |value, unit| Observation::new("x", value, unit).to_string();
+        assert_eq!(shown(91.24, Unit::Percent), "91.2 %");
+        assert_eq!(shown(852_000_000.0, Unit::Bytes), "812.5 MiB");
+        assert_eq!(shown(0.0034, Unit::Seconds), "3.4 ms");
+        assert_eq!(shown(3.0, Unit::Count), "3");
+    }
+}

@@ -1,0 +1,170 @@
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use bytes::Bytes;
+use http::HeaderMap;
+
+use crate::builder::HealthBuilder;
+use crate::render::Renderers;
+use crate::runner::{Good, Plan, Runner, Tasks};
+use crate::selection::{Selection, UnknownName};
+use crate::{Report, Settings};
+
+/// The health of a service: its checks, how they run and how they are shown. Built once, cheap to clone, handed to an
+/// adapter or to the command line.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// use health_core::{check_fn, Health, ServiceUnavailable};
+///
+/// let health = Health::builder()
+///     .check(check_fn("cache", || async { Ok(()) }))
+///     .check(check_fn("queue", || async { Err(ServiceUnavailable::new("connection refused").into()) }))
+///     .build()?;
+///
+/// let report = health.report().await;
+/// assert!(!report.healthy);
+/// assert_eq!(report.checks[1].pretty_status(), "unavailable: connection refused");
+/// # Ok::<(), health_core::BuildError>(())
+/// # }).unwrap();
+/// ```
+#[derive(Clone)]
+pub struct Health(Arc<Inner>);
+
+struct Inner {
+    runner: Arc<Runner>,
+    settings: Settings,
+    renderers: Renderers,
+    notice: Option<String>,
+    /// The last report of each plan, with what was rendered of it.
+    snapshots: Vec<ArcSwapOption<Snapshot>>,
+    tasks: OnceLock<Tasks>,
+}
+
+impl Health {
+    /// Starts to put a service's health together.
+    pub fn builder() -> HealthBuilder {
+        HealthBuilder::default()
+    }
+
+    pub(crate) fn new(runner: Runner, settings: Settings, renderers: Renderers, notice: Option<String>) -> Self {
+        let snapshots = runner.plans().iter().map(|_| ArcSwapOption::empty()).collect();
+        let (runner, tasks) = (Arc::new(runner), OnceLock::new());
+        Self(Arc::new(Inner { runner, settings, renderers, notice, snapshots, tasks }))
+    }
+
+    /// Reads all checks, within [`Settings::budget`].
+    pub async fn report(&self) -> Arc<Report> {
+        Arc::clone(&self.snapshot(0, None).await.report)
+    }
+
+    /// Reads the checks of a selection and waits for each of them to end, however long its timeout.
+    ///
+    /// # Errors
+    /// Where it names a check or a group that there is not.
+    pub async fn read(&self, selection: &Selection) -> Result<Report, UnknownName> {
+        let plan = selection.plan(&self.0.runner)?;
+        self.start();
+        let patience = self.0.runner.patience(&plan);
+        let mut report = self.0.runner.read(&plan, patience).await.report;
+        report.notice.clone_from(&self.0.notice);
+        Ok(report)
+    }
+
+    /// Starts the background runs of checks that have an interval. The first read does this, too; calling it again
+    /// does nothing.
+    pub fn start(&self) {
+        if self.0.tasks.get().is_none()
+            && let Some(tasks) = self.0.runner.refresh_in_background()
+        {
+            let _ = self.0.tasks.set(tasks); // somebody else was faster: ours end here
+        }
+    }
+
+    /// Says that the process is about to end: `ready` and the whole fail from now on, so that no new work is sent
+    /// here. `live` and `startup` stay as they are.
+    pub fn drain(&self) {
+        self.0.runner.drain();
+    }
+
+    /// Whether [`drain`](Self::drain) was called.
+    pub fn is_draining(&self) -> bool {
+        self.0.runner.is_draining()
+    }
+
+    /// The settings it was built with.
+    pub fn settings(&self) -> &Settings {
+        &self.0.settings
+    }
+
+    /// The formats it can be shown in.
+    pub fn renderers(&self) -> &Renderers {
+        &self.0.renderers
+    }
+
+    /// The identifiers of its checks, sorted.
+    pub fn identifiers(&self) -> impl Iterator<Item = &str> {
+        self.0.runner.identifiers()
+    }
+
+    /// The names of its groups: `live`, `ready`, `startup`, and those that were declared.
+    pub fn groups(&self) -> impl Iterator<Item = &str> {
+        self.plans().iter().filter_map(|plan| plan.name.as_deref())
+    }
+
+    pub(crate) fn plans(&self) -> &[Plan] {
+        self.0.runner.plans()
+    }
+
+    /// The report of a plan: the last one while it is true, else a new one.
+    pub(crate) async fn snapshot(&self, plan: usize, budget: Option<Duration>) -> Arc<Snapshot> {
+        let kept = &self.0.snapshots[plan];
+        if let Some(snapshot) = &*kept.load()
+            && snapshot.good.as_ref().is_some_and(|good| self.0.runner.is_good(good))
+        {
+            return Arc::clone(snapshot);
+        }
+        self.start();
+        let plan = &self.plans()[plan];
+        let budget = plan.budget.min(budget.unwrap_or(Duration::MAX));
+        let mut reading = self.0.runner.read(plan, budget).await;
+        reading.report.notice.clone_from(&self.0.notice);
+        let bodies = (0..2 * self.0.renderers.len()).map(|_| OnceLock::new()).collect();
+        let snapshot = Arc::new(Snapshot { report: Arc::new(reading.report), good: reading.good, bodies });
+        if snapshot.good.is_some() {
+            kept.store(Some(Arc::clone(&snapshot)));
+        }
+        snapshot
+    }
+}
+
+impl fmt::Debug for Health {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Health")
+            .field("checks", &self.identifiers().collect::<Vec<_>>())
+            .field("groups", &self.groups().collect::<Vec<_>>())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A report and what was rendered of it, so that a cached answer costs a look-up and the header map.
+pub(crate) struct Snapshot {
+    pub(crate) report: Arc<Report>,
+    good: Option<Good>,
+    bodies: Box<[OnceLock<(HeaderMap, Bytes)>]>,
+}
+
+impl Snapshot {
+    /// The headers and the body of a format, rendered once; the bare verdict is kept beside the full report.
+    pub(crate) fn rendered(
+        &self,
+        format: usize,
+        bare: bool,
+        render: impl FnOnce(&Report) -> (HeaderMap, Bytes),
+    ) -> &(HeaderMap, Bytes) {
+        self.bodies[2 * format + usize::from(bare)]
+            .get_or_init(|| if bare { render(&self.report.without_rows()) } else { render(&self.report) })
+    }
+}

@@ -1,0 +1,199 @@
+//! Content negotiation (RFC 9110, section 12.5.1): a pure function of the header and of what there is to offer.
+
+use http::HeaderValue;
+
+/// A media type that there is, and what it stands for. Wildcards find those of lower positions first.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Offer<'a> {
+    pub(crate) media_type: &'a str,
+    pub(crate) renderer: usize,
+}
+
+/// The renderer that the client likes best, or `None` when it accepts none of them.
+///
+/// The most specific range that fits decides an offer's quality; among equals the client's order decides, and within a
+/// wildcard the offers'. Malformed members are skipped. Without any valid member the first offer is the answer.
+pub(crate) fn choose<'v>(headers: impl Iterator<Item = &'v HeaderValue>, offers: &[Offer<'_>]) -> Option<usize> {
+    let ranges: Vec<Range<'_>> =
+        headers.flat_map(|header| members(header.as_bytes())).filter_map(Range::parse).collect();
+    if ranges.is_empty() {
+        return offers.first().map(|offer| offer.renderer);
+    }
+    let mut best: Option<(u16, usize, usize)> = None;
+    for offer in offers {
+        let (kind, subtype) = split_type(offer.media_type);
+        let fitting = ranges.iter().enumerate().filter_map(|(at, range)| Some((range.fit(kind, subtype)?, at)));
+        let Some((_, at)) = fitting.max_by_key(|&(fit, at)| (fit, std::cmp::Reverse(at))) else { continue };
+        let quality = ranges[at].quality;
+        let beats = best.is_none_or(|(other, place, _)| quality > other || quality == other && at < place);
+        if quality > 0 && beats {
+            best = Some((quality, at, offer.renderer));
+        }
+    }
+    best.map(|(_, _, renderer)| renderer)
+}
+
+/// `text/html; charset=utf-8` as `("text", "html")`.
+fn split_type(media_type: &str) -> (&str, &str) {
+    let essence = media_type.split(';').next().unwrap_or(media_type).trim();
+    essence.split_once('/').unwrap_or((essence, ""))
+}
+
+/// A member of the header: `text/*;q=0.5`.
+#[derive(Debug, PartialEq, Eq)]
+struct Range<'a> {
+    kind: &'a str,
+    subtype: &'a str,
+    /// In thousandths.
+    quality: u16,
+    has_parameters: bool,
+}
+
+impl<'a> Range<'a> {
+    fn parse(member: &'a str) -> Option<Self> {
+        let mut parts = split_outside_quotes(member, ';').map(str::trim);
+        let (kind, subtype) = parts.next()?.split_once('/')?;
+        if !matches!((kind, subtype), ("*", "*")) && !(is_token(kind) && (is_token(subtype) || subtype == "*")) {
+            return None;
+        }
+        let mut range = Self { kind, subtype, quality: 1000, has_parameters: false };
+        for part in parts.filter(|part| !part.is_empty()) {
+            let (name, value) = part.split_once('=')?;
+            if name.eq_ignore_ascii_case("q") {
+                range.quality = quality(value)?;
+            } else if is_token(name) && (is_token(value) || is_quoted(value)) {
+                range.has_parameters = true;
+            } else {
+                return None;
+            }
+        }
+        Some(range)
+    }
+
+    /// How specific it is for this type; `None` when it does not fit. Parameters are not compared: no offer has any
+    /// that matters, but a range without them fits better.
+    fn fit(&self, kind: &str, subtype: &str) -> Option<u8> {
+        let same = |a: &str, b: &str| a.eq_ignore_ascii_case(b);
+        match (self.kind, self.subtype) {
+            ("*", _) => Some(0),
+            (own, "*") if same(own, kind) => Some(1),
+            (own, sub) if same(own, kind) && same(sub, subtype) => Some(if self.has_parameters { 2 } else { 3 }),
+            _ => None,
+        }
+    }
+}
+
+/// `0`, `0.5`, `0.123`, `1`, `1.000`: at most three digits (RFC 9110, section 12.4.2).
+fn quality(text: &str) -> Option<u16> {
+    let (whole, digits) = text.split_once('.').unwrap_or((text, ""));
+    if digits.len() > 3 || !digits.bytes().all(|digit| digit.is_ascii_digit()) {
+        return None;
+    }
+    let thousandths: u16 = format!("{digits:0<3}").parse().ok()?;
+    match whole {
+        "0" => Some(thousandths),
+        "1" if thousandths == 0 => Some(1000),
+        _ => None,
+    }
+}
+
+fn is_token(text: &str) -> bool {
+    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    !text.is_empty() && text.bytes().all(is_token) && text != "*"
+}
+
+fn is_quoted(text: &str) -> bool {
+    text.len() >= 2 && text.starts_with('"') && text.ends_with('"')
+}
+
+/// The members of a header; what is not UTF-8 is no member.
+fn members(header: &[u8]) -> impl Iterator<Item = &str> {
+    split_outside_quotes(std::str::from_utf8(header).unwrap_or_default(), ',')
+}
+
+/// Splits at a separator that is not inside of a quoted string; a backslash in there escapes.
+fn split_outside_quotes(text: &str, separator: char) -> impl Iterator<Item = &str> {
+    let (mut quoted, mut escaped) = (false, false);
+    text.split(move |c| {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' if quoted => escaped = true,
+            '"' => quoted = !quoted,
+            _ => return c == separator && !quoted,
+        }
+        false
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const OFFERS: [Offer<'_>; 3] = [
+        Offer { media_type: "text/html", renderer: 0 },
+        Offer { media_type: "application/json", renderer: 1 },
+        Offer { media_type: "text/plain; charset=utf-8", renderer: 2 },
+    ];
+
+    fn chosen(accept: &str) -> Option<usize> {
+        choose(HeaderValue::from_bytes(accept.as_bytes()).iter(), &OFFERS)
+    }
+
+    /// A member that is valid, and whether it may be chosen by it.
+    fn member() -> impl Strategy<Value = String> {
+        const TYPES: &[&str] =
+            &["text/html", "application/json", "text/plain", "text/*", "*/*", "image/png", "TEXT/html"];
+        const PARAMETERS: &[&str] = &["", ";level=1", "; a=\"b,c;q=0\"", ";x=y ; z=w"];
+        const QUALITIES: &[&str] = &["", ";q=0", ";q=0.0", "; q=0.5", ";Q=0.501", ";q=1", ";q=1.000"];
+        (prop::sample::select(TYPES), prop::sample::select(PARAMETERS), prop::sample::select(QUALITIES))
+            .prop_map(|(kind, parameter, quality)| format!("{kind}{parameter}{quality}"))
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_get_an_answer(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            if let Ok(header) = HeaderValue::from_bytes(&bytes) {
+                let _ = choose([&header, &header].into_iter(), &OFFERS);
+            }
+        }
+
+        #[test]
+        fn what_looks_like_a_header_gets_an_answer(text in "[a-z*/;,=q.01\" \\\\+-]{0,80}") {
+            let _ = chosen(&text);
+        }
+
+        #[test]
+        fn malformed_members_change_nothing(members in prop::collection::vec(member(), 1..5), at in any::<prop::sample::Index>()) {
+            let good = chosen(&members.join(","));
+            for malformed in ["garbage", "*", "*/x", "text/", "/html", "text/html;q=2", "text/html;q=0.1234", "a b/c", ""] {
+                let mut members = members.clone();
+                members.insert(at.index(members.len() + 1), malformed.to_owned());
+                prop_assert_eq!(chosen(&members.join(",")), good, "with {}", malformed);
+            }
+        }
+
+        #[test]
+        fn one_header_or_several_are_the_same(members in prop::collection::vec(member(), 1..5)) {
+            let several: Vec<_> = members.iter().map(|member| HeaderValue::from_str(member).unwrap()).collect();
+            prop_assert_eq!(choose(several.iter(), &OFFERS), chosen(&members.join(", ")));
+        }
+
+        #[test]
+        fn what_is_refused_is_not_chosen(members in prop::collection::vec(member(), 0..4)) {
+            let refused = std::iter::once("application/json;q=0".to_owned()).chain(members);
+            prop_assert_ne!(chosen(&refused.collect::<Vec<_>>().join(",")), Some(1));
+        }
+
+        #[test]
+        fn the_one_that_is_liked_best_is_chosen(likes in prop::collection::vec(0..=1000_u16, 3)) {
+            let types = ["text/html", "application/json", "text/plain"];
+            let weigh = |(kind, like): (&&str, &u16)| format!("{kind};q={}.{:03}", like / 1000, like % 1000);
+            let header = types.iter().zip(&likes).map(weigh).collect::<Vec<_>>().join(", ");
+            let most = likes.iter().max().copied().unwrap_or_default();
+            let first = likes.iter().position(|&like| like == most).filter(|_| most > 0);
+            prop_assert_eq!(chosen(&header), first);
+        }
+    }
+}

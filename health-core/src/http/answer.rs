@@ -1,0 +1,111 @@
+//! From a question to the answer: the report, rendered, with its headers.
+
+use std::borrow::Cow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use http::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, EXPIRES, VARY, X_CONTENT_TYPE_OPTIONS,
+};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
+
+use super::question::Question;
+use crate::render::{Renderer, Text};
+use crate::{Health, Report};
+
+/// What the endpoint answers to.
+const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, OPTIONS");
+
+pub(super) async fn answer(health: &Health, question: &Question) -> Response<Bytes> {
+    let snapshot = health.snapshot(question.plan, question.budget).await;
+    let (headers, body) =
+        snapshot.rendered(question.renderer, question.bare, |report| render(health, question.renderer, report));
+    let mut response = Response::new(body.clone());
+    *response.headers_mut() = headers.clone();
+    if !snapshot.report.healthy {
+        let status = StatusCode::from_u16(health.settings().unhealthy_status);
+        *response.status_mut() = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    }
+    response
+}
+
+fn render(health: &Health, renderer: usize, report: &Report) -> (HeaderMap, Bytes) {
+    let renderer = health.renderers().at(renderer);
+    let (body, content_type) = match write(renderer, report) {
+        Some(body) => (body, renderer.media_types().first().copied().unwrap_or("text/plain")),
+        None => (write(&Text, report).unwrap_or_default(), "text/plain"),
+    };
+    let mut headers = headers(content_type, &body, report.generated_at);
+    if content_type.starts_with("text/html")
+        && let Ok(policy) = HeaderValue::from_str(&health.settings().content_security_policy)
+    {
+        headers.insert(CONTENT_SECURITY_POLICY, policy);
+    }
+    (headers, Bytes::from(body))
+}
+
+/// `None` where the renderer fails or panics: a broken page must not look like a broken service.
+fn write(renderer: &dyn Renderer, report: &Report) -> Option<String> {
+    let mut body = String::new();
+    let outcome = catch_unwind(AssertUnwindSafe(|| renderer.render(report, &mut body)));
+    if !matches!(outcome, Ok(Ok(()))) {
+        tracing::error!(format = renderer.format(), "the renderer failed: answered in the text format instead");
+        return None;
+    }
+    Some(body)
+}
+
+/// The headers of every answer. `Expires` is the time of the report, which has passed when it is read.
+fn headers(content_type: &str, body: &str, time: SystemTime) -> HeaderMap {
+    let content_type = match content_type {
+        text if text.starts_with("text/") && !text.contains(';') => Cow::Owned(format!("{text}; charset=utf-8")),
+        other => Cow::Borrowed(other),
+    };
+    let never = HeaderValue::from_static("max-age=0, no-cache, no-store, must-revalidate, private");
+    let plain = HeaderValue::from_static("application/octet-stream");
+    HeaderMap::from_iter([
+        (CONTENT_TYPE, HeaderValue::from_str(&content_type).unwrap_or(plain)),
+        (CONTENT_LENGTH, HeaderValue::from(body.len())),
+        (CACHE_CONTROL, never),
+        (EXPIRES, HeaderValue::from_str(&httpdate::fmt_http_date(time)).unwrap_or(HeaderValue::from_static("0"))),
+        (VARY, HeaderValue::from_static("Accept")),
+        (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    ])
+}
+
+/// What a method leaves of an answer. The length of an answer to HEAD is that of the body it would have had; any other
+/// method's client would wait for that body, so OPTIONS has a length of zero.
+pub(super) fn trim(mut response: Response<Bytes>, method: &Method) -> Response<Bytes> {
+    if *method == Method::OPTIONS {
+        response.headers_mut().insert(ALLOW, METHODS);
+        response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(0));
+    }
+    if *method == Method::HEAD || *method == Method::OPTIONS {
+        *response.body_mut() = Bytes::new();
+    }
+    response
+}
+
+/// A request that is answered without running any check.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    status: StatusCode,
+    message: Cow<'static, str>,
+}
+
+impl Refusal {
+    pub(super) fn new(status: StatusCode, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { status, message: message.into() }
+    }
+
+    pub(super) fn into_response(self) -> Response<Bytes> {
+        let mut response = Response::new(Bytes::from(self.message.clone().into_owned()));
+        *response.status_mut() = self.status;
+        *response.headers_mut() = headers("text/plain", &self.message, SystemTime::now());
+        if self.status == StatusCode::METHOD_NOT_ALLOWED {
+            response.headers_mut().insert(ALLOW, METHODS);
+        }
+        response
+    }
+}

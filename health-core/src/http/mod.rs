@@ -1,0 +1,85 @@
+//! All HTTP policy, in one place; adapters translate and decide nothing.
+//!
+//! ```
+//! # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+//! use health_core::{check_fn, Endpoint, Health};
+//!
+//! let health = Health::builder().check(check_fn("cache", || async { Ok(()) })).build().unwrap();
+//! let endpoint = Endpoint::new("/ht/", health);
+//!
+//! let request = http::Request::get("/ht/?format=json").body(()).unwrap();
+//! let response = endpoint.respond(&request).await;
+//! assert_eq!(response.status(), 200);
+//! assert_eq!(response.body(), r#"{"cache": "working"}"#);
+//! # });
+//! ```
+
+mod accept;
+mod answer;
+mod question;
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use bytes::Bytes;
+use http::{Request, Response};
+
+use crate::Health;
+
+/// A service's health at a URL: the same bytes from every adapter.
+///
+/// | request | answer |
+/// |---|---|
+/// | `GET /ht/`, `GET /ht` | all checks; the final slash is optional everywhere |
+/// | `GET /ht/<group>/` | that group; 404 for an unknown one |
+/// | `HEAD` | the same status and headers, no body |
+/// | `OPTIONS` | as `HEAD`, with `Allow` and a length of zero |
+/// | any other method | 405 with `Allow` |
+/// | `?format=<name>` | that format, whatever `Accept` says; 400 for an unknown one |
+/// | nothing acceptable | 406, before any check runs |
+///
+/// 200 is healthy, [`Settings::unhealthy_status`](crate::Settings::unhealthy_status) is not. Content negotiation
+/// follows [RFC 9110, section 12](https://www.rfc-editor.org/rfc/rfc9110#section-12).
+#[derive(Debug, Clone)]
+pub struct Endpoint {
+    health: Health,
+    base: Arc<str>,
+    /// When a refused token was last logged, in seconds of the Unix epoch.
+    last_refusal: Arc<AtomicU64>,
+}
+
+impl Endpoint {
+    /// The health at a path, such as `/ht/`; it starts and ends with a slash, which may be left out.
+    pub fn new(path: &str, health: Health) -> Self {
+        let path = path.trim_matches('/');
+        let base = if path.is_empty() { String::new() } else { format!("/{path}") };
+        Self { health, base: base.into(), last_refusal: Arc::default() }
+    }
+
+    /// Its path without the final slash: `/ht`; empty at the root.
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// The health it shows.
+    pub fn health(&self) -> &Health {
+        &self.health
+    }
+
+    /// Answers a request: reads its method, path, query and headers before it returns, and holds nothing of it.
+    ///
+    /// Never fails: whatever is wrong with the request or with a check is an answer, too.
+    pub fn respond<B>(&self, request: &Request<B>) -> impl Future<Output = Response<Bytes>> + Send + 'static + use<B> {
+        let method = request.method().clone();
+        let question = self.understand(request);
+        let health = self.health.clone();
+        async move {
+            let response = match question {
+                Ok(question) => answer::answer(&health, &question).await,
+                Err(refusal) => refusal.into_response(),
+            };
+            answer::trim(response, &method)
+        }
+    }
+}

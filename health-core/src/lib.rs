@@ -1,0 +1,37 @@
+#![doc = include_str!("../README.md")]
+
+mod builder;
+pub mod check;
+pub mod error;
+mod findings;
+mod health;
+pub mod http;
+mod registry;
+pub mod render;
+pub mod report;
+mod runner;
+mod secret;
+mod selection;
+pub mod serde_duration;
+pub mod settings;
+mod signal;
+mod status;
+
+pub use builder::HealthBuilder;
+pub use check::{
+    Blocking, BoxCheck, CheckExt, Configured, HealthCheck, Scope, check_blocking, check_fn, check_fn_with,
+};
+pub use error::{
+    HealthCheckException, Result, ResultExt, ServiceReturnedUnexpectedResult, ServiceUnavailable, ServiceWarning,
+    UnknownError,
+};
+pub use findings::{Findings, Observation, Unit};
+pub use health::Health;
+pub use http::Endpoint;
+pub use registry::{BuildError, Registry};
+pub use render::{Html, Json, Renderer, Renderers, TemplateError, Text, render_fn};
+pub use report::{CheckReport, ErrorReport, Report};
+pub use secret::Secret;
+pub use selection::{Selection, UnknownName};
+pub use settings::{Anonymous, GroupSettings, Settings};
+pub use status::Status;

@@ -1,0 +1,249 @@
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use serde::Serialize;
+use tera::{Context, Tera};
+
+use super::Renderer;
+use crate::report::ErrorReport;
+use crate::{CheckReport, Report, Status};
+
+/// The page as it comes with the crate, and the name under which it can always be extended.
+const BASE: (&str, &str) = ("health_check/base.html", include_str!("base.html"));
+/// The page that is shown, as in the original.
+const INDEX: (&str, &str) = ("health_check/index.html", r#"{% extends "health_check/base.html" %}"#);
+/// The name of a template that was given as a string.
+const OWN: &str = "health_check/own.html";
+
+/// `html`: the status page, a [Tera](https://keats.github.io/tera/) template.
+///
+/// The page is `health_check/index.html` with the blocks `title`, `extra_head` and `content`. Replace or extend it:
+///
+/// ```
+/// use health_core::{Health, Html};
+///
+/// let page = Html::from_string(r#"
+///     {% extends "health_check/index.html" %}
+///     {% block title %}Orders: {{ verdict }}{% endblock title %}
+/// "#)?;
+/// let health = Health::builder().renderer(page).build().unwrap();
+/// # Ok::<(), health_core::TemplateError>(())
+/// ```
+///
+/// # Variables
+///
+/// | name | what |
+/// |---|---|
+/// | `verdict` | `All systems working`, `Working, with 1 problem`, `2 of 6 failing`, ... |
+/// | `problems` | how many rows are not working, whether they count or not |
+/// | `healthy` | whether nothing that counts has an error |
+/// | `status` | the worst status of the critical checks: `working`, `warning`, `unknown`, `unavailable` |
+/// | `bare` | whether the reader may see the verdict only; `checks` is empty then |
+/// | `group` | the group's name, or none |
+/// | `notice` | something every reader should know, or none |
+/// | `generated_at`, `duration` | time of the answer (RFC 3339, UTC); how long the reader waited (`0.0040 seconds`) |
+/// | `checks` | the rows, what fails first, each with: |
+/// | `identifier`, `status`, `raw_status` | name; effective status; status of the last run |
+/// | `errors` | each with `message_type`, `message` and `reference` (log reference or none) |
+/// | `lines` | `working`, or the errors as `{type}: {message}` |
+/// | `observations` | `name = value unit`, ready to be shown |
+/// | `critical`, `counts`, `stale` | whether its errors matter; whether it makes this answer unhealthy; an older verdict |
+/// | `duration`, `last_run`, `since` | as `0.0040 seconds`; times (RFC 3339, UTC); none before the first run |
+/// | `blocked_by` | the check that is the cause, or none |
+/// | `groups`, `labels` | names of its groups; its labels, name and value |
+///
+/// What comes from checks is escaped. A variable that does not exist is an error, which is logged; the reader gets the
+/// text format.
+pub struct Html {
+    tera: Tera,
+    page: &'static str,
+}
+
+/// A template that can't be used: what is wrong and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TemplateError(String);
+
+impl fmt::Display for TemplateError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for TemplateError {}
+
+impl Default for Html {
+    fn default() -> Self {
+        Self::with_templates(INDEX.0, &[]).expect("the page that comes with the crate is tested")
+    }
+}
+
+impl Html {
+    /// A page of your own: one that extends `health_check/index.html`, or a whole one.
+    ///
+    /// # Errors
+    /// Where it is not a valid template.
+    pub fn from_string(template: impl Into<String>) -> Result<Self, TemplateError> {
+        Self::with_templates(OWN, &[(OWN.to_owned(), template.into())])
+    }
+
+    /// Every `.html` file below a folder, named by its path in there. `health_check/index.html` replaces the page;
+    /// it may extend `health_check/base.html`, which is the page as it comes with the crate.
+    ///
+    /// # Errors
+    /// Where the folder can't be read or a file in it is not a valid template.
+    pub fn from_dir(dir: impl AsRef<Path>) -> Result<Self, TemplateError> {
+        let mut templates = Vec::new();
+        collect(dir.as_ref(), "", &mut templates)
+            .map_err(|error| TemplateError(format!("template folder {}: {error}", dir.as_ref().display())))?;
+        Self::with_templates(INDEX.0, &templates)
+    }
+
+    fn with_templates(page: &'static str, own: &[(String, String)]) -> Result<Self, TemplateError> {
+        let is_own = |name: &str| own.iter().any(|(own, _)| own == name);
+        let shipped = [BASE, INDEX].into_iter().filter(|(name, _)| !is_own(name));
+        let shipped = shipped.map(|(name, text)| (name.to_owned(), text.to_owned()));
+        let mut tera = Tera::default();
+        tera.add_raw_templates(shipped.chain(own.iter().cloned())).map_err(|error| TemplateError(error.to_string()))?;
+        Ok(Self { tera, page })
+    }
+}
+
+fn collect(dir: &Path, prefix: &str, templates: &mut Vec<(String, String)>) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(dir)? {
+        let path = entry?.path();
+        let name = format!("{prefix}{}", path.file_name().unwrap_or_default().to_string_lossy());
+        if path.is_dir() {
+            collect(&path, &format!("{name}/"), templates)?;
+        } else if path.extension().is_some_and(|extension| extension == "html") {
+            templates.push((name, std::fs::read_to_string(path)?));
+        }
+    }
+    Ok(())
+}
+
+impl Renderer for Html {
+    fn format(&self) -> &'static str {
+        "html"
+    }
+
+    fn media_types(&self) -> &[&str] {
+        &["text/html", "application/xhtml+xml"]
+    }
+
+    fn render(&self, report: &Report, out: &mut dyn fmt::Write) -> fmt::Result {
+        let page = Context::from_serialize(&Page::from(report)).and_then(|page| self.tera.render(self.page, &page));
+        match page {
+            Ok(page) => out.write_str(&page),
+            Err(error) => {
+                tracing::error!(%error, "the page's template fails");
+                Err(fmt::Error)
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Html {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Html").field("page", &self.page).finish_non_exhaustive()
+    }
+}
+
+/// What a template sees: the report, with times and numbers as people read them.
+#[derive(Serialize)]
+struct Page<'a> {
+    verdict: String,
+    problems: usize,
+    healthy: bool,
+    status: Status,
+    bare: bool,
+    group: Option<&'a str>,
+    notice: Option<&'a str>,
+    generated_at: String,
+    duration: String,
+    checks: Vec<Row<'a>>,
+}
+
+#[derive(Serialize)]
+struct Row<'a> {
+    identifier: &'a str,
+    status: Status,
+    raw_status: Status,
+    errors: &'a [ErrorReport],
+    lines: Vec<String>,
+    observations: Vec<String>,
+    critical: bool,
+    counts: bool,
+    stale: bool,
+    duration: Option<String>,
+    last_run: Option<String>,
+    since: Option<String>,
+    blocked_by: Option<&'a str>,
+    groups: &'a BTreeSet<String>,
+    labels: &'a BTreeMap<String, String>,
+}
+
+impl<'a> From<&'a Report> for Page<'a> {
+    fn from(report: &'a Report) -> Self {
+        let problems = report.checks.iter().filter(|check| check.status != Status::Working).count();
+        let mut checks: Vec<&CheckReport> = report.checks.iter().collect();
+        checks.sort_by_key(|check| (!check.counts, Reverse(check.status))); // what fails comes first
+        Self {
+            verdict: verdict(report, problems),
+            problems,
+            healthy: report.healthy,
+            status: report.status,
+            bare: report.bare,
+            group: report.group.as_deref(),
+            notice: report.notice.as_deref(),
+            generated_at: time(report.generated_at),
+            duration: seconds(report.duration),
+            checks: checks.into_iter().map(Row::from).collect(),
+        }
+    }
+}
+
+impl<'a> From<&'a CheckReport> for Row<'a> {
+    fn from(check: &'a CheckReport) -> Self {
+        Self {
+            identifier: &check.identifier,
+            status: check.status,
+            raw_status: check.raw_status,
+            errors: &check.errors,
+            lines: check.pretty_status().lines().map(str::to_owned).collect(),
+            observations: check.observations.iter().map(|seen| format!("{} = {seen}", seen.name)).collect(),
+            critical: check.critical,
+            counts: check.counts,
+            stale: check.stale,
+            duration: check.duration.map(seconds),
+            last_run: check.last_run.map(time),
+            since: check.since.map(time),
+            blocked_by: check.blocked_by.as_deref(),
+            groups: &check.groups,
+            labels: &check.labels,
+        }
+    }
+}
+
+fn verdict(report: &Report, problems: usize) -> String {
+    let failing = report.checks.iter().filter(|check| check.counts).count();
+    match (report.healthy, report.checks.len(), problems) {
+        (true, 0, _) if report.bare => "Working".into(),
+        (false, 0, _) => "Not working".into(),
+        (true, 0, _) => "No checks".into(),
+        (true, _, 0) => "All systems working".into(),
+        (true, _, 1) => "Working, with 1 problem".into(),
+        (true, _, problems) => format!("Working, with {problems} problems"),
+        (false, all, _) => format!("{failing} of {all} failing"),
+    }
+}
+
+fn time(time: SystemTime) -> String {
+    humantime::format_rfc3339_seconds(time).to_string()
+}
+
+fn seconds(duration: Duration) -> String {
+    format!("{:.4} seconds", duration.as_secs_f64())
+}

@@ -1,0 +1,46 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::AbortHandle;
+
+use super::cell::{Answer, jitter};
+use super::flight::Pilot;
+use super::{Runner, cell::Cell};
+use crate::check::Refresh;
+
+/// The background tasks of a health; dropping them ends them. Runs under way end by themselves.
+#[derive(Debug)]
+pub(crate) struct Tasks(Vec<AbortHandle>);
+
+impl Drop for Tasks {
+    fn drop(&mut self) {
+        self.0.iter().for_each(AbortHandle::abort);
+    }
+}
+
+impl Runner {
+    /// Starts to refresh the checks that have an interval. `None` where there is no runtime to do it on.
+    pub(crate) fn refresh_in_background(self: &Arc<Self>) -> Option<Tasks> {
+        let runtime = self.runtime()?;
+        let interval = |cell: &Cell| match cell.refresh {
+            Refresh::Every(interval) => Some(interval),
+            Refresh::Ttl(_) => None,
+        };
+        let timed = self.cells.iter().enumerate().filter_map(|(position, cell)| Some((position, interval(cell)?)));
+        let start = |(position, every)| runtime.spawn(keep_fresh(Arc::clone(self), position, every)).abort_handle();
+        Some(Tasks(timed.map(start).collect()))
+    }
+}
+
+async fn keep_fresh(runner: Arc<Runner>, cell: usize, interval: Duration) {
+    loop {
+        let answer = runner.cells[cell].ask_anew();
+        if let Answer::Started(flight) = &answer {
+            runner.launch(vec![Pilot::new(&runner, cell, flight)]);
+        }
+        if let Answer::Started(flight) | Answer::Joined(flight) = answer {
+            flight.landed().await;
+        }
+        tokio::time::sleep(interval + jitter(interval).mul_f64(fastrand::f64())).await;
+    }
+}

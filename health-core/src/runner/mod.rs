@@ -1,0 +1,230 @@
+//! The engine: runs checks, remembers their verdicts and puts reports together.
+//!
+//! A check is a [`cell`] that remembers its last verdict. A read asks the cells of a [`plan`]; each answers by a
+//! verdict that is still good, or by a [`flight`]: the one run that is under way, whoever asked for it. Flights are
+//! detached from their readers, who wait for them no longer than their budget.
+
+mod background;
+mod cell;
+mod flight;
+mod journal;
+mod plan;
+mod rows;
+mod verdict;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use futures::future::join_all;
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+
+pub(crate) use background::Tasks;
+use cell::{Answer, Cell};
+use flight::{Flight, Pilot};
+pub(crate) use plan::{Kind, Plan};
+
+use crate::registry::{BuildError, Registry};
+use crate::{GroupSettings, Report, Settings};
+
+/// Up to this many runs get a task each; beyond, they share one by sixteen, which halves the cost of a thousand.
+const TASKS: usize = 64;
+
+/// Runs checks; owns timeouts, caching and isolation.
+#[derive(Debug)]
+pub(crate) struct Runner {
+    cells: Vec<Cell>,
+    plans: Vec<Plan>,
+    places: Semaphore,
+    places_in_all: usize,
+    max_stale: Duration,
+    /// Counts whatever may change a report.
+    epoch: AtomicU64,
+    draining: AtomicBool,
+    started_up: AtomicBool,
+    /// Where runs live: the runtime that the health was built in, until it ends.
+    home: Option<Handle>,
+    home_is_gone: AtomicBool,
+}
+
+/// A report, and how long it may be read again.
+#[derive(Debug)]
+pub(crate) struct Reading {
+    pub(crate) report: Report,
+    /// `None` for a report that is partial or has expired already.
+    pub(crate) good: Option<Good>,
+}
+
+/// The time in which a report stays true.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Good {
+    epoch: u64,
+    until: Option<Instant>,
+}
+
+impl Runner {
+    pub(crate) fn new(
+        registry: Registry,
+        groups: &std::collections::BTreeMap<String, GroupSettings>,
+        settings: &Settings,
+        home: Option<Handle>,
+    ) -> Result<Self, BuildError> {
+        let (cells, plans) = plan::lay_out(registry, groups, settings)?;
+        Ok(Self {
+            cells,
+            plans,
+            places: Semaphore::new(settings.max_concurrency.min(Semaphore::MAX_PERMITS)),
+            places_in_all: settings.max_concurrency,
+            max_stale: settings.max_stale,
+            epoch: AtomicU64::new(0),
+            draining: AtomicBool::new(false),
+            started_up: AtomicBool::new(false),
+            home,
+            home_is_gone: AtomicBool::new(false),
+        })
+    }
+
+    pub(crate) fn plans(&self) -> &[Plan] {
+        &self.plans
+    }
+
+    pub(crate) fn plan(&self, group: Option<&str>) -> Option<&Plan> {
+        self.plans.iter().find(|plan| plan.name.as_deref() == group)
+    }
+
+    /// A plan of some of another one's checks.
+    pub(crate) fn narrow(&self, plan: &Plan, keep: impl Fn(&str) -> bool) -> Plan {
+        plan.narrowed(&self.cells, keep)
+    }
+
+    pub(crate) fn identifiers(&self) -> impl Iterator<Item = &str> {
+        self.cells.iter().map(|cell| cell.identifier.as_str())
+    }
+
+    /// The time in which all checks of a plan should have ended by their timeouts, and a second more.
+    pub(crate) fn patience(&self, plan: &Plan) -> Duration {
+        let timeouts = plan.closure.iter().map(|&cell| self.cells[cell].timeout);
+        let rounds = plan.closure.len().div_ceil(self.places_in_all.max(1));
+        let rounds = u32::try_from(rounds).unwrap_or(u32::MAX);
+        timeouts.max().unwrap_or_default().saturating_mul(rounds).saturating_add(Duration::from_secs(1))
+    }
+
+    pub(crate) fn drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+        self.changed();
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn is_good(&self, good: &Good) -> bool {
+        good.epoch == self.epoch.load(Ordering::Acquire) && good.until.is_none_or(|until| Instant::now() < until)
+    }
+
+    /// Says that no report from before holds any more.
+    fn changed(&self) {
+        self.epoch.fetch_add(1, Ordering::Release);
+    }
+
+    /// Reads a plan's cells, and waits for those that have to run, no longer than the budget.
+    pub(crate) async fn read(self: &Arc<Self>, plan: &Plan, budget: Duration) -> Reading {
+        let epoch = self.epoch.load(Ordering::Acquire); // before the cells: what changes meanwhile outdates the report
+        let began = Instant::now();
+        let mut answers = Answers::default();
+        if plan.kind != Kind::Startup || !self.started_up.load(Ordering::Relaxed) {
+            answers = self.ask(plan, began);
+            self.wait(&mut answers, budget).await;
+        }
+        let (rows, until) = self.rows(plan, &answers, budget);
+        let mut report = Report::new(rows);
+        report.group.clone_from(&plan.name);
+        report.generated_at = std::time::SystemTime::now();
+        report.duration = began.elapsed();
+        let good = until.map(|until| Good { epoch, until });
+        Reading { report, good }
+    }
+
+    /// Asks every cell that the plan needs, and launches what nobody has launched yet.
+    fn ask(self: &Arc<Self>, plan: &Plan, now: Instant) -> Answers {
+        let (mut answers, mut pilots) = (Answers::default(), Vec::new());
+        for &cell in &plan.closure {
+            let answer = self.cells[cell].ask(now);
+            if let Answer::Started(flight) = &answer {
+                pilots.push(Pilot::new(self, cell, flight));
+            }
+            answers.0.push((cell, answer));
+        }
+        self.launch(pilots);
+        answers
+    }
+
+    /// Lets runs live on the home runtime, or on the asker's where there is no home any more.
+    ///
+    /// Without any runtime the pilots are dropped here, which gives their flights up.
+    fn launch(&self, pilots: Vec<Pilot>) {
+        if pilots.is_empty() {
+            return;
+        }
+        let Some(runtime) = self.runtime() else {
+            tracing::error!(
+                "no Tokio runtime to run health checks on: call from within one, or hand one to the builder"
+            );
+            return;
+        };
+        let together = if pilots.len() <= TASKS { 1 } else { 16 };
+        let mut pilots = pilots.into_iter().peekable();
+        while pilots.peek().is_some() {
+            let flights: Vec<_> = pilots.by_ref().take(together).map(Pilot::fly).collect();
+            runtime.spawn(join_all(flights));
+        }
+    }
+
+    fn runtime(&self) -> Option<Handle> {
+        let home = self.home.clone().filter(|_| !self.home_is_gone.load(Ordering::Relaxed));
+        home.or_else(|| Handle::try_current().ok())
+    }
+
+    /// Waits until all flights have landed or the budget is used up.
+    async fn wait(self: &Arc<Self>, answers: &mut Answers, budget: Duration) {
+        let all = async {
+            for (cell, answer) in &mut answers.0 {
+                let mut tries = 2;
+                while let Answer::Joined(flight) | Answer::Started(flight) = answer {
+                    if let Some(held) = flight.landed().await {
+                        *answer = Answer::Held(held);
+                    } else if tries > 0 {
+                        tries -= 1;
+                        *answer = self.try_elsewhere(*cell);
+                    } else {
+                        break;
+                    }
+                }
+            }
+        };
+        // The timer lives on the reader's runtime; a reader outside of any borrows the home.
+        let Some(timeout) = Handle::try_current().ok().or_else(|| self.runtime()).map(|runtime| {
+            let _inside = runtime.enter();
+            tokio::time::timeout(budget, all)
+        }) else {
+            return;
+        };
+        let _ = timeout.await; // what has not landed by now is told by the rows
+    }
+
+    /// After a flight was given up: its runtime has ended, so the next one runs on the asker's.
+    fn try_elsewhere(self: &Arc<Self>, cell: usize) -> Answer {
+        self.home_is_gone.store(true, Ordering::Relaxed);
+        let answer = self.cells[cell].ask_anew();
+        if let Answer::Started(flight) = &answer {
+            self.launch(vec![Pilot::new(self, cell, flight)]);
+        }
+        answer
+    }
+}
+
+/// The cells of a plan's closure and what they answered, in order.
+#[derive(Default)]
+struct Answers(Vec<(usize, Answer)>);

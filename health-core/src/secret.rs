@@ -1,0 +1,34 @@
+use std::fmt;
+
+use serde::Deserialize;
+
+/// A token, a password or a URL that may hold one. Its `Debug` shows nothing, and it has no `Display`.
+///
+/// ```
+/// use health_core::Secret;
+/// let token = Secret::from("hunter2");
+/// assert_eq!(format!("{token:?}"), "***");
+/// assert_eq!(token.expose(), "hunter2");
+/// ```
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(String);
+
+impl Secret {
+    /// The secret itself, for the client that needs it and for nothing that is printed.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+impl<S: Into<String>> From<S> for Secret {
+    fn from(secret: S) -> Self {
+        Self(secret.into())
+    }
+}

@@ -1,0 +1,104 @@
+//! Golden files: each format of the same reports, to the byte.
+
+#![allow(clippy::unwrap_used, reason = "a test may")]
+
+use std::fmt::Write as _;
+use std::time::{Duration, SystemTime};
+
+use health_core::{
+    CheckReport, ErrorReport, HealthCheckException, Observation, Renderers, Report, ServiceReturnedUnexpectedResult,
+    ServiceUnavailable, ServiceWarning, Status, Unit, UnknownError,
+};
+
+fn at(seconds: u64) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(1_790_000_000 + seconds)
+}
+
+fn ran(mut row: CheckReport, milliseconds: u64) -> CheckReport {
+    row.duration = Some(Duration::from_millis(milliseconds));
+    row.last_run = Some(at(0));
+    row.since = Some(at(0) - Duration::from_hours(1));
+    row
+}
+
+/// A report with one row of each kind.
+fn troubled() -> Report {
+    let failed = |name: &str, error: HealthCheckException| ran(CheckReport::failed(name, &error), 12);
+    let mut several = failed("Ünïcode 🔥", ServiceUnavailable::new("one").into());
+    let more: HealthCheckException = ServiceReturnedUnexpectedResult::new("two <b>&\"\\").into();
+    several.errors.push(ErrorReport::from(&more));
+    let mut disk = failed("DiskUsage", ServiceWarning::new("web1 91.2% disk usage exceeds 90%").into());
+    disk.observations.push(Observation::new("used", 91.2, Unit::Percent));
+    disk.observations.push(Observation::new("available", 23e9, Unit::Bytes));
+    let mut mail = failed("Mail", ServiceUnavailable::new("connection refused").with_source("10.0.0.5:25").into());
+    (mail.critical, mail.counts, mail.stale) = (false, false, true);
+    let mut waiting = CheckReport::failed("Queue", &ServiceUnavailable::new("no result yet").into());
+    (waiting.status, waiting.raw_status) = (Status::Unknown, Status::Unknown);
+    let mut recovering = failed("Redis", ServiceUnavailable::new("blocked by dns").into());
+    (recovering.raw_status, recovering.blocked_by) = (Status::Working, Some("dns".into()));
+    let mut report = Report::new([
+        ran(CheckReport::new("CacheBackend"), 3),
+        disk,
+        several,
+        mail,
+        waiting,
+        recovering,
+        failed("Boom", UnknownError::caused_by("the cause, for the log only").into()),
+    ]);
+    report.generated_at = at(1);
+    report.duration = Duration::from_millis(13);
+    report.notice = Some("No configuration was given: <these> are the default checks.".into());
+    report
+}
+
+fn render(format: &str, report: &Report) -> String {
+    let renderers = Renderers::default();
+    let mut out = String::new();
+    renderers.get(format).unwrap().render(report, &mut out).unwrap();
+    writeln!(out, "{}", if out.ends_with('\n') { "" } else { "<no newline at the end>" }).unwrap();
+    out
+}
+
+#[test]
+fn html() {
+    insta::assert_snapshot!("html-troubled", render("html", &troubled()));
+}
+
+#[test]
+fn json() {
+    insta::assert_snapshot!("json-troubled", render("json", &troubled()));
+}
+
+#[test]
+fn text() {
+    insta::assert_snapshot!("text-troubled", render("text", &troubled()));
+}
+
+#[test]
+fn json_is_valid_and_says_the_same() {
+    let report = troubled();
+    let mut json = String::new();
+    Renderers::default().get("json").unwrap().render(&report, &mut json).unwrap();
+    let parsed: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&json).unwrap();
+    for check in &report.checks {
+        assert_eq!(parsed[&check.identifier], check.pretty_status());
+    }
+}
+
+#[test]
+fn no_format_says_what_is_for_the_log_only() {
+    for format in ["html", "json", "text"] {
+        let shown = render(format, &troubled());
+        assert!(!shown.contains("for the log only") && !shown.contains("10.0.0.5"), "{shown}");
+    }
+}
+
+#[test]
+fn the_page_escapes_what_checks_say_and_loads_nothing() {
+    let page = render("html", &troubled());
+    assert!(page.contains("two &lt;b&gt;") && !page.contains("<b>") && !page.contains("<these>"), "{page}");
+    for foreign in ["http://", "https://", "src=", "<script", "@import", "url("] {
+        assert!(!page.contains(foreign), "{foreign} in {page}");
+    }
+    assert!(page.contains(r#"<meta name="robots" content="noindex">"#));
+}

@@ -1,0 +1,374 @@
+//! The HTTP contract: paths, methods, formats, negotiation, headers, tokens.
+
+#![allow(clippy::unwrap_used, reason = "a test may")]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use bytes::Bytes;
+use health_core::{
+    Anonymous, CheckExt, Endpoint, GroupSettings, Health, HealthBuilder, Html, Renderer, Report, ServiceUnavailable,
+    Settings, check_fn, render_fn,
+};
+use http::{Request, Response, StatusCode};
+
+fn endpoint(builder: HealthBuilder) -> Endpoint {
+    Endpoint::new("/ht/", builder.build().expect("the test's health is valid"))
+}
+
+fn healthy() -> Endpoint {
+    endpoint(Health::builder().check(check_fn("cache", || async { Ok(()) })))
+}
+
+fn unhealthy() -> HealthBuilder {
+    Health::builder()
+        .check(check_fn("cache", || async { Ok(()) }))
+        .check(check_fn("queue", || async { Err(ServiceUnavailable::new("connection refused").into()) }))
+}
+
+async fn ask(endpoint: &Endpoint, method: &str, uri: &str, headers: &[(&str, &str)]) -> Response<Bytes> {
+    let mut request = Request::builder().method(method).uri(uri);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    endpoint.respond(&request.body(()).unwrap()).await
+}
+
+async fn get(endpoint: &Endpoint, uri: &str) -> Response<Bytes> {
+    ask(endpoint, "GET", uri, &[]).await
+}
+
+fn header<'a>(response: &'a Response<Bytes>, name: &str) -> &'a str {
+    response.headers().get(name).map_or("", |value| value.to_str().unwrap())
+}
+
+fn body(response: &Response<Bytes>) -> &str {
+    std::str::from_utf8(response.body()).unwrap()
+}
+
+#[tokio::test]
+async fn the_final_slash_is_optional_and_unknown_paths_are_404() {
+    let endpoint = healthy();
+    for (uri, status) in [
+        ("/ht/", 200),
+        ("/ht", 200),
+        ("/ht?format=json", 200),
+        ("/ht/live/", 200),
+        ("/ht/live", 200),
+        ("/ht/l%69ve/", 200),
+        ("/ht/ready/?format=text", 200),
+        ("/ht/startup/", 200),
+        ("/ht/redy/", 404),
+        ("/ht//", 404),
+        ("/ht/live//", 404),
+        ("/ht/live/ready/", 404),
+        ("/htx/", 404),
+        ("/", 404),
+        ("/ht/%ff/", 404),
+    ] {
+        assert_eq!(get(&endpoint, uri).await.status().as_u16(), status, "{uri}");
+    }
+    assert_eq!(body(&get(&endpoint, "/ht/redy/").await), "Not Found: the groups are live, ready, startup");
+}
+
+#[tokio::test]
+async fn it_can_stand_at_the_root_and_anywhere_else() {
+    let health = healthy().health().clone();
+    for (base, uri) in [("/", "/"), ("/", "/ready"), ("/a/b", "/a/b/"), ("a/b/", "/a/b/live/")] {
+        let endpoint = Endpoint::new(base, health.clone());
+        assert_eq!(get(&endpoint, uri).await.status(), 200, "{base} {uri}");
+    }
+}
+
+#[tokio::test]
+async fn methods() {
+    let endpoint = endpoint(unhealthy());
+    let get = get(&endpoint, "/ht/").await;
+    assert_eq!(get.status(), 500);
+    let head = ask(&endpoint, "HEAD", "/ht/", &[]).await;
+    assert_eq!((head.status(), body(&head)), (get.status(), ""));
+    assert_eq!(head.headers(), get.headers(), "the length is that of the body it would have had");
+    let options = ask(&endpoint, "OPTIONS", "/ht/", &[]).await;
+    assert_eq!((options.status(), body(&options)), (get.status(), ""));
+    assert_eq!((header(&options, "allow"), header(&options, "content-length")), ("GET, HEAD, OPTIONS", "0"));
+    assert_eq!(header(&options, "content-type"), "text/html; charset=utf-8");
+    for method in ["POST", "PUT", "PATCH", "DELETE", "TRACE", "PROPFIND"] {
+        let refused = ask(&endpoint, method, "/ht/", &[]).await;
+        assert_eq!(refused.status(), 405, "{method}");
+        assert_eq!(header(&refused, "allow"), "GET, HEAD, OPTIONS", "{method}");
+        assert_eq!(ask(&endpoint, method, "/ht/nowhere/", &[]).await.status(), 404, "{method}");
+    }
+}
+
+#[tokio::test]
+async fn every_answer_has_the_headers() {
+    let endpoint = healthy();
+    for (method, uri, content_type) in [
+        ("GET", "/ht/", "text/html; charset=utf-8"),
+        ("GET", "/ht/?format=json", "application/json"),
+        ("GET", "/ht/?format=text", "text/plain; charset=utf-8"),
+        ("GET", "/ht/?format=yaml", "text/plain; charset=utf-8"),
+        ("GET", "/ht/nowhere/", "text/plain; charset=utf-8"),
+        ("POST", "/ht/", "text/plain; charset=utf-8"),
+    ] {
+        let response = ask(&endpoint, method, uri, &[]).await;
+        let at = format!("{method} {uri}");
+        assert_eq!(header(&response, "content-type"), content_type, "{at}");
+        assert_eq!(header(&response, "content-length"), response.body().len().to_string(), "{at}");
+        let never = "max-age=0, no-cache, no-store, must-revalidate, private";
+        assert_eq!(header(&response, "cache-control"), never, "{at}");
+        assert_eq!((header(&response, "vary"), header(&response, "x-content-type-options")), ("Accept", "nosniff"));
+        let expires = header(&response, "expires");
+        assert!(expires.ends_with(" GMT"), "{at}: {expires}");
+        let policy = header(&response, "content-security-policy");
+        assert_eq!(policy.contains("default-src 'none'"), content_type.starts_with("text/html"), "{at}: {policy}");
+    }
+}
+
+#[tokio::test]
+async fn the_status_code_of_an_unhealthy_answer_is_a_setting() {
+    let endpoint = endpoint(unhealthy().settings(Settings::default().unhealthy_status(503)));
+    let response = get(&endpoint, "/ht/?format=json").await;
+    assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(body(&response), r#"{"cache": "working", "queue": "unavailable: connection refused"}"#);
+}
+
+#[tokio::test]
+async fn the_format_parameter_wins_over_accept() {
+    let endpoint = healthy();
+    let accept = [("accept", "text/html")];
+    for (uri, answer) in [
+        ("/ht/?format=json", "application/json"),
+        ("/ht/?a=b&format=json&format=text", "text/plain; charset=utf-8"),
+        ("/ht/?format=", "text/html; charset=utf-8"),
+        ("/ht/?form%61t=j%73on", "application/json"),
+        ("/ht/?formats=json", "text/html; charset=utf-8"),
+    ] {
+        let response = ask(&endpoint, "GET", uri, &accept).await;
+        assert_eq!((response.status().as_u16(), header(&response, "content-type")), (200, answer), "{uri}");
+    }
+    for uri in ["/ht/?format=yaml", "/ht/?format=JSON", "/ht/?format=%ff"] {
+        let response = get(&endpoint, uri).await;
+        assert_eq!(response.status(), 400, "{uri}");
+        assert_eq!(body(&response), "Bad Request: the formats are html, json, text");
+    }
+    let long = format!("/ht/?{}format=json", "a=b&".repeat(10_000));
+    assert_eq!(header(&get(&endpoint, &long).await, "content-type"), "application/json");
+}
+
+const HTML: &str = "text/html; charset=utf-8";
+const JSON: &str = "application/json";
+const TEXT: &str = "text/plain; charset=utf-8";
+const NOTHING: &str = "406";
+
+/// Accept headers, one or two of them, and what they get.
+const NEGOTIATIONS: &[(&[&str], &str)] = &[
+    (&[], HTML),
+    (&[""], HTML),
+    (&[","], HTML),
+    (&["garbage"], HTML),
+    (&["*"], HTML),
+    (&["text/html;q=1.5"], HTML),
+    (&["*/json"], HTML),
+    (&["text/html"], HTML),
+    (&["application/xhtml+xml"], HTML),
+    (&["text/*"], HTML),
+    (&["*/*"], HTML),
+    (&["application/json"], JSON),
+    (&["application/*"], JSON),
+    (&["text/plain"], TEXT),
+    (&["APPLICATION/JSON"], JSON),
+    (&["Application/Json;Q=0.5, text/HTML;q=0.4"], JSON),
+    (&["application/json; q=0.5, text/html"], HTML),
+    (&["text/html;q=0.5, application/json;q=0.5"], HTML),
+    (&["application/json;q=0.5, text/html;q=0.5"], JSON),
+    (&["application/problem+json, application/json;q=0.1"], JSON),
+    (&["text/html;level=1;q=0.2, application/json;q=0.5"], JSON),
+    (&["text/html;z=\"\""], HTML),
+    (&["text/plain;a=\"x,y;q=0\\\",z\";q=0.5, application/json;q=0.1"], TEXT),
+    (&["application/json;q=0"], NOTHING),
+    (&["application/json;q=0, */*"], HTML),
+    (&["text/html;q=0, */*"], JSON),
+    (&["text/*;q=0, */*;q=0.1"], JSON),
+    (&["*/*;q=0"], NOTHING),
+    (&["text/html;q=0, text/*;q=0.5"], TEXT),
+    (&["application/vnd.api+json"], NOTHING),
+    (&["application/octet-stream, image/*"], NOTHING),
+    (&["garbage, application/json"], JSON),
+    (&["text/html;q=0.1", "application/json"], JSON),
+    (&["", "text/plain"], TEXT),
+    (&["text/html, image/gif, image/jpeg, *; q=.2, */*; q=.2"], HTML),
+    (&["text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8"], HTML),
+    (&["application/json, text/plain, */*"], JSON),
+    (&[" \t application/json \t;\tq=0.7 "], JSON),
+];
+
+#[tokio::test]
+async fn negotiation() {
+    let endpoint = healthy();
+    for (accept, expected) in NEGOTIATIONS {
+        let headers: Vec<_> = accept.iter().map(|value| ("accept", *value)).collect();
+        let response = ask(&endpoint, "GET", "/ht/", &headers).await;
+        let answer = if response.status() == 406 { NOTHING } else { header(&response, "content-type") };
+        assert_eq!(answer, *expected, "{accept:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_refused_runs_no_check() {
+    let runs = Arc::new(AtomicU32::new(0));
+    let count = Arc::clone(&runs);
+    let endpoint = endpoint(Health::builder().check(check_fn("counted", move || {
+        count.fetch_add(1, Ordering::SeqCst);
+        async { Ok(()) }
+    })));
+    let refused = ask(&endpoint, "GET", "/ht/", &[("accept", "image/png")]).await;
+    assert_eq!(refused.status(), 406);
+    assert_eq!(body(&refused), "Not Acceptable: Supported content types: text/html, application/json, text/plain");
+    assert_eq!(ask(&endpoint, "DELETE", "/ht/", &[]).await.status(), 405);
+    assert_eq!(get(&endpoint, "/ht/?format=nope").await.status(), 400);
+    assert_eq!(get(&endpoint, "/ht/nope/").await.status(), 404);
+    assert_eq!(runs.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test]
+async fn zero_checks_are_healthy() {
+    let endpoint = endpoint(Health::builder());
+    let json = get(&endpoint, "/ht/?format=json").await;
+    assert_eq!((json.status().as_u16(), body(&json)), (200, "{}"));
+    assert_eq!(body(&get(&endpoint, "/ht/?format=text").await), "no checks\n");
+    assert!(body(&get(&endpoint, "/ht/").await).contains("No checks"));
+}
+
+#[tokio::test]
+async fn the_token_comes_by_path_or_by_header() {
+    let endpoint = endpoint(unhealthy().settings(Settings::default().token("s3cret")));
+    let bearer = |value: &'static str| [("authorization", value)];
+    for (uri, headers, status) in [
+        ("/ht/", &[][..], 404),
+        ("/ht/live/", &[], 404),
+        ("/ht/nowhere/", &[], 404),
+        ("/ht/s3cre/", &[], 404),
+        ("/ht/s3cret/", &[], 500),
+        ("/ht/s3cret", &[], 500),
+        ("/ht/s3cret/live/", &[], 200),
+        ("/ht/s3cret/nowhere/", &[], 404),
+        ("/ht/", &bearer("Bearer s3cret"), 500),
+        ("/ht/live/", &bearer("bearer s3cret"), 200),
+        ("/ht/", &bearer("Bearer wrong"), 404),
+        ("/ht/", &bearer("Basic s3cret"), 404),
+        ("/ht/", &bearer("s3cret"), 404),
+    ] {
+        let response = ask(&endpoint, "GET", uri, headers).await;
+        assert_eq!(response.status().as_u16(), status, "{uri} {headers:?}");
+        assert!(!format!("{response:?}").contains("s3cret"), "{uri}");
+    }
+    assert_eq!(body(&get(&endpoint, "/ht/nowhere/").await), "Not Found", "strangers don't learn the groups");
+    assert_eq!(ask(&endpoint, "POST", "/ht/", &[]).await.status(), 404);
+}
+
+#[tokio::test]
+async fn strangers_may_be_shown_the_bare_verdict() {
+    let settings = Settings::default().token("s3cret").anonymous(Anonymous::Status);
+    let closed = GroupSettings::default().anonymous(Anonymous::Nothing);
+    let endpoint = endpoint(unhealthy().settings(settings).group("live", closed));
+    for (format, expected) in [("json", r#"{"status": "unavailable"}"#), ("text", "unavailable\n")] {
+        let response = get(&endpoint, &format!("/ht/?format={format}")).await;
+        assert_eq!((response.status().as_u16(), body(&response)), (500, expected));
+    }
+    let page = get(&endpoint, "/ht/").await;
+    assert!(body(&page).contains("Not working") && !body(&page).contains("queue"), "{}", body(&page));
+    assert!(body(&get(&endpoint, "/ht/s3cret/?format=json").await).contains("queue"));
+    assert_eq!(get(&endpoint, "/ht/live/").await.status(), 404);
+    let wrong = ask(&endpoint, "GET", "/ht/", &[("authorization", "Bearer wrong")]).await;
+    assert_eq!(wrong.status(), 404);
+}
+
+#[tokio::test]
+async fn a_scraper_says_how_long_it_waits() {
+    let hang = check_fn("hang", std::future::pending);
+    let endpoint = endpoint(Health::builder().check(hang));
+    let began = std::time::Instant::now();
+    let headers = [("x-prometheus-scrape-timeout-seconds", "0.6")];
+    let response = ask(&endpoint, "GET", "/ht/?format=json", &headers).await;
+    assert_eq!(body(&response), r#"{"hang": "unavailable: no result yet"}"#);
+    assert!(began.elapsed().as_secs_f64() < 0.5, "{:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn a_renderer_replaces_a_format_or_adds_one() {
+    let cool = render_fn("json", "application/json", |report: &Report| format!("{{\"cool\": {}}}", report.healthy));
+    let csv = render_fn("csv", "text/csv", |report: &Report| format!("{}\n", report.checks.len()));
+    let endpoint = endpoint(unhealthy().renderer(cool).renderer(csv));
+    let json = get(&endpoint, "/ht/?format=json").await;
+    assert_eq!((json.status().as_u16(), body(&json)), (500, "{\"cool\": false}"));
+    let csv = ask(&endpoint, "GET", "/ht/", &[("accept", "text/csv")]).await;
+    assert_eq!((header(&csv, "content-type"), body(&csv)), ("text/csv; charset=utf-8", "2\n"));
+}
+
+struct Broken(bool);
+
+impl Renderer for Broken {
+    fn format(&self) -> &'static str {
+        "html"
+    }
+
+    fn media_types(&self) -> &[&str] {
+        &["text/html"]
+    }
+
+    fn render(&self, _: &Report, out: &mut dyn std::fmt::Write) -> std::fmt::Result {
+        out.write_str("half a page")?;
+        assert!(!self.0, "a renderer that panics");
+        Err(std::fmt::Error)
+    }
+}
+
+#[tokio::test]
+async fn a_broken_renderer_does_not_look_like_a_broken_service() {
+    for panics in [false, true] {
+        let endpoint =
+            endpoint(Health::builder().check(check_fn("cache", || async { Ok(()) })).renderer(Broken(panics)));
+        let response = get(&endpoint, "/ht/").await;
+        assert_eq!((response.status().as_u16(), header(&response, "content-type")), (200, TEXT));
+        assert_eq!(body(&response), "cache                    ... working\n");
+    }
+}
+
+#[tokio::test]
+async fn the_page_is_extended_and_replaced_by_template() {
+    let own = r#"{% extends "health_check/index.html" %}{% block title %}Orders{% endblock title %}"#;
+    let extended = endpoint(unhealthy().renderer(Html::from_string(own).unwrap()));
+    let page = get(&extended, "/ht/").await;
+    assert!(body(&page).contains("<title>Orders</title>") && body(&page).contains("connection refused"));
+
+    let dir = std::env::temp_dir().join(format!("health-core-templates-{}", std::process::id()));
+    std::fs::create_dir_all(dir.join("health_check")).unwrap();
+    std::fs::write(dir.join("health_check/index.html"), "{% for check in checks %}{{ check.identifier }};{% endfor %}")
+        .unwrap();
+    let replaced = endpoint(unhealthy().renderer(Html::from_dir(&dir).unwrap()));
+    assert_eq!(body(&get(&replaced, "/ht/").await), "queue;cache;", "what fails comes first");
+    std::fs::write(
+        dir.join("health_check/index.html"),
+        r#"{% extends "health_check/base.html" %}{% block content %}<p>{{ verdict }}</p>{% endblock content %}"#,
+    )
+    .unwrap();
+    let mixed = endpoint(unhealthy().renderer(Html::from_dir(&dir).unwrap()));
+    assert!(body(&get(&mixed, "/ht/").await).contains("<body>\n<p>1 of 2 failing</p>"));
+    std::fs::remove_dir_all(&dir).unwrap();
+
+    assert!(Html::from_string("{% if %}").unwrap_err().to_string().contains("own.html"));
+    assert!(Html::from_dir(&dir).unwrap_err().to_string().contains("template folder"));
+    let undefined = endpoint(unhealthy().renderer(Html::from_string("{{ nothing_of_this_name }}").unwrap()));
+    let response = get(&undefined, "/ht/").await;
+    assert_eq!((response.status().as_u16(), header(&response, "content-type")), (500, TEXT));
+}
+
+#[tokio::test]
+async fn a_group_is_answered_as_it_is_declared() {
+    let builder = Health::builder()
+        .group("batch", GroupSettings::default())
+        .check(check_fn("queue", || async { Ok(()) }).groups(["batch"]));
+    let response = get(&endpoint(builder), "/ht/batch/?format=json").await;
+    assert_eq!(body(&response), r#"{"queue": "working"}"#);
+}
