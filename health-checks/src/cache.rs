@@ -1,0 +1,244 @@
+//! Whether a cache keeps what is put into it.
+//!
+//! The in-process store is [moka](https://docs.rs/moka); anything with three methods is a store:
+//!
+//! ```
+//! use std::time::Duration;
+//! use health_checks::cache::{CacheBackend, CacheStore};
+//! use health_core::{Health, Result};
+//!
+//! struct Sessions;
+//!
+//! impl CacheStore for Sessions {
+//!     async fn set(&self, key: &str, value: &str, expires_in: Duration) -> Result {
+//!         Ok(())
+//!     }
+//!     async fn get(&self, key: &str) -> Result<Option<String>> {
+//!         Ok(None)
+//!     }
+//!     async fn delete(&self, key: &str) -> Result {
+//!         Ok(())
+//!     }
+//! }
+//!
+//! let health = Health::builder().check(CacheBackend::new(Sessions)).build()?;
+//! # Ok::<(), health_core::BuildError>(())
+//! ```
+
+use std::future::Future;
+use std::time::{Duration, Instant};
+
+use health_core::{BoxCheck, Findings, HealthCheck, Result, Scope, Secret, ServiceUnavailable};
+use moka::Expiry;
+use serde::Deserialize;
+use uuid::Uuid;
+
+use crate::catalogue::{CheckSettings, Misconfigured};
+
+/// What a run leaves behind, when it is interrupted, is gone after this time.
+const EXPIRES_IN: Duration = Duration::from_secs(5);
+
+/// A cache: three operations on strings.
+pub trait CacheStore: Send + Sync + 'static {
+    /// Keeps a value, for no longer than this.
+    fn set(&self, key: &str, value: &str, expires_in: Duration) -> impl Future<Output = Result> + Send;
+
+    /// The value, if it is there.
+    fn get(&self, key: &str) -> impl Future<Output = Result<Option<String>>> + Send;
+
+    /// Forgets the value. One that is not there is no error.
+    fn delete(&self, key: &str) -> impl Future<Output = Result> + Send;
+
+    /// What the store looks at. *Default*: [`Scope::External`].
+    fn scope(&self) -> Scope {
+        Scope::External
+    }
+}
+
+/// Sets, gets and deletes a key of its own for each run; the key expires by itself after 5 s.
+#[derive(Debug, Clone)]
+pub struct CacheBackend<S = MemoryStore> {
+    store: S,
+    key_prefix: String,
+}
+
+/// The keys of kind `cache`.
+#[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(feature = "config", derive(schemars::JsonSchema))]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct CacheSettings {
+    /// Where the cache is: memory:// is one in this process.
+    #[cfg_attr(feature = "config", schemars(with = "String", default = "memory_url"))]
+    pub url: Secret,
+    /// What the keys of this check begin with.
+    pub key_prefix: String,
+}
+
+#[cfg(feature = "config")]
+fn memory_url() -> String {
+    MEMORY.into()
+}
+
+const MEMORY: &str = "memory://";
+const KEY_PREFIX: &str = "health_check";
+
+impl Default for CacheSettings {
+    fn default() -> Self {
+        Self { url: MEMORY.into(), key_prefix: KEY_PREFIX.into() }
+    }
+}
+
+impl CheckSettings for CacheSettings {
+    const KIND: &'static str = "cache";
+    const SUMMARY: &'static str = "set, get and delete a key";
+
+    fn checks(self) -> Result<Vec<BoxCheck>, Misconfigured> {
+        if self.url.expose() != MEMORY {
+            return Err(Misconfigured::new("url", "expected memory://"));
+        }
+        Ok(vec![BoxCheck::new(CacheBackend::default().key_prefix(self.key_prefix))])
+    }
+}
+
+impl Default for CacheBackend {
+    /// A cache in this process.
+    fn default() -> Self {
+        Self::new(MemoryStore::default())
+    }
+}
+
+impl<S: CacheStore> CacheBackend<S> {
+    /// The cache behind this store.
+    pub fn new(store: S) -> Self {
+        Self { store, key_prefix: KEY_PREFIX.into() }
+    }
+
+    /// What its keys begin with. *Default*: `health_check`.
+    #[must_use]
+    #[doc(alias = "HEALTHCHECK_CACHE_KEY")]
+    pub fn key_prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.key_prefix = prefix.into();
+        self
+    }
+}
+
+impl<S: CacheStore> HealthCheck for CacheBackend<S> {
+    async fn check_status(&self, _: &Findings) -> Result {
+        let run = Uuid::new_v4().simple().to_string();
+        let (key, value) = (format!("{}:{run}", self.key_prefix), format!("itworks-{run}"));
+        self.store.set(&key, &value, EXPIRES_IN).await?;
+        if self.store.get(&key).await?.as_deref() != Some(&*value) {
+            return Err(ServiceUnavailable::new("Cache key does not match").into());
+        }
+        self.store.delete(&key).await?;
+        if self.store.get(&key).await?.is_some() {
+            return Err(ServiceUnavailable::new("Cache key was not deleted").into());
+        }
+        Ok(())
+    }
+
+    fn scope(&self) -> Scope {
+        self.store.scope()
+    }
+}
+
+/// A cache in this process, of strings that expire each in their own time.
+#[derive(Debug, Clone)]
+pub struct MemoryStore(moka::sync::Cache<String, Entry>);
+
+#[derive(Debug, Clone)]
+struct Entry {
+    value: String,
+    expires_in: Duration,
+}
+
+struct ByEntry;
+
+impl Expiry<String, Entry> for ByEntry {
+    fn expire_after_create(&self, _: &String, entry: &Entry, _: Instant) -> Option<Duration> {
+        Some(entry.expires_in)
+    }
+}
+
+impl Default for MemoryStore {
+    /// Up to 1,000 values.
+    fn default() -> Self {
+        Self(moka::sync::Cache::builder().max_capacity(1000).expire_after(ByEntry).build())
+    }
+}
+
+impl CacheStore for MemoryStore {
+    async fn set(&self, key: &str, value: &str, expires_in: Duration) -> Result {
+        self.0.insert(key.to_owned(), Entry { value: value.to_owned(), expires_in });
+        Ok(())
+    }
+
+    async fn get(&self, key: &str) -> Result<Option<String>> {
+        Ok(self.0.get(key).map(|entry| entry.value))
+    }
+
+    async fn delete(&self, key: &str) -> Result {
+        self.0.invalidate(key);
+        Ok(())
+    }
+
+    fn scope(&self) -> Scope {
+        Scope::Process
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_run_leaves_nothing_behind() {
+        let store = MemoryStore::default();
+        for _ in 0..10 {
+            CacheBackend::new(store.clone()).check_status(&Findings::default()).await.unwrap();
+        }
+        store.0.run_pending_tasks();
+        assert_eq!(store.0.entry_count(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_value_expires_in_its_own_time() {
+        let store = MemoryStore::default();
+        store.set("a", "1", Duration::from_millis(20)).await.unwrap();
+        store.set("b", "2", Duration::from_mins(1)).await.unwrap();
+        assert_eq!(store.get("a").await.unwrap().as_deref(), Some("1"));
+        tokio::time::sleep(Duration::from_millis(60)).await;
+        assert_eq!(store.get("a").await.unwrap(), None);
+        assert_eq!(store.get("b").await.unwrap().as_deref(), Some("2"));
+    }
+
+    /// A cache that loses, or never forgets, what is put into it.
+    struct Faulty {
+        keeps: bool,
+    }
+
+    impl CacheStore for Faulty {
+        async fn set(&self, _: &str, _: &str, _: Duration) -> Result {
+            Ok(())
+        }
+
+        async fn get(&self, key: &str) -> Result<Option<String>> {
+            Ok(self.keeps.then(|| key.replace("health_check:", "itworks-")))
+        }
+
+        async fn delete(&self, _: &str) -> Result {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_wrong_with_a_cache_is_told_apart() {
+        for (keeps, message) in
+            [(false, "unavailable: Cache key does not match"), (true, "unavailable: Cache key was not deleted")]
+        {
+            let error = CacheBackend::new(Faulty { keeps }).check_status(&Findings::default()).await.unwrap_err();
+            assert_eq!(error.to_string(), message);
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! `[[checks]]`: what all checks take, and what their kinds take.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use health_core::{BoxCheck, CheckExt as _, Configured};
+use serde::Deserialize;
+use toml::de::DeValue;
+
+use super::environment::Environment;
+use super::error::hint;
+use super::table::{Document, Places, Table};
+use super::{Config, ConfigError, Options};
+use crate::catalogue::{Failure, Kind};
+
+/// What any check takes, beside `kind`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Common {
+    name: Option<String>,
+    enabled: Option<bool>,
+    critical: Option<bool>,
+    groups: BTreeSet<String>,
+    #[serde(with = "health_core::serde_duration::option")]
+    timeout: Option<Duration>,
+    #[serde(with = "health_core::serde_duration::option")]
+    ttl: Option<Duration>,
+    #[serde(with = "health_core::serde_duration::option")]
+    every: Option<Duration>,
+    thresholds: Option<Thresholds>,
+    depends_on: BTreeSet<String>,
+    labels: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Thresholds {
+    rise: u32,
+    fall: u32,
+}
+
+impl Default for Thresholds {
+    fn default() -> Self {
+        Self { rise: 1, fall: 1 }
+    }
+}
+
+const COMMON: [&str; 10] =
+    ["name", "enabled", "critical", "groups", "timeout", "ttl", "every", "thresholds", "depends_on", "labels"];
+
+pub(super) fn read_all<'a>(
+    document: &Document<'a>,
+    checks: Vec<Table<'a>>,
+    kinds: &[&Kind],
+    environment: &'a Environment,
+    options: &Options,
+    config: &mut Config,
+) -> Result<(), ConfigError> {
+    let mut filled = BTreeMap::new();
+    for (position, table) in checks.into_iter().enumerate() {
+        let (number, line) = (position + 1, document.line(table.span.start));
+        let mut check = Checks { document, kinds, environment, options, filled: &mut filled, number };
+        for check in check.read(table)? {
+            config.checks.register(check);
+            let identifier = config.checks.identifiers().last().unwrap_or_default().to_owned();
+            config.lines.checks.push((identifier, line, number));
+        }
+    }
+    Ok(())
+}
+
+struct Checks<'c, 'a> {
+    document: &'c Document<'a>,
+    kinds: &'c [&'c Kind],
+    environment: &'a Environment,
+    options: &'c Options,
+    /// Which check took which variable for which key of its kind.
+    filled: &'c mut BTreeMap<(&'static str, &'static str), usize>,
+    number: usize,
+}
+
+impl<'a> Checks<'_, 'a> {
+    fn read(&mut self, mut table: Table<'a>) -> Result<Vec<Configured<BoxCheck>>, ConfigError> {
+        let kind = self.kind(&mut table)?;
+        let mut common = Table { path: table.path.clone(), span: table.span.clone(), ..Table::default() };
+        for key in COMMON {
+            if let Some((name, value)) = table.values.remove_entry(key) {
+                common.values.insert(name, value);
+            }
+        }
+        let common = self.common(common)?;
+        if common.enabled == Some(false) {
+            return Ok(Vec::new());
+        }
+        self.fill(&kind, &mut table)?;
+        let checks = self.build(&kind, table)?;
+        let configure = |check: BoxCheck| {
+            let mut check = check.into_check();
+            if let Some(name) = &common.name {
+                let name = name.clone();
+                check = check.named(name);
+            }
+            common.apply(check, self.options.timeout)
+        };
+        Ok(checks.into_iter().map(configure).collect())
+    }
+
+    fn kind(&self, table: &mut Table<'a>) -> Result<Kind, ConfigError> {
+        let names = || self.kinds.iter().map(|kind| kind.name);
+        let listed = || names().collect::<Vec<_>>().join(", ");
+        let Some(value) = table.take("kind") else {
+            let message = format!("missing: it says which check this is; the kinds are {}", listed());
+            return Err(self.document.error(table.span.start, table.key("kind"), message));
+        };
+        let start = value.span().start;
+        let DeValue::String(name) = value.into_inner() else {
+            return Err(self.document.error(start, table.key("kind"), "expected a string"));
+        };
+        let known = self.kinds.iter().find(|kind| kind.name == name);
+        known.map(|kind| **kind).ok_or_else(|| {
+            let message = format!("unknown kind{}; the kinds are {}", hint(&name, names()), listed());
+            self.document.error(start, table.key("kind"), message)
+        })
+    }
+
+    fn common(&self, table: Table<'a>) -> Result<Common, ConfigError> {
+        let place = |key: &str| table.entries().find(|(name, _)| *name == key).map_or(0, |(_, span)| span.start);
+        let (timeout, every) = (place("timeout"), place("every"));
+        let (timeout_key, every_key) = (table.key("timeout"), table.key("every"));
+        let common: Common = self.document.read(table)?;
+        if common.timeout.is_some_and(|timeout| timeout.is_zero()) {
+            return Err(self.document.error(timeout, timeout_key, "expected a duration longer than zero"));
+        }
+        if common.ttl.is_some() && common.every.is_some() {
+            let message = "a check runs when it is read (ttl) or by itself (every), not both";
+            return Err(self.document.error(every, every_key, message));
+        }
+        Ok(common)
+    }
+
+    /// Fills absent keys from the environment; one variable can't be for two checks.
+    fn fill(&mut self, kind: &Kind, table: &mut Table<'a>) -> Result<(), ConfigError> {
+        for (key, variable) in self.environment.fill(table, kind.variables) {
+            if let Some(other) = self.filled.insert((kind.name, key), self.number) {
+                let number = self.number;
+                let message =
+                    format!("missing here and in check {other}, and {variable} can't be for both: write the key");
+                return Err(self.document.error(table.span.start, format!("checks[{number}].{key}"), message));
+            }
+        }
+        Ok(())
+    }
+
+    fn build(&self, kind: &Kind, table: Table<'a>) -> Result<Vec<BoxCheck>, ConfigError> {
+        let places = Places::of(&table);
+        (kind.build)(table.into_deserializer()).map_err(|failure| match failure {
+            Failure::Syntax(error) => self.document.translate(&error, &places),
+            Failure::Value(wrong) => {
+                let (start, key) = places.find(wrong.key);
+                self.document.error(start, key, wrong.message)
+            }
+        })
+    }
+}
+
+impl Common {
+    fn apply(&self, mut check: Configured<BoxCheck>, timeout: Option<Duration>) -> Configured<BoxCheck> {
+        check = check.groups(self.groups.iter().cloned()).depends_on(self.depends_on.iter().cloned());
+        check = check.labels(self.labels.iter().map(|(name, value)| (name.clone(), value.clone())));
+        if let Some(critical) = self.critical {
+            check = check.critical(critical);
+        }
+        if let Some(timeout) = timeout.or(self.timeout) {
+            check = check.timeout(timeout);
+        }
+        if let Some(ttl) = self.ttl {
+            check = check.ttl(ttl);
+        }
+        if let Some(every) = self.every {
+            check = check.every(every);
+        }
+        if let Some(Thresholds { rise, fall }) = self.thresholds {
+            check = check.thresholds(rise, fall);
+        }
+        check
+    }
+}

@@ -1,0 +1,95 @@
+//! Variables that fill keys which the file leaves out: the original's names, and ours.
+
+use std::collections::BTreeMap;
+
+use toml::de::DeValue;
+
+use super::table::Table;
+use super::{ConfigError, Variables};
+use crate::catalogue::{Kind, Reads, Variable};
+
+/// The variables that fill `[settings]`.
+pub(super) const SETTINGS: &[Variable] = &[
+    Variable { key: "warnings_as_errors", name: "WARNINGS_AS_ERRORS", reads: Reads::Bool },
+    Variable { key: "token", name: "HEALTH_TOKEN", reads: Reads::Text },
+];
+
+/// The variables that are set, by the names without prefix.
+pub(super) struct Environment(BTreeMap<&'static str, Found>);
+
+struct Found {
+    /// With the prefix, where it was found so.
+    name: String,
+    value: Value,
+}
+
+enum Value {
+    Text(String),
+    Bool(bool),
+    /// As TOML writes it, so that it is read as one.
+    Number(String),
+}
+
+impl Environment {
+    pub(super) fn read<'k>(
+        kinds: impl Iterator<Item = &'k Kind>,
+        variables: Variables<'_>,
+    ) -> Result<Self, ConfigError> {
+        let mut all = BTreeMap::new();
+        for variable in SETTINGS.iter().chain(kinds.flat_map(|kind| kind.variables)) {
+            let names = [format!("HEALTH_CHECK_{}", variable.name), variable.name.to_owned()];
+            let Some((text, name)) = names.into_iter().find_map(|name| Some((variables(&name)?, name))) else {
+                continue;
+            };
+            let value =
+                Value::read(variable.reads, &text).map_err(|expected| ConfigError::variable(&name, expected))?;
+            if let Some(value) = value {
+                all.insert(variable.name, Found { name, value });
+            }
+        }
+        Ok(Self(all))
+    }
+
+    /// Fills the absent keys of a table, and returns them with the variables that were used.
+    pub(super) fn fill<'a>(
+        &'a self,
+        table: &mut Table<'a>,
+        known: &'static [Variable],
+    ) -> Vec<(&'static str, &'a str)> {
+        let mut used = Vec::new();
+        for variable in known.iter().filter(|variable| self.0.contains_key(variable.name)) {
+            let found = &self.0[variable.name];
+            if !table.contains(variable.key) {
+                table.fill(variable.key, found.value.to_toml());
+                used.push((variable.key, found.name.as_str()));
+            }
+        }
+        used
+    }
+}
+
+impl Value {
+    /// What a text stands for; an empty one is nothing, except for a limit, which it switches off.
+    fn read(reads: Reads, text: &str) -> Result<Option<Self>, &'static str> {
+        let word = text.trim().to_ascii_lowercase();
+        match (reads, word.as_str()) {
+            (Reads::Text | Reads::Bool, "") => Ok(None),
+            (Reads::Text, _) => Ok(Some(Self::Text(text.to_owned()))),
+            (Reads::Bool, "true" | "1") => Ok(Some(Self::Bool(true))),
+            (Reads::Bool, "false" | "0") | (Reads::Limit, "" | "none" | "false" | "0") => Ok(Some(Self::Bool(false))),
+            (Reads::Bool, _) => Err("expected true, false, 1 or 0"),
+            (Reads::Limit, number) => match number.parse::<f64>() {
+                Ok(value) if value.is_finite() && value >= 0.0 => Ok(Some(Self::Number(format!("{value:?}")))),
+                _ => Err("expected a number above 0, or None, false or 0 to switch the limit off"),
+            },
+        }
+    }
+
+    fn to_toml(&self) -> DeValue<'_> {
+        match self {
+            Self::Text(text) => DeValue::String(text.as_str().into()),
+            Self::Bool(on) => DeValue::Boolean(*on),
+            Self::Number(number) => DeValue::parse(number).map_or(DeValue::Boolean(false), toml::Spanned::into_inner),
+        }
+    }
+}

@@ -1,0 +1,67 @@
+use std::fmt;
+use std::io::{Error, ErrorKind};
+
+/// What is wrong with a configuration: the file, the line, the key, what was expected and the nearest valid name. Never
+/// a value and never a line of the file, for either may hold a secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigError {
+    file: String,
+    line: Option<usize>,
+    key: Option<String>,
+    message: String,
+}
+
+impl ConfigError {
+    pub(super) fn new(file: &str, line: Option<usize>, key: Option<String>, message: impl Into<String>) -> Self {
+        Self { file: file.to_owned(), line, key, message: message.into() }
+    }
+
+    pub(super) fn unreadable(file: &str, error: &Error) -> Self {
+        let message = match error.kind() {
+            ErrorKind::NotFound => "there is no such file".into(),
+            ErrorKind::PermissionDenied => "the file can't be read: permission denied".into(),
+            ErrorKind::InvalidData => "the file is not UTF-8 text".into(),
+            kind => format!("the file can't be read: {kind}"),
+        };
+        Self::new(file, None, None, message)
+    }
+
+    /// Of a variable of the environment.
+    pub(super) fn variable(name: &str, message: impl Into<String>) -> Self {
+        Self::new("environment", None, Some(name.to_owned()), message)
+    }
+
+    /// The line, from 1, where it is known.
+    pub fn line(&self) -> Option<usize> {
+        self.line
+    }
+
+    /// The key, such as `checks[2].path`; the variable, where that is wrong.
+    pub fn key(&self) -> Option<&str> {
+        self.key.as_deref()
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.file)?;
+        if let Some(line) = self.line {
+            write!(f, ":{line}")?;
+        }
+        if let Some(key) = &self.key {
+            write!(f, ": {key}")?;
+        }
+        write!(f, ": {}", self.message)
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+/// `; did you mean "path"?`, or nothing where no name is near.
+pub(super) fn hint<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+    let near = known.into_iter().map(|known| (strsim::damerau_levenshtein(name, known), known));
+    match near.min() {
+        Some((distance, known)) if distance <= 1 + known.len() / 3 => format!("; did you mean \"{known}\"?"),
+        _ => String::new(),
+    }
+}

@@ -1,0 +1,198 @@
+//! A service's checks from a TOML file, with what the environment adds.
+//!
+//! ```
+//! use health_checks::config::{Config, Options};
+//!
+//! let text = r#"
+//!     [settings]
+//!     timeout = "2s"
+//!
+//!     [[checks]]
+//!     kind = "disk"
+//!     path = "${DATA_DIR:-/}"
+//! "#;
+//! let variables = |name: &str| std::env::var(name).ok();
+//! let config = Config::from_text("health.toml", text, &variables, &Options::default())?;
+//! let health = config.build()?;
+//! assert_eq!(health.identifiers().collect::<Vec<_>>(), ["DiskUsage"]);
+//! # Ok::<(), health_checks::config::ConfigError>(())
+//! ```
+//!
+//! | key of a check | what |
+//! |---|---|
+//! | `kind` | which check: see [`CATALOGUE`] |
+//! | `name` | its identifier, in place of the kind's own |
+//! | `enabled` | false leaves it out |
+//! | `critical` | whether its errors make the service unhealthy |
+//! | `groups` | the groups it belongs to |
+//! | `timeout`, `ttl`, `every` | durations: `"500ms"`, `"5s"` or a number of seconds; `ttl` or `every` |
+//! | `thresholds` | `{rise = 2, fall = 3}`: runs in a row until the verdict changes |
+//! | `depends_on` | checks that it can't work without |
+//! | `labels` | names and values for metrics |
+//! | others | the kind's own |
+//!
+//! In every string `${VAR}` is the variable of that name, `${VAR:-default}` has a default, `${file:/path}` is the
+//! content of a file, and `$${` stands for `${`. A variable such as `DISK_USAGE_MAX` fills a key that is absent: see
+//! [`Kind::variables`](crate::catalogue::Kind::variables).
+
+mod check;
+#[cfg(feature = "embedded")]
+mod embedded;
+mod environment;
+mod error;
+mod expand;
+mod table;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use health_core::{BuildError, GroupSettings, Health, HealthBuilder, Registry, Settings};
+
+#[cfg(feature = "embedded")]
+pub use embedded::Scratch;
+use environment::Environment;
+pub use error::ConfigError;
+use table::{Document, Table};
+
+use crate::catalogue::{CATALOGUE, Kind};
+
+/// Where variables come from; `|name| std::env::var(name).ok()` outside of tests.
+pub type Variables<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// What is not in the file.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct Options {
+    /// The timeout of every check, whatever the file says.
+    pub timeout: Option<Duration>,
+    /// Kinds beside those of the [`CATALOGUE`].
+    pub kinds: Vec<Kind>,
+}
+
+/// What a file says, checked as far as that can be done without running anything.
+#[derive(Debug)]
+pub struct Config {
+    /// `[settings]`.
+    pub settings: Settings,
+    /// `[groups.NAME]`.
+    pub groups: BTreeMap<String, GroupSettings>,
+    /// `[[checks]]`, those that are not switched off.
+    pub checks: Registry,
+    notice: Option<String>,
+    lines: Lines,
+}
+
+/// Where in the file things are, for what only shows when the health is built.
+#[derive(Debug, Default)]
+struct Lines {
+    file: String,
+    settings: BTreeMap<String, usize>,
+    groups: BTreeMap<String, usize>,
+    /// Identifier, line, and the number that the file's reader counts.
+    checks: Vec<(String, usize, usize)>,
+}
+
+impl Config {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// Where it can't be read, and whatever [`from_text`](Self::from_text) refuses.
+    pub fn from_file(path: &Path, variables: Variables<'_>, options: &Options) -> Result<Self, ConfigError> {
+        let name = path.display().to_string();
+        let text = std::fs::read_to_string(path).map_err(|error| ConfigError::unreadable(&name, &error))?;
+        Self::from_text(&name, &text, variables, options)
+    }
+
+    /// Reads the text of a file; its name is for messages.
+    ///
+    /// # Errors
+    /// Where it is not TOML, and for unknown kinds and keys, wrong types, variables that are not set.
+    pub fn from_text(file: &str, text: &str, variables: Variables<'_>, options: &Options) -> Result<Self, ConfigError> {
+        let document = Document { file, text };
+        let kinds: Vec<&Kind> = CATALOGUE.iter().chain(&options.kinds).collect();
+        let environment = Environment::read(kinds.iter().copied(), variables)?;
+        let mut root = document.parse()?;
+        expand::expand(&document, &mut root, variables)?;
+        let mut config = Self {
+            settings: Settings::default(),
+            groups: BTreeMap::new(),
+            checks: Registry::default(),
+            notice: None,
+            lines: Lines { file: file.to_owned(), ..Lines::default() },
+        };
+        config.take_settings(&document, &mut root, &environment)?;
+        for (name, line, group) in document.tables(&mut root, "groups")? {
+            config.lines.groups.insert(name.clone(), line);
+            config.groups.insert(name, document.read(group)?);
+        }
+        let checks = document.list(&mut root, "checks")?;
+        document.refuse_rest(&root, &["settings", "groups", "checks"])?;
+        check::read_all(&document, checks, &kinds, &environment, options, &mut config)?;
+        Ok(config)
+    }
+
+    fn take_settings<'a>(
+        &mut self,
+        document: &Document<'a>,
+        root: &mut Table<'a>,
+        environment: &'a Environment,
+    ) -> Result<(), ConfigError> {
+        let mut table = document.table(root, "settings")?.unwrap_or_default();
+        for (key, value) in table.entries() {
+            self.lines.settings.insert(key.to_owned(), document.line(value.start));
+        }
+        environment.fill(&mut table, environment::SETTINGS);
+        self.settings = document.read(table)?;
+        Ok(())
+    }
+
+    /// The checks, settings and groups in a builder, for code that adds to them.
+    pub fn into_builder(self) -> HealthBuilder {
+        self.parts().0
+    }
+
+    /// Builds the health that the file describes.
+    ///
+    /// # Errors
+    /// Two checks of one identifier, groups and dependencies that there are not, settings that can't be.
+    pub fn build(self) -> Result<Health, ConfigError> {
+        let (builder, lines) = self.parts();
+        builder.build().map_err(|error| lines.locate(&error))
+    }
+
+    fn parts(self) -> (HealthBuilder, Lines) {
+        let mut builder = Health::builder().settings(self.settings).registry(self.checks);
+        for (name, group) in self.groups {
+            builder = builder.group(name, group);
+        }
+        if let Some(notice) = self.notice {
+            builder = builder.notice(notice);
+        }
+        (builder, self.lines)
+    }
+
+    /// What every reader should know, such as that no file was given.
+    pub fn notice(&self) -> Option<&str> {
+        self.notice.as_deref()
+    }
+}
+
+impl Lines {
+    fn locate(&self, error: &BuildError) -> ConfigError {
+        let check = |name: &str| self.checks.iter().find(|(identifier, ..)| identifier == name);
+        let (line, message) = match error {
+            BuildError::Duplicate { identifier, first, second } => {
+                let nth = |position: usize| self.checks.get(position - 1);
+                let number = |position: usize| nth(position).map_or(position, |(.., number)| *number);
+                let (first, second, line) = (number(*first), number(*second), nth(*second).map(|(_, line, _)| *line));
+                (line, format!("checks {first} and {second} are both \"{identifier}\": add name = \"...\""))
+            }
+            BuildError::Option { identifier, .. } => (check(identifier).map(|(_, line, _)| *line), error.to_string()),
+            BuildError::Group { group, .. } => (self.groups.get(group).copied(), error.to_string()),
+            BuildError::Setting { setting, .. } => (self.settings.get(*setting).copied(), error.to_string()),
+            _ => (None, error.to_string()),
+        };
+        ConfigError::new(&self.file, line, None, message)
+    }
+}

@@ -1,0 +1,221 @@
+//! TOML tables with the places of their values, and errors that point at them.
+
+use std::ops::Range;
+
+use serde::de::DeserializeOwned;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue, ValueDeserializer};
+
+use super::ConfigError;
+use super::error::hint;
+
+/// The file that is read.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Document<'a> {
+    pub(super) file: &'a str,
+    pub(super) text: &'a str,
+}
+
+/// A table: where it is, what it is called in messages, and what is in it.
+#[derive(Debug, Default)]
+pub(super) struct Table<'a> {
+    pub(super) path: String,
+    pub(super) span: Range<usize>,
+    pub(super) values: DeTable<'a>,
+}
+
+impl<'a> Table<'a> {
+    pub(super) fn entries(&self) -> impl Iterator<Item = (&str, Range<usize>)> {
+        self.values.iter().map(|(key, _)| (&**key.get_ref(), key.span()))
+    }
+
+    pub(super) fn contains(&self, key: &str) -> bool {
+        self.values.contains_key(key)
+    }
+
+    pub(super) fn take(&mut self, key: &str) -> Option<Spanned<DeValue<'a>>> {
+        self.values.remove(key)
+    }
+
+    /// Puts in what the file does not say; its place is the table's.
+    pub(super) fn fill(&mut self, key: &'static str, value: DeValue<'a>) {
+        self.values.insert(Spanned::new(self.span.clone(), key.into()), Spanned::new(self.span.clone(), value));
+    }
+
+    /// The key in messages: `checks[2].path`.
+    pub(super) fn key(&self, key: &str) -> String {
+        match (self.path.as_str(), key) {
+            ("", key) => key.to_owned(),
+            (path, "") => path.to_owned(),
+            (path, key) => format!("{path}.{key}"),
+        }
+    }
+}
+
+impl<'a> Document<'a> {
+    pub(super) fn parse(&self) -> Result<Table<'a>, ConfigError> {
+        let root = DeTable::parse(self.text).map_err(|error| {
+            let line = error.span().map(|span| self.line(span.start));
+            ConfigError::new(self.file, line, None, format!("not valid TOML: {}", error.message()))
+        })?;
+        Ok(Table { path: String::new(), span: root.span(), values: root.into_inner() })
+    }
+
+    /// The line of a position, from 1.
+    pub(super) fn line(&self, position: usize) -> usize {
+        self.text.as_bytes().iter().take(position).filter(|byte| **byte == b'\n').count() + 1
+    }
+
+    pub(super) fn error(&self, position: usize, key: String, message: impl Into<String>) -> ConfigError {
+        ConfigError::new(self.file, Some(self.line(position)), Some(key), message)
+    }
+
+    /// Takes the table of this name out.
+    pub(super) fn table(&self, parent: &mut Table<'a>, name: &str) -> Result<Option<Table<'a>>, ConfigError> {
+        let Some(value) = parent.take(name) else { return Ok(None) };
+        self.as_table(value, parent.key(name)).map(Some)
+    }
+
+    /// Takes the tables below this name out: `[groups.batch]`.
+    pub(super) fn tables(
+        &self,
+        parent: &mut Table<'a>,
+        name: &str,
+    ) -> Result<Vec<(String, usize, Table<'a>)>, ConfigError> {
+        let Some(tables) = self.table(parent, name)? else { return Ok(Vec::new()) };
+        let read = |(key, value): (Spanned<_>, _)| {
+            let line = self.line(key.span().start);
+            let key: toml::de::DeString<'_> = key.into_inner();
+            let table = self.as_table(value, format!("{name}.{key}"))?;
+            Ok((key.into_owned(), line, table))
+        };
+        tables.values.into_iter().map(read).collect()
+    }
+
+    /// Takes the list of tables of this name out: `[[checks]]`.
+    pub(super) fn list(&self, parent: &mut Table<'a>, name: &str) -> Result<Vec<Table<'a>>, ConfigError> {
+        let Some(value) = parent.take(name) else { return Ok(Vec::new()) };
+        let span = value.span();
+        let DeValue::Array(items) = value.into_inner() else {
+            return Err(self.error(span.start, name.to_owned(), format!("expected a list of tables: [[{name}]]")));
+        };
+        let read = |(at, value)| self.as_table(value, format!("{name}[{}]", at + 1));
+        items.into_iter().enumerate().map(read).collect()
+    }
+
+    fn as_table(&self, value: Spanned<DeValue<'a>>, path: String) -> Result<Table<'a>, ConfigError> {
+        let span = value.span();
+        match value.into_inner() {
+            DeValue::Table(values) => Ok(Table { path, span, values }),
+            other => {
+                let message = format!("expected a table, found {}", article(other.type_str()));
+                Err(self.error(span.start, path, message))
+            }
+        }
+    }
+
+    /// Refuses what is left of a table after all that is known was taken out.
+    pub(super) fn refuse_rest(&self, table: &Table<'_>, known: &[&str]) -> Result<(), ConfigError> {
+        let Some((key, span)) = table.entries().next() else { return Ok(()) };
+        let message = format!("unknown key{}", hint(key, known.iter().copied()));
+        Err(self.error(span.start, table.key(key), message))
+    }
+
+    /// Reads a table into a struct.
+    pub(super) fn read<T: DeserializeOwned>(&self, table: Table<'a>) -> Result<T, ConfigError> {
+        let places = Places::of(&table);
+        T::deserialize(table.into_deserializer()).map_err(|error| self.translate(&error, &places))
+    }
+
+    /// A deserializer's error without the values that it quotes.
+    pub(super) fn translate(&self, error: &toml::de::Error, places: &Places) -> ConfigError {
+        let span = error.span().unwrap_or_else(|| places.table.clone());
+        let (key, line) = (places.key_at(&span), self.line(span.start));
+        let at = |key: String, message: String| ConfigError::new(self.file, Some(line), Some(key), message);
+        let message = error.message().lines().next().unwrap_or_default();
+        if let Some(rest) = message.strip_prefix("unknown field `") {
+            let (name, known) = rest.split_once("`, ").unwrap_or((rest, ""));
+            let known: Vec<_> = known.split('`').skip(1).step_by(2).collect();
+            let near = hint(name, known.iter().copied());
+            let listed = if near.is_empty() { format!("; the keys are {}", known.join(", ")) } else { near };
+            return at(child(&key, name), format!("unknown key{listed}"));
+        }
+        if let Some(name) = message.strip_prefix("missing field `") {
+            return at(child(&key, name.trim_end_matches('`')), "missing, and it has no default".into());
+        }
+        let expected = message.rsplit_once("expected ").map_or(message, |(_, expected)| expected);
+        let found = message.strip_prefix("invalid type: ").and_then(|rest| rest.split([' ', ',']).next());
+        at(
+            key,
+            match found {
+                Some(found) => format!("expected {expected}, found {}", article(found)),
+                None => format!("expected {expected}"),
+            },
+        )
+    }
+}
+
+impl<'a> Table<'a> {
+    pub(super) fn into_deserializer(self) -> ValueDeserializer<'a> {
+        Spanned::new(self.span, DeValue::Table(self.values)).into()
+    }
+}
+
+/// Where the keys of a table are, kept while the table itself is read.
+#[derive(Debug)]
+pub(super) struct Places {
+    path: String,
+    table: Range<usize>,
+    keys: Vec<(Range<usize>, String)>,
+}
+
+impl Places {
+    pub(super) fn of(table: &Table<'_>) -> Self {
+        let mut keys = Vec::new();
+        collect(&table.values, &table.path, &mut keys);
+        Self { path: table.path.clone(), table: table.span.clone(), keys }
+    }
+
+    /// The innermost key whose value, or name, covers this place.
+    fn key_at(&self, span: &Range<usize>) -> String {
+        let covering = self.keys.iter().filter(|(place, _)| place.start <= span.start && span.end <= place.end);
+        let innermost = covering.min_by_key(|(place, _)| place.len());
+        innermost.map_or_else(|| self.path.clone(), |(_, key)| key.clone())
+    }
+
+    /// Where a key of this table is; the table itself where the key is not in it.
+    pub(super) fn find(&self, key: &str) -> (usize, String) {
+        let name = if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) };
+        let place = self.keys.iter().find(|(_, known)| *known == name).map_or(&self.table, |(place, _)| place);
+        (place.start, name)
+    }
+}
+
+/// The name below a key, unless the key is that name already.
+fn child(key: &str, name: &str) -> String {
+    if key.rsplit('.').next() == Some(name) {
+        return key.to_owned();
+    }
+    if key.is_empty() { name.to_owned() } else { format!("{key}.{name}") }
+}
+
+fn collect(values: &DeTable<'_>, path: &str, keys: &mut Vec<(Range<usize>, String)>) {
+    for (key, value) in values {
+        let name = if path.is_empty() { key.get_ref().to_string() } else { format!("{path}.{}", key.get_ref()) };
+        keys.push((key.span(), name.clone()));
+        keys.push((value.span(), name.clone()));
+        if let DeValue::Table(values) = value.get_ref() {
+            collect(values, &name, keys);
+        }
+    }
+}
+
+fn article(kind: &str) -> String {
+    let kind = match kind {
+        "floating" | "float" => "number with a point",
+        "map" => "table",
+        "sequence" | "array" => "list",
+        other => other,
+    };
+    format!("{} {kind}", if kind.starts_with(['a', 'e', 'i', 'o']) { "an" } else { "a" })
+}

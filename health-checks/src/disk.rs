@@ -1,0 +1,186 @@
+//! How full a file system is.
+//!
+//! ```
+//! use health_checks::DiskUsage;
+//! use health_core::Health;
+//!
+//! let health = Health::builder().check(DiskUsage::new("/").usage_max(85)).build()?;
+//! # Ok::<(), health_core::BuildError>(())
+//! ```
+
+use std::path::{Path, PathBuf};
+
+use health_core::{Blocking, BoxCheck, Findings, HealthCheck, Result, ResultExt as _, Scope, ServiceWarning, Unit};
+use serde::Deserialize;
+
+use crate::catalogue::{CheckSettings, Misconfigured, Reads, Variable};
+use crate::support::limit::{Limit, host};
+
+const MIB: f64 = 1024.0 * 1024.0;
+
+/// Warns when a file system is nearly full.
+///
+/// Percent used is counted as `df` does: blocks reserved for root are neither used nor available. It runs on a thread
+/// of its own, so a network mount that hangs holds up nothing else.
+#[derive(Debug, Clone)]
+pub struct DiskUsage {
+    settings: DiskSettings,
+    thread: Blocking,
+}
+
+/// The keys of kind `disk`.
+#[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(feature = "config", derive(serde::Serialize, schemars::JsonSchema))]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct DiskSettings {
+    /// Any path on the file system.
+    pub path: PathBuf,
+    /// The percentage of use at which it warns; false switches this limit off.
+    pub usage_max: Limit,
+    /// The free space, in MB of 1024 x 1024 bytes, below which it warns; false switches this limit off.
+    pub free_min: Limit,
+}
+
+impl Default for DiskSettings {
+    fn default() -> Self {
+        Self { path: "/".into(), usage_max: Limit::At(90.0), free_min: Limit::Off }
+    }
+}
+
+impl CheckSettings for DiskSettings {
+    const KIND: &'static str = "disk";
+    const SUMMARY: &'static str = "how full a file system is";
+    const VARIABLES: &'static [Variable] =
+        &[Variable { key: "usage_max", name: "DISK_USAGE_MAX", reads: Reads::Limit }];
+
+    fn checks(self) -> Result<Vec<BoxCheck>, Misconfigured> {
+        if self.usage_max.not_a_percentage() {
+            return Err(Misconfigured::new("usage_max", "expected a percentage: above 0, at most 100, or false"));
+        }
+        if (self.usage_max, self.free_min) == (Limit::Off, Limit::Off) {
+            return Ok(Vec::new());
+        }
+        Ok(vec![BoxCheck::new(DiskUsage::from(self))])
+    }
+}
+
+impl Default for DiskUsage {
+    /// The root file system, at 90 percent.
+    fn default() -> Self {
+        DiskSettings::default().into()
+    }
+}
+
+impl From<DiskSettings> for DiskUsage {
+    fn from(settings: DiskSettings) -> Self {
+        Self { settings, thread: Blocking::default() }
+    }
+}
+
+impl DiskUsage {
+    /// The file system that this path is on.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        DiskSettings { path: path.into(), ..DiskSettings::default() }.into()
+    }
+
+    /// Warns at this percentage of use; 0 switches the limit off. *Default*: 90.
+    #[must_use]
+    #[doc(alias = "DISK_USAGE_MAX")]
+    pub fn usage_max(mut self, percent: impl Into<Limit>) -> Self {
+        self.settings.usage_max = percent.into();
+        self
+    }
+
+    /// Warns below this many MB (of 1024 x 1024 bytes) of free space; 0 switches the limit off. *Default*: off.
+    #[must_use]
+    pub fn free_min(mut self, megabytes: impl Into<Limit>) -> Self {
+        self.settings.free_min = megabytes.into();
+        self
+    }
+}
+
+impl HealthCheck for DiskUsage {
+    async fn check_status(&self, findings: &Findings) -> Result {
+        let path = self.settings.path.clone();
+        let space = self.thread.run(move || Space::of(&path)).await?;
+        let percent = space.percent_used();
+        findings.observe("used", percent, Unit::Percent);
+        findings.observe("available", space.available, Unit::Bytes);
+
+        let host = host();
+        if let Some(max) = self.settings.usage_max.value().filter(|max| percent >= *max) {
+            findings.add_error(ServiceWarning::new(format!("{host} {percent:.1}% disk usage exceeds {max}%")));
+        }
+        let free = (space.available / MIB).floor();
+        if let Some(min) = self.settings.free_min.value().filter(|min| free < *min) {
+            findings.add_error(ServiceWarning::new(format!("{host} {free} MB free disk space below {min} MB")));
+        }
+        Ok(())
+    }
+
+    fn scope(&self) -> Scope {
+        Scope::Instance
+    }
+}
+
+/// The space of a file system, in bytes.
+#[derive(Debug, Clone, Copy)]
+struct Space {
+    used: f64,
+    /// To those who are not root.
+    available: f64,
+}
+
+impl Space {
+    /// To a tenth, as psutil rounds it.
+    fn percent_used(self) -> f64 {
+        let reachable = self.used + self.available;
+        if reachable > 0.0 { (self.used / reachable * 1000.0).round() / 10.0 } else { 0.0 }
+    }
+
+    #[cfg(unix)]
+    #[expect(clippy::cast_precision_loss, reason = "a byte more or less in 9 petabytes")]
+    fn of(path: &Path) -> Result<Self> {
+        let stat = rustix::fs::statvfs(path).or_unavailable("the path of the file system can't be read")?;
+        let bytes = |blocks: u64| blocks as f64 * stat.f_frsize as f64;
+        Ok(Self { used: bytes(stat.f_blocks.saturating_sub(stat.f_bfree)), available: bytes(stat.f_bavail) })
+    }
+
+    #[cfg(not(unix))]
+    #[expect(clippy::cast_precision_loss, reason = "a byte more or less in 9 petabytes")]
+    fn of(path: &Path) -> Result<Self> {
+        let disks = sysinfo::Disks::new_with_refreshed_list().or_unavailable("the file systems can't be listed")?;
+        let on = disks.iter().filter(|disk| path.starts_with(disk.mount_point()));
+        let disk = on.max_by_key(|disk| disk.mount_point().as_os_str().len());
+        let disk = disk.ok_or_else(|| health_core::ServiceUnavailable::new("no file system has this path"))?;
+        let available = disk.available_space() as f64;
+        Ok(Self { used: disk.total_space() as f64 - available, available })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percent_is_of_what_can_be_reached() {
+        let space = Space { used: 912.4, available: 87.6 };
+        assert!((space.percent_used() - 91.2).abs() < f64::EPSILON);
+        assert!((Space { used: 0.0, available: 0.0 }.percent_used()).abs() < f64::EPSILON);
+    }
+
+    #[tokio::test]
+    async fn a_missing_path_says_so() {
+        let error = DiskUsage::new("/no/such/path").check_status(&Findings::default()).await.unwrap_err();
+        assert_eq!(error.to_string(), "unavailable: the path of the file system can't be read");
+    }
+
+    #[test]
+    fn switched_off_with_its_last_limit() {
+        let off = DiskSettings { usage_max: Limit::Off, ..DiskSettings::default() };
+        assert!(off.checks().unwrap().is_empty());
+        let too_much = DiskSettings { usage_max: Limit::At(101.0), ..DiskSettings::default() };
+        assert_eq!(too_much.checks().unwrap_err().key, "usage_max");
+    }
+}

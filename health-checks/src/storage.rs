@@ -1,0 +1,320 @@
+//! Whether a file storage keeps what is saved into it.
+//!
+//! ```
+//! use health_checks::DefaultFileStorageHealthCheck;
+//! use health_core::Health;
+//!
+//! let health = Health::builder().check(DefaultFileStorageHealthCheck::new("/srv/media")).build()?;
+//! # Ok::<(), health_core::BuildError>(())
+//! ```
+
+use std::fs;
+use std::future::Future;
+use std::io::{self, ErrorKind, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use health_core::{
+    Blocking, BoxCheck, Findings, HealthCheck, HealthCheckException, Result, ServiceReturnedUnexpectedResult,
+    ServiceUnavailable, UnknownError,
+};
+use serde::Deserialize;
+use uuid::Uuid;
+
+use crate::catalogue::{CheckSettings, Misconfigured};
+
+const CONTENT: &[u8] = b"this is the healthtest file content";
+const PREFIX: &str = "health_check_storage_test-";
+
+/// A file that a killed process left behind is swept by a later run once it is as old as this.
+const LEFT_BEHIND: Duration = Duration::from_hours(1);
+
+/// A file storage: four operations on named contents.
+pub trait Storage: Send + Sync + 'static {
+    /// Saves a file and returns the name under which it really is.
+    fn save(&self, name: &str, content: &[u8]) -> impl Future<Output = Result<String>> + Send;
+
+    /// The content of a file.
+    fn read(&self, name: &str) -> impl Future<Output = Result<Vec<u8>>> + Send;
+
+    /// Whether a file is there.
+    fn exists(&self, name: &str) -> impl Future<Output = Result<bool>> + Send;
+
+    /// Deletes a file. One that is not there is no error.
+    fn delete(&self, name: &str) -> impl Future<Output = Result> + Send;
+}
+
+/// Saves a file, reads it back, compares, deletes it and sees that it is gone.
+///
+/// A run that is interrupted deletes its file all the same.
+#[derive(Debug)]
+pub struct DefaultFileStorageHealthCheck<S = FileSystem> {
+    storage: Arc<S>,
+}
+
+/// The keys of kind `storage`.
+#[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(feature = "config", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct StorageSettings {
+    /// The folder that files are saved in.
+    pub path: PathBuf,
+}
+
+impl CheckSettings for StorageSettings {
+    const KIND: &'static str = "storage";
+    const SUMMARY: &'static str = "save, read back and delete a file in a folder";
+
+    fn checks(self) -> Result<Vec<BoxCheck>, Misconfigured> {
+        Ok(vec![BoxCheck::new(DefaultFileStorageHealthCheck::new(self.path))])
+    }
+}
+
+impl DefaultFileStorageHealthCheck {
+    /// A folder of the file system.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self::with_storage(FileSystem::new(path))
+    }
+}
+
+impl<S: Storage> DefaultFileStorageHealthCheck<S> {
+    /// A storage of your own.
+    pub fn with_storage(storage: S) -> Self {
+        Self { storage: Arc::new(storage) }
+    }
+}
+
+impl<S: Storage> HealthCheck for DefaultFileStorageHealthCheck<S> {
+    async fn check_status(&self, _: &Findings) -> Result {
+        let name = format!("{PREFIX}{}.txt", Uuid::new_v4());
+        let mut file = TestFile { storage: Arc::clone(&self.storage), name, is_there: true };
+        file.name = self.storage.save(&file.name, CONTENT).await?;
+        if self.storage.read(&file.name).await? != CONTENT {
+            return Err(ServiceReturnedUnexpectedResult::new("File content does not match").into());
+        }
+        self.storage.delete(&file.name).await?;
+        if self.storage.exists(&file.name).await? {
+            return Err(ServiceUnavailable::new("File was not deleted").into());
+        }
+        file.is_there = false;
+        Ok(())
+    }
+
+    fn identifier(&self) -> std::borrow::Cow<'_, str> {
+        "DefaultFileStorageHealthCheck".into()
+    }
+}
+
+/// The file of a run. Dropped before it is known to be gone, it is deleted by a task that outlives the run.
+struct TestFile<S: Storage> {
+    storage: Arc<S>,
+    name: String,
+    is_there: bool,
+}
+
+impl<S: Storage> Drop for TestFile<S> {
+    fn drop(&mut self) {
+        if let (true, Ok(runtime)) = (self.is_there, tokio::runtime::Handle::try_current()) {
+            let (storage, name) = (Arc::clone(&self.storage), std::mem::take(&mut self.name));
+            let delete = async move {
+                while storage.delete(&name).await.is_err() {
+                    tokio::time::sleep(Duration::from_millis(100)).await; // the save may still be under way
+                }
+            };
+            runtime.spawn(tokio::time::timeout(Duration::from_secs(10), delete));
+        }
+    }
+}
+
+/// A folder of the file system. Works on a thread of its own, so a network mount that hangs holds up nothing else.
+#[derive(Debug, Clone)]
+pub struct FileSystem {
+    path: PathBuf,
+    thread: Blocking,
+}
+
+impl FileSystem {
+    /// The storage in this folder, which has to be there.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into(), thread: Blocking::default() }
+    }
+
+    async fn run<T: Send + 'static>(
+        &self,
+        name: &str,
+        work: impl FnOnce(&Path) -> io::Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let path = self.path.join(name);
+        self.thread.run(move || work(&path).map_err(describe)).await
+    }
+}
+
+impl Storage for FileSystem {
+    async fn save(&self, name: &str, content: &[u8]) -> Result<String> {
+        let content = content.to_owned();
+        let save = move |path: &Path| {
+            sweep(path.parent().unwrap_or(path));
+            fs::OpenOptions::new().write(true).create_new(true).open(path)?.write_all(&content)
+        };
+        self.run(name, save).await?;
+        Ok(name.to_owned())
+    }
+
+    async fn read(&self, name: &str) -> Result<Vec<u8>> {
+        self.run(name, |path: &Path| fs::read(path)).await
+    }
+
+    async fn exists(&self, name: &str) -> Result<bool> {
+        self.run(name, |path: &Path| path.try_exists()).await
+    }
+
+    async fn delete(&self, name: &str) -> Result {
+        let delete = |path: &Path| match fs::remove_file(path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            outcome => outcome,
+        };
+        self.run(name, delete).await
+    }
+}
+
+/// Deletes what earlier runs left behind when their process was killed. What fails here fails the save, too.
+fn sweep(folder: &Path) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let is_ours = entry.file_name().to_string_lossy().starts_with(PREFIX);
+        let age = || entry.metadata().ok()?.modified().ok()?.elapsed().ok();
+        if is_ours && age().is_some_and(|age| age > LEFT_BEHIND) {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
+fn describe(error: io::Error) -> HealthCheckException {
+    let message = match error.kind() {
+        ErrorKind::NotFound => "storage folder is missing",
+        ErrorKind::NotADirectory => "storage folder is not a folder",
+        ErrorKind::PermissionDenied => "storage folder is not writable: permission denied",
+        ErrorKind::ReadOnlyFilesystem => "storage folder is not writable: read-only file system",
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "no space left in the storage folder",
+        _ => return UnknownError::caused_by(error).into(),
+    };
+    ServiceUnavailable::new(message).with_source(error).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn files(folder: &Path) -> usize {
+        fs::read_dir(folder).unwrap().count()
+    }
+
+    #[tokio::test]
+    async fn a_run_leaves_nothing_behind() {
+        let folder = tempfile::tempdir().unwrap();
+        DefaultFileStorageHealthCheck::new(folder.path()).check_status(&Findings::default()).await.unwrap();
+        assert_eq!(files(folder.path()), 0);
+    }
+
+    #[tokio::test]
+    async fn what_is_wrong_with_a_folder_is_told_apart() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        fs::write(&file, "").unwrap();
+        for (path, message) in [
+            (folder.path().join("gone"), "unavailable: storage folder is missing"),
+            (file, "unavailable: storage folder is not a folder"),
+            ("/proc".into(), "unavailable: storage folder is missing"),
+        ] {
+            let check = DefaultFileStorageHealthCheck::new(&path);
+            let error = check.check_status(&Findings::default()).await.unwrap_err();
+            assert_eq!(error.to_string(), message, "{}", path.display());
+        }
+    }
+
+    #[tokio::test]
+    async fn what_a_killed_process_left_is_swept_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let old = folder.path().join(format!("{PREFIX}old.txt"));
+        let others = [folder.path().join("old.txt"), folder.path().join(format!("{PREFIX}young.txt"))];
+        for path in others.iter().chain([&old]) {
+            fs::write(path, "").unwrap();
+        }
+        for path in [&old, &others[0]] {
+            let long_ago = std::time::SystemTime::now() - 2 * LEFT_BEHIND;
+            fs::File::options().write(true).open(path).unwrap().set_modified(long_ago).unwrap();
+        }
+        DefaultFileStorageHealthCheck::new(folder.path()).check_status(&Findings::default()).await.unwrap();
+        assert!(!old.exists() && others.iter().all(|path| path.exists()));
+    }
+
+    /// Never answers to one operation; else a folder.
+    struct Stuck(FileSystem);
+
+    impl Storage for Stuck {
+        async fn save(&self, name: &str, content: &[u8]) -> Result<String> {
+            self.0.save(name, content).await
+        }
+
+        async fn read(&self, _: &str) -> Result<Vec<u8>> {
+            std::future::pending().await
+        }
+
+        async fn exists(&self, name: &str) -> Result<bool> {
+            self.0.exists(name).await
+        }
+
+        async fn delete(&self, name: &str) -> Result {
+            self.0.delete(name).await
+        }
+    }
+
+    #[tokio::test]
+    async fn an_interrupted_run_deletes_its_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let check = DefaultFileStorageHealthCheck::with_storage(Stuck(FileSystem::new(folder.path())));
+        let findings = Findings::default();
+        let interrupted = tokio::time::timeout(Duration::from_millis(300), check.check_status(&findings)).await;
+        assert!(interrupted.is_err());
+        let patience = std::time::Instant::now();
+        while files(folder.path()) > 0 {
+            assert!(patience.elapsed() < Duration::from_secs(5), "the file is still there");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// Returns other contents than were saved, or keeps what is deleted.
+    struct Faulty {
+        content: &'static [u8],
+    }
+
+    impl Storage for Faulty {
+        async fn save(&self, name: &str, _: &[u8]) -> Result<String> {
+            Ok(name.to_owned())
+        }
+
+        async fn read(&self, _: &str) -> Result<Vec<u8>> {
+            Ok(self.content.to_owned())
+        }
+
+        async fn exists(&self, _: &str) -> Result<bool> {
+            Ok(true)
+        }
+
+        async fn delete(&self, _: &str) -> Result {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_wrong_with_a_storage_is_told_apart() {
+        for (content, message) in [
+            (&b"other"[..], "unexpected result: File content does not match"),
+            (CONTENT, "unavailable: File was not deleted"),
+        ] {
+            let check = DefaultFileStorageHealthCheck::with_storage(Faulty { content });
+            assert_eq!(check.check_status(&Findings::default()).await.unwrap_err().to_string(), message);
+        }
+    }
+}

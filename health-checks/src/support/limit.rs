@@ -1,0 +1,104 @@
+use std::fmt;
+
+use serde::{Deserialize, Deserializer, de};
+
+/// A limit that can be switched off; in configuration a number above zero, or `false` (or 0) for off.
+///
+/// ```
+/// use health_checks::Limit;
+/// assert_eq!(Limit::from(90), Limit::At(90.0));
+/// assert_eq!(Limit::from(0), Limit::Off);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub enum Limit {
+    /// Not looked at.
+    #[default]
+    Off,
+    /// The value at which it is crossed; above zero.
+    At(f64),
+}
+
+impl Limit {
+    /// Its value, where it is on.
+    pub fn value(self) -> Option<f64> {
+        match self {
+            Self::Off => None,
+            Self::At(value) => Some(value),
+        }
+    }
+
+    /// What is wrong with it as a percentage.
+    pub(crate) fn not_a_percentage(self) -> bool {
+        self.value().is_some_and(|value| value > 100.0)
+    }
+}
+
+impl<N: Into<f64>> From<N> for Limit {
+    fn from(value: N) -> Self {
+        let value = value.into();
+        if value > 0.0 { Self::At(value) } else { Self::Off }
+    }
+}
+
+impl<'de> Deserialize<'de> for Limit {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(LimitVisitor)
+    }
+}
+
+struct LimitVisitor;
+
+impl de::Visitor<'_> for LimitVisitor {
+    type Value = Limit;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a number above 0, or false to switch the limit off")
+    }
+
+    fn visit_bool<E: de::Error>(self, on: bool) -> Result<Limit, E> {
+        if on { Err(E::invalid_value(de::Unexpected::Bool(on), &self)) } else { Ok(Limit::Off) }
+    }
+
+    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Limit, E> {
+        if value.is_finite() && value >= 0.0 {
+            Ok(Limit::from(value))
+        } else {
+            Err(E::invalid_value(de::Unexpected::Float(value), &self))
+        }
+    }
+
+    fn visit_i64<E: de::Error>(self, value: i64) -> Result<Limit, E> {
+        let value = u32::try_from(value).map_err(|_| E::invalid_value(de::Unexpected::Signed(value), &self))?;
+        Ok(Limit::from(value))
+    }
+}
+
+#[cfg(feature = "config")]
+impl serde::Serialize for Limit {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Off => serializer.serialize_bool(false),
+            Self::At(value) => serializer.serialize_f64(*value),
+        }
+    }
+}
+
+#[cfg(feature = "config")]
+impl schemars::JsonSchema for Limit {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Limit".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "anyOf": [{ "type": "number", "minimum": 0 }, { "const": false }] })
+    }
+}
+
+/// The name of this machine, which the original's texts begin with.
+pub(crate) fn host() -> String {
+    sysinfo::System::host_name().unwrap_or_else(|_| "localhost".into())
+}

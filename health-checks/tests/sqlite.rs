@@ -1,0 +1,153 @@
+//! `database` and `migrations` on real SQLite files.
+
+#![cfg(all(feature = "database", feature = "migrations"))]
+#![allow(clippy::unwrap_used, reason = "a test may")]
+
+use std::path::Path;
+use std::time::Duration;
+
+use health_checks::{DatabaseBackend, MigrationsHealthCheck};
+use health_core::{BoxCheck, CheckExt, Health};
+use sqlx::SqlitePool;
+use sqlx::migrate::Migrator;
+use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
+
+async fn pool(folder: &Path) -> SqlitePool {
+    let options = SqliteConnectOptions::new().filename(folder.join("test.db")).create_if_missing(true);
+    SqlitePoolOptions::new().max_connections(2).connect_with(options).await.unwrap()
+}
+
+/// What the check's row says when the engine runs it.
+async fn said(check: impl CheckExt) -> String {
+    let health = Health::builder().check(check.timeout(Duration::from_secs(2))).build().unwrap();
+    health.report().await.checks[0].pretty_status()
+}
+
+fn migration(folder: &Path, name: &str, sql: &str) {
+    std::fs::create_dir_all(folder.join("migrations")).unwrap();
+    std::fs::write(folder.join("migrations").join(name), sql).unwrap();
+}
+
+async fn migrate(pool: &SqlitePool, folder: &Path) {
+    Migrator::new(folder.join("migrations")).await.unwrap().run(pool).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_query_and_a_write() {
+    let folder = tempfile::tempdir().unwrap();
+    let pool = pool(folder.path()).await;
+    assert_eq!(said(DatabaseBackend::new(pool.clone())).await, "working");
+    let write = || DatabaseBackend::new(pool.clone()).write(true);
+    assert_eq!(
+        said(write()).await,
+        "unavailable: table health_check_db_testmodel is missing: apply the migration that comes with this check"
+    );
+    sqlx::raw_sql(health_checks::database::MIGRATION).execute(&pool).await.unwrap();
+    for _ in 0..20 {
+        assert_eq!(said(write()).await, "working");
+    }
+    let rows: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM health_check_db_testmodel").fetch_one(&pool).await.unwrap();
+    assert_eq!(rows, 0);
+}
+
+#[tokio::test]
+async fn a_read_only_database_is_observed_or_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    pool(folder.path()).await.close().await;
+    let options = SqliteConnectOptions::new().filename(folder.path().join("test.db")).pragma("query_only", "1");
+    let pool = SqlitePoolOptions::new().connect_with(options).await.unwrap();
+    let health = Health::builder().check(DatabaseBackend::new(pool.clone())).build().unwrap();
+    let report = health.report().await;
+    assert!(report.healthy);
+    let writable = report.checks[0].observations.iter().find(|seen| seen.name == "writable").unwrap();
+    assert!(writable.value.abs() < f64::EPSILON);
+    assert_eq!(said(DatabaseBackend::new(pool).require_writable(true)).await, "unavailable: the database is read-only");
+}
+
+#[tokio::test]
+async fn a_pool_that_is_used_up_is_told_from_a_server_that_is_away() {
+    let folder = tempfile::tempdir().unwrap();
+    let pool = pool(folder.path()).await;
+    let held = [pool.acquire().await.unwrap(), pool.acquire().await.unwrap()];
+    let began = std::time::Instant::now();
+    let text = said(DatabaseBackend::new(pool.clone())).await;
+    assert_eq!(text, "unavailable: no free connection in the pool (2 of 2 in use)");
+    assert!(began.elapsed() < Duration::from_secs(2), "before its own timeout: {:?}", began.elapsed());
+    drop(held);
+    assert_eq!(said(DatabaseBackend::new(pool)).await, "working");
+
+    let options = SqliteConnectOptions::new().filename("/no/such/folder/test.db");
+    let away = SqlitePoolOptions::new().connect_lazy_with(options);
+    let began = std::time::Instant::now();
+    assert_eq!(said(DatabaseBackend::new(away)).await, "unavailable: the database file can't be opened");
+    assert!(began.elapsed() < Duration::from_millis(500), "at once: {:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn what_is_no_database_says_so_and_recovers() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("test.db");
+    std::fs::write(&file, "this is not a database, and it is long enough to be seen as none").unwrap();
+    let options = SqliteConnectOptions::new().filename(&file);
+    let check = BoxCheck::new(DatabaseBackend::new(SqlitePoolOptions::new().connect_lazy_with(options)));
+    assert_eq!(said(check.clone()).await, "unavailable: the file is not a database");
+    std::fs::remove_file(&file).unwrap();
+    assert_eq!(said(check.clone()).await, "unavailable: the database file can't be opened");
+    pool(folder.path()).await.close().await;
+    assert_eq!(said(check).await, "working", "back again without restarting anything");
+}
+
+#[tokio::test]
+async fn migrations_that_are_pending_changed_unknown_or_failed_are_told_apart() {
+    let folder = tempfile::tempdir().unwrap();
+    let pool = pool(folder.path()).await;
+    let source = folder.path().join("migrations");
+    let check = || MigrationsHealthCheck::new(pool.clone(), source.as_path());
+    assert_eq!(said(check()).await, "unavailable: the folder of the migrations can't be read");
+
+    migration(folder.path(), "1_users.sql", "CREATE TABLE users (id INTEGER)");
+    migration(folder.path(), "2_orders.sql", "CREATE TABLE orders (id INTEGER)");
+    assert_eq!(said(check()).await, "unavailable: There are migrations to apply: 2 (1 users, 2 orders)");
+    migrate(&pool, folder.path()).await;
+    assert_eq!(said(check()).await, "working");
+    for number in 3..10 {
+        migration(folder.path(), &format!("{number}_more.sql"), "SELECT 1");
+    }
+    assert_eq!(
+        said(check()).await,
+        "unavailable: There are migrations to apply: 7 (3 more, 4 more, 5 more, 6 more, 7 more, ...)"
+    );
+    migrate(&pool, folder.path()).await;
+    migration(folder.path(), "1_users.sql", "CREATE TABLE users (id BIGINT)");
+    assert_eq!(said(check()).await, "unavailable: Migrations were changed after they were applied: 1 (1 users)");
+    migration(folder.path(), "1_users.sql", "CREATE TABLE users (id INTEGER)");
+    std::fs::remove_file(source.join("9_more.sql")).unwrap();
+    assert_eq!(said(check()).await, "warning: Migrations are applied that this code does not know: 1 (9)");
+    sqlx::query("UPDATE _sqlx_migrations SET success = false WHERE version = 2").execute(&pool).await.unwrap();
+    let text = said(check()).await;
+    assert!(text.starts_with("unavailable: migration 2 orders failed half-way"), "{text}");
+}
+
+#[tokio::test]
+async fn the_application_may_hand_over_its_own_migrator() {
+    static NONE: Migrator = Migrator::DEFAULT;
+    let folder = tempfile::tempdir().unwrap();
+    let pool = pool(folder.path()).await;
+    migration(folder.path(), "1_users.sql", "CREATE TABLE users (id INTEGER)");
+    let migrator = Migrator::new(folder.path().join("migrations")).await.unwrap();
+    migrator.run(&pool).await.unwrap();
+    assert_eq!(said(MigrationsHealthCheck::new(pool.clone(), migrator)).await, "working");
+    let text = said(MigrationsHealthCheck::new(pool, &NONE)).await;
+    assert_eq!(text, "warning: Migrations are applied that this code does not know: 1 (1)");
+}
+
+#[tokio::test]
+async fn a_database_that_is_away_is_not_ready() {
+    let options = SqliteConnectOptions::new().filename("/no/such/folder/test.db");
+    let folder = tempfile::tempdir().unwrap();
+    migration(folder.path(), "1_users.sql", "SELECT 1");
+    let away = SqlitePoolOptions::new().connect_lazy_with(options);
+    let text = said(MigrationsHealthCheck::new(away, folder.path().join("migrations"))).await;
+    assert_eq!(text, "unavailable: Database is not ready: the database file can't be opened");
+}
