@@ -176,6 +176,19 @@ mod tests {
         assert_eq!(error.to_string(), "unavailable: the path of the file system can't be read");
     }
 
+    /// `df` rounds up to whole percents.
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn it_agrees_with_df() {
+        for path in ["/", "/dev/shm"] {
+            let output = std::process::Command::new("df").args(["--output=pcent", path]).output().unwrap();
+            let text = String::from_utf8(output.stdout).unwrap();
+            let df: f64 = text.lines().nth(1).unwrap().trim().trim_end_matches('%').parse().unwrap();
+            let ours = Space::of(Path::new(path)).unwrap().percent_used();
+            assert!((df - ours).abs() <= 1.0, "{path}: df says {df}, we say {ours}");
+        }
+    }
+
     #[test]
     fn switched_off_with_its_last_limit() {
         let off = DiskSettings { usage_max: Limit::Off, ..DiskSettings::default() };

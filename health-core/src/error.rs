@@ -177,7 +177,10 @@ fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut below = error.source();
     while let Some(error) = below {
-        text = format!("{text}: {error}");
+        let deeper = error.to_string();
+        if !text.ends_with(&deeper) {
+            text = format!("{text}: {deeper}"); // many errors repeat the one below them
+        }
         below = error.source();
     }
     text

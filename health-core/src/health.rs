@@ -8,6 +8,7 @@ use http::HeaderMap;
 
 use crate::builder::HealthBuilder;
 use crate::render::Renderers;
+use crate::report::CheckInfo;
 use crate::runner::{Good, Plan, Runner, Tasks};
 use crate::selection::{Selection, UnknownName};
 use crate::{Report, Settings};
@@ -107,6 +108,11 @@ impl Health {
     /// The identifiers of its checks, sorted.
     pub fn identifiers(&self) -> impl Iterator<Item = &str> {
         self.0.runner.identifiers()
+    }
+
+    /// What is known of its checks without running them, sorted by identifier.
+    pub fn checks(&self) -> impl Iterator<Item = CheckInfo> {
+        self.0.runner.checks()
     }
 
     /// The names of its groups: `live`, `ready`, `startup`, and those that were declared.

@@ -30,7 +30,7 @@ pub use health::Health;
 pub use http::Endpoint;
 pub use registry::{BuildError, Registry};
 pub use render::{Html, Json, Renderer, Renderers, TemplateError, Text, render_fn};
-pub use report::{CheckReport, ErrorReport, Report};
+pub use report::{CheckInfo, CheckReport, ErrorReport, Report};
 pub use secret::Secret;
 pub use selection::{Selection, UnknownName};
 pub use settings::{Anonymous, GroupSettings, Settings};

@@ -193,6 +193,22 @@ impl fmt::Display for ErrorReport {
     }
 }
 
+/// What is known of a check without running it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CheckInfo {
+    /// The check's name, unique within the service.
+    pub identifier: String,
+    /// Whether its errors make the service unhealthy.
+    pub critical: bool,
+    /// What it looks at.
+    pub scope: Scope,
+    /// The groups that it is in.
+    pub groups: Vec<String>,
+    /// The longest that one run may take.
+    pub timeout: Duration,
+}
+
 fn rfc3339<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(&humantime::format_rfc3339_millis(*time))
 }

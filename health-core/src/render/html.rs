@@ -189,7 +189,8 @@ impl<'a> From<&'a Report> for Page<'a> {
     fn from(report: &'a Report) -> Self {
         let problems = report.checks.iter().filter(|check| check.status != Status::Working).count();
         let mut checks: Vec<&CheckReport> = report.checks.iter().collect();
-        checks.sort_by_key(|check| (!check.counts, Reverse(check.status))); // what fails comes first
+        // What fails comes first, and a cause before what it blocks.
+        checks.sort_by_key(|check| (!check.counts, check.blocked_by.is_some(), Reverse(check.status)));
         Self {
             verdict: verdict(report, problems),
             problems,

@@ -56,7 +56,7 @@ impl Journal {
 impl Entries {
     pub(crate) fn log(self, check: &str) {
         for (reference, cause) in self.causes {
-            tracing::warn!(check, reference, cause, "cause of a failed check");
+            tracing::warn!(target: "health_check::cause", check, reference, cause, "cause of a failed check");
         }
         if !self.is_due {
             return;
@@ -64,10 +64,10 @@ impl Entries {
         let status = self.effective.status.as_str();
         let from = self.before.map_or("none", Status::as_str);
         if self.effective.status == Status::Working {
-            tracing::info!(check, status, from, "health check works");
+            tracing::info!(target: "health_check", check, status, from, "health check works");
         } else {
             let errors = self.effective.errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
-            tracing::warn!(check, status, from, errors, "health check failed");
+            tracing::warn!(target: "health_check", check, status, from, errors, "health check failed");
         }
     }
 }

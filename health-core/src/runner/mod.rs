@@ -27,6 +27,7 @@ use flight::{Flight, Pilot};
 pub(crate) use plan::{Kind, Plan};
 
 use crate::registry::{BuildError, Registry};
+use crate::report::CheckInfo;
 use crate::{GroupSettings, Report, Settings};
 
 /// Up to this many runs get a task each; beyond, they share one by sixteen, which halves the cost of a thousand.
@@ -109,6 +110,22 @@ impl Runner {
         let rounds = plan.closure.len().div_ceil(self.places_in_all.max(1));
         let rounds = u32::try_from(rounds).unwrap_or(u32::MAX);
         timeouts.max().unwrap_or_default().saturating_mul(rounds).saturating_add(Duration::from_secs(1))
+    }
+
+    pub(crate) fn checks(&self) -> impl Iterator<Item = CheckInfo> {
+        self.cells.iter().enumerate().map(|(position, cell)| CheckInfo {
+            identifier: cell.identifier.clone(),
+            critical: cell.critical,
+            scope: cell.scope,
+            groups: self.groups_of(position),
+            timeout: cell.timeout,
+        })
+    }
+
+    /// The groups that a check is in, whether it names them or not.
+    fn groups_of(&self, cell: usize) -> Vec<String> {
+        let with = self.plans.iter().filter(|plan| plan.members.contains(&cell));
+        with.filter_map(|plan| plan.name.clone()).collect()
     }
 
     pub(crate) fn drain(&self) {

@@ -14,7 +14,6 @@ const HEAD_START: Duration = Duration::from_millis(100);
 /// To the pool, a server that is away and a pool that is used up look alike: both are a time-out. So the server is
 /// asked by one connection of its own beside the wait; what that meets is the answer.
 pub(crate) async fn acquire<DB: Database>(pool: &Pool<DB>, findings: &Findings) -> Result<PoolConnection<DB>> {
-    observe(pool, findings);
     let patience = findings.time_left().mul_f64(0.8);
     let both = async {
         let from_pool = pool.acquire();
@@ -29,7 +28,9 @@ pub(crate) async fn acquire<DB: Database>(pool: &Pool<DB>, findings: &Findings) 
             None => from_pool.await, // the server is there: it is the pool that has nothing to give
         }
     };
-    match tokio::time::timeout(patience, both).await {
+    let outcome = tokio::time::timeout(patience, both).await;
+    observe(pool, findings);
+    match outcome {
         Ok(Ok(connection)) => Ok(connection),
         Ok(Err(sqlx::Error::PoolTimedOut)) | Err(_) => Err(used_up(pool).into()),
         Ok(Err(error)) => Err(describe(error)),
