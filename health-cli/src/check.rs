@@ -1,0 +1,49 @@
+use std::fmt::Write as _;
+
+use anstyle::{AnsiColor, Style};
+use health_core::{Report, Selection, Status};
+
+use crate::args::CheckArgs;
+use crate::{HEALTHY, Outcome, UNHEALTHY, load};
+
+pub(crate) async fn check(args: &CheckArgs) -> Outcome {
+    let loaded = load::load(&args.source, args.timeout).await?;
+    let renderers = loaded.health.renderers();
+    let Some(renderer) = renderers.get(&args.format) else {
+        let formats: Vec<_> = renderers.formats().collect();
+        return Err(format!("no format is named \"{}\"; there are: {}", args.format, formats.join(", ")).into());
+    };
+    let report = loaded.health.read(&selection(args)).await?;
+    let mut output = String::new();
+    if args.format == "text" && !report.checks.is_empty() {
+        output = coloured(&report);
+    } else {
+        renderer.render(&report, &mut output)?;
+    }
+    // The last line of JSON and HTML has no end of its own.
+    anstream::print!("{output}{}", if output.ends_with('\n') { "" } else { "\n" });
+    Ok(if report.healthy { HEALTHY } else { UNHEALTHY })
+}
+
+fn selection(args: &CheckArgs) -> Selection {
+    let mut selection = Selection::default();
+    if let Some(group) = &args.group {
+        selection = selection.group(group);
+    }
+    let selection = args.names.iter().fold(selection, Selection::only);
+    args.skip.iter().fold(selection, Selection::skip)
+}
+
+/// The text format; the colours are taken out where the output is not a terminal.
+fn coloured(report: &Report) -> String {
+    report.checks.iter().fold(String::new(), |mut output, check| {
+        let colour = match check.status {
+            Status::Working => AnsiColor::Green,
+            Status::Warning => AnsiColor::Yellow,
+            _ => AnsiColor::Red,
+        };
+        let style = Style::new().fg_color(Some(colour.into()));
+        let _ = writeln!(output, "{:<24} ... {style}{}{style:#}", check.identifier, check.line());
+        output
+    })
+}

@@ -1,0 +1,36 @@
+use std::error::Error;
+use std::time::Duration;
+
+use health_checks::config::{Config, Options};
+use health_core::Health;
+
+use crate::args::Source;
+
+/// The health of a file, or of the embedded default; what that default works on is there as long as this is.
+pub(crate) struct Loaded {
+    pub(crate) health: Health,
+    #[cfg(feature = "embedded")]
+    _scratch: Option<health_checks::config::Scratch>,
+}
+
+pub(crate) async fn load(source: &Source, timeout: Option<Duration>) -> Result<Loaded, Box<dyn Error>> {
+    let variables = |name: &str| std::env::var(name).ok();
+    let mut options = Options::default();
+    options.timeout = timeout;
+    if let Some(path) = source.config.as_deref().filter(|path| !path.as_os_str().is_empty()) {
+        let health = Config::from_file(path, &variables, &options)?.build()?;
+        return Ok(Loaded {
+            health,
+            #[cfg(feature = "embedded")]
+            _scratch: None,
+        });
+    }
+    #[cfg(feature = "embedded")]
+    {
+        let (config, scratch) = Config::embedded(&variables, &options).await?;
+        anstream::eprintln!("{} (--config FILE or HEALTH_CONFIG)", config.notice().unwrap_or_default());
+        Ok(Loaded { health: config.build()?, _scratch: Some(scratch) })
+    }
+    #[cfg(not(feature = "embedded"))]
+    Err("this binary has no default checks: name a file with --config or HEALTH_CONFIG".into())
+}

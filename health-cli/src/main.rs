@@ -1,0 +1,45 @@
+//! `health`: the checks of a service from the command line.
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+mod args;
+mod check;
+mod list;
+mod load;
+mod log;
+mod serve;
+
+use args::{Args, Command};
+
+/// Healthy, unhealthy, and could not tell: wrong usage or configuration.
+const HEALTHY: u8 = 0;
+const UNHEALTHY: u8 = 1;
+const WRONG: u8 = 2;
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    log::init(&args.command);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return wrong(&error),
+    };
+    let outcome = runtime.block_on(async {
+        match args.command {
+            Command::Check(args) => check::check(&args).await,
+            Command::Serve(args) => serve::serve(&args).await,
+            Command::List(args) => list::list(&args),
+        }
+    });
+    runtime.shutdown_background(); // a check that is stuck must not hold up the end
+    outcome.map_or_else(|error| wrong(&*error), ExitCode::from)
+}
+
+fn wrong(error: &dyn std::error::Error) -> ExitCode {
+    anstream::eprintln!("error: {error}");
+    ExitCode::from(WRONG)
+}
+
+/// What a command ends with: an exit code, or what is wrong.
+type Outcome = Result<u8, Box<dyn std::error::Error>>;

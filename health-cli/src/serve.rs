@@ -1,0 +1,36 @@
+use std::time::Duration;
+
+use axum::Router;
+use futures::FutureExt as _;
+use health_core::Endpoint;
+use tokio::net::TcpListener;
+
+use crate::args::ServeArgs;
+use crate::{HEALTHY, Outcome, load};
+
+/// How long open connections may take to end once the listener is closed.
+const GRACE: Duration = Duration::from_secs(5);
+
+pub(crate) async fn serve(args: &ServeArgs) -> Outcome {
+    let loaded = load::load(&args.source, None).await?;
+    let health = loaded.health.clone();
+    let listener =
+        TcpListener::bind(&args.listen).await.map_err(|error| format!("can't listen at {}: {error}", args.listen))?;
+    let address = listener.local_addr()?;
+    health.start();
+
+    let path = format!("{}/", Endpoint::new(&args.path, health.clone()).base());
+    anstream::println!("http://{address}{path}");
+    let app: Router = health_axum::routes(&path, health.clone());
+    let stop = health.drain_on_sigterm().shared();
+    let server = axum::serve(listener, app).with_graceful_shutdown(stop.clone());
+    let late = async {
+        stop.await;
+        tokio::time::sleep(GRACE).await;
+    };
+    tokio::select! {
+        ended = server.into_future() => ended?,
+        () = late => {}
+    }
+    Ok(HEALTHY)
+}
