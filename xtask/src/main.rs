@@ -1,0 +1,109 @@
+//! `cargo xtask`: the chores of this repository.
+
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "it is a command")]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use clap::{Parser, Subcommand};
+
+mod tidy;
+
+/// What a chore ends with: nothing, or what is wrong.
+type Outcome = Result<(), String>;
+
+/// The chores of this repository.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Args {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Debug, Subcommand)]
+enum Chore {
+    /// All that has to pass before a change lands: fmt, clippy, docs, tidy, test
+    Ci,
+    /// Every test of the workspace
+    Test {
+        /// What is handed on to `cargo test`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+    /// The rules of the repository: dependency directions, the catalogue, what stands at the top
+    Tidy,
+    /// Compile health-checks with each of its features alone
+    Features,
+}
+
+fn main() -> ExitCode {
+    match run(Args::parse().chore) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(wrong) => {
+            eprintln!("error: {wrong}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(chore: Chore) -> Outcome {
+    match chore {
+        Chore::Ci => {
+            cargo(["fmt", "--all", "--check"])?;
+            cargo(["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"])?;
+            documentation()?;
+            tidy::tidy(&root())?;
+            test(&[])
+        }
+        Chore::Test { args } => test(&args),
+        Chore::Tidy => tidy::tidy(&root()),
+        Chore::Features => features(),
+    }
+}
+
+fn test(args: &[String]) -> Outcome {
+    let args = args.iter().map(String::as_str);
+    cargo(["test", "--workspace", "--locked", "--no-fail-fast"].into_iter().chain(args))
+}
+
+fn documentation() -> Outcome {
+    let mut command = Command::new(env!("CARGO"));
+    command.args(["doc", "--workspace", "--no-deps", "--locked"]).env("RUSTDOCFLAGS", "-D warnings");
+    execute(&mut command)
+}
+
+fn features() -> Outcome {
+    for feature in tidy::features_of(&root(), "health-checks")? {
+        cargo([
+            "clippy",
+            "--package",
+            "health-checks",
+            "--no-default-features",
+            "--features",
+            &feature,
+            "--",
+            "-D",
+            "warnings",
+        ])?;
+    }
+    Ok(())
+}
+
+fn cargo<'a>(args: impl IntoIterator<Item = &'a str>) -> Outcome {
+    execute(Command::new(env!("CARGO")).args(args))
+}
+
+/// Runs a command at the root of the repository and shows it first.
+fn execute(command: &mut Command) -> Outcome {
+    let name = Path::new(command.get_program()).file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let args: Vec<_> = command.get_args().map(|arg| arg.to_string_lossy().into_owned()).collect();
+    let shown = format!("{name} {}", args.join(" "));
+    println!("> {shown}");
+    let status = command.current_dir(root()).status().map_err(|error| format!("{shown}: {error}"))?;
+    if status.success() { Ok(()) } else { Err(format!("{shown}: {status}")) }
+}
+
+/// The repository: the folder above this crate.
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new(".")).to_owned()
+}

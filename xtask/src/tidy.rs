@@ -1,0 +1,174 @@
+//! The rules of the repository, as code.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+
+use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package};
+
+use crate::Outcome;
+
+/// Who may depend on whom, beside external crates. What is not named here may depend on no member.
+const DIRECTIONS: &[(&str, &[&str])] = &[
+    ("health-core", &[]),
+    ("health-checks", &["health-core"]),
+    ("health-axum", &["health-core"]),
+    ("health-cli", &["health-core", "health-checks", "health-axum"]),
+    ("xtask", &[]),
+];
+
+/// Packages below `examples/` may use these.
+const EXAMPLES: &[&str] = &["health-core", "health-checks", "health-axum"];
+
+/// The engine knows no framework, no client library and no server.
+const NOT_IN_CORE: &[&str] = &[
+    "actix-web",
+    "axum",
+    "hyper",
+    "warp",
+    "rocket",
+    "tower",
+    "sqlx",
+    "redis",
+    "bb8-redis",
+    "lapin",
+    "aws-sdk-s3",
+    "sysinfo",
+    "reqwest",
+];
+
+/// What stands at the top of the repository.
+const TOP: &[&str] = &[
+    ".cargo",
+    ".ci",
+    ".gitignore",
+    "ARCHITECTURE.md",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "Cargo.lock",
+    "Cargo.toml",
+    "LICENSE-APACHE",
+    "LICENSE-MIT",
+    "README.md",
+    "clippy.toml",
+    "deny.toml",
+    "examples",
+    "health-axum",
+    "health-checks",
+    "health-cli",
+    "health-core",
+    "rustfmt.toml",
+    "xtask",
+];
+
+/// Files of health-checks that are no checks.
+const NO_CHECKS: &[&str] = &["catalogue", "lib"];
+
+/// Features of health-checks that are no checks.
+const NO_CHECK_FEATURES: &[&str] = &["config", "default", "embedded", "full"];
+
+pub(crate) fn tidy(root: &Path) -> Outcome {
+    println!("> tidy");
+    let metadata = metadata(root)?;
+    let mut wrong = Vec::new();
+    for package in metadata.workspace_packages() {
+        directions(root, package, &metadata, &mut wrong);
+        unique_targets(package, &metadata, &mut wrong);
+    }
+    top(root, &mut wrong)?;
+    catalogue(root, &mut wrong)?;
+    wrong.sort();
+    wrong.dedup();
+    if wrong.is_empty() { Ok(()) } else { Err(format!("not tidy:\n  {}", wrong.join("\n  "))) }
+}
+
+/// The check features of a package.
+pub(crate) fn features_of(root: &Path, package: &str) -> Result<Vec<String>, String> {
+    let metadata = metadata(root)?;
+    let package = metadata.workspace_packages().into_iter().find(|member| member.name.as_str() == package);
+    Ok(package.map(|package| package.features.keys().cloned().collect()).unwrap_or_default())
+}
+
+fn metadata(root: &Path) -> Result<Metadata, String> {
+    let mut command = MetadataCommand::new();
+    command.manifest_path(root.join("Cargo.toml")).no_deps().exec().map_err(|error| error.to_string())
+}
+
+fn directions(root: &Path, package: &Package, metadata: &Metadata, wrong: &mut Vec<String>) {
+    let name = package.name.as_str();
+    let is_example = package.manifest_path.as_std_path().starts_with(root.join("examples"));
+    let allowed = match DIRECTIONS.iter().find(|(member, _)| *member == name) {
+        Some((_, allowed)) => allowed,
+        None if is_example => EXAMPLES,
+        None => {
+            wrong.push(format!("{name}: a new member; say in xtask/src/tidy.rs what it may depend on"));
+            return;
+        }
+    };
+    let members: BTreeSet<_> = metadata.workspace_packages().iter().map(|member| member.name.to_string()).collect();
+    for dependency in package.dependencies.iter().filter(|dependency| dependency.kind != DependencyKind::Development) {
+        if members.contains(&dependency.name) && !allowed.contains(&dependency.name.as_str()) {
+            wrong.push(format!("{name} must not depend on {}", dependency.name));
+        }
+        if name == "health-core" && NOT_IN_CORE.contains(&dependency.name.as_str()) {
+            wrong.push(format!("{name} must not know {}", dependency.name));
+        }
+    }
+}
+
+/// All members share one target folder: two binaries or examples of one name overwrite each other.
+fn unique_targets(package: &Package, metadata: &Metadata, wrong: &mut Vec<String>) {
+    let named = |package: &Package| -> BTreeMap<String, String> {
+        let targets = package.targets.iter().filter(|target| target.is_bin() || target.is_example());
+        targets.map(|target| (target.name.clone(), package.name.to_string())).collect()
+    };
+    let own = named(package);
+    for other in metadata.workspace_packages().into_iter().filter(|other| other.name != package.name) {
+        for (target, owner) in named(other).iter().filter(|(target, _)| own.contains_key(*target)) {
+            wrong.push(format!("{owner} and {} both build \"{target}\"", package.name));
+        }
+    }
+}
+
+fn top(root: &Path, wrong: &mut Vec<String>) -> Outcome {
+    for name in names(root)? {
+        if !TOP.contains(&name.as_str()) && ![".git", "target"].contains(&name.as_str()) {
+            wrong.push(format!("{name} does not belong at the top of the repository"));
+        }
+    }
+    Ok(())
+}
+
+/// A check is one file, one feature and one line of the catalogue.
+fn catalogue(root: &Path, wrong: &mut Vec<String>) -> Outcome {
+    let source = root.join("health-checks/src");
+    let files: BTreeSet<String> = names(&source)?
+        .into_iter()
+        .filter_map(|name| name.strip_suffix(".rs").map(str::to_owned))
+        .filter(|name| !NO_CHECKS.contains(&name.as_str()))
+        .collect();
+    let features: BTreeSet<String> = features_of(root, "health-checks")?
+        .into_iter()
+        .filter(|feature| !NO_CHECK_FEATURES.contains(&feature.as_str()))
+        .collect();
+    let text = fs::read_to_string(source.join("catalogue.rs")).map_err(|error| error.to_string())?;
+    for name in files.union(&features) {
+        let line = format!("#[cfg(feature = \"{name}\")]\n    Kind::of::<crate::{name}::");
+        for (is_there, what) in [
+            (files.contains(name), "a file health-checks/src/NAME.rs"),
+            (features.contains(name), "a feature in health-checks/Cargo.toml"),
+            (text.contains(&line), "a line in health-checks/src/catalogue.rs"),
+        ] {
+            if !is_there {
+                wrong.push(format!("the check {name} lacks {}", what.replace("NAME", name)));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn names(folder: &Path) -> Result<Vec<String>, String> {
+    let entries = fs::read_dir(folder).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    let entries = entries.map_err(|error| format!("{}: {error}", folder.display()))?;
+    Ok(entries.iter().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect())
+}
