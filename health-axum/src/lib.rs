@@ -16,7 +16,7 @@ pub fn routes<S: Clone + Send + Sync + 'static>(path: &str, health: Health) -> R
         let response = endpoint.respond(&request);
         async move { response.await.map(Body::from) }
     });
-    let routes = Router::new().route(&format!("{base}/"), answer.clone());
+    let routes = Router::new().without_v07_checks().route(&format!("{base}/"), answer.clone());
     let routes = routes.route(&format!("{base}/{{*rest}}"), answer.clone());
     if base.is_empty() { routes } else { routes.route(&base, answer) }
 }

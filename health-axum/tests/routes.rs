@@ -71,9 +71,11 @@ async fn the_applications_own_routes_stay_its_own() {
 #[tokio::test]
 async fn it_mounts_at_the_root_nested_and_twice() {
     let root: Router = health_axum::routes("/", health());
+    let odd: Router = health_axum::routes("/:x{y}", health());
     let nested: Router = Router::new().nest("/internal", health_axum::routes("/ht/", health()));
     let twice = app("/ht/", health()).merge(health_axum::routes("/other/", health()));
     for (app, uri) in [
+        (&odd, "/:x%7By%7D/ready"),
         (&root, "/"),
         (&root, "/ready/"),
         (&nested, "/internal/ht/"),

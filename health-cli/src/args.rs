@@ -1,3 +1,4 @@
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -52,7 +53,7 @@ Examples:
 pub(crate) struct Source {
     /// The configuration file; without one, checks that need no server
     #[arg(long, value_name = "FILE", env = "HEALTH_CONFIG")]
-    pub(crate) config: Option<PathBuf>,
+    pub(crate) config: Option<OsString>,
 }
 
 #[derive(Debug, clap::Args)]

@@ -2,7 +2,7 @@ use std::error::Error;
 
 use comfy_table::{ContentArrangement, Table, presets};
 use health_checks::catalogue::{CATALOGUE, Kind};
-use health_checks::config::{Config, Options};
+use health_checks::config::{COMMON, Config, Options};
 
 use crate::args::ListArgs;
 use crate::{HEALTHY, Outcome};
@@ -20,9 +20,7 @@ fn kinds() {
         anstream::println!("{}{}: {}", if position == 0 { "" } else { "\n" }, kind.name, kind.summary);
         anstream::println!("{}", keys(kind).trim_fmt());
     }
-    anstream::println!(
-        "\nEvery check also takes: name, enabled, critical, groups, timeout, ttl or every, thresholds, depends_on, labels"
-    );
+    anstream::println!("\nEvery check also takes: {}", COMMON.join(", "));
 }
 
 fn keys(kind: &Kind) -> Table {

@@ -1,4 +1,5 @@
 use std::error::Error;
+use std::path::Path;
 use std::time::Duration;
 
 use health_checks::config::{Config, Options};
@@ -17,8 +18,8 @@ pub(crate) async fn load(source: &Source, timeout: Option<Duration>) -> Result<L
     let variables = |name: &str| std::env::var(name).ok();
     let mut options = Options::default();
     options.timeout = timeout;
-    if let Some(path) = source.config.as_deref().filter(|path| !path.as_os_str().is_empty()) {
-        let health = Config::from_file(path, &variables, &options)?.build()?;
+    if let Some(path) = source.config.as_ref().filter(|path| !path.is_empty()) {
+        let health = Config::from_file(Path::new(path), &variables, &options)?.build()?;
         return Ok(Loaded {
             health,
             #[cfg(feature = "embedded")]

@@ -27,13 +27,36 @@ fn main() -> ExitCode {
     };
     let outcome = runtime.block_on(async {
         match args.command {
-            Command::Check(args) => check::check(&args).await,
+            Command::Check(args) => tokio::select! {
+                outcome = check::check(&args) => outcome,
+                () = interrupted() => Err("interrupted".into()), // and what it had made is cleaned up
+            },
             Command::Serve(args) => serve::serve(&args).await,
             Command::List(args) => list::list(&args),
         }
     });
     runtime.shutdown_background(); // a check that is stuck must not hold up the end
     outcome.map_or_else(|error| wrong(&*error), ExitCode::from)
+}
+
+/// Ends when the process is asked to end.
+async fn interrupted() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+        else {
+            return std::future::pending().await;
+        };
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    }
+    #[cfg(not(unix))]
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending::<()>().await;
+    }
 }
 
 fn wrong(error: &dyn std::error::Error) -> ExitCode {

@@ -6,7 +6,7 @@ use health_core::Endpoint;
 use tokio::net::TcpListener;
 
 use crate::args::ServeArgs;
-use crate::{HEALTHY, Outcome, load};
+use crate::{HEALTHY, Outcome, interrupted, load};
 
 /// How long open connections may take to end once the listener is closed.
 const GRACE: Duration = Duration::from_secs(5);
@@ -26,11 +26,16 @@ pub(crate) async fn serve(args: &ServeArgs) -> Outcome {
     let server = axum::serve(listener, app).with_graceful_shutdown(stop.clone());
     let late = async {
         stop.await;
-        tokio::time::sleep(GRACE).await;
+        if health.is_draining() {
+            tokio::select! {
+                () = tokio::time::sleep(GRACE) => {}
+                () = interrupted() => {}
+            }
+        }
     };
     tokio::select! {
         ended = server.into_future() => ended?,
-        () = late => {}
+        () = late => {} // at once after SIGINT, whoever is still connected
     }
     Ok(HEALTHY)
 }

@@ -101,6 +101,10 @@ macro_rules! exceptions {
                 match self { $(Self::$name(error) => &error.message,)+ }
             }
 
+            fn message_mut(&mut self) -> &mut Cow<'static, str> {
+                match self { $(Self::$name(error) => &mut error.message,)+ }
+            }
+
             /// What a check with this error is: a warning is [`Status::Warning`], all others are
             /// [`Status::Unavailable`].
             pub fn status(&self) -> Status {
@@ -136,6 +140,13 @@ exceptions! {
 }
 
 impl HealthCheckException {
+    /// The same error, its type and its source, in other words.
+    #[must_use]
+    pub fn reworded(mut self, words: impl FnOnce(&str) -> String) -> Self {
+        *self.message_mut() = words(self.message()).into();
+        self
+    }
+
     /// Four hexadecimal digits that stand for the cause: the log has the cause under them.
     ///
     /// A hash of the cause's own words, so it is the same on every poll and every replica. `None` without a cause.

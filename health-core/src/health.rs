@@ -1,5 +1,5 @@
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
@@ -41,7 +41,7 @@ struct Inner {
     notice: Option<String>,
     /// The last report of each plan, with what was rendered of it.
     snapshots: Vec<ArcSwapOption<Snapshot>>,
-    tasks: OnceLock<Tasks>,
+    tasks: Mutex<Option<Tasks>>,
 }
 
 impl Health {
@@ -52,7 +52,7 @@ impl Health {
 
     pub(crate) fn new(runner: Runner, settings: Settings, renderers: Renderers, notice: Option<String>) -> Self {
         let snapshots = runner.plans().iter().map(|_| ArcSwapOption::empty()).collect();
-        let (runner, tasks) = (Arc::new(runner), OnceLock::new());
+        let (runner, tasks) = (Arc::new(runner), Mutex::default());
         Self(Arc::new(Inner { runner, settings, renderers, notice, snapshots, tasks }))
     }
 
@@ -75,12 +75,11 @@ impl Health {
     }
 
     /// Starts the background runs of checks that have an interval. The first read does this, too; calling it again
-    /// does nothing.
+    /// does nothing, unless they have ended with the runtime that they were on.
     pub fn start(&self) {
-        if self.0.tasks.get().is_none()
-            && let Some(tasks) = self.0.runner.refresh_in_background()
-        {
-            let _ = self.0.tasks.set(tasks); // somebody else was faster: ours end here
+        let mut tasks = self.0.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        if tasks.as_ref().is_none_or(Tasks::have_ended) {
+            *tasks = self.0.runner.refresh_in_background();
         }
     }
 
@@ -125,24 +124,31 @@ impl Health {
     }
 
     /// The report of a plan: the last one while it is true, else a new one.
-    pub(crate) async fn snapshot(&self, plan: usize, budget: Option<Duration>) -> Arc<Snapshot> {
-        let kept = &self.0.snapshots[plan];
-        if let Some(snapshot) = &*kept.load()
-            && snapshot.good.as_ref().is_some_and(|good| self.0.runner.is_good(good))
-        {
-            return Arc::clone(snapshot);
+    pub(crate) async fn snapshot(&self, place: usize, budget: Option<Duration>) -> Arc<Snapshot> {
+        if let Some(snapshot) = self.kept(place) {
+            return snapshot;
         }
         self.start();
-        let plan = &self.plans()[plan];
+        let plan = &self.plans()[place];
         let budget = plan.budget.min(budget.unwrap_or(Duration::MAX));
         let mut reading = self.0.runner.read(plan, budget).await;
         reading.report.notice.clone_from(&self.0.notice);
+        if let Some(snapshot) = self.kept(place) {
+            return snapshot; // another reader of the same run was faster, and may have rendered it
+        }
         let bodies = (0..2 * self.0.renderers.len()).map(|_| OnceLock::new()).collect();
         let snapshot = Arc::new(Snapshot { report: Arc::new(reading.report), good: reading.good, bodies });
         if snapshot.good.is_some() {
-            kept.store(Some(Arc::clone(&snapshot)));
+            self.0.snapshots[place].store(Some(Arc::clone(&snapshot)));
         }
         snapshot
+    }
+
+    /// The last report of a plan, while it is true.
+    fn kept(&self, place: usize) -> Option<Arc<Snapshot>> {
+        let kept = self.0.snapshots[place].load();
+        let snapshot = kept.as_ref()?;
+        self.0.runner.is_good(snapshot.good.as_ref()?).then(|| Arc::clone(snapshot))
     }
 }
 

@@ -54,6 +54,10 @@ impl Selection {
         if let Some(stranger) = self.only.iter().chain(&self.skip).find(|name| !known.contains(name.as_str())) {
             return Err(unknown("check", stranger, known.into_iter().collect()));
         }
+        let members: Vec<&str> = plan.members.iter().map(|&member| runner.name_of(member)).collect();
+        if let Some(stranger) = self.only.iter().find(|name| !members.contains(&name.as_str())) {
+            return Err(unknown("check of this group", stranger, members));
+        }
         let keep = |name: &str| (self.only.is_empty() || self.only.contains(name)) && !self.skip.contains(name);
         Ok(runner.narrow(plan, keep))
     }

@@ -336,6 +336,53 @@ async fn draining_fails_ready_and_the_whole_and_nothing_else() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_warning_does_not_hinder_startup_and_a_narrowed_read_does_not_end_it() {
+    let warns = check_fn("disk", || async { Err(ServiceWarning::new("91% used").into()) }).scoped(Scope::Instance);
+    let down = failing("memory").scoped(Scope::Instance);
+    let health = build(Health::builder().check(warns).check(down));
+    let narrowed = health.read(&Selection::default().group("startup").skip("memory")).await.unwrap();
+    assert!(narrowed.healthy);
+    let whole = group(&health, "startup").await;
+    assert_eq!(rows(&whole)[0], ("Startup", "unavailable: waiting for memory".into()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_has_answered_is_told_whatever_hangs_before_it() {
+    let hang = check_fn("a", pending::<Result>);
+    let settings = Settings::default().budget(SECOND).max_stale(Duration::ZERO);
+    let health = build(Health::builder().settings(settings).check(hang).check(working("b")));
+    let report = health.report().await;
+    assert_eq!(rows(&report)[1], ("b", "working".into()));
+    assert!(!report.checks[1].stale);
+}
+
+#[tokio::test(start_paused = true)]
+async fn liveness_waits_for_nothing_that_its_members_depend_on() {
+    let live = working("heartbeat").scoped(Scope::Process).groups(["live"]).depends_on(["database"]);
+    let health = build(Health::builder().check(live).check(check_fn("database", pending::<Result>)));
+    let began = Instant::now();
+    assert!(group(&health, "live").await.healthy);
+    assert_eq!(began.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test]
+async fn an_error_that_panics_when_it_is_shown_stays_in_its_row() {
+    #[derive(Debug)]
+    struct Rude;
+    impl std::fmt::Display for Rude {
+        fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            panic!("no words for this")
+        }
+    }
+    impl std::error::Error for Rude {}
+    let rude = check_fn("rude", || async { Err(ServiceUnavailable::new("down").with_source(Rude).into()) });
+    let health = build(Health::builder().check(rude).check(working("other")));
+    let report = health.report().await;
+    assert_eq!(rows(&report)[0], ("other", "working".into()));
+    assert!(rows(&report)[1].1.starts_with("unknown error: see log (ref "), "{:?}", rows(&report));
+}
+
+#[tokio::test(start_paused = true)]
 async fn startup_turns_true_for_good_and_an_outage_elsewhere_does_not_hinder_it() {
     let health = build(
         Health::builder()

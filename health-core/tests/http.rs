@@ -74,7 +74,9 @@ async fn the_final_slash_is_optional_and_unknown_paths_are_404() {
 #[tokio::test]
 async fn it_can_stand_at_the_root_and_anywhere_else() {
     let health = healthy().health().clone();
-    for (base, uri) in [("/", "/"), ("/", "/ready"), ("/a/b", "/a/b/"), ("a/b/", "/a/b/live/")] {
+    for (base, uri) in
+        [("/", "/"), ("/", "/ready"), ("/a/b", "/a/b/"), ("a/b/", "/a/b/live/"), ("/my {x}/", "/my%20%7Bx%7D/")]
+    {
         let endpoint = Endpoint::new(base, health.clone());
         assert_eq!(get(&endpoint, uri).await.status(), 200, "{base} {uri}");
     }
@@ -280,6 +282,8 @@ async fn strangers_may_be_shown_the_bare_verdict() {
     assert!(body(&page).contains("Not working") && !body(&page).contains("queue"), "{}", body(&page));
     assert!(body(&get(&endpoint, "/ht/s3cret/?format=json").await).contains("queue"));
     assert_eq!(get(&endpoint, "/ht/live/").await.status(), 404);
+    let other = ask(&endpoint, "GET", "/ht/?format=text", &[("authorization", "Basic dXNlcjpwdw==")]).await;
+    assert_eq!(body(&other), "unavailable\n", "another scheme is somebody else's");
     let wrong = ask(&endpoint, "GET", "/ht/", &[("authorization", "Bearer wrong")]).await;
     assert_eq!(wrong.status(), 404);
 }

@@ -1,6 +1,7 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::future::BoxFuture;
 
@@ -41,6 +42,10 @@ impl HealthCheck for BoxCheck {
     fn scope(&self) -> Scope {
         self.0.dyn_scope()
     }
+
+    fn default_timeout(&self) -> Option<Duration> {
+        self.0.dyn_default_timeout()
+    }
 }
 
 impl fmt::Debug for BoxCheck {
@@ -56,6 +61,7 @@ trait DynCheck: Send + Sync {
     fn dyn_identifier(&self) -> Cow<'_, str>;
     fn dyn_critical_service(&self) -> bool;
     fn dyn_scope(&self) -> Scope;
+    fn dyn_default_timeout(&self) -> Option<Duration>;
 }
 
 impl<C: HealthCheck> DynCheck for C {
@@ -73,5 +79,9 @@ impl<C: HealthCheck> DynCheck for C {
 
     fn dyn_scope(&self) -> Scope {
         self.scope()
+    }
+
+    fn dyn_default_timeout(&self) -> Option<Duration> {
+        self.default_timeout()
     }
 }

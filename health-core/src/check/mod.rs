@@ -26,6 +26,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 pub use blocking::Blocking;
 pub use boxed::BoxCheck;
@@ -72,6 +73,12 @@ pub trait HealthCheck: Send + Sync + 'static {
     fn scope(&self) -> Scope {
         Scope::External
     }
+
+    /// The longest that one run may take, for a check that needs another time than most; an option goes before it.
+    /// *Default*: none, which is [`Settings::timeout`](crate::Settings::timeout).
+    fn default_timeout(&self) -> Option<Duration> {
+        None
+    }
 }
 
 impl<C: HealthCheck> HealthCheck for Arc<C> {
@@ -89,6 +96,10 @@ impl<C: HealthCheck> HealthCheck for Arc<C> {
 
     fn scope(&self) -> Scope {
         (**self).scope()
+    }
+
+    fn default_timeout(&self) -> Option<Duration> {
+        (**self).default_timeout()
     }
 }
 

@@ -15,7 +15,7 @@ pub(crate) struct Offer<'a> {
 /// wildcard the offers'. Malformed members are skipped. Without any valid member the first offer is the answer.
 pub(crate) fn choose<'v>(headers: impl Iterator<Item = &'v HeaderValue>, offers: &[Offer<'_>]) -> Option<usize> {
     let ranges: Vec<Range<'_>> =
-        headers.flat_map(|header| members(header.as_bytes())).filter_map(Range::parse).collect();
+        headers.flat_map(|header| split_outside_quotes(header.as_bytes(), b',')).filter_map(Range::parse).collect();
     if ranges.is_empty() {
         return offers.first().map(|offer| offer.renderer);
     }
@@ -50,15 +50,15 @@ struct Range<'a> {
 }
 
 impl<'a> Range<'a> {
-    fn parse(member: &'a str) -> Option<Self> {
-        let mut parts = split_outside_quotes(member, ';').map(str::trim);
-        let (kind, subtype) = parts.next()?.split_once('/')?;
+    fn parse(member: &'a [u8]) -> Option<Self> {
+        let mut parts = split_outside_quotes(member, b';').map(|part| std::str::from_utf8(part).map(str::trim));
+        let (kind, subtype) = parts.next()?.ok()?.split_once('/')?;
         if !matches!((kind, subtype), ("*", "*")) && !(is_token(kind) && (is_token(subtype) || subtype == "*")) {
             return None;
         }
         let mut range = Self { kind, subtype, quality: 1000, has_parameters: false };
-        for part in parts.filter(|part| !part.is_empty()) {
-            let (name, value) = part.split_once('=')?;
+        for part in parts.filter(|part| *part != Ok("")) {
+            let (name, value) = part.ok()?.split_once('=')?;
             if name.eq_ignore_ascii_case("q") {
                 range.quality = quality(value)?;
             } else if is_token(name) && (is_token(value) || is_quoted(value)) {
@@ -106,20 +106,15 @@ fn is_quoted(text: &str) -> bool {
     text.len() >= 2 && text.starts_with('"') && text.ends_with('"')
 }
 
-/// The members of a header; what is not UTF-8 is no member.
-fn members(header: &[u8]) -> impl Iterator<Item = &str> {
-    split_outside_quotes(std::str::from_utf8(header).unwrap_or_default(), ',')
-}
-
 /// Splits at a separator that is not inside of a quoted string; a backslash in there escapes.
-fn split_outside_quotes(text: &str, separator: char) -> impl Iterator<Item = &str> {
+fn split_outside_quotes(text: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
     let (mut quoted, mut escaped) = (false, false);
-    text.split(move |c| {
-        match c {
+    text.split(move |&byte| {
+        match byte {
             _ if escaped => escaped = false,
-            '\\' if quoted => escaped = true,
-            '"' => quoted = !quoted,
-            _ => return c == separator && !quoted,
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
+            _ => return byte == separator && !quoted,
         }
         false
     })

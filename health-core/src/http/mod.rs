@@ -24,8 +24,26 @@ use std::sync::atomic::AtomicU64;
 
 use bytes::Bytes;
 use http::{Request, Response};
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use crate::Health;
+
+/// What RFC 3986 does not allow in a path as it is; `%` is, for the path may be encoded already.
+const NOT_IN_A_PATH: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'#')
+    .add(b'<')
+    .add(b'>')
+    .add(b'?')
+    .add(b'[')
+    .add(b'\\')
+    .add(b']')
+    .add(b'^')
+    .add(b'`')
+    .add(b'{')
+    .add(b'|')
+    .add(b'}');
 
 /// A service's health at a URL: the same bytes from every adapter.
 ///
@@ -50,9 +68,10 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// The health at a path, such as `/ht/`; it starts and ends with a slash, which may be left out.
+    /// The health at a path, such as `/ht/`; it starts and ends with a slash, which may be left out. What can't be in a
+    /// URL is percent-encoded.
     pub fn new(path: &str, health: Health) -> Self {
-        let path = path.trim_matches('/');
+        let path = utf8_percent_encode(path.trim_matches('/'), NOT_IN_A_PATH).to_string();
         let base = if path.is_empty() { String::new() } else { format!("/{path}") };
         Self { health, base: base.into(), last_refusal: Arc::default() }
     }

@@ -110,7 +110,11 @@ fn show(token: &Secret, segments: &mut Vec<Cow<'_, str>>, headers: &HeaderMap) -
     }
     let Some(header) = headers.get(AUTHORIZATION) else { return Shown::Nothing };
     let bearer = header.as_bytes().split_at_checked(7).filter(|(scheme, _)| scheme.eq_ignore_ascii_case(b"bearer "));
-    if bearer.is_some_and(|(_, text)| is_right(text.trim_ascii())) { Shown::Right } else { Shown::Wrong }
+    match bearer {
+        None => Shown::Nothing, // another scheme, which is somebody else's
+        Some((_, text)) if is_right(text.trim_ascii()) => Shown::Right,
+        Some(_) => Shown::Wrong,
+    }
 }
 
 fn format<B>(renderers: &Renderers, request: &Request<B>) -> Result<usize, Refusal> {

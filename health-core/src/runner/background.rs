@@ -12,6 +12,13 @@ use crate::check::Refresh;
 #[derive(Debug)]
 pub(crate) struct Tasks(Vec<AbortHandle>);
 
+impl Tasks {
+    /// Whether they have ended, as they do with their runtime.
+    pub(crate) fn have_ended(&self) -> bool {
+        self.0.iter().any(AbortHandle::is_finished)
+    }
+}
+
 impl Drop for Tasks {
     fn drop(&mut self) {
         self.0.iter().for_each(AbortHandle::abort);

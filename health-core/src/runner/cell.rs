@@ -33,7 +33,8 @@ pub(crate) struct Cell {
 struct State {
     held: Option<Held>,
     flight: Option<Arc<Flight>>,
-    succeeded: bool,
+    /// The best status that any run ended with.
+    best: Option<Status>,
     journal: Journal,
 }
 
@@ -68,7 +69,7 @@ impl Cell {
             scope: options.scope.unwrap_or_else(|| check.scope()),
             in_live: groups.contains("live"),
             groups,
-            timeout: options.timeout.unwrap_or(settings.timeout),
+            timeout: options.timeout.or_else(|| check.default_timeout()).unwrap_or(settings.timeout),
             refresh: options.refresh.unwrap_or(Refresh::Ttl(settings.ttl)),
             depends_on,
             labels: options.labels.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect(),
@@ -133,10 +134,9 @@ impl Cell {
         self.lock().held.clone()
     }
 
-    /// Whether it has ended a run, and whether one ever succeeded.
-    pub(crate) fn has_finished_and_succeeded(&self) -> (bool, bool) {
-        let state = self.lock();
-        (state.held.is_some(), state.succeeded)
+    /// The best status that any of its runs ended with; `None` before the first end.
+    pub(crate) fn best(&self) -> Option<Status> {
+        self.lock().best
     }
 
     /// Takes the verdict of the run that was under way, and logs what has changed.
@@ -151,7 +151,7 @@ impl Cell {
             }
         };
         state.flight = None;
-        state.succeeded |= held.last.status == Status::Working;
+        state.best = Some(state.best.map_or(held.last.status, |best| best.min(held.last.status)));
         state.held = Some(held.clone());
         let entries = state.journal.note(before, &held.effective);
         drop(state);

@@ -27,6 +27,11 @@ impl Flight {
         }
     }
 
+    /// What it has brought, if it has landed.
+    pub(crate) fn held(&self) -> Option<Held> {
+        self.landed.get().cloned().flatten()
+    }
+
     fn land(&self, held: Option<Held>) {
         // Set once: by the run itself, or by its pilot's `Drop` when the run never came so far.
         let _ = self.landed.set(held);
@@ -68,6 +73,7 @@ impl Drop for Pilot {
     fn drop(&mut self) {
         if self.flight.landed.get().is_none() {
             self.runner.cells[self.cell].abandon(&self.flight);
+            self.runner.lost_home(!std::thread::panicking());
             self.flight.land(None);
         }
     }

@@ -100,6 +100,10 @@ impl Runner {
         plan.narrowed(&self.cells, keep)
     }
 
+    pub(crate) fn name_of(&self, cell: usize) -> &str {
+        &self.cells[cell].identifier
+    }
+
     pub(crate) fn identifiers(&self) -> impl Iterator<Item = &str> {
         self.cells.iter().map(|cell| cell.identifier.as_str())
     }
@@ -148,13 +152,14 @@ impl Runner {
 
     /// Reads a plan's cells, and waits for those that have to run, no longer than the budget.
     pub(crate) async fn read(self: &Arc<Self>, plan: &Plan, budget: Duration) -> Reading {
-        let epoch = self.epoch.load(Ordering::Acquire); // before the cells: what changes meanwhile outdates the report
         let began = Instant::now();
         let mut answers = Answers::default();
         if plan.kind != Kind::Startup || !self.started_up.load(Ordering::Relaxed) {
             answers = self.ask(plan, began);
             self.wait(&mut answers, budget).await;
         }
+        let epoch = self.epoch.load(Ordering::Acquire); // before the cells: what changes meanwhile outdates the report
+        self.renew(&mut answers);
         let (rows, until) = self.rows(plan, &answers, budget);
         let mut report = Report::new(rows);
         report.group.clone_from(&plan.name);
@@ -199,6 +204,22 @@ impl Runner {
         }
     }
 
+    /// Takes the newest verdicts of those that have one, after the epoch was read.
+    fn renew(&self, answers: &mut Answers) {
+        for (cell, answer) in &mut answers.0 {
+            if let Answer::Held(held) = answer
+                && let Some(newest) = self.cells[*cell].held()
+            {
+                *held = newest;
+            }
+        }
+    }
+
+    /// A flight was given up without a panic, so its runtime has ended.
+    fn lost_home(&self, is_lost: bool) {
+        self.home_is_gone.fetch_or(is_lost, Ordering::Relaxed);
+    }
+
     fn runtime(&self) -> Option<Handle> {
         let home = self.home.clone().filter(|_| !self.home_is_gone.load(Ordering::Relaxed));
         home.or_else(|| Handle::try_current().ok())
@@ -233,7 +254,6 @@ impl Runner {
 
     /// After a flight was given up: its runtime has ended, so the next one runs on the asker's.
     fn try_elsewhere(self: &Arc<Self>, cell: usize) -> Answer {
-        self.home_is_gone.store(true, Ordering::Relaxed);
         let answer = self.cells[cell].ask_anew();
         if let Answer::Started(flight) = &answer {
             self.launch(vec![Pilot::new(self, cell, flight)]);

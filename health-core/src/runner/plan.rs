@@ -12,6 +12,8 @@ use crate::{Anonymous, GroupSettings, Scope, Settings};
 pub(crate) struct Plan {
     pub(crate) name: Option<String>,
     pub(crate) kind: Kind,
+    /// Whether none of its members was left out.
+    pub(crate) is_whole: bool,
     /// Positions of the cells, in order.
     pub(crate) members: Vec<usize>,
     /// The members and all that they depend on.
@@ -70,14 +72,16 @@ fn plan(name: Option<&str>, kind: Kind, own: &GroupSettings, cells: &[Cell], set
     let is_member = |cell: &Cell| match kind {
         Kind::All => true,
         Kind::Live | Kind::Declared => name.is_some_and(|name| cell.groups.contains(name)),
-        Kind::Ready | Kind::Startup => name.is_some_and(|name| cell.groups.contains(name)) || by_default(cell),
+        Kind::Ready => name.is_some_and(|name| cell.groups.contains(name)) || by_default(cell),
+        Kind::Startup => name.is_some_and(|name| cell.groups.contains(name)) || cell.critical,
     };
     let members: Vec<usize> = (0..cells.len()).filter(|&position| is_member(&cells[position])).collect();
     let is_probe = matches!(kind, Kind::Live | Kind::Ready | Kind::Startup);
     Plan {
         name: name.map(str::to_owned),
         kind,
-        closure: closure(&members, cells),
+        is_whole: true,
+        closure: closure(kind, &members, cells),
         members,
         budget: own.budget.unwrap_or(if is_probe { settings.probe_budget } else { settings.budget }),
         warnings_as_errors: own.warnings_as_errors.unwrap_or(settings.warnings_as_errors && !is_probe),
@@ -89,11 +93,16 @@ impl Plan {
     /// This plan with some of its members only; a plan of all checks where nothing is left out.
     pub(crate) fn narrowed(&self, cells: &[Cell], keep: impl Fn(&str) -> bool) -> Self {
         let members: Vec<usize> = self.members.iter().copied().filter(|&i| keep(&cells[i].identifier)).collect();
-        Self { closure: closure(&members, cells), members, ..self.clone() }
+        let is_whole = members.len() == self.members.len();
+        Self { closure: closure(self.kind, &members, cells), members, is_whole, ..self.clone() }
     }
 }
 
-fn closure(members: &[usize], cells: &[Cell]) -> Vec<usize> {
+/// Liveness runs nothing but its members, for it must not wait for what they depend on.
+fn closure(kind: Kind, members: &[usize], cells: &[Cell]) -> Vec<usize> {
+    if kind == Kind::Live {
+        return members.to_vec();
+    }
     let (mut closure, mut ahead) = (BTreeSet::new(), members.to_vec());
     while let Some(position) = ahead.pop() {
         if closure.insert(position) {

@@ -24,7 +24,10 @@ impl Runner {
             let cell = &self.cells[*position];
             let (row, good) = match answer {
                 Answer::Held(held) => verdict_row(cell, held, now),
-                Answer::Joined(flight) | Answer::Started(flight) => (self.missing_row(cell, flight, budget, now), None),
+                Answer::Joined(flight) | Answer::Started(flight) => match flight.held() {
+                    Some(held) => verdict_row(cell, &held, now),
+                    None => (self.missing_row(cell, flight, budget, now), None),
+                },
             };
             until = earlier(until, good);
             rows.insert(*position, row);
@@ -70,7 +73,7 @@ impl Runner {
         } else {
             row.fail(&unavailable(format!("no answer within {}", seconds(budget))));
         }
-        row.raw_status = row.status;
+        (row.raw_status, row.since) = (row.status, None);
         row
     }
 
@@ -106,17 +109,18 @@ impl Runner {
         let mut waiting = Vec::new();
         if !self.started_up.load(Ordering::Relaxed) {
             for cell in plan.members.iter().map(|&position| &self.cells[position]) {
-                let (has_finished, has_succeeded) = cell.has_finished_and_succeeded();
-                if !(if cell.scope == Scope::External { has_finished } else { has_succeeded }) {
+                let succeeds = if plan.warnings_as_errors { Status::Working } else { Status::Warning };
+                let is_up = |best| cell.scope == Scope::External || best <= succeeds;
+                if !cell.best().is_some_and(is_up) {
                     waiting.push(cell.identifier.as_str());
                 }
             }
         }
-        if waiting.is_empty() {
+        if waiting.is_empty() && plan.is_whole {
             self.started_up.store(true, Ordering::Relaxed);
         }
         for row in rows.iter_mut() {
-            (row.critical, row.counts) = (false, false);
+            row.counts = false;
         }
         if !plan.members.is_empty() {
             rows.push(match waiting[..] {
@@ -131,6 +135,7 @@ fn verdict_row(cell: &Cell, held: &Held, now: Instant) -> (CheckReport, Until) {
     let mut row = cell.row(Some(held));
     let Some(age) = cell.expired(held, now) else { return (row, Some(cell.good_until(held))) };
     row.fail(&unavailable(format!("last result is {} s old", age.as_secs())));
+    row.since = None; // that is told of a verdict, and there is none any more
     (row, None)
 }
 

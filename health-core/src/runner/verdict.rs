@@ -1,4 +1,4 @@
-use std::panic::AssertUnwindSafe;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, SystemTime};
 
 use futures::FutureExt as _;
@@ -37,15 +37,24 @@ pub(crate) async fn run(check: &BoxCheck, timeout: Duration, findings: &Findings
     };
     let (mut errors, observations) = findings.seal();
     errors.extend(error);
+    // A foreign error may panic when it is asked for its words.
+    let (errors, causes) = catch_unwind(AssertUnwindSafe(|| put_into_words(&errors)))
+        .unwrap_or_else(|payload| put_into_words(&[UnknownError::panicked(&*payload).into()]));
     Verdict {
-        status: errors.iter().map(HealthCheckException::status).max().unwrap_or(Status::Working),
-        causes: errors.iter().filter_map(|error| error.reference().zip(error.cause())).collect(),
-        errors: errors.iter().map(ErrorReport::from).collect(),
+        status: errors.iter().map(|(status, _)| *status).max().unwrap_or(Status::Working),
+        errors: errors.into_iter().map(|(_, error)| error).collect(),
+        causes,
         observations,
         duration: started.elapsed(),
         finished: Instant::now(),
         finished_at: SystemTime::now(),
     }
+}
+
+/// The errors as they are shown, and their causes by reference.
+fn put_into_words(errors: &[HealthCheckException]) -> (Vec<(Status, ErrorReport)>, Vec<(String, String)>) {
+    let shown = errors.iter().map(|error| (error.status(), ErrorReport::from(error))).collect();
+    (shown, errors.iter().filter_map(|error| error.reference().zip(error.cause())).collect())
 }
 
 /// `0.8 s`, `5 s`: to the millisecond and no zeros behind.
