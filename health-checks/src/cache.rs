@@ -35,6 +35,16 @@ use uuid::Uuid;
 
 use crate::catalogue::{CheckSettings, Misconfigured};
 
+#[cfg(feature = "memcached")]
+mod memcached;
+#[cfg(feature = "redis")]
+mod redis;
+
+#[cfg(feature = "memcached")]
+pub use memcached::MemcachedStore;
+#[cfg(feature = "redis")]
+pub use redis::RedisStore;
+
 /// What a run leaves behind, when it is interrupted, is gone after this time.
 const EXPIRES_IN: Duration = Duration::from_secs(5);
 
@@ -48,6 +58,12 @@ pub trait CacheStore: Send + Sync + 'static {
 
     /// Forgets the value. One that is not there is no error.
     fn delete(&self, key: &str) -> impl Future<Output = Result> + Send;
+
+    /// Sees that the cache can be reached, before anything is put into it. *Default*: does nothing.
+    fn connect(&self, findings: &Findings) -> impl Future<Output = Result> + Send {
+        let _ = findings;
+        async { Ok(()) }
+    }
 
     /// What the store looks at. *Default*: [`Scope::External`].
     fn scope(&self) -> Scope {
@@ -68,7 +84,7 @@ pub struct CacheBackend<S = MemoryStore> {
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct CacheSettings {
-    /// Where the cache is: memory:// is one in this process.
+    /// Where the cache is: `memory://` is one in this process; `redis://` and `memcached://host:11211`.
     #[cfg_attr(feature = "config", schemars(with = "String", default = "memory_url"))]
     pub url: Secret,
     /// What the keys of this check begin with.
@@ -94,10 +110,20 @@ impl CheckSettings for CacheSettings {
     const SUMMARY: &'static str = "set, get and delete a key";
 
     fn checks(self) -> Result<Vec<BoxCheck>, Misconfigured> {
-        if self.url.expose() != MEMORY {
-            return Err(Misconfigured::new("url", "expected memory://"));
-        }
-        Ok(vec![BoxCheck::new(CacheBackend::default().key_prefix(self.key_prefix))])
+        let prefix = self.key_prefix;
+        let check = match self.url.expose().split(':').next().unwrap_or_default() {
+            "memory" if self.url.expose() == MEMORY => BoxCheck::new(CacheBackend::default().key_prefix(prefix)),
+            #[cfg(feature = "redis")]
+            "redis" | "rediss" => BoxCheck::new(CacheBackend::new(RedisStore::lazy(&self.url)?).key_prefix(prefix)),
+            #[cfg(feature = "memcached")]
+            "memcached" => BoxCheck::new(CacheBackend::new(MemcachedStore::from_url(&self.url)?).key_prefix(prefix)),
+            scheme if ["redis", "rediss", "memcached"].contains(&scheme) => {
+                let message = format!("this build has no store for {scheme}: switch on its cargo feature");
+                return Err(Misconfigured::new("url", message));
+            }
+            _ => return Err(Misconfigured::new("url", "expected memory://, redis://... or memcached://...")),
+        };
+        Ok(vec![check])
     }
 }
 
@@ -124,7 +150,8 @@ impl<S: CacheStore> CacheBackend<S> {
 }
 
 impl<S: CacheStore> HealthCheck for CacheBackend<S> {
-    async fn check_status(&self, _: &Findings) -> Result {
+    async fn check_status(&self, findings: &Findings) -> Result {
+        self.store.connect(findings).await?;
         let run = Uuid::new_v4().simple().to_string();
         let (key, value) = (format!("{}:{run}", self.key_prefix), format!("itworks-{run}"));
         self.store.set(&key, &value, EXPIRES_IN).await?;

@@ -23,6 +23,24 @@ pub const CATALOGUE: &[Kind] = &[
     Kind::of::<crate::migrations::MigrationsSettings>(),
     #[cfg(feature = "storage")]
     Kind::of::<crate::storage::StorageSettings>(),
+    #[cfg(feature = "dns")]
+    Kind::of::<crate::dns::DnsSettings>(),
+    #[cfg(feature = "http")]
+    Kind::of::<crate::http::HttpSettings>(),
+    #[cfg(feature = "mail")]
+    Kind::of::<crate::mail::MailSettings>(),
+    #[cfg(feature = "rabbitmq")]
+    Kind::of::<crate::rabbitmq::RabbitMQSettings>(),
+    #[cfg(feature = "redis")]
+    Kind::of::<crate::redis::RedisSettings>(),
+    #[cfg(feature = "tcp")]
+    Kind::of::<crate::tcp::TcpSettings>(),
+    #[cfg(feature = "s3")]
+    Kind::of::<crate::s3::S3Settings>(),
+    #[cfg(feature = "celery")]
+    Kind::of::<crate::celery::CelerySettings>(),
+    #[cfg(feature = "celery_ping")]
+    Kind::of::<crate::celery_ping::CeleryPingSettings>(),
 ];
 
 /// The settings of a kind of check: the keys of its table in a configuration file, beside those that all checks have.
@@ -64,6 +82,8 @@ pub enum Reads {
     Limit,
     /// `true`, `false`, `1` or `0`, in any case.
     Bool,
+    /// A number of seconds, or a duration with a unit.
+    Seconds,
 }
 
 /// A value that can't be: which key, and what was expected. Never holds the value, which may be a secret.

@@ -7,7 +7,7 @@
 //! use health_checks::DatabaseBackend;
 //! use health_core::{CheckExt, Health};
 //!
-//! let pool = sqlx::SqlitePool::connect("sqlite:///srv/app/orders.db").await?;
+//! let pool = sqlx::PgPool::connect("postgres://shop@localhost/orders").await?;
 //! let health = Health::builder().check(DatabaseBackend::new(pool).named("orders")).build()?;
 //! # Ok(())
 //! # }
@@ -18,11 +18,10 @@ use health_core::{
     ServiceUnavailable, Unit,
 };
 use serde::Deserialize;
-use sqlx::sqlite::SqliteConnection;
-use sqlx::{Connection as _, SqlitePool};
+use sqlx::Connection as _;
 
 use crate::catalogue::{CheckSettings, Misconfigured, Reads, Variable};
-use crate::support::sql::{DatabasePool, acquire, describe, is_missing_table};
+use crate::support::sql::{DatabasePool, acquire, describe, is_missing_table, is_read_only, on_pool};
 
 /// The migration for the table that `write` needs. Copy it into the application's own migrations.
 pub const MIGRATION: &str = include_str!("../migrations/20210403000000_health_check_db_testmodel.sql");
@@ -31,6 +30,8 @@ pub const MIGRATION: &str = include_str!("../migrations/20210403000000_health_ch
 #[derive(Debug, Clone)]
 pub struct DatabaseBackend {
     pool: DatabasePool,
+    /// Whether the pool is this check's alone, so that a connection that fails may be thrown away.
+    is_own: bool,
     write: bool,
     require_writable: bool,
 }
@@ -41,7 +42,7 @@ pub struct DatabaseBackend {
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct DatabaseSettings {
-    /// Where the database is, such as `sqlite:///srv/app/orders.db`.
+    /// Where the database is, such as `postgres://user:password@host/orders`.
     #[cfg_attr(feature = "config", schemars(with = "String"))]
     pub url: Secret,
     /// Whether to create, update and delete a row in table `health_check_db_testmodel`, which a migration has to make.
@@ -54,11 +55,12 @@ pub struct DatabaseSettings {
 
 impl CheckSettings for DatabaseSettings {
     const KIND: &'static str = "database";
-    const SUMMARY: &'static str = "a query, or a write, on a SQLite database";
+    const SUMMARY: &'static str = "a query, or a write, on PostgreSQL, MySQL, MariaDB or SQLite";
     const VARIABLES: &'static [Variable] = &[Variable { key: "url", name: "DATABASE_URL", reads: Reads::Text }];
 
     fn checks(self) -> Result<Vec<BoxCheck>, Misconfigured> {
-        let check = DatabaseBackend::new(DatabasePool::lazy(&self.url)?);
+        let mut check = DatabaseBackend::new(DatabasePool::lazy(&self.url)?);
+        check.is_own = true;
         Ok(vec![BoxCheck::new(check.write(self.write).require_writable(self.require_writable))])
     }
 }
@@ -66,7 +68,7 @@ impl CheckSettings for DatabaseSettings {
 impl DatabaseBackend {
     /// The database behind this pool.
     pub fn new(pool: impl Into<DatabasePool>) -> Self {
-        Self { pool: pool.into(), write: false, require_writable: false }
+        Self { pool: pool.into(), is_own: false, write: false, require_writable: false }
     }
 
     /// Also creates, updates and deletes a row in table `health_check_db_testmodel`; [`MIGRATION`] makes the table.
@@ -84,29 +86,7 @@ impl DatabaseBackend {
         self
     }
 
-    async fn sqlite(&self, pool: &SqlitePool, findings: &Findings) -> Result {
-        let mut connection = acquire(pool, findings).await?;
-        let outcome = self.query_sqlite(&mut connection, findings).await;
-        if outcome.is_err() {
-            connection.close_on_drop(); // whatever is wrong with it, the next run begins with a new one
-        }
-        outcome
-    }
-
-    async fn query_sqlite(&self, connection: &mut SqliteConnection, findings: &Findings) -> Result {
-        let one: i64 = sqlx::query_scalar("SELECT 1").fetch_one(&mut *connection).await.map_err(describe)?;
-        expect(one == 1, "the query did not return 1")?;
-        let read_only: bool = sqlx::query_scalar("SELECT query_only FROM pragma_query_only")
-            .fetch_one(&mut *connection)
-            .await
-            .map_err(describe)?;
-        self.judge_writable(!read_only, findings)?;
-        if self.write {
-            write_sqlite(connection).await?;
-        }
-        Ok(())
-    }
-
+    /// A database that takes no writes is observed, and an error only where that is asked for.
     fn judge_writable(&self, is_writable: bool, findings: &Findings) -> Result {
         findings.observe("writable", u8::from(is_writable), Unit::Count);
         if self.require_writable && !is_writable {
@@ -114,39 +94,78 @@ impl DatabaseBackend {
         }
         Ok(())
     }
-}
 
-impl HealthCheck for DatabaseBackend {
-    async fn check_status(&self, findings: &Findings) -> Result {
-        match &self.pool {
-            DatabasePool::Sqlite(pool) => self.sqlite(pool, findings).await,
+    fn judge_write(&self, outcome: sqlx::Result<()>, findings: &Findings) -> Result {
+        match outcome {
+            Ok(()) => Ok(()),
+            Err(error) if is_read_only(&error) => self.judge_writable(false, findings),
+            Err(error) => Err(describe_write(error)),
         }
     }
 }
 
 /// Creates, updates and deletes a row and looks at it each time; a transaction, so that a run that is interrupted
 /// leaves nothing behind.
-async fn write_sqlite(connection: &mut SqliteConnection) -> Result {
-    let id = i64::from(uuid::Uuid::new_v4().as_fields().0);
-    let title = "SELECT title FROM health_check_db_testmodel WHERE id = ?";
-    let steps = async {
-        let mut transaction = connection.begin().await?;
-        sqlx::query("INSERT INTO health_check_db_testmodel (id, title) VALUES (?, 'test')")
-            .bind(id)
-            .execute(&mut *transaction)
-            .await?;
-        let created: Option<String> = sqlx::query_scalar(title).bind(id).fetch_optional(&mut *transaction).await?;
-        sqlx::query("UPDATE health_check_db_testmodel SET title = 'newtest' WHERE id = ?")
-            .bind(id)
-            .execute(&mut *transaction)
-            .await?;
-        let updated: Option<String> = sqlx::query_scalar(title).bind(id).fetch_optional(&mut *transaction).await?;
-        sqlx::query("DELETE FROM health_check_db_testmodel WHERE id = ?").bind(id).execute(&mut *transaction).await?;
-        let deleted: Option<String> = sqlx::query_scalar(title).bind(id).fetch_optional(&mut *transaction).await?;
-        transaction.commit().await?;
-        Ok((created, updated, deleted))
-    };
-    let (created, updated, deleted) = steps.await.map_err(describe_write)?;
+macro_rules! write_row {
+    ($connection:ident, $dialect:ident) => {{
+        let id = i64::from(uuid::Uuid::new_v4().as_fields().0);
+        let steps = async {
+            let mut transaction = $connection.begin().await?;
+            let mut titles = [None::<String>, None, None];
+            for (title, step) in titles.iter_mut().zip([$dialect.insert, $dialect.update, $dialect.delete]) {
+                sqlx::query(step).bind(id).execute(&mut *transaction).await?;
+                let found = sqlx::query_scalar($dialect.select).bind(id).fetch_optional(&mut *transaction).await?;
+                *title = found;
+            }
+            transaction.commit().await?;
+            Ok(titles)
+        };
+        steps.await
+    }};
+}
+
+/// Makes a table and takes that back: a file of SQLite that can't be written to is seen by nothing less.
+macro_rules! try_write {
+    ($connection:ident, $dialect:ident) => {{
+        let steps = async {
+            if let Some(statement) = $dialect.try_write {
+                let mut transaction = $connection.begin().await?;
+                sqlx::query(statement).execute(&mut *transaction).await?;
+                transaction.rollback().await?;
+            }
+            Ok(())
+        };
+        steps.await
+    }};
+}
+impl HealthCheck for DatabaseBackend {
+    async fn check_status(&self, findings: &Findings) -> Result {
+        on_pool!(&self.pool, pool, dialect => {
+            let mut connection = acquire(pool, findings).await?;
+            let outcome = async {
+                sqlx::query("SELECT 1").fetch_one(&mut *connection).await.map_err(describe)?;
+                let read_only: i64 =
+                    sqlx::query_scalar(dialect.read_only).fetch_one(&mut *connection).await.map_err(describe)?;
+                self.judge_writable(read_only == 0, findings)?;
+                match (read_only, self.write) {
+                    (0, true) => match write_row!(connection, dialect) {
+                        Ok(titles) => judge_titles(titles),
+                        Err(error) => self.judge_write(Err(error), findings),
+                    },
+                    (0, false) if self.require_writable => self.judge_write(try_write!(connection, dialect), findings),
+                    _ => Ok(()),
+                }
+            };
+            let outcome = outcome.await;
+            if outcome.is_err() && self.is_own {
+                connection.close_on_drop(); // whatever is wrong with it, the next run begins with a new one
+            }
+            outcome
+        })
+    }
+}
+
+fn judge_titles([created, updated, deleted]: [Option<String>; 3]) -> Result {
     expect(created.as_deref() == Some("test"), "the row that was created is not there")?;
     expect(updated.as_deref() == Some("newtest"), "the row that was updated is not changed")?;
     expect(deleted.is_none(), "the row that was deleted is still there")

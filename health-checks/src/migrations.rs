@@ -5,7 +5,7 @@
 //! use health_checks::MigrationsHealthCheck;
 //! use health_core::Health;
 //!
-//! let pool = sqlx::SqlitePool::connect("sqlite:///srv/app/orders.db").await?;
+//! let pool = sqlx::PgPool::connect("postgres://shop@localhost/orders").await?;
 //! let health = Health::builder().check(MigrationsHealthCheck::new(pool, "./migrations")).build()?;
 //! # Ok(())
 //! # }
@@ -34,6 +34,8 @@ const NAMED: usize = 5;
 #[derive(Debug, Clone)]
 pub struct MigrationsHealthCheck {
     pool: DatabasePool,
+    /// Whether the pool is this check's alone, so that a connection that fails may be thrown away.
+    is_own: bool,
     migrations: Migrations,
     table: String,
 }
@@ -55,7 +57,7 @@ enum Source {
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct MigrationsSettings {
-    /// Where the database is, such as `sqlite:///srv/app/orders.db`.
+    /// Where the database is, such as `postgres://user:password@host/orders`.
     #[cfg_attr(feature = "config", schemars(with = "String"))]
     pub url: Secret,
     /// The folder of the migrations, as sqlx-cli names its files.
@@ -76,7 +78,9 @@ impl CheckSettings for MigrationsSettings {
     ];
 
     fn checks(self) -> Result<Vec<BoxCheck>, Misconfigured> {
-        Ok(vec![BoxCheck::new(MigrationsHealthCheck::new(DatabasePool::lazy(&self.url)?, self.source))])
+        let mut check = MigrationsHealthCheck::new(DatabasePool::lazy(&self.url)?, self.source);
+        check.is_own = true;
+        Ok(vec![BoxCheck::new(check)])
     }
 }
 
@@ -129,7 +133,7 @@ impl Migrations {
 impl MigrationsHealthCheck {
     /// The database behind this pool, and a folder, a `sqlx::migrate!()` or any other `Migrator`.
     pub fn new(pool: impl Into<DatabasePool>, migrations: impl Into<Migrations>) -> Self {
-        Self { pool: pool.into(), migrations: migrations.into(), table: "_sqlx_migrations".into() }
+        Self { pool: pool.into(), is_own: false, migrations: migrations.into(), table: "_sqlx_migrations".into() }
     }
 
     /// The table in which sqlx keeps what was applied. *Default*: `_sqlx_migrations`.
@@ -143,10 +147,10 @@ impl MigrationsHealthCheck {
 impl HealthCheck for MigrationsHealthCheck {
     async fn check_status(&self, findings: &Findings) -> Result {
         let known = self.migrations.resolve().await?;
-        let (failed, applied) = on_pool!(&self.pool, pool => {
+        let (failed, applied) = on_pool!(&self.pool, pool, _ => {
             let mut connection = acquire(pool, findings).await.map_err(not_ready)?;
             let outcome = read(&mut *connection, &self.table).await;
-            if outcome.is_err() {
+            if outcome.is_err() && self.is_own {
                 connection.close_on_drop(); // whatever is wrong with it, the next run begins with a new one
             }
             outcome?
@@ -172,7 +176,7 @@ async fn read(connection: &mut impl Migrate, table: &str) -> Result<(Option<i64>
 
 /// The original's words, and behind them what it is.
 fn not_ready(error: HealthCheckException) -> HealthCheckException {
-    ServiceUnavailable::new(format!("Database is not ready: {}", error.message())).with_source(error).into()
+    error.reworded(|message| format!("Database is not ready: {message}"))
 }
 
 fn compare(known: &BTreeMap<i64, &Migration>, applied: &[AppliedMigration], failed: Option<i64>, findings: &Findings) {

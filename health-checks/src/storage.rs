@@ -9,41 +9,22 @@
 //! ```
 
 use std::fs;
-use std::future::Future;
 use std::io::{self, ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use health_core::{
-    Blocking, BoxCheck, Findings, HealthCheck, HealthCheckException, Result, ServiceReturnedUnexpectedResult,
-    ServiceUnavailable, UnknownError,
+    Blocking, BoxCheck, Findings, HealthCheck, HealthCheckException, Result, ServiceUnavailable, UnknownError,
 };
 use serde::Deserialize;
-use uuid::Uuid;
 
 use crate::catalogue::{CheckSettings, Misconfigured};
-
-const CONTENT: &[u8] = b"this is the healthtest file content";
-const PREFIX: &str = "health_check_storage_test-";
+pub use crate::support::storage::Storage;
+use crate::support::storage::round_trip;
 
 /// A file that a killed process left behind is swept by a later run once it is as old as this.
 const LEFT_BEHIND: Duration = Duration::from_hours(1);
-
-/// A file storage: four operations on named contents.
-pub trait Storage: Send + Sync + 'static {
-    /// Saves a file and returns the name under which it really is.
-    fn save(&self, name: &str, content: &[u8]) -> impl Future<Output = Result<String>> + Send;
-
-    /// The content of a file.
-    fn read(&self, name: &str) -> impl Future<Output = Result<Vec<u8>>> + Send;
-
-    /// Whether a file is there.
-    fn exists(&self, name: &str) -> impl Future<Output = Result<bool>> + Send;
-
-    /// Deletes a file. One that is not there is no error.
-    fn delete(&self, name: &str) -> impl Future<Output = Result> + Send;
-}
 
 /// Saves a file, reads it back, compares, deletes it and sees that it is gone.
 ///
@@ -88,43 +69,11 @@ impl<S: Storage> DefaultFileStorageHealthCheck<S> {
 
 impl<S: Storage> HealthCheck for DefaultFileStorageHealthCheck<S> {
     async fn check_status(&self, _: &Findings) -> Result {
-        let name = format!("{PREFIX}{}.txt", Uuid::new_v4());
-        let mut file = TestFile { storage: Arc::clone(&self.storage), name, is_there: true };
-        file.name = self.storage.save(&file.name, CONTENT).await?;
-        if self.storage.read(&file.name).await? != CONTENT {
-            return Err(ServiceReturnedUnexpectedResult::new("File content does not match").into());
-        }
-        self.storage.delete(&file.name).await?;
-        if self.storage.exists(&file.name).await? {
-            return Err(ServiceUnavailable::new("File was not deleted").into());
-        }
-        file.is_there = false;
-        Ok(())
+        round_trip(&self.storage).await
     }
 
     fn identifier(&self) -> std::borrow::Cow<'_, str> {
         "DefaultFileStorageHealthCheck".into()
-    }
-}
-
-/// The file of a run. Dropped before it is known to be gone, it is deleted by a task that outlives the run.
-struct TestFile<S: Storage> {
-    storage: Arc<S>,
-    name: String,
-    is_there: bool,
-}
-
-impl<S: Storage> Drop for TestFile<S> {
-    fn drop(&mut self) {
-        if let (true, Ok(runtime)) = (self.is_there, tokio::runtime::Handle::try_current()) {
-            let (storage, name) = (Arc::clone(&self.storage), std::mem::take(&mut self.name));
-            let delete = async move {
-                while storage.delete(&name).await.is_err() {
-                    tokio::time::sleep(Duration::from_millis(100)).await; // the save may still be under way
-                }
-            };
-            runtime.spawn(tokio::time::timeout(Duration::from_secs(10), delete));
-        }
     }
 }
 
@@ -155,8 +104,18 @@ impl Storage for FileSystem {
     async fn save(&self, name: &str, content: &[u8]) -> Result<String> {
         let content = content.to_owned();
         let save = move |path: &Path| {
-            sweep(path.parent().unwrap_or(path));
-            fs::OpenOptions::new().write(true).create_new(true).open(path)?.write_all(&content)
+            let folder = path.parent().unwrap_or(path);
+            sweep(folder);
+            make_folder(folder)?;
+            let created = fs::OpenOptions::new().write(true).create_new(true).open(path);
+            let mut file = match created {
+                Err(error) if error.kind() == ErrorKind::NotFound => {
+                    make_folder(folder)?; // another replica has just removed it
+                    fs::OpenOptions::new().write(true).create_new(true).open(path)?
+                }
+                created => created?,
+            };
+            file.write_all(&content).inspect_err(|_| drop(fs::remove_file(path)))
         };
         self.run(name, save).await?;
         Ok(name.to_owned())
@@ -171,20 +130,31 @@ impl Storage for FileSystem {
     }
 
     async fn delete(&self, name: &str) -> Result {
-        let delete = |path: &Path| match fs::remove_file(path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-            outcome => outcome,
+        let delete = |path: &Path| {
+            match fs::remove_file(path) {
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                outcome => outcome?,
+            }
+            let _ = path.parent().map(fs::remove_dir); // unless another replica is at work in it
+            Ok(())
         };
         self.run(name, delete).await
+    }
+}
+
+/// The folder of our own; the one that it is in has to be there.
+fn make_folder(folder: &Path) -> io::Result<()> {
+    match fs::create_dir(folder) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+        outcome => outcome,
     }
 }
 
 /// Deletes what earlier runs left behind when their process was killed. What fails here fails the save, too.
 fn sweep(folder: &Path) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        let is_ours = entry.file_name().to_string_lossy().starts_with(PREFIX);
         let age = || entry.metadata().ok()?.modified().ok()?.elapsed().ok();
-        if is_ours && age().is_some_and(|age| age > LEFT_BEHIND) {
+        if age().is_some_and(|age| age > LEFT_BEHIND) {
             let _ = fs::remove_file(entry.path());
         }
     }
@@ -205,6 +175,7 @@ fn describe(error: io::Error) -> HealthCheckException {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::support::storage::{CONTENT, FOLDER};
 
     fn files(folder: &Path) -> usize {
         fs::read_dir(folder).unwrap().count()
@@ -236,8 +207,10 @@ mod tests {
     #[tokio::test]
     async fn what_a_killed_process_left_is_swept_and_nothing_else() {
         let folder = tempfile::tempdir().unwrap();
-        let old = folder.path().join(format!("{PREFIX}old.txt"));
-        let others = [folder.path().join("old.txt"), folder.path().join(format!("{PREFIX}young.txt"))];
+        let own = folder.path().join(FOLDER);
+        fs::create_dir(&own).unwrap();
+        let old = own.join("test-old.txt");
+        let others = [folder.path().join("old.txt"), own.join("test-young.txt")];
         for path in others.iter().chain([&old]) {
             fs::write(path, "").unwrap();
         }

@@ -1,6 +1,6 @@
 //! What a configuration file says, and what is said about one that is wrong.
 
-#![cfg(feature = "embedded")]
+#![cfg(all(feature = "embedded", feature = "full"))]
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
 use std::time::Duration;
@@ -151,7 +151,10 @@ fn what_is_wrong_is_named_with_its_line_and_the_nearest_name() {
             "[[checks]]\nkind = \"database\"\nurl = \"ftp://x\"",
             "health.toml:3: checks[1].url: expected the URL of a database",
         ),
-        ("[[checks]]\nkind = \"cache\"\nurl = \"ftp://x\"", "health.toml:3: checks[1].url: expected memory://"),
+        (
+            "[[checks]]\nkind = \"cache\"\nurl = \"ftp://x\"",
+            "health.toml:3: checks[1].url: expected memory://, redis://...",
+        ),
         (
             "[[checks]]\nkind = \"storage\"\npath = \"${NOWHERE}\"",
             "health.toml:3: checks[1].path: the variable NOWHERE is not set",
@@ -175,6 +178,7 @@ fn no_message_quotes_a_value() {
         "[settings]\ntimeout = \"hunter2\"",
         "[settings]\ntimeout = \"5 hunter2\"",
         "[settings]\nanonymous = \"hunter2\"",
+        "[settings]\nanonymous = \"hunter2\\nx\"",
         "[settings]\nunhealthy_status = \"hunter2\"",
         "[settings]\nmax_concurrency = \"an expected hunter2\"",
         "[[checks]]\nkind = \"hunter2\"",
@@ -214,12 +218,15 @@ async fn the_environment_fills_what_is_absent() {
         let health = load(disk, &set("WARNINGS_AS_ERRORS", text)).unwrap();
         assert_eq!(health.settings().warnings_as_errors, as_errors, "{text:?}");
     }
+    let unused = [("MEMORY_MIN", "512M"), ("WARNINGS_AS_ERRORS", "0")];
+    assert!(load(disk, &unused).is_ok(), "a variable that fills nothing may be somebody else's");
     let said = |name, value| load(disk, &set(name, value)).unwrap_err().to_string();
     assert_eq!(said("WARNINGS_AS_ERRORS", "hunter2"), "environment: WARNINGS_AS_ERRORS: expected true, false, 1 or 0");
     assert!(
         said("HEALTH_CHECK_DISK_USAGE_MAX", "hunter2")
             .starts_with("environment: HEALTH_CHECK_DISK_USAGE_MAX: expected")
     );
+    assert!(said("DISK_USAGE_MAX", "150").starts_with("environment: DISK_USAGE_MAX: expected a percentage"));
     assert!(said("DISK_USAGE_MAX", "inf").starts_with("environment: DISK_USAGE_MAX: expected a number"));
 
     let two = format!("{disk}name = \"a\"\n{disk}name = \"b\"\n");
@@ -229,6 +236,38 @@ async fn the_environment_fills_what_is_absent() {
         "health.toml:4: checks[2].usage_max: missing here and in check 1, and DISK_USAGE_MAX can't be for both: write the key"
     );
     assert!(load(&two, &[]).is_ok());
+}
+
+#[test]
+fn every_kind_is_read_outside_of_a_runtime() {
+    let health = load(
+        r#"
+        checks = [
+            { kind = "cache", url = "redis://localhost/1" },
+            { kind = "cache", url = "memcached://localhost", name = "memcached" },
+            { kind = "celery", broker_url = "amqp://localhost/%2f", queues = ["celery", "mails"] },
+            { kind = "celery_ping", broker_url = "redis://localhost/0" },
+            { kind = "database", url = "postgres://localhost/a" },
+            { kind = "database", url = "mysql://localhost/a", name = "mysql" },
+            { kind = "disk" },
+            { kind = "dns", hostname = "localhost", nameservers = ["127.0.0.1:5353"] },
+            { kind = "http", url = "https://localhost/", status = 204, contains = "pong" },
+            { kind = "mail", url = "smtp://localhost:25" },
+            { kind = "memory" },
+            { kind = "migrations", url = "sqlite:///tmp/a.db" },
+            { kind = "rabbitmq", url = "amqps://localhost/%2f" },
+            { kind = "redis" },
+            { kind = "s3", bucket = "a", access_key_id = "b", secret_access_key = "c" },
+            { kind = "storage", path = "/tmp" },
+            { kind = "tcp", address = "localhost:80" },
+        ]
+        "#,
+        &[],
+    );
+    let health = health.unwrap();
+    assert_eq!(health.identifiers().count(), 18);
+    let timeout = health.checks().find(|check| check.identifier == "CeleryHealthCheckMails").unwrap().timeout;
+    assert_eq!(timeout, Duration::from_secs(7));
 }
 
 #[test]

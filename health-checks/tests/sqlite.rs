@@ -1,13 +1,14 @@
 //! `database` and `migrations` on real SQLite files.
 
-#![cfg(all(feature = "database", feature = "migrations"))]
+#![cfg(all(feature = "config", feature = "database", feature = "migrations", feature = "sqlite"))]
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
 use std::path::Path;
 use std::time::Duration;
 
+use health_checks::config::{Config, Options};
 use health_checks::{DatabaseBackend, MigrationsHealthCheck};
-use health_core::{BoxCheck, CheckExt, Health};
+use health_core::{BoxCheck, CheckExt, Health, Selection, ServiceUnavailable, check_fn};
 use sqlx::SqlitePool;
 use sqlx::migrate::Migrator;
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
@@ -21,6 +22,23 @@ async fn pool(folder: &Path) -> SqlitePool {
 async fn said(check: impl CheckExt) -> String {
     let health = Health::builder().check(check.timeout(Duration::from_secs(2))).build().unwrap();
     health.report().await.checks[0].pretty_status()
+}
+
+/// A check with a pool of its own, as a configuration file makes it.
+fn configured(table: &str) -> BoxCheck {
+    let text = format!("[[checks]]\n{table}");
+    let config = Config::from_text("test.toml", &text, &|_| None, &Options::default()).unwrap();
+    let health = config.build().unwrap();
+    BoxCheck::new(check_fn("configured", move || {
+        let health = health.clone();
+        async move {
+            let report = health.read(&Selection::default()).await.unwrap();
+            match report.checks[0].errors.first() {
+                None => Ok(()),
+                Some(error) => Err(ServiceUnavailable::new(error.message.clone()).into()),
+            }
+        }
+    }))
 }
 
 fn migration(folder: &Path, name: &str, sql: &str) {
@@ -63,6 +81,12 @@ async fn a_read_only_database_is_observed_or_an_error() {
     let writable = report.checks[0].observations.iter().find(|seen| seen.name == "writable").unwrap();
     assert!(writable.value.abs() < f64::EPSILON);
     assert_eq!(said(DatabaseBackend::new(pool).require_writable(true)).await, "unavailable: the database is read-only");
+
+    let options = SqliteConnectOptions::new().filename(folder.path().join("test.db")).read_only(true);
+    let pool = SqlitePoolOptions::new().connect_with(options).await.unwrap();
+    let check = || DatabaseBackend::new(pool.clone());
+    assert_eq!(said(check().require_writable(true)).await, "unavailable: the database is read-only");
+    assert_eq!(said(check()).await, "working");
 }
 
 #[tokio::test]
@@ -89,11 +113,12 @@ async fn what_is_no_database_says_so_and_recovers() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("test.db");
     std::fs::write(&file, "this is not a database, and it is long enough to be seen as none").unwrap();
-    let options = SqliteConnectOptions::new().filename(&file);
-    let check = BoxCheck::new(DatabaseBackend::new(SqlitePoolOptions::new().connect_lazy_with(options)));
+    let check = configured(&format!("kind = \"database\"\nurl = \"sqlite://{}\"", file.display()));
     assert_eq!(said(check.clone()).await, "unavailable: the file is not a database");
+    tokio::time::sleep(Duration::from_millis(1100)).await; // past its ttl
     std::fs::remove_file(&file).unwrap();
     assert_eq!(said(check.clone()).await, "unavailable: the database file can't be opened");
+    tokio::time::sleep(Duration::from_millis(1100)).await;
     pool(folder.path()).await.close().await;
     assert_eq!(said(check).await, "working", "back again without restarting anything");
 }

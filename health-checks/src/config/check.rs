@@ -45,7 +45,8 @@ impl Default for Thresholds {
     }
 }
 
-const COMMON: [&str; 10] =
+/// The keys that any check takes, beside `kind`.
+pub const COMMON: [&str; 10] =
     ["name", "enabled", "critical", "groups", "timeout", "ttl", "every", "thresholds", "depends_on", "labels"];
 
 pub(super) fn read_all<'a>(
@@ -92,8 +93,8 @@ impl<'a> Checks<'_, 'a> {
         if common.enabled == Some(false) {
             return Ok(Vec::new());
         }
-        self.fill(&kind, &mut table)?;
-        let checks = self.build(&kind, table)?;
+        let filled = self.fill(&kind, &mut table)?;
+        let checks = self.build(&kind, table, &filled)?;
         let configure = |check: BoxCheck| {
             let mut check = check.into_check();
             if let Some(name) = &common.name {
@@ -139,27 +140,38 @@ impl<'a> Checks<'_, 'a> {
     }
 
     /// Fills absent keys from the environment; one variable can't be for two checks.
-    fn fill(&mut self, kind: &Kind, table: &mut Table<'a>) -> Result<(), ConfigError> {
-        for (key, variable) in self.environment.fill(table, kind.variables) {
-            if let Some(other) = self.filled.insert((kind.name, key), self.number) {
+    fn fill(&mut self, kind: &Kind, table: &mut Table<'a>) -> Result<Vec<(&'static str, &'a str)>, ConfigError> {
+        let filled = self.environment.fill(table, kind.variables)?;
+        for (key, variable) in &filled {
+            if let Some(other) = self.filled.insert((kind.name, *key), self.number) {
                 let number = self.number;
                 let message =
                     format!("missing here and in check {other}, and {variable} can't be for both: write the key");
                 return Err(self.document.error(table.span.start, format!("checks[{number}].{key}"), message));
             }
         }
-        Ok(())
+        Ok(filled)
     }
 
-    fn build(&self, kind: &Kind, table: Table<'a>) -> Result<Vec<BoxCheck>, ConfigError> {
+    /// The checks of a table; what is wrong with a key that a variable filled is told of the variable.
+    fn build(
+        &self,
+        kind: &Kind,
+        table: Table<'a>,
+        filled: &[(&'static str, &'a str)],
+    ) -> Result<Vec<BoxCheck>, ConfigError> {
         let places = Places::of(&table);
-        (kind.build)(table.into_deserializer()).map_err(|failure| match failure {
-            Failure::Syntax(error) => self.document.translate(&error, &places),
-            Failure::Value(wrong) => {
+        let wrong = match (kind.build)(table.into_deserializer()) {
+            Ok(checks) => return Ok(checks),
+            Err(Failure::Syntax(error)) => self.document.translate(&error, &places, &COMMON),
+            Err(Failure::Value(wrong)) => {
                 let (start, key) = places.find(wrong.key);
                 self.document.error(start, key, wrong.message)
             }
-        })
+        };
+        let key = wrong.key().and_then(|key| key.rsplit('.').next());
+        let variable = filled.iter().find(|(filled, _)| Some(*filled) == key).map(|(_, variable)| *variable);
+        Err(variable.map_or_else(|| wrong.clone(), |variable| ConfigError::variable(variable, wrong.message())))
     }
 }
 

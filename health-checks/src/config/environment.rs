@@ -20,7 +20,8 @@ pub(super) struct Environment(BTreeMap<&'static str, Found>);
 struct Found {
     /// With the prefix, where it was found so.
     name: String,
-    value: Value,
+    /// What is wrong with it matters only where it is used.
+    value: Result<Value, &'static str>,
 }
 
 enum Value {
@@ -31,23 +32,17 @@ enum Value {
 }
 
 impl Environment {
-    pub(super) fn read<'k>(
-        kinds: impl Iterator<Item = &'k Kind>,
-        variables: Variables<'_>,
-    ) -> Result<Self, ConfigError> {
+    pub(super) fn read<'k>(kinds: impl Iterator<Item = &'k Kind>, variables: Variables<'_>) -> Self {
         let mut all = BTreeMap::new();
         for variable in SETTINGS.iter().chain(kinds.flat_map(|kind| kind.variables)) {
             let names = [format!("HEALTH_CHECK_{}", variable.name), variable.name.to_owned()];
-            let Some((text, name)) = names.into_iter().find_map(|name| Some((variables(&name)?, name))) else {
-                continue;
-            };
-            let value =
-                Value::read(variable.reads, &text).map_err(|expected| ConfigError::variable(&name, expected))?;
-            if let Some(value) = value {
+            let found = names.into_iter().find_map(|name| Some((variables(&name)?, name)));
+            let Some((text, name)) = found else { continue };
+            if let Some(value) = Value::read(variable.reads, &text).transpose() {
                 all.insert(variable.name, Found { name, value });
             }
         }
-        Ok(Self(all))
+        Self(all)
     }
 
     /// Fills the absent keys of a table, and returns them with the variables that were used.
@@ -55,16 +50,16 @@ impl Environment {
         &'a self,
         table: &mut Table<'a>,
         known: &'static [Variable],
-    ) -> Vec<(&'static str, &'a str)> {
+    ) -> Result<Vec<(&'static str, &'a str)>, ConfigError> {
         let mut used = Vec::new();
-        for variable in known.iter().filter(|variable| self.0.contains_key(variable.name)) {
-            let found = &self.0[variable.name];
-            if !table.contains(variable.key) {
-                table.fill(variable.key, found.value.to_toml());
+        for variable in known {
+            if let Some(found) = self.0.get(variable.name).filter(|_| !table.contains(variable.key)) {
+                let value = found.value.as_ref().map_err(|expected| ConfigError::variable(&found.name, *expected))?;
+                table.fill(variable.key, value.to_toml());
                 used.push((variable.key, found.name.as_str()));
             }
         }
-        used
+        Ok(used)
     }
 }
 
@@ -73,8 +68,11 @@ impl Value {
     fn read(reads: Reads, text: &str) -> Result<Option<Self>, &'static str> {
         let word = text.trim().to_ascii_lowercase();
         match (reads, word.as_str()) {
-            (Reads::Text | Reads::Bool, "") => Ok(None),
-            (Reads::Text, _) => Ok(Some(Self::Text(text.to_owned()))),
+            (Reads::Text | Reads::Bool | Reads::Seconds, "") => Ok(None),
+            (Reads::Seconds, number) if number.parse::<f64>().is_ok_and(|seconds| seconds.is_finite()) => {
+                Ok(Some(Self::Number(number.to_owned())))
+            }
+            (Reads::Text | Reads::Seconds, _) => Ok(Some(Self::Text(text.to_owned()))),
             (Reads::Bool, "true" | "1") => Ok(Some(Self::Bool(true))),
             (Reads::Bool, "false" | "0") | (Reads::Limit, "" | "none" | "false" | "0") => Ok(Some(Self::Bool(false))),
             (Reads::Bool, _) => Err("expected true, false, 1 or 0"),

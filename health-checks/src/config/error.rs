@@ -31,6 +31,11 @@ impl ConfigError {
         Self::new("environment", None, Some(name.to_owned()), message)
     }
 
+    /// What is wrong, without where.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
     /// The line, from 1, where it is known.
     pub fn line(&self) -> Option<usize> {
         self.line

@@ -49,6 +49,7 @@ use std::time::Duration;
 
 use health_core::{BuildError, GroupSettings, Health, HealthBuilder, Registry, Settings};
 
+pub use check::COMMON;
 #[cfg(feature = "embedded")]
 pub use embedded::Scratch;
 use environment::Environment;
@@ -111,7 +112,7 @@ impl Config {
     pub fn from_text(file: &str, text: &str, variables: Variables<'_>, options: &Options) -> Result<Self, ConfigError> {
         let document = Document { file, text };
         let kinds: Vec<&Kind> = CATALOGUE.iter().chain(&options.kinds).collect();
-        let environment = Environment::read(kinds.iter().copied(), variables)?;
+        let environment = Environment::read(kinds.iter().copied(), variables);
         let mut root = document.parse()?;
         expand::expand(&document, &mut root, variables)?;
         let mut config = Self {
@@ -142,7 +143,7 @@ impl Config {
         for (key, value) in table.entries() {
             self.lines.settings.insert(key.to_owned(), document.line(value.start));
         }
-        environment.fill(&mut table, environment::SETTINGS);
+        environment.fill(&mut table, environment::SETTINGS)?;
         self.settings = document.read(table)?;
         Ok(())
     }

@@ -124,18 +124,21 @@ impl<'a> Document<'a> {
     /// Reads a table into a struct.
     pub(super) fn read<T: DeserializeOwned>(&self, table: Table<'a>) -> Result<T, ConfigError> {
         let places = Places::of(&table);
-        T::deserialize(table.into_deserializer()).map_err(|error| self.translate(&error, &places))
+        T::deserialize(table.into_deserializer()).map_err(|error| self.translate(&error, &places, &[]))
     }
 
     /// A deserializer's error without the values that it quotes.
-    pub(super) fn translate(&self, error: &toml::de::Error, places: &Places) -> ConfigError {
+    /// `others` are keys that may stand beside those of the struct.
+    pub(super) fn translate(&self, error: &toml::de::Error, places: &Places, others: &[&str]) -> ConfigError {
         let span = error.span().unwrap_or_else(|| places.table.clone());
         let (key, line) = (places.key_at(&span), self.line(span.start));
         let at = |key: String, message: String| ConfigError::new(self.file, Some(line), Some(key), message);
-        let message = error.message().lines().next().unwrap_or_default();
+        let message = error.message();
         if let Some(rest) = message.strip_prefix("unknown field `") {
             let (name, known) = rest.split_once("`, ").unwrap_or((rest, ""));
-            let known: Vec<_> = known.split('`').skip(1).step_by(2).collect();
+            let is_top = key == places.path || key.rsplit('.').next() == Some(name);
+            let own = known.split('`').skip(1).step_by(2);
+            let known: Vec<_> = own.chain(others.iter().copied().filter(|_| is_top)).collect();
             let near = hint(name, known.iter().copied());
             let listed = if near.is_empty() { format!("; the keys are {}", known.join(", ")) } else { near };
             return at(child(&key, name), format!("unknown key{listed}"));
@@ -143,7 +146,10 @@ impl<'a> Document<'a> {
         if let Some(name) = message.strip_prefix("missing field `") {
             return at(child(&key, name.trim_end_matches('`')), "missing, and it has no default".into());
         }
-        let expected = message.rsplit_once("expected ").map_or(message, |(_, expected)| expected);
+        // Only what is behind the last "expected" is ours; what is before it, or stands alone, may quote the value.
+        let Some((_, expected)) = message.rsplit_once("expected ") else {
+            return at(key, "not a valid value".into());
+        };
         let found = message.strip_prefix("invalid type: ").and_then(|rest| rest.split([' ', ',']).next());
         at(
             key,

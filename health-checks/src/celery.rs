@@ -1,0 +1,243 @@
+//! Whether Celery's workers do their work: a real task goes to a queue, and its result comes back.
+//!
+//! ```
+//! use health_checks::CeleryHealthCheck;
+//! use health_core::Health;
+//!
+//! let default = CeleryHealthCheck::new("amqp://user:password@localhost/%2f", "celery")?;
+//! let health = Health::builder().check(default).build()?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! The workers need the task, which they have where django-health-check's app `health_check.contrib.celery` is
+//! installed. Elsewhere these lines define it:
+//!
+//! ```python
+//! @app.task(name="health_check.contrib.celery.tasks.add", ignore_result=False)
+//! def add(x, y):
+//!     return x + y
+//! ```
+//!
+//! The timeouts are 3 s, as in the code of django-health-check and in the chapter on its plug-ins; the table of its
+//! settings says 30.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use health_core::{
+    BoxCheck, Findings, HealthCheck, Result, Secret, ServiceReturnedUnexpectedResult, ServiceUnavailable,
+    serde_duration,
+};
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::catalogue::{CheckSettings, Misconfigured, Reads, Variable};
+use crate::support::celery::{Backend, Broker, Outcome, Task};
+
+const TASK: &str = "health_check.contrib.celery.tasks.add";
+const REVOKED: &str = "TaskRevokedError: The task was revoked, likely because it spent too long in the queue";
+const LATE: &str = "TimeoutError: The task took too long to return a result";
+
+/// Sends a task that adds 4 and 4 to a queue, and awaits 8.
+///
+/// Its identifier is `CeleryHealthCheck` and the queue's name in title case.
+#[derive(Debug, Clone)]
+pub struct CeleryHealthCheck {
+    broker: Broker,
+    backend: Backend,
+    queue: String,
+    prefix: String,
+    task: String,
+    queue_timeout: Duration,
+    result_timeout: Duration,
+}
+
+/// The keys of kind `celery`: a check for each queue.
+#[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(feature = "config", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct CelerySettings {
+    /// Where the broker is: `amqp://user:password@host/vhost` or `redis://:password@host/0`.
+    #[cfg_attr(feature = "config", schemars(with = "String"))]
+    pub broker_url: Secret,
+    /// Where results are: `rpc://` or `redis://...`. Without it: `rpc://` for RabbitMQ, the broker for Redis.
+    #[serde(default)]
+    #[cfg_attr(feature = "config", schemars(with = "Option<String>"))]
+    pub result_backend: Option<Secret>,
+    /// The queues.
+    #[serde(default = "default_queues")]
+    pub queues: Vec<String>,
+    /// The name of the task that adds two numbers.
+    #[serde(default = "default_task")]
+    pub task: String,
+    /// How long the task may wait in its queue; then the worker revokes it.
+    #[serde(default = "three_seconds", with = "serde_duration")]
+    #[cfg_attr(feature = "config", schemars(with = "String", default = "three_seconds_text"))]
+    pub queue_timeout: Duration,
+    /// How long the result is waited for.
+    #[serde(default = "three_seconds", with = "serde_duration")]
+    #[cfg_attr(feature = "config", schemars(with = "String", default = "three_seconds_text"))]
+    pub result_timeout: Duration,
+}
+
+fn default_queues() -> Vec<String> {
+    vec!["celery".into()]
+}
+
+fn default_task() -> String {
+    TASK.into()
+}
+
+fn three_seconds() -> Duration {
+    Duration::from_secs(3)
+}
+
+#[cfg(feature = "config")]
+fn three_seconds_text() -> String {
+    "3s".into()
+}
+
+impl CheckSettings for CelerySettings {
+    const KIND: &'static str = "celery";
+    const SUMMARY: &'static str = "a real task for each queue, and its result";
+    const VARIABLES: &'static [Variable] = &[
+        Variable { key: "broker_url", name: "BROKER_URL", reads: Reads::Text },
+        Variable { key: "queue_timeout", name: "HEALTHCHECK_CELERY_QUEUE_TIMEOUT", reads: Reads::Seconds },
+        Variable { key: "queue_timeout", name: "HEALTHCHECK_CELERY_TIMEOUT", reads: Reads::Seconds },
+        Variable { key: "result_timeout", name: "HEALTHCHECK_CELERY_RESULT_TIMEOUT", reads: Reads::Seconds },
+        Variable { key: "result_timeout", name: "HEALTHCHECK_CELERY_TIMEOUT", reads: Reads::Seconds },
+    ];
+
+    fn checks(self) -> Result<Vec<BoxCheck>, Misconfigured> {
+        let broker = Broker::from_url(&self.broker_url)?;
+        let backend = broker.backend(self.result_backend.as_ref())?;
+        if self.queues.is_empty() || self.queues.iter().any(String::is_empty) {
+            return Err(Misconfigured::new("queues", "expected the names of one or more queues"));
+        }
+        let check = |queue: String| CeleryHealthCheck {
+            broker: broker.clone(),
+            backend: backend.clone(),
+            queue,
+            prefix: "CeleryHealthCheck".into(),
+            task: self.task.clone(),
+            queue_timeout: self.queue_timeout,
+            result_timeout: self.result_timeout,
+        };
+        Ok(self.queues.into_iter().map(|queue| BoxCheck::new(check(queue))).collect())
+    }
+}
+
+impl CeleryHealthCheck {
+    /// A queue of the broker at this URL, with the backend that Celery would take.
+    ///
+    /// # Errors
+    /// Where it is not the URL of a broker.
+    pub fn new(broker_url: impl Into<Secret>, queue: impl Into<String>) -> Result<Self, Misconfigured> {
+        let broker = Broker::from_url(&broker_url.into())?;
+        Ok(Self {
+            backend: broker.backend(None)?,
+            broker,
+            queue: queue.into(),
+            prefix: "CeleryHealthCheck".into(),
+            task: TASK.into(),
+            queue_timeout: three_seconds(),
+            result_timeout: three_seconds(),
+        })
+    }
+
+    /// Where results are: `rpc://` or `redis://...`. *Default*: `rpc://` for RabbitMQ, the broker for Redis.
+    ///
+    /// # Errors
+    /// Where it is neither.
+    #[doc(alias = "CELERY_RESULT_BACKEND")]
+    pub fn result_backend(mut self, url: impl Into<Secret>) -> Result<Self, Misconfigured> {
+        self.backend = self.broker.backend(Some(&url.into()))?;
+        Ok(self)
+    }
+
+    /// The name of the task that adds two numbers. *Default*: django-health-check's.
+    #[must_use]
+    pub fn task(mut self, name: impl Into<String>) -> Self {
+        self.task = name.into();
+        self
+    }
+
+    /// How long the task may wait in its queue. *Default*: 3 s.
+    #[must_use]
+    #[doc(alias = "HEALTHCHECK_CELERY_QUEUE_TIMEOUT")]
+    pub fn queue_timeout(mut self, timeout: Duration) -> Self {
+        self.queue_timeout = timeout;
+        self
+    }
+
+    /// How long the result is waited for. *Default*: 3 s.
+    #[must_use]
+    #[doc(alias = "HEALTHCHECK_CELERY_RESULT_TIMEOUT")]
+    pub fn result_timeout(mut self, timeout: Duration) -> Self {
+        self.result_timeout = timeout;
+        self
+    }
+}
+
+impl HealthCheck for CeleryHealthCheck {
+    async fn check_status(&self, findings: &Findings) -> Result {
+        let task = Task::new(&self.task, &self.queue, self.queue_timeout);
+        let outcome = self.broker.run(&task, &self.backend, self.result_timeout, findings).await?;
+        let unavailable = |message: String| Err(ServiceUnavailable::new(message).into());
+        match outcome {
+            Outcome::Late => unavailable(LATE.into()),
+            Outcome::NoWorker => unavailable(format!("No worker for Celery task queue {}", self.queue)),
+            Outcome::Answer(answer) => match (answer["status"].as_str(), &answer["result"]) {
+                (Some("SUCCESS"), result) if *result == Value::from(8) => Ok(()),
+                (Some("SUCCESS"), _) => {
+                    Err(ServiceReturnedUnexpectedResult::new("Celery returned wrong result").into())
+                }
+                (Some("REVOKED"), _) => unavailable(REVOKED.into()),
+                (_, result) => unavailable(failure(result)),
+            },
+        }
+    }
+
+    fn identifier(&self) -> Cow<'_, str> {
+        format!("{}{}", self.prefix, title(&self.queue)).into()
+    }
+
+    fn default_timeout(&self) -> Option<Duration> {
+        Some(Duration::from_secs(7).max(self.result_timeout + Duration::from_secs(1)))
+    }
+}
+
+/// The type of the exception, which is a name in the worker's code; its message is the worker's own.
+fn failure(result: &Value) -> String {
+    match result["exc_type"].as_str() {
+        Some("NotRegistered") => "the worker does not know the task: define it, or name another one".into(),
+        Some(kind) if kind.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') => format!("the task failed: {kind}"),
+        _ => "the task failed".into(),
+    }
+}
+
+/// Python's `str.title()`: the first letter of each run of letters is a capital, the others are small.
+fn title(queue: &str) -> String {
+    let mut in_word = false;
+    let turn = |c: char| {
+        let turned: Vec<char> = if in_word { c.to_lowercase().collect() } else { c.to_uppercase().collect() };
+        in_word = c.is_alphabetic();
+        turned
+    };
+    queue.chars().flat_map(turn).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn titles_are_pythons() {
+        for (queue, titled) in
+            [("celery", "Celery"), ("high_priority", "High_Priority"), ("q2x", "Q2X"), ("ALL-mails", "All-Mails")]
+        {
+            assert_eq!(title(queue), titled);
+        }
+    }
+}

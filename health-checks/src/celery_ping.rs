@@ -1,0 +1,176 @@
+//! Whether Celery's workers are alive, and every queue has one.
+//!
+//! ```
+//! use health_checks::CeleryPingHealthCheck;
+//! use health_core::Health;
+//!
+//! let workers = CeleryPingHealthCheck::new("redis://:password@localhost/0")?.queues(["celery", "mails"]);
+//! let health = Health::builder().check(workers).build()?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use health_core::{BoxCheck, Findings, HealthCheck, Result, Secret, ServiceUnavailable, Unit, serde_duration};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::catalogue::{CheckSettings, Misconfigured, Reads, Variable};
+use crate::support::celery::{Broadcast, Broker, HEARTBEAT, Patience, Reply};
+
+/// Workers send a heartbeat every 2 s.
+const HEARTBEATS: Duration = Duration::from_millis(3500);
+
+/// Asks all workers by a broadcast, and wants `{"ok": "pong"}` of each; then looks whether every queue has a worker.
+///
+/// How many workers there are is not known beforehand, so answers are waited for until those who answered the last
+/// time have done so again, or `reply_timeout` is over.
+#[derive(Debug)]
+pub struct CeleryPingHealthCheck {
+    broker: Broker,
+    queues: Vec<String>,
+    reply_timeout: Duration,
+    busy_is_alive: bool,
+    /// Who answered the last time.
+    known: Mutex<BTreeSet<String>>,
+}
+
+/// The keys of kind `celery_ping`.
+#[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(feature = "config", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct CeleryPingSettings {
+    /// Where the broker is: `amqp://user:password@host/vhost` or `redis://:password@host/0`.
+    #[cfg_attr(feature = "config", schemars(with = "String"))]
+    pub broker_url: Secret,
+    /// The queues that need a worker; without any, whether somebody answers is all.
+    #[serde(default)]
+    pub queues: Vec<String>,
+    /// How long answers are waited for.
+    #[serde(default = "one_second", with = "serde_duration")]
+    #[cfg_attr(feature = "config", schemars(with = "String", default = "one_second_text"))]
+    pub reply_timeout: Duration,
+    /// Whether a worker that does not answer, and still sends heartbeats, is alive. A worker of the solo pool does not
+    /// answer while it works on a task.
+    #[serde(default)]
+    pub busy_is_alive: bool,
+}
+
+fn one_second() -> Duration {
+    Duration::from_secs(1)
+}
+
+#[cfg(feature = "config")]
+fn one_second_text() -> String {
+    "1s".into()
+}
+
+impl CheckSettings for CeleryPingSettings {
+    const KIND: &'static str = "celery_ping";
+    const SUMMARY: &'static str = "all workers answer, and every queue has one";
+    const VARIABLES: &'static [Variable] = &[
+        Variable { key: "broker_url", name: "BROKER_URL", reads: Reads::Text },
+        Variable { key: "reply_timeout", name: "HEALTHCHECK_CELERY_PING_TIMEOUT", reads: Reads::Seconds },
+    ];
+
+    fn checks(self) -> Result<Vec<BoxCheck>, Misconfigured> {
+        if self.reply_timeout.is_zero() {
+            return Err(Misconfigured::new("reply_timeout", "expected a duration longer than zero"));
+        }
+        let check = CeleryPingHealthCheck::new(self.broker_url)?.queues(self.queues).reply_timeout(self.reply_timeout);
+        Ok(vec![BoxCheck::new(check.busy_is_alive(self.busy_is_alive))])
+    }
+}
+
+impl CeleryPingHealthCheck {
+    /// The workers of the broker at this URL.
+    ///
+    /// # Errors
+    /// Where it is not the URL of a broker.
+    pub fn new(broker_url: impl Into<Secret>) -> Result<Self, Misconfigured> {
+        Ok(Self {
+            broker: Broker::from_url(&broker_url.into())?,
+            queues: Vec::new(),
+            reply_timeout: one_second(),
+            busy_is_alive: false,
+            known: Mutex::default(),
+        })
+    }
+
+    /// The queues that need a worker. *Default*: none, so whether somebody answers is all.
+    #[must_use]
+    #[doc(alias = "CELERY_QUEUES")]
+    pub fn queues<Q: Into<String>>(mut self, queues: impl IntoIterator<Item = Q>) -> Self {
+        self.queues = queues.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// How long answers are waited for. *Default*: 1 s.
+    #[must_use]
+    #[doc(alias = "HEALTHCHECK_CELERY_PING_TIMEOUT")]
+    pub fn reply_timeout(mut self, timeout: Duration) -> Self {
+        self.reply_timeout = timeout;
+        self
+    }
+
+    /// Whether a worker that does not answer, and still sends heartbeats, is alive. *Default*: no.
+    #[must_use]
+    pub fn busy_is_alive(mut self, alive: bool) -> Self {
+        self.busy_is_alive = alive;
+        self
+    }
+
+    async fn ask(&self, findings: &Findings) -> Result<Vec<Reply>> {
+        let methods: &[_] = if self.queues.is_empty() { &["ping"] } else { &["ping", "active_queues"] };
+        let broadcast = Broadcast::new(methods, self.reply_timeout);
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let enough = |replies: &[Reply]| {
+            let has_all = |method: &&str| known.iter().all(|worker| has(replies, worker, method));
+            !known.is_empty() && methods.iter().all(has_all)
+        };
+        let heartbeat = self.busy_is_alive.then_some(HEARTBEATS.max(self.reply_timeout));
+        let patience = Patience { timeout: self.reply_timeout, enough: &enough, heartbeat };
+        let replies = self.broker.broadcast(&broadcast, patience, findings).await?;
+        let workers = replies.iter().filter(|reply| reply.method == "ping").map(|reply| reply.worker.clone()).collect();
+        *self.known.lock().unwrap_or_else(PoisonError::into_inner) = workers;
+        Ok(replies)
+    }
+}
+
+impl HealthCheck for CeleryPingHealthCheck {
+    async fn check_status(&self, findings: &Findings) -> Result {
+        let replies = self.ask(findings).await?;
+        let pongs: Vec<_> = replies.iter().filter(|reply| reply.method == "ping").collect();
+        findings.observe("workers", u32::try_from(pongs.len()).unwrap_or(u32::MAX), Unit::Count);
+        if pongs.is_empty() {
+            let is_alive = replies.iter().any(|reply| reply.method == HEARTBEAT);
+            return if is_alive { Ok(()) } else { Err(ServiceUnavailable::new("Celery workers unavailable").into()) };
+        }
+        let wrong: Vec<_> = pongs.iter().filter(|reply| reply.answer != json!({ "ok": "pong" })).collect();
+        for reply in &wrong {
+            let message = format!("Celery worker {} response was incorrect", reply.worker);
+            findings.add_error(ServiceUnavailable::new(message));
+        }
+        if wrong.is_empty() {
+            let served = served(&replies);
+            for queue in self.queues.iter().filter(|queue| !served.contains(queue.as_str())) {
+                findings.add_error(ServiceUnavailable::new(format!("No worker for Celery task queue {queue}")));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn has(replies: &[Reply], worker: &str, method: &str) -> bool {
+    replies.iter().any(|reply| reply.worker == worker && reply.method == method)
+}
+
+/// The queues that have a worker.
+fn served(replies: &[Reply]) -> BTreeSet<&str> {
+    let answers = replies.iter().filter(|reply| reply.method == "active_queues");
+    let queues = answers.filter_map(|reply| reply.answer.as_array()).flatten();
+    queues.filter_map(|queue| queue.get("name").and_then(Value::as_str)).collect()
+}

@@ -1,0 +1,134 @@
+//! Whether a name resolves.
+//!
+//! ```
+//! use health_checks::DnsHealthCheck;
+//! use health_core::Health;
+//!
+//! let health = Health::builder().check(DnsHealthCheck::new("orders.internal")).build()?;
+//! # Ok::<(), health_core::BuildError>(())
+//! ```
+
+use std::borrow::Cow;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use health_core::{
+    BoxCheck, Findings, HealthCheck, HealthCheckException, Result, ResultExt as _, ServiceUnavailable, Unit,
+    UnknownError,
+};
+use hickory_resolver::TokioResolver;
+use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolverConfig};
+use hickory_resolver::net::runtime::TokioRuntimeProvider;
+use hickory_resolver::net::{DnsError, NetError};
+use hickory_resolver::proto::op::ResponseCode;
+use serde::Deserialize;
+
+use crate::catalogue::{CheckSettings, Misconfigured};
+
+/// Resolves a name to its addresses, each time anew.
+#[derive(Debug, Clone)]
+pub struct DnsHealthCheck {
+    hostname: String,
+    nameservers: Vec<SocketAddr>,
+}
+
+/// The keys of kind `dns`.
+#[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(feature = "config", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct DnsSettings {
+    /// The name to resolve.
+    pub hostname: String,
+    /// Whom to ask, as `10.0.0.53` or `10.0.0.53:5353`; without any, those of the system.
+    #[serde(default)]
+    pub nameservers: Vec<String>,
+}
+
+impl CheckSettings for DnsSettings {
+    const KIND: &'static str = "dns";
+    const SUMMARY: &'static str = "resolve a name";
+
+    fn checks(self) -> Result<Vec<BoxCheck>, Misconfigured> {
+        let address = |text: &String| {
+            let with_port = text.parse::<SocketAddr>().ok();
+            with_port.or_else(|| Some(SocketAddr::new(text.parse::<IpAddr>().ok()?, 53)))
+        };
+        let nameservers: Option<Vec<_>> = self.nameservers.iter().map(address).collect();
+        let nameservers = nameservers.ok_or_else(|| {
+            Misconfigured::new("nameservers", "expected addresses such as 10.0.0.53 or 10.0.0.53:5353")
+        })?;
+        if self.hostname.trim().is_empty() {
+            return Err(Misconfigured::new("hostname", "expected a name"));
+        }
+        Ok(vec![BoxCheck::new(DnsHealthCheck::new(self.hostname).nameservers(nameservers))])
+    }
+}
+
+impl DnsHealthCheck {
+    /// A name, asked of the system's name servers.
+    pub fn new(hostname: impl Into<String>) -> Self {
+        Self { hostname: hostname.into(), nameservers: Vec::new() }
+    }
+
+    /// Whom to ask. *Default*: those of the system.
+    #[must_use]
+    pub fn nameservers(mut self, nameservers: impl IntoIterator<Item = SocketAddr>) -> Self {
+        self.nameservers = nameservers.into_iter().collect();
+        self
+    }
+
+    /// A resolver without memory that gives up before the check's timeout.
+    fn resolver(&self, findings: &Findings) -> Result<TokioResolver> {
+        let mut builder = if self.nameservers.is_empty() {
+            TokioResolver::builder_tokio().or_unavailable("the system's name servers can't be read")?
+        } else {
+            let servers = self.nameservers.iter().map(|server| name_server(*server)).collect();
+            let config = ResolverConfig::from_parts(None, Vec::new(), servers);
+            TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
+        };
+        let options = builder.options_mut();
+        options.cache_size = 0;
+        options.attempts = 1;
+        options.timeout = findings.time_left().mul_f64(0.4).min(Duration::from_secs(5));
+        builder.build().or_unavailable("the name servers can't be used")
+    }
+}
+
+fn name_server(address: SocketAddr) -> NameServerConfig {
+    let mut connections = vec![ConnectionConfig::udp(), ConnectionConfig::tcp()];
+    for connection in &mut connections {
+        connection.port = address.port();
+    }
+    NameServerConfig::new(address.ip(), true, connections)
+}
+
+impl HealthCheck for DnsHealthCheck {
+    async fn check_status(&self, findings: &Findings) -> Result {
+        let addresses = self.resolver(findings)?.lookup_ip(self.hostname.as_str()).await.map_err(describe)?;
+        let count = u32::try_from(addresses.iter().count()).unwrap_or(u32::MAX);
+        findings.observe("addresses", count, Unit::Count);
+        Ok(())
+    }
+
+    fn identifier(&self) -> Cow<'_, str> {
+        "DNS".into()
+    }
+}
+
+fn describe(error: NetError) -> HealthCheckException {
+    let message = match &error {
+        NetError::Dns(DnsError::NoRecordsFound(none)) => match none.response_code {
+            ResponseCode::NXDomain => "the name does not exist (NXDOMAIN)",
+            ResponseCode::ServFail => "the name server failed (SERVFAIL)",
+            ResponseCode::Refused => "the name server refused to answer",
+            _ => "the name has no address",
+        },
+        NetError::Dns(DnsError::ResponseCode(ResponseCode::ServFail)) => "the name server failed (SERVFAIL)",
+        NetError::Dns(DnsError::ResponseCode(ResponseCode::Refused)) => "the name server refused to answer",
+        NetError::Timeout => "no name server answered in time",
+        NetError::NoConnections | NetError::Io(_) => "no name server can be reached",
+        _ => return UnknownError::caused_by(error).into(),
+    };
+    ServiceUnavailable::new(message).with_source(error).into()
+}

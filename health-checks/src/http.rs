@@ -1,0 +1,226 @@
+//! Whether a URL answers as it should.
+//!
+//! ```
+//! use health_checks::HttpHealthCheck;
+//! use health_core::{CheckExt, Health};
+//!
+//! let shipping = HttpHealthCheck::new("https://shipping.internal/ping").contains("pong");
+//! let health = Health::builder().check(shipping.named("shipping")).build()?;
+//! # Ok::<(), health_core::BuildError>(())
+//! ```
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::OnceLock;
+
+use health_core::{
+    BoxCheck, Findings, HealthCheck, Result, ResultExt as _, Secret, ServiceReturnedUnexpectedResult,
+    ServiceUnavailable, Unit, UnknownError,
+};
+use reqwest::{Client, redirect};
+use serde::{Deserialize, Deserializer, de};
+
+use crate::catalogue::{CheckSettings, Misconfigured};
+use crate::support::{io, tls};
+
+/// No more of a body is read than this.
+const MOST: usize = 1024 * 1024;
+
+/// Sends a GET. Redirects are not followed: what is asked for has to answer itself.
+#[derive(Debug, Clone)]
+pub struct HttpHealthCheck {
+    url: Secret,
+    status: ExpectedStatus,
+    contains: Option<String>,
+    client: OnceLock<Client>,
+}
+
+/// The keys of kind `http`.
+#[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(feature = "config", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct HttpSettings {
+    /// What is asked for: `http://` or `https://`.
+    #[cfg_attr(feature = "config", schemars(with = "String"))]
+    pub url: Secret,
+    /// The status that is right: a code such as 204, or a class such as "2xx".
+    #[serde(default)]
+    #[cfg_attr(feature = "config", schemars(with = "String", default = "any_success"))]
+    pub status: ExpectedStatus,
+    /// What the body has to contain, within its first megabyte.
+    #[serde(default)]
+    pub contains: Option<String>,
+}
+
+#[cfg(feature = "config")]
+fn any_success() -> String {
+    ExpectedStatus::default().to_string()
+}
+
+impl CheckSettings for HttpSettings {
+    const KIND: &'static str = "http";
+    const SUMMARY: &'static str = "a GET and what it has to answer";
+
+    fn checks(self) -> Result<Vec<BoxCheck>, Misconfigured> {
+        let url = reqwest::Url::parse(self.url.expose()).ok();
+        if !url.is_some_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host()) {
+            return Err(Misconfigured::new("url", "expected a URL: http://... or https://..."));
+        }
+        let mut check = HttpHealthCheck::new(self.url).status(self.status);
+        check.contains = self.contains;
+        Ok(vec![BoxCheck::new(check)])
+    }
+}
+
+/// The status that is right.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ExpectedStatus {
+    /// This one, from 100 to 599.
+    Code(u16),
+    /// Any of a hundred: 2 is 200 to 299.
+    Class(u16),
+}
+
+impl Default for ExpectedStatus {
+    fn default() -> Self {
+        Self::Class(2)
+    }
+}
+
+impl From<u16> for ExpectedStatus {
+    fn from(code: u16) -> Self {
+        Self::Code(code)
+    }
+}
+
+impl ExpectedStatus {
+    fn is(self, status: u16) -> bool {
+        match self {
+            Self::Code(code) => code == status,
+            Self::Class(class) => class == status / 100,
+        }
+    }
+}
+
+impl fmt::Display for ExpectedStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Code(code) => write!(f, "{code}"),
+            Self::Class(class) => write!(f, "{class}xx"),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for ExpectedStatus {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(StatusVisitor)
+    }
+}
+
+struct StatusVisitor;
+
+impl de::Visitor<'_> for StatusVisitor {
+    type Value = ExpectedStatus;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a status code from 100 to 599, or a class such as \"2xx\"")
+    }
+
+    fn visit_i64<E: de::Error>(self, code: i64) -> Result<ExpectedStatus, E> {
+        let code = u16::try_from(code).ok().filter(|code| (100..600).contains(code));
+        code.map(ExpectedStatus::Code).ok_or_else(|| E::invalid_value(de::Unexpected::Other("number"), &self))
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<ExpectedStatus, E> {
+        if let Ok(code) = text.parse::<i64>() {
+            return self.visit_i64(code);
+        }
+        let class = text.strip_suffix("xx").and_then(|class| class.parse().ok());
+        let class = class.filter(|class| (1..6).contains(class));
+        class.map(ExpectedStatus::Class).ok_or_else(|| E::invalid_value(de::Unexpected::Other("text"), &self))
+    }
+}
+
+impl HttpHealthCheck {
+    /// A URL that should answer with a 2xx.
+    pub fn new(url: impl Into<Secret>) -> Self {
+        Self { url: url.into(), status: ExpectedStatus::default(), contains: None, client: OnceLock::new() }
+    }
+
+    /// The status that is right. *Default*: 2xx.
+    #[must_use]
+    pub fn status(mut self, status: impl Into<ExpectedStatus>) -> Self {
+        self.status = status.into();
+        self
+    }
+
+    /// What the body has to contain, within its first megabyte. *Default*: anything.
+    #[must_use]
+    pub fn contains(mut self, text: impl Into<String>) -> Self {
+        self.contains = Some(text.into());
+        self
+    }
+
+    /// The application's own client, with its own certificates and redirects.
+    #[must_use]
+    pub fn client(mut self, client: Client) -> Self {
+        self.client = client.into();
+        self
+    }
+
+    /// One connection is kept; certificates of the system are trusted.
+    fn own_client(&self) -> Result<Client> {
+        if let Some(client) = self.client.get() {
+            return Ok(client.clone());
+        }
+        tls::ensure_provider();
+        let builder = Client::builder().redirect(redirect::Policy::none()).user_agent("health-check");
+        let client = builder.pool_max_idle_per_host(1).build().or_unavailable("its certificates can't be read")?;
+        Ok(self.client.get_or_init(|| client).clone())
+    }
+}
+
+impl HealthCheck for HttpHealthCheck {
+    async fn check_status(&self, findings: &Findings) -> Result {
+        let mut response = self.own_client()?.get(self.url.expose()).send().await.map_err(describe)?;
+        let status = response.status().as_u16();
+        findings.observe("status", status, Unit::Count);
+        if !self.status.is(status) {
+            let message = format!("answered with {status} instead of {}", self.status);
+            return Err(ServiceReturnedUnexpectedResult::new(message).into());
+        }
+        let Some(wanted) = &self.contains else { return Ok(()) };
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(describe)? {
+            body.extend_from_slice(&chunk);
+            if String::from_utf8_lossy(&body).contains(wanted) {
+                return Ok(());
+            }
+            if body.len() > MOST {
+                break;
+            }
+        }
+        Err(ServiceReturnedUnexpectedResult::new("the body does not contain what it should").into())
+    }
+
+    fn identifier(&self) -> Cow<'_, str> {
+        "HTTP".into()
+    }
+}
+
+fn describe(error: reqwest::Error) -> health_core::HealthCheckException {
+    let error = error.without_url(); // it may hold a password, and goes to the log
+    let text = format!("{error:?}");
+    let message = match io::message(&error) {
+        Some(message) => message,
+        None if error.is_timeout() => "timed out",
+        None if text.contains("dns error") => "the host name can't be resolved",
+        None if text.contains("certificate") || text.contains("tls") => "TLS failed",
+        None if error.is_connect() => "connection failed",
+        None if error.is_body() || error.is_decode() || error.is_request() => "connection lost",
+        None => return UnknownError::caused_by(error).into(),
+    };
+    ServiceUnavailable::new(message).with_source(error).into()
+}

@@ -1,0 +1,191 @@
+//! Celery over RabbitMQ.
+
+use std::time::Duration;
+
+use health_core::{Findings, Result, Secret};
+use lapin::message::Delivery;
+use lapin::options::{
+    BasicConsumeOptions, BasicPublishOptions, ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions,
+};
+use lapin::types::{AMQPValue, FieldArray, FieldTable};
+use lapin::{BasicProperties, Channel, Connection, Consumer, ExchangeKind};
+use serde_json::Value;
+use tokio::time::{Instant, timeout_at};
+
+use super::message::{Broadcast, Reply, Task};
+use super::{Backend, Outcome, Patience, not_understood};
+use crate::support::amqp::{connect, describe};
+
+const REPLIES: &str = "reply.celery.pidbox";
+const QUESTIONS: &str = "celery.pidbox";
+const EVENTS: &str = "celeryev";
+
+pub(super) async fn run(
+    url: &Secret,
+    task: &Task<'_>,
+    backend: &Backend,
+    patience: Duration,
+    findings: &Findings,
+) -> Result<Outcome> {
+    let connection = connect(url, findings).await?;
+    let deadline = Instant::now() + patience;
+    let channel = connection.create_channel().await.map_err(describe)?;
+    let mut results = consume_own_queue(&channel, &task.reply_to).await?;
+    let milliseconds = task.expires_in.as_millis().to_string();
+    let properties = json_properties(&task.headers())
+        .with_correlation_id(task.id.as_str().into())
+        .with_reply_to(task.reply_to.as_str().into())
+        .with_expiration(milliseconds.into()); // where no worker is, the broker drops it
+    publish(&channel, "", task.queue, &Task::body(), properties).await?;
+    let answer = match backend {
+        Backend::Rpc => own_result(&mut results, task, deadline).await?,
+        Backend::Redis(server) => super::redis::result(server, &task.id, deadline).await?,
+    };
+    let outcome = match answer {
+        Some(answer) => Outcome::Answer(answer),
+        None if has_workers(&connection, task.queue).await => Outcome::Late,
+        None => Outcome::NoWorker,
+    };
+    let _ = connection.close(200, "OK".into()).await; // the answer is there; the queue ends with the connection
+    Ok(outcome)
+}
+
+/// The worker's answer to this task, and to no other.
+async fn own_result(results: &mut Consumer, task: &Task<'_>, deadline: Instant) -> Result<Option<Value>> {
+    while let Some(delivery) = next(results, deadline).await? {
+        let is_own = delivery.properties.correlation_id().as_ref().is_some_and(|id| id.as_str() == task.id);
+        if is_own {
+            let answer: Value = serde_json::from_slice(&delivery.data).map_err(|_| not_understood())?;
+            if super::redis::has_ended(&answer) {
+                return Ok(Some(answer));
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// Looked at on a channel of its own, which the broker closes when there is no such queue.
+async fn has_workers(connection: &Connection, queue: &str) -> bool {
+    let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
+    let look = async {
+        let channel = connection.create_channel().await.ok()?;
+        let queue = channel.queue_declare(queue.into(), passive, FieldTable::default()).await.ok()?;
+        Some(queue.consumer_count() > 0)
+    };
+    look.await.unwrap_or(false)
+}
+
+pub(super) async fn broadcast(
+    url: &Secret,
+    broadcast: &Broadcast,
+    patience: Patience<'_>,
+    findings: &Findings,
+) -> Result<Vec<Reply>> {
+    let connection = connect(url, findings).await?;
+    let channel = connection.create_channel().await.map_err(describe)?;
+    let mut replies = consume_own_queue(&channel, &broadcast.queue()).await?;
+    declare(&channel, REPLIES, ExchangeKind::Direct, false).await?;
+    declare(&channel, QUESTIONS, ExchangeKind::Fanout, false).await?;
+    bind(&channel, &broadcast.queue(), REPLIES, &broadcast.reply_to).await?;
+    let mut heartbeats = match patience.heartbeat {
+        Some(_) => Some(consume_heartbeats(&channel, &broadcast.reply_to).await?),
+        None => None,
+    };
+    let begin = Instant::now();
+    for body in broadcast.bodies() {
+        publish(&channel, QUESTIONS, "", &body, json_properties(&broadcast.headers())).await?;
+    }
+    let mut found = Vec::new();
+    while !(patience.enough)(&found) {
+        let Some(delivery) = next(&mut replies, begin + patience.timeout).await? else { break };
+        found.extend(broadcast.replies(ticket(&delivery), &delivery.data));
+    }
+    if let (true, Some(heartbeats), Some(time)) = (found.is_empty(), &mut heartbeats, patience.heartbeat) {
+        let delivery = next(heartbeats, begin + time).await?;
+        found.extend(delivery.and_then(|delivery| Reply::heartbeat(&delivery.data)));
+    }
+    let _ = connection.close(200, "OK".into()).await; // the answers are there; the queues end with the connection
+    Ok(found)
+}
+
+async fn consume_heartbeats(channel: &Channel, name: &str) -> Result<Consumer> {
+    let queue = format!("{name}.celeryev");
+    declare(channel, EVENTS, ExchangeKind::Topic, true).await?;
+    let consumer = consume_own_queue(channel, &queue).await?;
+    bind(channel, &queue, EVENTS, "worker.heartbeat").await?;
+    Ok(consumer)
+}
+
+/// A queue that ends with the connection. Exclusive, for RabbitMQ 4.3 refuses other queues that are not durable.
+async fn consume_own_queue(channel: &Channel, queue: &str) -> Result<Consumer> {
+    let options = QueueDeclareOptions { exclusive: true, auto_delete: true, ..QueueDeclareOptions::default() };
+    channel.queue_declare(queue.into(), options, FieldTable::default()).await.map_err(describe)?;
+    let options = BasicConsumeOptions { no_ack: true, ..BasicConsumeOptions::default() };
+    channel.basic_consume(queue.into(), "".into(), options, FieldTable::default()).await.map_err(describe)
+}
+
+/// With the flags that kombu declares it with; others are refused.
+async fn declare(channel: &Channel, exchange: &str, kind: ExchangeKind, durable: bool) -> Result {
+    let options = ExchangeDeclareOptions { durable, ..ExchangeDeclareOptions::default() };
+    channel.exchange_declare(exchange.into(), kind, options, FieldTable::default()).await.map_err(describe)
+}
+
+async fn bind(channel: &Channel, queue: &str, exchange: &str, key: &str) -> Result {
+    let options = QueueBindOptions::default();
+    channel
+        .queue_bind(queue.into(), exchange.into(), key.into(), options, FieldTable::default())
+        .await
+        .map_err(describe)
+}
+
+async fn publish(channel: &Channel, exchange: &str, key: &str, body: &Value, properties: BasicProperties) -> Result {
+    let (options, body) = (BasicPublishOptions::default(), body.to_string());
+    let publish = channel.basic_publish(exchange.into(), key.into(), options, body.as_bytes(), properties);
+    publish.await.map_err(describe)?.await.map(drop).map_err(describe)
+}
+
+/// The next message; `None` when the time is up or the broker has ended the consumer.
+async fn next(consumer: &mut Consumer, deadline: Instant) -> Result<Option<Delivery>> {
+    use futures::StreamExt as _;
+    match timeout_at(deadline, consumer.next()).await {
+        Ok(Some(delivery)) => delivery.map(Some).map_err(describe),
+        Ok(None) | Err(_) => Ok(None),
+    }
+}
+
+fn ticket(delivery: &Delivery) -> Option<&str> {
+    match delivery.properties.headers().as_ref()?.inner().get("ticket")? {
+        AMQPValue::LongString(ticket) => std::str::from_utf8(ticket.as_bytes()).ok(),
+        _ => None,
+    }
+}
+
+fn json_properties(headers: &Value) -> BasicProperties {
+    let AMQPValue::FieldTable(headers) = to_amqp(headers) else { return BasicProperties::default() };
+    BasicProperties::default()
+        .with_content_type("application/json".into())
+        .with_content_encoding("utf-8".into())
+        .with_delivery_mode(2)
+        .with_priority(0)
+        .with_headers(headers)
+}
+
+fn to_amqp(value: &Value) -> AMQPValue {
+    match value {
+        Value::Null => AMQPValue::Void,
+        Value::Bool(bool) => AMQPValue::Boolean(*bool),
+        Value::Number(number) => match number.as_i64() {
+            Some(integer) => AMQPValue::LongLongInt(integer),
+            None => AMQPValue::Double(number.as_f64().unwrap_or_default()),
+        },
+        Value::String(string) => AMQPValue::LongString(string.as_str().into()),
+        Value::Array(values) => AMQPValue::FieldArray(FieldArray::from(values.iter().map(to_amqp).collect::<Vec<_>>())),
+        Value::Object(values) => {
+            let mut table = FieldTable::default();
+            for (key, value) in values {
+                table.insert(key.as_str().into(), to_amqp(value));
+            }
+            AMQPValue::FieldTable(table)
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! The messages, whatever carries them.
+
+use std::time::{Duration, SystemTime};
+
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+/// A task that adds 4 and 4.
+#[derive(Debug)]
+pub(crate) struct Task<'a> {
+    pub(crate) id: String,
+    pub(crate) name: &'a str,
+    pub(crate) queue: &'a str,
+    /// How long it may wait in its queue; then a worker revokes it.
+    pub(crate) expires_in: Duration,
+    /// Where an `rpc://` result goes.
+    pub(crate) reply_to: String,
+}
+
+impl<'a> Task<'a> {
+    pub(crate) fn new(name: &'a str, queue: &'a str, expires_in: Duration) -> Self {
+        let (id, reply_to) = (Uuid::new_v4().to_string(), Uuid::new_v4().to_string());
+        Self { id, name, queue, expires_in, reply_to }
+    }
+
+    /// Protocol 2: what a worker needs to know is in the headers.
+    pub(crate) fn headers(&self) -> Value {
+        let expires = humantime::format_rfc3339_micros(SystemTime::now() + self.expires_in).to_string();
+        json!({
+            "lang": "py", "task": self.name, "id": self.id, "root_id": self.id, "parent_id": null, "group": null,
+            "group_index": null, "shadow": null, "eta": null, "expires": expires.replace('Z', "+00:00"), "retries": 0,
+            "timelimit": [null, null], "argsrepr": "(4, 4)", "kwargsrepr": "{}", "origin": "health-check",
+            "ignore_result": false, "replaced_task_nesting": 0, "stamped_headers": null, "stamps": {},
+        })
+    }
+
+    pub(crate) fn body() -> Value {
+        json!([[4, 4], {}, {"callbacks": null, "errbacks": null, "chain": null, "chord": null}])
+    }
+}
+
+/// Questions to all workers, each with a ticket by which its answers are known.
+#[derive(Debug)]
+pub(crate) struct Broadcast {
+    /// Where the answers go.
+    pub(crate) reply_to: String,
+    pub(crate) expires_in: Duration,
+    /// Method and ticket.
+    pub(crate) questions: Vec<(&'static str, String)>,
+}
+
+impl Broadcast {
+    pub(crate) fn new(methods: &[&'static str], expires_in: Duration) -> Self {
+        let questions = methods.iter().map(|method| (*method, Uuid::new_v4().to_string())).collect();
+        Self { reply_to: Uuid::new_v4().to_string(), expires_in, questions }
+    }
+
+    /// The queue of the answers.
+    pub(crate) fn queue(&self) -> String {
+        format!("{}.reply.celery.pidbox", self.reply_to)
+    }
+
+    pub(crate) fn headers(&self) -> Value {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        json!({ "clock": 1, "expires": (now + self.expires_in).as_secs_f64() })
+    }
+
+    pub(crate) fn bodies(&self) -> impl Iterator<Item = Value> {
+        self.questions.iter().map(|(method, ticket)| {
+            json!({
+                "method": method, "arguments": {}, "destination": null, "pattern": null, "matcher": null,
+                "ticket": ticket,
+                "reply_to": { "exchange": "reply.celery.pidbox", "routing_key": self.reply_to },
+            })
+        })
+    }
+
+    /// The answers in a message: of which worker, to which question.
+    pub(crate) fn replies(&self, ticket: Option<&str>, body: &[u8]) -> Vec<Reply> {
+        let method = self.questions.iter().find(|(_, known)| Some(known.as_str()) == ticket).map(|(method, _)| *method);
+        let workers: Option<Map<String, Value>> = serde_json::from_slice(body).ok();
+        let (Some(method), Some(workers)) = (method, workers) else { return Vec::new() };
+        workers.into_iter().map(|(worker, answer)| Reply { worker, method, answer }).collect()
+    }
+}
+
+/// What a worker has answered.
+#[derive(Debug, Clone)]
+pub(crate) struct Reply {
+    pub(crate) worker: String,
+    pub(crate) method: &'static str,
+    pub(crate) answer: Value,
+}
+
+impl Reply {
+    /// A worker's sign of life, from the body of an event.
+    pub(crate) fn heartbeat(body: &[u8]) -> Option<Self> {
+        let event: Value = serde_json::from_slice(body).ok()?;
+        // Several events may come in one message.
+        let event = event.as_array().map_or(Some(&event), |events| events.last())?;
+        let worker = event.get("hostname")?.as_str()?.to_owned();
+        Some(Self { worker, method: super::HEARTBEAT, answer: Value::Null })
+    }
+}

@@ -1,0 +1,231 @@
+//! Celery over Redis.
+
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use futures::StreamExt as _;
+use health_core::{Result, Secret};
+use redis::aio::MultiplexedConnection;
+use redis::{Client, Pipeline};
+use serde_json::{Value, json};
+use tokio::time::{Instant, sleep, timeout_at};
+use uuid::Uuid;
+
+use super::message::{Broadcast, Reply, Task};
+use super::{Backend, Outcome, POLL, Patience, not_understood};
+use crate::support::redis::describe;
+
+/// kombu's separator of an exchange's bindings.
+const BINDING: &str = "_kombu.binding.reply.celery.pidbox";
+
+/// A Redis that is a broker, or keeps results.
+#[derive(Clone)]
+pub(crate) struct Server {
+    client: Client,
+    database: i64,
+}
+
+impl std::fmt::Debug for Server {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Server").field("database", &self.database).finish_non_exhaustive()
+    }
+}
+
+impl Server {
+    pub(super) fn from_url(url: &Secret) -> Option<Self> {
+        crate::support::tls::ensure_provider();
+        let client = Client::open(url.expose()).ok()?;
+        let database = client.get_connection_info().redis_settings().db();
+        Some(Self { client, database })
+    }
+
+    async fn connect(&self) -> Result<MultiplexedConnection> {
+        self.client.get_multiplexed_async_connection().await.map_err(describe)
+    }
+}
+
+pub(super) async fn run(server: &Server, task: &Task<'_>, backend: &Backend, patience: Duration) -> Result<Outcome> {
+    let deadline = Instant::now() + patience;
+    let mut connection = server.connect().await?;
+    let message = envelope(&Task::body(), task.headers(), "", task.queue, Some(task));
+    let left = LeftBehind::new(&connection);
+    let left = left.item(task.queue, &message).key(&task.reply_to);
+    redis::cmd("LPUSH").arg(task.queue).arg(&message).exec_async(&mut connection).await.map_err(describe)?;
+    let answer = match backend {
+        Backend::Redis(server) => result(server, &task.id, deadline).await?,
+        Backend::Rpc => own_result(&mut connection, &task.reply_to, deadline).await?,
+    };
+    // Still in the queue: nobody has taken it. It is taken out in any case.
+    let untaken = left.clear(&mut connection).await?;
+    Ok(match answer {
+        Some(answer) => Outcome::Answer(answer),
+        None if untaken => Outcome::NoWorker,
+        None => Outcome::Late,
+    })
+}
+
+/// Awaits the result that a worker keeps under the task's id, and forgets it.
+pub(super) async fn result(server: &Server, id: &str, deadline: Instant) -> Result<Option<Value>> {
+    let mut connection = server.connect().await?;
+    let key = format!("celery-task-meta-{id}");
+    loop {
+        let kept: Option<Vec<u8>> = redis::cmd("GET").arg(&key).query_async(&mut connection).await.map_err(describe)?;
+        let answer = kept.map(|kept| serde_json::from_slice(&kept).map_err(|_| not_understood())).transpose()?;
+        if let Some(answer) = answer.filter(has_ended) {
+            redis::cmd("DEL").arg(&key).exec_async(&mut connection).await.map_err(describe)?;
+            return Ok(Some(answer));
+        }
+        if Instant::now() >= deadline {
+            return Ok(None);
+        }
+        sleep(POLL).await;
+    }
+}
+
+/// Whether a task is over: it may be started, or tried again, before that.
+pub(super) fn has_ended(answer: &Value) -> bool {
+    matches!(answer["status"].as_str(), Some("SUCCESS" | "FAILURE" | "REVOKED"))
+}
+
+async fn own_result(connection: &mut MultiplexedConnection, queue: &str, deadline: Instant) -> Result<Option<Value>> {
+    while let Some((_, body)) = pop(connection, queue, deadline).await? {
+        let answer: Value = serde_json::from_slice(&body).map_err(|_| not_understood())?;
+        if has_ended(&answer) {
+            return Ok(Some(answer));
+        }
+    }
+    Ok(None)
+}
+
+pub(super) async fn broadcast(server: &Server, broadcast: &Broadcast, patience: Patience<'_>) -> Result<Vec<Reply>> {
+    let mut connection = server.connect().await?;
+    let queue = broadcast.queue();
+    let binding = format!("{}\x06\x16\x06\x16{queue}", broadcast.reply_to);
+    let left = LeftBehind::new(&connection).member(BINDING, &binding).key(&queue);
+    redis::cmd("SADD").arg(BINDING).arg(&binding).exec_async(&mut connection).await.map_err(describe)?;
+    let mut events = match patience.heartbeat {
+        Some(_) => Some(heartbeats(server).await?),
+        None => None,
+    };
+    let begin = Instant::now();
+    let channel = format!("/{}.celery.pidbox", server.database);
+    let mut receivers: usize = 0;
+    for body in broadcast.bodies() {
+        let message = envelope(&body, broadcast.headers(), "celery.pidbox", "", None);
+        let publish = redis::cmd("PUBLISH").arg(&channel).arg(&message).query_async(&mut connection).await;
+        receivers = receivers.max(publish.map_err(describe)?);
+    }
+    let all = receivers * broadcast.questions.len();
+    let mut found = Vec::new();
+    while found.len() < all && !(patience.enough)(&found) {
+        let Some((ticket, body)) = pop(&mut connection, &queue, begin + patience.timeout).await? else { break };
+        found.extend(broadcast.replies(ticket.as_deref(), &body));
+    }
+    if let (true, Some(events), Some(time)) = (found.is_empty(), &mut events, patience.heartbeat) {
+        let message = timeout_at(begin + time, events.on_message().next()).await.ok().flatten();
+        found.extend(message.and_then(|message| Reply::heartbeat(&open(message.get_payload_bytes())?.1)));
+    }
+    left.clear(&mut connection).await?;
+    Ok(found)
+}
+
+async fn heartbeats(server: &Server) -> Result<redis::aio::PubSub> {
+    let mut events = server.client.get_async_pubsub().await.map_err(describe)?;
+    let channel = format!("/{}.celeryev/worker.heartbeat", server.database);
+    events.subscribe(channel).await.map_err(describe)?;
+    Ok(events)
+}
+
+/// The next message of a list, with its ticket; `None` when the time is up.
+async fn pop(
+    connection: &mut MultiplexedConnection,
+    list: &str,
+    deadline: Instant,
+) -> Result<Option<(Option<String>, Vec<u8>)>> {
+    loop {
+        let message: Option<Vec<u8>> = redis::cmd("RPOP").arg(list).query_async(connection).await.map_err(describe)?;
+        if let Some(message) = message {
+            return open(&message).map(Some).ok_or_else(not_understood);
+        }
+        if Instant::now() >= deadline {
+            return Ok(None);
+        }
+        sleep(POLL).await;
+    }
+}
+
+/// The ticket and the body in an envelope of kombu's.
+fn open(message: &[u8]) -> Option<(Option<String>, Vec<u8>)> {
+    let message: Value = serde_json::from_slice(message).ok()?;
+    let body = message["body"].as_str()?;
+    let body = match message["properties"]["body_encoding"].as_str() {
+        Some("base64") => BASE64_STANDARD.decode(body).ok()?,
+        _ => body.as_bytes().to_vec(),
+    };
+    Some((message["headers"]["ticket"].as_str().map(str::to_owned), body))
+}
+
+fn envelope(body: &Value, headers: Value, exchange: &str, key: &str, task: Option<&Task<'_>>) -> String {
+    let mut properties = json!({
+        "delivery_mode": 2, "delivery_info": { "exchange": exchange, "routing_key": key }, "priority": 0,
+        "body_encoding": "base64", "delivery_tag": Uuid::new_v4().to_string(),
+    });
+    if let Some(task) = task {
+        properties["correlation_id"] = task.id.as_str().into();
+        properties["reply_to"] = task.reply_to.as_str().into();
+    }
+    let body = BASE64_STANDARD.encode(body.to_string());
+    let (kind, encoding) = ("application/json", "utf-8");
+    json!({ "body": body, "content-type": kind, "content-encoding": encoding, "headers": headers, "properties": properties })
+        .to_string()
+}
+
+/// What a run leaves behind on the server; cleared at its end, and by `Drop` when it is interrupted.
+struct LeftBehind {
+    connection: MultiplexedConnection,
+    commands: Option<Pipeline>,
+}
+
+impl LeftBehind {
+    fn new(connection: &MultiplexedConnection) -> Self {
+        Self { connection: connection.clone(), commands: Some(redis::pipe()) }
+    }
+
+    fn item(self, list: &str, item: &str) -> Self {
+        self.and(redis::cmd("LREM").arg(list).arg(1).arg(item))
+    }
+
+    fn member(self, set: &str, member: &str) -> Self {
+        self.and(redis::cmd("SREM").arg(set).arg(member))
+    }
+
+    fn key(self, key: &str) -> Self {
+        self.and(redis::cmd("DEL").arg(key))
+    }
+
+    fn and(mut self, command: &redis::Cmd) -> Self {
+        if let Some(commands) = &mut self.commands {
+            commands.add_command(command.clone());
+        }
+        self
+    }
+
+    /// Whether the first of the things was still there.
+    async fn clear(mut self, connection: &mut MultiplexedConnection) -> Result<bool> {
+        let Some(commands) = self.commands.take() else { return Ok(false) };
+        let counts: Vec<i64> = commands.query_async(connection).await.map_err(describe)?;
+        Ok(counts.first().is_some_and(|count| *count > 0))
+    }
+}
+
+impl Drop for LeftBehind {
+    fn drop(&mut self) {
+        if let (Some(commands), Ok(runtime)) = (self.commands.take(), tokio::runtime::Handle::try_current()) {
+            let mut connection = self.connection.clone();
+            runtime.spawn(async move {
+                let _ = commands.exec_async(&mut connection).await; // the client has a timeout of its own
+            });
+        }
+    }
+}

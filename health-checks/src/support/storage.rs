@@ -1,0 +1,70 @@
+//! A storage of files or objects, and the round trip that proves it.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use health_core::{Result, ServiceReturnedUnexpectedResult, ServiceUnavailable};
+use uuid::Uuid;
+
+pub(crate) const CONTENT: &[u8] = b"this is the healthtest file content";
+/// The folder that the original puts its files into.
+pub(crate) const FOLDER: &str = "health_check_storage_test";
+
+/// A file storage: four operations on named contents.
+pub trait Storage: Send + Sync + 'static {
+    /// Saves a file and returns the name under which it really is.
+    fn save(&self, name: &str, content: &[u8]) -> impl Future<Output = Result<String>> + Send;
+
+    /// The content of a file.
+    fn read(&self, name: &str) -> impl Future<Output = Result<Vec<u8>>> + Send;
+
+    /// Whether a file is there.
+    fn exists(&self, name: &str) -> impl Future<Output = Result<bool>> + Send;
+
+    /// Deletes a file. One that is not there is no error.
+    fn delete(&self, name: &str) -> impl Future<Output = Result> + Send;
+}
+
+/// Saves a file, reads it back, compares, deletes it and sees that it is gone.
+pub(crate) async fn round_trip<S: Storage>(storage: &Arc<S>) -> Result {
+    let name = format!("{FOLDER}/test-{}.txt", Uuid::new_v4());
+    let mut file = TestFile { storage: Arc::clone(storage), name, is_there: true };
+    match storage.save(&file.name, CONTENT).await {
+        Ok(name) => file.name = name,
+        Err(error) => {
+            file.is_there = false; // a save that fails leaves nothing; one that is interrupted may
+            return Err(error);
+        }
+    }
+    if storage.read(&file.name).await? != CONTENT {
+        return Err(ServiceReturnedUnexpectedResult::new("File content does not match").into());
+    }
+    storage.delete(&file.name).await?;
+    if storage.exists(&file.name).await? {
+        return Err(ServiceUnavailable::new("File was not deleted").into());
+    }
+    file.is_there = false;
+    Ok(())
+}
+
+/// The file of a run. Dropped before it is known to be gone, it is deleted by a task that outlives the run.
+struct TestFile<S: Storage> {
+    storage: Arc<S>,
+    name: String,
+    is_there: bool,
+}
+
+impl<S: Storage> Drop for TestFile<S> {
+    fn drop(&mut self) {
+        if let (true, Ok(runtime)) = (self.is_there, tokio::runtime::Handle::try_current()) {
+            let (storage, name) = (Arc::clone(&self.storage), std::mem::take(&mut self.name));
+            let delete = async move {
+                while storage.delete(&name).await.is_err() {
+                    tokio::time::sleep(Duration::from_millis(500)).await; // the save may still be under way
+                }
+            };
+            runtime.spawn(tokio::time::timeout(Duration::from_secs(10), delete));
+        }
+    }
+}

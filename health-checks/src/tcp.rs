@@ -1,0 +1,68 @@
+//! Whether something listens at an address.
+//!
+//! ```
+//! use health_checks::TcpHealthCheck;
+//! use health_core::Health;
+//!
+//! let health = Health::builder().check(TcpHealthCheck::new("printer.internal:9100")).build()?;
+//! # Ok::<(), health_core::BuildError>(())
+//! ```
+
+use std::borrow::Cow;
+
+use health_core::{BoxCheck, Findings, HealthCheck, Result, ServiceUnavailable};
+use serde::Deserialize;
+use tokio::net::TcpStream;
+
+use crate::catalogue::{CheckSettings, Misconfigured};
+use crate::support::io;
+
+/// Opens a connection and closes it.
+#[derive(Debug, Clone)]
+pub struct TcpHealthCheck {
+    address: String,
+}
+
+/// The keys of kind `tcp`.
+#[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(feature = "config", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct TcpSettings {
+    /// Host and port, such as `printer.internal:9100`.
+    pub address: String,
+}
+
+impl CheckSettings for TcpSettings {
+    const KIND: &'static str = "tcp";
+    const SUMMARY: &'static str = "connect to an address";
+
+    fn checks(self) -> Result<Vec<BoxCheck>, Misconfigured> {
+        let port = self.address.rsplit_once(':').filter(|(host, _)| !host.is_empty()).map(|(_, port)| port);
+        if !port.is_some_and(|port| port.parse::<u16>().is_ok_and(|port| port > 0)) {
+            return Err(Misconfigured::new("address", "expected a host and a port, such as printer.internal:9100"));
+        }
+        Ok(vec![BoxCheck::new(TcpHealthCheck::new(self.address))])
+    }
+}
+
+impl TcpHealthCheck {
+    /// A host and a port.
+    pub fn new(address: impl Into<String>) -> Self {
+        Self { address: address.into() }
+    }
+}
+
+impl HealthCheck for TcpHealthCheck {
+    async fn check_status(&self, _: &Findings) -> Result {
+        let outcome = TcpStream::connect(&self.address).await;
+        outcome.map(drop).map_err(|error| {
+            let message = io::by_kind(error.kind()).unwrap_or("the host name can't be resolved");
+            ServiceUnavailable::new(message).with_source(error).into()
+        })
+    }
+
+    fn identifier(&self) -> Cow<'_, str> {
+        "TCP".into()
+    }
+}
