@@ -7,6 +7,7 @@ use std::process::{Command, ExitCode};
 
 use clap::{Parser, Subcommand};
 
+mod services;
 mod tidy;
 
 /// What a chore ends with: nothing, or what is wrong.
@@ -24,7 +25,7 @@ struct Args {
 enum Chore {
     /// All that has to pass before a change lands: fmt, clippy, docs, tidy, test
     Ci,
-    /// Every test of the workspace
+    /// Every test of the workspace, with all services up
     Test {
         /// What is handed on to `cargo test`
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
@@ -34,6 +35,9 @@ enum Chore {
     Tidy,
     /// Compile health-checks with each of its features alone
     Features,
+    /// Real servers for tests
+    #[command(subcommand)]
+    Services(services::Services),
 }
 
 fn main() -> ExitCode {
@@ -58,12 +62,15 @@ fn run(chore: Chore) -> Outcome {
         Chore::Test { args } => test(&args),
         Chore::Tidy => tidy::tidy(&root()),
         Chore::Features => features(),
+        Chore::Services(command) => services::run(command),
     }
 }
 
 fn test(args: &[String]) -> Outcome {
-    let args = args.iter().map(String::as_str);
-    cargo(["test", "--workspace", "--locked", "--no-fail-fast"].into_iter().chain(args))
+    services::during(|env| {
+        let mut command = Command::new(env!("CARGO"));
+        execute(command.args(["test", "--workspace", "--locked", "--no-fail-fast"]).args(args).envs(env))
+    })
 }
 
 fn documentation() -> Outcome {

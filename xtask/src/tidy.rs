@@ -52,6 +52,7 @@ const TOP: &[&str] = &[
     "README.md",
     "clippy.toml",
     "deny.toml",
+    "docs",
     "examples",
     "health-axum",
     "health-checks",
@@ -64,8 +65,9 @@ const TOP: &[&str] = &[
 /// Files of health-checks that are no checks.
 const NO_CHECKS: &[&str] = &["catalogue", "lib"];
 
-/// Features of health-checks that are no checks.
-const NO_CHECK_FEATURES: &[&str] = &["config", "default", "embedded", "full"];
+/// Features of health-checks that are no checks: what they read their settings from, and drivers and stores of checks.
+const NO_CHECK_FEATURES: &[&str] =
+    &["config", "default", "embedded", "full", "memcached", "mysql", "postgres", "sqlite"];
 
 pub(crate) fn tidy(root: &Path) -> Outcome {
     println!("> tidy");

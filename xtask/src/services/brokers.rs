@@ -1,0 +1,95 @@
+//! Redis and memcached.
+
+use std::process::Command;
+
+use super::account::is_root;
+use super::install::{Tool, find};
+use super::probe;
+use super::service::{Env, Service, server};
+use super::state::{Home, write_secret};
+use crate::Outcome;
+
+/// Redis: database 1 for tests, 2 for Celery.
+#[derive(Debug)]
+pub(super) struct Redis;
+
+impl Redis {
+    /// The URL of one of its databases.
+    pub(super) fn url(home: &Home, database: u8) -> String {
+        format!("redis://:{}@{}/{database}", home.password(), home.address())
+    }
+}
+
+impl Service for Redis {
+    fn name(&self) -> &'static str {
+        "redis"
+    }
+
+    fn tools(&self) -> &'static [Tool] {
+        &[("redis-server", "redis-server")]
+    }
+
+    fn secrets(&self) -> &'static [(&'static str, usize)] {
+        &[("password", 16)]
+    }
+
+    /// What was written is there after a kill: the log is with the kernel before the client has its answer.
+    fn prepare(&self, home: &Home) -> Outcome {
+        let (port, password) = (home.port(), home.password());
+        let text = format!(
+            "bind 127.0.0.1\nport {port}\nrequirepass {password}\nsave \"\"\nappendonly yes\nappendfsync no\n\
+             daemonize no\n"
+        );
+        write_secret(&home.place().join("redis.conf"), &text)
+    }
+
+    fn command(&self, home: &Home) -> Result<Command, String> {
+        let mut command = server(find("redis-server")?, home);
+        command.arg("redis.conf");
+        Ok(command)
+    }
+
+    /// QUIT, so that the answer of a server that still loads its data ends.
+    fn answers(&self, home: &Home) -> Outcome {
+        probe::talk(home.port(), format!("AUTH {}\r\nPING\r\nQUIT\r\n", home.password()).as_bytes(), b"+PONG")
+    }
+
+    fn env(&self, home: &Home) -> Env {
+        vec![("REDIS_URL", Self::url(home, 1))]
+    }
+
+    fn tool_env(&self, home: &Home) -> Env {
+        vec![("REDISCLI_AUTH", home.password().to_owned()), ("REDIS_PORT", home.port().to_owned())]
+    }
+}
+
+/// memcached, which knows no passwords and keeps nothing.
+#[derive(Debug)]
+pub(super) struct Memcached;
+
+impl Service for Memcached {
+    fn name(&self) -> &'static str {
+        "memcached"
+    }
+
+    fn tools(&self) -> &'static [Tool] {
+        &[("memcached", "memcached")]
+    }
+
+    fn command(&self, home: &Home) -> Result<Command, String> {
+        let mut command = server(find("memcached")?, home);
+        command.args(["-l", "127.0.0.1", "-p", home.port(), "-U", "0", "-m", "16"]);
+        if is_root() {
+            command.args(["-u", "nobody"]);
+        }
+        Ok(command)
+    }
+
+    fn answers(&self, home: &Home) -> Outcome {
+        probe::talk(home.port(), b"version\r\n", b"VERSION")
+    }
+
+    fn env(&self, home: &Home) -> Env {
+        vec![("MEMCACHED_URL", format!("memcached://{}", home.address()))]
+    }
+}

@@ -1,0 +1,205 @@
+//! Processes that outlive the command: started, recognised again, ended.
+
+use std::fs::{self, OpenOptions};
+use std::io::ErrorKind;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::Outcome;
+
+/// A process of the system. The time of its start tells it from a later one with the same number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Process {
+    /// Its number.
+    pub(super) pid: u32,
+    start: u64,
+}
+
+impl Process {
+    /// The process of that number, if there is one that has not ended.
+    pub(super) fn of(pid: u32) -> Option<Self> {
+        let line = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        // The name comes second, in parentheses, and may hold anything.
+        let mut fields = line.rsplit_once(')')?.1.split_whitespace();
+        let has_ended = matches!(fields.next()?, "Z" | "X");
+        let start = fields.nth(18)?.parse().ok()?;
+        (!has_ended).then_some(Self { pid, start })
+    }
+
+    /// Starts a command that outlives this one, in a process group of its own; its output goes to the log.
+    pub(super) fn start(command: &mut Command, log: &Path) -> Result<Self, String> {
+        let shown = command.get_program().to_string_lossy().into_owned();
+        let failed = |error: std::io::Error| format!("{shown}: {error}");
+        let previous = log.with_added_extension("previous");
+        let _none_at_first = fs::rename(log, previous);
+        let file = OpenOptions::new().create(true).append(true).open(log).map_err(failed)?;
+        let errors = file.try_clone().map_err(failed)?;
+        command.stdin(Stdio::null()).stdout(file).stderr(errors).process_group(0);
+        let pid = command.spawn().map(|child| child.id()).map_err(failed)?;
+        Self::of(pid).ok_or_else(|| format!("{shown} ended at once"))
+    }
+
+    /// Reads what [`Process::record`] wrote, if that very process still runs. A stopped one runs.
+    pub(super) fn recorded(file: &Path) -> Option<Self> {
+        Self::read(file).filter(|process| process.is_alive())
+    }
+
+    /// Waits until the recorded process has gone for good, which takes a moment after a kill.
+    pub(super) fn bury(file: &Path) -> Outcome {
+        Self::read(file).map_or(Ok(()), Self::kill)
+    }
+
+    fn read(file: &Path) -> Option<Self> {
+        let text = fs::read_to_string(file).ok()?;
+        let (pid, start) = text.trim().split_once(' ')?;
+        Some(Self { pid: pid.parse().ok()?, start: start.parse().ok()? })
+    }
+
+    /// Remembers the process.
+    pub(super) fn record(self, file: &Path) -> Outcome {
+        let text = format!("{} {}\n", self.pid, self.start);
+        fs::write(file, text).map_err(|error| format!("{}: {error}", file.display()))
+    }
+
+    /// Whether it still runs and goes on to.
+    pub(super) fn is_alive(self) -> bool {
+        self.is_there() && !self.is_dying()
+    }
+
+    fn is_there(self) -> bool {
+        Self::of(self.pid) == Some(self)
+    }
+
+    /// Whether it was killed and has not ended yet: whoever asks right after a kill must not be told that it runs.
+    fn is_dying(self) -> bool {
+        const KILL: u64 = 1 << 8;
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid)).unwrap_or_default();
+        let mut pending =
+            status.lines().filter_map(|line| line.strip_prefix("SigPnd:").or(line.strip_prefix("ShdPnd:")));
+        let is_killed = |set: &str| u64::from_str_radix(set.trim(), 16).is_ok_and(|set| set & KILL != 0);
+        let program = fs::read_link(format!("/proc/{}/exe", self.pid));
+        pending.any(is_killed) || program.is_err_and(|error| error.kind() == ErrorKind::NotFound)
+    }
+
+    /// The program that it runs.
+    pub(super) fn program(self) -> Option<PathBuf> {
+        fs::read_link(format!("/proc/{}/exe", self.pid)).ok()
+    }
+
+    /// Goes on if it is stopped.
+    pub(super) fn resume(self) {
+        self.signal("CONT");
+    }
+
+    /// Ends it: asks with the signal, and kills it if it is still there after the time. One that is stopped goes on first.
+    pub(super) fn stop(self, signal: &str, patience: Duration) -> Outcome {
+        self.signal(signal);
+        self.resume();
+        if wait(patience, || (!self.is_there()).then_some(())).is_some() {
+            return Ok(());
+        }
+        self.kill()
+    }
+
+    /// Ends it at once.
+    pub(super) fn kill(self) -> Outcome {
+        self.signal("KILL");
+        let ended = wait(Duration::from_secs(5), || (!self.is_there()).then_some(()));
+        ended.ok_or_else(|| format!("process {} does not end", self.pid))
+    }
+
+    /// The shell's own `kill`: the program of that name is not on every machine.
+    fn signal(self, signal: &str) {
+        if self.is_there() {
+            let mut command = Command::new("sh");
+            command.args(["-c", &format!("kill -s {signal} {}", self.pid)]);
+            // It may have ended in between.
+            let _ended = command.stderr(Stdio::null()).status();
+        }
+    }
+}
+
+/// Ends what a server left behind: its children work on in its folder when it was killed.
+pub(super) fn end_strays(place: &Path, program: Option<&Path>) -> Outcome {
+    let processes = fs::read_dir("/proc").map_err(|error| format!("/proc: {error}"))?;
+    let pids = processes.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let strays = pids.filter_map(Process::of).filter(|process| {
+        let works_there = fs::read_link(format!("/proc/{}/cwd", process.pid)).is_ok_and(|cwd| cwd.starts_with(place));
+        works_there && (program.is_none() || process.program().as_deref() == program)
+    });
+    strays.collect::<Vec<_>>().into_iter().try_for_each(Process::kill)
+}
+
+/// Asks every few milliseconds until there is an answer or the time is over.
+#[expect(clippy::disallowed_methods, reason = "a chore is synchronous: nothing else waits for this thread")]
+pub(super) fn wait<T>(limit: Duration, mut answer: impl FnMut() -> Option<T>) -> Option<T> {
+    let begin = Instant::now();
+    loop {
+        let answer = answer();
+        if answer.is_some() || begin.elapsed() > limit {
+            return answer;
+        }
+        std::thread::sleep(Duration::from_millis(30));
+    }
+}
+
+/// Runs a command to its end, quietly; what it printed last is the error.
+pub(super) fn run(command: &mut Command) -> Outcome {
+    let shown = command.get_program().to_string_lossy().into_owned();
+    let output = command.output().map_err(|error| format!("{shown}: {error}"))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let printed = [output.stdout, output.stderr].concat();
+    Err(format!("{shown}: {}\n{}", output.status, last_lines(&String::from_utf8_lossy(&printed))))
+}
+
+/// What a log or an output ends with.
+pub(super) fn last_lines(text: &str) -> String {
+    let lines: Vec<_> = text.lines().collect();
+    let last = &lines[lines.len().saturating_sub(20)..];
+    last.iter().flat_map(|line| ["  | ", line, "\n"]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sleeper(log: &str) -> Process {
+        let log = std::env::temp_dir().join(format!("{log}-{}", std::process::id()));
+        let process = Process::start(Command::new("sleep").arg("60"), &log).unwrap();
+        fs::remove_file(log).unwrap();
+        process
+    }
+
+    #[test]
+    fn a_killed_process_is_not_alive_though_nobody_waited_for_it() {
+        let process = sleeper("killed");
+        assert!(process.is_alive());
+        process.kill().unwrap();
+        assert!(!process.is_alive());
+    }
+
+    #[test]
+    fn a_stopped_process_is_alive_and_can_be_ended_politely() {
+        let process = sleeper("stopped");
+        process.signal("STOP");
+        assert!(process.is_alive());
+        let begin = Instant::now();
+        process.stop("TERM", Duration::from_secs(20)).unwrap();
+        assert!(!process.is_alive() && begin.elapsed() < Duration::from_secs(10));
+    }
+
+    #[test]
+    fn another_process_with_the_same_number_is_not_the_recorded_one() {
+        let own = Process::of(std::process::id()).unwrap();
+        let file = std::env::temp_dir().join(format!("record-{}", own.pid));
+        own.record(&file).unwrap();
+        assert_eq!(Process::recorded(&file), Some(own));
+        Process { start: own.start - 1, ..own }.record(&file).unwrap();
+        assert_eq!(Process::recorded(&file), None);
+        fs::remove_file(file).unwrap();
+    }
+}

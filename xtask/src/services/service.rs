@@ -1,0 +1,108 @@
+//! What the harness has to know about a service, and the services.
+
+use std::process::Command;
+
+use super::install::{self, Tool};
+use super::state::Home;
+use super::{brokers, celery, databases, dns, rabbitmq, s3, smtp};
+use crate::Outcome;
+
+/// Variables of the environment.
+pub(super) type Env = Vec<(&'static str, String)>;
+
+/// Every service; in the order of `env` and `status`.
+pub(super) const ALL: &[&dyn Service] = &[
+    &databases::Postgres,
+    &databases::MariaDb,
+    &brokers::Redis,
+    &rabbitmq::RabbitMq,
+    &brokers::Memcached,
+    &s3::S3,
+    &smtp::Smtp,
+    &dns::Dns,
+    &celery::ON_RABBITMQ,
+    &celery::ON_REDIS,
+];
+
+/// One kind of server.
+pub(super) trait Service: Sync {
+    /// Its name on the command line and that of its folder.
+    fn name(&self) -> &'static str;
+
+    /// The services that have to be up before it.
+    fn needs(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// The programs it needs and their Debian packages.
+    fn tools(&self) -> &'static [Tool] {
+        &[]
+    }
+
+    /// Installs what no Debian package has.
+    fn install(&self) -> Outcome {
+        Ok(())
+    }
+
+    /// The user as whom it runs where the harness runs as root. None: as root.
+    fn account(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// The names of its ports; its own is `port`.
+    fn ports(&self) -> &'static [&'static str] {
+        &["port"]
+    }
+
+    /// The names of its passwords and keys, and their lengths in bytes; each is twice as long in hexadecimal digits.
+    fn secrets(&self) -> &'static [(&'static str, usize)] {
+        &[]
+    }
+
+    /// Makes the data folder: before the very first start.
+    fn initialise(&self, _: &Home) -> Outcome {
+        Ok(())
+    }
+
+    /// Writes its configuration and starts what it needs beside it: before every start.
+    fn prepare(&self, _: &Home) -> Outcome {
+        Ok(())
+    }
+
+    /// The server itself in the foreground; its process must not be a wrapper's.
+    fn command(&self, home: &Home) -> Result<Command, String>;
+
+    /// Whether it answers, which includes a login where there is one.
+    fn answers(&self, home: &Home) -> Outcome;
+
+    /// The signal that ends it without waiting for its clients.
+    fn stop_signal(&self) -> &'static str {
+        "TERM"
+    }
+
+    /// Ends what [`Service::prepare`] started.
+    fn clean_up(&self, _: &Home) -> Outcome {
+        Ok(())
+    }
+
+    /// How tests reach it.
+    fn env(&self, home: &Home) -> Env;
+
+    /// What its own tools need, for `exec`.
+    fn tool_env(&self, _: &Home) -> Env {
+        Vec::new()
+    }
+}
+
+/// The service of that name.
+pub(super) fn named(name: &str) -> Result<&'static dyn Service, String> {
+    ALL.iter().copied().find(|service| service.name() == name).ok_or_else(|| format!("there is no service {name}"))
+}
+
+/// A server's command: in its folder, and nothing of this command's own environment, such as cargo's variables.
+pub(super) fn server(program: impl AsRef<std::ffi::OsStr>, home: &Home) -> Command {
+    let mut command = Command::new(program);
+    command.current_dir(home.place()).env_clear();
+    command.env("PATH", install::path_with(None)).env("HOME", home.place()).env("LC_ALL", "C.UTF-8");
+    command
+}

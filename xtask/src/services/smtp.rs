@@ -1,0 +1,53 @@
+//! A mail server that asks for a password and throws the mail away.
+
+use std::process::Command;
+
+use super::install::{self, Tool};
+use super::probe;
+use super::service::{Env, Service, server};
+use super::state::{Home, write_secret};
+use crate::Outcome;
+
+/// aiosmtpd: user `health`.
+#[derive(Debug)]
+pub(super) struct Smtp;
+
+impl Service for Smtp {
+    fn name(&self) -> &'static str {
+        "smtp"
+    }
+
+    fn tools(&self) -> &'static [Tool] {
+        &[("ensurepip", "python3-venv")]
+    }
+
+    fn install(&self) -> Outcome {
+        install::venv()
+    }
+
+    fn secrets(&self) -> &'static [(&'static str, usize)] {
+        &[("password", 16)]
+    }
+
+    fn prepare(&self, home: &Home) -> Outcome {
+        write_secret(&home.place().join("smtp.py"), include_str!("smtp.py"))
+    }
+
+    fn command(&self, home: &Home) -> Result<Command, String> {
+        let mut command = server(install::venv_bin().join("python"), home);
+        command.arg("smtp.py").envs(self.tool_env(home));
+        Ok(command)
+    }
+
+    fn answers(&self, home: &Home) -> Outcome {
+        probe::talk(home.port(), b"", b"220 ")
+    }
+
+    fn env(&self, home: &Home) -> Env {
+        vec![("SMTP_URL", format!("smtp://health:{}@{}", home.password(), home.address()))]
+    }
+
+    fn tool_env(&self, home: &Home) -> Env {
+        vec![("SMTP_PORT", home.port().to_owned()), ("SMTP_PASSWORD", home.password().to_owned())]
+    }
+}

@@ -1,0 +1,173 @@
+//! What is chosen once for a service and kept: its ports, its passwords and its folders.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::fs::{self, File, OpenOptions};
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpListener};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use super::Service;
+use super::account::Account;
+use crate::{Outcome, root};
+
+/// Below the range from which the kernel takes ports for clients: a client must not sit on the port of a server that was
+/// killed, and must not reach itself there.
+const PORTS: std::ops::Range<u16> = 20_000..30_000;
+
+/// A service's folder below `target/services` and what was chosen for it.
+pub(super) struct Home {
+    folder: PathBuf,
+    values: BTreeMap<String, String>,
+}
+
+/// Without the values: there are passwords among them.
+impl fmt::Debug for Home {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Home").field("folder", &self.folder).finish_non_exhaustive()
+    }
+}
+
+impl Home {
+    /// What is there already: nothing before the first `up`.
+    pub(super) fn load(name: &str) -> Self {
+        let folder = all().join(name);
+        let text = fs::read_to_string(folder.join("state")).unwrap_or_default();
+        let values = text.lines().filter_map(|line| line.split_once('='));
+        Self { folder, values: values.map(|(key, value)| (key.to_owned(), value.to_owned())).collect() }
+    }
+
+    /// What is there already, and what lacks is chosen now.
+    pub(super) fn ensure(service: &dyn Service) -> Result<Self, String> {
+        let _one_at_a_time = lock(&all().join("ports.lock"))?;
+        let mut home = Self::load(service.name());
+        fs::create_dir_all(&home.folder).map_err(|error| format!("{}: {error}", home.folder.display()))?;
+        for key in service.ports() {
+            home.choose(key, || free_port(&ports_in_use()))?;
+        }
+        for (key, bytes) in service.secrets() {
+            home.choose(key, || random_hex(*bytes))?;
+        }
+        home.choose("place", || place(service))?;
+        Ok(home)
+    }
+
+    fn choose(&mut self, key: &str, value: impl FnOnce() -> Result<String, String>) -> Outcome {
+        if !self.values.contains_key(key) {
+            self.values.insert(key.to_owned(), value()?);
+            // Each is seen by the next choice: two ports of one service differ.
+            self.save()?;
+        }
+        Ok(())
+    }
+
+    fn save(&self) -> Outcome {
+        let text: String = self.values.iter().flat_map(|(key, value)| [key, "=", value, "\n"]).collect();
+        write_secret(&self.folder.join("state"), &text)
+    }
+
+    /// A value that was chosen, empty before the first `up`.
+    pub(super) fn get(&self, key: &str) -> &str {
+        self.values.get(key).map_or("", String::as_str)
+    }
+
+    /// The port of the service itself.
+    pub(super) fn port(&self) -> &str {
+        self.get("port")
+    }
+
+    /// The password of the service itself.
+    pub(super) fn password(&self) -> &str {
+        self.get("password")
+    }
+
+    /// `127.0.0.1:PORT`, or `-` for a worker, which listens nowhere.
+    pub(super) fn address(&self) -> String {
+        if self.port().is_empty() { "-".to_owned() } else { format!("127.0.0.1:{}", self.port()) }
+    }
+
+    /// A file that the harness itself keeps for the service.
+    pub(super) fn file(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
+    /// The folder that belongs to the server: its data, its configuration and its working directory.
+    pub(super) fn place(&self) -> PathBuf {
+        self.folder.join(self.get("place"))
+    }
+
+    /// Holds off every other `up` and `down` of this service until the file is dropped.
+    pub(super) fn lock(&self) -> Result<File, String> {
+        lock(&self.file("lock"))
+    }
+}
+
+/// `target/services`.
+pub(super) fn all() -> PathBuf {
+    root().join("target/services")
+}
+
+/// A file that only its owner reads, replaced as a whole.
+pub(super) fn write_secret(path: &Path, text: &str) -> Outcome {
+    let new = path.with_extension("new");
+    let written = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&new)
+        .and_then(|mut file| file.write_all(text.as_bytes()))
+        .and_then(|()| fs::rename(&new, path));
+    written.map_err(|error| format!("{}: {error}", path.display()))
+}
+
+/// Waits for a lock file; the lock ends with the file.
+pub(super) fn lock(path: &Path) -> Result<File, String> {
+    let locked = fs::create_dir_all(path.parent().unwrap_or(path))
+        .and_then(|()| OpenOptions::new().create(true).append(true).open(path))
+        .and_then(|file| file.lock().map(|()| file));
+    locked.map_err(|error| format!("{}: {error}", path.display()))
+}
+
+/// Where the server's folder is: elsewhere if its user can't enter the repository, as below `/root`.
+fn place(service: &dyn Service) -> Result<String, String> {
+    let folder = all().join(service.name());
+    match Account::of(service.account())? {
+        Some(account) if !account.reaches(&folder)? => {
+            let name = format!("health-{}-{}", service.name(), random_hex(8)?);
+            Ok(std::env::temp_dir().join(name).display().to_string())
+        }
+        _ => Ok("data".to_owned()),
+    }
+}
+
+fn ports_in_use() -> BTreeSet<u16> {
+    let folders = fs::read_dir(all()).into_iter().flatten().flatten();
+    let states = folders.filter_map(|folder| fs::read_to_string(folder.path().join("state")).ok());
+    states
+        .flat_map(|state| {
+            let values = state.lines().filter_map(|line| line.split_once('='));
+            values.filter_map(|(_, value)| value.parse().ok()).collect::<Vec<u16>>()
+        })
+        .collect()
+}
+
+fn free_port(taken: &BTreeSet<u16>) -> Result<String, String> {
+    for _ in 0..1_000 {
+        let random = u16::from_str_radix(&random_hex(2)?, 16).map_err(|error| error.to_string())?;
+        let port = PORTS.start + random % (PORTS.end - PORTS.start);
+        if !taken.contains(&port) && TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return Ok(port.to_string());
+        }
+    }
+    Err(format!("no free port from {} to {}", PORTS.start, PORTS.end))
+}
+
+fn random_hex(bytes: usize) -> Result<String, String> {
+    let mut random = vec![0; bytes];
+    let read = File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut random));
+    read.map_err(|error| format!("/dev/urandom: {error}"))?;
+    let digit = |value: u8| char::from(b"0123456789abcdef"[usize::from(value)]);
+    Ok(random.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect())
+}
