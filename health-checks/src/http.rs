@@ -217,7 +217,8 @@ fn describe(error: reqwest::Error) -> health_core::HealthCheckException {
         Some(message) => message,
         None if error.is_timeout() => "timed out",
         None if text.contains("dns error") => "the host name can't be resolved",
-        None if text.contains("certificate") || text.contains("tls") => "TLS failed",
+        // What rustls refuses comes as invalid data.
+        None if text.contains("InvalidData") || text.contains("certificate") => "TLS failed",
         None if error.is_connect() => "connection failed",
         None if error.is_body() || error.is_decode() || error.is_request() => "connection lost",
         None => return UnknownError::caused_by(error).into(),

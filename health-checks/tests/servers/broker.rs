@@ -1,0 +1,202 @@
+//! `rabbitmq`, `celery` and `celery_ping`, over RabbitMQ and Redis.
+
+use std::time::{Duration, Instant};
+
+use health_core::Health;
+
+use crate::harness::{Server, alone, nobody, password, port, variable};
+use crate::scenario::{Scenario, TIMEOUT, health, leaves_nothing, look, says};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rabbitmq() {
+    let _alone = alone();
+    let url = variable("BROKER_URL");
+    let check = |url: &str| format!("kind = \"rabbitmq\"\nurl = \"{url}\"");
+    let rabbitmq = Scenario {
+        server: Server("rabbitmq"),
+        check: check(&url),
+        nobody: check(&nobody(&url)),
+        refused: "unavailable: Unable to connect to RabbitMQ: Connection was refused.",
+        wrong_password: Some((
+            check(&url.replace(password(&url), "wrong")),
+            "unavailable: Unable to connect to RabbitMQ: Authentication error.",
+        )),
+        secret: Some(password(&url).to_owned()),
+        port: Some(port(&url)),
+    };
+    rabbitmq.play().await;
+    let vhost = health(&check(&url.replace("%2f", "nowhere")));
+    let message = "unavailable: Unable to connect to RabbitMQ: no such virtual host, or no right to it.";
+    rabbitmq.expect(&vhost, message, "unknown virtual host").await;
+    Server("celery").up(); // its worker may have given up meanwhile
+    rabbitmq.leaves_nothing().await;
+}
+
+/// A broker with its worker.
+struct Celery {
+    broker: Server,
+    worker: Server,
+    url: String,
+    refused: &'static str,
+    authentication: &'static str,
+}
+
+fn over_rabbitmq() -> Celery {
+    Celery {
+        broker: Server("rabbitmq"),
+        worker: Server("celery"),
+        url: variable("BROKER_URL"),
+        refused: "unavailable: Unable to connect to RabbitMQ: Connection was refused.",
+        authentication: "unavailable: Unable to connect to RabbitMQ: Authentication error.",
+    }
+}
+
+fn over_redis() -> Celery {
+    Celery {
+        broker: Server("redis"),
+        worker: Server("celery-redis"),
+        url: variable("CELERY_REDIS_URL"),
+        refused: "unavailable: Unable to connect to Redis: Connection was refused.",
+        authentication: "unavailable: Unable to connect to Redis: Authentication error.",
+    }
+}
+
+impl Celery {
+    fn check(kind: &str, url: &str, more: &str) -> String {
+        format!("kind = \"{kind}\"\nbroker_url = \"{url}\"\n{more}")
+    }
+
+    /// Waits until the worker is there again, after its broker was away.
+    async fn settles(&self, subject: &Health) {
+        let began = Instant::now();
+        while says(subject).await != "working" {
+            assert!(began.elapsed() < Duration::from_secs(60), "{} does not come back", self.worker.0);
+        }
+    }
+
+    /// What every check over a broker meets, when the broker and when the worker is in trouble.
+    async fn play(&self, kind: &str, more: &str, worker_frozen: &[&str], worker_away: &str) {
+        let (url, secret) = (&self.url, password(&self.url));
+        let subject = health(&Self::check(kind, url, more));
+        self.settles(&subject).await;
+        let at_once = |url: &str| health(&Self::check(kind, url, more));
+        for (subject, message) in
+            [(at_once(&nobody(url)), self.refused), (at_once(&url.replace(secret, "wrong")), self.authentication)]
+        {
+            let (said, took) = look(&subject, Some(secret)).await;
+            assert_eq!(said, message, "{kind} over {}", self.broker.0);
+            assert!(took < TIMEOUT, "{took:?}");
+        }
+
+        let frozen = self.worker.freeze();
+        let (said, took) = look(&subject, Some(secret)).await;
+        assert!(
+            worker_frozen.contains(&said.as_str()) && took < TIMEOUT,
+            "{kind}, worker frozen: {said} after {took:?}"
+        );
+        drop(frozen);
+        self.settles(&subject).await;
+
+        self.worker.kill();
+        let (said, took) = look(&subject, Some(secret)).await;
+        assert!(took < TIMEOUT + Duration::from_millis(500), "{took:?}");
+        assert_eq!(said, worker_away, "{kind} over {}, worker killed", self.broker.0);
+        tokio::task::block_in_place(|| self.worker.up());
+        self.settles(&subject).await;
+
+        let frozen = self.broker.freeze();
+        let (said, took) = look(&subject, Some(secret)).await;
+        drop(frozen);
+        assert!(said.starts_with("unavailable: ") && took < TIMEOUT + Duration::from_millis(500), "{said} {took:?}");
+        println!("{kind} over {}: frozen: {said} after {took:?}", self.broker.0);
+        self.settles(&subject).await;
+
+        let frozen = self.broker.freeze();
+        let run = tokio::spawn(async move { look(&subject, None).await });
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        self.broker.kill();
+        let (said, took) = run.await.unwrap();
+        std::mem::forget(frozen);
+        assert!(said.starts_with("unavailable: ") && took < TIMEOUT + Duration::from_millis(500), "{said} {took:?}");
+        tokio::task::block_in_place(|| (self.broker.up(), self.worker.up()));
+        self.settles(&health(&Self::check(kind, url, more))).await;
+    }
+}
+
+const LATE: &str = "unavailable: TimeoutError: The task took too long to return a result";
+const NOBODY: &str = "unavailable: No worker for Celery task queue celery";
+const SHORT: &str = "result_timeout = \"1s\"\nqueue_timeout = \"1s\"\n";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn celery_over_rabbitmq() {
+    let _alone = alone();
+    let celery = over_rabbitmq();
+    celery.play("celery", SHORT, &[LATE], NOBODY).await;
+    leaves_nothing(&Celery::check("celery", &celery.url, ""), Some(port(&celery.url)), "celery over rabbitmq").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn celery_over_redis() {
+    let _alone = alone();
+    let celery = over_redis();
+    // To Redis, a worker that is frozen before it takes the task, and one that is not there, are the same.
+    celery.play("celery", SHORT, &[LATE, NOBODY], NOBODY).await;
+    leaves_nothing(&Celery::check("celery", &celery.url, ""), Some(port(&celery.url)), "celery over redis").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn celery_ping_over_rabbitmq() {
+    let _alone = alone();
+    let away = "unavailable: Celery workers unavailable";
+    let celery = over_rabbitmq();
+    celery.play("celery_ping", "queues = [\"celery\"]\n", &[away], away).await;
+    let check = Celery::check("celery_ping", &celery.url, "queues = [\"celery\"]");
+    leaves_nothing(&check, Some(port(&celery.url)), "celery_ping over rabbitmq").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn celery_ping_over_redis() {
+    let _alone = alone();
+    let away = "unavailable: Celery workers unavailable";
+    let celery = over_redis();
+    celery.play("celery_ping", "queues = [\"celery\"]\n", &[away], away).await;
+    let check = Celery::check("celery_ping", &celery.url, "queues = [\"celery\"]");
+    leaves_nothing(&check, Some(port(&celery.url)), "celery_ping over redis").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_wrong_with_a_task_is_told_apart() {
+    let _alone = alone();
+    for celery in [over_rabbitmq(), over_redis()] {
+        let said = async |kind, more: &str| says(&health(&Celery::check(kind, &celery.url, more))).await;
+        let unknown = "unavailable: the worker does not know the task: define it, or name another one";
+        assert_eq!(said("celery", "task = \"no.such.task\"").await, unknown, "{}", celery.broker.0);
+        let wrong = "unexpected result: Celery returned wrong result";
+        assert_eq!(said("celery", "task = \"tests.wrong\"").await, wrong, "{}", celery.broker.0);
+        let failed = "unavailable: the task failed: ValueError";
+        assert_eq!(said("celery", "task = \"tests.fails\"").await, failed, "{}", celery.broker.0);
+        let late = said("celery", "task = \"tests.slow\"\nresult_timeout = \"300ms\"").await;
+        assert_eq!(late, LATE, "{}", celery.broker.0);
+        tokio::time::sleep(Duration::from_secs(2)).await; // until the slow one is done
+        let revoked = said("celery", "queue_timeout = 0").await;
+        let expected =
+            "unavailable: TaskRevokedError: The task was revoked, likely because it spent too long in the queue";
+        // A queue timeout of zero: RabbitMQ drops the message before any worker sees it.
+        assert!(revoked == expected || revoked == LATE, "{}: {revoked}", celery.broker.0);
+        let nobody = said("celery", &format!("queues = [\"mails\"]\n{SHORT}")).await;
+        assert_eq!(nobody, "unavailable: No worker for Celery task queue mails", "{}", celery.broker.0);
+        let nobody = said("celery_ping", "queues = [\"celery\", \"mails\"]").await;
+        assert_eq!(nobody, "unavailable: No worker for Celery task queue mails", "{}", celery.broker.0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn results_of_rabbitmq_may_be_kept_in_redis_and_of_redis_be_sent_back() {
+    let _alone = alone();
+    let redis = variable("CELERY_REDIS_URL");
+    // The workers answer where their own backend is; a check that looks elsewhere is late.
+    let more = format!("result_backend = \"{redis}\"\n{SHORT}");
+    assert_eq!(says(&health(&Celery::check("celery", &variable("BROKER_URL"), &more))).await, LATE);
+    let more = format!("result_backend = \"rpc://\"\n{SHORT}");
+    assert_eq!(says(&health(&Celery::check("celery", &redis, &more))).await, LATE);
+}

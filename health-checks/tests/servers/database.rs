@@ -1,0 +1,128 @@
+//! `database` and `migrations` on PostgreSQL and MariaDB.
+
+use std::time::{Duration, Instant};
+
+use health_checks::{DatabaseBackend, DatabasePool, MigrationsHealthCheck};
+use health_core::{CheckExt, Health};
+use sqlx::migrate::Migrator;
+use sqlx::{MySqlPool, PgPool};
+
+use crate::harness::{Server, alone, nobody, password, port, variable};
+use crate::scenario::Scenario;
+
+fn scenario(server: &'static str, variable_: &str) -> Scenario {
+    let url = variable(variable_);
+    let check = |url: &str| format!("kind = \"database\"\nurl = \"{url}\"");
+    Scenario {
+        server: Server(server),
+        check: check(&url),
+        nobody: check(&nobody(&url)),
+        refused: "unavailable: connection refused",
+        wrong_password: Some((check(&url.replace(password(&url), "wrong")), "unavailable: authentication failed")),
+        secret: Some(password(&url).to_owned()),
+        port: Some(port(&url)),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn postgres() {
+    let _alone = alone();
+    let postgres = scenario("postgres", "POSTGRES_URL");
+    postgres.play().await;
+    let unknown = postgres.check.replace("/health\"", "/nowhere\"");
+    let message = "unavailable: there is no such database";
+    postgres.expect(&crate::scenario::health(&unknown), message, "unknown database").await;
+    postgres.leaves_nothing().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn mariadb() {
+    let _alone = alone();
+    let mariadb = scenario("mariadb", "MYSQL_URL");
+    mariadb.play().await;
+    let unknown = mariadb.check.replace("/health\"", "/nowhere\"");
+    let message = "unavailable: permission denied"; // which hides whether there is such a database
+    mariadb.expect(&crate::scenario::health(&unknown), message, "unknown database").await;
+    mariadb.leaves_nothing().await;
+}
+
+/// What the check's row says when the engine runs it.
+async fn said(check: impl CheckExt) -> String {
+    let health = Health::builder().check(check.timeout(Duration::from_secs(2))).build().unwrap();
+    health.report().await.checks[0].pretty_status()
+}
+
+/// The same on any database; the tables are dropped at the end.
+macro_rules! writes_and_migrates {
+    ($pool:expr) => {{
+        let pool = $pool;
+        for table in ["DROP TABLE IF EXISTS health_check_db_testmodel", "DROP TABLE IF EXISTS _sqlx_migrations"] {
+            sqlx::raw_sql(table).execute(&pool).await.unwrap();
+        }
+        let write = || DatabaseBackend::new(pool.clone()).write(true);
+        let missing =
+            "unavailable: table health_check_db_testmodel is missing: apply the migration that comes with this check";
+        assert_eq!(said(write()).await, missing);
+
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("20210403000000_health_check_db_testmodel.sql");
+        std::fs::write(&file, health_checks::database::MIGRATION).unwrap();
+        let migrations = || MigrationsHealthCheck::new(pool.clone(), folder.path());
+        let pending = "unavailable: There are migrations to apply: 1 (20210403000000 health check db testmodel)";
+        assert_eq!(said(migrations()).await, pending);
+        Migrator::new(folder.path()).await.unwrap().run(&pool).await.unwrap();
+        assert_eq!(said(migrations()).await, "working");
+        for _ in 0..10 {
+            assert_eq!(said(write()).await, "working");
+        }
+        let rows: i64 =
+            sqlx::query_scalar("SELECT count(*) FROM health_check_db_testmodel").fetch_one(&pool).await.unwrap();
+        assert_eq!(rows, 0);
+        std::fs::write(&file, "SELECT 1").unwrap();
+        let changed = said(migrations()).await;
+        assert!(changed.starts_with("unavailable: Migrations were changed after they were applied: 1 ("), "{changed}");
+        std::fs::remove_file(&file).unwrap();
+        let unknown = "warning: Migrations are applied that this code does not know: 1 (20210403000000)";
+        assert_eq!(said(migrations()).await, unknown);
+        for table in ["DROP TABLE health_check_db_testmodel", "DROP TABLE _sqlx_migrations"] {
+            sqlx::raw_sql(table).execute(&pool).await.unwrap();
+        }
+    }};
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn postgres_writes_and_migrates() {
+    let _alone = alone();
+    writes_and_migrates!(PgPool::connect(&variable("POSTGRES_URL")).await.unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn mariadb_writes_and_migrates() {
+    let _alone = alone();
+    writes_and_migrates!(MySqlPool::connect(&variable("MYSQL_URL")).await.unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_read_only_session_is_observed_or_an_error() {
+    let _alone = alone();
+    let options: sqlx::postgres::PgConnectOptions = variable("POSTGRES_URL").parse().unwrap();
+    let options = options.options([("default_transaction_read_only", "on")]);
+    let pool = sqlx::postgres::PgPoolOptions::new().connect_lazy_with(options);
+    let check = || DatabaseBackend::new(pool.clone()).write(true);
+    assert_eq!(said(check()).await, "working");
+    assert_eq!(said(check().require_writable(true)).await, "unavailable: the database is read-only");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pool_that_is_used_up_is_told_from_a_server_that_is_away() {
+    let _alone = alone();
+    let pool =
+        sqlx::postgres::PgPoolOptions::new().max_connections(2).connect(&variable("POSTGRES_URL")).await.unwrap();
+    let held = [pool.acquire().await.unwrap(), pool.acquire().await.unwrap()];
+    let began = Instant::now();
+    let text = said(DatabaseBackend::new(DatabasePool::from(pool.clone()))).await;
+    assert_eq!(text, "unavailable: no free connection in the pool (2 of 2 in use)");
+    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+    drop(held);
+    assert_eq!(said(DatabaseBackend::new(pool)).await, "working");
+}

@@ -1,0 +1,139 @@
+//! The servers, what can be done to them, and what this process holds of them.
+
+use std::process::{Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+/// The right to freeze and kill servers.
+pub(crate) fn alone() -> MutexGuard<'static, ()> {
+    ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A variable that `cargo xtask services env` prints.
+pub(crate) fn variable(name: &str) -> String {
+    std::env::var(name)
+        .unwrap_or_else(|_| panic!("{name} is not set: run `cargo xtask test`, which starts the servers"))
+}
+
+/// The password in a URL.
+pub(crate) fn password(url: &str) -> &str {
+    let user = url.split_once("://").unwrap().1.split_once('@').unwrap().0;
+    user.split_once(':').unwrap().1
+}
+
+/// The port in a URL.
+pub(crate) fn port(url: &str) -> u16 {
+    let host = url.split_once("://").unwrap().1;
+    let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
+    host.split('/').next().unwrap().rsplit_once(':').unwrap().1.parse().unwrap()
+}
+
+/// The same URL with another port, where nobody listens.
+pub(crate) fn nobody(url: &str) -> String {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    url.replacen(&format!(":{}", port(url)), &format!(":{free}"), 1)
+}
+
+/// A server by its name in `cargo xtask services`.
+#[derive(Clone, Copy)]
+pub(crate) struct Server(pub(crate) &'static str);
+
+impl Server {
+    fn xtask(args: &[&str]) -> String {
+        let output =
+            Command::new(variable("HEALTH_XTASK")).arg("services").args(args).stderr(Stdio::inherit()).output();
+        let output = output.unwrap();
+        assert!(output.status.success(), "services {args:?}: {}", output.status);
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    pub(crate) fn up(self) {
+        Self::xtask(&["up", self.0]);
+    }
+
+    /// The process and all that it has started, the oldest first.
+    fn processes(self) -> Vec<u32> {
+        let mut all = vec![Self::xtask(&["pid", self.0]).trim().parse().unwrap()];
+        let mut next = 0;
+        while let Some(process) = all.get(next) {
+            let children = std::fs::read_to_string(format!("/proc/{process}/task/{process}/children"));
+            all.extend(children.unwrap_or_default().split_whitespace().map(|child| child.parse::<u32>().unwrap()));
+            next += 1;
+        }
+        all
+    }
+
+    fn signal(self, name: &str) {
+        for process in self.processes() {
+            // One that has ended meanwhile needs no signal.
+            let _ = Command::new("kill").args(["-s", name, &process.to_string()]).stderr(Stdio::null()).status();
+        }
+    }
+
+    /// Stops the server until the guard is dropped: it keeps its connections and answers nothing.
+    pub(crate) fn freeze(self) -> Frozen {
+        self.signal("STOP");
+        Frozen(self)
+    }
+
+    pub(crate) fn kill(self) {
+        self.signal("KILL");
+    }
+}
+
+pub(crate) struct Frozen(Server);
+
+impl Drop for Frozen {
+    fn drop(&mut self) {
+        self.0.signal("CONT");
+    }
+}
+
+/// What this process holds: file descriptors, tasks, and connections to a port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Held {
+    descriptors: usize,
+    tasks: usize,
+    connections: usize,
+}
+
+impl Held {
+    pub(crate) fn now(port: Option<u16>) -> Self {
+        Self {
+            descriptors: std::fs::read_dir("/proc/self/fd").unwrap().count(),
+            tasks: tokio::runtime::Handle::current().metrics().num_alive_tasks(),
+            connections: port.map_or(0, connections),
+        }
+    }
+
+    /// Whether it is no more than before, once what is being closed is closed.
+    pub(crate) async fn settles(before: Self, port: Option<u16>) -> Result<(), (Self, Self)> {
+        let began = Instant::now();
+        loop {
+            let now = Self::now(port);
+            let no_more = now.descriptors <= before.descriptors
+                && now.tasks <= before.tasks
+                && now.connections <= before.connections;
+            if no_more {
+                return Ok(());
+            }
+            if began.elapsed() > Duration::from_secs(5) {
+                return Err((before, now));
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+/// Established connections to a port of this machine, from whichever process.
+fn connections(port: u16) -> usize {
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let wanted = format!(":{port:04X}");
+    let to_port = |line: &&str| {
+        let fields: Vec<_> = line.split_whitespace().collect();
+        fields.get(2).is_some_and(|remote| remote.ends_with(&wanted)) && fields.get(3) == Some(&"01")
+    };
+    table.lines().filter(to_port).count()
+}

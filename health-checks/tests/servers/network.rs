@@ -1,0 +1,95 @@
+//! `mail`, `http`, `tcp`, `dns`.
+
+use crate::harness::{Server, alone, nobody, password, port, variable};
+use crate::scenario::{Scenario, health, leaves_nothing, says};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn mail() {
+    let _alone = alone();
+    let url = variable("SMTP_URL");
+    let check = |url: &str| format!("kind = \"mail\"\nurl = \"{url}\"");
+    let mail = Scenario {
+        server: Server("smtp"),
+        check: check(&url),
+        nobody: check(&nobody(&url)),
+        refused: "unavailable: connection refused",
+        wrong_password: Some((check(&url.replace(password(&url), "wrong")), "unavailable: authentication failed")),
+        secret: Some(password(&url).to_owned()),
+        port: Some(port(&url)),
+    };
+    mail.play().await;
+    let tls = health(&check(&format!("{url}?tls=required")));
+    mail.expect(&tls, "unavailable: the server does not offer what the URL asks for", "without STARTTLS").await;
+    mail.leaves_nothing().await;
+}
+
+/// The S3 server is an HTTP server, too: it refuses who does not say who asks.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn http() {
+    let _alone = alone();
+    let url = variable("S3_ENDPOINT_URL");
+    let check = |url: &str| {
+        format!("kind = \"http\"\nurl = \"{url}/?secret=hunter2\"\nstatus = 403\ncontains = \"AccessDenied\"")
+    };
+    let http = Scenario {
+        server: Server("s3"),
+        check: check(&url),
+        nobody: check(&nobody(&url)),
+        refused: "unavailable: connection refused",
+        wrong_password: None,
+        secret: Some("hunter2".into()),
+        port: Some(port(&url)),
+    };
+    http.play().await;
+    let other = |more: &str| health(&format!("kind = \"http\"\nurl = \"{url}\"\n{more}"));
+    http.expect(&other(""), "unexpected result: answered with 403 instead of 2xx", "another status").await;
+    let body = other("status = \"4xx\"\ncontains = \"all is well\"");
+    http.expect(&body, "unexpected result: the body does not contain what it should", "another body").await;
+    let tls = health(&format!("kind = \"http\"\nurl = \"{}\"", url.replace("http:", "https:")));
+    http.expect(&tls, "unavailable: TLS failed", "no TLS there").await;
+    let name = health("kind = \"http\"\nurl = \"http://no-such-host.invalid/\"");
+    assert_eq!(says(&name).await, "unavailable: the host name can't be resolved");
+    http.leaves_nothing().await;
+}
+
+/// A listener whose process is frozen still takes connections, for its kernel does: a thing that `tcp` can't see.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tcp() {
+    let _alone = alone();
+    let url = variable("MEMCACHED_URL");
+    let check = |url: &str| format!("kind = \"tcp\"\naddress = \"{}\"", url.trim_start_matches("memcached://"));
+    assert_eq!(says(&health(&check(&url))).await, "working");
+    assert_eq!(says(&health(&check(&nobody(&url)))).await, "unavailable: connection refused");
+    Server("memcached").kill();
+    assert_eq!(says(&health(&check(&url))).await, "unavailable: connection refused");
+    tokio::task::block_in_place(|| Server("memcached").up());
+    assert_eq!(says(&health(&check(&url))).await, "working");
+    leaves_nothing(&check(&url), Some(port(&url)), "tcp").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn dns() {
+    let _alone = alone();
+    let address = variable("DNS_ADDRESS");
+    let check =
+        |name: &str, address: &str| format!("kind = \"dns\"\nhostname = \"{name}\"\nnameservers = [\"{address}\"]");
+    let url = format!("dns://{address}");
+    let away = nobody(&url).replace("dns://", "");
+    let dns = Scenario {
+        server: Server("dns"),
+        check: check("health.test.", &address),
+        nobody: check("health.test.", &away),
+        refused: "unavailable: no name server answered in time",
+        wrong_password: None,
+        secret: None,
+        port: None,
+    };
+    dns.play().await;
+    for (name, message) in [
+        ("nowhere.test.", "unavailable: the name does not exist (NXDOMAIN)"),
+        ("text.test.", "unavailable: the name has no address"),
+    ] {
+        dns.expect(&health(&check(name, &address)), message, name).await;
+    }
+    dns.leaves_nothing().await;
+}

@@ -1,0 +1,137 @@
+//! What every check meets.
+
+use std::time::{Duration, Instant};
+
+use health_checks::config::{Config, Options};
+use health_core::{Health, Report, Selection};
+
+use crate::harness::{Held, Server};
+
+/// The timeout of every check here.
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(2);
+
+/// A check and what it says to whatever happens to its server.
+pub(crate) struct Scenario {
+    pub(crate) server: Server,
+    /// Its table in a configuration file.
+    pub(crate) check: String,
+    /// The same where nobody listens.
+    pub(crate) nobody: String,
+    pub(crate) refused: &'static str,
+    /// The same with a wrong password, where there is one.
+    pub(crate) wrong_password: Option<(String, &'static str)>,
+    /// What must be seen nowhere.
+    pub(crate) secret: Option<String>,
+    pub(crate) port: Option<u16>,
+}
+
+/// A health of one check, beside one that is always well.
+pub(crate) fn health(check: &str) -> Health {
+    let timeout = TIMEOUT.as_secs();
+    let text = format!(
+        "[settings]\nttl = 0\n[[checks]]\n{check}\nname = \"subject\"\ntimeout = {timeout}\n\
+         [[checks]]\nkind = \"cache\"\nname = \"bystander\""
+    );
+    Config::from_text("scenario.toml", &text, &|_| None, &Options::default()).unwrap().build().unwrap()
+}
+
+/// What the check's row says, and how long that took; the other check is never affected.
+pub(crate) async fn look(health: &Health, secret: Option<&str>) -> (String, Duration) {
+    let began = Instant::now();
+    let report = health.read(&Selection::default()).await.unwrap();
+    let took = began.elapsed();
+    assert_eq!(report.checks[0].pretty_status(), "working", "the bystander");
+    if let Some(secret) = secret {
+        shows_not(health, &report, secret);
+    }
+    (report.checks[1].pretty_status(), took)
+}
+
+pub(crate) async fn says(health: &Health) -> String {
+    look(health, None).await.0
+}
+
+fn shows_not(health: &Health, report: &Report, secret: &str) {
+    for renderer in health.renderers().iter() {
+        let mut shown = String::new();
+        renderer.render(report, &mut shown).unwrap();
+        assert!(!shown.contains(secret), "{} shows the password", renderer.format());
+    }
+    assert!(!format!("{report:?} {health:?}").contains(secret), "Debug shows the password");
+}
+
+impl Scenario {
+    pub(crate) async fn play(&self) {
+        let subject = health(&self.check);
+        self.expect_healthy(&subject, "at first").await;
+        self.expect(&health(&self.nobody), self.refused, "nobody listens").await;
+        if let Some((check, message)) = &self.wrong_password {
+            self.expect(&health(check), message, "wrong password").await;
+        }
+        self.freezes(&subject).await;
+        self.is_killed(&subject).await;
+    }
+
+    pub(crate) async fn expect(&self, health: &Health, message: &str, when: &str) {
+        let (said, took) = look(health, self.secret.as_deref()).await;
+        assert_eq!(said, message, "{} {when}", self.server.0);
+        assert!(took < TIMEOUT, "{} {when}: at once, not after {took:?}", self.server.0);
+    }
+
+    async fn expect_healthy(&self, health: &Health, when: &str) {
+        let (said, _) = look(health, self.secret.as_deref()).await;
+        assert_eq!(said, "working", "{} {when}", self.server.0);
+    }
+
+    /// Frozen, it fails within its timeout; thawed, it is healthy on the next run.
+    async fn freezes(&self, subject: &Health) {
+        let frozen = self.server.freeze();
+        let (said, took) = look(subject, self.secret.as_deref()).await;
+        drop(frozen);
+        assert!(said.starts_with("unavailable: "), "{} frozen: {said}", self.server.0);
+        assert!(took < TIMEOUT + Duration::from_millis(500), "{} frozen: {took:?}", self.server.0);
+        println!("{}: frozen: {said} after {took:?}", self.server.0);
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        self.expect_healthy(subject, "thawed").await;
+    }
+
+    /// Killed in the middle of a run, it fails; back again, it is healthy on the next run.
+    async fn is_killed(&self, subject: &Health) {
+        let frozen = self.server.freeze();
+        let run = tokio::spawn({
+            let subject = subject.clone();
+            async move { look(&subject, None).await }
+        });
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        self.server.kill();
+        let (said, took) = run.await.unwrap();
+        std::mem::forget(frozen);
+        assert!(said.starts_with("unavailable: "), "{} killed: {said}", self.server.0);
+        assert!(took < TIMEOUT + Duration::from_millis(500), "{} killed: {took:?}", self.server.0);
+        println!("{}: killed: {said} after {took:?}", self.server.0);
+        tokio::task::block_in_place(|| self.server.up());
+        self.expect_healthy(subject, "back again").await;
+    }
+
+    /// A thousand runs leave the process and its server as they were.
+    pub(crate) async fn leaves_nothing(&self) {
+        leaves_nothing(&self.check, self.port, self.server.0).await;
+    }
+}
+
+pub(crate) async fn leaves_nothing(check: &str, port: Option<u16>, what: &str) {
+    let subject = health(check);
+    for _ in 0..10 {
+        assert_eq!(says(&subject).await, "working", "{what}");
+    }
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let before = Held::now(port);
+    let began = Instant::now();
+    for run in 0..1000 {
+        assert_eq!(says(&subject).await, "working", "{what}, run {run}");
+    }
+    println!("{what}: 1,000 runs in {:?}", began.elapsed());
+    if let Err((before, now)) = Held::settles(before, port).await {
+        panic!("{what}: 1,000 runs turn {before:?} into {now:?}");
+    }
+}

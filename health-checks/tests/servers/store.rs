@@ -1,0 +1,126 @@
+//! `redis`, `cache` on Redis and memcached, `s3`.
+
+use std::process::Command;
+use std::time::Duration;
+
+use bb8_redis::RedisConnectionManager;
+use bb8_redis::bb8::Pool;
+use health_checks::RedisHealthCheck;
+use health_core::{CheckExt as _, Health};
+
+use crate::harness::{Server, alone, nobody, password, port, variable};
+use crate::scenario::{Scenario, health, says};
+
+fn on_redis(kind: &str) -> Scenario {
+    let url = variable("REDIS_URL");
+    let check = |url: &str| format!("kind = \"{kind}\"\nurl = \"{url}\"");
+    Scenario {
+        server: Server("redis"),
+        check: check(&url),
+        nobody: check(&nobody(&url)),
+        refused: "unavailable: Unable to connect to Redis: Connection was refused.",
+        wrong_password: Some((
+            check(&url.replace(password(&url), "wrong")),
+            "unavailable: Unable to connect to Redis: Authentication error.",
+        )),
+        secret: Some(password(&url).to_owned()),
+        port: Some(port(&url)),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn redis() {
+    let _alone = alone();
+    let redis = on_redis("redis");
+    redis.play().await;
+    redis.leaves_nothing().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn cache_on_redis() {
+    let _alone = alone();
+    let cache = on_redis("cache");
+    cache.play().await;
+    cache.leaves_nothing().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_redis_that_takes_no_writes_says_so() {
+    let _alone = alone();
+    let cache = on_redis("cache");
+    let config = |setting: &str, value: &str| {
+        let url = variable("REDIS_URL");
+        let port = port(&url).to_string();
+        let mut command = Command::new("redis-cli");
+        command.args(["-p", &port, "-a", password(&url), "--no-auth-warning", setting]).args(value.split(' '));
+        assert!(command.output().unwrap().status.success());
+    };
+    config("REPLICAOF", "127.0.0.1 1");
+    let said = says(&health(&cache.check)).await;
+    config("REPLICAOF", "NO ONE");
+    assert_eq!(said, "unavailable: Redis is read-only");
+    assert_eq!(says(&health(&cache.check)).await, "working");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pool_of_redis_that_is_used_up_says_so() {
+    let _alone = alone();
+    let manager = RedisConnectionManager::new(variable("REDIS_URL")).unwrap();
+    let pool = Pool::builder().max_size(2).build(manager).await.unwrap();
+    let (first, second) = (pool.get_owned().await.unwrap(), pool.get_owned().await.unwrap());
+    let check = RedisHealthCheck::new(pool).timeout(Duration::from_secs(1)).ttl(Duration::ZERO);
+    let health = Health::builder().check(check).build().unwrap();
+    let text = health.report().await.checks[0].pretty_status();
+    assert_eq!(text, "unavailable: no free connection in the pool (2 of 2 in use)");
+    drop((first, second));
+    assert!(health.report().await.healthy);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn cache_on_memcached() {
+    let _alone = alone();
+    let url = variable("MEMCACHED_URL");
+    let check = |url: &str| format!("kind = \"cache\"\nurl = \"{url}\"");
+    let memcached = Scenario {
+        server: Server("memcached"),
+        check: check(&url),
+        nobody: check(&nobody(&url)),
+        refused: "unavailable: connection refused",
+        wrong_password: None,
+        secret: None,
+        port: Some(port(&url)),
+    };
+    memcached.play().await;
+    memcached.leaves_nothing().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn s3() {
+    let _alone = alone();
+    let (url, id) = (variable("S3_ENDPOINT_URL"), variable("AWS_ACCESS_KEY_ID"));
+    let (secret, bucket, region) = (variable("AWS_SECRET_ACCESS_KEY"), variable("S3_BUCKET"), variable("AWS_REGION"));
+    let check = |url: &str, bucket: &str, id: &str, secret: &str| {
+        format!(
+            "kind = \"s3\"\nendpoint_url = \"{url}\"\nbucket = \"{bucket}\"\nregion = \"{region}\"\n\
+             access_key_id = \"{id}\"\nsecret_access_key = \"{secret}\"\nprefix = \"checks/\""
+        )
+    };
+    let wrong = check(&url, &bucket, &id, &"0".repeat(64));
+    let s3 = Scenario {
+        server: Server("s3"),
+        check: check(&url, &bucket, &id, &secret),
+        nobody: check(&nobody(&url), &bucket, &id, &secret),
+        refused: "unavailable: connection refused",
+        wrong_password: Some((wrong, "unavailable: the signature was refused: the secret key is wrong")),
+        secret: Some(secret.clone()),
+        port: Some(port(&url)),
+    };
+    s3.play().await;
+    for (check, message) in [
+        (check(&url, "nowhere", &id, &secret), "unavailable: the bucket does not exist"),
+        (check(&url, &bucket, &format!("GK{}", "0".repeat(24)), &secret), "unavailable: the access key is unknown"),
+    ] {
+        s3.expect(&health(&check), message, "something else is wrong").await;
+    }
+    s3.leaves_nothing().await;
+}
