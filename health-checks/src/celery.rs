@@ -22,10 +22,10 @@
 //! settings says 30.
 
 use std::borrow::Cow;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use health_core::{
-    BoxCheck, Findings, HealthCheck, Result, Secret, ServiceReturnedUnexpectedResult, ServiceUnavailable,
+    BoxCheck, Findings, HealthCheck, Result, Secret, ServiceReturnedUnexpectedResult, ServiceUnavailable, Unit,
     serde_duration,
 };
 use serde::Deserialize;
@@ -183,13 +183,17 @@ impl CeleryHealthCheck {
 impl HealthCheck for CeleryHealthCheck {
     async fn check_status(&self, findings: &Findings) -> Result {
         let task = Task::new(&self.task, &self.queue, self.queue_timeout);
+        let began = Instant::now();
         let outcome = self.broker.run(&task, &self.backend, self.result_timeout, findings).await?;
+        if matches!(outcome, Outcome::Answer(_)) {
+            findings.observe("latency", began.elapsed().as_secs_f64(), Unit::Seconds);
+        }
         let unavailable = |message: String| Err(ServiceUnavailable::new(message).into());
         match outcome {
             Outcome::Late => unavailable(LATE.into()),
             Outcome::NoWorker => unavailable(format!("No worker for Celery task queue {}", self.queue)),
             Outcome::Answer(answer) => match (answer["status"].as_str(), &answer["result"]) {
-                (Some("SUCCESS"), result) if *result == Value::from(8) => Ok(()),
+                (Some("SUCCESS"), result) if result.as_i64() == Some(8) => Ok(()),
                 (Some("SUCCESS"), _) => {
                     Err(ServiceReturnedUnexpectedResult::new("Celery returned wrong result").into())
                 }

@@ -18,10 +18,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::catalogue::{CheckSettings, Misconfigured, Reads, Variable};
-use crate::support::celery::{Broadcast, Broker, HEARTBEAT, Patience, Reply};
-
-/// Workers send a heartbeat every 2 s.
-const HEARTBEATS: Duration = Duration::from_millis(3500);
+use crate::support::celery::{Broadcast, Broker, Patience, Replies, Reply};
 
 /// Asks all workers by a broadcast, and wants `{"ok": "pong"}` of each; then looks whether every queue has a worker.
 ///
@@ -53,8 +50,8 @@ pub struct CeleryPingSettings {
     #[serde(default = "one_second", with = "serde_duration")]
     #[cfg_attr(feature = "config", schemars(with = "String", default = "one_second_text"))]
     pub reply_timeout: Duration,
-    /// Whether a worker that does not answer, and still sends heartbeats, is alive. A worker of the solo pool does not
-    /// answer while it works on a task.
+    /// Whether workers are alive that do not answer, but hold their connection to the broker. A worker of the solo pool
+    /// does not answer while it works on a task, nor does it send heartbeats; neither does one that hangs.
     #[serde(default)]
     pub busy_is_alive: bool,
 }
@@ -116,14 +113,15 @@ impl CeleryPingHealthCheck {
         self
     }
 
-    /// Whether a worker that does not answer, and still sends heartbeats, is alive. *Default*: no.
+    /// Whether workers are alive that do not answer, but hold their connection to the broker, as those of the solo pool
+    /// do while they work. Workers that hang do so as well, until the broker ends the connection. *Default*: no.
     #[must_use]
     pub fn busy_is_alive(mut self, alive: bool) -> Self {
         self.busy_is_alive = alive;
         self
     }
 
-    async fn ask(&self, findings: &Findings) -> Result<Vec<Reply>> {
+    async fn ask(&self, findings: &Findings) -> Result<Replies> {
         let methods: &[_] = if self.queues.is_empty() { &["ping"] } else { &["ping", "active_queues"] };
         let broadcast = Broadcast::new(methods, self.reply_timeout);
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -131,10 +129,10 @@ impl CeleryPingHealthCheck {
             let has_all = |method: &&str| known.iter().all(|worker| has(replies, worker, method));
             !known.is_empty() && methods.iter().all(has_all)
         };
-        let heartbeat = self.busy_is_alive.then_some(HEARTBEATS.max(self.reply_timeout));
-        let patience = Patience { timeout: self.reply_timeout, enough: &enough, heartbeat };
+        let patience = Patience { timeout: self.reply_timeout, enough: &enough };
         let replies = self.broker.broadcast(&broadcast, patience, findings).await?;
-        let workers = replies.iter().filter(|reply| reply.method == "ping").map(|reply| reply.worker.clone()).collect();
+        let pongs = replies.answers.iter().filter(|reply| reply.method == "ping");
+        let workers = pongs.map(|reply| reply.worker.clone()).collect();
         *self.known.lock().unwrap_or_else(PoisonError::into_inner) = workers;
         Ok(replies)
     }
@@ -143,11 +141,14 @@ impl CeleryPingHealthCheck {
 impl HealthCheck for CeleryPingHealthCheck {
     async fn check_status(&self, findings: &Findings) -> Result {
         let replies = self.ask(findings).await?;
-        let pongs: Vec<_> = replies.iter().filter(|reply| reply.method == "ping").collect();
+        let pongs: Vec<_> = replies.answers.iter().filter(|reply| reply.method == "ping").collect();
         findings.observe("workers", u32::try_from(pongs.len()).unwrap_or(u32::MAX), Unit::Count);
         if pongs.is_empty() {
-            let is_alive = replies.iter().any(|reply| reply.method == HEARTBEAT);
-            return if is_alive { Ok(()) } else { Err(ServiceUnavailable::new("Celery workers unavailable").into()) };
+            return if self.busy_is_alive && replies.is_heard {
+                Ok(())
+            } else {
+                Err(ServiceUnavailable::new("Celery workers unavailable").into())
+            };
         }
         let wrong: Vec<_> = pongs.iter().filter(|reply| reply.answer != json!({ "ok": "pong" })).collect();
         for reply in &wrong {
@@ -155,7 +156,7 @@ impl HealthCheck for CeleryPingHealthCheck {
             findings.add_error(ServiceUnavailable::new(message));
         }
         if wrong.is_empty() {
-            let served = served(&replies);
+            let served = served(&replies.answers);
             for queue in self.queues.iter().filter(|queue| !served.contains(queue.as_str())) {
                 findings.add_error(ServiceUnavailable::new(format!("No worker for Celery task queue {queue}")));
             }

@@ -13,6 +13,8 @@
 //! # }
 //! ```
 
+use std::time::Instant;
+
 use health_core::{
     BoxCheck, Findings, HealthCheck, HealthCheckException, Result, Secret, ServiceReturnedUnexpectedResult,
     ServiceUnavailable, Unit,
@@ -143,7 +145,9 @@ impl HealthCheck for DatabaseBackend {
         on_pool!(&self.pool, pool, dialect => {
             let mut connection = acquire(pool, findings).await?;
             let outcome = async {
+                let began = Instant::now();
                 sqlx::query("SELECT 1").fetch_one(&mut *connection).await.map_err(describe)?;
+                findings.observe("latency", began.elapsed().as_secs_f64(), Unit::Seconds);
                 let read_only: i64 =
                     sqlx::query_scalar(dialect.read_only).fetch_one(&mut *connection).await.map_err(describe)?;
                 self.judge_writable(read_only == 0, findings)?;

@@ -12,6 +12,7 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::OnceLock;
+use std::time::Instant;
 
 use health_core::{
     BoxCheck, Findings, HealthCheck, Result, ResultExt as _, Secret, ServiceReturnedUnexpectedResult,
@@ -184,7 +185,9 @@ impl HttpHealthCheck {
 
 impl HealthCheck for HttpHealthCheck {
     async fn check_status(&self, findings: &Findings) -> Result {
-        let mut response = self.own_client()?.get(self.url.expose()).send().await.map_err(describe)?;
+        let (client, began) = (self.own_client()?, Instant::now());
+        let mut response = client.get(self.url.expose()).send().await.map_err(describe)?;
+        findings.observe("latency", began.elapsed().as_secs_f64(), Unit::Seconds);
         let status = response.status().as_u16();
         findings.observe("status", status, Unit::Count);
         if !self.status.is(status) {

@@ -67,10 +67,10 @@ impl HealthCheck for MailHealthCheck {
     async fn check_status(&self, findings: &Findings) -> Result {
         let patience = findings.time_left().mul_f64(0.8).min(Duration::from_mins(1));
         let transport: AsyncSmtpTransport<Tokio1Executor> = self.builder.clone().timeout(Some(patience)).build();
-        match transport.test_connection().await.map_err(describe)? {
-            true => Ok(()),
-            false => Err(ServiceUnavailable::new("the server does not answer to NOOP").into()),
+        if !transport.test_connection().await.map_err(describe)? {
+            return Err(ServiceUnavailable::new("the server does not answer to NOOP").into());
         }
+        Ok(())
     }
 
     fn identifier(&self) -> Cow<'_, str> {

@@ -12,11 +12,11 @@
 //! # }
 //! ```
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bb8::{Pool, PooledConnection, RunError};
 use bb8_redis::RedisConnectionManager;
-use health_core::{BoxCheck, Findings, HealthCheck, Result, Secret, ServiceReturnedUnexpectedResult};
+use health_core::{BoxCheck, Findings, HealthCheck, Result, Secret, ServiceReturnedUnexpectedResult, Unit};
 use serde::Deserialize;
 
 use crate::catalogue::{CheckSettings, Misconfigured, Reads, Variable};
@@ -70,7 +70,9 @@ impl RedisHealthCheck {
 impl HealthCheck for RedisHealthCheck {
     async fn check_status(&self, findings: &Findings) -> Result {
         let mut connection = self.pool.acquire(findings).await?;
+        let began = Instant::now();
         let pong: String = redis::cmd("PING").query_async(&mut *connection).await.map_err(describe)?;
+        findings.observe("latency", began.elapsed().as_secs_f64(), Unit::Seconds);
         if pong != "PONG" {
             return Err(ServiceReturnedUnexpectedResult::new("PING was not answered by PONG").into());
         }

@@ -40,10 +40,11 @@ async fn logged(check: &str) -> String {
     String::from_utf8_lossy(&LOG.lock().unwrap()).into_owned()
 }
 
+const WRONG: &str = "c4n4ry-0f-n0-us3";
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_log_at_trace_level_holds_a_password() {
     tracing_subscriber::fmt().with_max_level(LevelFilter::TRACE).with_ansi(false).with_writer(|| ToLog).init();
-    const WRONG: &str = "c4n4ry-0f-n0-us3";
     let s3 = format!(
         "kind = \"s3\"\nbucket = \"{}\"\nregion = \"garage\"\naccess_key_id = \"{}\"\nsecret_access_key",
         variable("S3_BUCKET"),

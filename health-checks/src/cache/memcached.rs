@@ -101,7 +101,7 @@ fn describe(error: Error) -> HealthCheckException {
         }
         Error::ConnectionClosed => "connection lost",
         Error::Protocol(_) => "memcached refused the command",
-        _ => return UnknownError::caused_by(error).into(),
+        Error::ParseError(_) => return UnknownError::caused_by(error).into(),
     };
     ServiceUnavailable::new(message).with_source(error).into()
 }

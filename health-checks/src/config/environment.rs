@@ -69,7 +69,7 @@ impl Value {
         let word = text.trim().to_ascii_lowercase();
         match (reads, word.as_str()) {
             (Reads::Text | Reads::Bool | Reads::Seconds, "") => Ok(None),
-            (Reads::Seconds, number) if number.parse::<f64>().is_ok_and(|seconds| seconds.is_finite()) => {
+            (Reads::Seconds, number) if number.parse::<f64>().is_ok_and(f64::is_finite) => {
                 Ok(Some(Self::Number(number.to_owned())))
             }
             (Reads::Text | Reads::Seconds, _) => Ok(Some(Self::Text(text.to_owned()))),

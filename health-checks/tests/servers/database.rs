@@ -26,7 +26,7 @@ fn scenario(server: &'static str, variable_: &str) -> Scenario {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn postgres() {
-    let _alone = alone();
+    let _alone = alone().await;
     let postgres = scenario("postgres", "POSTGRES_URL");
     postgres.play().await;
     let unknown = postgres.check.replace("/health\"", "/nowhere\"");
@@ -37,7 +37,7 @@ async fn postgres() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn mariadb() {
-    let _alone = alone();
+    let _alone = alone().await;
     let mariadb = scenario("mariadb", "MYSQL_URL");
     mariadb.play().await;
     let unknown = mariadb.check.replace("/health\"", "/nowhere\"");
@@ -92,19 +92,19 @@ macro_rules! writes_and_migrates {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn postgres_writes_and_migrates() {
-    let _alone = alone();
+    let _alone = alone().await;
     writes_and_migrates!(PgPool::connect(&variable("POSTGRES_URL")).await.unwrap());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn mariadb_writes_and_migrates() {
-    let _alone = alone();
+    let _alone = alone().await;
     writes_and_migrates!(MySqlPool::connect(&variable("MYSQL_URL")).await.unwrap());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_read_only_session_is_observed_or_an_error() {
-    let _alone = alone();
+    let _alone = alone().await;
     let options: sqlx::postgres::PgConnectOptions = variable("POSTGRES_URL").parse().unwrap();
     let options = options.options([("default_transaction_read_only", "on")]);
     let pool = sqlx::postgres::PgPoolOptions::new().connect_lazy_with(options);
@@ -115,7 +115,7 @@ async fn a_read_only_session_is_observed_or_an_error() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_pool_that_is_used_up_is_told_from_a_server_that_is_away() {
-    let _alone = alone();
+    let _alone = alone().await;
     let pool =
         sqlx::postgres::PgPoolOptions::new().max_connections(2).connect(&variable("POSTGRES_URL")).await.unwrap();
     let held = [pool.acquire().await.unwrap(), pool.acquire().await.unwrap()];

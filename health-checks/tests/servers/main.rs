@@ -4,7 +4,7 @@
 //! frozen and killed, so one test runs at a time.
 
 #![cfg(all(feature = "embedded", feature = "full"))]
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "a test may")]
 
 mod broker;
 mod database;

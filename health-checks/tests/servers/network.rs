@@ -5,7 +5,7 @@ use crate::scenario::{Scenario, health, leaves_nothing, says};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn mail() {
-    let _alone = alone();
+    let _alone = alone().await;
     let url = variable("SMTP_URL");
     let check = |url: &str| format!("kind = \"mail\"\nurl = \"{url}\"");
     let mail = Scenario {
@@ -26,7 +26,7 @@ async fn mail() {
 /// The S3 server is an HTTP server, too: it refuses who does not say who asks.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn http() {
-    let _alone = alone();
+    let _alone = alone().await;
     let url = variable("S3_ENDPOINT_URL");
     let check = |url: &str| {
         format!("kind = \"http\"\nurl = \"{url}/?secret=hunter2\"\nstatus = 403\ncontains = \"AccessDenied\"")
@@ -55,7 +55,7 @@ async fn http() {
 /// A listener whose process is frozen still takes connections, for its kernel does: a thing that `tcp` can't see.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tcp() {
-    let _alone = alone();
+    let _alone = alone().await;
     let url = variable("MEMCACHED_URL");
     let check = |url: &str| format!("kind = \"tcp\"\naddress = \"{}\"", url.trim_start_matches("memcached://"));
     assert_eq!(says(&health(&check(&url))).await, "working");
@@ -69,7 +69,7 @@ async fn tcp() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn dns() {
-    let _alone = alone();
+    let _alone = alone().await;
     let address = variable("DNS_ADDRESS");
     let check =
         |name: &str, address: &str| format!("kind = \"dns\"\nhostname = \"{name}\"\nnameservers = [\"{address}\"]");

@@ -27,7 +27,11 @@ pub(crate) struct Scenario {
 
 /// A health of one check, beside one that is always well.
 pub(crate) fn health(check: &str) -> Health {
-    let timeout = TIMEOUT.as_secs();
+    health_within(check, TIMEOUT)
+}
+
+pub(crate) fn health_within(check: &str, timeout: Duration) -> Health {
+    let timeout = timeout.as_secs();
     let text = format!(
         "[settings]\nttl = 0\n[[checks]]\n{check}\nname = \"subject\"\ntimeout = {timeout}\n\
          [[checks]]\nkind = \"cache\"\nname = \"bystander\""

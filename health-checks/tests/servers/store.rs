@@ -30,7 +30,7 @@ fn on_redis(kind: &str) -> Scenario {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn redis() {
-    let _alone = alone();
+    let _alone = alone().await;
     let redis = on_redis("redis");
     redis.play().await;
     redis.leaves_nothing().await;
@@ -38,7 +38,7 @@ async fn redis() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn cache_on_redis() {
-    let _alone = alone();
+    let _alone = alone().await;
     let cache = on_redis("cache");
     cache.play().await;
     cache.leaves_nothing().await;
@@ -46,7 +46,7 @@ async fn cache_on_redis() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_redis_that_takes_no_writes_says_so() {
-    let _alone = alone();
+    let _alone = alone().await;
     let cache = on_redis("cache");
     let config = |setting: &str, value: &str| {
         let url = variable("REDIS_URL");
@@ -64,7 +64,7 @@ async fn a_redis_that_takes_no_writes_says_so() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_pool_of_redis_that_is_used_up_says_so() {
-    let _alone = alone();
+    let _alone = alone().await;
     let manager = RedisConnectionManager::new(variable("REDIS_URL")).unwrap();
     let pool = Pool::builder().max_size(2).build(manager).await.unwrap();
     let (first, second) = (pool.get_owned().await.unwrap(), pool.get_owned().await.unwrap());
@@ -78,7 +78,7 @@ async fn a_pool_of_redis_that_is_used_up_says_so() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn cache_on_memcached() {
-    let _alone = alone();
+    let _alone = alone().await;
     let url = variable("MEMCACHED_URL");
     let check = |url: &str| format!("kind = \"cache\"\nurl = \"{url}\"");
     let memcached = Scenario {
@@ -96,7 +96,7 @@ async fn cache_on_memcached() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn s3() {
-    let _alone = alone();
+    let _alone = alone().await;
     let (url, id) = (variable("S3_ENDPOINT_URL"), variable("AWS_ACCESS_KEY_ID"));
     let (secret, bucket, region) = (variable("AWS_SECRET_ACCESS_KEY"), variable("S3_BUCKET"), variable("AWS_REGION"));
     let check = |url: &str, bucket: &str, id: &str, secret: &str| {

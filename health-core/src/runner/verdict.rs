@@ -51,8 +51,10 @@ pub(crate) async fn run(check: &BoxCheck, timeout: Duration, findings: &Findings
     }
 }
 
+type Words = (Vec<(Status, ErrorReport)>, Vec<(String, String)>);
+
 /// The errors as they are shown, and their causes by reference.
-fn put_into_words(errors: &[HealthCheckException]) -> (Vec<(Status, ErrorReport)>, Vec<(String, String)>) {
+fn put_into_words(errors: &[HealthCheckException]) -> Words {
     let shown = errors.iter().map(|error| (error.status(), ErrorReport::from(error))).collect();
     (shown, errors.iter().filter_map(|error| error.reference().zip(error.cause())).collect())
 }

@@ -45,6 +45,12 @@ def fails(x, y):
     raise ValueError("for the test")
 
 
+@app.task(name="tests.busy")
+def busy(x, y):
+    time.sleep(6)
+    return x + y
+
+
 @app.task(name="tests.slow")
 def slow(x, y):
     time.sleep(1)

@@ -5,20 +5,23 @@ use std::time::Duration;
 use health_core::{Findings, Result, Secret};
 use lapin::message::Delivery;
 use lapin::options::{
-    BasicConsumeOptions, BasicPublishOptions, ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions,
+    BasicConsumeOptions, BasicPublishOptions, ConfirmSelectOptions, ExchangeDeclareOptions, QueueBindOptions,
+    QueueDeclareOptions,
 };
 use lapin::types::{AMQPValue, FieldArray, FieldTable};
-use lapin::{BasicProperties, Channel, Connection, Consumer, ExchangeKind};
+use lapin::{BasicProperties, Channel, Confirmation, Connection, Consumer, ExchangeKind};
 use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
 
-use super::message::{Broadcast, Reply, Task};
-use super::{Backend, Outcome, Patience, not_understood};
+use super::message::{Broadcast, Task};
+use super::{Backend, Outcome, Patience, Replies, not_understood};
 use crate::support::amqp::{connect, describe};
 
 const REPLIES: &str = "reply.celery.pidbox";
 const QUESTIONS: &str = "celery.pidbox";
-const EVENTS: &str = "celeryev";
+
+/// A worker revokes a task that has expired; where no worker is, the broker drops it, this much later.
+const LEFT_OVER: Duration = Duration::from_mins(1);
 
 pub(super) async fn run(
     url: &Secret,
@@ -30,14 +33,16 @@ pub(super) async fn run(
     let connection = connect(url, findings).await?;
     let deadline = Instant::now() + patience;
     let channel = connection.create_channel().await.map_err(describe)?;
+    channel.confirm_select(ConfirmSelectOptions::default()).await.map_err(describe)?;
     let mut results = consume_own_queue(&channel, &task.reply_to).await?;
-    let milliseconds = task.expires_in.as_millis().to_string();
+    let milliseconds = (task.expires_in + LEFT_OVER).as_millis().to_string();
     let properties = json_properties(&task.headers())
         .with_correlation_id(task.id.as_str().into())
         .with_reply_to(task.reply_to.as_str().into())
-        .with_expiration(milliseconds.into()); // where no worker is, the broker drops it
-    publish(&channel, "", task.queue, &Task::body(), properties).await?;
+        .with_expiration(milliseconds.into());
+    let is_queued = publish(&channel, "", task.queue, &Task::body(), properties).await?;
     let answer = match backend {
+        _ if !is_queued => None,
         Backend::Rpc => own_result(&mut results, task, deadline).await?,
         Backend::Redis(server) => super::redis::result(server, &task.id, deadline).await?,
     };
@@ -80,40 +85,26 @@ pub(super) async fn broadcast(
     broadcast: &Broadcast,
     patience: Patience<'_>,
     findings: &Findings,
-) -> Result<Vec<Reply>> {
+) -> Result<Replies> {
     let connection = connect(url, findings).await?;
     let channel = connection.create_channel().await.map_err(describe)?;
+    channel.confirm_select(ConfirmSelectOptions::default()).await.map_err(describe)?;
     let mut replies = consume_own_queue(&channel, &broadcast.queue()).await?;
-    declare(&channel, REPLIES, ExchangeKind::Direct, false).await?;
-    declare(&channel, QUESTIONS, ExchangeKind::Fanout, false).await?;
+    declare(&channel, REPLIES, ExchangeKind::Direct).await?;
+    declare(&channel, QUESTIONS, ExchangeKind::Fanout).await?;
     bind(&channel, &broadcast.queue(), REPLIES, &broadcast.reply_to).await?;
-    let mut heartbeats = match patience.heartbeat {
-        Some(_) => Some(consume_heartbeats(&channel, &broadcast.reply_to).await?),
-        None => None,
-    };
-    let begin = Instant::now();
+    let deadline = Instant::now() + patience.timeout;
+    let mut found = Replies::default();
     for body in broadcast.bodies() {
-        publish(&channel, QUESTIONS, "", &body, json_properties(&broadcast.headers())).await?;
+        // A worker's own queue is there as long as its connection; without any the broker returns the message.
+        found.is_heard |= publish(&channel, QUESTIONS, "", &body, json_properties(&broadcast.headers())).await?;
     }
-    let mut found = Vec::new();
-    while !(patience.enough)(&found) {
-        let Some(delivery) = next(&mut replies, begin + patience.timeout).await? else { break };
-        found.extend(broadcast.replies(ticket(&delivery), &delivery.data));
+    while found.is_heard && !(patience.enough)(&found.answers) {
+        let Some(delivery) = next(&mut replies, deadline).await? else { break };
+        found.answers.extend(broadcast.replies(ticket(&delivery), &delivery.data));
     }
-    if let (true, Some(heartbeats), Some(time)) = (found.is_empty(), &mut heartbeats, patience.heartbeat) {
-        let delivery = next(heartbeats, begin + time).await?;
-        found.extend(delivery.and_then(|delivery| Reply::heartbeat(&delivery.data)));
-    }
-    let _ = connection.close(200, "OK".into()).await; // the answers are there; the queues end with the connection
+    let _ = connection.close(200, "OK".into()).await; // the answers are there; the queue ends with the connection
     Ok(found)
-}
-
-async fn consume_heartbeats(channel: &Channel, name: &str) -> Result<Consumer> {
-    let queue = format!("{name}.celeryev");
-    declare(channel, EVENTS, ExchangeKind::Topic, true).await?;
-    let consumer = consume_own_queue(channel, &queue).await?;
-    bind(channel, &queue, EVENTS, "worker.heartbeat").await?;
-    Ok(consumer)
 }
 
 /// A queue that ends with the connection. Exclusive, for RabbitMQ 4.3 refuses other queues that are not durable.
@@ -125,8 +116,8 @@ async fn consume_own_queue(channel: &Channel, queue: &str) -> Result<Consumer> {
 }
 
 /// With the flags that kombu declares it with; others are refused.
-async fn declare(channel: &Channel, exchange: &str, kind: ExchangeKind, durable: bool) -> Result {
-    let options = ExchangeDeclareOptions { durable, ..ExchangeDeclareOptions::default() };
+async fn declare(channel: &Channel, exchange: &str, kind: ExchangeKind) -> Result {
+    let options = ExchangeDeclareOptions::default();
     channel.exchange_declare(exchange.into(), kind, options, FieldTable::default()).await.map_err(describe)
 }
 
@@ -138,10 +129,19 @@ async fn bind(channel: &Channel, queue: &str, exchange: &str, key: &str) -> Resu
         .map_err(describe)
 }
 
-async fn publish(channel: &Channel, exchange: &str, key: &str, body: &Value, properties: BasicProperties) -> Result {
-    let (options, body) = (BasicPublishOptions::default(), body.to_string());
+/// Whether it went into a queue; the broker returns what goes into none.
+async fn publish(
+    channel: &Channel,
+    exchange: &str,
+    key: &str,
+    body: &Value,
+    properties: BasicProperties,
+) -> Result<bool> {
+    let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
+    let body = body.to_string();
     let publish = channel.basic_publish(exchange.into(), key.into(), options, body.as_bytes(), properties);
-    publish.await.map_err(describe)?.await.map(drop).map_err(describe)
+    let confirmation = publish.await.map_err(describe)?.await.map_err(describe)?;
+    Ok(!matches!(confirmation, Confirmation::Ack(Some(_)) | Confirmation::Nack(_)))
 }
 
 /// The next message; `None` when the time is up or the broker has ended the consumer.

@@ -91,14 +91,3 @@ pub(crate) struct Reply {
     pub(crate) method: &'static str,
     pub(crate) answer: Value,
 }
-
-impl Reply {
-    /// A worker's sign of life, from the body of an event.
-    pub(crate) fn heartbeat(body: &[u8]) -> Option<Self> {
-        let event: Value = serde_json::from_slice(body).ok()?;
-        // Several events may come in one message.
-        let event = event.as_array().map_or(Some(&event), |events| events.last())?;
-        let worker = event.get("hostname")?.as_str()?.to_owned();
-        Some(Self { worker, method: super::HEARTBEAT, answer: Value::Null })
-    }
-}

@@ -78,7 +78,7 @@ impl Broker {
         broadcast: &Broadcast,
         patience: Patience<'_>,
         findings: &Findings,
-    ) -> Result<Vec<Reply>> {
+    ) -> Result<Replies> {
         match self {
             Self::Amqp(url) => amqp::broadcast(url, broadcast, patience, findings).await,
             Self::Redis(server) => redis::broadcast(server, broadcast, patience).await,
@@ -92,8 +92,14 @@ pub(crate) struct Patience<'a> {
     pub(crate) timeout: Duration,
     /// Whether no other answer is to be expected, so that the rest of the time need not be waited for.
     pub(crate) enough: &'a (dyn Fn(&[Reply]) -> bool + Sync),
-    /// How long a sign of life is waited for where nobody answers, from the beginning; none without.
-    pub(crate) heartbeat: Option<Duration>,
+}
+
+/// What a broadcast has brought.
+#[derive(Debug, Default)]
+pub(crate) struct Replies {
+    pub(crate) answers: Vec<Reply>,
+    /// Whether a worker holds its connection to the broker, though it may not answer.
+    pub(crate) is_heard: bool,
 }
 
 /// How a task ended.
@@ -106,9 +112,6 @@ pub(crate) enum Outcome {
     /// Nobody is there to take it.
     NoWorker,
 }
-
-/// The name under which a heartbeat stands among the replies.
-pub(crate) const HEARTBEAT: &str = "heartbeat";
 
 fn not_understood() -> HealthCheckException {
     ServiceUnavailable::new("Celery answered in a way that is not understood").into()

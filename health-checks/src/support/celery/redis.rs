@@ -1,19 +1,19 @@
 //! Celery over Redis.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use futures::StreamExt as _;
 use health_core::{Result, Secret};
 use redis::aio::MultiplexedConnection;
 use redis::{Client, Pipeline};
 use serde_json::{Value, json};
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
-use super::message::{Broadcast, Reply, Task};
-use super::{Backend, Outcome, POLL, Patience, not_understood};
+use super::message::{Broadcast, Task};
+use super::{Backend, Outcome, POLL, Patience, Replies, not_understood};
 use crate::support::redis::describe;
 
 /// kombu's separator of an exchange's bindings.
@@ -22,7 +22,7 @@ const BINDING: &str = "_kombu.binding.reply.celery.pidbox";
 /// A Redis that is a broker, or keeps results.
 #[derive(Clone)]
 pub(crate) struct Server {
-    client: Client,
+    client: Arc<Client>,
     database: i64,
 }
 
@@ -37,7 +37,7 @@ impl Server {
         crate::support::tls::ensure_provider();
         let client = Client::open(url.expose()).ok()?;
         let database = client.get_connection_info().redis_settings().db();
-        Some(Self { client, database })
+        Some(Self { client: Arc::new(client), database })
     }
 
     async fn connect(&self) -> Result<MultiplexedConnection> {
@@ -48,7 +48,7 @@ impl Server {
 pub(super) async fn run(server: &Server, task: &Task<'_>, backend: &Backend, patience: Duration) -> Result<Outcome> {
     let deadline = Instant::now() + patience;
     let mut connection = server.connect().await?;
-    let message = envelope(&Task::body(), task.headers(), "", task.queue, Some(task));
+    let message = envelope(&Task::body(), &task.headers(), "", task.queue, Some(task));
     let left = LeftBehind::new(&connection);
     let left = left.item(task.queue, &message).key(&task.reply_to);
     redis::cmd("LPUSH").arg(task.queue).arg(&message).exec_async(&mut connection).await.map_err(describe)?;
@@ -98,43 +98,28 @@ async fn own_result(connection: &mut MultiplexedConnection, queue: &str, deadlin
     Ok(None)
 }
 
-pub(super) async fn broadcast(server: &Server, broadcast: &Broadcast, patience: Patience<'_>) -> Result<Vec<Reply>> {
+pub(super) async fn broadcast(server: &Server, broadcast: &Broadcast, patience: Patience<'_>) -> Result<Replies> {
     let mut connection = server.connect().await?;
     let queue = broadcast.queue();
     let binding = format!("{}\x06\x16\x06\x16{queue}", broadcast.reply_to);
     let left = LeftBehind::new(&connection).member(BINDING, &binding).key(&queue);
     redis::cmd("SADD").arg(BINDING).arg(&binding).exec_async(&mut connection).await.map_err(describe)?;
-    let mut events = match patience.heartbeat {
-        Some(_) => Some(heartbeats(server).await?),
-        None => None,
-    };
-    let begin = Instant::now();
+    let deadline = Instant::now() + patience.timeout;
     let channel = format!("/{}.celery.pidbox", server.database);
-    let mut receivers: usize = 0;
+    let mut listening = 0;
     for body in broadcast.bodies() {
-        let message = envelope(&body, broadcast.headers(), "celery.pidbox", "", None);
+        let message = envelope(&body, &broadcast.headers(), "celery.pidbox", "", None);
         let publish = redis::cmd("PUBLISH").arg(&channel).arg(&message).query_async(&mut connection).await;
-        receivers = receivers.max(publish.map_err(describe)?);
+        listening = listening.max(publish.map_err(describe)?);
     }
-    let all = receivers * broadcast.questions.len();
-    let mut found = Vec::new();
-    while found.len() < all && !(patience.enough)(&found) {
-        let Some((ticket, body)) = pop(&mut connection, &queue, begin + patience.timeout).await? else { break };
-        found.extend(broadcast.replies(ticket.as_deref(), &body));
-    }
-    if let (true, Some(events), Some(time)) = (found.is_empty(), &mut events, patience.heartbeat) {
-        let message = timeout_at(begin + time, events.on_message().next()).await.ok().flatten();
-        found.extend(message.and_then(|message| Reply::heartbeat(&open(message.get_payload_bytes())?.1)));
+    let all = listening * broadcast.questions.len();
+    let mut found = Replies { is_heard: listening > 0, ..Replies::default() };
+    while found.answers.len() < all && !(patience.enough)(&found.answers) {
+        let Some((ticket, body)) = pop(&mut connection, &queue, deadline).await? else { break };
+        found.answers.extend(broadcast.replies(ticket.as_deref(), &body));
     }
     left.clear(&mut connection).await?;
     Ok(found)
-}
-
-async fn heartbeats(server: &Server) -> Result<redis::aio::PubSub> {
-    let mut events = server.client.get_async_pubsub().await.map_err(describe)?;
-    let channel = format!("/{}.celeryev/worker.heartbeat", server.database);
-    events.subscribe(channel).await.map_err(describe)?;
-    Ok(events)
 }
 
 /// The next message of a list, with its ticket; `None` when the time is up.
@@ -166,7 +151,7 @@ fn open(message: &[u8]) -> Option<(Option<String>, Vec<u8>)> {
     Some((message["headers"]["ticket"].as_str().map(str::to_owned), body))
 }
 
-fn envelope(body: &Value, headers: Value, exchange: &str, key: &str, task: Option<&Task<'_>>) -> String {
+fn envelope(body: &Value, headers: &Value, exchange: &str, key: &str, task: Option<&Task<'_>>) -> String {
     let mut properties = json!({
         "delivery_mode": 2, "delivery_info": { "exchange": exchange, "routing_key": key }, "priority": 0,
         "body_encoding": "base64", "delivery_tag": Uuid::new_v4().to_string(),

@@ -24,5 +24,6 @@ pub(crate) async fn acquire<DB: Database>(pool: &Pool<DB>, findings: &Findings) 
             Err(error) => Some(error),
         }
     };
-    pool::acquire(findings, usage, from_pool, direct).await.map_err(|trouble| trouble.or_describe(describe))
+    // Drivers' futures for connecting are large.
+    Box::pin(pool::acquire(findings, usage, from_pool, direct)).await.map_err(|trouble| trouble.or_describe(describe))
 }
