@@ -79,8 +79,15 @@ impl Server {
         Frozen(self)
     }
 
+    /// Kills it and waits until it is gone.
     pub(crate) fn kill(self) {
+        let process = self.processes()[0];
         self.signal("KILL");
+        let stat = format!("/proc/{process}/stat");
+        let is_there = || std::fs::read_to_string(&stat).is_ok_and(|stat| !stat.contains(") Z "));
+        while is_there() {
+            std::thread::yield_now();
+        }
     }
 }
 
@@ -92,36 +99,39 @@ impl Drop for Frozen {
     }
 }
 
-/// What this process holds: file descriptors, tasks, and connections to a port.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What this process holds: file descriptors, tasks, and connections to servers.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Held {
     descriptors: usize,
     tasks: usize,
-    connections: usize,
+    connections: Vec<(&'static str, usize)>,
 }
 
 impl Held {
-    pub(crate) fn now(port: Option<u16>) -> Self {
+    pub(crate) fn now(ports: &[(&'static str, u16)]) -> Self {
         Self {
             descriptors: std::fs::read_dir("/proc/self/fd").unwrap().count(),
             tasks: tokio::runtime::Handle::current().metrics().num_alive_tasks(),
-            connections: port.map_or(0, connections),
+            connections: ports.iter().map(|(server, port)| (*server, connections(*port))).collect(),
         }
     }
 
+    fn is_no_more_than(&self, before: &Self) -> bool {
+        self.descriptors <= before.descriptors
+            && self.tasks <= before.tasks
+            && self.connections.iter().zip(&before.connections).all(|(now, before)| now.1 <= before.1)
+    }
+
     /// Whether it is no more than before, once what is being closed is closed.
-    pub(crate) async fn settles(before: Self, port: Option<u16>) -> Result<(), (Self, Self)> {
+    pub(crate) async fn settles(before: &Self, ports: &[(&'static str, u16)]) -> Result<(), Self> {
         let began = Instant::now();
         loop {
-            let now = Self::now(port);
-            let no_more = now.descriptors <= before.descriptors
-                && now.tasks <= before.tasks
-                && now.connections <= before.connections;
-            if no_more {
+            let now = Self::now(ports);
+            if now.is_no_more_than(before) {
                 return Ok(());
             }
             if began.elapsed() > Duration::from_secs(5) {
-                return Err((before, now));
+                return Err(now);
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }

@@ -12,3 +12,4 @@ mod harness;
 mod network;
 mod scenario;
 mod store;
+mod thousand;
