@@ -10,6 +10,10 @@ pub mod celery_ping;
 #[cfg(feature = "config")]
 pub mod config;
 #[cfg(feature = "database")]
+#[cfg_attr(
+    not(any(feature = "mysql", feature = "postgres", feature = "sqlite")),
+    allow(unreachable_code, unused, reason = "without a driver there is nothing to run")
+)]
 pub mod database;
 #[cfg(feature = "disk")]
 pub mod disk;
@@ -22,6 +26,10 @@ pub mod mail;
 #[cfg(feature = "memory")]
 pub mod memory;
 #[cfg(feature = "migrations")]
+#[cfg_attr(
+    not(any(feature = "mysql", feature = "postgres", feature = "sqlite")),
+    allow(unreachable_code, unused, reason = "without a driver there is nothing to run")
+)]
 pub mod migrations;
 #[cfg(feature = "rabbitmq")]
 pub mod rabbitmq;

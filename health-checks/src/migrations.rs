@@ -147,7 +147,7 @@ impl MigrationsHealthCheck {
 impl HealthCheck for MigrationsHealthCheck {
     async fn check_status(&self, findings: &Findings) -> Result {
         let known = self.migrations.resolve().await?;
-        let (failed, applied) = on_pool!(&self.pool, pool, _ => {
+        let (failed, applied): (Option<i64>, Vec<AppliedMigration>) = on_pool!(&self.pool, pool, _ => {
             let mut connection = acquire(pool, findings).await.map_err(not_ready)?;
             let outcome = read(&mut *connection, &self.table).await;
             if outcome.is_err() && self.is_own {

@@ -1,11 +1,11 @@
-use std::error::Error;
-use std::io::{self, ErrorKind};
+use std::io::ErrorKind;
 
 /// The words for an input or output error that is somewhere below this one.
-pub(crate) fn message(error: &(dyn Error + 'static)) -> Option<&'static str> {
+#[cfg(any(feature = "http", feature = "mail", feature = "s3"))]
+pub(crate) fn message(error: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
     let mut next = Some(error);
     while let Some(error) = next {
-        if let Some(io) = error.downcast_ref::<io::Error>()
+        if let Some(io) = error.downcast_ref::<std::io::Error>()
             && let Some(message) = by_kind(io.kind())
         {
             return Some(message);

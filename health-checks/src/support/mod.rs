@@ -3,6 +3,10 @@
 #[cfg(any(feature = "rabbitmq", feature = "celery", feature = "celery_ping"))]
 pub(crate) mod amqp;
 #[cfg(any(feature = "celery", feature = "celery_ping"))]
+#[cfg_attr(
+    not(all(feature = "celery", feature = "celery_ping")),
+    allow(dead_code, reason = "each of the two checks needs a half of it")
+)]
 pub(crate) mod celery;
 #[cfg(feature = "memory")]
 pub(crate) mod cgroup;
@@ -21,8 +25,13 @@ pub(crate) mod pool;
 #[cfg(any(feature = "redis", feature = "celery", feature = "celery_ping"))]
 pub(crate) mod redis;
 #[cfg(any(feature = "database", feature = "migrations"))]
+#[cfg_attr(
+    not(all(feature = "database", feature = "migrations", feature = "sqlite")),
+    allow(dead_code, unused, reason = "each of the two checks needs a half of it, and each database, too")
+)]
 pub(crate) mod sql;
 #[cfg(any(feature = "s3", feature = "storage"))]
+#[cfg_attr(not(feature = "storage"), allow(unreachable_pub, reason = "its trait is public in `storage` only"))]
 pub(crate) mod storage;
 #[cfg(any(feature = "http", feature = "mail", feature = "redis", feature = "celery", feature = "celery_ping"))]
 pub(crate) mod tls;
