@@ -54,6 +54,12 @@ pub trait CheckSettings: Sized {
     /// Keys that a variable of the environment fills where the file does not.
     const VARIABLES: &'static [Variable] = &[];
 
+    /// What a check of this kind is called when the file gives it a name. *Default*: that name.
+    fn renamed(identifier: &str, name: &str) -> String {
+        let _ = identifier;
+        name.to_owned()
+    }
+
     /// The checks that these settings ask for; none where they switch it off.
     ///
     /// # Errors
@@ -132,6 +138,7 @@ mod kind {
         /// The variables of the environment that fill its keys.
         pub variables: &'static [Variable],
         schema: fn() -> schemars::Schema,
+        pub(crate) renamed: fn(&str, &str) -> String,
         pub(crate) build: fn(ValueDeserializer<'_>) -> Result<Vec<BoxCheck>, Failure>,
     }
 
@@ -149,6 +156,7 @@ mod kind {
                 summary: S::SUMMARY,
                 variables: S::VARIABLES,
                 schema: schema_of::<S>,
+                renamed: S::renamed,
                 build: |table| S::deserialize(table).map_err(Failure::Syntax)?.checks().map_err(Failure::Value),
             }
         }

@@ -34,6 +34,7 @@ use serde_json::Value;
 use crate::catalogue::{CheckSettings, Misconfigured, Reads, Variable};
 use crate::support::celery::{Backend, Broker, Outcome, Task};
 
+const PREFIX: &str = "CeleryHealthCheck";
 const TASK: &str = "health_check.contrib.celery.tasks.add";
 const REVOKED: &str = "TaskRevokedError: The task was revoked, likely because it spent too long in the queue";
 const LATE: &str = "TimeoutError: The task took too long to return a result";
@@ -46,7 +47,6 @@ pub struct CeleryHealthCheck {
     broker: Broker,
     backend: Backend,
     queue: String,
-    prefix: String,
     task: String,
     queue_timeout: Duration,
     result_timeout: Duration,
@@ -109,6 +109,11 @@ impl CheckSettings for CelerySettings {
         Variable { key: "result_timeout", name: "HEALTHCHECK_CELERY_TIMEOUT", reads: Reads::Seconds },
     ];
 
+    /// The name stands for the prefix, as there is a check for each queue.
+    fn renamed(identifier: &str, name: &str) -> String {
+        identifier.replacen(PREFIX, name, 1)
+    }
+
     fn checks(self) -> Result<Vec<BoxCheck>, Misconfigured> {
         let broker = Broker::from_url(&self.broker_url)?;
         let backend = broker.backend(self.result_backend.as_ref())?;
@@ -119,7 +124,6 @@ impl CheckSettings for CelerySettings {
             broker: broker.clone(),
             backend: backend.clone(),
             queue,
-            prefix: "CeleryHealthCheck".into(),
             task: self.task.clone(),
             queue_timeout: self.queue_timeout,
             result_timeout: self.result_timeout,
@@ -139,7 +143,6 @@ impl CeleryHealthCheck {
             backend: broker.backend(None)?,
             broker,
             queue: queue.into(),
-            prefix: "CeleryHealthCheck".into(),
             task: TASK.into(),
             queue_timeout: three_seconds(),
             result_timeout: three_seconds(),
@@ -204,7 +207,7 @@ impl HealthCheck for CeleryHealthCheck {
     }
 
     fn identifier(&self) -> Cow<'_, str> {
-        format!("{}{}", self.prefix, title(&self.queue)).into()
+        format!("{PREFIX}{}", title(&self.queue)).into()
     }
 
     fn default_timeout(&self) -> Option<Duration> {

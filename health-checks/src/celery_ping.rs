@@ -129,7 +129,11 @@ impl CeleryPingHealthCheck {
             let has_all = |method: &&str| known.iter().all(|worker| has(replies, worker, method));
             !known.is_empty() && methods.iter().all(has_all)
         };
-        let patience = Patience { timeout: self.reply_timeout, enough: &enough };
+        let patience = Patience {
+            timeout: self.reply_timeout,
+            enough: &enough,
+            queues: if self.busy_is_alive { &self.queues } else { &[] },
+        };
         let replies = self.broker.broadcast(&broadcast, patience, findings).await?;
         let pongs = replies.answers.iter().filter(|reply| reply.method == "ping");
         let workers = pongs.map(|reply| reply.worker.clone()).collect();
@@ -157,7 +161,8 @@ impl HealthCheck for CeleryPingHealthCheck {
         }
         if wrong.is_empty() {
             let served = served(&replies.answers);
-            for queue in self.queues.iter().filter(|queue| !served.contains(queue.as_str())) {
+            let is_served = |queue: &&String| served.contains(queue.as_str()) || replies.held.contains(*queue);
+            for queue in self.queues.iter().filter(|queue| !is_served(queue)) {
                 findings.add_error(ServiceUnavailable::new(format!("No worker for Celery task queue {queue}")));
             }
         }

@@ -160,7 +160,11 @@ impl HealthCheck for DatabaseBackend {
                     _ => Ok(()),
                 }
             };
-            let outcome = outcome.await;
+            // Before the engine ends the run, so that a connection of our own that hangs is closed.
+            let patience = findings.time_left().mul_f64(0.9);
+            let outcome = tokio::time::timeout(patience, outcome).await.unwrap_or_else(|_| {
+                Err(ServiceUnavailable::new("the server does not answer").into())
+            });
             if outcome.is_err() && self.is_own {
                 connection.close_on_drop(); // whatever is wrong with it, the next run begins with a new one
             }

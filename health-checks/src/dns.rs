@@ -90,7 +90,7 @@ impl DnsHealthCheck {
         let options = builder.options_mut();
         options.cache_size = 0;
         options.attempts = 1;
-        options.timeout = findings.time_left().mul_f64(0.4).min(Duration::from_secs(5));
+        options.timeout = findings.time_left().mul_f64(0.3).min(Duration::from_secs(5));
         builder.build().or_unavailable("the name servers can't be used")
     }
 }

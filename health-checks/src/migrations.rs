@@ -149,7 +149,12 @@ impl HealthCheck for MigrationsHealthCheck {
         let known = self.migrations.resolve().await?;
         let (failed, applied): (Option<i64>, Vec<AppliedMigration>) = on_pool!(&self.pool, pool, _ => {
             let mut connection = acquire(pool, findings).await.map_err(not_ready)?;
-            let outcome = read(&mut *connection, &self.table).await;
+            // Before the engine ends the run, so that a connection of our own that hangs is closed.
+            let patience = findings.time_left().mul_f64(0.9);
+            let reading = tokio::time::timeout(patience, read(&mut *connection, &self.table)).await;
+            let outcome = reading.unwrap_or_else(|_| {
+                Err(ServiceUnavailable::new("Database is not ready: the server does not answer").into())
+            });
             if outcome.is_err() && self.is_own {
                 connection.close_on_drop(); // whatever is wrong with it, the next run begins with a new one
             }

@@ -16,7 +16,7 @@ use lapin::uri::AMQPUri;
 use serde::Deserialize;
 
 use crate::catalogue::{CheckSettings, Misconfigured, Reads, Variable};
-use crate::support::amqp::{self, describe};
+use crate::support::amqp::{Server, describe};
 
 /// Connects, opens a channel, closes both; on the application's own connection the channel only.
 #[derive(Debug, Clone)]
@@ -24,7 +24,7 @@ pub struct RabbitMQHealthCheck(Broker);
 
 #[derive(Clone)]
 enum Broker {
-    Url(Secret),
+    Url(Server),
     Own(Arc<Connection>),
 }
 
@@ -61,7 +61,7 @@ impl CheckSettings for RabbitMQSettings {
 impl RabbitMQHealthCheck {
     /// The broker at a URL.
     pub fn new(url: impl Into<Secret>) -> Self {
-        Self(Broker::Url(url.into()))
+        Self(Broker::Url(Server::new(url)))
     }
 
     /// The application's own connection.
@@ -74,8 +74,8 @@ impl HealthCheck for RabbitMQHealthCheck {
     async fn check_status(&self, findings: &Findings) -> Result {
         match &self.0 {
             Broker::Own(connection) => open_and_close_channel(connection).await,
-            Broker::Url(url) => {
-                let connection = amqp::connect(url, findings).await?;
+            Broker::Url(server) => {
+                let connection = server.connect(findings).await?;
                 open_and_close_channel(&connection).await?;
                 connection.close(200, "OK".into()).await.map_err(describe)
             }

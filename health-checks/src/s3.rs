@@ -150,7 +150,11 @@ impl Storage for Bucket {
     async fn save(&self, name: &str, content: &[u8]) -> Result<String> {
         let key = format!("{}{name}", self.prefix);
         let body = ByteStream::from(content.to_owned());
-        self.client.put_object().bucket(&self.name).key(&key).body(body).send().await.map_err(describe)?;
+        let saved = self.client.put_object().bucket(&self.name).key(&key).body(body).send().await;
+        if let Err(error) = saved {
+            let _ = self.delete(&key).await; // the service may have it all the same
+            return Err(describe(error));
+        }
         Ok(key)
     }
 

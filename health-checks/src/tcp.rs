@@ -10,7 +10,7 @@
 
 use std::borrow::Cow;
 
-use health_core::{BoxCheck, Findings, HealthCheck, Result, ServiceUnavailable};
+use health_core::{BoxCheck, Findings, HealthCheck, Result, ServiceUnavailable, UnknownError};
 use serde::Deserialize;
 use tokio::net::TcpStream;
 
@@ -56,9 +56,9 @@ impl TcpHealthCheck {
 impl HealthCheck for TcpHealthCheck {
     async fn check_status(&self, _: &Findings) -> Result {
         let outcome = TcpStream::connect(&self.address).await;
-        outcome.map(drop).map_err(|error| {
-            let message = io::by_kind(error.kind()).unwrap_or("the host name can't be resolved");
-            ServiceUnavailable::new(message).with_source(error).into()
+        outcome.map(drop).map_err(|error| match io::words(&error) {
+            Some(message) => ServiceUnavailable::new(message).with_source(error).into(),
+            None => UnknownError::caused_by(error).into(),
         })
     }
 

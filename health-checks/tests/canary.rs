@@ -52,10 +52,10 @@ async fn no_log_at_trace_level_holds_a_password() {
     );
     let s3_url = |url: &str, secret: &str| format!("{s3} = \"{secret}\"\nendpoint_url = \"{url}\"");
     let (endpoint, secret) = (variable("S3_ENDPOINT_URL"), variable("AWS_SECRET_ACCESS_KEY"));
-    let mut leaks = Vec::new();
+    let (mut leaks, mut logged_by_clients) = (Vec::new(), 0);
     let mut look = async |what: String, check: String, secrets: &[&str]| {
         let log = logged(&check).await;
-        assert!(!log.is_empty() || what.starts_with("mail"), "{what} logs nothing at all");
+        logged_by_clients += log.lines().filter(|line| !line.contains("health_check")).count();
         for line in log.lines().filter(|line| secrets.iter().any(|secret| line.contains(secret))) {
             leaks.push(format!("{what}: {}", &line[..line.len().min(300)]));
         }
@@ -84,6 +84,7 @@ async fn no_log_at_trace_level_holds_a_password() {
     let http =
         format!("kind = \"http\"\nurl = \"{}/?token={WRONG}\"", endpoint.replace("://", &format!("://a:{WRONG}@")));
     look("http".into(), http, &[WRONG]).await;
+    assert!(logged_by_clients > 1000, "the clients' own logs are looked at: {logged_by_clients} lines");
     leaks.sort();
     leaks.dedup();
     assert!(leaks.is_empty(), "{} lines of log hold a password:\n{}", leaks.len(), leaks.join("\n"));

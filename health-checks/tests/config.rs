@@ -246,6 +246,7 @@ fn every_kind_is_read_outside_of_a_runtime() {
             { kind = "cache", url = "redis://localhost/1" },
             { kind = "cache", url = "memcached://localhost", name = "memcached" },
             { kind = "celery", broker_url = "amqp://localhost/%2f", queues = ["celery", "mails"] },
+            { kind = "celery", broker_url = "amqp://localhost/shop", queues = ["celery", "mails"], name = "Shop" },
             { kind = "celery_ping", broker_url = "redis://localhost/0" },
             { kind = "database", url = "postgres://localhost/a" },
             { kind = "database", url = "mysql://localhost/a", name = "mysql" },
@@ -265,7 +266,8 @@ fn every_kind_is_read_outside_of_a_runtime() {
         &[],
     );
     let health = health.unwrap();
-    assert_eq!(health.identifiers().count(), 18);
+    assert_eq!(health.identifiers().count(), 20);
+    assert!(health.identifiers().any(|name| name == "ShopMails"), "the name stands for the prefix");
     let timeout = health.checks().find(|check| check.identifier == "CeleryHealthCheckMails").unwrap().timeout;
     assert_eq!(timeout, Duration::from_secs(7));
 }

@@ -96,9 +96,7 @@ impl fmt::Debug for MemcachedStore {
 
 fn describe(error: Error) -> HealthCheckException {
     let message = match &error {
-        Error::Connect(error) | Error::Io(error) => {
-            io::by_kind(error.kind()).unwrap_or("the host name can't be resolved")
-        }
+        Error::Connect(error) | Error::Io(error) => io::words(error).unwrap_or("connection lost"),
         Error::ConnectionClosed => "connection lost",
         Error::Protocol(_) => "memcached refused the command",
         Error::ParseError(_) => return UnknownError::caused_by(error).into(),

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use health_core::{BoxCheck, CheckExt as _, Configured};
+use health_core::{BoxCheck, CheckExt as _, Configured, HealthCheck as _};
 use serde::Deserialize;
 use toml::de::DeValue;
 
@@ -96,11 +96,11 @@ impl<'a> Checks<'_, 'a> {
         let filled = self.fill(&kind, &mut table)?;
         let checks = self.build(&kind, table, &filled)?;
         let configure = |check: BoxCheck| {
-            let mut check = check.into_check();
-            if let Some(name) = &common.name {
-                let name = name.clone();
-                check = check.named(name);
-            }
+            let name = common.name.as_ref().map(|name| (kind.renamed)(&check.identifier(), name));
+            let check = match name {
+                Some(name) => check.named(name),
+                None => check.into_check(),
+            };
             common.apply(check, self.options.timeout)
         };
         Ok(checks.into_iter().map(configure).collect())

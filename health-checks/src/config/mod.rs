@@ -21,7 +21,7 @@
 //! | key of a check | what |
 //! |---|---|
 //! | `kind` | which check: see [`CATALOGUE`] |
-//! | `name` | its identifier, in place of the kind's own |
+//! | `name` | its identifier, in place of the kind's own; for `celery` in place of its prefix |
 //! | `enabled` | false leaves it out |
 //! | `critical` | whether its errors make the service unhealthy |
 //! | `groups` | the groups it belongs to |

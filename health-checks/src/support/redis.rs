@@ -13,9 +13,16 @@ pub(crate) fn describe(error: RedisError) -> HealthCheckException {
         ErrorKind::Server(ServerErrorKind::MasterDown) => "Redis: its master is down",
         ErrorKind::InvalidClientConfig => "Redis: its URL is not valid",
         _ if is_authentication(&error) => "Unable to connect to Redis: Authentication error.",
+        _ if error.code() == Some("OOM") => "Redis has no memory left",
+        _ if error.code() == Some("MISCONF") => "Redis can't save to its disk",
+        ErrorKind::Server(_) | ErrorKind::Extension => "Redis refused the command",
         _ if error.is_connection_refusal() => "Unable to connect to Redis: Connection was refused.",
         _ if error.is_timeout() => "Unable to connect to Redis: Timeout.",
-        _ => "Unable to connect to Redis: Connection Error",
+        _ => match super::io::message(&error) {
+            Some("the host name can't be resolved") => "Unable to connect to Redis: the host name can't be resolved.",
+            Some("TLS failed") => "Unable to connect to Redis: TLS failed.",
+            _ => "Unable to connect to Redis: Connection Error",
+        },
     };
     ServiceUnavailable::new(message).with_source(error).into()
 }

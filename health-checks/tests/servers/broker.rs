@@ -30,6 +30,29 @@ async fn rabbitmq() {
     Server("celery").up(); // its worker may have given up meanwhile
 }
 
+/// A broker that is frozen in the middle of the handshake holds the client's thread for the connection.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_frozen_rabbitmq_costs_one_thread_however_often_it_is_asked() {
+    let _alone = alone().await;
+    tokio::task::block_in_place(|| Server("rabbitmq").up());
+    let check = format!("kind = \"rabbitmq\"\nurl = \"{}\"", variable("BROKER_URL"));
+    let subject = crate::scenario::health_within(&check, Duration::from_secs(1));
+    assert_eq!(says(&subject).await, "working");
+    let threads = || std::fs::read_dir("/proc/self/task").unwrap().count();
+    let frozen = Server("rabbitmq").freeze();
+    assert_eq!(says(&subject).await, "unavailable: Unable to connect to RabbitMQ: Timeout.");
+    let before = threads();
+    for _ in 0..5 {
+        assert_eq!(says(&subject).await, "unavailable: Unable to connect to RabbitMQ: Timeout.");
+    }
+    assert_eq!(threads(), before);
+    drop(frozen);
+    let began = Instant::now();
+    while says(&subject).await != "working" {
+        assert!(began.elapsed() < Duration::from_secs(5), "thawed, it works");
+    }
+}
+
 /// A broker with its worker.
 struct Celery {
     broker: Server,
@@ -64,6 +87,11 @@ impl Celery {
         format!("kind = \"{kind}\"\nbroker_url = \"{url}\"\n{more}")
     }
 
+    /// Should an earlier test have left it down.
+    fn up(&self) {
+        tokio::task::block_in_place(|| self.worker.up());
+    }
+
     /// Waits until the worker is there again, after its broker was away.
     async fn settles(&self, subject: &Health) {
         let began = Instant::now();
@@ -74,6 +102,7 @@ impl Celery {
 
     /// What every check over a broker meets, when the broker and when the worker is in trouble.
     async fn play(&self, kind: &str, more: &str, worker_frozen: &[&str], worker_away: &str) {
+        self.up();
         let (url, secret) = (&self.url, password(&self.url));
         let subject = health(&Self::check(kind, url, more));
         self.settles(&subject).await;
@@ -113,8 +142,8 @@ impl Celery {
         let run = tokio::spawn(async move { look(&subject, None).await });
         tokio::time::sleep(Duration::from_millis(300)).await;
         self.broker.kill();
+        drop(frozen);
         let (said, took) = run.await.unwrap();
-        std::mem::forget(frozen);
         assert!(said.starts_with("unavailable: ") && took < TIMEOUT + Duration::from_millis(500), "{said} {took:?}");
         tokio::task::block_in_place(|| (self.broker.up(), self.worker.up()));
         self.settles(&health(&Self::check(kind, url, more))).await;
@@ -160,6 +189,8 @@ async fn celery_ping_over_redis() {
 async fn what_is_wrong_with_a_task_is_told_apart() {
     let _alone = alone().await;
     for celery in [over_rabbitmq(), over_redis()] {
+        celery.up();
+        celery.settles(&health(&Celery::check("celery", &celery.url, ""))).await;
         let said = async |kind, more: &str| says(&health(&Celery::check(kind, &celery.url, more))).await;
         let unknown = "unavailable: the worker does not know the task: define it, or name another one";
         assert_eq!(said("celery", "task = \"no.such.task\"").await, unknown, "{}", celery.broker.0);
@@ -205,6 +236,7 @@ impl Drop for Solo {
 async fn a_busy_worker_of_the_solo_pool_is_judged_as_it_is_said() {
     let _alone = alone().await;
     for celery in [over_rabbitmq(), over_redis()] {
+        celery.up();
         let solo = Solo::start(celery.worker.0);
         celery.settles(&health(&Celery::check("celery_ping", &celery.url, "queues = [\"solo\"]"))).await;
         let frozen = celery.worker.freeze(); // only the busy one is left
@@ -222,8 +254,10 @@ async fn a_busy_worker_of_the_solo_pool_is_judged_as_it_is_said() {
         drop(frozen);
         celery.worker.kill();
         drop(solo);
-        tokio::time::sleep(Duration::from_millis(200)).await;
-        assert_eq!(says(&ping("busy_is_alive = true")).await, unavailable, "and nobody is left");
+        let began = Instant::now();
+        while says(&ping("busy_is_alive = true")).await != unavailable {
+            assert!(began.elapsed() < Duration::from_secs(20), "nobody is left over {}", celery.broker.0);
+        }
         tokio::task::block_in_place(|| celery.worker.up());
         celery.settles(&health(&Celery::check("celery_ping", &celery.url, ""))).await;
     }

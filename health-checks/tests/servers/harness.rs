@@ -68,15 +68,17 @@ impl Server {
 
     fn signal(self, name: &str) {
         for process in self.processes() {
-            // One that has ended meanwhile needs no signal.
-            let _ = Command::new("kill").args(["-s", name, &process.to_string()]).stderr(Stdio::null()).status();
+            // The shell's own, for the program is not on every machine. One that has ended meanwhile needs no signal.
+            let kill = format!("kill -s {name} {process}");
+            Command::new("sh").args(["-c", &kill]).stderr(Stdio::null()).status().unwrap();
         }
     }
 
     /// Stops the server until the guard is dropped: it keeps its connections and answers nothing.
     pub(crate) fn freeze(self) -> Frozen {
+        let processes = self.processes();
         self.signal("STOP");
-        Frozen(self)
+        Frozen(processes)
     }
 
     /// Kills it and waits until it is gone.
@@ -85,17 +87,22 @@ impl Server {
         self.signal("KILL");
         let stat = format!("/proc/{process}/stat");
         let is_there = || std::fs::read_to_string(&stat).is_ok_and(|stat| !stat.contains(") Z "));
+        let began = Instant::now();
         while is_there() {
+            assert!(began.elapsed() < Duration::from_secs(10), "{} does not end", self.0);
             std::thread::yield_now();
         }
     }
 }
 
-pub(crate) struct Frozen(Server);
+/// The processes that were stopped; some may have been killed meanwhile.
+pub(crate) struct Frozen(Vec<u32>);
 
 impl Drop for Frozen {
     fn drop(&mut self) {
-        self.0.signal("CONT");
+        let processes: Vec<_> = self.0.iter().map(ToString::to_string).collect();
+        let resume = format!("kill -s CONT {}", processes.join(" "));
+        let _ = Command::new("sh").args(["-c", &resume]).stderr(Stdio::null()).status();
     }
 }
 
@@ -103,6 +110,7 @@ impl Drop for Frozen {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Held {
     descriptors: usize,
+    threads: usize,
     tasks: usize,
     connections: Vec<(&'static str, usize)>,
 }
@@ -111,6 +119,7 @@ impl Held {
     pub(crate) fn now(ports: &[(&'static str, u16)]) -> Self {
         Self {
             descriptors: std::fs::read_dir("/proc/self/fd").unwrap().count(),
+            threads: std::fs::read_dir("/proc/self/task").unwrap().count(),
             tasks: tokio::runtime::Handle::current().metrics().num_alive_tasks(),
             connections: ports.iter().map(|(server, port)| (*server, connections(*port))).collect(),
         }
@@ -118,6 +127,7 @@ impl Held {
 
     fn is_no_more_than(&self, before: &Self) -> bool {
         self.descriptors <= before.descriptors
+            && self.threads <= before.threads
             && self.tasks <= before.tasks
             && self.connections.iter().zip(&before.connections).all(|(now, before)| now.1 <= before.1)
     }
@@ -138,13 +148,17 @@ impl Held {
     }
 }
 
-/// Established connections to a port of this machine, from whichever process.
+/// Established connections of this process to a port of this machine.
 fn connections(port: u16) -> usize {
     let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
     let wanted = format!(":{port:04X}");
-    let to_port = |line: &&str| {
+    let links =
+        std::fs::read_dir("/proc/self/fd").unwrap().flatten().filter_map(|fd| std::fs::read_link(fd.path()).ok());
+    let own: Vec<String> = links.map(|link| link.display().to_string()).collect();
+    let is_ours = |line: &&str| {
         let fields: Vec<_> = line.split_whitespace().collect();
-        fields.get(2).is_some_and(|remote| remote.ends_with(&wanted)) && fields.get(3) == Some(&"01")
+        let to_port = fields.get(2).is_some_and(|remote| remote.ends_with(&wanted)) && fields.get(3) == Some(&"01");
+        to_port && fields.get(9).is_some_and(|inode| own.contains(&format!("socket:[{inode}]")))
     };
-    table.lines().filter(to_port).count()
+    table.lines().filter(is_ours).count()
 }

@@ -1,5 +1,7 @@
 //! `mail`, `http`, `tcp`, `dns`.
 
+use std::time::Duration;
+
 use crate::harness::{Server, alone, nobody, password, variable};
 use crate::scenario::{Scenario, health, says};
 
@@ -44,7 +46,10 @@ async fn http() {
     http.expect(&body, "unexpected result: the body does not contain what it should", "another body").await;
     let tls = health(&format!("kind = \"http\"\nurl = \"{}\"", url.replace("http:", "https:")));
     http.expect(&tls, "unavailable: TLS failed", "no TLS there").await;
-    let name = health("kind = \"http\"\nurl = \"http://no-such-host.invalid/\"");
+    let name = crate::scenario::health_within(
+        "kind = \"http\"\nurl = \"http://no-such-host.invalid/\"",
+        Duration::from_secs(20),
+    );
     assert_eq!(says(&name).await, "unavailable: the host name can't be resolved");
 }
 

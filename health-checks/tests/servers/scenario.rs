@@ -108,8 +108,8 @@ impl Scenario {
         });
         tokio::time::sleep(Duration::from_millis(300)).await;
         self.server.kill();
+        drop(frozen);
         let (said, took) = run.await.unwrap();
-        std::mem::forget(frozen);
         assert!(said.starts_with("unavailable: "), "{} killed: {said}", self.server.0);
         assert!(took < TIMEOUT + Duration::from_millis(500), "{} killed: {took:?}", self.server.0);
         println!("{}: killed: {said} after {took:?}", self.server.0);

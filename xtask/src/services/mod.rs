@@ -103,9 +103,10 @@ pub(crate) fn run(command: Services) -> Outcome {
 
 /// Runs tests with all services: those that this started end with it, also when the tests fail.
 pub(crate) fn during(tests: impl FnOnce(Env) -> Outcome) -> Outcome {
-    let ran_before = ALL.iter().all(|service| life::running(*service).is_some());
+    let started: Vec<_> = ALL.iter().copied().filter(|service| life::running(*service).is_none()).collect();
     let outcome = up(&[]).and_then(|()| tests(environment(ALL)));
-    if ran_before { outcome } else { outcome.and(life::down(ALL)) }
+    let ended = life::down(&started);
+    outcome.and(ended)
 }
 
 fn up(names: &[String]) -> Outcome {

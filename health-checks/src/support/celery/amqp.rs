@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use health_core::{Findings, Result, Secret};
+use health_core::{Findings, Result};
 use lapin::message::Delivery;
 use lapin::options::{
     BasicConsumeOptions, BasicPublishOptions, ConfirmSelectOptions, ExchangeDeclareOptions, QueueBindOptions,
@@ -12,10 +12,11 @@ use lapin::types::{AMQPValue, FieldArray, FieldTable};
 use lapin::{BasicProperties, Channel, Confirmation, Connection, Consumer, ExchangeKind};
 use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
+use uuid::Uuid;
 
 use super::message::{Broadcast, Task};
 use super::{Backend, Outcome, Patience, Replies, not_understood};
-use crate::support::amqp::{connect, describe};
+use crate::support::amqp::{Server, describe};
 
 const REPLIES: &str = "reply.celery.pidbox";
 const QUESTIONS: &str = "celery.pidbox";
@@ -24,21 +25,22 @@ const QUESTIONS: &str = "celery.pidbox";
 const LEFT_OVER: Duration = Duration::from_mins(1);
 
 pub(super) async fn run(
-    url: &Secret,
+    server: &Server,
     task: &Task<'_>,
     backend: &Backend,
     patience: Duration,
     findings: &Findings,
 ) -> Result<Outcome> {
-    let connection = connect(url, findings).await?;
+    let connection = server.connect(findings).await?;
     let deadline = Instant::now() + patience;
     let channel = connection.create_channel().await.map_err(describe)?;
     channel.confirm_select(ConfirmSelectOptions::default()).await.map_err(describe)?;
-    let mut results = consume_own_queue(&channel, &task.reply_to).await?;
+    let reply_to = Uuid::new_v4().to_string();
+    let mut results = consume_own_queue(&channel, &reply_to).await?;
     let milliseconds = (task.expires_in + LEFT_OVER).as_millis().to_string();
     let properties = json_properties(&task.headers())
         .with_correlation_id(task.id.as_str().into())
-        .with_reply_to(task.reply_to.as_str().into())
+        .with_reply_to(reply_to.as_str().into())
         .with_expiration(milliseconds.into());
     let is_queued = publish(&channel, "", task.queue, &Task::body(), properties).await?;
     let answer = match backend {
@@ -81,27 +83,34 @@ async fn has_workers(connection: &Connection, queue: &str) -> bool {
 }
 
 pub(super) async fn broadcast(
-    url: &Secret,
+    server: &Server,
     broadcast: &Broadcast,
     patience: Patience<'_>,
     findings: &Findings,
 ) -> Result<Replies> {
-    let connection = connect(url, findings).await?;
+    let connection = server.connect(findings).await?;
     let channel = connection.create_channel().await.map_err(describe)?;
     channel.confirm_select(ConfirmSelectOptions::default()).await.map_err(describe)?;
-    let mut replies = consume_own_queue(&channel, &broadcast.queue()).await?;
+    let reply_to = Uuid::new_v4().to_string();
+    let queue = Broadcast::queue(&reply_to);
+    let mut replies = consume_own_queue(&channel, &queue).await?;
     declare(&channel, REPLIES, ExchangeKind::Direct).await?;
     declare(&channel, QUESTIONS, ExchangeKind::Fanout).await?;
-    bind(&channel, &broadcast.queue(), REPLIES, &broadcast.reply_to).await?;
+    bind(&channel, &queue, REPLIES, &reply_to).await?;
     let deadline = Instant::now() + patience.timeout;
     let mut found = Replies::default();
-    for body in broadcast.bodies() {
+    for body in broadcast.bodies(&reply_to) {
         // A worker's own queue is there as long as its connection; without any the broker returns the message.
         found.is_heard |= publish(&channel, QUESTIONS, "", &body, json_properties(&broadcast.headers())).await?;
     }
     while found.is_heard && !(patience.enough)(&found.answers) {
         let Some(delivery) = next(&mut replies, deadline).await? else { break };
         found.answers.extend(broadcast.replies(ticket(&delivery), &delivery.data));
+    }
+    for queue in patience.queues {
+        if has_workers(&connection, queue).await {
+            found.held.insert(queue.clone());
+        }
     }
     let _ = connection.close(200, "OK".into()).await; // the answers are there; the queue ends with the connection
     Ok(found)

@@ -13,14 +13,11 @@ pub(crate) struct Task<'a> {
     pub(crate) queue: &'a str,
     /// How long it may wait in its queue; then a worker revokes it.
     pub(crate) expires_in: Duration,
-    /// Where an `rpc://` result goes.
-    pub(crate) reply_to: String,
 }
 
 impl<'a> Task<'a> {
     pub(crate) fn new(name: &'a str, queue: &'a str, expires_in: Duration) -> Self {
-        let (id, reply_to) = (Uuid::new_v4().to_string(), Uuid::new_v4().to_string());
-        Self { id, name, queue, expires_in, reply_to }
+        Self { id: Uuid::new_v4().to_string(), name, queue, expires_in }
     }
 
     /// Protocol 2: what a worker needs to know is in the headers.
@@ -42,8 +39,6 @@ impl<'a> Task<'a> {
 /// Questions to all workers, each with a ticket by which its answers are known.
 #[derive(Debug)]
 pub(crate) struct Broadcast {
-    /// Where the answers go.
-    pub(crate) reply_to: String,
     pub(crate) expires_in: Duration,
     /// Method and ticket.
     pub(crate) questions: Vec<(&'static str, String)>,
@@ -52,12 +47,12 @@ pub(crate) struct Broadcast {
 impl Broadcast {
     pub(crate) fn new(methods: &[&'static str], expires_in: Duration) -> Self {
         let questions = methods.iter().map(|method| (*method, Uuid::new_v4().to_string())).collect();
-        Self { reply_to: Uuid::new_v4().to_string(), expires_in, questions }
+        Self { expires_in, questions }
     }
 
     /// The queue of the answers.
-    pub(crate) fn queue(&self) -> String {
-        format!("{}.reply.celery.pidbox", self.reply_to)
+    pub(crate) fn queue(reply_to: &str) -> String {
+        format!("{reply_to}.reply.celery.pidbox")
     }
 
     pub(crate) fn headers(&self) -> Value {
@@ -65,12 +60,12 @@ impl Broadcast {
         json!({ "clock": 1, "expires": (now + self.expires_in).as_secs_f64() })
     }
 
-    pub(crate) fn bodies(&self) -> impl Iterator<Item = Value> {
-        self.questions.iter().map(|(method, ticket)| {
+    pub(crate) fn bodies(&self, reply_to: &str) -> impl Iterator<Item = Value> {
+        self.questions.iter().map(move |(method, ticket)| {
             json!({
                 "method": method, "arguments": {}, "destination": null, "pattern": null, "matcher": null,
                 "ticket": ticket,
-                "reply_to": { "exchange": "reply.celery.pidbox", "routing_key": self.reply_to },
+                "reply_to": { "exchange": "reply.celery.pidbox", "routing_key": reply_to },
             })
         })
     }

@@ -6,6 +6,7 @@ mod amqp;
 mod message;
 mod redis;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use health_core::{Findings, HealthCheckException, Result, Secret, ServiceUnavailable};
@@ -21,7 +22,7 @@ const POLL: Duration = Duration::from_millis(20);
 /// Where tasks and broadcasts go.
 #[derive(Debug, Clone)]
 pub(crate) enum Broker {
-    Amqp(Secret),
+    Amqp(crate::support::amqp::Server),
     Redis(redis::Server),
 }
 
@@ -38,7 +39,9 @@ impl Broker {
         let expected =
             || Misconfigured::new("broker_url", "expected amqp://user:password@host/vhost or redis://host/0");
         match url.expose().split(':').next().unwrap_or_default() {
-            "amqp" | "amqps" if url.expose().parse::<AMQPUri>().is_ok() => Ok(Self::Amqp(url.clone())),
+            "amqp" | "amqps" if url.expose().parse::<AMQPUri>().is_ok() => {
+                Ok(Self::Amqp(crate::support::amqp::Server::new(url.clone())))
+            }
             "redis" | "rediss" => redis::Server::from_url(url).map(Self::Redis).ok_or_else(expected),
             _ => Err(expected()),
         }
@@ -67,7 +70,7 @@ impl Broker {
         findings: &Findings,
     ) -> Result<Outcome> {
         match self {
-            Self::Amqp(url) => amqp::run(url, task, backend, patience, findings).await,
+            Self::Amqp(server) => amqp::run(server, task, backend, patience, findings).await,
             Self::Redis(server) => redis::run(server, task, backend, patience).await,
         }
     }
@@ -80,7 +83,7 @@ impl Broker {
         findings: &Findings,
     ) -> Result<Replies> {
         match self {
-            Self::Amqp(url) => amqp::broadcast(url, broadcast, patience, findings).await,
+            Self::Amqp(server) => amqp::broadcast(server, broadcast, patience, findings).await,
             Self::Redis(server) => redis::broadcast(server, broadcast, patience).await,
         }
     }
@@ -92,6 +95,8 @@ pub(crate) struct Patience<'a> {
     pub(crate) timeout: Duration,
     /// Whether no other answer is to be expected, so that the rest of the time need not be waited for.
     pub(crate) enough: &'a (dyn Fn(&[Reply]) -> bool + Sync),
+    /// Queues of which it matters whether a worker holds them that does not answer.
+    pub(crate) queues: &'a [String],
 }
 
 /// What a broadcast has brought.
@@ -100,6 +105,8 @@ pub(crate) struct Replies {
     pub(crate) answers: Vec<Reply>,
     /// Whether a worker holds its connection to the broker, though it may not answer.
     pub(crate) is_heard: bool,
+    /// The queues that a worker holds, as far as they were asked for.
+    pub(crate) held: BTreeSet<String>,
 }
 
 /// How a task ended.

@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use health_core::{Result, Secret};
 use redis::aio::MultiplexedConnection;
-use redis::{Client, Pipeline};
+use redis::{AsyncConnectionConfig, Client, Pipeline};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
@@ -16,7 +16,10 @@ use super::message::{Broadcast, Task};
 use super::{Backend, Outcome, POLL, Patience, Replies, not_understood};
 use crate::support::redis::describe;
 
-/// kombu's separator of an exchange's bindings.
+/// How long the server may take to answer a command; the run's timeout is mostly shorter.
+const RESPONSE: Duration = Duration::from_secs(5);
+
+/// The bindings of kombu's exchange for answers.
 const BINDING: &str = "_kombu.binding.reply.celery.pidbox";
 
 /// A Redis that is a broker, or keeps results.
@@ -24,6 +27,8 @@ const BINDING: &str = "_kombu.binding.reply.celery.pidbox";
 pub(crate) struct Server {
     client: Arc<Client>,
     database: i64,
+    /// Where answers go: the same for each run, so that one which came too late is swept by the next run.
+    reply_to: Arc<str>,
 }
 
 impl std::fmt::Debug for Server {
@@ -37,24 +42,26 @@ impl Server {
         crate::support::tls::ensure_provider();
         let client = Client::open(url.expose()).ok()?;
         let database = client.get_connection_info().redis_settings().db();
-        Some(Self { client: Arc::new(client), database })
+        Some(Self { client: Arc::new(client), database, reply_to: Uuid::new_v4().to_string().into() })
     }
 
     async fn connect(&self) -> Result<MultiplexedConnection> {
-        self.client.get_multiplexed_async_connection().await.map_err(describe)
+        // The client's own half a second is short for a server that forks or frees a large key.
+        let config = AsyncConnectionConfig::new().set_response_timeout(Some(RESPONSE));
+        self.client.get_multiplexed_async_connection_with_config(&config).await.map_err(describe)
     }
 }
 
 pub(super) async fn run(server: &Server, task: &Task<'_>, backend: &Backend, patience: Duration) -> Result<Outcome> {
     let deadline = Instant::now() + patience;
     let mut connection = server.connect().await?;
-    let message = envelope(&Task::body(), &task.headers(), "", task.queue, Some(task));
+    let message = envelope(&Task::body(), &task.headers(), "", task.queue, Some((task, &server.reply_to)));
     let left = LeftBehind::new(&connection);
-    let left = left.item(task.queue, &message).key(&task.reply_to);
+    let left = left.item(task.queue, &message).key(&server.reply_to);
     redis::cmd("LPUSH").arg(task.queue).arg(&message).exec_async(&mut connection).await.map_err(describe)?;
     let answer = match backend {
         Backend::Redis(server) => result(server, &task.id, deadline).await?,
-        Backend::Rpc => own_result(&mut connection, &task.reply_to, deadline).await?,
+        Backend::Rpc => own_result(&mut connection, server, &task.id, deadline).await?,
     };
     // Still in the queue: nobody has taken it. It is taken out in any case.
     let untaken = left.clear(&mut connection).await?;
@@ -88,10 +95,16 @@ pub(super) fn has_ended(answer: &Value) -> bool {
     matches!(answer["status"].as_str(), Some("SUCCESS" | "FAILURE" | "REVOKED"))
 }
 
-async fn own_result(connection: &mut MultiplexedConnection, queue: &str, deadline: Instant) -> Result<Option<Value>> {
-    while let Some((_, body)) = pop(connection, queue, deadline).await? {
+/// The worker's answer to this task; answers to earlier ones that came too late are passed over.
+async fn own_result(
+    connection: &mut MultiplexedConnection,
+    server: &Server,
+    id: &str,
+    deadline: Instant,
+) -> Result<Option<Value>> {
+    while let Some((_, body)) = pop(connection, &server.reply_to, deadline).await? {
         let answer: Value = serde_json::from_slice(&body).map_err(|_| not_understood())?;
-        if has_ended(&answer) {
+        if has_ended(&answer) && answer["task_id"].as_str() == Some(id) {
             return Ok(Some(answer));
         }
     }
@@ -100,14 +113,14 @@ async fn own_result(connection: &mut MultiplexedConnection, queue: &str, deadlin
 
 pub(super) async fn broadcast(server: &Server, broadcast: &Broadcast, patience: Patience<'_>) -> Result<Replies> {
     let mut connection = server.connect().await?;
-    let queue = broadcast.queue();
-    let binding = format!("{}\x06\x16\x06\x16{queue}", broadcast.reply_to);
+    let queue = Broadcast::queue(&server.reply_to);
+    let binding = format!("{}\x06\x16\x06\x16{queue}", server.reply_to);
     let left = LeftBehind::new(&connection).member(BINDING, &binding).key(&queue);
     redis::cmd("SADD").arg(BINDING).arg(&binding).exec_async(&mut connection).await.map_err(describe)?;
     let deadline = Instant::now() + patience.timeout;
     let channel = format!("/{}.celery.pidbox", server.database);
     let mut listening = 0;
-    for body in broadcast.bodies() {
+    for body in broadcast.bodies(&server.reply_to) {
         let message = envelope(&body, &broadcast.headers(), "celery.pidbox", "", None);
         let publish = redis::cmd("PUBLISH").arg(&channel).arg(&message).query_async(&mut connection).await;
         listening = listening.max(publish.map_err(describe)?);
@@ -117,6 +130,11 @@ pub(super) async fn broadcast(server: &Server, broadcast: &Broadcast, patience: 
     while found.answers.len() < all && !(patience.enough)(&found.answers) {
         let Some((ticket, body)) = pop(&mut connection, &queue, deadline).await? else { break };
         found.answers.extend(broadcast.replies(ticket.as_deref(), &body));
+    }
+    // Redis does not say who takes from which list: any worker that did not answer may.
+    let answered = found.answers.iter().filter(|reply| reply.method == "ping").count();
+    if answered < listening {
+        found.held = patience.queues.iter().cloned().collect();
     }
     left.clear(&mut connection).await?;
     Ok(found)
@@ -151,14 +169,14 @@ fn open(message: &[u8]) -> Option<(Option<String>, Vec<u8>)> {
     Some((message["headers"]["ticket"].as_str().map(str::to_owned), body))
 }
 
-fn envelope(body: &Value, headers: &Value, exchange: &str, key: &str, task: Option<&Task<'_>>) -> String {
+fn envelope(body: &Value, headers: &Value, exchange: &str, key: &str, task: Option<(&Task<'_>, &str)>) -> String {
     let mut properties = json!({
         "delivery_mode": 2, "delivery_info": { "exchange": exchange, "routing_key": key }, "priority": 0,
         "body_encoding": "base64", "delivery_tag": Uuid::new_v4().to_string(),
     });
-    if let Some(task) = task {
+    if let Some((task, reply_to)) = task {
         properties["correlation_id"] = task.id.as_str().into();
-        properties["reply_to"] = task.reply_to.as_str().into();
+        properties["reply_to"] = reply_to.into();
     }
     let body = BASE64_STANDARD.encode(body.to_string());
     let (kind, encoding) = ("application/json", "utf-8");

@@ -2,7 +2,7 @@ use health_core::{Findings, Result};
 use sqlx::pool::PoolConnection;
 use sqlx::{Connection, Database, Pool};
 
-use super::describe;
+use super::describe::{describe, is_full};
 use crate::support::pool::{self, Use};
 
 /// Takes a connection out of the pool, or says why there is none, before the run's timeout.
@@ -21,6 +21,8 @@ pub(crate) async fn acquire<DB: Database>(pool: &Pool<DB>, findings: &Findings) 
                 let _ = connection.close().await; // it has served its purpose
                 None
             }
+            // The pool has its share of them, and may give one back in a moment.
+            Err(error) if pool.size() > 0 && is_full(&error) => None,
             Err(error) => Some(error),
         }
     };

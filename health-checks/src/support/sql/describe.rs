@@ -3,21 +3,19 @@ use std::io::ErrorKind;
 use health_core::{HealthCheckException, ServiceUnavailable, UnknownError};
 use sqlx::error::DatabaseError;
 
+use crate::support::io;
+
 /// The original's words, where there are no better ones.
 const DATABASE_ERROR: &str = "Database error";
 
+const FULL: &str = "the server takes no more connections";
 const READ_ONLY: &str = "the database is read-only";
 
 /// A driver's error in words that anybody may read; its own go to the log.
 pub(crate) fn describe(error: sqlx::Error) -> HealthCheckException {
     let message = match &error {
-        sqlx::Error::Io(io) => match io.kind() {
-            ErrorKind::ConnectionRefused => "connection refused",
-            ErrorKind::NotFound => "there is no such file or socket",
-            ErrorKind::PermissionDenied => "permission denied",
-            ErrorKind::TimedOut => "timed out",
-            _ => "connection lost",
-        },
+        sqlx::Error::Io(io) if io.kind() == ErrorKind::NotFound => "there is no such file or socket",
+        sqlx::Error::Io(io) => io::words(io).unwrap_or("connection lost"),
         sqlx::Error::Tls(_) => "TLS failed",
         sqlx::Error::Configuration(_) => "its options are not valid",
         sqlx::Error::PoolClosed => "the pool is closed",
@@ -34,6 +32,11 @@ pub(crate) fn is_missing_table(error: &sqlx::Error) -> bool {
     let Some(error) = error.as_database_error() else { return false };
     // PostgreSQL's and MySQL's SQLSTATE; SQLite has a general error only.
     matches!(error.code().as_deref(), Some("42P01" | "42S02")) || error.message().starts_with("no such table")
+}
+
+/// Whether the server is there, and has no connection left for one more.
+pub(super) fn is_full(error: &sqlx::Error) -> bool {
+    error.as_database_error().and_then(by_code) == Some(FULL)
 }
 
 /// Whether a statement failed because the database takes no writes.
@@ -58,7 +61,7 @@ fn sql_state(code: &str) -> Option<&'static str> {
     Some(match code {
         "28P01" | "28000" => "authentication failed",
         "3D000" => "there is no such database",
-        "53300" => "the server takes no more connections",
+        "53300" => FULL,
         "57P01" | "57P02" => "the server is shutting down",
         "57P03" => "the server is starting up",
         "42501" => "permission denied",
@@ -75,7 +78,7 @@ fn mysql(number: u16) -> Option<&'static str> {
         1045 | 1698 => "authentication failed",
         1044 | 1142 => "permission denied",
         1049 => "there is no such database",
-        1040 | 1203 => "the server takes no more connections",
+        1040 | 1203 => FULL,
         1053 => "the server is shutting down",
         1290 | 1836 => READ_ONLY,
         1021 | 1114 => "no space left for the database",
