@@ -26,7 +26,13 @@ use crate::support::{io, tls};
 /// Connects, says EHLO, switches to TLS and logs in where the URL says so, and quits. No mail is sent.
 #[derive(Clone)]
 pub struct MailHealthCheck {
-    builder: AsyncSmtpTransportBuilder,
+    client: Client,
+}
+
+#[derive(Clone)]
+enum Client {
+    Own(AsyncSmtpTransport<Tokio1Executor>),
+    Url(AsyncSmtpTransportBuilder),
 }
 
 /// The keys of kind `mail`.
@@ -58,15 +64,25 @@ impl MailHealthCheck {
         tls::ensure_provider();
         // The parser's own words may quote the URL.
         AsyncSmtpTransport::<Tokio1Executor>::from_url(url.into().expose())
-            .map(|builder| Self { builder })
+            .map(|builder| Self { client: Client::Url(builder) })
             .map_err(|_| Misconfigured::new("url", "expected a URL such as smtps://user:password@mail.example.com"))
+    }
+}
+
+impl From<AsyncSmtpTransport<Tokio1Executor>> for MailHealthCheck {
+    /// The application's own transport.
+    fn from(transport: AsyncSmtpTransport<Tokio1Executor>) -> Self {
+        Self { client: Client::Own(transport) }
     }
 }
 
 impl HealthCheck for MailHealthCheck {
     async fn check_status(&self, findings: &Findings) -> Result {
         let patience = findings.time_left().mul_f64(0.8).min(Duration::from_mins(1));
-        let transport: AsyncSmtpTransport<Tokio1Executor> = self.builder.clone().timeout(Some(patience)).build();
+        let transport = match &self.client {
+            Client::Own(transport) => transport.clone(),
+            Client::Url(builder) => builder.clone().timeout(Some(patience)).build(),
+        };
         if !transport.test_connection().await.map_err(describe)? {
             return Err(ServiceUnavailable::new("the server does not answer to NOOP").into());
         }

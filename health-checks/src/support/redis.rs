@@ -5,6 +5,7 @@ use redis::{ErrorKind, RedisError, ServerErrorKind};
 
 /// A client's error in words that anybody may read; its own go to the log.
 pub(crate) fn describe(error: RedisError) -> HealthCheckException {
+    let text = error.to_string();
     let message = match error.kind() {
         ErrorKind::AuthenticationFailed => "Unable to connect to Redis: Authentication error.",
         ErrorKind::Server(ServerErrorKind::BusyLoading) => "Redis is loading its data",
@@ -18,11 +19,12 @@ pub(crate) fn describe(error: RedisError) -> HealthCheckException {
         ErrorKind::Server(_) | ErrorKind::Extension => "Redis refused the command",
         _ if error.is_connection_refusal() => "Unable to connect to Redis: Connection was refused.",
         _ if error.is_timeout() => "Unable to connect to Redis: Timeout.",
-        _ => match super::io::message(&error) {
-            Some("the host name can't be resolved") => "Unable to connect to Redis: the host name can't be resolved.",
-            Some("TLS failed") => "Unable to connect to Redis: TLS failed.",
-            _ => "Unable to connect to Redis: Connection Error",
-        },
+        // The client keeps the text of what was below, and not the error.
+        _ if text.contains("failed to lookup address") => {
+            "Unable to connect to Redis: the host name can't be resolved."
+        }
+        _ if text.contains("certificate") => "Unable to connect to Redis: TLS failed.",
+        _ => "Unable to connect to Redis: Connection Error",
     };
     ServiceUnavailable::new(message).with_source(error).into()
 }

@@ -9,7 +9,7 @@ use health_checks::RedisHealthCheck;
 use health_core::{CheckExt as _, Health};
 
 use crate::harness::{Server, alone, nobody, password, port, variable};
-use crate::scenario::{Scenario, health, says};
+use crate::scenario::{Scenario, health, health_within, says};
 
 fn on_redis(kind: &str) -> Scenario {
     let url = variable("REDIS_URL");
@@ -32,6 +32,8 @@ async fn redis() {
     let _alone = alone().await;
     let redis = on_redis("redis");
     redis.play().await;
+    let unknown = health_within("kind = \"redis\"\nurl = \"redis://no-such-host.invalid/0\"", Duration::from_secs(20));
+    assert_eq!(says(&unknown).await, "unavailable: Unable to connect to Redis: the host name can't be resolved.");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
