@@ -115,20 +115,23 @@ impl CheckSettings for CelerySettings {
     }
 
     fn checks(self) -> Result<Vec<BoxCheck>, Misconfigured> {
-        let broker = Broker::from_url(&self.broker_url)?;
-        let backend = broker.backend(self.result_backend.as_ref())?;
         if self.queues.is_empty() || self.queues.iter().any(String::is_empty) {
             return Err(Misconfigured::new("queues", "expected the names of one or more queues"));
         }
-        let check = |queue: String| CeleryHealthCheck {
-            broker: broker.clone(),
-            backend: backend.clone(),
-            queue,
-            task: self.task.clone(),
-            queue_timeout: self.queue_timeout,
-            result_timeout: self.result_timeout,
+        // A broker for each queue, for its answers and its attempt to connect are one check's alone.
+        let check = |queue: &String| {
+            let broker = Broker::from_url(&self.broker_url)?;
+            let check = CeleryHealthCheck {
+                backend: broker.backend(self.result_backend.as_ref())?,
+                broker,
+                queue: queue.clone(),
+                task: self.task.clone(),
+                queue_timeout: self.queue_timeout,
+                result_timeout: self.result_timeout,
+            };
+            Ok(BoxCheck::new(check))
         };
-        Ok(self.queues.into_iter().map(|queue| BoxCheck::new(check(queue))).collect())
+        self.queues.iter().map(check).collect()
     }
 }
 
