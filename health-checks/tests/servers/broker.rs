@@ -45,7 +45,7 @@ async fn a_frozen_rabbitmq_costs_one_thread_however_often_it_is_asked() {
     for _ in 0..5 {
         assert_eq!(says(&subject).await, "unavailable: Unable to connect to RabbitMQ: Timeout.");
     }
-    assert_eq!(threads(), before);
+    assert!(threads() <= before, "{} threads, {before} before", threads()); // Tokio's own idle ones may have ended
     drop(frozen);
     let began = Instant::now();
     while says(&subject).await != "working" {

@@ -106,6 +106,9 @@ impl Drop for Frozen {
     }
 }
 
+/// Tokio's own idle threads for blocking calls end after 10 s.
+const SETTLED: Duration = Duration::from_secs(20);
+
 /// What this process holds: file descriptors, tasks, and connections to servers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Held {
@@ -140,7 +143,7 @@ impl Held {
             if now.is_no_more_than(before) {
                 return Ok(());
             }
-            if began.elapsed() > Duration::from_secs(5) {
+            if began.elapsed() > SETTLED {
                 return Err(now);
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
