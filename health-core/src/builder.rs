@@ -1,13 +1,15 @@
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use tokio::runtime::Handle;
 
 use crate::check::CheckExt;
+use crate::clock::SystemClock;
 use crate::registry::{BuildError, Registry};
 use crate::render::{Renderer, Renderers};
 use crate::runner::Runner;
-use crate::{GroupSettings, Health, Settings};
+use crate::{Clock, GroupSettings, Health, Settings};
 
 /// Puts a service's health together: checks, settings, groups, formats.
 #[derive(Default)]
@@ -19,6 +21,7 @@ pub struct HealthBuilder {
     renderers: Renderers,
     notice: Option<String>,
     runtime: Option<Handle>,
+    clock: Option<Arc<dyn Clock>>,
 }
 
 impl HealthBuilder {
@@ -68,6 +71,12 @@ impl HealthBuilder {
         self
     }
 
+    /// Where it reads the time. *Default*: the system's clock.
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Some(Arc::new(clock));
+        self
+    }
+
     /// Builds it. Runs nothing and works outside of a runtime.
     ///
     /// # Errors
@@ -75,7 +84,8 @@ impl HealthBuilder {
     pub fn build(self) -> Result<Health, BuildError> {
         self.validate()?;
         let home = self.runtime.or_else(|| Handle::try_current().ok());
-        let runner = Runner::new(self.registry, &self.groups, &self.settings, home)?;
+        let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock));
+        let runner = Runner::new(self.registry, &self.groups, &self.settings, home, clock)?;
         Ok(Health::new(runner, self.settings, self.renderers, self.notice))
     }
 

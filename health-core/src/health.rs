@@ -11,7 +11,7 @@ use crate::render::Renderers;
 use crate::report::CheckInfo;
 use crate::runner::{Good, Plan, Runner, Tasks};
 use crate::selection::{Selection, UnknownName};
-use crate::{Report, Settings};
+use crate::{Clock, Report, Settings};
 
 /// The health of a service: its checks, how they run and how they are shown. Built once, cheap to clone, handed to an
 /// adapter or to the command line.
@@ -117,6 +117,10 @@ impl Health {
     /// The names of its groups: `live`, `ready`, `startup`, and those that were declared.
     pub fn groups(&self) -> impl Iterator<Item = &str> {
         self.plans().iter().filter_map(|plan| plan.name.as_deref())
+    }
+
+    pub(crate) fn clock(&self) -> &dyn Clock {
+        &*self.0.runner.clock
     }
 
     pub(crate) fn plans(&self) -> &[Plan] {

@@ -2,6 +2,7 @@
 
 mod builder;
 pub mod check;
+mod clock;
 pub mod error;
 mod findings;
 mod health;
@@ -21,6 +22,7 @@ pub use builder::HealthBuilder;
 pub use check::{
     Blocking, BoxCheck, CheckExt, Configured, HealthCheck, Scope, check_blocking, check_fn, check_fn_with,
 };
+pub use clock::Clock;
 pub use error::{
     HealthCheckException, Result, ResultExt, ServiceReturnedUnexpectedResult, ServiceUnavailable, ServiceWarning,
     UnknownError,

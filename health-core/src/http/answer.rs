@@ -99,10 +99,10 @@ impl Refusal {
         Self { status, message: message.into() }
     }
 
-    pub(super) fn into_response(self) -> Response<Bytes> {
+    pub(super) fn into_response(self, time: SystemTime) -> Response<Bytes> {
         let mut response = Response::new(Bytes::from(self.message.clone().into_owned()));
         *response.status_mut() = self.status;
-        *response.headers_mut() = headers("text/plain", &self.message, SystemTime::now());
+        *response.headers_mut() = headers("text/plain", &self.message, time);
         if self.status == StatusCode::METHOD_NOT_ALLOWED {
             response.headers_mut().insert(ALLOW, METHODS);
         }

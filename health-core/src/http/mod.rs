@@ -17,6 +17,8 @@
 mod accept;
 mod answer;
 mod question;
+#[cfg(feature = "tower")]
+mod tower;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -96,7 +98,7 @@ impl Endpoint {
         async move {
             let response = match question {
                 Ok(question) => answer::answer(&health, &question).await,
-                Err(refusal) => refusal.into_response(),
+                Err(refusal) => refusal.into_response(health.clock().time()),
             };
             answer::trim(response, &method)
         }

@@ -72,7 +72,7 @@ impl Endpoint {
 
     /// At most once a minute, whoever asks how often.
     fn warn_of_refusal(&self, shown: Shown) {
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let now = self.health.clock().time().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
         let last = self.last_refusal.load(Ordering::Relaxed);
         let is_due = last == 0 || now >= last.saturating_add(60);
         if is_due && self.last_refusal.compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed).is_ok() {

@@ -1,8 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
-
-use tokio::time::Instant;
+use std::time::{Duration, Instant, SystemTime};
 
 use super::flight::Flight;
 use super::journal::Journal;

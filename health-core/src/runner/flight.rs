@@ -58,7 +58,7 @@ impl Pilot {
     pub(crate) async fn fly(self) {
         let cell = &self.runner.cells[self.cell];
         let _place = if cell.in_live { None } else { self.runner.places.acquire().await.ok() };
-        let verdict = super::verdict::run(&cell.check, cell.timeout, &self.flight.findings).await;
+        let verdict = super::verdict::run(&cell.check, cell.timeout, &self.flight.findings, &*self.runner.clock).await;
         self.land(verdict);
     }
 

@@ -14,12 +14,11 @@ mod verdict;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::future::join_all;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
-use tokio::time::Instant;
 
 pub(crate) use background::Tasks;
 use cell::{Answer, Cell};
@@ -28,7 +27,7 @@ pub(crate) use plan::{Kind, Plan};
 
 use crate::registry::{BuildError, Registry};
 use crate::report::CheckInfo;
-use crate::{GroupSettings, Report, Settings};
+use crate::{Clock, GroupSettings, Report, Settings};
 
 /// Up to this many runs get a task each; beyond, they share one by sixteen, which halves the cost of a thousand.
 const TASKS: usize = 64;
@@ -48,6 +47,7 @@ pub(crate) struct Runner {
     /// Where runs live: the runtime that the health was built in, until it ends.
     home: Option<Handle>,
     home_is_gone: AtomicBool,
+    pub(crate) clock: Arc<dyn Clock>,
 }
 
 /// A report, and how long it may be read again.
@@ -71,6 +71,7 @@ impl Runner {
         groups: &std::collections::BTreeMap<String, GroupSettings>,
         settings: &Settings,
         home: Option<Handle>,
+        clock: Arc<dyn Clock>,
     ) -> Result<Self, BuildError> {
         let (cells, plans) = plan::lay_out(registry, groups, settings)?;
         Ok(Self {
@@ -84,6 +85,7 @@ impl Runner {
             started_up: AtomicBool::new(false),
             home,
             home_is_gone: AtomicBool::new(false),
+            clock,
         })
     }
 
@@ -142,7 +144,7 @@ impl Runner {
     }
 
     pub(crate) fn is_good(&self, good: &Good) -> bool {
-        good.epoch == self.epoch.load(Ordering::Acquire) && good.until.is_none_or(|until| Instant::now() < until)
+        good.epoch == self.epoch.load(Ordering::Acquire) && good.until.is_none_or(|until| self.clock.now() < until)
     }
 
     /// Says that no report from before holds any more.
@@ -152,7 +154,7 @@ impl Runner {
 
     /// Reads a plan's cells, and waits for those that have to run, no longer than the budget.
     pub(crate) async fn read(self: &Arc<Self>, plan: &Plan, budget: Duration) -> Reading {
-        let began = Instant::now();
+        let began = self.clock.now();
         let mut answers = Answers::default();
         if plan.kind != Kind::Startup || !self.started_up.load(Ordering::Relaxed) {
             answers = self.ask(plan, began);
@@ -163,8 +165,8 @@ impl Runner {
         let (rows, until) = self.rows(plan, &answers, budget);
         let mut report = Report::new(rows);
         report.group.clone_from(&plan.name);
-        report.generated_at = std::time::SystemTime::now();
-        report.duration = began.elapsed();
+        report.generated_at = self.clock.time();
+        report.duration = self.clock.now().saturating_duration_since(began);
         let good = until.map(|until| Good { epoch, until });
         Reading { report, good }
     }

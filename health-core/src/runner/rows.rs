@@ -2,9 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
-
-use tokio::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::cell::{Answer, Held};
 use super::verdict::seconds;
@@ -17,7 +15,7 @@ type Until = Option<Option<Instant>>;
 
 impl Runner {
     pub(super) fn rows(&self, plan: &Plan, answers: &Answers, budget: Duration) -> (Vec<CheckReport>, Until) {
-        let now = Instant::now();
+        let now = self.clock.now();
         let mut until: Until = Some(None);
         let mut rows = BTreeMap::new();
         for (position, answer) in &answers.0 {

@@ -1,12 +1,11 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use futures::FutureExt as _;
-use tokio::time::Instant;
 
 use crate::check::{BoxCheck, HealthCheck as _};
 use crate::report::ErrorReport;
-use crate::{Findings, HealthCheckException, Observation, ServiceUnavailable, Status, UnknownError};
+use crate::{Clock, Findings, HealthCheckException, Observation, ServiceUnavailable, Status, UnknownError};
 
 /// What one run of a check found.
 #[derive(Debug)]
@@ -22,9 +21,9 @@ pub(crate) struct Verdict {
 }
 
 /// Runs a check once. Whatever it does, there is a verdict within its timeout, unless it never yields.
-pub(crate) async fn run(check: &BoxCheck, timeout: Duration, findings: &Findings) -> Verdict {
-    let started = Instant::now();
-    if let Some(deadline) = started.checked_add(timeout) {
+pub(crate) async fn run(check: &BoxCheck, timeout: Duration, findings: &Findings, clock: &dyn Clock) -> Verdict {
+    let started = clock.now();
+    if let Some(deadline) = tokio::time::Instant::now().checked_add(timeout) {
         findings.begin(deadline);
     }
     // The timeout's end drops the check's future inside of this block, so a panic in its `Drop` is caught, too.
@@ -40,14 +39,15 @@ pub(crate) async fn run(check: &BoxCheck, timeout: Duration, findings: &Findings
     // A foreign error may panic when it is asked for its words.
     let (errors, causes) = catch_unwind(AssertUnwindSafe(|| put_into_words(&errors)))
         .unwrap_or_else(|payload| put_into_words(&[UnknownError::panicked(&*payload).into()]));
+    let finished = clock.now();
     Verdict {
         status: errors.iter().map(|(status, _)| *status).max().unwrap_or(Status::Working),
         errors: errors.into_iter().map(|(_, error)| error).collect(),
         causes,
         observations,
-        duration: started.elapsed(),
-        finished: Instant::now(),
-        finished_at: SystemTime::now(),
+        duration: finished.saturating_duration_since(started),
+        finished,
+        finished_at: clock.time(),
     }
 }
 
