@@ -1,0 +1,24 @@
+use health_core::Health;
+
+/// Reads all checks and panics with the failing rows unless the service is healthy.
+///
+/// # Panics
+/// Where it is unhealthy; that is what it is for.
+pub async fn assert_healthy(health: &Health) {
+    let report = health.report().await;
+    let failing = report.checks.iter().filter(|check| check.counts);
+    let rows: Vec<_> = failing.map(|check| format!("  {}: {}", check.identifier, check.pretty_status())).collect();
+    assert!(report.healthy, "unhealthy:\n{}", rows.join("\n"));
+}
+
+/// Reads all checks and compares one row with what it should say, such as `working` or `unavailable: no queue`.
+///
+/// # Panics
+/// Where it says something else, or where there is no such check.
+pub async fn assert_row(health: &Health, identifier: &str, expected: &str) {
+    let report = health.report().await;
+    let row = report.checks.iter().find(|check| check.identifier == identifier);
+    let names = report.checks.iter().map(|check| check.identifier.as_str()).collect::<Vec<_>>().join(", ");
+    let row = row.map(health_core::CheckReport::pretty_status);
+    assert_eq!(row.as_deref(), Some(expected), "the row of \"{identifier}\" (there are: {names})");
+}

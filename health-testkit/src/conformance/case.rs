@@ -1,0 +1,113 @@
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use health_core::Endpoint;
+use http::{HeaderName, HeaderValue, Request, Response};
+
+use super::{Setting, Site};
+
+/// A named request and what has to be answered to it.
+#[derive(Debug, Clone)]
+pub struct Case {
+    /// Its name in the output of the tests.
+    pub name: &'static str,
+    /// Whom it asks.
+    pub setting: Setting,
+    /// What has to be answered.
+    pub expected: Expected,
+    /// For a method that a framework may not know: its test client can't say it, and its middleware may not see it.
+    pub only_over_a_socket: bool,
+    pub(super) method: &'static str,
+    pub(super) target: Cow<'static, str>,
+    pub(super) headers: Vec<(&'static str, &'static [u8])>,
+}
+
+/// What has to be answered to a case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Expected {
+    /// What the endpoint of [`Site::first`] at this path answers, without this prefix of the target.
+    First {
+        /// Where the endpoint is mounted.
+        path: &'static str,
+        /// What stands before it.
+        below: &'static str,
+    },
+    /// What the endpoint of [`Site::second`] at `/other/` answers.
+    Second,
+    /// The application's own: a status and a text.
+    Own(u16, &'static str),
+    /// The framework's own 404, whatever it looks like.
+    NotFound,
+}
+
+impl Case {
+    pub(super) fn new(name: &'static str, target: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            name,
+            setting: Setting::Unhealthy,
+            expected: Expected::First { path: "/ht/", below: "" },
+            only_over_a_socket: false,
+            method: "GET",
+            target: target.into(),
+            headers: Vec::new(),
+        }
+    }
+
+    pub(super) fn of(self, setting: Setting) -> Self {
+        Self { setting, ..self }
+    }
+
+    pub(super) fn expect(self, expected: Expected) -> Self {
+        Self { expected, ..self }
+    }
+
+    pub(super) fn method(self, method: &'static str) -> Self {
+        Self { method, ..self }
+    }
+
+    pub(super) fn over_a_socket(self) -> Self {
+        Self { only_over_a_socket: true, ..self }
+    }
+
+    pub(super) fn header(mut self, name: &'static str, value: &'static [u8]) -> Self {
+        self.headers.push((name, value));
+        self
+    }
+
+    pub(super) fn accept(self, value: &'static str) -> Self {
+        self.header("accept", value.as_bytes())
+    }
+
+    /// The request, as it is sent.
+    ///
+    /// # Panics
+    /// Never: all cases of the suite are valid.
+    pub fn request(&self) -> Request<Bytes> {
+        self.request_to(&self.target)
+    }
+
+    fn request_to(&self, target: &str) -> Request<Bytes> {
+        let mut request = Request::builder().method(self.method).uri(target);
+        for (name, value) in &self.headers {
+            let value = HeaderValue::from_bytes(value).expect("the suite's headers are valid");
+            request = request.header(HeaderName::from_static(name), value);
+        }
+        request.body(Bytes::new()).expect("the suite's requests are valid")
+    }
+
+    /// What an endpoint answers to it; `None` where it is not an endpoint that is asked.
+    ///
+    /// # Panics
+    /// Where no runtime can be built, or within one.
+    pub fn reference(&self, site: &Site) -> Option<Response<Bytes>> {
+        let (endpoint, below) = match self.expected {
+            Expected::First { path, below } => (Endpoint::new(path, site.first.clone()), below),
+            Expected::Second => (Endpoint::new("/other/", site.second.clone()), ""),
+            Expected::Own(..) | Expected::NotFound => return None,
+        };
+        let request = self.request_to(self.target.strip_prefix(below).unwrap_or(&self.target));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        Some(runtime.expect("a runtime can be built").block_on(endpoint.respond(&request)))
+    }
+}

@@ -1,0 +1,158 @@
+use super::case::{Case, Expected};
+use super::site::Setting::{Empty, Healthy, Token};
+
+const JSON: &str = "application/json";
+
+/// All cases of the suite.
+pub fn cases() -> Vec<Case> {
+    let mut cases = paths();
+    cases.extend(methods());
+    cases.extend(formats());
+    cases.extend(negotiation());
+    cases.extend(tokens());
+    cases.extend(mounting());
+    cases
+}
+
+fn paths() -> Vec<Case> {
+    let case = |name, target| Case::new(name, target).accept(JSON);
+    vec![
+        Case::new("get", "/ht/"),
+        Case::new("get_healthy", "/ht/").of(Healthy),
+        Case::new("get_empty", "/ht/").of(Empty),
+        Case::new("get_accept_json", "/ht/").accept(JSON),
+        case("empty_json", "/ht/").of(Empty),
+        case("without_slash", "/ht"),
+        case("without_slash_with_query", "/ht?a=b"),
+        case("group", "/ht/ready/"),
+        case("group_without_slash", "/ht/ready"),
+        case("group_live", "/ht/live/"),
+        case("group_startup", "/ht/startup/"),
+        case("group_of_our_own", "/ht/batch/"),
+        case("group_percent_encoded", "/ht/b%61tch/"),
+        case("group_unknown", "/ht/nowhere/"),
+        case("group_unknown_percent_encoded", "/ht/n%C3%B6where%20%22x%22/"),
+        case("group_invalid_utf8", "/ht/%ff/"),
+        case("group_encoded_twice", "/ht/b%2561tch/"),
+        case("group_with_encoded_slash", "/ht/batch%2F/"),
+        case("two_slashes", "/ht//"),
+        case("group_two_slashes", "/ht/batch//"),
+        case("two_segments", "/ht/live/ready/"),
+        case("dot_segment", "/ht/./"),
+    ]
+}
+
+fn methods() -> Vec<Case> {
+    let case = |name, method| Case::new(name, "/ht/?format=json").method(method);
+    vec![
+        case("head", "HEAD"),
+        case("head_healthy", "HEAD").of(Healthy),
+        Case::new("head_page", "/ht/").method("HEAD"),
+        Case::new("head_without_slash", "/ht").method("HEAD"),
+        Case::new("head_unknown_group", "/ht/nowhere/").method("HEAD"),
+        Case::new("head_not_acceptable", "/ht/").method("HEAD").accept("image/png"),
+        case("options", "OPTIONS"),
+        case("options_healthy", "OPTIONS").of(Healthy),
+        Case::new("options_group", "/ht/batch").method("OPTIONS"),
+        case("post", "POST"),
+        case("put", "PUT"),
+        case("patch", "PATCH"),
+        case("delete", "DELETE"),
+        case("trace", "TRACE"),
+        case("propfind", "PROPFIND").over_a_socket(),
+        Case::new("propfind_group", "/ht/batch/").method("PROPFIND").over_a_socket(),
+        Case::new("post_without_slash", "/ht").method("POST"),
+        Case::new("post_unknown_group", "/ht/nowhere/").method("POST"),
+    ]
+}
+
+fn formats() -> Vec<Case> {
+    vec![
+        Case::new("format_json", "/ht/?format=json"),
+        Case::new("format_text", "/ht/?format=text"),
+        Case::new("format_html", "/ht/?format=html"),
+        Case::new("format_over_accept", "/ht/?format=text").accept(JSON),
+        Case::new("format_over_accept_of_nothing", "/ht/?format=text").accept("image/png"),
+        Case::new("format_unknown", "/ht/?format=yaml"),
+        Case::new("format_empty", "/ht/?format="),
+        Case::new("format_without_value", "/ht/?format"),
+        Case::new("format_twice", "/ht/?format=text&format=json"),
+        Case::new("format_percent_encoded", "/ht/?form%61t=js%6Fn"),
+        Case::new("format_invalid_utf8", "/ht/?format=%ff"),
+        Case::new("format_after_garbage", "/ht/?&&=%&?/%%zz&format=json"),
+        Case::new("query_plus", "/ht/?a+b=c+d&format=text"),
+        Case::new("query_long", format!("/ht/?{}format=json", "a=b&".repeat(2_000))),
+        Case::new("format_of_group", "/ht/batch?format=text"),
+    ]
+}
+
+fn negotiation() -> Vec<Case> {
+    let case = |name, accept| Case::new(name, "/ht/").accept(accept);
+    vec![
+        case("accept_text", "text/plain"),
+        case("accept_any", "*/*"),
+        case("accept_any_application", "application/*"),
+        case("accept_q", "text/html;q=0.4, Application/JSON;q=0.5"),
+        case("accept_q_zero", "text/html;q=0, */*"),
+        case("accept_nothing_of_ours", "image/png"),
+        case("accept_not_even_html", "*/*;q=0"),
+        case("accept_empty", ""),
+        case("accept_garbage", "garbage"),
+        case("accept_garbage_and_json", ",;garbage/, application/json"),
+        case("accept_quoted_comma", "text/plain;a=\"x,y;q=0\\\",z\";q=0.5, application/json;q=0.1"),
+        case("accept_unclosed_quote", "application/json;a=\"x, text/plain"),
+        case("accept_tabs", "application/json\t;\tq=1"),
+        case("accept_q_out_of_range", "application/json;q=2, text/plain;q=0.1"),
+        Case::new("accept_invalid_utf8", "/ht/").header("accept", b"\xff\xfe"),
+        case("accept_twice", "text/html;q=0.1").accept(JSON),
+        case("accept_three_times", "image/png").accept("text/plain;q=0.2").accept("application/json;q=0.1"),
+        case("scrape_timeout", JSON).header("x-prometheus-scrape-timeout-seconds", b"10"),
+        case("other_headers", JSON).header("cookie", b"a=b; c=d").header("x-forwarded-for", b"1.2.3.4"),
+    ]
+}
+
+fn tokens() -> Vec<Case> {
+    let case = |name, target| Case::new(name, target).of(Token).accept(JSON);
+    let bearer = |name, value| case(name, "/ht/").header("authorization", value);
+    vec![
+        case("token_missing", "/ht/"),
+        case("token_missing_anonymous", "/ht/batch/"),
+        Case::new("token_missing_anonymous_page", "/ht/batch/").of(Token),
+        case("token_in_path", "/ht/s3cret/"),
+        case("token_in_path_without_slash", "/ht/s3cret"),
+        case("token_in_path_percent_encoded", "/ht/s3%63ret/"),
+        case("token_in_path_with_group", "/ht/s3cret/batch/"),
+        case("token_wrong_in_path", "/ht/wrong/batch/"),
+        case("token_in_header", "/ht/ready/").header("authorization", b"Bearer s3cret"),
+        bearer("token_in_header_lower_case", b"bearer s3cret"),
+        bearer("token_wrong_in_header", b"Bearer wrong"),
+        bearer("token_of_another_scheme", b"Basic czNjcmV0"),
+        case("token_head", "/ht/s3cret/").method("HEAD"),
+        case("token_missing_post", "/ht/").method("POST"),
+    ]
+}
+
+fn mounting() -> Vec<Case> {
+    let case = |name, target| Case::new(name, target).accept(JSON);
+    let prefix = Expected::First { path: "/status/health/", below: "" };
+    let nested = Expected::First { path: "/ht/", below: "/internal" };
+    vec![
+        case("own_page", "/").expect(Expected::Own(200, "shop")),
+        case("own_route", "/orders/7").expect(Expected::Own(200, "order 7")),
+        case("own_not_found", "/nowhere").expect(Expected::NotFound),
+        case("beside_the_path", "/htx").expect(Expected::NotFound),
+        case("beside_the_path_with_slash", "/htx/").expect(Expected::NotFound),
+        case("prefix", "/status/health/").expect(prefix),
+        case("prefix_without_slash", "/status/health").expect(prefix),
+        case("prefix_group", "/status/health/batch?format=text").expect(prefix),
+        case("prefix_post", "/status/health/").method("POST").expect(prefix),
+        case("nested", "/internal/ht/").expect(nested),
+        case("nested_without_slash", "/internal/ht").expect(nested),
+        case("nested_group", "/internal/ht/b%61tch/?format=text").expect(nested),
+        case("nested_unknown_group", "/internal/ht/a%2Fb/").expect(nested),
+        case("nested_head", "/internal/ht/").method("HEAD").expect(nested),
+        case("second", "/other/").expect(Expected::Second),
+        case("second_group", "/other/billing").expect(Expected::Second),
+        case("second_knows_no_group_of_the_first", "/other/batch/").expect(Expected::Second),
+    ]
+}

@@ -1,0 +1,84 @@
+//! One view from every adapter: what [`Endpoint::respond`](health_core::Endpoint::respond) answers is the reference, and an
+//! adapter has to answer each request with the same status, headers and bytes, in process and over a socket.
+//!
+//! An adapter's `tests/conformance.rs` says how its framework mounts the [`Site`], and that is all:
+//!
+//! ```
+//! use std::net::SocketAddr;
+//! use bytes::Bytes;
+//! use health_core::{Endpoint, Health};
+//! use health_testkit::conformance::{Adapter, Site, verify, cases};
+//! use http::{Request, Response};
+//!
+//! struct Broken; // it forgets the query
+//!
+//! impl Adapter for Broken {
+//!     fn ask(&self, site: &Site, mut request: Request<Bytes>) -> Response<Bytes> {
+//!         *request.uri_mut() = request.uri().path().parse().unwrap();
+//!         let answer = Endpoint::new("/ht/", site.first.clone()).respond(&request);
+//!         let mut answer = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(answer);
+//!         answer.headers_mut().insert("x-app", "shop".parse().unwrap());
+//!         answer
+//!     }
+//! #   fn serve(&self, site: Site) -> SocketAddr { unimplemented!() }
+//! #   fn listen(&self, path: &str, health: Health) -> std::io::Result<SocketAddr> { unimplemented!() }
+//! }
+//!
+//! let find = |name| cases().into_iter().find(|case| case.name == name).unwrap();
+//! assert_eq!(verify(&Broken, &find("get_accept_json")), Ok(()));
+//! assert!(verify(&Broken, &find("format_json")).unwrap_err().contains("content-type"));
+//! ```
+
+mod case;
+mod cases;
+mod compare;
+mod site;
+mod wire;
+
+use std::io;
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use bytes::Bytes;
+pub use case::{Case, Expected};
+pub use cases::cases;
+pub use compare::verify;
+use health_core::Health;
+use http::{Request, Response};
+use libtest_mimic::{Arguments, Trial};
+pub use site::{Setting, Site};
+pub use wire::Connection;
+
+/// A framework with its adapter, as the suite sees it.
+pub trait Adapter: Send + Sync + 'static {
+    /// Answers a request to the application of a [`Site`] in process, as the framework's own test client does.
+    fn ask(&self, site: &Site, request: Request<Bytes>) -> Response<Bytes>;
+
+    /// Serves the application of a [`Site`] on a free port of 127.0.0.1, for as long as the process lives.
+    fn serve(&self, site: Site) -> SocketAddr;
+
+    /// The adapter's `listen`.
+    ///
+    /// # Errors
+    /// Those of the adapter's `listen`.
+    fn listen(&self, path: &str, health: Health) -> io::Result<SocketAddr>;
+}
+
+/// Runs the suite as the `main` of a test with `harness = false`: each case is a test of its own, in process and over
+/// a socket, with the arguments that `cargo test` has.
+pub fn main(adapter: impl Adapter) -> ExitCode {
+    let adapter = Arc::new(adapter);
+    let mut trials = Vec::new();
+    for case in cases() {
+        let case = Arc::new(case);
+        if !case.only_over_a_socket {
+            let (adapter, case) = (Arc::clone(&adapter), Arc::clone(&case));
+            trials.push(Trial::test(format!("in_process::{}", case.name), move || Ok(verify(&*adapter, &case)?)));
+        }
+        let (adapter, name) = (Arc::clone(&adapter), format!("over_a_socket::{}", case.name));
+        trials.push(Trial::test(name, move || Ok(wire::verify(&*adapter, &case)?)));
+    }
+    trials.push(Trial::test("listen::answers_there_alone", move || Ok(wire::verify_listen(&*adapter)?)));
+    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
+}

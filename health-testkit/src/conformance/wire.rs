@@ -1,0 +1,157 @@
+use std::collections::HashMap;
+use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::{LazyLock, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
+use http::{HeaderName, HeaderValue, Method, Request, Response};
+
+use super::case::{Case, Expected};
+use super::compare::compare;
+use super::{Adapter, Setting, Site};
+
+/// The sites that are being served: one server for all cases of a setting.
+static SERVED: LazyLock<Mutex<HashMap<Setting, (Site, SocketAddr)>>> = LazyLock::new(Mutex::default);
+
+/// Compares what an adapter answers over a socket with the reference, and asks once more on the same connection.
+pub(super) fn verify(adapter: &impl Adapter, case: &Case) -> Result<(), String> {
+    let (site, address) = {
+        let mut served = SERVED.lock().unwrap_or_else(PoisonError::into_inner);
+        let serve = || {
+            let site = Site::new(case.setting);
+            (site.clone(), adapter.serve(site))
+        };
+        served.entry(case.setting).or_insert_with(serve).clone()
+    };
+    let mut connection = Connection::open(address).map_err(|error| format!("can't connect: {error}"))?;
+    compare(case, &site, &connection.ask(&case.request()).map_err(|error| error.to_string())?)?;
+    let again = Case::new("again", "/").expect(Expected::Own(200, "shop"));
+    let answer = connection.ask(&again.request());
+    let answer = answer.map_err(|error| format!("the next request on the same connection: {error}"))?;
+    compare(&again, &site, &answer).map_err(|error| format!("the next answer on the same connection: {error}"))
+}
+
+/// Asks a listener that has nothing but the health.
+pub(super) fn verify_listen(adapter: &impl Adapter) -> Result<(), String> {
+    let site = Site::new(Setting::Unhealthy);
+    let address = adapter.listen("/ht/", site.first.clone()).map_err(|error| format!("can't listen: {error}"))?;
+    if adapter.listen("/ht/", site.second.clone()).is_ok_and(|other| other == address) {
+        return Err("two listeners have the same address".into());
+    }
+    let mut connection = Connection::open(address).map_err(|error| format!("can't connect: {error}"))?;
+    for case in [Case::new("json", "/ht/?format=json"), Case::new("head", "/ht").method("HEAD")] {
+        let mut answer = connection.ask(&case.request()).map_err(|error| error.to_string())?;
+        answer.headers_mut().insert("x-app", HeaderValue::from_static("shop")); // there is no application
+        compare(&case, &site, &answer).map_err(|error| format!("{}: {error}", case.name))?;
+    }
+    let own = connection.ask(&Case::new("own", "/orders/7").request()).map_err(|error| error.to_string())?;
+    if own.status() == 404 { Ok(()) } else { Err(format!("/orders/7 is {} there", own.status())) }
+}
+
+/// A connection of HTTP/1.1 that shows what really was sent: no length is mended, no body dropped.
+#[derive(Debug)]
+pub struct Connection(BufReader<TcpStream>);
+
+impl Connection {
+    /// Connects; reading and writing give up after ten seconds.
+    ///
+    /// # Errors
+    /// Those of connecting.
+    pub fn open(address: SocketAddr) -> io::Result<Self> {
+        let patience = Duration::from_secs(10);
+        let stream = TcpStream::connect_timeout(&address, patience)?;
+        stream.set_read_timeout(Some(patience))?;
+        stream.set_write_timeout(Some(patience))?;
+        Ok(Self(BufReader::new(stream)))
+    }
+
+    /// Sends a request and reads its answer, whose body is as long as its `Content-Length` says.
+    ///
+    /// # Errors
+    /// Those of the connection, and an answer that is none: no length, or bytes where the next answer should begin.
+    pub fn ask(&mut self, request: &Request<Bytes>) -> io::Result<Response<Bytes>> {
+        let mut head = format!("{} {} HTTP/1.1\r\n", request.method(), request.uri()).into_bytes();
+        head.extend_from_slice(b"host: localhost\r\n");
+        for (name, value) in request.headers().iter().filter(|(name, _)| **name != HOST) {
+            head.extend([name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat());
+        }
+        head.extend_from_slice(b"\r\n");
+        self.0.get_mut().write_all(&head)?;
+        let mut response = self.head()?;
+        if response.headers().contains_key(TRANSFER_ENCODING) {
+            return Err(wrong("the answer comes in pieces, not with a length"));
+        }
+        let lengths: Vec<_> = response.headers().get_all(CONTENT_LENGTH).iter().collect();
+        let [length] = lengths[..] else { return Err(wrong("the answer has not exactly one length")) };
+        let length = length.to_str().ok().and_then(|length| length.parse().ok());
+        let length: usize = length.ok_or_else(|| wrong("the length is no number"))?;
+        if request.method() != Method::HEAD {
+            let mut body = vec![0; length];
+            self.0.read_exact(&mut body)?;
+            *response.body_mut() = body.into();
+        }
+        Ok(response)
+    }
+
+    fn head(&mut self) -> io::Result<Response<Bytes>> {
+        let line = self.line()?;
+        let status = line.strip_prefix("HTTP/1.1 ").and_then(|rest| rest.get(..3)?.parse::<u16>().ok());
+        let status = status.ok_or_else(|| wrong(&format!("no answer begins with {line:?}")))?;
+        let mut response = Response::builder().status(status);
+        loop {
+            let line = self.line()?;
+            if line.is_empty() {
+                return response.body(Bytes::new()).map_err(io::Error::other);
+            }
+            let (name, value) = line.split_once(':').ok_or_else(|| wrong(&format!("no header: {line:?}")))?;
+            let name = HeaderName::from_bytes(name.as_bytes()).map_err(io::Error::other)?;
+            response = response.header(name, value.trim());
+        }
+    }
+
+    fn line(&mut self) -> io::Result<String> {
+        let mut line = Vec::new();
+        self.0.read_until(b'\n', &mut line)?;
+        Ok(String::from_utf8_lossy(line.trim_ascii_end()).into_owned())
+    }
+}
+
+fn wrong(message: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    /// What a client says to a server that sends these bytes to two requests.
+    fn told(answers: &'static str) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("it is bound");
+        std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept()?;
+            stream.write_all(answers.as_bytes())?;
+            io::copy(&mut stream, &mut io::sink()) // until the client has seen enough
+        });
+        let mut connection = Connection::open(address).expect("it listens");
+        let head = Case::new("head", "/ht/").method("HEAD").request();
+        connection
+            .ask(&head)
+            .and_then(|_| connection.ask(&head))
+            .map_or_else(|error| error.to_string(), |_| "ok".into())
+    }
+
+    #[test]
+    fn what_is_wrong_on_the_wire_is_seen() {
+        let right = "HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\n";
+        assert_eq!(told(right), "ok");
+        let body = "HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\n{}\nHTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\n";
+        assert_eq!(told(body), "no answer begins with \"{}\"");
+        assert!(told("HTTP/1.1 200 OK\r\n\r\n").contains("not exactly one length"));
+        assert!(told("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n").contains("in pieces"));
+    }
+}
