@@ -1,22 +1,38 @@
 #![doc = include_str!("../README.md")]
 
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::thread;
+
 use axum::Router;
-use axum::body::Body;
-use axum::extract::Request;
-use axum::routing::any;
 use health_core::{Endpoint, Health};
+use tokio::net::TcpListener;
+use tokio::runtime;
 
 /// The health at a path such as `/ht/`: all methods, the path with and without its final slash, and what is below it.
 ///
-/// Merges into a router of any state.
+/// Merges into a router of any state, and may be nested.
 pub fn routes<S: Clone + Send + Sync + 'static>(path: &str, health: Health) -> Router<S> {
     let endpoint = Endpoint::new(path, health);
     let base = endpoint.base().to_owned();
-    let answer = any(move |request: Request| {
-        let response = endpoint.respond(&request);
-        async move { response.await.map(Body::from) }
-    });
-    let routes = Router::new().without_v07_checks().route(&format!("{base}/"), answer.clone());
-    let routes = routes.route(&format!("{base}/{{*rest}}"), answer.clone());
-    if base.is_empty() { routes } else { routes.route(&base, answer) }
+    let routes = Router::new().without_v07_checks();
+    let routes = routes.route_service(&format!("{base}/"), endpoint.clone());
+    let routes = routes.route_service(&format!("{base}/{{*rest}}"), endpoint.clone());
+    if base.is_empty() { routes } else { routes.route_service(&base, endpoint) }
+}
+
+/// The health on a port of its own, which the application's load can't starve: a thread and a runtime of its own
+/// answer there for as long as the process lives. Port 0 takes a free one; the address is returned.
+///
+/// # Errors
+/// Those of listening there.
+pub fn listen(address: impl ToSocketAddrs, path: &str, health: Health) -> io::Result<SocketAddr> {
+    let listener = std::net::TcpListener::bind(address)?;
+    let address = listener.local_addr()?;
+    listener.set_nonblocking(true)?;
+    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+    let app = routes::<()>(path, health);
+    let serve = async { axum::serve(TcpListener::from_std(listener)?, app).await };
+    thread::Builder::new().name("health".into()).spawn(move || runtime.block_on(serve))?;
+    Ok(address)
 }
