@@ -1,0 +1,53 @@
+//! actix-web has types of its own and those of http 0.2; the endpoint has those of http 1.
+
+use std::convert::Infallible;
+
+use actix_web::body::SizedStream;
+use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, HttpResponse};
+use bytes::Bytes;
+use futures::stream;
+use http::header::CONTENT_LENGTH;
+use http::{HeaderName, HeaderValue, Method, Request, Response};
+use percent_encoding::percent_decode_str;
+
+/// A path as actix-web compares it.
+pub(crate) fn decoded(path: &str) -> String {
+    percent_decode_str(path).decode_utf8_lossy().into_owned()
+}
+
+pub(crate) fn request(request: &HttpRequest, base: &str) -> Request<()> {
+    let mut converted = Request::new(());
+    *converted.method_mut() = Method::from_bytes(request.method().as_str().as_bytes()).unwrap_or_default();
+    *converted.uri_mut() = target(request, base).parse().unwrap_or_default();
+    converted.headers_mut().extend(request.headers().iter().filter_map(|(name, value)| {
+        let name = HeaderName::from_bytes(name.as_str().as_bytes()).ok()?;
+        Some((name, HeaderValue::from_bytes(value.as_bytes()).ok()?))
+    }));
+    converted
+}
+
+/// The path without the scopes above the endpoint, and the query. The rest that the resource has matched is decoded,
+/// except for its slashes; so it is the part of the path as it was sent that has as many of them.
+fn target(request: &HttpRequest, base: &str) -> String {
+    let path = request.uri().path();
+    let slashes = request.match_info().get("rest").map_or(0, |rest| rest.matches('/').count() + 1);
+    let rest = slashes.checked_sub(1).and_then(|last| path.rmatch_indices('/').nth(last));
+    let rest = rest.map_or("", |(start, _)| &path[start..]);
+    let path = if base.is_empty() && rest.is_empty() { "/" } else { base };
+    format!("{path}{rest}?{}", request.uri().query().unwrap_or_default())
+}
+
+/// An answer to HEAD has no body, and the length of the body it would have had.
+pub(crate) fn response(response: Response<Bytes>) -> HttpResponse {
+    let status = StatusCode::from_u16(response.status().as_u16()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut converted = HttpResponse::build(status);
+    for (name, value) in response.headers() {
+        converted.append_header((name.as_str(), value.as_bytes()));
+    }
+    if !response.body().is_empty() {
+        return converted.body(response.into_body());
+    }
+    let length = response.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    converted.body(SizedStream::new(length.unwrap_or_default(), stream::empty::<Result<Bytes, Infallible>>()))
+}

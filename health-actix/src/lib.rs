@@ -1,0 +1,43 @@
+#![doc = include_str!("../README.md")]
+
+mod convert;
+
+use std::io;
+use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::thread;
+
+use actix_web::web::{self, ServiceConfig};
+use actix_web::{App, HttpRequest, HttpServer, rt};
+use health_core::{Endpoint, Health};
+
+/// The health at a path such as `/ht/`, for `configure` of an `App` or of a scope: all methods, the path with and
+/// without its final slash, and what is below it.
+pub fn routes(path: &str, health: Health) -> impl FnOnce(&mut ServiceConfig) + Clone + use<> {
+    let endpoint = Endpoint::new(path, health);
+    move |config| {
+        // actix-web decodes a path before it looks for the resource.
+        let base = convert::decoded(endpoint.base());
+        let resource = web::resource([base.clone(), format!("{base}/{{rest:.*}}")]);
+        config.service(resource.to(move |request: HttpRequest| {
+            let answer = endpoint.respond(&convert::request(&request, endpoint.base()));
+            async { convert::response(answer.await) }
+        }));
+    }
+}
+
+/// The health on a port of its own, which the application's load can't starve: a thread and a worker of its own
+/// answer there for as long as the process lives. Port 0 takes a free one; the address is returned.
+///
+/// # Errors
+/// Those of listening there.
+pub fn listen(address: impl ToSocketAddrs, path: &str, health: Health) -> io::Result<SocketAddr> {
+    let listener = TcpListener::bind(address)?;
+    let address = listener.local_addr()?;
+    let routes = routes(path, health);
+    let serve = move || {
+        let server = HttpServer::new(move || App::new().configure(routes.clone()));
+        rt::System::new().block_on(server.workers(1).disable_signals().listen(listener)?.run())
+    };
+    thread::Builder::new().name("health".into()).spawn(serve)?;
+    Ok(address)
+}
