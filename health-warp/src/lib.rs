@@ -1,0 +1,51 @@
+#![doc = include_str!("../README.md")]
+
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::thread;
+
+use bytes::Bytes;
+use health_core::{Endpoint, Health};
+use http::{HeaderMap, Method, Request, Response};
+use tokio::net::TcpListener;
+use tokio::runtime;
+use warp::filters::method::method;
+use warp::path::Tail;
+use warp::{Filter, Rejection};
+
+/// The health at a path such as `/ht/`: all methods, the path with and without its final slash, and what is below it.
+///
+/// Below another path it is `warp::path("internal").and(routes("/ht/", health))`.
+pub fn routes(
+    path: &str,
+    health: Health,
+) -> impl Filter<Extract = (Response<Bytes>,), Error = Rejection> + Clone + use<> {
+    let endpoint = Endpoint::new(path, health);
+    let segments = endpoint.base().split('/').skip(1).map(str::to_owned);
+    let base = segments.fold(warp::any().boxed(), |base, segment| base.and(warp::path(segment)).boxed());
+    let query = warp::query::raw().or(warp::any().map(String::new)).unify();
+    let asked = base.and(warp::path::tail()).and(query).and(method()).and(warp::header::headers_cloned());
+    asked.then(move |rest: Tail, query: String, method: Method, headers: HeaderMap| {
+        let mut request = Request::new(());
+        let target = format!("{}/{}?{query}", endpoint.base(), rest.as_str());
+        *request.uri_mut() = target.parse().unwrap_or_default();
+        (*request.method_mut(), *request.headers_mut()) = (method, headers);
+        endpoint.respond(&request)
+    })
+}
+
+/// The health on a port of its own, which the application's load can't starve: a thread and a runtime of its own
+/// answer there for as long as the process lives. Port 0 takes a free one; the address is returned.
+///
+/// # Errors
+/// Those of listening there.
+pub fn listen(address: impl ToSocketAddrs, path: &str, health: Health) -> io::Result<SocketAddr> {
+    let listener = std::net::TcpListener::bind(address)?;
+    let address = listener.local_addr()?;
+    listener.set_nonblocking(true)?;
+    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+    let listener = runtime.block_on(async { TcpListener::from_std(listener) })?;
+    let serve = warp::serve(routes(path, health)).incoming(listener).run();
+    thread::Builder::new().name("health".into()).spawn(move || runtime.block_on(serve))?;
+    Ok(address)
+}
