@@ -1,0 +1,85 @@
+//! The adapter for Rocket answers as the endpoint does.
+
+#![allow(clippy::unwrap_used, reason = "a test may")]
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::sync::mpsc;
+use std::{io, thread};
+
+use bytes::Bytes;
+use health_core::Health;
+use health_testkit::conformance::{self, Adapter, Site};
+use http::{Request, Response};
+use rocket::config::{Config, LogLevel, Shutdown};
+use rocket::fairing::AdHoc;
+use rocket::http::{Header, Method};
+use rocket::local::blocking::Client;
+use rocket::{Build, Rocket, State, get, routes};
+
+fn main() -> ExitCode {
+    conformance::main(Rockets)
+}
+
+struct Rockets;
+
+#[get("/")]
+fn page(name: &State<String>) -> String {
+    name.to_string()
+}
+
+#[get("/orders/<id>")]
+fn order(id: u32) -> String {
+    format!("order {id}")
+}
+
+fn app(site: &Site) -> Rocket<Build> {
+    let shutdown = Shutdown { ctrlc: false, signals: [].into(), ..Shutdown::default() };
+    let config = Config { port: 0, workers: 2, log_level: LogLevel::Off, shutdown, ..Config::release_default() };
+    rocket::custom(config)
+        .manage("shop".to_owned())
+        .mount("/", routes![page, order])
+        .attach(health_rocket::fairing("/ht/", site.first.clone()))
+        .attach(health_rocket::fairing("/status/health/", site.first.clone()))
+        .attach(health_rocket::fairing("/internal/ht/", site.first.clone()))
+        .attach(health_rocket::fairing("/other/", site.second.clone()))
+        .attach(AdHoc::on_response("x-app", |_, answer| {
+            Box::pin(async move {
+                answer.set_header(Header::new("x-app", "shop"));
+            })
+        }))
+}
+
+impl Adapter for Rockets {
+    fn ask(&self, site: &Site, request: Request<Bytes>) -> Response<Bytes> {
+        let client = Client::untracked(app(site)).unwrap();
+        let method: Method = request.method().as_str().parse().unwrap();
+        let mut asked = client.req(method, request.uri().to_string());
+        for (name, value) in request.headers() {
+            // As Rocket does with what comes from a socket, it drops values that are not UTF-8.
+            if let Ok(value) = std::str::from_utf8(value.as_bytes()) {
+                asked.add_header(Header::new(name.as_str().to_owned(), value.to_owned()));
+            }
+        }
+        let answer = asked.dispatch();
+        let mut response = Response::builder().status(answer.status().code);
+        for header in answer.headers().iter() {
+            response = response.header(header.name.as_str(), &*header.value);
+        }
+        response.body(answer.into_bytes().unwrap_or_default().into()).unwrap()
+    }
+
+    fn serve(&self, site: Site) -> SocketAddr {
+        let (tell, told) = mpsc::channel();
+        let rocket = app(&site).attach(AdHoc::on_liftoff("address", move |rocket| {
+            tell.send(SocketAddr::new(rocket.config().address, rocket.config().port)).unwrap();
+            Box::pin(async {})
+        }));
+        thread::spawn(move || rocket::execute(rocket.launch()).map_err(Box::new));
+        told.recv().unwrap()
+    }
+
+    fn listen(&self, path: &str, health: Health) -> io::Result<SocketAddr> {
+        health_rocket::listen("127.0.0.1:0", path, health)
+    }
+}
