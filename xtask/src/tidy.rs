@@ -12,13 +12,16 @@ use crate::Outcome;
 const DIRECTIONS: &[(&str, &[&str])] = &[
     ("health-core", &[]),
     ("health-checks", &["health-core"]),
-    ("health-axum", &["health-core"]),
+    ("health-testkit", &["health-core"]),
     ("health-cli", &["health-core", "health-checks", "health-axum"]),
     ("xtask", &[]),
 ];
 
-/// Packages below `examples/` may use these.
-const EXAMPLES: &[&str] = &["health-core", "health-checks", "health-axum"];
+/// Adapters know the engine, and each passes the conformance suite.
+const ADAPTERS: &[&str] = &["health-actix", "health-axum", "health-rocket", "health-warp"];
+
+/// Packages below `examples/` may use these and the adapters.
+const EXAMPLES: &[&str] = &["health-core", "health-checks", "example-shop"];
 
 /// The engine knows no framework, no client library and no server.
 const NOT_IN_CORE: &[&str] = &[
@@ -54,10 +57,14 @@ const TOP: &[&str] = &[
     "deny.toml",
     "docs",
     "examples",
+    "health-actix",
     "health-axum",
     "health-checks",
     "health-cli",
     "health-core",
+    "health-rocket",
+    "health-testkit",
+    "health-warp",
     "rustfmt.toml",
     "xtask",
 ];
@@ -76,6 +83,7 @@ pub(crate) fn tidy(root: &Path) -> Outcome {
     for package in metadata.workspace_packages() {
         directions(root, package, &metadata, &mut wrong);
         unique_targets(package, &metadata, &mut wrong);
+        conformance(package, &mut wrong);
     }
     top(root, &mut wrong)?;
     catalogue(root, &mut wrong)?;
@@ -100,21 +108,42 @@ fn directions(root: &Path, package: &Package, metadata: &Metadata, wrong: &mut V
     let name = package.name.as_str();
     let is_example = package.manifest_path.as_std_path().starts_with(root.join("examples"));
     let allowed = match DIRECTIONS.iter().find(|(member, _)| *member == name) {
-        Some((_, allowed)) => allowed,
-        None if is_example => EXAMPLES,
+        Some((_, allowed)) => allowed.to_vec(),
+        None if ADAPTERS.contains(&name) => vec!["health-core"],
+        None if is_example => [EXAMPLES, ADAPTERS].concat(),
         None => {
             wrong.push(format!("{name}: a new member; say in xtask/src/tidy.rs what it may depend on"));
             return;
         }
     };
     let members: BTreeSet<_> = metadata.workspace_packages().iter().map(|member| member.name.to_string()).collect();
-    for dependency in package.dependencies.iter().filter(|dependency| dependency.kind != DependencyKind::Development) {
+    for dependency in &package.dependencies {
+        if ADAPTERS.contains(&name) && dependency.name == "health-checks" {
+            wrong.push(format!("{name} must not depend on health-checks, in tests neither: it never sees a check"));
+        }
+        if dependency.kind == DependencyKind::Development {
+            continue;
+        }
         if members.contains(&dependency.name) && !allowed.contains(&dependency.name.as_str()) {
             wrong.push(format!("{name} must not depend on {}", dependency.name));
         }
         if name == "health-core" && NOT_IN_CORE.contains(&dependency.name.as_str()) {
             wrong.push(format!("{name} must not know {}", dependency.name));
         }
+    }
+}
+
+/// An adapter has to answer as the endpoint does, and a test that says so for each request.
+fn conformance(package: &Package, wrong: &mut Vec<String>) {
+    let name = package.name.as_str();
+    let folder = package.manifest_path.as_std_path().parent().unwrap_or(Path::new("."));
+    let suite = fs::read_to_string(folder.join("tests/conformance.rs")).unwrap_or_default();
+    if ADAPTERS.contains(&name) && !suite.contains("conformance::main(") {
+        wrong.push(format!("{name} lacks tests/conformance.rs, which runs health_testkit::conformance"));
+    }
+    let is_run = |target: &&cargo_metadata::Target| target.is_test() && target.name == "conformance";
+    if ADAPTERS.contains(&name) && !package.targets.iter().any(|target| is_run(&target)) {
+        wrong.push(format!("{name} does not run its tests/conformance.rs"));
     }
 }
 
