@@ -1,4 +1,7 @@
-use std::future::Future;
+use std::future::{Future, pending};
+use std::io;
+
+use tokio::runtime::Handle;
 
 use crate::Health;
 
@@ -10,41 +13,66 @@ impl Health {
     /// listener closes (Kubernetes sends SIGTERM and takes the pod out of its endpoints at the same time, in no order).
     /// SIGINT, and a second SIGTERM, stop at once. Elsewhere than on Unix, Ctrl-C stops at once.
     ///
-    /// Nothing listens for signals before this is called and polled.
+    /// Called within a runtime it listens for signals at once, otherwise from when it is first polled.
     ///
     /// # Panics
-    /// Where it is polled outside of a runtime with its IO driver enabled.
+    /// In a runtime whose IO driver is not enabled.
     pub fn drain_on_sigterm(&self) -> impl Future<Output = ()> + Send + 'static + use<> {
         let health = self.clone();
+        let listening = Handle::try_current().is_ok().then(Signals::listen);
         async move {
-            if let Err(error) = health.wait_for_signals().await {
-                tracing::error!(%error, "signals can't be listened for: the service will not drain");
-                std::future::pending::<()>().await;
+            match listening.unwrap_or_else(Signals::listen) {
+                Ok(signals) => signals.drain(&health).await,
+                Err(error) => {
+                    tracing::error!(%error, "signals can't be listened for: the service will not drain");
+                    pending().await
+                }
             }
         }
     }
+}
 
-    #[cfg(unix)]
-    async fn wait_for_signals(&self) -> std::io::Result<()> {
+#[cfg(unix)]
+struct Signals {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl Signals {
+    fn listen() -> io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn drain(mut self, health: &Health) {
         tokio::select! {
-            _ = interrupt.recv() => return Ok(()),
-            _ = terminate.recv() => self.drain(),
+            _ = self.interrupt.recv() => return,
+            _ = self.terminate.recv() => health.drain(),
         }
-        let delay = self.settings().drain_delay;
+        let delay = health.settings().drain_delay;
         tracing::info!(delay_seconds = delay.as_secs_f64(), "draining: ready fails, requests are still served");
         tokio::select! {
             () = tokio::time::sleep(delay) => {}
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
         }
-        Ok(())
+    }
+}
+
+#[cfg(not(unix))]
+struct Signals;
+
+#[cfg(not(unix))]
+impl Signals {
+    #[expect(clippy::unnecessary_wraps, reason = "it may fail elsewhere")]
+    fn listen() -> io::Result<Self> {
+        Ok(Self)
     }
 
-    #[cfg(not(unix))]
-    async fn wait_for_signals(&self) -> std::io::Result<()> {
-        tokio::signal::ctrl_c().await
+    async fn drain(self, _: &Health) {
+        if tokio::signal::ctrl_c().await.is_err() {
+            pending().await
+        }
     }
 }

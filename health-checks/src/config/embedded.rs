@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
+use sqlx::ConnectOptions as _;
 use sqlx::migrate::Migrator;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
-use sqlx::{ConnectOptions as _, Connection as _};
+use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
 
 use super::{Config, ConfigError, Options, Variables};
 
@@ -50,8 +50,9 @@ impl Config {
 
 async fn migrate(database: &std::path::Path, migrations: &std::path::Path) -> Result<(), Box<dyn std::error::Error>> {
     let options = SqliteConnectOptions::new().filename(database).create_if_missing(true).disable_statement_logging();
-    let mut connection = SqliteConnection::connect_with(&options).await?;
-    Migrator::new(migrations).await?.run(&mut connection).await?;
-    connection.close().await?;
+    // A future that migrates a connection is not Send.
+    let pool = SqlitePoolOptions::new().max_connections(1).connect_with(options).await?;
+    Migrator::new(migrations).await?.run(&pool).await?;
+    pool.close().await;
     Ok(())
 }

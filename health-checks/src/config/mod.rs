@@ -59,7 +59,7 @@ use table::{Document, Table};
 use crate::catalogue::{CATALOGUE, Kind};
 
 /// Where variables come from; `|name| std::env::var(name).ok()` outside of tests.
-pub type Variables<'a> = &'a dyn Fn(&str) -> Option<String>;
+pub type Variables<'a> = &'a (dyn Fn(&str) -> Option<String> + Sync);
 
 /// What is not in the file.
 #[derive(Debug, Clone, Default)]

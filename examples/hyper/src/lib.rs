@@ -1,0 +1,71 @@
+//! An adapter of your own, for a framework that has none. Plain hyper takes a service, and the endpoint is one; all
+//! that is left to do is to send it what is below its path.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::{io, thread};
+
+use bytes::Bytes;
+use health_core::{Endpoint, Health};
+use http::{Request, Response, StatusCode};
+use http_body_util::Full;
+use hyper::server::conn::http1;
+use hyper_util::rt::TokioIo;
+use hyper_util::service::TowerToHyperService;
+use tokio::net::TcpListener;
+use tower::{Service, service_fn};
+
+/// A service of hyper.
+pub trait App<B>:
+    Service<Request<B>, Response = Response<Full<Bytes>>, Error = Infallible, Future: Send> + Clone + Send + 'static
+{
+}
+
+impl<B, S> App<B> for S where
+    S: Service<Request<B>, Response = Response<Full<Bytes>>, Error = Infallible, Future: Send> + Clone + Send + 'static
+{
+}
+
+/// The health at a path, and the application everywhere else.
+pub fn with_health<B: Send + 'static>(path: &str, health: Health, app: impl App<B>) -> impl App<B> {
+    let endpoint = Endpoint::new(path, health);
+    service_fn(move |request: Request<B>| {
+        let (mut endpoint, mut app) = (endpoint.clone(), app.clone());
+        let rest = request.uri().path().strip_prefix(endpoint.base());
+        let is_ours = rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        async move { if is_ours { endpoint.call(request).await } else { app.call(request).await } }
+    })
+}
+
+/// What an application answers to what it does not know.
+pub fn not_found() -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::from("not found\n"));
+    *response.status_mut() = StatusCode::NOT_FOUND;
+    response
+}
+
+/// Serves until the process ends.
+///
+/// # Errors
+/// Those of accepting a connection.
+pub async fn serve(listener: TcpListener, app: impl App<hyper::body::Incoming>) -> io::Result<()> {
+    loop {
+        let (stream, _) = listener.accept().await?;
+        let connection =
+            http1::Builder::new().serve_connection(TokioIo::new(stream), TowerToHyperService::new(app.clone()));
+        tokio::spawn(connection);
+    }
+}
+
+/// The health on a port of its own.
+///
+/// # Errors
+/// Those of listening there.
+pub fn listen(address: &str, path: &str, health: Health) -> io::Result<SocketAddr> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let listener = runtime.block_on(TcpListener::bind(address))?;
+    let address = listener.local_addr()?;
+    let app = with_health(path, health, service_fn(|_| async { Ok(not_found()) }));
+    thread::Builder::new().name("health".into()).spawn(move || runtime.block_on(serve(listener, app)))?;
+    Ok(address)
+}

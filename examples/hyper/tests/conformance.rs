@@ -1,0 +1,61 @@
+//! The adapter for hyper answers as the endpoint does.
+
+#![allow(clippy::unwrap_used, reason = "a test may")]
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::{io, thread};
+
+use bytes::Bytes;
+use example_hyper::{App, listen, not_found, serve, with_health};
+use health_core::Health;
+use health_testkit::conformance::{self, Adapter, Site};
+use http::{HeaderValue, Request, Response};
+use http_body_util::{BodyExt as _, Full};
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+use tower::{ServiceExt as _, service_fn};
+
+fn main() -> ExitCode {
+    conformance::main(Hyper)
+}
+
+struct Hyper;
+
+fn app<B: Send + 'static>(site: &Site) -> impl App<B> + use<B> {
+    let own = service_fn(|request: Request<B>| async move {
+        Ok(match request.uri().path() {
+            "/" => Response::new(Full::from("shop")),
+            "/orders/7" => Response::new(Full::from("order 7")),
+            _ => not_found(),
+        })
+    });
+    let app = with_health("/ht/", site.first.clone(), own);
+    let app = with_health("/status/health/", site.first.clone(), app);
+    let app = with_health("/internal/ht/", site.first.clone(), app);
+    with_health("/other/", site.second.clone(), app).map_response(|mut answer| {
+        answer.headers_mut().insert("x-app", HeaderValue::from_static("shop"));
+        answer
+    })
+}
+
+impl Adapter for Hyper {
+    fn ask(&self, site: &Site, request: Request<Bytes>) -> Response<Bytes> {
+        Runtime::new().unwrap().block_on(async {
+            let (head, body) = app(site).oneshot(request).await.unwrap().into_parts();
+            Response::from_parts(head, body.collect().await.unwrap().to_bytes())
+        })
+    }
+
+    fn serve(&self, site: Site) -> SocketAddr {
+        let runtime = Runtime::new().unwrap();
+        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+        let address = listener.local_addr().unwrap();
+        thread::spawn(move || runtime.block_on(serve(listener, app(&site))));
+        address
+    }
+
+    fn listen(&self, path: &str, health: Health) -> io::Result<SocketAddr> {
+        listen("127.0.0.1:0", path, health)
+    }
+}

@@ -1,0 +1,50 @@
+//! A small service with health checks, on Rocket.
+//!
+//! ```text
+//! cargo run -p example-rocket
+//! curl http://127.0.0.1:8000/ht/?format=text
+//! ```
+
+use std::error::Error;
+use std::net::SocketAddr;
+
+use example_shop::{PAGE, Shop};
+use rocket::config::{Config, Shutdown};
+use rocket::fairing::AdHoc;
+use rocket::response::content::RawHtml;
+use rocket::{get, routes};
+
+#[get("/")]
+fn page() -> RawHtml<&'static str> {
+    RawHtml(PAGE)
+}
+
+#[rocket::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let shop = Shop::from_args().await?;
+    // The signals are the health's, which notifies Rocket once it has drained.
+    let signals = Shutdown { ctrlc: false, signals: [].into(), ..Shutdown::default() };
+    let config = Config::figment()
+        .merge(("address", shop.listen.ip()))
+        .merge(("port", shop.listen.port()))
+        .merge(("shutdown", signals));
+    let rocket = rocket::custom(config)
+        .mount("/", routes![page])
+        .attach(health_rocket::fairing("/ht/", shop.health.clone()))
+        .attach(AdHoc::on_liftoff("address", |rocket| {
+            let config = rocket.config();
+            Shop::listens_at(SocketAddr::new(config.address, config.port));
+            Box::pin(async {})
+        }))
+        .ignite()
+        .await?;
+
+    // SIGTERM: /ht/ready/ fails, and the service serves on until the balancers have seen it.
+    let (shutdown, drained) = (rocket.shutdown(), shop.health.drain_on_sigterm());
+    rocket::tokio::spawn(async move {
+        drained.await;
+        shutdown.notify();
+    });
+    rocket.launch().await?;
+    Ok(())
+}

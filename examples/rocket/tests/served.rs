@@ -1,0 +1,7 @@
+//! What every example service has to do.
+
+#[path = "../../shop/served.rs"]
+mod served;
+
+/// The service that is tested.
+const PROGRAM: &str = env!("CARGO_BIN_EXE_example-rocket");

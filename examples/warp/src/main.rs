@@ -1,0 +1,26 @@
+//! A small service with health checks, on warp.
+//!
+//! ```text
+//! cargo run -p example-warp
+//! curl http://127.0.0.1:8000/ht/?format=text
+//! ```
+
+use std::error::Error;
+
+use example_shop::{PAGE, Shop};
+use tokio::net::TcpListener;
+use warp::Filter;
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let shop = Shop::from_args().await?;
+    let page = warp::path::end().and(warp::get()).map(|| warp::reply::html(PAGE));
+    let app = page.or(health_warp::routes("/ht/", shop.health.clone()));
+
+    // SIGTERM: /ht/ready/ fails, and the service serves on until the balancers have seen it.
+    let drained = shop.health.drain_on_sigterm();
+    let listener = TcpListener::bind(shop.listen).await?;
+    Shop::listens_at(listener.local_addr()?);
+    warp::serve(app).incoming(listener).graceful(drained).run().await;
+    Ok(())
+}
