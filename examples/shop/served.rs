@@ -1,7 +1,7 @@
 //! An example service as a process of its own: the four answer the same requests with the same bytes, and end the same
 //! way. Each of them has a test that includes this file.
 
-#![allow(clippy::unwrap_used, reason = "a test may")]
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test without any executor may")]
 
 use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader};

@@ -25,7 +25,7 @@ impl Health {
                 Ok(signals) => signals.drain(&health).await,
                 Err(error) => {
                     tracing::error!(%error, "signals can't be listened for: the service will not drain");
-                    pending().await
+                    pending::<()>().await;
                 }
             }
         }
@@ -72,7 +72,7 @@ impl Signals {
 
     async fn drain(self, _: &Health) {
         if tokio::signal::ctrl_c().await.is_err() {
-            pending().await
+            pending::<()>().await;
         }
     }
 }

@@ -5,6 +5,7 @@
 //! ```
 
 #![allow(clippy::print_stdout, reason = "it shows the report")]
+#![allow(clippy::disallowed_methods, reason = "it shows that a check may block")]
 
 use std::error::Error;
 use std::path::PathBuf;
