@@ -8,8 +8,8 @@ use crate::check::CheckExt;
 use crate::clock::SystemClock;
 use crate::registry::{BuildError, Registry};
 use crate::render::{Renderer, Renderers};
-use crate::runner::Runner;
-use crate::{Clock, GroupSettings, Health, Settings};
+use crate::runner::{Listeners, Runner};
+use crate::{Clock, GroupSettings, Health, Listener, Settings};
 
 /// Puts a service's health together: checks, settings, groups, formats.
 #[derive(Default)]
@@ -22,6 +22,7 @@ pub struct HealthBuilder {
     notice: Option<String>,
     runtime: Option<Handle>,
     clock: Option<Arc<dyn Clock>>,
+    pub(crate) listeners: Vec<Box<dyn Listener>>,
 }
 
 impl HealthBuilder {
@@ -85,7 +86,7 @@ impl HealthBuilder {
         self.validate()?;
         let home = self.runtime.or_else(|| Handle::try_current().ok());
         let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock));
-        let runner = Runner::new(self.registry, &self.groups, &self.settings, home, clock)?;
+        let runner = Runner::new(self.registry, &self.groups, &self.settings, home, clock, Listeners(self.listeners))?;
         Ok(Health::new(runner, self.settings, self.renderers, self.notice))
     }
 

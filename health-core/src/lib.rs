@@ -7,6 +7,7 @@ pub mod error;
 mod findings;
 mod health;
 pub mod http;
+mod listener;
 mod registry;
 pub mod render;
 pub mod report;
@@ -17,6 +18,7 @@ pub mod serde_duration;
 pub mod settings;
 mod signal;
 mod status;
+mod sync;
 
 pub use builder::HealthBuilder;
 pub use check::{
@@ -30,6 +32,7 @@ pub use error::{
 pub use findings::{Findings, Observation, Unit};
 pub use health::Health;
 pub use http::Endpoint;
+pub use listener::{Listener, Transition};
 pub use registry::{BuildError, Registry};
 pub use render::{Html, Json, Renderer, Renderers, TemplateError, Text, render_fn};
 pub use report::{CheckInfo, CheckReport, ErrorReport, Report};

@@ -1,12 +1,13 @@
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::flight::Flight;
-use super::journal::Journal;
+use super::journal::{Entries, Journal};
 use super::verdict::Verdict;
 use crate::check::{BoxCheck, HealthCheck as _, Refresh};
 use crate::registry::Entry;
+use crate::sync::{Mutex, MutexGuard, lock};
 use crate::{CheckReport, Scope, Settings, Status};
 
 /// A check that remembers its last verdict.
@@ -137,8 +138,8 @@ impl Cell {
         self.lock().best
     }
 
-    /// Takes the verdict of the run that was under way, and logs what has changed.
-    pub(crate) fn settle(&self, verdict: Verdict) -> Held {
+    /// Takes the verdict of the run that was under way, and says what there is to tell of it.
+    pub(crate) fn settle(&self, verdict: Verdict) -> (Held, Entries) {
         let verdict = Arc::new(verdict);
         let mut state = self.lock();
         let (held, before) = match state.held.take() {
@@ -151,10 +152,8 @@ impl Cell {
         state.flight = None;
         state.best = Some(state.best.map_or(held.last.status, |best| best.min(held.last.status)));
         state.held = Some(held.clone());
-        let entries = state.journal.note(before, &held.effective);
-        drop(state);
-        entries.log(&self.identifier);
-        held
+        let entries = state.journal.note(before, &held.effective, held.last.status);
+        (held, entries)
     }
 
     /// Forgets a run that will not end.
@@ -185,7 +184,7 @@ impl Cell {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 

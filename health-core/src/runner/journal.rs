@@ -20,8 +20,11 @@ pub(crate) struct Journal {
 
 /// What there is to write, once the cell is unlocked.
 pub(crate) struct Entries {
-    before: Option<Status>,
-    effective: Arc<Verdict>,
+    pub(super) before: Option<Status>,
+    pub(super) effective: Arc<Verdict>,
+    /// The status of the run itself.
+    #[cfg_attr(not(feature = "metrics"), expect(dead_code, reason = "it is counted only"))]
+    pub(super) raw: Status,
     is_due: bool,
     causes: Vec<(String, String)>,
 }
@@ -29,7 +32,7 @@ pub(crate) struct Entries {
 impl Journal {
     /// A change of the effective status is due at once, the first verdict included; a failure every five minutes; a
     /// cause when its reference is new to the log.
-    pub(crate) fn note(&mut self, before: Option<Status>, effective: &Arc<Verdict>) -> Entries {
+    pub(crate) fn note(&mut self, before: Option<Status>, effective: &Arc<Verdict>, raw: Status) -> Entries {
         let now = effective.finished;
         let is_due = before != Some(effective.status)
             || effective.status != Status::Working && self.last.is_none_or(|last| now >= last + REPEAT);
@@ -47,13 +50,18 @@ impl Journal {
             is_new
         });
         let causes = causes.cloned().collect();
-        Entries { before, effective: Arc::clone(effective), is_due, causes }
+        Entries { before, effective: Arc::clone(effective), raw, is_due, causes }
     }
 }
 
 impl Entries {
-    pub(crate) fn log(self, check: &str) {
-        for (reference, cause) in self.causes {
+    /// Whether the effective status has changed, the first verdict included.
+    pub(crate) fn is_transition(&self) -> bool {
+        self.before != Some(self.effective.status)
+    }
+
+    pub(crate) fn log(&self, check: &str) {
+        for (reference, cause) in &self.causes {
             tracing::warn!(target: "health_check::cause", check, reference, cause, "cause of a failed check");
         }
         if !self.is_due {

@@ -10,6 +10,7 @@ mod flight;
 mod journal;
 mod plan;
 mod rows;
+mod telling;
 mod verdict;
 
 use std::sync::Arc;
@@ -24,6 +25,7 @@ pub(crate) use background::Tasks;
 use cell::{Answer, Cell};
 use flight::{Flight, Pilot};
 pub(crate) use plan::{Kind, Plan};
+pub(crate) use telling::Listeners;
 
 use crate::registry::{BuildError, Registry};
 use crate::report::CheckInfo;
@@ -48,6 +50,7 @@ pub(crate) struct Runner {
     home: Option<Handle>,
     home_is_gone: AtomicBool,
     pub(crate) clock: Arc<dyn Clock>,
+    listeners: Listeners,
 }
 
 /// A report, and how long it may be read again.
@@ -72,6 +75,7 @@ impl Runner {
         settings: &Settings,
         home: Option<Handle>,
         clock: Arc<dyn Clock>,
+        listeners: Listeners,
     ) -> Result<Self, BuildError> {
         let (cells, plans) = plan::lay_out(registry, groups, settings)?;
         Ok(Self {
@@ -86,6 +90,7 @@ impl Runner {
             home,
             home_is_gone: AtomicBool::new(false),
             clock,
+            listeners,
         })
     }
 
