@@ -21,6 +21,8 @@ pub const CATALOGUE: &[Kind] = &[
     Kind::of::<crate::memory::MemorySettings>(),
     #[cfg(feature = "migrations")]
     Kind::of::<crate::migrations::MigrationsSettings>(),
+    #[cfg(feature = "runtime")]
+    Kind::of::<crate::runtime::RuntimeSettings>(),
     #[cfg(feature = "storage")]
     Kind::of::<crate::storage::StorageSettings>(),
     #[cfg(feature = "dns")]

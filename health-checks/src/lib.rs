@@ -35,6 +35,8 @@ pub mod migrations;
 pub mod rabbitmq;
 #[cfg(feature = "redis")]
 pub mod redis;
+#[cfg(feature = "runtime")]
+pub mod runtime;
 #[cfg(feature = "s3")]
 pub mod s3;
 #[cfg(feature = "storage")]
@@ -67,6 +69,8 @@ pub use migrations::MigrationsHealthCheck;
 pub use rabbitmq::RabbitMQHealthCheck;
 #[cfg(feature = "redis")]
 pub use redis::RedisHealthCheck;
+#[cfg(feature = "runtime")]
+pub use runtime::RuntimeHealthCheck;
 #[cfg(feature = "s3")]
 pub use s3::S3StorageHealthCheck;
 #[cfg(feature = "storage")]

@@ -46,6 +46,10 @@ impl HealthCheck for BoxCheck {
     fn default_timeout(&self) -> Option<Duration> {
         self.0.dyn_default_timeout()
     }
+
+    fn runs_at_home(&self) -> bool {
+        self.0.dyn_runs_at_home()
+    }
 }
 
 impl fmt::Debug for BoxCheck {
@@ -62,6 +66,7 @@ trait DynCheck: Send + Sync {
     fn dyn_critical_service(&self) -> bool;
     fn dyn_scope(&self) -> Scope;
     fn dyn_default_timeout(&self) -> Option<Duration>;
+    fn dyn_runs_at_home(&self) -> bool;
 }
 
 impl<C: HealthCheck> DynCheck for C {
@@ -83,5 +88,9 @@ impl<C: HealthCheck> DynCheck for C {
 
     fn dyn_default_timeout(&self) -> Option<Duration> {
         self.default_timeout()
+    }
+
+    fn dyn_runs_at_home(&self) -> bool {
+        self.runs_at_home()
     }
 }

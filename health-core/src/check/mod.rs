@@ -79,6 +79,13 @@ pub trait HealthCheck: Send + Sync + 'static {
     fn default_timeout(&self) -> Option<Duration> {
         None
     }
+
+    /// Whether its runs live on the home runtime of the health, as they should: see
+    /// [`HealthBuilder::runtime`](crate::HealthBuilder::runtime). *Default*: `true`. A check that watches this very
+    /// runtime has to run while it stands still: `false` lets it run on the runtime of whoever asks.
+    fn runs_at_home(&self) -> bool {
+        true
+    }
 }
 
 impl<C: HealthCheck> HealthCheck for Arc<C> {
@@ -100,6 +107,10 @@ impl<C: HealthCheck> HealthCheck for Arc<C> {
 
     fn default_timeout(&self) -> Option<Duration> {
         (**self).default_timeout()
+    }
+
+    fn runs_at_home(&self) -> bool {
+        (**self).runs_at_home()
     }
 }
 

@@ -4,6 +4,7 @@ use super::Runner;
 use super::cell::Held;
 use super::verdict::Verdict;
 use crate::Findings;
+use crate::check::HealthCheck as _;
 use crate::sync::{Mutex, Notify, lock};
 
 /// A run that is under way, and what its waiters wait on.
@@ -68,6 +69,10 @@ pub(crate) struct Pilot {
 impl Pilot {
     pub(crate) fn new(runner: &Arc<Runner>, cell: usize, flight: &Arc<Flight>) -> Self {
         Self { runner: Arc::clone(runner), cell, flight: Arc::clone(flight) }
+    }
+
+    pub(crate) fn flies_at_home(&self) -> bool {
+        self.runner.cells[self.cell].check.runs_at_home()
     }
 
     /// Runs the check and stores its verdict in the cell.

@@ -194,21 +194,9 @@ impl Runner {
     ///
     /// Without any runtime the pilots are dropped here, which gives their flights up.
     fn launch(&self, pilots: Vec<Pilot>) {
-        if pilots.is_empty() {
-            return;
-        }
-        let Some(runtime) = self.runtime() else {
-            tracing::error!(
-                "no Tokio runtime to run health checks on: call from within one, or hand one to the builder"
-            );
-            return;
-        };
-        let together = if pilots.len() <= TASKS { 1 } else { 16 };
-        let mut pilots = pilots.into_iter().peekable();
-        while pilots.peek().is_some() {
-            let flights: Vec<_> = pilots.by_ref().take(together).map(Pilot::fly).collect();
-            runtime.spawn(join_all(flights));
-        }
+        let (home, elsewhere): (Vec<_>, Vec<_>) = pilots.into_iter().partition(Pilot::flies_at_home);
+        launch_on(self.runtime(), home);
+        launch_on(Handle::try_current().ok().or_else(|| self.runtime()), elsewhere);
     }
 
     /// Takes the newest verdicts of those that have one, after the epoch was read.
@@ -266,6 +254,22 @@ impl Runner {
             self.launch(vec![Pilot::new(self, cell, flight)]);
         }
         answer
+    }
+}
+
+fn launch_on(runtime: Option<Handle>, pilots: Vec<Pilot>) {
+    if pilots.is_empty() {
+        return;
+    }
+    let Some(runtime) = runtime else {
+        tracing::error!("no Tokio runtime to run health checks on: call from within one, or hand one to the builder");
+        return;
+    };
+    let together = if pilots.len() <= TASKS { 1 } else { 16 };
+    let mut pilots = pilots.into_iter().peekable();
+    while pilots.peek().is_some() {
+        let flights: Vec<_> = pilots.by_ref().take(together).map(Pilot::fly).collect();
+        runtime.spawn(join_all(flights));
     }
 }
 
