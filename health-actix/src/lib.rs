@@ -7,7 +7,8 @@ use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::thread;
 
 use actix_web::web::{self, ServiceConfig};
-use actix_web::{App, HttpRequest, HttpServer, rt};
+use actix_web::{App, HttpRequest, HttpServer, guard, rt};
+use convert::REST;
 use health_core::{Endpoint, Health};
 
 /// The health at a path such as `/ht/`, for `configure` of an `App` or of a scope: all methods, the path with and
@@ -17,7 +18,10 @@ pub fn routes(path: &str, health: Health) -> impl FnOnce(&mut ServiceConfig) + C
     move |config| {
         // actix-web decodes a path before it looks for the resource.
         let base = convert::decoded(endpoint.base());
-        let resource = web::resource([base.clone(), format!("{base}/{{rest:.*}}")]);
+        let resource = web::resource([base.clone(), format!("{base}/{{{REST}:.*}}")]);
+        let as_sent = endpoint.clone();
+        let resource =
+            resource.guard(guard::fn_guard(move |request| request.head().uri.path().contains(as_sent.base())));
         config.service(resource.to(move |request: HttpRequest| {
             let answer = endpoint.respond(&convert::request(&request, endpoint.base()));
             async { convert::response(answer.await) }
@@ -25,8 +29,12 @@ pub fn routes(path: &str, health: Health) -> impl FnOnce(&mut ServiceConfig) + C
     }
 }
 
-/// The health on a port of its own, which the application's load can't starve: a thread and a worker of its own
-/// answer there for as long as the process lives. Port 0 takes a free one; the address is returned.
+/// The health on a port of its own, where a thread and a worker of its own answer for as long as the process lives, however
+/// busy the application is. Port 0 takes a free one; the address is returned.
+///
+/// Checks still run where the health was built: while that runtime stands still, their rows are stale and then
+/// unavailable, and `live` without members is all the same. [`HealthBuilder::runtime`](health_core::HealthBuilder::runtime)
+/// gives them a runtime of their own.
 ///
 /// # Errors
 /// Those of listening there.

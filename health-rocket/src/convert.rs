@@ -30,7 +30,8 @@ pub(crate) fn request_of_unknown_method(request: &rocket::Request<'_>) -> Reques
 pub(crate) fn response(response: Response<Bytes>) -> rocket::Response<'static> {
     let mut converted = rocket::Response::new();
     converted.set_status(Status::new(response.status().as_u16()));
-    for (name, value) in response.headers() {
+    // A fairing may change the body, so its length is told by the body alone.
+    for (name, value) in response.headers().iter().filter(|(name, _)| **name != CONTENT_LENGTH) {
         if let Ok(value) = value.to_str() {
             converted.adjoin_header(Header::new(name.as_str().to_owned(), value.to_owned()));
         }

@@ -54,7 +54,7 @@ const NOT_IN_A_PATH: &AsciiSet = &CONTROLS
 /// | `GET /ht/`, `GET /ht` | all checks; the final slash is optional everywhere |
 /// | `GET /ht/<group>/` | that group; 404 for an unknown one |
 /// | `HEAD` | the same status and headers, no body |
-/// | `OPTIONS` | as `HEAD`, with `Allow` and a length of zero |
+/// | `OPTIONS` | as `HEAD`, with `Allow` and a length of zero; HAProxy's `option httpchk` asks so. A CORS middleware around the endpoint may answer it first, with 200 |
 /// | any other method | 405 with `Allow` |
 /// | `?format=<name>` | that format, whatever `Accept` says; 400 for an unknown one |
 /// | nothing acceptable | 406, before any check runs |
@@ -71,16 +71,22 @@ pub struct Endpoint {
 
 impl Endpoint {
     /// The health at a path, such as `/ht/`; it starts and ends with a slash, which may be left out. What can't be in a
-    /// URL is percent-encoded.
+    /// URL is percent-encoded, empty segments are left out.
     pub fn new(path: &str, health: Health) -> Self {
-        let path = utf8_percent_encode(path.trim_matches('/'), NOT_IN_A_PATH).to_string();
-        let base = if path.is_empty() { String::new() } else { format!("/{path}") };
+        let segments = path.split('/').filter(|segment| !segment.is_empty());
+        let base: String = segments.flat_map(|segment| ["/", segment]).collect();
+        let base = utf8_percent_encode(&base, NOT_IN_A_PATH).to_string();
         Self { health, base: base.into(), last_refusal: Arc::default() }
     }
 
     /// Its path without the final slash: `/ht`; empty at the root.
     pub fn base(&self) -> &str {
         &self.base
+    }
+
+    /// Whether a request's path is its own: the base, or below it.
+    pub fn covers(&self, path: &str) -> bool {
+        path.strip_prefix(&*self.base).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 
     /// The health it shows.

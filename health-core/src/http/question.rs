@@ -42,11 +42,10 @@ impl Endpoint {
     /// The plan that a path names, and whether the reader may see its verdict only.
     fn find(&self, path: &str, headers: &HeaderMap) -> Result<(usize, bool), Refusal> {
         let nothing = || Refusal::new(StatusCode::NOT_FOUND, "Not Found");
-        let rest = path.strip_prefix(&*self.base).ok_or_else(nothing)?;
-        if !rest.is_empty() && !rest.starts_with('/') {
+        if !self.covers(path) {
             return Err(nothing());
         }
-        let mut segments = segments(rest);
+        let mut segments = segments(&path[self.base.len()..]);
         let shown = self.health.settings().token.as_ref().map(|token| show(token, &mut segments, headers));
         let plans = self.health.plans();
         let group = match &segments[..] {

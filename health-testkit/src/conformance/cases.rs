@@ -63,6 +63,8 @@ fn methods() -> Vec<Case> {
         Case::new("propfind_group", "/ht/batch/").method("PROPFIND").over_a_socket(),
         Case::new("post_without_slash", "/ht").method("POST"),
         Case::new("post_unknown_group", "/ht/nowhere/").method("POST"),
+        case("post_with_body", "POST").body(2_000),
+        case("put_with_body", "PUT").body(2_000),
     ]
 }
 
@@ -142,6 +144,8 @@ fn mounting() -> Vec<Case> {
         case("own_not_found", "/nowhere").expect(Expected::NotFound),
         case("beside_the_path", "/htx").expect(Expected::NotFound),
         case("beside_the_path_with_slash", "/htx/").expect(Expected::NotFound),
+        case("beside_the_path_percent_encoded", "/h%74/").expect(Expected::NotFound),
+        case("beside_the_path_empty_segment", "//ht/").expect(Expected::NotFound),
         case("prefix", "/status/health/").expect(prefix),
         case("prefix_without_slash", "/status/health").expect(prefix),
         case("prefix_group", "/status/health/batch?format=text").expect(prefix),
