@@ -133,6 +133,11 @@ impl Cell {
         self.lock().held.clone()
     }
 
+    /// Looks at what it holds, without a copy.
+    pub(crate) fn look<T>(&self, look: impl FnOnce(Option<&Held>) -> T) -> T {
+        look(self.lock().held.as_ref())
+    }
+
     /// The best status that any of its runs ended with; `None` before the first end.
     pub(crate) fn best(&self) -> Option<Status> {
         self.lock().best
