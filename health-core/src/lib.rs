@@ -6,6 +6,7 @@ mod clock;
 pub mod error;
 mod findings;
 mod health;
+mod history;
 pub mod http;
 mod listener;
 mod registry;
@@ -31,6 +32,7 @@ pub use error::{
 };
 pub use findings::{Findings, Observation, Unit};
 pub use health::Health;
+pub use history::{History, PastRun};
 pub use http::Endpoint;
 pub use listener::{Listener, Transition};
 pub use registry::{BuildError, Registry};

@@ -14,7 +14,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Serialize, Serializer};
 
-use crate::{HealthCheckException, Observation, Scope, Status};
+use crate::{HealthCheckException, History, Observation, Scope, Status};
 
 /// What one read of the checks says.
 #[derive(Debug, Clone, Serialize)]
@@ -109,6 +109,8 @@ pub struct CheckReport {
     pub stale: bool,
     /// The check whose failure is the cause of this one's.
     pub blocked_by: Option<String>,
+    /// Its last runs.
+    pub history: History,
 }
 
 impl CheckReport {
@@ -130,6 +132,7 @@ impl CheckReport {
             since: None,
             stale: false,
             blocked_by: None,
+            history: History::default(),
         }
     }
 
@@ -209,7 +212,7 @@ pub struct CheckInfo {
     pub timeout: Duration,
 }
 
-fn rfc3339<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
+pub(crate) fn rfc3339<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(&humantime::format_rfc3339_millis(*time))
 }
 
@@ -221,7 +224,7 @@ fn option_rfc3339<S: Serializer>(time: &Option<SystemTime>, serializer: S) -> Re
     }
 }
 
-fn seconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+pub(crate) fn seconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_f64(duration.as_secs_f64())
 }
 
