@@ -7,6 +7,7 @@ use std::process::{Command, ExitCode};
 
 use clap::{Parser, Subcommand};
 
+mod bench;
 mod services;
 mod tidy;
 
@@ -35,6 +36,8 @@ enum Chore {
     Tidy,
     /// Compile health-checks with each of its features alone
     Features,
+    /// Measure against the goals, and write docs/benchmarks.md
+    Bench(bench::Bench),
     /// Real servers for tests
     #[command(subcommand)]
     Services(services::Services),
@@ -62,6 +65,7 @@ fn run(chore: Chore) -> Outcome {
         Chore::Test { args } => test(&args),
         Chore::Tidy => tidy::tidy(&root()),
         Chore::Features => features(),
+        Chore::Bench(options) => bench::run(&options),
         Chore::Services(command) => services::run(command),
     }
 }
