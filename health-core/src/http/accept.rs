@@ -1,5 +1,7 @@
 //! Content negotiation (RFC 9110, section 12.5.1): a pure function of the header and of what there is to offer.
 
+use std::cmp::Reverse;
+
 use http::HeaderValue;
 
 /// A media type that there is, and what it stands for. Wildcards find those of lower positions first.
@@ -11,32 +13,39 @@ pub(crate) struct Offer<'a> {
 
 /// The renderer that the client likes best, or `None` when it accepts none of them.
 ///
-/// The most specific range that fits decides an offer's quality; among equals the client's order decides, and within a
-/// wildcard the offers'. Malformed members are skipped. Without any valid member the first offer is the answer.
+/// The most specific range that fits decides an offer's quality; among equals the client's order decides, then what fits
+/// the range best, then the offers' order. Malformed members are skipped. Without any valid member the first offer is the
+/// answer.
 pub(crate) fn choose<'v>(headers: impl Iterator<Item = &'v HeaderValue>, offers: &[Offer<'_>]) -> Option<usize> {
     let ranges: Vec<Range<'_>> =
         headers.flat_map(|header| split_outside_quotes(header.as_bytes(), b',')).filter_map(Range::parse).collect();
     if ranges.is_empty() {
         return offers.first().map(|offer| offer.renderer);
     }
-    let mut best: Option<(u16, usize, usize)> = None;
+    let mut best = None;
     for offer in offers {
-        let (kind, subtype) = split_type(offer.media_type);
-        let fitting = ranges.iter().enumerate().filter_map(|(at, range)| Some((range.fit(kind, subtype)?, at)));
-        let Some((_, at)) = fitting.max_by_key(|&(fit, at)| (fit, std::cmp::Reverse(at))) else { continue };
-        let quality = ranges[at].quality;
-        let beats = best.is_none_or(|(other, place, _)| quality > other || quality == other && at < place);
-        if quality > 0 && beats {
-            best = Some((quality, at, offer.renderer));
+        let essence = split_type(offer.media_type);
+        let fit = |range: &Range<'_>| range.fit(essence, offer.media_type);
+        let fitting = ranges.iter().enumerate().filter_map(|(at, range)| Some((fit(range)?, Reverse(at))));
+        let Some((fit, Reverse(at))) = fitting.max() else { continue };
+        let liking = (ranges[at].quality, Reverse(at), fit);
+        if ranges[at].quality > 0 && best.is_none_or(|(other, _)| liking > other) {
+            best = Some((liking, offer.renderer));
         }
     }
-    best.map(|(_, _, renderer)| renderer)
+    best.map(|(_, renderer)| renderer)
 }
 
 /// `text/html; charset=utf-8` as `("text", "html")`.
 fn split_type(media_type: &str) -> (&str, &str) {
     let essence = media_type.split(';').next().unwrap_or(media_type).trim();
     essence.split_once('/').unwrap_or((essence, ""))
+}
+
+/// The parameter `version` of `text/plain; version=0.0.4; charset=utf-8`.
+fn version(media_type: &str) -> Option<&str> {
+    let parameters = media_type.split(';').skip(1).filter_map(|parameter| parameter.split_once('='));
+    parameters.map(|(name, value)| (name.trim(), value.trim())).find(|(name, _)| *name == "version").map(|(_, it)| it)
 }
 
 /// A member of the header: `text/*;q=0.5`.
@@ -47,6 +56,21 @@ struct Range<'a> {
     /// In thousandths.
     quality: u16,
     has_parameters: bool,
+    /// The one parameter that tells formats of the same type apart.
+    version: Option<&'a str>,
+}
+
+/// How well a range fits a media type, from a wildcard to the very version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Fit {
+    Any,
+    Kind,
+    /// The type; the range has parameters that say nothing to us.
+    Parameters,
+    /// The type, of another version: still nearer to what a scraper reads than a format without versions.
+    OtherVersion,
+    Type,
+    Version,
 }
 
 impl<'a> Range<'a> {
@@ -56,13 +80,16 @@ impl<'a> Range<'a> {
         if !matches!((kind, subtype), ("*", "*")) && !(is_token(kind) && (is_token(subtype) || subtype == "*")) {
             return None;
         }
-        let mut range = Self { kind, subtype, quality: 1000, has_parameters: false };
+        let mut range = Self { kind, subtype, quality: 1000, has_parameters: false, version: None };
         for part in parts.filter(|part| *part != Ok("")) {
             let (name, value) = part.ok()?.split_once('=')?;
             if name.eq_ignore_ascii_case("q") {
                 range.quality = quality(value)?;
             } else if is_token(name) && (is_token(value) || is_quoted(value)) {
                 range.has_parameters = true;
+                if name.eq_ignore_ascii_case("version") {
+                    range.version = Some(value.trim_matches('"'));
+                }
             } else {
                 return None;
             }
@@ -70,15 +97,25 @@ impl<'a> Range<'a> {
         Some(range)
     }
 
-    /// How specific it is for this type; `None` when it does not fit. Parameters are not compared: no offer has any
-    /// that matters, but a range without them fits better.
-    fn fit(&self, kind: &str, subtype: &str) -> Option<u8> {
+    /// `None` when it does not fit. Parameters exclude nothing, as clients send more of them than types have; they only
+    /// decide what fits better.
+    fn fit(&self, (kind, subtype): (&str, &str), media_type: &str) -> Option<Fit> {
         let same = |a: &str, b: &str| a.eq_ignore_ascii_case(b);
         match (self.kind, self.subtype) {
-            ("*", _) => Some(0),
-            (own, "*") if same(own, kind) => Some(1),
-            (own, sub) if same(own, kind) && same(sub, subtype) => Some(if self.has_parameters { 2 } else { 3 }),
+            ("*", _) => Some(Fit::Any),
+            (own, "*") if same(own, kind) => Some(Fit::Kind),
+            (own, sub) if same(own, kind) && same(sub, subtype) => Some(self.fit_parameters(media_type)),
             _ => None,
+        }
+    }
+
+    fn fit_parameters(&self, media_type: &str) -> Fit {
+        let versions = self.version.map(|wanted| (wanted, version(media_type)));
+        match versions {
+            Some((wanted, Some(offered))) if wanted == offered => Fit::Version,
+            Some((_, Some(_))) => Fit::OtherVersion,
+            _ if self.has_parameters => Fit::Parameters,
+            _ => Fit::Type,
         }
     }
 }
@@ -126,21 +163,46 @@ mod tests {
 
     use super::*;
 
-    const OFFERS: [Offer<'_>; 3] = [
+    const OFFERS: [Offer<'_>; 5] = [
         Offer { media_type: "text/html", renderer: 0 },
         Offer { media_type: "application/json", renderer: 1 },
         Offer { media_type: "text/plain; charset=utf-8", renderer: 2 },
+        Offer { media_type: "application/openmetrics-text; version=1.0.0; charset=utf-8", renderer: 3 },
+        Offer { media_type: "text/plain; version=0.0.4; charset=utf-8", renderer: 4 },
     ];
 
     fn chosen(accept: &str) -> Option<usize> {
         choose(HeaderValue::from_bytes(accept.as_bytes()).iter(), &OFFERS)
     }
 
+    #[test]
+    fn a_version_picks_the_format_that_has_it() {
+        for (accept, expected) in [
+            ("text/plain", Some(2)),
+            ("text/plain;charset=utf-8", Some(2)),
+            ("text/plain;version=0.0.4", Some(4)),
+            ("text/plain; Version=\"0.0.4\"; charset=utf-8", Some(4)),
+            ("text/plain;version=1.0.0;escaping=allow-utf-8", Some(4)),
+            ("text/plain;version=0.0.4;q=0.5,text/plain;q=0.6", Some(2)),
+            ("text/plain;version=0.0.4,text/plain;q=0.6", Some(4)),
+            ("text/plain;version=0.0.4;q=0,text/plain", Some(2)),
+            ("text/plain;q=0,text/plain;version=0.0.4", Some(4)),
+            ("text/plain;q=0", None),
+            ("application/openmetrics-text", Some(3)),
+            ("application/openmetrics-text;version=0.0.1", Some(3)),
+            ("application/openmetrics-text;version=0.0.1,text/plain;version=0.0.4;q=0.5,*/*;q=0.1", Some(3)),
+            ("application/openmetrics-text;q=0,text/plain;version=0.0.4;q=0.5,*/*;q=0.1", Some(4)),
+            ("application/*", Some(1)),
+        ] {
+            assert_eq!(chosen(accept), expected, "{accept}");
+        }
+    }
+
     /// A member that is valid, and whether it may be chosen by it.
     fn member() -> impl Strategy<Value = String> {
         const TYPES: &[&str] =
             &["text/html", "application/json", "text/plain", "text/*", "*/*", "image/png", "TEXT/html"];
-        const PARAMETERS: &[&str] = &["", ";level=1", "; a=\"b,c;q=0\"", ";x=y ; z=w"];
+        const PARAMETERS: &[&str] = &["", ";level=1", ";version=0.0.4", "; a=\"b,c;q=0\"", ";x=y ; z=w"];
         const QUALITIES: &[&str] = &["", ";q=0", ";q=0.0", "; q=0.5", ";Q=0.501", ";q=1", ";q=1.000"];
         (prop::sample::select(TYPES), prop::sample::select(PARAMETERS), prop::sample::select(QUALITIES))
             .prop_map(|(kind, parameter, quality)| format!("{kind}{parameter}{quality}"))
