@@ -6,8 +6,8 @@ use std::fmt::Write as _;
 use std::time::{Duration, SystemTime};
 
 use health_core::{
-    CheckReport, ErrorReport, HealthCheckException, Observation, Renderers, Report, ServiceReturnedUnexpectedResult,
-    ServiceUnavailable, ServiceWarning, Status, Unit, UnknownError,
+    CheckReport, ErrorReport, HealthCheckException, Observation, Renderers, Report, Scope,
+    ServiceReturnedUnexpectedResult, ServiceUnavailable, ServiceWarning, Status, Unit, UnknownError,
 };
 
 fn at(seconds: u64) -> SystemTime {
@@ -27,9 +27,12 @@ fn troubled() -> Report {
     let mut several = failed("Ünïcode 🔥", ServiceUnavailable::new("one").into());
     let more: HealthCheckException = ServiceReturnedUnexpectedResult::new("two <b>&\"\\").into();
     several.errors.push(ErrorReport::from(&more));
+    several.labels =
+        [("team", "a \"b\" \\ c\nd"), ("2nd-line", "x")].map(|(name, value)| (name.into(), value.into())).into();
     let mut disk = failed("DiskUsage", ServiceWarning::new("web1 91.2% disk usage exceeds 90%").into());
     disk.observations.push(Observation::new("used", 91.2, Unit::Percent));
     disk.observations.push(Observation::new("available", 23e9, Unit::Bytes));
+    disk.scope = Scope::Instance;
     let mut mail = failed("Mail", ServiceUnavailable::new("connection refused").with_source("10.0.0.5:25").into());
     (mail.critical, mail.counts, mail.stale) = (false, false, true);
     let mut waiting = CheckReport::failed("Queue", &ServiceUnavailable::new("no result yet").into());
@@ -48,6 +51,23 @@ fn troubled() -> Report {
     report.generated_at = at(1);
     report.duration = Duration::from_millis(13);
     report.notice = Some("No configuration was given: <these> are the default checks.".into());
+    report
+}
+
+/// Names with everything in them that a format may have to escape.
+fn hostile() -> Report {
+    let failure = ServiceUnavailable::new("a <b> & \"c\" ]]> \u{1}\u{1b}[31m \u{fffe} \\n\r\nnext\tline");
+    let mut row = ran(CheckReport::failed("a:b \"<&>'\" \\ \u{0}\nend", &failure.into()), 1);
+    row.observations.push(Observation::new("x:y \"\\\n", -0.5, Unit::Seconds));
+    row.labels = [("__name__", "1"), ("check", "2"), ("größe-1", "3"), ("größe_1", "4"), ("", "5")]
+        .map(|(name, value)| (name.into(), value.into()))
+        .into();
+    Report::new([row])
+}
+
+/// What a stranger sees of it where strangers are shown the verdict.
+fn bare(mut report: Report) -> Report {
+    (report.checks, report.bare, report.notice) = (Vec::new(), true, None);
     report
 }
 
@@ -75,6 +95,33 @@ fn text() {
 }
 
 #[test]
+fn health() {
+    insta::assert_snapshot!("health-troubled", pretty(&render("health", &troubled())));
+    insta::assert_snapshot!("health-hostile", pretty(&render("health", &hostile())));
+}
+
+/// The same JSON, to be read by people.
+fn pretty(json: &str) -> String {
+    let json = json.trim_end().trim_end_matches("<no newline at the end>");
+    format!("{:#}", serde_json::from_str::<serde_json::Value>(json).unwrap())
+}
+
+#[test]
+fn health_says_what_the_service_comes_to() {
+    let status = |report: &Report| -> String {
+        let mut out = String::new();
+        Renderers::default().get("health").unwrap().render(report, &mut out).unwrap();
+        out
+    };
+    assert_eq!(status(&Report::new([])), r#"{"status":"pass","notes":["no checks"],"checks":{}}"#);
+    assert_eq!(status(&bare(troubled())), r#"{"status":"fail","output":"Not working"}"#);
+    assert_eq!(status(&bare(Report::new([CheckReport::new("a")]))), r#"{"status":"pass"}"#);
+    let mut row = CheckReport::failed("a", &ServiceUnavailable::new("m").into());
+    (row.critical, row.counts) = (false, false);
+    assert!(status(&Report::new([row])).starts_with(r#"{"status":"warn","output":"Working, with 1 problem","#));
+}
+
+#[test]
 fn json_is_valid_and_says_the_same() {
     let report = troubled();
     let mut json = String::new();
@@ -87,7 +134,7 @@ fn json_is_valid_and_says_the_same() {
 
 #[test]
 fn no_format_says_what_is_for_the_log_only() {
-    for format in ["html", "json", "text"] {
+    for format in Renderers::default().formats() {
         let shown = render(format, &troubled());
         assert!(!shown.contains("for the log only") && !shown.contains("10.0.0.5"), "{shown}");
     }

@@ -152,7 +152,7 @@ async fn the_format_parameter_wins_over_accept() {
     for uri in ["/ht/?format=yaml", "/ht/?format=JSON", "/ht/?format=%ff"] {
         let response = get(&endpoint, uri).await;
         assert_eq!(response.status(), 400, "{uri}");
-        assert_eq!(body(&response), "Bad Request: the formats are html, json, text");
+        assert_eq!(body(&response), "Bad Request: the formats are html, json, text, health");
     }
     let long = format!("/ht/?{}format=json", "a=b&".repeat(10_000));
     assert_eq!(header(&get(&endpoint, &long).await, "content-type"), "application/json");
@@ -161,6 +161,7 @@ async fn the_format_parameter_wins_over_accept() {
 const HTML: &str = "text/html; charset=utf-8";
 const JSON: &str = "application/json";
 const TEXT: &str = "text/plain; charset=utf-8";
+const HEALTH: &str = "application/health+json";
 const NOTHING: &str = "406";
 
 /// Accept headers, one or two of them, and what they get.
@@ -194,6 +195,9 @@ const NEGOTIATIONS: &[(&[&str], &str)] = &[
     (&["text/*;q=0, */*;q=0.1"], JSON),
     (&["*/*;q=0"], NOTHING),
     (&["text/html;q=0, text/*;q=0.5"], TEXT),
+    (&["application/health+json"], HEALTH),
+    (&["application/health+json, application/json;q=0.9"], HEALTH),
+    (&["application/json;q=0, application/*"], HEALTH),
     (&["application/vnd.api+json"], NOTHING),
     (&["application/octet-stream, image/*"], NOTHING),
     (&["garbage, application/json"], JSON),
@@ -226,7 +230,8 @@ async fn what_is_refused_runs_no_check() {
     })));
     let refused = ask(&endpoint, "GET", "/ht/", &[("accept", "image/png")]).await;
     assert_eq!(refused.status(), 406);
-    assert_eq!(body(&refused), "Not Acceptable: Supported content types: text/html, application/json, text/plain");
+    let types = "text/html, application/json, text/plain, application/health+json";
+    assert_eq!(body(&refused), format!("Not Acceptable: Supported content types: {types}"));
     assert_eq!(ask(&endpoint, "DELETE", "/ht/", &[]).await.status(), 405);
     assert_eq!(get(&endpoint, "/ht/?format=nope").await.status(), 400);
     assert_eq!(get(&endpoint, "/ht/nope/").await.status(), 404);

@@ -8,6 +8,7 @@ use serde::Serialize;
 use tera::{Context, Tera};
 
 use super::Renderer;
+use super::outcome::{problems, verdict};
 use crate::report::ErrorReport;
 use crate::{CheckReport, Report, Status};
 
@@ -187,13 +188,12 @@ struct Row<'a> {
 
 impl<'a> From<&'a Report> for Page<'a> {
     fn from(report: &'a Report) -> Self {
-        let problems = report.checks.iter().filter(|check| check.status != Status::Working).count();
         let mut checks: Vec<&CheckReport> = report.checks.iter().collect();
         // What fails comes first, and a cause before what it blocks.
         checks.sort_by_key(|check| (!check.counts, check.blocked_by.is_some(), Reverse(check.status)));
         Self {
-            verdict: verdict(report, problems),
-            problems,
+            verdict: verdict(report),
+            problems: problems(report),
             healthy: report.healthy,
             status: report.status,
             bare: report.bare,
@@ -225,19 +225,6 @@ impl<'a> From<&'a CheckReport> for Row<'a> {
             groups: &check.groups,
             labels: &check.labels,
         }
-    }
-}
-
-fn verdict(report: &Report, problems: usize) -> String {
-    let failing = report.checks.iter().filter(|check| check.counts).count();
-    match (report.healthy, report.checks.len(), problems) {
-        (true, 0, _) if report.bare => "Working".into(),
-        (false, 0, _) => "Not working".into(),
-        (true, 0, _) => "No checks".into(),
-        (true, _, 0) => "All systems working".into(),
-        (true, _, 1) => "Working, with 1 problem".into(),
-        (true, _, problems) => format!("Working, with {problems} problems"),
-        (false, all, _) => format!("{failing} of {all} failing"),
     }
 }
 

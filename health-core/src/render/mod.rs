@@ -17,13 +17,16 @@
 //! # let _ = health;
 //! ```
 
+mod health_json;
 mod html;
 mod json;
+mod outcome;
 mod text;
 
 use std::fmt;
 use std::sync::Arc;
 
+pub use health_json::HealthJson;
 pub use html::{Html, TemplateError};
 pub use json::Json;
 pub use text::Text;
@@ -76,14 +79,14 @@ impl<F: Fn(&Report) -> O + Send + Sync + 'static, O: fmt::Display> Renderer for 
     }
 }
 
-/// The formats of a service, by name and by media type. *Default*: `html`, `json`, `text`; the first one is the answer
+/// The formats of a service, by name and by media type. *Default*: `html`, `json`, `text`, `health`; the first one is the answer
 /// to a reader without wishes.
 #[derive(Clone)]
 pub struct Renderers(Vec<Arc<dyn Renderer>>);
 
 impl Default for Renderers {
     fn default() -> Self {
-        Self(vec![Arc::new(Html::default()), Arc::new(Json), Arc::new(Text)])
+        Self(vec![Arc::new(Html::default()), Arc::new(Json), Arc::new(Text), Arc::new(HealthJson)])
     }
 }
 
