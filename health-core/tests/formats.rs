@@ -100,6 +100,30 @@ fn health() {
     insta::assert_snapshot!("health-hostile", pretty(&render("health", &hostile())));
 }
 
+#[test]
+fn openmetrics() {
+    insta::assert_snapshot!("openmetrics-troubled", render("openmetrics", &troubled()));
+    insta::assert_snapshot!("openmetrics-hostile", render("openmetrics", &hostile()));
+    insta::assert_snapshot!("openmetrics-bare", render("openmetrics", &bare(troubled())));
+}
+
+#[test]
+fn prometheus() {
+    insta::assert_snapshot!("prometheus-troubled", render("prometheus", &troubled()));
+}
+
+#[test]
+fn both_kinds_of_metrics_have_the_same_samples() {
+    let samples = |format, report: &Report| -> Vec<String> {
+        let text = render(format, report);
+        text.lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect()
+    };
+    for report in [troubled(), hostile(), Report::new([]), bare(troubled())] {
+        assert_eq!(samples("openmetrics", &report), samples("prometheus", &report));
+    }
+    assert_eq!(samples("openmetrics", &Report::new([])), ["health_check_overall_healthy 1", ""]);
+}
+
 /// The same JSON, to be read by people.
 fn pretty(json: &str) -> String {
     let json = json.trim_end().trim_end_matches("<no newline at the end>");

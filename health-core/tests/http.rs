@@ -136,6 +136,29 @@ async fn the_status_code_of_an_unhealthy_answer_is_a_setting() {
 }
 
 #[tokio::test]
+async fn metrics_are_200_whatever_the_verdict_and_nothing_else_is() {
+    let strangers = Settings::default().token("s3cret").anonymous(Anonymous::Status);
+    let closed = GroupSettings::default().anonymous(Anonymous::Nothing);
+    for format in ["openmetrics", "prometheus"] {
+        let endpoint = endpoint(unhealthy().settings(strangers.clone()).group("live", closed.clone()));
+        let bare = get(&endpoint, &format!("/ht/?format={format}")).await;
+        assert_eq!(bare.status(), 200);
+        assert!(body(&bare).contains("health_check_overall_healthy 0\n"), "{}", body(&bare));
+        assert!(!body(&bare).contains("queue"), "{}", body(&bare));
+        let full = get(&endpoint, &format!("/ht/s3cret/?format={format}")).await;
+        assert_eq!(full.status(), 200);
+        assert!(body(&full).contains("health_check_healthy{check=\"queue\"} 0\n"), "{}", body(&full));
+        let head = ask(&endpoint, "HEAD", &format!("/ht/s3cret/?format={format}"), &[]).await;
+        assert_eq!((head.status(), head.headers()), (full.status(), full.headers()));
+        assert_eq!(get(&endpoint, &format!("/ht/live/?format={format}")).await.status(), 404);
+        assert_eq!(get(&endpoint, &format!("/ht/wrong/?format={format}")).await.status(), 404);
+        assert_eq!(get(&endpoint, &format!("/ht/s3cret/nowhere/?format={format}")).await.status(), 404);
+        let post = ask(&endpoint, "POST", &format!("/ht/s3cret/?format={format}"), &[]).await;
+        assert_eq!(post.status(), 405);
+    }
+}
+
+#[tokio::test]
 async fn the_format_parameter_wins_over_accept() {
     let endpoint = healthy();
     let accept = [("accept", "text/html")];
@@ -152,7 +175,7 @@ async fn the_format_parameter_wins_over_accept() {
     for uri in ["/ht/?format=yaml", "/ht/?format=JSON", "/ht/?format=%ff"] {
         let response = get(&endpoint, uri).await;
         assert_eq!(response.status(), 400, "{uri}");
-        assert_eq!(body(&response), "Bad Request: the formats are html, json, text, health");
+        assert_eq!(body(&response), "Bad Request: the formats are html, json, text, health, openmetrics, prometheus");
     }
     let long = format!("/ht/?{}format=json", "a=b&".repeat(10_000));
     assert_eq!(header(&get(&endpoint, &long).await, "content-type"), "application/json");
@@ -162,7 +185,17 @@ const HTML: &str = "text/html; charset=utf-8";
 const JSON: &str = "application/json";
 const TEXT: &str = "text/plain; charset=utf-8";
 const HEALTH: &str = "application/health+json";
+const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
 const NOTHING: &str = "406";
+
+/// What Prometheus sends, by version.
+const PROMETHEUS_2_25: &str = "application/openmetrics-text; version=0.0.1,text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
+const PROMETHEUS_2_42: &str = "application/openmetrics-text;version=1.0.0,\
+    application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
+const PROMETHEUS_3: &str = "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,\
+    application/openmetrics-text;version=0.0.1;q=0.4,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.3,\
+    text/plain;version=0.0.4;q=0.2,*/*;q=0.1";
 
 /// Accept headers, one or two of them, and what they get.
 const NEGOTIATIONS: &[(&[&str], &str)] = &[
@@ -198,6 +231,13 @@ const NEGOTIATIONS: &[(&[&str], &str)] = &[
     (&["application/health+json"], HEALTH),
     (&["application/health+json, application/json;q=0.9"], HEALTH),
     (&["application/json;q=0, application/*"], HEALTH),
+    (&["application/openmetrics-text"], OPENMETRICS),
+    (&[PROMETHEUS_2_25], OPENMETRICS),
+    (&[PROMETHEUS_2_42], OPENMETRICS),
+    (&[PROMETHEUS_3], OPENMETRICS),
+    (&["text/plain;version=0.0.4"], PROMETHEUS),
+    (&["text/plain;version=0.0.4;q=1,*/*;q=0.1"], PROMETHEUS),
+    (&["text/plain;charset=utf-8"], TEXT),
     (&["application/vnd.api+json"], NOTHING),
     (&["application/octet-stream, image/*"], NOTHING),
     (&["garbage, application/json"], JSON),
@@ -230,7 +270,7 @@ async fn what_is_refused_runs_no_check() {
     })));
     let refused = ask(&endpoint, "GET", "/ht/", &[("accept", "image/png")]).await;
     assert_eq!(refused.status(), 406);
-    let types = "text/html, application/json, text/plain, application/health+json";
+    let types = "text/html, application/json, text/plain, application/health+json, application/openmetrics-text";
     assert_eq!(body(&refused), format!("Not Acceptable: Supported content types: {types}"));
     assert_eq!(ask(&endpoint, "DELETE", "/ht/", &[]).await.status(), 405);
     assert_eq!(get(&endpoint, "/ht/?format=nope").await.status(), 400);

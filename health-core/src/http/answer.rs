@@ -23,7 +23,7 @@ pub(super) async fn answer(health: &Health, question: &Question) -> Response<Byt
         snapshot.rendered(question.renderer, question.bare, |report| render(health, question.renderer, report));
     let mut response = Response::new(body.clone());
     *response.headers_mut() = headers.clone();
-    if !snapshot.report.healthy {
+    if !snapshot.report.healthy && !health.renderers().at(question.renderer).ignores_verdict() {
         let status = StatusCode::from_u16(health.settings().unhealthy_status);
         *response.status_mut() = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     }

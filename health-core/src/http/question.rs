@@ -125,9 +125,19 @@ fn format<B>(renderers: &Renderers, request: &Request<B>) -> Result<usize, Refus
     }
     let offers = offers(renderers);
     accept::choose(request.headers().get_all(ACCEPT).iter(), &offers).ok_or_else(|| {
-        let types: Vec<_> = renderers.iter().filter_map(|renderer| renderer.media_types().first().copied()).collect();
-        let message = format!("Not Acceptable: Supported content types: {}", types.join(", "));
+        let message = format!("Not Acceptable: Supported content types: {}", content_types(renderers).join(", "));
         Refusal::new(StatusCode::NOT_ACCEPTABLE, message)
+    })
+}
+
+/// What each format is known for, without parameters; each once.
+fn content_types(renderers: &Renderers) -> Vec<&str> {
+    let main = renderers.iter().filter_map(|renderer| renderer.media_types().first()?.split(';').next());
+    main.fold(Vec::new(), |mut types, media_type| {
+        if !types.contains(&media_type) {
+            types.push(media_type);
+        }
+        types
     })
 }
 

@@ -20,7 +20,10 @@
 mod health_json;
 mod html;
 mod json;
+mod metrics;
+mod openmetrics;
 mod outcome;
+mod prometheus;
 mod text;
 
 use std::fmt;
@@ -29,6 +32,8 @@ use std::sync::Arc;
 pub use health_json::HealthJson;
 pub use html::{Html, TemplateError};
 pub use json::Json;
+pub use openmetrics::OpenMetrics;
+pub use prometheus::Prometheus;
 pub use text::Text;
 
 use crate::Report;
@@ -48,6 +53,12 @@ pub trait Renderer: Send + Sync + 'static {
     /// Those of the writer, and its own.
     #[doc(alias = "render_to_response_json")]
     fn render(&self, report: &Report, out: &mut dyn fmt::Write) -> fmt::Result;
+
+    /// Whether the answer is 200 however the service is, for readers that throw away what is not, such as scrapers.
+    /// *Default*: `false`.
+    fn ignores_verdict(&self) -> bool {
+        false
+    }
 }
 
 /// A renderer from a closure that returns what is to be shown.
@@ -79,14 +90,21 @@ impl<F: Fn(&Report) -> O + Send + Sync + 'static, O: fmt::Display> Renderer for 
     }
 }
 
-/// The formats of a service, by name and by media type. *Default*: `html`, `json`, `text`, `health`; the first one is the answer
-/// to a reader without wishes.
+/// The formats of a service, by name and by media type. *Default*: `html`, `json`, `text`, `health`, `openmetrics`,
+/// `prometheus`; the first one is the answer to a reader without wishes.
 #[derive(Clone)]
 pub struct Renderers(Vec<Arc<dyn Renderer>>);
 
 impl Default for Renderers {
     fn default() -> Self {
-        Self(vec![Arc::new(Html::default()), Arc::new(Json), Arc::new(Text), Arc::new(HealthJson)])
+        let mut renderers = Self(Vec::new());
+        renderers.register(Html::default());
+        renderers.register(Json);
+        renderers.register(Text);
+        renderers.register(HealthJson);
+        renderers.register(OpenMetrics);
+        renderers.register(Prometheus);
+        renderers
     }
 }
 
