@@ -1,12 +1,13 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwapOption;
 use bytes::Bytes;
 use http::HeaderMap;
 
 use crate::builder::HealthBuilder;
+use crate::registry::DRAINING;
 use crate::render::Renderers;
 use crate::report::CheckInfo;
 use crate::runner::{Good, Plan, Runner, Tasks};
@@ -39,6 +40,8 @@ struct Inner {
     settings: Settings,
     renderers: Renderers,
     notice: Option<String>,
+    built_at: SystemTime,
+    drained_at: OnceLock<SystemTime>,
     /// The last report of each plan, with what was rendered of it.
     snapshots: Vec<ArcSwapOption<Snapshot>>,
     tasks: Mutex<Option<Tasks>>,
@@ -52,8 +55,9 @@ impl Health {
 
     pub(crate) fn new(runner: Runner, settings: Settings, renderers: Renderers, notice: Option<String>) -> Self {
         let snapshots = runner.plans().iter().map(|_| ArcSwapOption::empty()).collect();
+        let (built_at, drained_at) = (runner.clock.time(), OnceLock::new());
         let (runner, tasks) = (Arc::new(runner), Mutex::default());
-        Self(Arc::new(Inner { runner, settings, renderers, notice, snapshots, tasks }))
+        Self(Arc::new(Inner { runner, settings, renderers, notice, built_at, drained_at, snapshots, tasks }))
     }
 
     /// Reads all checks, within [`Settings::budget`].
@@ -70,7 +74,7 @@ impl Health {
         self.start();
         let patience = self.0.runner.patience(&plan);
         let mut report = self.0.runner.read(&plan, patience).await.report;
-        report.notice.clone_from(&self.0.notice);
+        self.complete(&mut report);
         Ok(report)
     }
 
@@ -86,6 +90,7 @@ impl Health {
     /// Says that the process is about to end: `ready` and the whole fail from now on, so that no new work is sent
     /// here. `live` and `startup` stay as they are.
     pub fn drain(&self) {
+        self.0.drained_at.get_or_init(|| self.clock().time());
         self.0.runner.drain();
     }
 
@@ -136,7 +141,7 @@ impl Health {
         let plan = &self.plans()[place];
         let budget = plan.budget.min(budget.unwrap_or(Duration::MAX));
         let mut reading = self.0.runner.read(plan, budget).await;
-        reading.report.notice.clone_from(&self.0.notice);
+        self.complete(&mut reading.report);
         if let Some(snapshot) = self.kept(place) {
             return snapshot; // another reader of the same run was faster, and may have rendered it
         }
@@ -146,6 +151,15 @@ impl Health {
             self.0.snapshots[place].store(Some(Arc::clone(&snapshot)));
         }
         snapshot
+    }
+
+    /// Adds what the runner does not know.
+    fn complete(&self, report: &mut Report) {
+        report.notice.clone_from(&self.0.notice);
+        report.built_at = self.0.built_at;
+        if let Some(draining) = report.checks.iter_mut().find(|row| row.identifier == DRAINING) {
+            draining.since = self.0.drained_at.get().copied();
+        }
     }
 
     /// The last report of a plan, while it is true.

@@ -37,7 +37,7 @@ pub use http::Endpoint;
 pub use listener::{Listener, Transition};
 pub use registry::{BuildError, Registry};
 pub use render::{
-    HealthJson, Html, Json, OpenMetrics, Prometheus, Renderer, Renderers, TemplateError, Text, render_fn,
+    Atom, HealthJson, Html, Json, OpenMetrics, Prometheus, Renderer, Renderers, Rss, TemplateError, Text, render_fn,
 };
 pub use report::{CheckInfo, CheckReport, ErrorReport, Report};
 pub use secret::Secret;

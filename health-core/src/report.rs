@@ -34,6 +34,9 @@ pub struct Report {
     /// When the report was put together.
     #[serde(serialize_with = "rfc3339")]
     pub generated_at: SystemTime,
+    /// When the service's health was built: since then there is what no run has changed.
+    #[serde(serialize_with = "rfc3339")]
+    pub built_at: SystemTime,
     /// How long the reader waited for it.
     #[serde(serialize_with = "seconds")]
     pub duration: Duration,
@@ -58,6 +61,7 @@ impl Report {
             checks,
             bare: false,
             generated_at: SystemTime::UNIX_EPOCH,
+            built_at: SystemTime::UNIX_EPOCH,
             duration: Duration::ZERO,
             notice: None,
         }

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::time::{Duration, SystemTime};
 
 use health_core::{
-    CheckReport, ErrorReport, HealthCheckException, Observation, Renderers, Report, Scope,
+    Atom, CheckReport, ErrorReport, HealthCheckException, Observation, Renderer as _, Renderers, Report, Rss, Scope,
     ServiceReturnedUnexpectedResult, ServiceUnavailable, ServiceWarning, Status, Unit, UnknownError,
 };
 
@@ -49,6 +49,7 @@ fn troubled() -> Report {
         failed("Boom", UnknownError::caused_by("the cause, for the log only").into()),
     ]);
     report.generated_at = at(1);
+    report.built_at = at(0) - Duration::from_hours(24);
     report.duration = Duration::from_millis(13);
     report.notice = Some("No configuration was given: <these> are the default checks.".into());
     report
@@ -122,6 +123,48 @@ fn both_kinds_of_metrics_have_the_same_samples() {
         assert_eq!(samples("openmetrics", &report), samples("prometheus", &report));
     }
     assert_eq!(samples("openmetrics", &Report::new([])), ["health_check_overall_healthy 1", ""]);
+}
+
+#[test]
+fn atom() {
+    insta::assert_snapshot!("atom-troubled", render("atom", &troubled()));
+    insta::assert_snapshot!("atom-hostile", render("atom", &hostile()));
+    insta::assert_snapshot!("atom-bare", render("atom", &bare(troubled())));
+}
+
+#[test]
+fn rss() {
+    insta::assert_snapshot!("rss-troubled", render("rss", &troubled()));
+    insta::assert_snapshot!("rss-hostile", render("rss", &hostile()));
+    insta::assert_snapshot!("rss-empty", render("rss", &Report::new([])));
+}
+
+#[test]
+fn a_feed_changes_when_a_check_does_and_not_before() {
+    let mut report = troubled();
+    for format in ["atom", "rss"] {
+        let before = render(format, &report);
+        report.generated_at += Duration::from_hours(1);
+        report.duration += Duration::from_secs(1);
+        for row in &mut report.checks {
+            row.last_run = row.since.map(|since| since + Duration::from_hours(2));
+        }
+        assert_eq!(before, render(format, &report));
+        let since = report.checks[2].since.replace(at(7));
+        assert_ne!(before, render(format, &report));
+        report.checks[2].since = since;
+    }
+}
+
+#[test]
+fn a_feed_may_link_to_a_page_elsewhere() {
+    let url = "https://shop.example/ht/?a=b&c=d";
+    let (mut atom, mut rss) = (String::new(), String::new());
+    Atom::default().link(url).render(&troubled(), &mut atom).unwrap();
+    Rss::default().link(url).render(&troubled(), &mut rss).unwrap();
+    assert!(atom.contains(r#"<link rel="alternate" type="text/html" href="https://shop.example/ht/?a=b&amp;c=d"/>"#));
+    assert!(rss.contains("<link>https://shop.example/ht/?a=b&amp;c=d</link>"));
+    assert!(!atom.contains("?format=html") && !rss.contains("?format=html"));
 }
 
 /// The same JSON, to be read by people.

@@ -3,12 +3,13 @@
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use health_core::{
-    Anonymous, CheckExt, Endpoint, GroupSettings, Health, HealthBuilder, Html, Renderer, Report, ServiceUnavailable,
-    Settings, check_fn, render_fn,
+    Anonymous, CheckExt, Clock, Endpoint, GroupSettings, Health, HealthBuilder, Html, Renderer, Report,
+    ServiceUnavailable, Settings, check_fn, render_fn,
 };
 use http::{Request, Response, StatusCode};
 
@@ -136,18 +137,23 @@ async fn the_status_code_of_an_unhealthy_answer_is_a_setting() {
 }
 
 #[tokio::test]
-async fn metrics_are_200_whatever_the_verdict_and_nothing_else_is() {
+async fn metrics_and_feeds_are_200_whatever_the_verdict_and_nothing_else_is() {
     let strangers = Settings::default().token("s3cret").anonymous(Anonymous::Status);
     let closed = GroupSettings::default().anonymous(Anonymous::Nothing);
-    for format in ["openmetrics", "prometheus"] {
+    for (format, says) in [
+        ("openmetrics", "health_check_overall_healthy 0\n"),
+        ("prometheus", "health_check_overall_healthy 0\n"),
+        ("atom", "<subtitle>Not working</subtitle>"),
+        ("rss", "<description>Not working</description>"),
+    ] {
         let endpoint = endpoint(unhealthy().settings(strangers.clone()).group("live", closed.clone()));
         let bare = get(&endpoint, &format!("/ht/?format={format}")).await;
         assert_eq!(bare.status(), 200);
-        assert!(body(&bare).contains("health_check_overall_healthy 0\n"), "{}", body(&bare));
+        assert!(body(&bare).contains(says), "{}", body(&bare));
         assert!(!body(&bare).contains("queue"), "{}", body(&bare));
         let full = get(&endpoint, &format!("/ht/s3cret/?format={format}")).await;
         assert_eq!(full.status(), 200);
-        assert!(body(&full).contains("health_check_healthy{check=\"queue\"} 0\n"), "{}", body(&full));
+        assert!(body(&full).contains("queue") && !body(&full).contains("s3cret"), "{}", body(&full));
         let head = ask(&endpoint, "HEAD", &format!("/ht/s3cret/?format={format}"), &[]).await;
         assert_eq!((head.status(), head.headers()), (full.status(), full.headers()));
         assert_eq!(get(&endpoint, &format!("/ht/live/?format={format}")).await.status(), 404);
@@ -156,6 +162,58 @@ async fn metrics_are_200_whatever_the_verdict_and_nothing_else_is() {
         let post = ask(&endpoint, "POST", &format!("/ht/s3cret/?format={format}"), &[]).await;
         assert_eq!(post.status(), 405);
     }
+}
+
+/// A clock that shows what it is told.
+struct Told(Arc<AtomicU32>);
+
+impl Clock for Told {
+    fn now(&self) -> Instant {
+        Instant::now()
+    }
+
+    fn time(&self) -> SystemTime {
+        SystemTime::UNIX_EPOCH
+            + Duration::from_hours(500_000)
+            + Duration::from_secs(self.0.load(Ordering::SeqCst).into())
+    }
+}
+
+#[tokio::test]
+async fn an_entry_of_a_feed_is_the_same_while_the_failure_lasts() {
+    let (works, time) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU32::new(0)));
+    let is_up = Arc::clone(&works);
+    let queue = check_fn("queue", move || {
+        let works = is_up.load(Ordering::SeqCst);
+        async move { if works { Ok(()) } else { Err(ServiceUnavailable::new("connection refused").into()) } }
+    });
+    let endpoint = endpoint(Health::builder().check(queue.ttl(Duration::ZERO)).clock(Told(Arc::clone(&time))));
+    for format in ["atom", "rss"] {
+        let uri = format!("/ht/?format={format}");
+        works.store(false, Ordering::SeqCst);
+        time.fetch_add(60, Ordering::SeqCst);
+        let first = get(&endpoint, &uri).await;
+        time.fetch_add(60, Ordering::SeqCst);
+        let second = get(&endpoint, &uri).await;
+        assert_ne!(header(&first, "expires"), header(&second, "expires"), "it ran again");
+        assert_eq!(body(&first), body(&second));
+        assert!(body(&first).contains("queue: unavailable"), "{}", body(&first));
+        works.store(true, Ordering::SeqCst);
+        let recovered = get(&endpoint, &uri).await;
+        assert!(!body(&recovered).contains("queue"), "{}", body(&recovered));
+        works.store(false, Ordering::SeqCst);
+        time.fetch_add(60, Ordering::SeqCst);
+        let again = get(&endpoint, &uri).await;
+        assert_ne!(body(&first), body(&again), "another failure is another entry");
+    }
+    let before = get(&endpoint, "/ht/ready/?format=rss").await;
+    time.fetch_add(60, Ordering::SeqCst);
+    endpoint.health().drain();
+    time.fetch_add(60, Ordering::SeqCst);
+    let draining = get(&endpoint, "/ht/ready/?format=rss").await;
+    assert!(!body(&before).contains("Draining") && body(&draining).contains("Draining: unavailable"));
+    time.fetch_add(60, Ordering::SeqCst);
+    assert_eq!(body(&draining), body(&get(&endpoint, "/ht/ready/?format=rss").await));
 }
 
 #[tokio::test]
@@ -175,7 +233,10 @@ async fn the_format_parameter_wins_over_accept() {
     for uri in ["/ht/?format=yaml", "/ht/?format=JSON", "/ht/?format=%ff"] {
         let response = get(&endpoint, uri).await;
         assert_eq!(response.status(), 400, "{uri}");
-        assert_eq!(body(&response), "Bad Request: the formats are html, json, text, health, openmetrics, prometheus");
+        assert_eq!(
+            body(&response),
+            "Bad Request: the formats are html, json, text, health, openmetrics, prometheus, atom, rss"
+        );
     }
     let long = format!("/ht/?{}format=json", "a=b&".repeat(10_000));
     assert_eq!(header(&get(&endpoint, &long).await, "content-type"), "application/json");
@@ -187,6 +248,8 @@ const TEXT: &str = "text/plain; charset=utf-8";
 const HEALTH: &str = "application/health+json";
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
+const ATOM: &str = "application/atom+xml";
+const RSS: &str = "application/rss+xml";
 const NOTHING: &str = "406";
 
 /// What Prometheus sends, by version.
@@ -238,6 +301,9 @@ const NEGOTIATIONS: &[(&[&str], &str)] = &[
     (&["text/plain;version=0.0.4"], PROMETHEUS),
     (&["text/plain;version=0.0.4;q=1,*/*;q=0.1"], PROMETHEUS),
     (&["text/plain;charset=utf-8"], TEXT),
+    (&["application/atom+xml"], ATOM),
+    (&["application/rss+xml, application/atom+xml;q=0.9, application/xml;q=0.8, */*;q=0.1"], RSS),
+    (&["application/xml"], NOTHING),
     (&["application/vnd.api+json"], NOTHING),
     (&["application/octet-stream, image/*"], NOTHING),
     (&["garbage, application/json"], JSON),
@@ -270,7 +336,8 @@ async fn what_is_refused_runs_no_check() {
     })));
     let refused = ask(&endpoint, "GET", "/ht/", &[("accept", "image/png")]).await;
     assert_eq!(refused.status(), 406);
-    let types = "text/html, application/json, text/plain, application/health+json, application/openmetrics-text";
+    let types = "text/html, application/json, text/plain, application/health+json, application/openmetrics-text, \
+        application/atom+xml, application/rss+xml";
     assert_eq!(body(&refused), format!("Not Acceptable: Supported content types: {types}"));
     assert_eq!(ask(&endpoint, "DELETE", "/ht/", &[]).await.status(), 405);
     assert_eq!(get(&endpoint, "/ht/?format=nope").await.status(), 400);

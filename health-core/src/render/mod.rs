@@ -17,6 +17,8 @@
 //! # let _ = health;
 //! ```
 
+mod atom;
+mod feed;
 mod health_json;
 mod html;
 mod json;
@@ -24,16 +26,19 @@ mod metrics;
 mod openmetrics;
 mod outcome;
 mod prometheus;
+mod rss;
 mod text;
 
 use std::fmt;
 use std::sync::Arc;
 
+pub use atom::Atom;
 pub use health_json::HealthJson;
 pub use html::{Html, TemplateError};
 pub use json::Json;
 pub use openmetrics::OpenMetrics;
 pub use prometheus::Prometheus;
+pub use rss::Rss;
 pub use text::Text;
 
 use crate::Report;
@@ -54,7 +59,8 @@ pub trait Renderer: Send + Sync + 'static {
     #[doc(alias = "render_to_response_json")]
     fn render(&self, report: &Report, out: &mut dyn fmt::Write) -> fmt::Result;
 
-    /// Whether the answer is 200 however the service is, for readers that throw away what is not, such as scrapers.
+    /// Whether the answer is 200 however the service is, for scrapers and readers of feeds, which throw away
+    /// everything else.
     /// *Default*: `false`.
     fn ignores_verdict(&self) -> bool {
         false
@@ -91,7 +97,7 @@ impl<F: Fn(&Report) -> O + Send + Sync + 'static, O: fmt::Display> Renderer for 
 }
 
 /// The formats of a service, by name and by media type. *Default*: `html`, `json`, `text`, `health`, `openmetrics`,
-/// `prometheus`; the first one is the answer to a reader without wishes.
+/// `prometheus`, `atom`, `rss`; the first one is the answer to a reader without wishes.
 #[derive(Clone)]
 pub struct Renderers(Vec<Arc<dyn Renderer>>);
 
@@ -104,6 +110,8 @@ impl Default for Renderers {
         renderers.register(HealthJson);
         renderers.register(OpenMetrics);
         renderers.register(Prometheus);
+        renderers.register(Atom::default());
+        renderers.register(Rss::default());
         renderers
     }
 }
