@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -145,12 +146,31 @@ impl Health {
         if let Some(snapshot) = self.kept(place) {
             return snapshot; // another reader of the same run was faster, and may have rendered it
         }
-        let bodies = (0..2 * self.0.renderers.len()).map(|_| OnceLock::new()).collect();
-        let snapshot = Arc::new(Snapshot { report: Arc::new(reading.report), good: reading.good, bodies });
+        let snapshot = Arc::new(Snapshot::new(reading.report, reading.good, &self.0.renderers));
         if snapshot.good.is_some() {
             self.0.snapshots[place].store(Some(Arc::clone(&snapshot)));
         }
         snapshot
+    }
+
+    /// The report of a plan without some of its checks: of the same cells, for this reader alone.
+    pub(crate) async fn snapshot_without(
+        &self,
+        exclude: &BTreeSet<String>,
+        place: usize,
+        budget: Option<Duration>,
+    ) -> Arc<Snapshot> {
+        if exclude.is_empty() {
+            return self.snapshot(place, budget).await;
+        }
+        self.start();
+        let (runner, plan) = (&self.0.runner, &self.plans()[place]);
+        let members: BTreeSet<&str> = plan.members.iter().map(|&member| runner.name_of(member)).collect();
+        let some = runner.narrow(plan, |name| !exclude.contains(name));
+        let mut report = runner.read(&some, plan.budget.min(budget.unwrap_or(Duration::MAX))).await.report;
+        self.complete(&mut report);
+        report.unmatched = exclude.iter().filter(|name| !members.contains(name.as_str())).cloned().collect();
+        Arc::new(Snapshot::new(report, None, &self.0.renderers))
     }
 
     /// Adds what the runner does not know.
@@ -186,15 +206,30 @@ pub(crate) struct Snapshot {
     bodies: Box<[OnceLock<(HeaderMap, Bytes)>]>,
 }
 
+/// How a report is shown to a reader.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct View {
+    /// The position of the format.
+    pub(crate) renderer: usize,
+    /// Whether the reader may see the verdict only.
+    pub(crate) bare: bool,
+    /// Whether the reader wants to know more.
+    pub(crate) verbose: bool,
+}
+
 impl Snapshot {
-    /// The headers and the body of a format, rendered once; the bare verdict is kept beside the full report.
+    fn new(report: Report, good: Option<Good>, renderers: &Renderers) -> Self {
+        let bodies = (0..4 * renderers.len()).map(|_| OnceLock::new()).collect();
+        Self { report: Arc::new(report), good, bodies }
+    }
+
+    /// The headers and the body of a view, rendered once.
     pub(crate) fn rendered(
         &self,
-        format: usize,
-        bare: bool,
+        view: View,
         render: impl FnOnce(&Report) -> (HeaderMap, Bytes),
     ) -> &(HeaderMap, Bytes) {
-        self.bodies[2 * format + usize::from(bare)]
-            .get_or_init(|| if bare { render(&self.report.without_rows()) } else { render(&self.report) })
+        let body = &self.bodies[4 * view.renderer + 2 * usize::from(view.verbose) + usize::from(view.bare)];
+        body.get_or_init(|| if view.bare { render(&self.report.without_rows()) } else { render(&self.report) })
     }
 }

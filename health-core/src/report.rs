@@ -40,6 +40,8 @@ pub struct Report {
     /// How long the reader waited for it.
     #[serde(serialize_with = "seconds")]
     pub duration: Duration,
+    /// What the reader wanted to leave out and no check here is called.
+    pub unmatched: Vec<String>,
     /// Something that every reader should know, such as where the configuration came from.
     pub notice: Option<String>,
 }
@@ -63,6 +65,7 @@ impl Report {
             generated_at: SystemTime::UNIX_EPOCH,
             built_at: SystemTime::UNIX_EPOCH,
             duration: Duration::ZERO,
+            unmatched: Vec::new(),
             notice: None,
         }
     }
@@ -70,7 +73,7 @@ impl Report {
     /// The same verdict without its rows.
     #[must_use]
     pub(crate) fn without_rows(&self) -> Self {
-        Self { checks: Vec::new(), bare: true, notice: None, ..self.clone() }
+        Self { checks: Vec::new(), bare: true, unmatched: Vec::new(), notice: None, ..self.clone() }
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use health_core::{
     Atom, CheckReport, ErrorReport, HealthCheckException, Observation, Renderer as _, Renderers, Report, Rss, Scope,
-    ServiceReturnedUnexpectedResult, ServiceUnavailable, ServiceWarning, Status, Unit, UnknownError,
+    ServiceReturnedUnexpectedResult, ServiceUnavailable, ServiceWarning, Status, Text, Unit, UnknownError,
 };
 
 fn at(seconds: u64) -> SystemTime {
@@ -186,6 +186,25 @@ fn health_says_what_the_service_comes_to() {
     let mut row = CheckReport::failed("a", &ServiceUnavailable::new("m").into());
     (row.critical, row.counts) = (false, false);
     assert!(status(&Report::new([row])).starts_with(r#"{"status":"warn","output":"Working, with 1 problem","#));
+}
+
+fn verbose(report: &Report) -> String {
+    let mut out = String::new();
+    Text.render_verbose(report, &mut out).unwrap();
+    out
+}
+
+#[test]
+fn verbose_text() {
+    insta::assert_snapshot!("verbose-troubled", verbose(&troubled()));
+    assert_eq!(verbose(&bare(troubled())), "health check failed\n");
+    assert_eq!(verbose(&Report::new([])), "no checks\nhealth check passed\n");
+    let mut late = CheckReport::failed("a", &ServiceWarning::new("late").into());
+    late.counts = false;
+    let mut report = Report::new([late]);
+    (report.group, report.unmatched) = (Some("ready".into()), vec!["x".into(), "\"\n".into()]);
+    let warning = r#"warn: some health checks cannot be excluded: no matches for "x","\"\n""#;
+    assert_eq!(verbose(&report), format!("[+]a ok: warning: late\n{warning}\nready check passed\n"));
 }
 
 #[test]

@@ -401,6 +401,74 @@ async fn strangers_may_be_shown_the_bare_verdict() {
 }
 
 #[tokio::test]
+async fn verbose_text_is_as_kubernetes_prints_it() {
+    let endpoint = endpoint(unhealthy());
+    let lines = "[+]cache ok\n[-]queue failed: unavailable: connection refused\n";
+    for (uri, status, expected) in [
+        ("/ht/?format=text&verbose", 500, format!("{lines}health check failed\n")),
+        ("/ht/ready?verbose=1&format=text", 500, format!("{lines}ready check failed\n")),
+        ("/ht/live/?verbose&format=text", 200, "no checks\nlive check passed\n".into()),
+        ("/ht/?format=text&verbose&exclude=queue", 200, "[+]cache ok\nhealth check passed\n".into()),
+        (
+            "/ht/?format=text",
+            500,
+            "cache                    ... working\n\
+                                   queue                    ... unavailable: connection refused\n"
+                .into(),
+        ),
+    ] {
+        let response = get(&endpoint, uri).await;
+        assert_eq!((response.status().as_u16(), body(&response)), (status, expected.as_str()), "{uri}");
+    }
+    let page = get(&endpoint, "/ht/?verbose").await;
+    assert_eq!(page.body(), get(&endpoint, "/ht/").await.body(), "a format may have nothing more to say");
+}
+
+#[tokio::test]
+async fn excluded_checks_are_in_no_format_and_in_no_verdict() {
+    let runs = Arc::new(AtomicU32::new(0));
+    let count = Arc::clone(&runs);
+    let counted = check_fn("counted", move || {
+        count.fetch_add(1, Ordering::SeqCst);
+        async { Ok(()) }
+    });
+    let endpoint = endpoint(unhealthy().check(counted.ttl(Duration::from_hours(1))));
+    assert_eq!(get(&endpoint, "/ht/?exclude=queue&exclude=counted&format=json").await.status(), 200);
+    assert_eq!(runs.load(Ordering::SeqCst), 0, "what is excluded does not run");
+    let formats: Vec<String> = endpoint.health().renderers().formats().map(str::to_owned).collect();
+    for format in formats {
+        let excluded = get(&endpoint, &format!("/ht/?exclude=queue&format={format}")).await;
+        assert_eq!(excluded.status(), 200, "{format}");
+        assert!(!body(&excluded).contains("queue"), "{format}: {}", body(&excluded));
+        let all = get(&endpoint, &format!("/ht/?format={format}&exclude=")).await;
+        assert!(body(&all).contains("queue"), "{format}: {}", body(&all));
+    }
+    assert_eq!(runs.load(Ordering::SeqCst), 1, "the same cells are read");
+    for (uri, expected) in [
+        ("/ht/?format=json&exclude=queue&exclude=cache&exclude=counted", "{}"),
+        ("/ht/?format=json&exclude=queue&exclude=nobody&exclude=c%61che", r#"{"counted": "working"}"#),
+        (
+            "/ht/?format=json&exclude=queue,cache&exclude=counted",
+            r#"{"cache": "working", "queue": "unavailable: connection refused"}"#,
+        ),
+    ] {
+        assert_eq!(body(&get(&endpoint, uri).await), expected, "{uri}");
+    }
+    let unknown = get(&endpoint, "/ht/?format=text&verbose&exclude=x&exclude=queue&exclude=a%22%0Ab&exclude=x").await;
+    let warning = r#"warn: some health checks cannot be excluded: no matches for "a\"\nb","x""#;
+    assert_eq!(body(&unknown), format!("[+]cache ok\n[+]counted ok\n{warning}\nhealth check passed\n"));
+}
+
+#[tokio::test]
+async fn who_may_see_the_verdict_only_can_exclude_nothing() {
+    let endpoint = endpoint(unhealthy().settings(Settings::default().token("s3cret").anonymous(Anonymous::Status)));
+    let response = get(&endpoint, "/ht/?format=text&verbose&exclude=queue&exclude=nobody").await;
+    assert_eq!((response.status().as_u16(), body(&response)), (500, "health check failed\n"));
+    let full = get(&endpoint, "/ht/s3cret/?format=text&verbose&exclude=queue").await;
+    assert_eq!((full.status().as_u16(), body(&full)), (200, "[+]cache ok\nhealth check passed\n"));
+}
+
+#[tokio::test]
 async fn a_scraper_says_how_long_it_waits() {
     let hang = check_fn("hang", std::future::pending);
     let endpoint = endpoint(Health::builder().check(hang));

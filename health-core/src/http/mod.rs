@@ -58,6 +58,8 @@ const NOT_IN_A_PATH: &AsciiSet = &CONTROLS
 /// | any other method | 405 with `Allow` |
 /// | `?format=<name>` | that format, whatever `Accept` says; 400 for an unknown one |
 /// | nothing acceptable | 406, before any check runs |
+/// | `?exclude=<name>`, any number of them | without these checks, and without them in the verdict |
+/// | `?verbose` | more, where the format has it: [`Renderer::render_verbose`](crate::Renderer::render_verbose) |
 ///
 /// 200 is healthy, [`Settings::unhealthy_status`](crate::Settings::unhealthy_status) is not. Content negotiation
 /// follows [RFC 9110, section 12](https://www.rfc-editor.org/rfc/rfc9110#section-12).

@@ -1,6 +1,7 @@
 //! From a request to what it asks for: everything that can be refused is refused here, before any check runs.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
@@ -12,6 +13,7 @@ use subtle::ConstantTimeEq as _;
 use super::Endpoint;
 use super::accept::{self, Offer};
 use super::answer::Refusal;
+use crate::health::View;
 use crate::render::Renderers;
 use crate::{Anonymous, Secret};
 
@@ -22,9 +24,9 @@ const SCRAPE_TIMEOUT: &str = "x-prometheus-scrape-timeout-seconds";
 #[derive(Debug)]
 pub(super) struct Question {
     pub(super) plan: usize,
-    pub(super) renderer: usize,
-    /// Whether the reader may see the verdict only.
-    pub(super) bare: bool,
+    pub(super) view: View,
+    /// The checks that the reader leaves out.
+    pub(super) exclude: BTreeSet<String>,
     /// How long the reader waits, if it says so.
     pub(super) budget: Option<Duration>,
 }
@@ -36,7 +38,11 @@ impl Endpoint {
             return Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed: use GET, HEAD or OPTIONS"));
         }
         let renderer = format(self.health.renderers(), request)?;
-        Ok(Question { plan, renderer, bare, budget: scrape_budget(request.headers()) })
+        let query = request.uri().query().unwrap_or_default();
+        let view = View { renderer, bare, verbose: values(query, "verbose").next().is_some() };
+        // Who may see the verdict only must not find out what makes it.
+        let exclude = if bare { BTreeSet::new() } else { values(query, "exclude").map(Cow::into_owned).collect() };
+        Ok(Question { plan, view, exclude, budget: scrape_budget(request.headers()) })
     }
 
     /// The plan that a path names, and whether the reader may see its verdict only.
@@ -117,7 +123,9 @@ fn show(token: &Secret, segments: &mut Vec<Cow<'_, str>>, headers: &HeaderMap) -
 }
 
 fn format<B>(renderers: &Renderers, request: &Request<B>) -> Result<usize, Refusal> {
-    if let Some(name) = query(request.uri().query().unwrap_or_default(), "format") {
+    // The last one, as Django takes it; an empty one is none.
+    let name = values(request.uri().query().unwrap_or_default(), "format").last();
+    if let Some(name) = name.filter(|name| !name.is_empty()) {
         return renderers.position(&name).ok_or_else(|| {
             let names: Vec<_> = renderers.formats().collect();
             Refusal::new(StatusCode::BAD_REQUEST, format!("Bad Request: the formats are {}", names.join(", ")))
@@ -149,10 +157,9 @@ fn offers(renderers: &Renderers) -> Vec<Offer<'_>> {
     types.flat_map(|(renderer, types)| types.iter().map(move |media_type| Offer { media_type, renderer })).collect()
 }
 
-/// The last value of this name, as Django takes it; an empty one is none.
-fn query<'a>(query: &'a str, name: &str) -> Option<Cow<'a, str>> {
-    let values = form_urlencoded::parse(query.as_bytes()).filter(|(key, _)| key == name);
-    values.map(|(_, value)| value).last().filter(|value| !value.is_empty())
+/// The values of this name in a query.
+fn values<'a>(query: &'a str, name: &str) -> impl Iterator<Item = Cow<'a, str>> {
+    form_urlencoded::parse(query.as_bytes()).filter(move |(key, _)| key == name).map(|(_, value)| value)
 }
 
 /// Half a second less than the scraper waits.

@@ -59,6 +59,14 @@ pub trait Renderer: Send + Sync + 'static {
     #[doc(alias = "render_to_response_json")]
     fn render(&self, report: &Report, out: &mut dyn fmt::Write) -> fmt::Result;
 
+    /// Writes the report for a reader who wants to know more, by `?verbose`. *Default*: as [`render`](Self::render) does.
+    ///
+    /// # Errors
+    /// Those of the writer, and its own.
+    fn render_verbose(&self, report: &Report, out: &mut dyn fmt::Write) -> fmt::Result {
+        self.render(report, out)
+    }
+
     /// Whether the answer is 200 however the service is, for scrapers and readers of feeds, which throw away
     /// everything else.
     /// *Default*: `false`.
