@@ -408,6 +408,7 @@ async fn verbose_text_is_as_kubernetes_prints_it() {
         ("/ht/?format=text&verbose", 500, format!("{lines}health check failed\n")),
         ("/ht/ready?verbose=1&format=text", 500, format!("{lines}ready check failed\n")),
         ("/ht/live/?verbose&format=text", 200, "no checks\nlive check passed\n".into()),
+        ("/ht/?format=text&verbose&exclude=&exclude", 500, format!("{lines}health check failed\n")),
         ("/ht/?format=text&verbose&exclude=queue", 200, "[+]cache ok\nhealth check passed\n".into()),
         (
             "/ht/?format=text",

@@ -41,8 +41,8 @@ impl Endpoint {
         let query = request.uri().query().unwrap_or_default();
         let view = View { renderer, bare, verbose: values(query, "verbose").next().is_some() };
         // Who may see the verdict only must not find out what makes it.
-        let exclude = if bare { BTreeSet::new() } else { values(query, "exclude").map(Cow::into_owned).collect() };
-        Ok(Question { plan, view, exclude, budget: scrape_budget(request.headers()) })
+        let exclude = values(query, "exclude").filter(|name| !bare && !name.is_empty()).map(Cow::into_owned);
+        Ok(Question { plan, view, exclude: exclude.collect(), budget: scrape_budget(request.headers()) })
     }
 
     /// The plan that a path names, and whether the reader may see its verdict only.

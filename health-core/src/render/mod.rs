@@ -67,9 +67,8 @@ pub trait Renderer: Send + Sync + 'static {
         self.render(report, out)
     }
 
-    /// Whether the answer is 200 however the service is, for scrapers and readers of feeds, which throw away
-    /// everything else.
-    /// *Default*: `false`.
+    /// Whether the answer is 200 however the service is, for scrapers and readers of feeds, which throw away everything
+    /// else. *Default*: `false`.
     fn ignores_verdict(&self) -> bool {
         false
     }
