@@ -1,14 +1,38 @@
 //! Content negotiation (RFC 9110, section 12.5.1): a pure function of the header and of what there is to offer.
 
 use std::cmp::Reverse;
+use std::sync::Arc;
 
 use http::HeaderValue;
 
-/// A media type that there is, and what it stands for. Wildcards find those of lower positions first.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Offer<'a> {
-    pub(crate) media_type: &'a str,
-    pub(crate) renderer: usize,
+use crate::render::Renderers;
+
+/// A media type that there is, and the position of the renderer that makes it.
+#[derive(Debug)]
+pub(super) struct Offer {
+    kind: String,
+    subtype: String,
+    version: Option<String>,
+    renderer: usize,
+}
+
+impl Offer {
+    /// Of a media type such as `text/plain; version=0.0.4; charset=utf-8`.
+    fn new(media_type: &str, renderer: usize) -> Self {
+        let mut parts = media_type.split(';').map(str::trim);
+        let essence = parts.next().unwrap_or_default();
+        let (kind, subtype) = essence.split_once('/').unwrap_or((essence, ""));
+        let version = parts.find_map(|parameter| parameter.strip_prefix("version="));
+        Self { kind: kind.into(), subtype: subtype.into(), version: version.map(str::to_owned), renderer }
+    }
+}
+
+/// The first media type of each renderer, then the others, so that a wildcard finds what a renderer is known for.
+pub(super) fn offers(renderers: &Renderers) -> Arc<[Offer]> {
+    let main = renderers.iter().map(|renderer| renderer.media_types().get(..1).unwrap_or_default());
+    let others = renderers.iter().map(|renderer| renderer.media_types().get(1..).unwrap_or_default());
+    let types = main.enumerate().chain(others.enumerate());
+    types.flat_map(|(renderer, types)| types.iter().map(move |media_type| Offer::new(media_type, renderer))).collect()
 }
 
 /// The renderer that the client likes best, or `None` when it accepts none of them.
@@ -16,7 +40,7 @@ pub(crate) struct Offer<'a> {
 /// The most specific range that fits decides an offer's quality; among equals the client's order decides, then what fits
 /// the range best, then the offers' order. Malformed members are skipped. Without any valid member the first offer is the
 /// answer.
-pub(crate) fn choose<'v>(headers: impl Iterator<Item = &'v HeaderValue>, offers: &[Offer<'_>]) -> Option<usize> {
+pub(super) fn choose<'v>(headers: impl Iterator<Item = &'v HeaderValue>, offers: &[Offer]) -> Option<usize> {
     let ranges: Vec<Range<'_>> =
         headers.flat_map(|header| split_outside_quotes(header.as_bytes(), b',')).filter_map(Range::parse).collect();
     if ranges.is_empty() {
@@ -24,9 +48,7 @@ pub(crate) fn choose<'v>(headers: impl Iterator<Item = &'v HeaderValue>, offers:
     }
     let mut best = None;
     for offer in offers {
-        let essence = split_type(offer.media_type);
-        let fit = |range: &Range<'_>| range.fit(essence, offer.media_type);
-        let fitting = ranges.iter().enumerate().filter_map(|(at, range)| Some((fit(range)?, Reverse(at))));
+        let fitting = ranges.iter().enumerate().filter_map(|(at, range)| Some((range.fit(offer)?, Reverse(at))));
         let Some((fit, Reverse(at))) = fitting.max() else { continue };
         let liking = (ranges[at].quality, Reverse(at), fit);
         if ranges[at].quality > 0 && best.is_none_or(|(other, _)| liking > other) {
@@ -34,18 +56,6 @@ pub(crate) fn choose<'v>(headers: impl Iterator<Item = &'v HeaderValue>, offers:
         }
     }
     best.map(|(_, renderer)| renderer)
-}
-
-/// `text/html; charset=utf-8` as `("text", "html")`.
-fn split_type(media_type: &str) -> (&str, &str) {
-    let essence = media_type.split(';').next().unwrap_or(media_type).trim();
-    essence.split_once('/').unwrap_or((essence, ""))
-}
-
-/// The parameter `version` of `text/plain; version=0.0.4; charset=utf-8`.
-fn version(media_type: &str) -> Option<&str> {
-    let parameters = media_type.split(';').skip(1).filter_map(|parameter| parameter.split_once('='));
-    parameters.map(|(name, value)| (name.trim(), value.trim())).find(|(name, _)| *name == "version").map(|(_, it)| it)
 }
 
 /// A member of the header: `text/*;q=0.5`.
@@ -99,21 +109,19 @@ impl<'a> Range<'a> {
 
     /// `None` when it does not fit. Parameters exclude nothing, as clients send more of them than types have; they only
     /// decide what fits better.
-    fn fit(&self, (kind, subtype): (&str, &str), media_type: &str) -> Option<Fit> {
-        let same = |a: &str, b: &str| a.eq_ignore_ascii_case(b);
+    fn fit(&self, offer: &Offer) -> Option<Fit> {
         match (self.kind, self.subtype) {
             ("*", _) => Some(Fit::Any),
-            (own, "*") if same(own, kind) => Some(Fit::Kind),
-            (own, sub) if same(own, kind) && same(sub, subtype) => Some(self.fit_parameters(media_type)),
-            _ => None,
+            (kind, _) if !kind.eq_ignore_ascii_case(&offer.kind) => None,
+            (_, "*") => Some(Fit::Kind),
+            (_, subtype) => subtype.eq_ignore_ascii_case(&offer.subtype).then(|| self.fit_parameters(offer)),
         }
     }
 
-    fn fit_parameters(&self, media_type: &str) -> Fit {
-        let versions = self.version.map(|wanted| (wanted, version(media_type)));
-        match versions {
-            Some((wanted, Some(offered))) if wanted == offered => Fit::Version,
-            Some((_, Some(_))) => Fit::OtherVersion,
+    fn fit_parameters(&self, offer: &Offer) -> Fit {
+        match (self.version, offer.version.as_deref()) {
+            (Some(wanted), Some(offered)) if wanted == offered => Fit::Version,
+            (Some(_), Some(_)) => Fit::OtherVersion,
             _ if self.has_parameters => Fit::Parameters,
             _ => Fit::Type,
         }
@@ -159,20 +167,24 @@ fn split_outside_quotes(text: &[u8], separator: u8) -> impl Iterator<Item = &[u8
 
 #[cfg(test)]
 mod tests {
+    use std::sync::LazyLock;
+
     use proptest::prelude::*;
 
     use super::*;
 
-    const OFFERS: [Offer<'_>; 5] = [
-        Offer { media_type: "text/html", renderer: 0 },
-        Offer { media_type: "application/json", renderer: 1 },
-        Offer { media_type: "text/plain; charset=utf-8", renderer: 2 },
-        Offer { media_type: "application/openmetrics-text; version=1.0.0; charset=utf-8", renderer: 3 },
-        Offer { media_type: "text/plain; version=0.0.4; charset=utf-8", renderer: 4 },
-    ];
+    static OFFERS: LazyLock<[Offer; 5]> = LazyLock::new(|| {
+        [
+            Offer::new("text/html", 0),
+            Offer::new("application/json", 1),
+            Offer::new("text/plain; charset=utf-8", 2),
+            Offer::new("application/openmetrics-text; version=1.0.0; charset=utf-8", 3),
+            Offer::new("text/plain;charset=utf-8;version=0.0.4", 4),
+        ]
+    });
 
     fn chosen(accept: &str) -> Option<usize> {
-        choose(HeaderValue::from_bytes(accept.as_bytes()).iter(), &OFFERS)
+        choose(HeaderValue::from_bytes(accept.as_bytes()).iter(), &*OFFERS)
     }
 
     #[test]
@@ -212,7 +224,7 @@ mod tests {
         #[test]
         fn any_bytes_get_an_answer(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             if let Ok(header) = HeaderValue::from_bytes(&bytes) {
-                let _ = choose([&header, &header].into_iter(), &OFFERS);
+                let _ = choose([&header, &header].into_iter(), &*OFFERS);
             }
         }
 
@@ -234,7 +246,7 @@ mod tests {
         #[test]
         fn one_header_or_several_are_the_same(members in prop::collection::vec(member(), 1..5)) {
             let several: Vec<_> = members.iter().map(|member| HeaderValue::from_str(member).unwrap()).collect();
-            prop_assert_eq!(choose(several.iter(), &OFFERS), chosen(&members.join(", ")));
+            prop_assert_eq!(choose(several.iter(), &*OFFERS), chosen(&members.join(", ")));
         }
 
         #[test]

@@ -28,6 +28,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
+use self::accept::Offer;
 use crate::Health;
 
 /// What RFC 3986 does not allow in a path as it is; `%` is, for the path may be encoded already.
@@ -67,6 +68,7 @@ const NOT_IN_A_PATH: &AsciiSet = &CONTROLS
 pub struct Endpoint {
     health: Health,
     base: Arc<str>,
+    offers: Arc<[Offer]>,
     /// When a refused token was last logged, in seconds of the Unix epoch.
     last_refusal: Arc<AtomicU64>,
 }
@@ -78,7 +80,8 @@ impl Endpoint {
         let segments = path.split('/').filter(|segment| !segment.is_empty());
         let base: String = segments.flat_map(|segment| ["/", segment]).collect();
         let base = utf8_percent_encode(&base, NOT_IN_A_PATH).to_string();
-        Self { health, base: base.into(), last_refusal: Arc::default() }
+        let offers = accept::offers(health.renderers());
+        Self { health, base: base.into(), offers, last_refusal: Arc::default() }
     }
 
     /// Its path without the final slash: `/ht`; empty at the root.

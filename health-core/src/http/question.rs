@@ -11,7 +11,7 @@ use percent_encoding::percent_decode_str;
 use subtle::ConstantTimeEq as _;
 
 use super::Endpoint;
-use super::accept::{self, Offer};
+use super::accept;
 use super::answer::Refusal;
 use crate::health::View;
 use crate::render::Renderers;
@@ -37,12 +37,32 @@ impl Endpoint {
         if ![Method::GET, Method::HEAD, Method::OPTIONS].contains(request.method()) {
             return Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed: use GET, HEAD or OPTIONS"));
         }
-        let renderer = format(self.health.renderers(), request)?;
-        let query = request.uri().query().unwrap_or_default();
-        let view = View { renderer, bare, verbose: values(query, "verbose").next().is_some() };
+        let wishes = Wishes::read(request.uri().query().unwrap_or_default());
+        let renderer = match wishes.format.filter(|name| !name.is_empty()) {
+            Some(name) => self.named(&name)?,
+            None => self.accepted(request.headers())?,
+        };
+        let view = View { renderer, bare, verbose: wishes.verbose };
         // Who may see the verdict only must not find out what makes it.
-        let exclude = values(query, "exclude").filter(|name| !bare && !name.is_empty()).map(Cow::into_owned);
-        Ok(Question { plan, view, exclude: exclude.collect(), budget: scrape_budget(request.headers()) })
+        let exclude = if bare { BTreeSet::new() } else { wishes.exclude };
+        Ok(Question { plan, view, exclude, budget: scrape_budget(request.headers()) })
+    }
+
+    /// The format of this name.
+    fn named(&self, name: &str) -> Result<usize, Refusal> {
+        let renderers = self.health.renderers();
+        renderers.position(name).ok_or_else(|| {
+            let names: Vec<_> = renderers.formats().collect();
+            Refusal::new(StatusCode::BAD_REQUEST, format!("Bad Request: the formats are {}", names.join(", ")))
+        })
+    }
+
+    /// The format that the client likes best.
+    fn accepted(&self, headers: &HeaderMap) -> Result<usize, Refusal> {
+        accept::choose(headers.get_all(ACCEPT).iter(), &self.offers).ok_or_else(|| {
+            let types = content_types(self.health.renderers()).join(", ");
+            Refusal::new(StatusCode::NOT_ACCEPTABLE, format!("Not Acceptable: Supported content types: {types}"))
+        })
     }
 
     /// The plan that a path names, and whether the reader may see its verdict only.
@@ -122,22 +142,6 @@ fn show(token: &Secret, segments: &mut Vec<Cow<'_, str>>, headers: &HeaderMap) -
     }
 }
 
-fn format<B>(renderers: &Renderers, request: &Request<B>) -> Result<usize, Refusal> {
-    // The last one, as Django takes it; an empty one is none.
-    let name = values(request.uri().query().unwrap_or_default(), "format").last();
-    if let Some(name) = name.filter(|name| !name.is_empty()) {
-        return renderers.position(&name).ok_or_else(|| {
-            let names: Vec<_> = renderers.formats().collect();
-            Refusal::new(StatusCode::BAD_REQUEST, format!("Bad Request: the formats are {}", names.join(", ")))
-        });
-    }
-    let offers = offers(renderers);
-    accept::choose(request.headers().get_all(ACCEPT).iter(), &offers).ok_or_else(|| {
-        let message = format!("Not Acceptable: Supported content types: {}", content_types(renderers).join(", "));
-        Refusal::new(StatusCode::NOT_ACCEPTABLE, message)
-    })
-}
-
 /// What each format is known for, without parameters; each once.
 fn content_types(renderers: &Renderers) -> Vec<&str> {
     let main = renderers.iter().filter_map(|renderer| renderer.media_types().first()?.split(';').next());
@@ -149,17 +153,28 @@ fn content_types(renderers: &Renderers) -> Vec<&str> {
     })
 }
 
-/// The first media type of each renderer, then the others, so that a wildcard finds what a renderer is known for.
-fn offers(renderers: &Renderers) -> Vec<Offer<'_>> {
-    let main = renderers.iter().map(|renderer| renderer.media_types().get(..1).unwrap_or_default());
-    let others = renderers.iter().map(|renderer| renderer.media_types().get(1..).unwrap_or_default());
-    let types = main.enumerate().chain(others.enumerate());
-    types.flat_map(|(renderer, types)| types.iter().map(move |media_type| Offer { media_type, renderer })).collect()
+/// What a query asks for.
+#[derive(Default)]
+struct Wishes<'a> {
+    /// The last one, as Django takes it; an empty one is none.
+    format: Option<Cow<'a, str>>,
+    verbose: bool,
+    exclude: BTreeSet<String>,
 }
 
-/// The values of this name in a query.
-fn values<'a>(query: &'a str, name: &str) -> impl Iterator<Item = Cow<'a, str>> {
-    form_urlencoded::parse(query.as_bytes()).filter(move |(key, _)| key == name).map(|(_, value)| value)
+impl<'a> Wishes<'a> {
+    fn read(query: &'a str) -> Self {
+        let mut wishes = Self::default();
+        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+            match &*name {
+                "format" => wishes.format = Some(value),
+                "verbose" => wishes.verbose = true,
+                "exclude" if !value.is_empty() => _ = wishes.exclude.insert(value.into_owned()),
+                _ => {}
+            }
+        }
+        wishes
+    }
 }
 
 /// Half a second less than the scraper waits.
