@@ -176,6 +176,8 @@ impl Health {
     /// Adds what the runner does not know.
     fn complete(&self, report: &mut Report) {
         report.notice.clone_from(&self.0.notice);
+        report.instance.clone_from(&self.0.settings.instance);
+        report.version.clone_from(&self.0.settings.version);
         report.built_at = self.0.built_at;
         if let Some(draining) = report.checks.iter_mut().find(|row| row.identifier == DRAINING) {
             draining.since = self.0.drained_at.get().copied();

@@ -44,6 +44,10 @@ pub struct Report {
     pub unmatched: Vec<String>,
     /// Something that every reader should know, such as where the configuration came from.
     pub notice: Option<String>,
+    /// Which of the service's processes answers.
+    pub instance: Option<String>,
+    /// The release that it runs.
+    pub version: Option<String>,
 }
 
 impl Report {
@@ -67,13 +71,23 @@ impl Report {
             duration: Duration::ZERO,
             unmatched: Vec::new(),
             notice: None,
+            instance: None,
+            version: None,
         }
     }
 
     /// The same verdict without its rows.
     #[must_use]
     pub(crate) fn without_rows(&self) -> Self {
-        Self { checks: Vec::new(), bare: true, unmatched: Vec::new(), notice: None, ..self.clone() }
+        Self {
+            checks: Vec::new(),
+            bare: true,
+            unmatched: Vec::new(),
+            notice: None,
+            instance: None,
+            version: None,
+            ..self.clone()
+        }
     }
 }
 

@@ -6,8 +6,8 @@ use std::fmt::Write as _;
 use std::time::{Duration, SystemTime};
 
 use health_core::{
-    Atom, CheckReport, ErrorReport, HealthCheckException, Observation, Renderer as _, Renderers, Report, Rss, Scope,
-    ServiceReturnedUnexpectedResult, ServiceUnavailable, ServiceWarning, Status, Text, Unit, UnknownError,
+    Atom, CheckReport, ErrorReport, HealthCheckException, Observation, PastRun, Renderer as _, Renderers, Report, Rss,
+    Scope, ServiceReturnedUnexpectedResult, ServiceUnavailable, ServiceWarning, Status, Text, Unit, UnknownError,
 };
 
 fn at(seconds: u64) -> SystemTime {
@@ -39,6 +39,11 @@ fn troubled() -> Report {
     (waiting.status, waiting.raw_status) = (Status::Unknown, Status::Unknown);
     let mut recovering = failed("Redis", ServiceUnavailable::new("blocked by dns").into());
     (recovering.raw_status, recovering.blocked_by) = (Status::Working, Some("dns".into()));
+    recovering.groups = ["batch".to_owned()].into();
+    let run = |status, millis| PastRun::new(status, Duration::from_millis(millis), at(0));
+    let statuses = [Status::Working, Status::Working, Status::Warning, Status::Unavailable, Status::Working];
+    recovering.history =
+        statuses.into_iter().zip([12, 30, 250, 1000, 40]).map(|(status, ms)| run(status, ms)).collect();
     let mut report = Report::new([
         ran(CheckReport::new("CacheBackend"), 3),
         disk,
@@ -51,6 +56,7 @@ fn troubled() -> Report {
     report.generated_at = at(1);
     report.built_at = at(0) - Duration::from_hours(24);
     report.duration = Duration::from_millis(13);
+    (report.instance, report.version) = (Some("shop-7d9f".into()), Some("1.4.2".into()));
     report.notice = Some("No configuration was given: <these> are the default checks.".into());
     report
 }
@@ -69,6 +75,7 @@ fn hostile() -> Report {
 /// What a stranger sees of it where strangers are shown the verdict.
 fn bare(mut report: Report) -> Report {
     (report.checks, report.bare, report.notice) = (Vec::new(), true, None);
+    (report.instance, report.version) = (None, None);
     report
 }
 

@@ -557,3 +557,11 @@ async fn a_group_is_answered_as_it_is_declared() {
     let response = get(&endpoint(builder), "/ht/batch/?format=json").await;
     assert_eq!(body(&response), r#"{"queue": "working"}"#);
 }
+
+#[tokio::test]
+async fn a_browser_is_told_when_to_ask_again() {
+    let endpoint = healthy();
+    for (uri, seconds) in [("/ht/?refresh=5", "5"), ("/ht/?refresh=0", ""), ("/ht/?refresh=x", ""), ("/ht/", "")] {
+        assert_eq!(header(&get(&endpoint, uri).await, "refresh"), seconds, "{uri}");
+    }
+}

@@ -6,7 +6,8 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 use http::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, EXPIRES, VARY, X_CONTENT_TYPE_OPTIONS,
+    ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, EXPIRES, REFRESH, VARY,
+    X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 
@@ -23,6 +24,9 @@ pub(super) async fn answer(health: &Health, question: &Question) -> Response<Byt
     let (headers, body) = snapshot.rendered(question.view, |report| render(health, question.view, report));
     let mut response = Response::new(body.clone());
     *response.headers_mut() = headers.clone();
+    if let Some(seconds) = question.refresh {
+        response.headers_mut().insert(REFRESH, HeaderValue::from(seconds));
+    }
     if !snapshot.report.healthy && !health.renderers().at(question.view.renderer).ignores_verdict() {
         let status = StatusCode::from_u16(health.settings().unhealthy_status);
         *response.status_mut() = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);

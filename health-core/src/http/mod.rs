@@ -58,6 +58,7 @@ const NOT_IN_A_PATH: &AsciiSet = &CONTROLS
 /// | `OPTIONS` | as `HEAD`, with `Allow` and a length of zero; HAProxy's `option httpchk` asks so. A CORS middleware around the endpoint may answer it first, with 200 |
 /// | any other method | 405 with `Allow` |
 /// | `?format=<name>` | that format, whatever `Accept` says; 400 for an unknown one |
+/// | `?refresh=<seconds>` | the same, and a browser asks again after that time, without a script |
 /// | nothing acceptable | 406, before any check runs |
 /// | `?exclude=<name>`, any number of them | without these checks, and without them in the verdict |
 /// | `?verbose` | more, where the format has it: [`Renderer::render_verbose`](crate::Renderer::render_verbose) |

@@ -29,6 +29,8 @@ pub(super) struct Question {
     pub(super) exclude: BTreeSet<String>,
     /// How long the reader waits, if it says so.
     pub(super) budget: Option<Duration>,
+    /// After how many seconds a browser asks again.
+    pub(super) refresh: Option<u16>,
 }
 
 impl Endpoint {
@@ -45,7 +47,8 @@ impl Endpoint {
         let view = View { renderer, bare, verbose: wishes.verbose };
         // Who may see the verdict only must not find out what makes it.
         let exclude = if bare { BTreeSet::new() } else { wishes.exclude };
-        Ok(Question { plan, view, exclude, budget: scrape_budget(request.headers()) })
+        let budget = scrape_budget(request.headers());
+        Ok(Question { plan, view, exclude, budget, refresh: wishes.refresh })
     }
 
     /// The format of this name.
@@ -160,6 +163,8 @@ struct Wishes<'a> {
     format: Option<Cow<'a, str>>,
     verbose: bool,
     exclude: BTreeSet<String>,
+    /// After how many seconds a browser asks again.
+    refresh: Option<u16>,
 }
 
 impl<'a> Wishes<'a> {
@@ -170,6 +175,7 @@ impl<'a> Wishes<'a> {
                 "format" => wishes.format = Some(value),
                 "verbose" => wishes.verbose = true,
                 "exclude" if !value.is_empty() => _ = wishes.exclude.insert(value.into_owned()),
+                "refresh" => wishes.refresh = value.parse().ok().filter(|seconds| *seconds > 0),
                 _ => {}
             }
         }

@@ -36,6 +36,10 @@ impl Renderer for HealthJson {
 #[derive(Serialize)]
 struct Response<'a> {
     status: Outcome,
+    #[serde(rename = "releaseId", skip_serializing_if = "Option::is_none")]
+    release_id: Option<&'a str>,
+    #[serde(rename = "serviceId", skip_serializing_if = "Option::is_none")]
+    service_id: Option<&'a str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     notes: Vec<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -74,6 +78,8 @@ impl<'a> From<&'a Report> for Response<'a> {
         notes.extend(has_no_checks.then_some("no checks"));
         Self {
             status,
+            release_id: report.version.as_deref(),
+            service_id: report.instance.as_deref(),
             notes,
             output: (status != Outcome::Pass).then(|| verdict(report)),
             checks: (!report.bare).then(|| checks(report)),

@@ -27,7 +27,9 @@ mod openmetrics;
 mod outcome;
 mod prometheus;
 mod rss;
+mod strip;
 mod text;
+mod words;
 
 use std::fmt;
 use std::sync::Arc;
