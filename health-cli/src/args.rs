@@ -69,7 +69,7 @@ pub(crate) struct CheckArgs {
     /// The longest that each check may take, whatever the file says: 500ms, 5s, or a number of seconds
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub(crate) timeout: Option<Duration>,
-    /// The output format: html, json, text
+    /// The output format: html, json, text, health, openmetrics, prometheus, atom, rss
     #[arg(long, short, default_value = "text")]
     pub(crate) format: String,
     /// Only these checks

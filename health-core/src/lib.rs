@@ -36,7 +36,9 @@ pub use history::{History, PastRun};
 pub use http::Endpoint;
 pub use listener::{Listener, Transition};
 pub use registry::{BuildError, Registry};
-pub use render::{Html, Json, Renderer, Renderers, TemplateError, Text, render_fn};
+pub use render::{
+    Atom, HealthJson, Html, Json, OpenMetrics, Prometheus, Renderer, Renderers, Rss, TemplateError, Text, render_fn,
+};
 pub use report::{CheckInfo, CheckReport, ErrorReport, Report};
 pub use secret::Secret;
 pub use selection::{Selection, UnknownName};

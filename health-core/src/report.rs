@@ -34,11 +34,20 @@ pub struct Report {
     /// When the report was put together.
     #[serde(serialize_with = "rfc3339")]
     pub generated_at: SystemTime,
+    /// When the service's health was built: since then there is what no run has changed.
+    #[serde(serialize_with = "rfc3339")]
+    pub built_at: SystemTime,
     /// How long the reader waited for it.
     #[serde(serialize_with = "seconds")]
     pub duration: Duration,
+    /// What the reader wanted to leave out and no check here is called.
+    pub unmatched: Vec<String>,
     /// Something that every reader should know, such as where the configuration came from.
     pub notice: Option<String>,
+    /// Which of the service's processes answers.
+    pub instance: Option<String>,
+    /// The release that it runs.
+    pub version: Option<String>,
 }
 
 impl Report {
@@ -58,15 +67,27 @@ impl Report {
             checks,
             bare: false,
             generated_at: SystemTime::UNIX_EPOCH,
+            built_at: SystemTime::UNIX_EPOCH,
             duration: Duration::ZERO,
+            unmatched: Vec::new(),
             notice: None,
+            instance: None,
+            version: None,
         }
     }
 
     /// The same verdict without its rows.
     #[must_use]
     pub(crate) fn without_rows(&self) -> Self {
-        Self { checks: Vec::new(), bare: true, notice: None, ..self.clone() }
+        Self {
+            checks: Vec::new(),
+            bare: true,
+            unmatched: Vec::new(),
+            notice: None,
+            instance: None,
+            version: None,
+            ..self.clone()
+        }
     }
 }
 

@@ -28,6 +28,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
+use self::accept::Offer;
 use crate::Health;
 
 /// What RFC 3986 does not allow in a path as it is; `%` is, for the path may be encoded already.
@@ -57,7 +58,10 @@ const NOT_IN_A_PATH: &AsciiSet = &CONTROLS
 /// | `OPTIONS` | as `HEAD`, with `Allow` and a length of zero; HAProxy's `option httpchk` asks so. A CORS middleware around the endpoint may answer it first, with 200 |
 /// | any other method | 405 with `Allow` |
 /// | `?format=<name>` | that format, whatever `Accept` says; 400 for an unknown one |
+/// | `?refresh=<seconds>` | the same, and a browser asks again after that time, without a script |
 /// | nothing acceptable | 406, before any check runs |
+/// | `?exclude=<name>`, any number of them | without these checks, and without them in the verdict |
+/// | `?verbose` | more, where the format has it: [`Renderer::render_verbose`](crate::Renderer::render_verbose) |
 ///
 /// 200 is healthy, [`Settings::unhealthy_status`](crate::Settings::unhealthy_status) is not. Content negotiation
 /// follows [RFC 9110, section 12](https://www.rfc-editor.org/rfc/rfc9110#section-12).
@@ -65,6 +69,7 @@ const NOT_IN_A_PATH: &AsciiSet = &CONTROLS
 pub struct Endpoint {
     health: Health,
     base: Arc<str>,
+    offers: Arc<[Offer]>,
     /// When a refused token was last logged, in seconds of the Unix epoch.
     last_refusal: Arc<AtomicU64>,
 }
@@ -76,7 +81,8 @@ impl Endpoint {
         let segments = path.split('/').filter(|segment| !segment.is_empty());
         let base: String = segments.flat_map(|segment| ["/", segment]).collect();
         let base = utf8_percent_encode(&base, NOT_IN_A_PATH).to_string();
-        Self { health, base: base.into(), last_refusal: Arc::default() }
+        let offers = accept::offers(health.renderers());
+        Self { health, base: base.into(), offers, last_refusal: Arc::default() }
     }
 
     /// Its path without the final slash: `/ht`; empty at the root.
