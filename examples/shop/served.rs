@@ -122,7 +122,7 @@ fn without_numbers(page: &str) -> String {
     while marked.contains("##") {
         marked = marked.replace("##", "#");
     }
-    marked.replace("#.#", "#")
+    marked.replace("#.#", "#").replace("just now", "# s ago").replace("# ms", "# s")
 }
 
 #[test]
