@@ -32,13 +32,13 @@ pub(crate) fn request(request: &HttpRequest, base: &str) -> Request<()> {
 
 /// The path without the scopes above the endpoint, and the query. The rest that the resource has matched is decoded,
 /// except for its slashes; so it is the part of the path as it was sent that has as many of them.
-fn target(request: &HttpRequest, base: &str) -> String {
+fn target<'a>(request: &'a HttpRequest, base: &str) -> &'a str {
+    let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
     let path = request.uri().path();
     let slashes = request.match_info().get(REST).map_or(0, |rest| rest.matches('/').count() + 1);
     let rest = slashes.checked_sub(1).and_then(|last| path.rmatch_indices('/').nth(last));
-    let rest = rest.map_or("", |(start, _)| &path[start..]);
-    let path = if base.is_empty() && rest.is_empty() { "/" } else { base };
-    format!("{path}{rest}?{}", request.uri().query().unwrap_or_default())
+    let above = path[..rest.map_or(path.len(), |(start, _)| start)].strip_suffix(base).map_or(0, str::len);
+    &target[above..]
 }
 
 /// An answer to HEAD has no body, and the length of the body it would have had.

@@ -185,7 +185,7 @@ impl Health {
     }
 
     /// The last report of a plan, while it is true.
-    fn kept(&self, place: usize) -> Option<Arc<Snapshot>> {
+    pub(crate) fn kept(&self, place: usize) -> Option<Arc<Snapshot>> {
         let kept = self.0.snapshots[place].load();
         let snapshot = kept.as_ref()?;
         self.0.runner.is_good(snapshot.good.as_ref()?).then(|| Arc::clone(snapshot))

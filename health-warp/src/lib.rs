@@ -1,16 +1,17 @@
 #![doc = include_str!("../README.md")]
 
+use std::future::ready;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::thread;
 
 use bytes::Bytes;
 use health_core::{Endpoint, Health};
-use http::{HeaderMap, Method, Request, Response};
+use http::{HeaderMap, Method, Request, Response, Uri};
 use tokio::net::TcpListener;
 use tokio::runtime;
 use warp::filters::method::method;
-use warp::path::Tail;
+use warp::path::Peek;
 use warp::{Filter, Rejection};
 
 /// The health at a path such as `/ht/`: all methods, the path with and without its final slash, and what is below it.
@@ -21,14 +22,16 @@ pub fn routes(
     health: Health,
 ) -> impl Filter<Extract = (Response<Bytes>,), Error = Rejection> + Clone + use<> {
     let endpoint = Endpoint::new(path, health);
-    let segments = endpoint.base().split('/').skip(1).map(str::to_owned);
-    let base = segments.fold(warp::any().boxed(), |base, segment| base.and(warp::path(segment)).boxed());
+    let ours = endpoint.clone();
+    let path = warp::path::peek().and_then(move |path: Peek| {
+        let path = format!("/{}", path.as_str());
+        ready(if ours.covers(&path) { Ok(path) } else { Err(warp::reject::not_found()) })
+    });
     let query = warp::query::raw().or(warp::any().map(String::new)).unify();
-    let asked = base.and(warp::path::tail()).and(query).and(method()).and(warp::header::headers_cloned());
-    asked.then(move |rest: Tail, query: String, method: Method, headers: HeaderMap| {
+    let asked = path.and(query).and(method()).and(warp::header::headers_cloned());
+    asked.then(move |path: String, query: String, method: Method, headers: HeaderMap| {
         let mut request = Request::new(());
-        let target = format!("{}/{}?{query}", endpoint.base(), rest.as_str());
-        *request.uri_mut() = target.parse().unwrap_or_default();
+        *request.uri_mut() = Uri::try_from(path + "?" + &query).unwrap_or_default();
         (*request.method_mut(), *request.headers_mut()) = (method, headers);
         endpoint.respond(&request)
     })

@@ -12,6 +12,7 @@ use http::header::{
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 
 use super::question::Question;
+use crate::health::Snapshot;
 use crate::health::View;
 use crate::render::{Renderer, Text};
 use crate::{Health, Report};
@@ -19,8 +20,18 @@ use crate::{Health, Report};
 /// What the endpoint answers to.
 const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, OPTIONS");
 
+/// The answer that needs no check, where the last report is still true.
+pub(super) fn kept(health: &Health, question: &Question) -> Option<Response<Bytes>> {
+    let snapshot = health.kept(question.plan).filter(|_| question.exclude.is_empty())?;
+    Some(show(health, question, &snapshot))
+}
+
 pub(super) async fn answer(health: &Health, question: &Question) -> Response<Bytes> {
     let snapshot = health.snapshot_without(&question.exclude, question.plan, question.budget).await;
+    show(health, question, &snapshot)
+}
+
+fn show(health: &Health, question: &Question, snapshot: &Snapshot) -> Response<Bytes> {
     let (headers, body) = snapshot.rendered(question.view, |report| render(health, question.view, report));
     let mut response = Response::new(body.clone());
     *response.headers_mut() = headers.clone();

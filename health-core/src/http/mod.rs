@@ -20,11 +20,13 @@ mod question;
 #[cfg(feature = "tower")]
 mod tower;
 
-use std::future::Future;
+use std::future::{Future, ready};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use bytes::Bytes;
+use futures::FutureExt as _;
+use futures::future::Either;
 use http::{Request, Response};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
@@ -105,14 +107,18 @@ impl Endpoint {
     /// Never fails: whatever is wrong with the request or with a check is an answer, too.
     pub fn respond<B>(&self, request: &Request<B>) -> impl Future<Output = Response<Bytes>> + Send + 'static + use<B> {
         let method = request.method().clone();
-        let question = self.understand(request);
-        let health = self.health.clone();
-        async move {
-            let response = match question {
-                Ok(question) => answer::answer(&health, &question).await,
-                Err(refusal) => refusal.into_response(health.clock().time()),
-            };
-            answer::trim(response, &method)
+        // What is there already is answered here and now: a future that can wait for checks is a large one to move.
+        let answer = match self.understand(request) {
+            Ok(question) => answer::kept(&self.health, &question).ok_or(question),
+            Err(refusal) => Ok(refusal.into_response(self.health.clock().time())),
+        };
+        match answer {
+            Ok(response) => Either::Left(ready(answer::trim(response, &method))),
+            Err(question) => {
+                let health = self.health.clone();
+                let answer = async move { answer::trim(answer::answer(&health, &question).await, &method) };
+                Either::Right(answer.boxed())
+            }
         }
     }
 }
