@@ -35,7 +35,8 @@ pub(crate) fn request(request: &HttpRequest, base: &str) -> Request<()> {
 fn target<'a>(request: &'a HttpRequest, base: &str) -> &'a str {
     let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
     let path = request.uri().path();
-    let slashes = request.match_info().get(REST).map_or(0, |rest| rest.matches('/').count() + 1);
+    let rest = request.match_info().get(REST);
+    let slashes = rest.map_or(usize::from(path.ends_with('/')), |rest| rest.matches('/').count() + 1);
     let rest = slashes.checked_sub(1).and_then(|last| path.rmatch_indices('/').nth(last));
     let above = path[..rest.map_or(path.len(), |(start, _)| start)].strip_suffix(base).map_or(0, str::len);
     &target[above..]

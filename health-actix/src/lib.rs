@@ -6,8 +6,9 @@ use std::io;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::thread;
 
+use actix_web::guard::{self, GuardContext};
 use actix_web::web::{self, ServiceConfig};
-use actix_web::{App, HttpRequest, HttpServer, guard, rt};
+use actix_web::{App, HttpRequest, HttpServer, rt};
 use convert::REST;
 use health_core::{Endpoint, Health};
 
@@ -16,16 +17,17 @@ use health_core::{Endpoint, Health};
 pub fn routes(path: &str, health: Health) -> impl FnOnce(&mut ServiceConfig) + Clone + use<> {
     let endpoint = Endpoint::new(path, health);
     move |config| {
-        // actix-web decodes a path before it looks for the resource.
+        // actix-web decodes a path before it looks for the resource; and it is faster to find one without parameters.
         let base = convert::decoded(endpoint.base());
-        let resource = web::resource([base.clone(), format!("{base}/{{{REST}:.*}}")]);
-        let as_sent = endpoint.clone();
-        let resource =
-            resource.guard(guard::fn_guard(move |request| request.head().uri.path().contains(as_sent.base())));
-        config.service(resource.to(move |request: HttpRequest| {
-            let answer = endpoint.respond(&convert::request(&request, endpoint.base()));
-            async { convert::response(answer.await) }
-        }));
+        for pattern in [base.clone(), format!("{base}/"), format!("{base}/{{{REST}:.+}}")] {
+            let (endpoint, as_sent) = (endpoint.clone(), endpoint.clone());
+            let is_ours = move |request: &GuardContext<'_>| request.head().uri.path().contains(as_sent.base());
+            let resource = web::resource(pattern).guard(guard::fn_guard(is_ours));
+            config.service(resource.to(move |request: HttpRequest| {
+                let answer = endpoint.respond(&convert::request(&request, endpoint.base()));
+                async { convert::response(answer.await) }
+            }));
+        }
     }
 }
 
