@@ -1,0 +1,7 @@
+//! The recipes of `docs/cookbook.md`: its very files, given to the real programs.
+
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::disallowed_methods, reason = "a test without any executor may")]
+
+mod prometheus;
+mod support;
