@@ -3,5 +3,6 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::panic, clippy::disallowed_methods, reason = "a test without any executor may")]
 
+mod haproxy;
 mod prometheus;
 mod support;
