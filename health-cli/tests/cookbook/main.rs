@@ -3,6 +3,10 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::panic, clippy::disallowed_methods, reason = "a test without any executor may")]
 
+mod containers;
 mod haproxy;
+mod kubernetes;
+mod nginx;
 mod prometheus;
 mod support;
+mod yaml;
