@@ -5,8 +5,10 @@
 
 mod containers;
 mod haproxy;
+mod host;
 mod kubernetes;
 mod nginx;
+mod page;
 mod prometheus;
 mod support;
 mod yaml;
