@@ -54,7 +54,15 @@ fn status_for(client: &str, address: &str, path: &str) -> u16 {
 #[test]
 fn nginx_lets_some_networks_read_the_health() {
     let served = Served::start(&config());
-    let nginx = Nginx::start(&replaced(&recipe("nginx-networks.conf"), &[("127.0.0.1:8000", &served.address)]));
+    let recipe = replaced(&recipe("nginx-networks.conf"), &[("127.0.0.1:8000", &served.address)]);
+    // All else is for everybody, as in a server that has the application at its root.
+    let nginx = Nginx::start(&format!("{recipe}\nlocation / {{ proxy_pass http://{}; }}", served.address));
+    assert_eq!(status_for("127.0.0.2", &nginx.address, "/elsewhere"), 404);
+    // The service answers without the final slash, too; nginx sends such a client to where it is refused.
+    assert_eq!(status_for("127.0.0.2", &nginx.address, "/ht"), 301);
+    for path in ["//ht/", "/shop/../ht/", "/%68t/ready/", "/ht/.", "/ht//live"] {
+        assert_eq!(status_for("127.0.0.2", &nginx.address, path), 403, "{path}");
+    }
     for path in ["/ht/", "/ht/ready/", "/ht/?format=json"] {
         assert_eq!(status_for("127.0.0.1", &nginx.address, path), 200, "{path}");
         assert_eq!(status_for("127.0.0.2", &nginx.address, path), 403, "{path}");
