@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::disallowed_methods, reason = "a test without any executor may")]
 
 mod containers;
+mod django;
 mod haproxy;
 mod host;
 mod kubernetes;
