@@ -1,7 +1,8 @@
 //! HAProxy: a rolling restart that no client notices.
 
 use std::fs;
-use std::io::{Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
+use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -28,6 +29,8 @@ impl HaProxy {
             ("bind :8080", &format!("bind {address}")),
             ("10.0.0.11:8000", first),
             ("10.0.0.12:8000", second),
+            // They would hide a server that leaves too early.
+            ("retries 3\n    option redispatch 1", "retries 0"),
         ];
         let file = folder.path().join("haproxy.cfg");
         fs::write(&file, replaced(&recipe("haproxy.cfg"), &changes)).unwrap();
@@ -71,25 +74,55 @@ fn a_rolling_restart_behind_haproxy_fails_no_request() {
     haproxy.wait("shop2", "UP", "200");
 
     let (over, answers, failures) = (AtomicBool::new(false), AtomicUsize::new(0), AtomicUsize::new(0));
-    thread::scope(|scope| {
-        let over = Over(&over);
-        for _ in 0..2 {
-            scope.spawn(|| {
-                while !over.0.load(Ordering::Relaxed) {
-                    let is_fine = matches!(ask(&haproxy.address, "/ht/live/", ""), Ok((200, _)));
-                    if is_fine { &answers } else { &failures }.fetch_add(1, Ordering::Relaxed);
-                    thread::sleep(Duration::from_millis(2));
-                }
-            });
-        }
+    let count = |is_fine: bool| {
+        if is_fine { &answers } else { &failures }.fetch_add(1, Ordering::Relaxed);
+        thread::sleep(Duration::from_millis(2));
+    };
+    let is_over = || over.load(Ordering::Relaxed);
+    let _until_the_clients_have_left = thread::scope(|scope| {
+        let _over = Over(&over);
+        scope.spawn(|| {
+            while !is_over() {
+                count(matches!(ask(&haproxy.address, "/ht/live/", ""), Ok((200, _))));
+            }
+        });
+        scope.spawn(|| {
+            let mut connection = KeepAlive::open(&haproxy.address).unwrap();
+            while !is_over() {
+                count(connection.ask("/ht/live/").is_ok_and(|status| status == 200));
+            }
+        });
         let first = restart(&haproxy, "shop1", first);
-        let second = restart(&haproxy, "shop2", second);
-        drop(over);
-        drop((first, second));
+        (first, restart(&haproxy, "shop2", second))
     });
     let (answers, failures) = (answers.into_inner(), failures.into_inner());
     assert!(answers > 1000, "there was no load: {answers}");
     assert_eq!(failures, 0, "of {answers}");
+}
+
+/// A client that asks on and on over the same connection.
+struct KeepAlive(BufReader<TcpStream>);
+
+impl KeepAlive {
+    fn open(address: &str) -> std::io::Result<Self> {
+        let stream = TcpStream::connect(address)?;
+        stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+        Ok(Self(BufReader::new(stream)))
+    }
+
+    fn ask(&mut self, path: &str) -> std::io::Result<u16> {
+        self.0.get_mut().write_all(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes())?;
+        let mut head = String::new();
+        while !head.ends_with("\r\n\r\n") {
+            if self.0.read_line(&mut head)? == 0 {
+                return Err(ErrorKind::UnexpectedEof.into());
+            }
+        }
+        let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok());
+        let mut body = vec![0; length.ok_or(ErrorKind::InvalidData)?];
+        self.0.read_exact(&mut body)?;
+        head.split(' ').nth(1).and_then(|status| status.parse().ok()).ok_or(ErrorKind::InvalidData.into())
+    }
 }
 
 /// Ends the load, also when the test fails.
