@@ -36,10 +36,10 @@ struct Prometheus {
 }
 
 impl Prometheus {
-    fn start(target: &str) -> Self {
+    fn start(target: &str, more: &[(&str, &str)]) -> Self {
         let (folder, address) = (tempfile::tempdir().unwrap(), format!("127.0.0.1:{}", free_port()));
         let every_second = [("shop:8000", target), ("scrape_interval: 15s", "scrape_interval: 1s")];
-        let changes = [&every_second[..], &[("scrape_timeout: 10s", "scrape_timeout: 1s")]].concat();
+        let changes = [&every_second[..], &[("scrape_timeout: 10s", "scrape_timeout: 1s")], more].concat();
         let place = |name: &str| folder.path().join(name);
         fs::write(place("prometheus.yml"), replaced(&recipe("prometheus.yml"), &changes)).unwrap();
         fs::write(place("health-rules.yml"), recipe("health-rules.yml")).unwrap();
@@ -68,7 +68,7 @@ fn option(name: &str, path: &Path) -> String {
 #[test]
 fn prometheus_scrapes_and_grafanas_queries_are_answered() {
     let served = Served::start(&(config() + BROKEN));
-    let prometheus = Prometheus::start(&served.address);
+    let prometheus = Prometheus::start(&served.address, &[]);
     let rows = until("health_check_healthy is stored", PATIENCE, || {
         Some(prometheus.query("health_check_healthy")).filter(|rows| !rows.is_empty())
     });
@@ -84,6 +84,28 @@ fn prometheus_scrapes_and_grafanas_queries_are_answered() {
     assert!(rules.contains("HealthVerdictOld"), "{rules}");
 
     dashboard_is_answered(&prometheus);
+}
+
+#[test]
+fn prometheus_shows_the_token() {
+    let token = tempfile::NamedTempFile::new().unwrap();
+    fs::write(token.path(), "from-a-password-manager").unwrap();
+    let config = replaced(&config(), &[("[settings]\n", "[settings]\ntoken = \"from-a-password-manager\"\n")]);
+    let served = Served::start(&config);
+    let authorized = [
+        ("# authorization:", "authorization:"),
+        ("#   credentials_file", "  credentials_file"),
+        ("/etc/prometheus/shop-token", token.path().to_str().unwrap()),
+    ];
+    let up = |more: &[(&str, &str)], expected: &str| {
+        let prometheus = Prometheus::start(&served.address, more);
+        until(&format!("up is {expected}"), PATIENCE, || {
+            prometheus.query("up").into_iter().find(|(_, value)| value == expected)
+        });
+        prometheus.query("health_check_overall_healthy").len()
+    };
+    assert_eq!(up(&authorized, "1"), 1);
+    assert_eq!(up(&[], "0"), 0);
 }
 
 fn dashboard_is_answered(prometheus: &Prometheus) {
