@@ -1,10 +1,38 @@
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
 use health_core::{Report, Selection, Status};
 
-use crate::args::CheckArgs;
+use crate::args::{Source, duration};
 use crate::{HEALTHY, Outcome, UNHEALTHY, load};
+
+/// Run the checks once and print a line each
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  health check
+  health check --config health.toml --group ready
+  health check --config health.toml --format json DatabaseBackend CacheBackend")]
+pub(crate) struct CheckArgs {
+    #[command(flatten)]
+    source: Source,
+    /// Only the checks of this group
+    #[arg(long, short)]
+    group: Option<String>,
+    /// Not this check; may be given several times
+    #[arg(long, value_name = "NAME")]
+    skip: Vec<String>,
+    /// The longest that each check may take, whatever the file says: 500ms, 5s, or a number of seconds
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    timeout: Option<Duration>,
+    /// The output format: html, json, text
+    #[arg(long, short, default_value = "text")]
+    format: String,
+    /// Only these checks
+    #[arg(value_name = "NAME")]
+    names: Vec<String>,
+}
 
 pub(crate) async fn check(args: &CheckArgs) -> Outcome {
     let loaded = load::load(&args.source, args.timeout).await?;

@@ -1,11 +1,23 @@
 use std::error::Error;
+use std::path::PathBuf;
 
 use comfy_table::{ContentArrangement, Table, presets};
 use health_checks::catalogue::{CATALOGUE, Kind};
 use health_checks::config::{COMMON, Config, Options};
 
-use crate::args::ListArgs;
 use crate::{HEALTHY, Outcome};
+
+/// List the kinds of checks, or the checks of a file
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  health list
+  health list --config health.toml")]
+pub(crate) struct ListArgs {
+    /// List the checks of this file instead
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
 
 pub(crate) fn list(args: &ListArgs) -> Outcome {
     match &args.config {
