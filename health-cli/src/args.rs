@@ -1,10 +1,13 @@
+use std::convert::Infallible;
 use std::ffi::OsString;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
+use health_core::Secret;
 
 use crate::check::CheckArgs;
 use crate::list::ListArgs;
+use crate::probe::ProbeArgs;
 use crate::serve::ServeArgs;
 
 /// Health checks of a service: run once, or served at a URL.
@@ -29,6 +32,7 @@ RUST_LOG sets what is logged to stderr, for instance RUST_LOG=debug.";
 pub(crate) enum Command {
     Check(CheckArgs),
     Serve(ServeArgs),
+    Probe(ProbeArgs),
     List(ListArgs),
 }
 
@@ -46,4 +50,10 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     duration
         .filter(|duration| !duration.is_zero())
         .ok_or_else(|| "expected a duration longer than zero, such as 500ms, 5s or a number of seconds".into())
+}
+
+/// What is not to be printed, in error messages neither.
+#[expect(clippy::unnecessary_wraps, reason = "the signature that clap calls")]
+pub(crate) fn secret(text: &str) -> Result<Secret, Infallible> {
+    Ok(text.into())
 }

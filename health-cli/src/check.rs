@@ -1,11 +1,10 @@
-use std::fmt::Write as _;
 use std::time::Duration;
 
-use anstyle::{AnsiColor, Style};
-use health_core::{Report, Selection, Status};
+use health_core::Selection;
 
 use crate::args::{Source, duration};
-use crate::{HEALTHY, Outcome, UNHEALTHY, load};
+use crate::row::Row;
+use crate::{HEALTHY, Outcome, UNHEALTHY, load, row};
 
 /// Run the checks once and print a line each
 #[derive(Debug, clap::Args)]
@@ -44,7 +43,7 @@ pub(crate) async fn check(args: &CheckArgs) -> Outcome {
     let report = loaded.health.read(&selection(args)).await?;
     let mut output = String::new();
     if args.format == "text" && !report.checks.is_empty() {
-        output = coloured(&report);
+        output = row::lines(&report.checks.iter().map(Row::from).collect::<Vec<_>>());
     } else {
         renderer.render(&report, &mut output)?;
     }
@@ -60,18 +59,4 @@ fn selection(args: &CheckArgs) -> Selection {
     }
     let selection = args.names.iter().fold(selection, Selection::only);
     args.skip.iter().fold(selection, Selection::skip)
-}
-
-/// The text format; the colours are taken out where the output is not a terminal.
-fn coloured(report: &Report) -> String {
-    report.checks.iter().fold(String::new(), |mut output, check| {
-        let colour = match check.status {
-            Status::Working => AnsiColor::Green,
-            Status::Warning => AnsiColor::Yellow,
-            _ => AnsiColor::Red,
-        };
-        let style = Style::new().fg_color(Some(colour.into()));
-        let _ = writeln!(output, "{:<24} ... {style}{}{style:#}", check.identifier, check.line());
-        output
-    })
 }

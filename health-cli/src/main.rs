@@ -5,10 +5,13 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 mod args;
+mod ask;
 mod check;
 mod list;
 mod load;
 mod log;
+mod probe;
+mod row;
 mod serve;
 
 use args::{Args, Command};
@@ -31,6 +34,7 @@ fn main() -> ExitCode {
                 outcome = check::check(&args) => outcome,
                 () = interrupted() => Err("interrupted".into()), // and what it had made is cleaned up
             },
+            Command::Probe(args) => probe::probe(&args).await,
             Command::Serve(args) => serve::serve(&args).await,
             Command::List(args) => list::list(&args),
         }

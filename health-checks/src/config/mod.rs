@@ -54,6 +54,7 @@ pub use check::COMMON;
 pub use embedded::Scratch;
 use environment::Environment;
 pub use error::ConfigError;
+pub use expand::text as expand;
 use table::{Document, Table};
 
 use crate::catalogue::{CATALOGUE, Kind};

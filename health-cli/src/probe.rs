@@ -1,0 +1,68 @@
+use std::io::{IsTerminal as _, Write as _};
+use std::time::Duration;
+
+use health_core::Secret;
+
+use crate::args::{duration, secret};
+use crate::ask::{self, Answer, Asked, Client};
+use crate::{HEALTHY, Outcome, UNHEALTHY, row};
+
+/// Ask a running endpoint and print its report; needs no curl
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  health probe http://127.0.0.1:8000/ht/
+  health probe http://127.0.0.1:8000/ht/ready/ --timeout 500ms
+  health probe unix:/run/app.sock:/ht/               a Unix socket, and the path behind it
+  health probe https://shop.example/ht/ --header 'Authorization: Bearer ${HEALTH_TOKEN}'
+  health probe 'http://127.0.0.1:8000/ht/${file:/run/secrets/token}/'
+
+In a Dockerfile:
+  HEALTHCHECK CMD [\"health\", \"probe\", \"http://127.0.0.1:8000/ht/\"]
+
+In the URL and in headers ${VAR} is a variable of the environment and ${file:/path} the content
+of a file, so that no token stands in the list of processes. No path and no header is ever printed.
+Redirects are followed to the same host only. HTTP_PROXY, HTTPS_PROXY and NO_PROXY are obeyed, but
+this machine is asked directly; SSL_CERT_FILE names the certificates to trust.
+
+Exit status: 0 healthy (200), 1 unhealthy (500, 503), 2 wrong usage, nobody there, another answer.")]
+pub(crate) struct ProbeArgs {
+    #[arg(value_name = "URL", value_parser = secret, help = ask::URL)]
+    url: Secret,
+    /// The longest that the answer may take: 500ms, 5s, or a number of seconds
+    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "5s")]
+    timeout: Duration,
+    #[command(flatten)]
+    asked: Asked,
+    /// The output format: text, or the name of a format that the endpoint has, such as json or html
+    #[arg(long, short, default_value = "text")]
+    format: String,
+}
+
+pub(crate) async fn probe(args: &ProbeArgs) -> Outcome {
+    let client = Client::new(&args.url, None, &args.asked)?;
+    let format = Some(&*args.format).filter(|format| *format != "text");
+    let answer = client.ask(format, args.timeout).await?;
+    let is_healthy = answer.is_healthy()?;
+    match answer.rows().filter(|_| format.is_none()) {
+        Some(rows) => anstream::print!("{}", row::lines(&rows)),
+        None => print(&answer)?,
+    }
+    Ok(if is_healthy { HEALTHY } else { UNHEALTHY })
+}
+
+/// The body as it came; to a terminal without what could move its cursor.
+fn print(answer: &Answer) -> std::io::Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    if stdout.is_terminal() {
+        let is_harmless = |c: &char| !c.is_control() || matches!(c, '\n' | '\t');
+        let text: String = String::from_utf8_lossy(&answer.body).chars().filter(is_harmless).collect();
+        stdout.write_all(text.as_bytes())?;
+    } else {
+        stdout.write_all(&answer.body)?;
+    }
+    if answer.body.last().is_some_and(|last| *last != b'\n') {
+        stdout.write_all(b"\n")?;
+    }
+    stdout.flush()
+}

@@ -1,0 +1,63 @@
+//! A check's row as the command line shows it: of a report of this process, or of what an endpoint answered.
+
+use std::fmt::Write as _;
+
+use anstyle::{AnsiColor, Style};
+use health_core::{CheckReport, Status};
+
+#[derive(Debug, Clone)]
+pub(crate) struct Row {
+    pub(crate) name: String,
+    pub(crate) status: Status,
+    /// What the row says, on one line.
+    pub(crate) text: String,
+}
+
+impl From<&CheckReport> for Row {
+    fn from(check: &CheckReport) -> Self {
+        Self { name: clean(&check.identifier), status: check.status, text: clean(&check.line()) }
+    }
+}
+
+impl Row {
+    /// A row of an answer, whose text begins with its status.
+    pub(crate) fn told(name: &str, text: &str) -> Self {
+        Self { name: clean(name), status: status(text), text: clean(&text.replace('\n', "; ")) }
+    }
+
+    pub(crate) fn style(&self) -> Style {
+        let colour = match self.status {
+            Status::Working => AnsiColor::Green,
+            Status::Warning => AnsiColor::Yellow,
+            _ => AnsiColor::Red,
+        };
+        Style::new().fg_color(Some(colour.into()))
+    }
+}
+
+fn status(text: &str) -> Status {
+    match text.split(':').next().unwrap_or_default() {
+        "working" => Status::Working,
+        "warning" => Status::Warning,
+        "unknown" => Status::Unknown,
+        _ if text == "unavailable: no result yet" => Status::Unknown,
+        _ => Status::Unavailable,
+    }
+}
+
+/// What comes from elsewhere moves no cursor and sets no colour.
+fn clean(text: &str) -> String {
+    text.replace(char::is_control, " ")
+}
+
+/// The text format, in colours; they are taken out where the output is not a terminal.
+pub(crate) fn lines(rows: &[Row]) -> String {
+    if rows.is_empty() {
+        return "no checks\n".into();
+    }
+    rows.iter().fold(String::new(), |mut output, row| {
+        let style = row.style();
+        let _ = writeln!(output, "{:<24} ... {style}{}{style:#}", row.name, row.text);
+        output
+    })
+}
