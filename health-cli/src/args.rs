@@ -9,6 +9,7 @@ use crate::check::CheckArgs;
 use crate::list::ListArgs;
 use crate::probe::ProbeArgs;
 use crate::serve::ServeArgs;
+use crate::wait::WaitArgs;
 
 /// Health checks of a service: run once, or served at a URL.
 #[derive(Debug, Parser)]
@@ -33,6 +34,7 @@ pub(crate) enum Command {
     Check(CheckArgs),
     Serve(ServeArgs),
     Probe(ProbeArgs),
+    Wait(WaitArgs),
     List(ListArgs),
 }
 

@@ -1,10 +1,12 @@
 use std::time::Duration;
 
+use health_checks::config::Config;
 use health_core::Selection;
 
 use crate::args::{Source, duration};
+use crate::load::load;
 use crate::row::Row;
-use crate::{HEALTHY, Outcome, UNHEALTHY, load, row};
+use crate::{HEALTHY, Outcome, UNHEALTHY, row};
 
 /// Run the checks once and print a line each
 #[derive(Debug, clap::Args)]
@@ -34,7 +36,7 @@ pub(crate) struct CheckArgs {
 }
 
 pub(crate) async fn check(args: &CheckArgs) -> Outcome {
-    let loaded = load::load(&args.source, args.timeout).await?;
+    let loaded = load(&args.source, args.timeout, Config::build).await?;
     let renderers = loaded.health.renderers();
     let Some(renderer) = renderers.get(&args.format) else {
         let formats: Vec<_> = renderers.formats().collect();

@@ -13,6 +13,8 @@ mod log;
 mod probe;
 mod row;
 mod serve;
+mod subject;
+mod wait;
 
 use args::{Args, Command};
 
@@ -35,6 +37,10 @@ fn main() -> ExitCode {
                 () = interrupted() => Err("interrupted".into()), // and what it had made is cleaned up
             },
             Command::Probe(args) => probe::probe(&args).await,
+            Command::Wait(args) => tokio::select! {
+                outcome = wait::wait(&args) => outcome,
+                () = interrupted() => Err("interrupted".into()),
+            },
             Command::Serve(args) => serve::serve(&args).await,
             Command::List(args) => list::list(&args),
         }

@@ -1,10 +1,9 @@
-use std::io::{IsTerminal as _, Write as _};
 use std::time::Duration;
 
 use health_core::Secret;
 
 use crate::args::{duration, secret};
-use crate::ask::{self, Answer, Asked, Client};
+use crate::ask::{self, Asked, Client};
 use crate::{HEALTHY, Outcome, UNHEALTHY, row};
 
 /// Ask a running endpoint and print its report; needs no curl
@@ -46,23 +45,7 @@ pub(crate) async fn probe(args: &ProbeArgs) -> Outcome {
     let is_healthy = answer.is_healthy()?;
     match answer.rows().filter(|_| format.is_none()) {
         Some(rows) => anstream::print!("{}", row::lines(&rows)),
-        None => print(&answer)?,
+        None => answer.print()?,
     }
     Ok(if is_healthy { HEALTHY } else { UNHEALTHY })
-}
-
-/// The body as it came; to a terminal without what could move its cursor.
-fn print(answer: &Answer) -> std::io::Result<()> {
-    let mut stdout = std::io::stdout().lock();
-    if stdout.is_terminal() {
-        let is_harmless = |c: &char| !c.is_control() || matches!(c, '\n' | '\t');
-        let text: String = String::from_utf8_lossy(&answer.body).chars().filter(is_harmless).collect();
-        stdout.write_all(text.as_bytes())?;
-    } else {
-        stdout.write_all(&answer.body)?;
-    }
-    if answer.body.last().is_some_and(|last| *last != b'\n') {
-        stdout.write_all(b"\n")?;
-    }
-    stdout.flush()
 }

@@ -11,18 +11,25 @@ pub(crate) struct Row {
     pub(crate) status: Status,
     /// What the row says, on one line.
     pub(crate) text: String,
+    /// Whether it makes the whole unhealthy; an endpoint does not tell.
+    pub(crate) counts: Option<bool>,
 }
 
 impl From<&CheckReport> for Row {
     fn from(check: &CheckReport) -> Self {
-        Self { name: clean(&check.identifier), status: check.status, text: clean(&check.line()) }
+        Self {
+            name: clean(&check.identifier),
+            status: check.status,
+            text: clean(&check.line()),
+            counts: Some(check.counts),
+        }
     }
 }
 
 impl Row {
     /// A row of an answer, whose text begins with its status.
     pub(crate) fn told(name: &str, text: &str) -> Self {
-        Self { name: clean(name), status: status(text), text: clean(&text.replace('\n', "; ")) }
+        Self { name: clean(name), status: status(text), text: clean(&text.replace('\n', "; ")), counts: None }
     }
 
     pub(crate) fn style(&self) -> Style {
@@ -60,4 +67,9 @@ pub(crate) fn lines(rows: &[Row]) -> String {
         let _ = writeln!(output, "{:<24} ... {style}{}{style:#}", row.name, row.text);
         output
     })
+}
+
+/// A text without its figures: that one of them moves is no change.
+pub(crate) fn gist(text: &str) -> String {
+    text.replace(|c: char| c.is_ascii_digit(), "")
 }

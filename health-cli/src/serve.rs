@@ -2,11 +2,13 @@ use std::time::Duration;
 
 use axum::Router;
 use futures::FutureExt as _;
+use health_checks::config::Config;
 use health_core::Endpoint;
 use tokio::net::TcpListener;
 
 use crate::args::Source;
-use crate::{HEALTHY, Outcome, interrupted, load};
+use crate::load::load;
+use crate::{HEALTHY, Outcome, interrupted};
 
 /// How long open connections may take to end once the listener is closed.
 const GRACE: Duration = Duration::from_secs(5);
@@ -32,7 +34,7 @@ pub(crate) struct ServeArgs {
 }
 
 pub(crate) async fn serve(args: &ServeArgs) -> Outcome {
-    let loaded = load::load(&args.source, None).await?;
+    let loaded = load(&args.source, None, Config::build).await?;
     let health = loaded.health.clone();
     let listener =
         TcpListener::bind(&args.listen).await.map_err(|error| format!("can't listen at {}: {error}", args.listen))?;

@@ -1,3 +1,5 @@
+use std::io::{self, ErrorKind, IsTerminal as _, Write as _};
+
 use super::Failure;
 use crate::row::Row;
 
@@ -6,7 +8,7 @@ use crate::row::Row;
 pub(crate) struct Answer {
     pub(super) status: u16,
     pub(super) place: String,
-    pub(crate) body: Vec<u8>,
+    pub(super) body: Vec<u8>,
 }
 
 impl Answer {
@@ -29,5 +31,23 @@ impl Answer {
     pub(crate) fn rows(&self) -> Option<Vec<Row>> {
         let object: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(&self.body).ok()?;
         object.iter().map(|(name, text)| Some(Row::told(name, text.as_str()?))).collect()
+    }
+
+    /// The body as it came, to stdout; to a terminal without what could move its cursor.
+    pub(crate) fn print(&self) -> io::Result<()> {
+        let mut stdout = io::stdout().lock();
+        let mut body = if stdout.is_terminal() {
+            let is_harmless = |c: &char| !c.is_control() || matches!(c, '\n' | '\t');
+            String::from_utf8_lossy(&self.body).chars().filter(is_harmless).collect::<String>().into_bytes()
+        } else {
+            self.body.clone()
+        };
+        if body.last().is_some_and(|last| *last != b'\n') {
+            body.push(b'\n');
+        }
+        match stdout.write_all(&body).and_then(|()| stdout.flush()) {
+            Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error),
+            _ => Ok(()), // that nobody reads it is no failure of the probe
+        }
     }
 }

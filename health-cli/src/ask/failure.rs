@@ -20,6 +20,11 @@ impl Failure {
     pub(super) fn of(place: &str, error: &reqwest::Error, patience: Duration) -> Self {
         Self { place: place.to_owned(), what: describe(error, patience) }
     }
+
+    /// What went wrong, without where.
+    pub(crate) fn what(&self) -> &str {
+        &self.what
+    }
 }
 
 impl fmt::Display for Failure {
