@@ -10,6 +10,7 @@ use crate::list::ListArgs;
 use crate::probe::ProbeArgs;
 use crate::serve::ServeArgs;
 use crate::wait::WaitArgs;
+use crate::watch::WatchArgs;
 
 /// Health checks of a service: run once, or served at a URL.
 #[derive(Debug, Parser)]
@@ -35,6 +36,7 @@ pub(crate) enum Command {
     Serve(ServeArgs),
     Probe(ProbeArgs),
     Wait(WaitArgs),
+    Watch(WatchArgs),
     List(ListArgs),
 }
 

@@ -1,10 +1,11 @@
 use std::error::Error;
 use std::path::PathBuf;
 
-use comfy_table::{ContentArrangement, Table, presets};
+use comfy_table::Table;
 use health_checks::catalogue::{CATALOGUE, Kind};
 use health_checks::config::{COMMON, Config, Options};
 
+use crate::table::table;
 use crate::{HEALTHY, Outcome};
 
 /// List the kinds of checks, or the checks of a file
@@ -60,10 +61,4 @@ fn checks(path: &std::path::Path) -> Result<(), Box<dyn Error>> {
     }
     anstream::println!("{}", table.trim_fmt());
     Ok(())
-}
-
-fn table<const N: usize>(header: [&str; N]) -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic).set_header(header);
-    table
 }

@@ -10,7 +10,7 @@ use crate::args::Command;
 pub(crate) fn init(command: &Command) {
     let default = match command {
         Command::Serve(_) => "info",
-        Command::Wait(_) => "off",
+        Command::Wait(_) | Command::Watch(_) => "off",
         _ => "health_check::cause=warn",
     };
     let wanted = std::env::var("RUST_LOG").ok().filter(|wanted| !wanted.is_empty());

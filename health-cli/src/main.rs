@@ -1,6 +1,7 @@
 //! `health`: the checks of a service from the command line.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser as _;
 
@@ -12,9 +13,13 @@ mod load;
 mod log;
 mod probe;
 mod row;
+mod screen;
 mod serve;
 mod subject;
+mod table;
+mod view;
 mod wait;
+mod watch;
 
 use args::{Args, Command};
 
@@ -22,6 +27,9 @@ use args::{Args, Command};
 const HEALTHY: u8 = 0;
 const UNHEALTHY: u8 = 1;
 const WRONG: u8 = 2;
+
+/// How long the end may take once the process is asked to end.
+const STUCK: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
     let args = Args::parse();
@@ -32,21 +40,29 @@ fn main() -> ExitCode {
     };
     let outcome = runtime.block_on(async {
         match args.command {
-            Command::Check(args) => tokio::select! {
-                outcome = check::check(&args) => outcome,
-                () = interrupted() => Err("interrupted".into()), // and what it had made is cleaned up
-            },
+            Command::Check(args) => unless_interrupted(check::check(&args), Err("interrupted".into())).await,
             Command::Probe(args) => probe::probe(&args).await,
-            Command::Wait(args) => tokio::select! {
-                outcome = wait::wait(&args) => outcome,
-                () = interrupted() => Err("interrupted".into()),
-            },
+            Command::Wait(args) => unless_interrupted(wait::wait(&args), Err("interrupted".into())).await,
+            Command::Watch(args) => unless_interrupted(watch::watch(&args), Ok(HEALTHY)).await,
             Command::Serve(args) => serve::serve(&args).await,
             Command::List(args) => list::list(&args),
         }
     });
     runtime.shutdown_background(); // a check that is stuck must not hold up the end
     outcome.map_or_else(|error| wrong(&*error), ExitCode::from)
+}
+
+/// Runs a command until it ends or is asked to end; what it had made is cleaned up.
+async fn unless_interrupted(command: impl Future<Output = Outcome>, otherwise: Outcome) -> Outcome {
+    tokio::spawn(async {
+        interrupted().await;
+        tokio::time::sleep(STUCK).await;
+        std::process::exit(WRONG.into()); // it is writing, and nobody reads
+    });
+    tokio::select! {
+        outcome = command => outcome,
+        () = interrupted() => otherwise,
+    }
 }
 
 /// Ends when the process is asked to end.

@@ -1,6 +1,7 @@
 //! A check's row as the command line shows it: of a report of this process, or of what an endpoint answered.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
 use health_core::{CheckReport, Status};
@@ -13,6 +14,8 @@ pub(crate) struct Row {
     pub(crate) text: String,
     /// Whether it makes the whole unhealthy; an endpoint does not tell.
     pub(crate) counts: Option<bool>,
+    /// How long the last run took; an endpoint does not tell.
+    pub(crate) took: Option<Duration>,
 }
 
 impl From<&CheckReport> for Row {
@@ -22,6 +25,7 @@ impl From<&CheckReport> for Row {
             status: check.status,
             text: clean(&check.line()),
             counts: Some(check.counts),
+            took: check.duration,
         }
     }
 }
@@ -29,7 +33,19 @@ impl From<&CheckReport> for Row {
 impl Row {
     /// A row of an answer, whose text begins with its status.
     pub(crate) fn told(name: &str, text: &str) -> Self {
-        Self { name: clean(name), status: status(text), text: clean(&text.replace('\n', "; ")), counts: None }
+        Self {
+            name: clean(name),
+            status: status(text),
+            text: clean(&text.replace('\n', "; ")),
+            counts: None,
+            took: None,
+        }
+    }
+
+    /// What is wrong, without the status; empty where it works.
+    pub(crate) fn message(&self) -> &str {
+        let rest = self.text.strip_prefix(self.status.as_str());
+        rest.map_or(&*self.text, |rest| rest.strip_prefix(": ").unwrap_or(rest))
     }
 
     pub(crate) fn style(&self) -> Style {

@@ -84,14 +84,17 @@ impl Subject {
                 let read = tokio::time::timeout(patience, loaded.health.read(selection)).await;
                 let late = |_| format!("no answer within {}", humantime::format_duration(patience));
                 let report = read.map_err(late)?.map_err(|error| error.to_string())?;
-                let rows = report.checks.iter().map(Row::from).collect();
-                Ok(Sight { is_healthy: report.healthy, rows: Some(rows), answer: None })
+                Ok(Sight::new(report.healthy, report.checks.iter().map(Row::from).collect()))
             }
         }
     }
 }
 
 impl Sight {
+    pub(crate) fn new(is_healthy: bool, rows: Vec<Row>) -> Self {
+        Self { is_healthy, rows: Some(rows), answer: None }
+    }
+
     fn of(answer: Answer) -> Result<Self, ask::Failure> {
         Ok(Self { is_healthy: answer.is_healthy()?, rows: answer.rows(), answer: Some(answer) })
     }

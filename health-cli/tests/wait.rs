@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use support::{BROKEN, CACHE, Server, answering, folder, frozen, health, http, nobody, told};
+use support::{BROKEN, CACHE, Running, Server, answering, folder, frozen, health, http, nobody, told};
 
 fn wait(url: &str, timeout: &str) -> (i32, String, String) {
     told(&["wait", url, "--timeout", timeout, "--interval", "50ms"], &[])
@@ -143,7 +143,7 @@ fn it_can_be_interrupted_and_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
-    let mut process = health(folder.path()).args(["wait", &url]).stderr(Stdio::null()).spawn().unwrap();
+    let mut process = Running::new(health(folder.path()).args(["wait", &url]).stderr(Stdio::null()));
     thread::sleep(Duration::from_millis(300));
     support::signal(&process, "TERM");
     let (took, code) = support::wait(&mut process);

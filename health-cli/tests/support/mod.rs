@@ -63,9 +63,39 @@ pub(crate) fn wait(process: &mut Child) -> (Duration, Option<i32>) {
     panic!("the process does not end");
 }
 
+/// A process that ends with its test.
+pub(crate) struct Running(Child);
+
+impl Running {
+    pub(crate) fn new(command: &mut Command) -> Self {
+        Self(command.spawn().unwrap())
+    }
+}
+
+impl std::ops::Deref for Running {
+    type Target = Child;
+
+    fn deref(&self) -> &Child {
+        &self.0
+    }
+}
+
+impl std::ops::DerefMut for Running {
+    fn deref_mut(&mut self) -> &mut Child {
+        &mut self.0
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// `health serve`.
 pub(crate) struct Server {
-    pub(crate) process: Child,
+    pub(crate) process: Running,
     pub(crate) address: String,
 }
 
@@ -77,7 +107,7 @@ impl Server {
     pub(crate) fn at(address: &str, folder: &Path, args: &[&str]) -> Self {
         let mut command = health(folder);
         command.args(["serve", "--listen", address]).args(args);
-        let mut process = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut process = Running::new(command.stdout(Stdio::piped()).stderr(Stdio::null()));
         let mut line = String::new();
         BufReader::new(process.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
         let address = line.trim().strip_prefix("http://").unwrap().trim_end_matches("/ht/").to_owned();
@@ -102,13 +132,6 @@ impl Server {
         socket.read_to_string(&mut answer).unwrap();
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
         (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
     }
 }
 
@@ -155,4 +178,58 @@ pub(crate) fn answer(mut stream: impl Read + Write, respond: &impl Fn(&str) -> S
 /// An answer with a length.
 pub(crate) fn http(status: &str, headers: &str, body: &str) -> String {
     format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n{headers}\r\n{body}", body.len())
+}
+
+/// A terminal of 100 columns and 20 lines, and what was written to it.
+#[cfg(target_os = "linux")]
+pub(crate) struct Terminal {
+    pub(crate) ours: std::fs::File,
+    theirs: std::fs::File,
+    written: Arc<std::sync::Mutex<Vec<u8>>>,
+}
+
+#[cfg(target_os = "linux")]
+impl Terminal {
+    pub(crate) fn open() -> Self {
+        use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+        let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
+        grantpt(&ours).unwrap();
+        unlockpt(&ours).unwrap();
+        let name = ptsname(&ours, Vec::new()).unwrap().into_string().unwrap();
+        let theirs = std::fs::File::options().read(true).write(true).open(name).unwrap();
+        let terminal = Self { ours: ours.into(), theirs, written: Arc::default() };
+        terminal.resize(100, 20);
+        let (mut reader, written) = (terminal.ours.try_clone().unwrap(), Arc::clone(&terminal.written));
+        thread::spawn(move || {
+            let mut buffer = [0; 4096];
+            while let Ok(length @ 1..) = reader.read(&mut buffer) {
+                written.lock().unwrap().extend(&buffer[..length]);
+            }
+        });
+        terminal
+    }
+
+    pub(crate) fn resize(&self, columns: u16, lines: u16) {
+        let size = rustix::termios::Winsize { ws_col: columns, ws_row: lines, ws_xpixel: 0, ws_ypixel: 0 };
+        rustix::termios::tcsetwinsize(&self.ours, size).unwrap();
+    }
+
+    /// For a process's input, output or errors.
+    pub(crate) fn stdio(&self) -> Stdio {
+        self.theirs.try_clone().unwrap().into()
+    }
+
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.written.lock().unwrap()).into_owned()
+    }
+
+    /// Waits until this was written, and returns all that was.
+    pub(crate) fn await_text(&self, wanted: &str) -> String {
+        let began = Instant::now();
+        while !self.text().contains(wanted) {
+            assert!(began.elapsed() < Duration::from_secs(20), "no {wanted:?} in {:?}", self.text());
+            thread::yield_now();
+        }
+        self.text()
+    }
 }
