@@ -9,10 +9,11 @@ use crate::check::CheckArgs;
 use crate::list::ListArgs;
 use crate::probe::ProbeArgs;
 use crate::serve::ServeArgs;
+use crate::validate::ValidateArgs;
 use crate::wait::WaitArgs;
 use crate::watch::WatchArgs;
 
-/// Health checks of a service: run once, or served at a URL.
+/// Health checks of a service: run once, served at a URL, asked for, waited for, watched.
 #[derive(Debug, Parser)]
 #[command(name = "health", version, max_term_width = 100, after_help = AFTER)]
 pub(crate) struct Args {
@@ -25,9 +26,10 @@ Examples:
   health check                              six checks of this machine that need no server
   health check --config health.toml         the checks of a file
   health serve --listen 0.0.0.0:8000        the same at http://0.0.0.0:8000/ht/
+  health probe http://127.0.0.1:8000/ht/    what is served there, for instance as a HEALTHCHECK
   health list                               the kinds of checks, with their keys
 
-Exit status: 0 healthy, 1 unhealthy, 2 wrong usage or configuration.
+Exit status: 0 healthy, 1 unhealthy, 2 wrong usage or configuration, or nobody there.
 RUST_LOG sets what is logged to stderr, for instance RUST_LOG=debug.";
 
 #[derive(Debug, Subcommand)]
@@ -38,6 +40,7 @@ pub(crate) enum Command {
     Wait(WaitArgs),
     Watch(WatchArgs),
     List(ListArgs),
+    Validate(ValidateArgs),
 }
 
 /// Where the checks are.
@@ -60,4 +63,26 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
 #[expect(clippy::unnecessary_wraps, reason = "the signature that clap calls")]
 pub(crate) fn secret(text: &str) -> Result<Secret, Infallible> {
     Ok(text.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn each_command_teaches_by_example_and_says_how_it_ends() {
+        let command = Args::command();
+        command.clone().debug_assert();
+        for command in command.get_subcommands().chain([&command]) {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            for part in ["Examples:\n", "Exit status: "] {
+                assert!(help.contains(part), "{} lacks {part}", command.get_name());
+            }
+            for line in help.lines() {
+                assert!(line.len() <= 100, "{}: too long: {line}", command.get_name());
+            }
+        }
+    }
 }

@@ -14,7 +14,9 @@ use crate::{HEALTHY, Outcome, UNHEALTHY, row};
 Examples:
   health check
   health check --config health.toml --group ready
-  health check --config health.toml --format json DatabaseBackend CacheBackend")]
+  health check --config health.toml --format json DatabaseBackend CacheBackend
+
+Exit status: 0 healthy, 1 unhealthy, 2 wrong usage or configuration.")]
 pub(crate) struct CheckArgs {
     #[command(flatten)]
     source: Source,

@@ -13,7 +13,9 @@ use crate::{HEALTHY, Outcome};
 #[command(after_help = "\
 Examples:
   health list
-  health list --config health.toml")]
+  health list --config health.toml
+
+Exit status: 0, or 2 wrong usage or configuration.")]
 pub(crate) struct ListArgs {
     /// List the checks of this file instead
     #[arg(long, value_name = "FILE")]

@@ -8,6 +8,7 @@ use clap::Parser as _;
 mod args;
 mod ask;
 mod check;
+mod kubernetes;
 mod list;
 mod load;
 mod log;
@@ -17,6 +18,7 @@ mod screen;
 mod serve;
 mod subject;
 mod table;
+mod validate;
 mod view;
 mod wait;
 mod watch;
@@ -46,6 +48,7 @@ fn main() -> ExitCode {
             Command::Watch(args) => unless_interrupted(watch::watch(&args), Ok(HEALTHY)).await,
             Command::Serve(args) => serve::serve(&args).await,
             Command::List(args) => list::list(&args),
+            Command::Validate(args) => validate::validate(&args),
         }
     });
     runtime.shutdown_background(); // a check that is stuck must not hold up the end

@@ -21,7 +21,10 @@ Examples:
   health serve --config health.toml --listen 0.0.0.0:8000
   curl http://127.0.0.1:8000/ht/?format=json
 
-SIGTERM makes /ht/ and /ht/ready/ fail, and stops the server after drain_delay; SIGINT stops it at once.")]
+SIGTERM makes /ht/ and /ht/ready/ fail, and stops the server after drain_delay; SIGINT stops it at
+once.
+
+Exit status: 0 when it was stopped, 2 wrong usage or configuration.")]
 pub(crate) struct ServeArgs {
     #[command(flatten)]
     source: Source,
