@@ -8,6 +8,7 @@ use health_core::Secret;
 use crate::check::CheckArgs;
 use crate::list::ListArgs;
 use crate::probe::ProbeArgs;
+use crate::schema::SchemaArgs;
 use crate::serve::ServeArgs;
 use crate::validate::ValidateArgs;
 use crate::wait::WaitArgs;
@@ -41,6 +42,7 @@ pub(crate) enum Command {
     Watch(WatchArgs),
     List(ListArgs),
     Validate(ValidateArgs),
+    Schema(SchemaArgs),
 }
 
 /// Where the checks are.

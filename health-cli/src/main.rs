@@ -14,6 +14,7 @@ mod load;
 mod log;
 mod probe;
 mod row;
+mod schema;
 mod screen;
 mod serve;
 mod subject;
@@ -49,6 +50,10 @@ fn main() -> ExitCode {
             Command::Serve(args) => serve::serve(&args).await,
             Command::List(args) => list::list(&args),
             Command::Validate(args) => validate::validate(&args),
+            Command::Schema(_) => {
+                schema::print();
+                Ok(HEALTHY)
+            }
         }
     });
     runtime.shutdown_background(); // a check that is stuck must not hold up the end

@@ -41,6 +41,7 @@ mod embedded;
 mod environment;
 mod error;
 mod expand;
+mod schema;
 mod table;
 
 use std::collections::BTreeMap;
@@ -55,6 +56,7 @@ pub use embedded::Scratch;
 use environment::Environment;
 pub use error::ConfigError;
 pub use expand::text as expand;
+pub use schema::schema;
 use table::{Document, Table};
 
 use crate::catalogue::{CATALOGUE, Kind};
