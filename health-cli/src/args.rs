@@ -6,6 +6,7 @@ use clap::{Parser, Subcommand};
 use health_core::Secret;
 
 use crate::check::CheckArgs;
+use crate::exit::Exit;
 use crate::list::ListArgs;
 use crate::probe::ProbeArgs;
 use crate::schema::SchemaArgs;
@@ -43,6 +44,17 @@ pub(crate) enum Command {
     List(ListArgs),
     Validate(ValidateArgs),
     Schema(SchemaArgs),
+}
+
+impl Command {
+    /// Whose exit codes it ends with.
+    pub(crate) fn exit(&self) -> Option<Exit> {
+        match self {
+            Self::Check(args) => args.exit.exit,
+            Self::Probe(args) => args.exit.exit,
+            _ => None,
+        }
+    }
 }
 
 /// Where the checks are.

@@ -8,10 +8,12 @@ use clap::Parser as _;
 mod args;
 mod ask;
 mod check;
+mod exit;
 mod kubernetes;
 mod list;
 mod load;
 mod log;
+mod nagios;
 mod probe;
 mod row;
 mod schema;
@@ -35,11 +37,15 @@ const WRONG: u8 = 2;
 const STUCK: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
-    let args = Args::parse();
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => return exit::usage(error, std::env::args_os()),
+    };
+    let exit = args.command.exit();
     log::init(&args.command);
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return wrong(&error),
+        Err(error) => return exit::end(exit, Err(error.into())),
     };
     let outcome = runtime.block_on(async {
         match args.command {
@@ -57,7 +63,7 @@ fn main() -> ExitCode {
         }
     });
     runtime.shutdown_background(); // a check that is stuck must not hold up the end
-    outcome.map_or_else(|error| wrong(&*error), ExitCode::from)
+    exit::end(exit, outcome)
 }
 
 /// Runs a command until it ends or is asked to end; what it had made is cleaned up.
@@ -91,11 +97,6 @@ async fn interrupted() {
     if tokio::signal::ctrl_c().await.is_err() {
         std::future::pending::<()>().await;
     }
-}
-
-fn wrong(error: &dyn std::error::Error) -> ExitCode {
-    anstream::eprintln!("error: {error}");
-    ExitCode::from(WRONG)
 }
 
 /// What a command ends with: an exit code, or what is wrong.

@@ -4,7 +4,8 @@ use health_core::Secret;
 
 use crate::args::{duration, secret};
 use crate::ask::{self, Asked, Client};
-use crate::{HEALTHY, Outcome, UNHEALTHY, row};
+use crate::exit::ExitArgs;
+use crate::{HEALTHY, Outcome, UNHEALTHY, nagios, row};
 
 /// Ask a running endpoint and print its report; needs no curl
 #[derive(Debug, clap::Args)]
@@ -17,7 +18,7 @@ Examples:
   health probe 'http://127.0.0.1:8000/ht/${file:/run/secrets/token}/'
 
 In a Dockerfile:
-  HEALTHCHECK CMD [\"health\", \"probe\", \"http://127.0.0.1:8000/ht/\"]
+  HEALTHCHECK CMD [\"health\", \"probe\", \"http://127.0.0.1:8000/ht/\", \"--exit\", \"docker\"]
 
 In the URL and in headers ${VAR} is a variable of the environment and ${file:/path} the content
 of a file, so that no token stands in the list of processes. No path and no header is ever printed.
@@ -33,17 +34,22 @@ pub(crate) struct ProbeArgs {
     timeout: Duration,
     #[command(flatten)]
     asked: Asked,
-    /// The output format: text, or the name of a format that the endpoint has, such as json or html
-    #[arg(long, short, default_value = "text")]
-    format: String,
+    /// The output format: text, or the name of a format that the endpoint has, such as json or html [default: text]
+    #[arg(long, short)]
+    format: Option<String>,
+    #[command(flatten)]
+    pub(crate) exit: ExitArgs,
 }
 
 pub(crate) async fn probe(args: &ProbeArgs) -> Outcome {
+    let format = Some(args.exit.format(args.format.as_deref())?).filter(|format| *format != "text");
     let client = Client::new(&args.url, None, &args.asked)?;
-    let format = Some(&*args.format).filter(|format| *format != "text");
     let answer = client.ask(format, args.timeout).await?;
-    let is_healthy = answer.is_healthy()?;
-    match answer.rows().filter(|_| format.is_none()) {
+    let (is_healthy, rows) = (answer.is_healthy()?, answer.rows());
+    if args.exit.is_nagios() {
+        return Ok(nagios::report(is_healthy, &rows.unwrap_or_default(), Some(answer.took)));
+    }
+    match rows.filter(|_| format.is_none()) {
         Some(rows) => anstream::print!("{}", row::lines(&rows)),
         None => answer.print()?,
     }

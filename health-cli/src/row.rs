@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
-use health_core::{CheckReport, Status};
+use health_core::{CheckReport, Observation, Status};
 
 #[derive(Debug, Clone)]
 pub(crate) struct Row {
@@ -12,10 +12,13 @@ pub(crate) struct Row {
     pub(crate) status: Status,
     /// What the row says, on one line.
     pub(crate) text: String,
+    /// Whether its errors make the whole unhealthy; an endpoint does not tell.
+    pub(crate) critical: Option<bool>,
     /// Whether it makes the whole unhealthy; an endpoint does not tell.
     pub(crate) counts: Option<bool>,
     /// How long the last run took; an endpoint does not tell.
     pub(crate) took: Option<Duration>,
+    pub(crate) observations: Vec<Observation>,
 }
 
 impl From<&CheckReport> for Row {
@@ -24,8 +27,10 @@ impl From<&CheckReport> for Row {
             name: clean(&check.identifier),
             status: check.status,
             text: clean(&check.line()),
+            critical: Some(check.critical),
             counts: Some(check.counts),
             took: check.duration,
+            observations: check.observations.clone(),
         }
     }
 }
@@ -37,8 +42,10 @@ impl Row {
             name: clean(name),
             status: status(text),
             text: clean(&text.replace('\n', "; ")),
+            critical: None,
             counts: None,
             took: None,
+            observations: Vec::new(),
         }
     }
 

@@ -6,11 +6,11 @@ use health_checks::config::{Options, schema};
 Examples:
   health schema > health.schema.json
 
-Editors that know taplo (such as VS Code with Even Better TOML) complete and check a file that begins with
+Editors with taplo (VS Code: Even Better TOML) complete and check a file that begins with
   #:schema ./health.schema.json
 
-The schema has the kinds of checks that this binary has. It can't know what only shows when the file is
-read, such as an unknown group: health validate does.
+The schema has the kinds of checks that this binary has. What only shows when the file is read, such
+as an unknown group, is for health validate.
 
 Exit status: 0.")]
 pub(crate) struct SchemaArgs {}

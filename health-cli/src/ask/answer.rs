@@ -1,4 +1,5 @@
 use std::io::{self, ErrorKind, IsTerminal as _, Write as _};
+use std::time::Duration;
 
 use super::Failure;
 use crate::row::Row;
@@ -9,6 +10,7 @@ pub(crate) struct Answer {
     pub(super) status: u16,
     pub(super) place: String,
     pub(super) body: Vec<u8>,
+    pub(crate) took: Duration,
 }
 
 impl Answer {

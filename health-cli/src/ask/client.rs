@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use health_checks::config;
 use health_core::Secret;
@@ -60,12 +60,13 @@ impl Client {
         if let Some(format) = format {
             url.query_pairs_mut().append_pair("format", format);
         }
+        let began = Instant::now();
         let failed = |error: reqwest::Error| Failure::of(self.place(), &error, patience);
         let response = self.client.get(url).timeout(patience).send().await.map_err(failed)?;
         let status = response.status().as_u16();
         let body = read(response).await.map_err(failed)?;
         let body = body.ok_or_else(|| Failure::answered(self.place(), "the answer is longer than 8 MiB"))?;
-        Ok(Answer { status, place: self.target.place.clone(), body })
+        Ok(Answer { status, place: self.target.place.clone(), body, took: began.elapsed() })
     }
 }
 

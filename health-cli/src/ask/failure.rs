@@ -10,15 +10,17 @@ use rustls::CertificateError;
 pub(crate) struct Failure {
     place: String,
     what: String,
+    /// Whether somebody answered, though not as expected.
+    pub(crate) is_answered: bool,
 }
 
 impl Failure {
     pub(super) fn answered(place: &str, what: impl Into<String>) -> Self {
-        Self { place: place.to_owned(), what: what.into() }
+        Self { place: place.to_owned(), what: what.into(), is_answered: true }
     }
 
     pub(super) fn of(place: &str, error: &reqwest::Error, patience: Duration) -> Self {
-        Self { place: place.to_owned(), what: describe(error, patience) }
+        Self { place: place.to_owned(), what: describe(error, patience), is_answered: false }
     }
 
     /// What went wrong, without where.
