@@ -21,6 +21,8 @@ use crate::watch::WatchArgs;
 pub(crate) struct Args {
     #[command(subcommand)]
     pub(crate) command: Command,
+    #[command(flatten)]
+    pub(crate) color: colorchoice_clap::Color,
 }
 
 const AFTER: &str = "\

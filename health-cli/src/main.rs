@@ -15,6 +15,7 @@ mod load;
 mod log;
 mod nagios;
 mod probe;
+mod progress;
 mod row;
 mod schema;
 mod screen;
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
         Err(error) => return exit::usage(error, std::env::args_os()),
     };
     let exit = args.command.exit();
+    args.color.write_global();
     log::init(&args.command);
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,

@@ -34,7 +34,7 @@ pub(crate) struct ProbeArgs {
     timeout: Duration,
     #[command(flatten)]
     asked: Asked,
-    /// The output format: text, or the name of a format that the endpoint has, such as json or html [default: text]
+    /// The output format: table, text, or one that the endpoint has, such as json and html [default: text]
     #[arg(long, short)]
     format: Option<String>,
     #[command(flatten)]
@@ -42,15 +42,16 @@ pub(crate) struct ProbeArgs {
 }
 
 pub(crate) async fn probe(args: &ProbeArgs) -> Outcome {
-    let format = Some(args.exit.format(args.format.as_deref())?).filter(|format| *format != "text");
+    let format = args.exit.format(args.format.as_deref())?;
+    let is_ours = row::FORMATS.contains(&format);
     let client = Client::new(&args.url, None, &args.asked)?;
-    let answer = client.ask(format, args.timeout).await?;
+    let answer = client.ask((!is_ours).then_some(format), args.timeout).await?;
     let (is_healthy, rows) = (answer.is_healthy()?, answer.rows());
     if args.exit.is_nagios() {
         return Ok(nagios::report(is_healthy, &rows.unwrap_or_default(), Some(answer.took)));
     }
-    match rows.filter(|_| format.is_none()) {
-        Some(rows) => anstream::print!("{}", row::lines(&rows)),
+    match rows.filter(|_| is_ours) {
+        Some(rows) => row::print(&rows, format),
         None => answer.print()?,
     }
     Ok(if is_healthy { HEALTHY } else { UNHEALTHY })

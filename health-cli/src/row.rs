@@ -6,6 +6,8 @@ use std::time::Duration;
 use anstyle::{AnsiColor, Style};
 use health_core::{CheckReport, Observation, Status};
 
+use crate::table;
+
 #[derive(Debug, Clone)]
 pub(crate) struct Row {
     pub(crate) name: String,
@@ -78,6 +80,18 @@ fn status(text: &str) -> Status {
 /// What comes from elsewhere moves no cursor and sets no colour.
 fn clean(text: &str) -> String {
     text.replace(char::is_control, " ")
+}
+
+/// The formats that need rows and no renderer.
+pub(crate) const FORMATS: [&str; 2] = ["table", "text"];
+
+/// Prints rows in one of these formats.
+pub(crate) fn print(rows: &[Row], format: &str) {
+    if format == "table" && !rows.is_empty() {
+        anstream::println!("{}", table::of_rows(rows, |_| None).trim_fmt());
+    } else {
+        anstream::print!("{}", lines(rows));
+    }
 }
 
 /// The text format, in colours; they are taken out where the output is not a terminal.

@@ -69,6 +69,11 @@ impl Drop for Screen {
     }
 }
 
+/// Whether a terminal can do more than write line after line.
+pub(crate) fn can_move() -> bool {
+    cfg!(windows) || std::env::var_os("TERM").is_some_and(|term| term != "dumb")
+}
+
 /// Columns and lines.
 pub(crate) fn size() -> (u16, u16) {
     terminal_size().map_or((80, 24), |(Width(columns), Height(lines))| (columns, lines))

@@ -102,7 +102,7 @@ impl Sight {
     /// The report, to stdout.
     pub(crate) fn print(&self) -> std::io::Result<()> {
         match (&self.rows, &self.answer) {
-            (Some(rows), _) => anstream::print!("{}", row::lines(rows)),
+            (Some(rows), _) => row::print(rows, "text"),
             (None, Some(answer)) => answer.print()?,
             (None, None) => {}
         }

@@ -3,7 +3,7 @@ use std::pin::pin;
 use std::time::{Duration, SystemTime};
 
 use crate::args::duration;
-use crate::screen::Screen;
+use crate::screen::{self, Screen};
 use crate::subject::{Subject, SubjectArgs};
 use crate::view::View;
 use crate::{HEALTHY, Outcome};
@@ -33,9 +33,8 @@ pub(crate) struct WatchArgs {
 
 pub(crate) async fn watch(args: &WatchArgs) -> Outcome {
     let subject = Subject::open(&args.subject, args.interval).await?;
-    let can_move = cfg!(windows) || std::env::var_os("TERM").is_some_and(|term| term != "dumb");
     let shown = async {
-        if can_move && io::stdout().is_terminal() {
+        if screen::can_move() && io::stdout().is_terminal() {
             table(&subject, args.interval).await
         } else {
             lines(&subject, args.interval).await
