@@ -125,6 +125,7 @@ mod kind {
 
     use health_core::BoxCheck;
     use schemars::JsonSchema;
+    use schemars::generate::SchemaSettings;
     use serde::de::DeserializeOwned;
     use toml::de::ValueDeserializer;
 
@@ -163,9 +164,14 @@ mod kind {
             }
         }
 
+        /// The JSON Schema of its own keys.
+        pub fn schema(&self) -> serde_json::Value {
+            (self.schema)().to_value()
+        }
+
         /// Its own keys, with their defaults and what they mean.
         pub fn keys(&self) -> Vec<Key> {
-            let schema = (self.schema)();
+            let schema = self.schema();
             let properties = schema.get("properties").and_then(|properties| properties.as_object());
             let key = |(name, property): (&String, &serde_json::Value)| Key {
                 name: name.clone(),
@@ -198,7 +204,8 @@ mod kind {
     }
 
     fn schema_of<S: JsonSchema>() -> schemars::Schema {
-        schemars::SchemaGenerator::default().into_root_schema_for::<S>()
+        let settings = SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
+        settings.into_generator().into_root_schema_for::<S>()
     }
 }
 #[cfg(feature = "config")]

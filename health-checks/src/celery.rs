@@ -73,11 +73,17 @@ pub struct CelerySettings {
     pub task: String,
     /// How long the task may wait in its queue; then the worker revokes it.
     #[serde(default = "three_seconds", with = "serde_duration")]
-    #[cfg_attr(feature = "config", schemars(with = "String", default = "three_seconds_text"))]
+    #[cfg_attr(
+        feature = "config",
+        schemars(with = "crate::support::duration::DurationSchema", default = "three_seconds_text")
+    )]
     pub queue_timeout: Duration,
     /// How long the result is waited for.
     #[serde(default = "three_seconds", with = "serde_duration")]
-    #[cfg_attr(feature = "config", schemars(with = "String", default = "three_seconds_text"))]
+    #[cfg_attr(
+        feature = "config",
+        schemars(with = "crate::support::duration::DurationSchema", default = "three_seconds_text")
+    )]
     pub result_timeout: Duration,
 }
 

@@ -48,7 +48,10 @@ pub struct CeleryPingSettings {
     pub queues: Vec<String>,
     /// How long answers are waited for.
     #[serde(default = "one_second", with = "serde_duration")]
-    #[cfg_attr(feature = "config", schemars(with = "String", default = "one_second_text"))]
+    #[cfg_attr(
+        feature = "config",
+        schemars(with = "crate::support::duration::DurationSchema", default = "one_second_text")
+    )]
     pub reply_timeout: Duration,
     /// Whether workers are alive that do not answer, but hold their connection to the broker. A worker of the solo pool
     /// does not answer while it works on a task, nor does it send heartbeats; neither does one that hangs.

@@ -47,7 +47,7 @@ pub struct HttpSettings {
     pub url: Secret,
     /// The status that is right: a code such as 204, or a class such as "2xx".
     #[serde(default)]
-    #[cfg_attr(feature = "config", schemars(with = "String", default = "any_success"))]
+    #[cfg_attr(feature = "config", schemars(default = "any_success"))]
     pub status: ExpectedStatus,
     /// What the body has to contain, within its first megabyte.
     #[serde(default)]
@@ -141,6 +141,22 @@ impl de::Visitor<'_> for StatusVisitor {
         let class = text.strip_suffix("xx").and_then(|class| class.parse().ok());
         let class = class.filter(|class| (1..6).contains(class));
         class.map(ExpectedStatus::Class).ok_or_else(|| E::invalid_value(de::Unexpected::Other("text"), &self))
+    }
+}
+
+#[cfg(feature = "config")]
+impl schemars::JsonSchema for ExpectedStatus {
+    fn schema_name() -> Cow<'static, str> {
+        "ExpectedStatus".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let code = schemars::json_schema!({ "type": "integer", "minimum": 100, "maximum": 599 });
+        schemars::json_schema!({ "anyOf": [{ "type": "string" }, code] })
     }
 }
 

@@ -43,7 +43,10 @@ pub struct RuntimeHealthCheck {
 pub struct RuntimeSettings {
     /// The longest that a task may wait for its turn.
     #[serde(default = "one_second", with = "health_core::serde_duration")]
-    #[cfg_attr(feature = "config", schemars(with = "String", default = "one_second_in_words"))]
+    #[cfg_attr(
+        feature = "config",
+        schemars(with = "crate::support::duration::DurationSchema", default = "one_second_in_words")
+    )]
     pub lag_max: Duration,
 }
 

@@ -1,49 +1,101 @@
-use std::fmt::Write as _;
+use std::time::Duration;
 
-use anstyle::{AnsiColor, Style};
-use health_core::{Report, Selection, Status};
+use health_checks::config::Config;
+use health_core::{CheckInfo, Health, Renderer, Selection};
 
-use crate::args::CheckArgs;
-use crate::{HEALTHY, Outcome, UNHEALTHY, load};
+use crate::args::{Source, duration};
+use crate::exit::ExitArgs;
+use crate::load::load;
+use crate::progress::Progress;
+use crate::row::Row;
+use crate::{HEALTHY, Outcome, UNHEALTHY, nagios, row};
+
+/// Run the checks once and print a line each
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  health check
+  health check --config health.toml --group ready
+  health check --config health.toml --format json DatabaseBackend CacheBackend
+  health check --config health.toml --format table
+  health check --config health.toml --exit nagios
+
+Exit status: 0 healthy, 1 unhealthy, 2 wrong usage or configuration; see --exit for others.")]
+pub(crate) struct CheckArgs {
+    #[command(flatten)]
+    source: Source,
+    /// Only the checks of this group
+    #[arg(long, short)]
+    group: Option<String>,
+    /// Not this check; may be given several times
+    #[arg(long, value_name = "NAME")]
+    skip: Vec<String>,
+    /// The longest that each check may take, whatever the file says: 500ms, 5s, or a number of seconds
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    timeout: Option<Duration>,
+    /// The output format: table, text, or one that the endpoint has, such as json and html [default: text]
+    #[arg(long, short)]
+    format: Option<String>,
+    #[command(flatten)]
+    pub(crate) exit: ExitArgs,
+    /// Only these checks
+    #[arg(value_name = "NAME")]
+    names: Vec<String>,
+}
 
 pub(crate) async fn check(args: &CheckArgs) -> Outcome {
-    let loaded = load::load(&args.source, args.timeout).await?;
-    let renderers = loaded.health.renderers();
-    let Some(renderer) = renderers.get(&args.format) else {
-        let formats: Vec<_> = renderers.formats().collect();
-        return Err(format!("no format is named \"{}\"; there are: {}", args.format, formats.join(", ")).into());
-    };
-    let report = loaded.health.read(&selection(args)).await?;
-    let mut output = String::new();
-    if args.format == "text" && !report.checks.is_empty() {
-        output = coloured(&report);
-    } else {
-        renderer.render(&report, &mut output)?;
+    let format = args.exit.format(args.format.as_deref())?;
+    let progress = Progress::default();
+    let build = |config: Config| config.build_with(|builder| builder.listener(progress.listener()));
+    let loaded = load(&args.source, args.timeout, build).await?;
+    let health = &loaded.health;
+    let renderer = renderer(health, format)?;
+    let selection = args.selection();
+    let report = progress.show(&args.names_of(health), health.read(&selection)).await?;
+    let rows: Vec<_> = report.checks.iter().map(Row::from).collect();
+    if args.exit.is_nagios() {
+        return Ok(nagios::report(report.healthy, &rows, None));
     }
-    // The last line of JSON and HTML has no end of its own.
-    anstream::print!("{output}{}", if output.ends_with('\n') { "" } else { "\n" });
+    match renderer {
+        Some(renderer) => {
+            let mut output = String::new();
+            renderer.render(&report, &mut output)?;
+            // The last line of JSON and HTML has no end of its own.
+            anstream::print!("{output}{}", if output.ends_with('\n') { "" } else { "\n" });
+        }
+        None => row::print(&rows, format),
+    }
     Ok(if report.healthy { HEALTHY } else { UNHEALTHY })
 }
 
-fn selection(args: &CheckArgs) -> Selection {
-    let mut selection = Selection::default();
-    if let Some(group) = &args.group {
-        selection = selection.group(group);
+/// The renderer of a format; none for those that the command line has itself.
+fn renderer<'h>(health: &'h Health, format: &str) -> Result<Option<&'h dyn Renderer>, String> {
+    if row::FORMATS.contains(&format) {
+        return Ok(None);
     }
-    let selection = args.names.iter().fold(selection, Selection::only);
-    args.skip.iter().fold(selection, Selection::skip)
+    let renderers = health.renderers();
+    renderers.get(format).map(Some).ok_or_else(|| {
+        let mut formats: Vec<_> = renderers.formats().chain(row::FORMATS).collect();
+        formats.sort_unstable();
+        formats.dedup();
+        format!("no format is named \"{format}\"; there are: {}", formats.join(", "))
+    })
 }
 
-/// The text format; the colours are taken out where the output is not a terminal.
-fn coloured(report: &Report) -> String {
-    report.checks.iter().fold(String::new(), |mut output, check| {
-        let colour = match check.status {
-            Status::Working => AnsiColor::Green,
-            Status::Warning => AnsiColor::Yellow,
-            _ => AnsiColor::Red,
-        };
-        let style = Style::new().fg_color(Some(colour.into()));
-        let _ = writeln!(output, "{:<24} ... {style}{}{style:#}", check.identifier, check.line());
-        output
-    })
+impl CheckArgs {
+    fn selection(&self) -> Selection {
+        let mut selection = Selection::default();
+        if let Some(group) = &self.group {
+            selection = selection.group(group);
+        }
+        let selection = self.names.iter().fold(selection, Selection::only);
+        self.skip.iter().fold(selection, Selection::skip)
+    }
+
+    /// The checks of the selection.
+    fn names_of(&self, health: &Health) -> Vec<String> {
+        let is_in = |check: &CheckInfo| self.group.as_ref().is_none_or(|group| check.groups.contains(group));
+        let names = health.checks().filter(is_in).map(|check| check.identifier);
+        names.filter(|name| (self.names.is_empty() || self.names.contains(name)) && !self.skip.contains(name)).collect()
+    }
 }

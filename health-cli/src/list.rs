@@ -1,11 +1,26 @@
 use std::error::Error;
+use std::path::PathBuf;
 
-use comfy_table::{ContentArrangement, Table, presets};
+use comfy_table::Table;
 use health_checks::catalogue::{CATALOGUE, Kind};
 use health_checks::config::{COMMON, Config, Options};
 
-use crate::args::ListArgs;
+use crate::table::table;
 use crate::{HEALTHY, Outcome};
+
+/// List the kinds of checks, or the checks of a file
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  health list
+  health list --config health.toml
+
+Exit status: 0, or 2 wrong usage or configuration.")]
+pub(crate) struct ListArgs {
+    /// List the checks of this file instead
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
 
 pub(crate) fn list(args: &ListArgs) -> Outcome {
     match &args.config {
@@ -48,10 +63,4 @@ fn checks(path: &std::path::Path) -> Result<(), Box<dyn Error>> {
     }
     anstream::println!("{}", table.trim_fmt());
     Ok(())
-}
-
-fn table<const N: usize>(header: [&str; N]) -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic).set_header(header);
-    table
 }

@@ -2,7 +2,7 @@ use std::error::Error;
 use std::path::Path;
 use std::time::Duration;
 
-use health_checks::config::{Config, Options};
+use health_checks::config::{Config, ConfigError, Options};
 use health_core::Health;
 
 use crate::args::Source;
@@ -14,12 +14,17 @@ pub(crate) struct Loaded {
     _scratch: Option<health_checks::config::Scratch>,
 }
 
-pub(crate) async fn load(source: &Source, timeout: Option<Duration>) -> Result<Loaded, Box<dyn Error>> {
+/// The health is built by a function, so that a command can adjust what the file says.
+pub(crate) async fn load(
+    source: &Source,
+    timeout: Option<Duration>,
+    build: impl FnOnce(Config) -> Result<Health, ConfigError>,
+) -> Result<Loaded, Box<dyn Error>> {
     let variables = |name: &str| std::env::var(name).ok();
     let mut options = Options::default();
     options.timeout = timeout;
     if let Some(path) = source.config.as_ref().filter(|path| !path.is_empty()) {
-        let health = Config::from_file(Path::new(path), &variables, &options)?.build()?;
+        let health = build(Config::from_file(Path::new(path), &variables, &options)?)?;
         return Ok(Loaded {
             health,
             #[cfg(feature = "embedded")]
@@ -30,7 +35,7 @@ pub(crate) async fn load(source: &Source, timeout: Option<Duration>) -> Result<L
     {
         let (config, scratch) = Config::embedded(&variables, &options).await?;
         anstream::eprintln!("{} (--config FILE or HEALTH_CONFIG)", config.notice().unwrap_or_default());
-        Ok(Loaded { health: config.build()?, _scratch: Some(scratch) })
+        Ok(Loaded { health: build(config)?, _scratch: Some(scratch) })
     }
     #[cfg(not(feature = "embedded"))]
     Err("this binary has no default checks: name a file with --config or HEALTH_CONFIG".into())

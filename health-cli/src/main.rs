@@ -1,15 +1,31 @@
 //! `health`: the checks of a service from the command line.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser as _;
 
 mod args;
+mod ask;
 mod check;
+mod exit;
+mod kubernetes;
 mod list;
 mod load;
 mod log;
+mod nagios;
+mod probe;
+mod progress;
+mod row;
+mod schema;
+mod screen;
 mod serve;
+mod subject;
+mod table;
+mod validate;
+mod view;
+mod wait;
+mod watch;
 
 use args::{Args, Command};
 
@@ -18,25 +34,51 @@ const HEALTHY: u8 = 0;
 const UNHEALTHY: u8 = 1;
 const WRONG: u8 = 2;
 
+/// How long the end may take once the process is asked to end.
+const STUCK: Duration = Duration::from_secs(1);
+
 fn main() -> ExitCode {
-    let args = Args::parse();
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => return exit::usage(error, std::env::args_os()),
+    };
+    let exit = args.command.exit();
+    args.color.write_global();
     log::init(&args.command);
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return wrong(&error),
+        Err(error) => return exit::end(exit, Err(error.into())),
     };
     let outcome = runtime.block_on(async {
         match args.command {
-            Command::Check(args) => tokio::select! {
-                outcome = check::check(&args) => outcome,
-                () = interrupted() => Err("interrupted".into()), // and what it had made is cleaned up
-            },
+            Command::Check(args) => unless_interrupted(check::check(&args), Err("interrupted".into())).await,
+            Command::Probe(args) => probe::probe(&args).await,
+            Command::Wait(args) => unless_interrupted(wait::wait(&args), Err("interrupted".into())).await,
+            Command::Watch(args) => unless_interrupted(watch::watch(&args), Ok(HEALTHY)).await,
             Command::Serve(args) => serve::serve(&args).await,
             Command::List(args) => list::list(&args),
+            Command::Validate(args) => validate::validate(&args),
+            Command::Schema(_) => {
+                schema::print();
+                Ok(HEALTHY)
+            }
         }
     });
     runtime.shutdown_background(); // a check that is stuck must not hold up the end
-    outcome.map_or_else(|error| wrong(&*error), ExitCode::from)
+    exit::end(exit, outcome)
+}
+
+/// Runs a command until it ends or is asked to end; what it had made is cleaned up.
+async fn unless_interrupted(command: impl Future<Output = Outcome>, otherwise: Outcome) -> Outcome {
+    tokio::spawn(async {
+        interrupted().await;
+        tokio::time::sleep(STUCK).await;
+        std::process::exit(WRONG.into()); // it is writing, and nobody reads
+    });
+    tokio::select! {
+        outcome = command => outcome,
+        () = interrupted() => otherwise,
+    }
 }
 
 /// Ends when the process is asked to end.
@@ -57,11 +99,6 @@ async fn interrupted() {
     if tokio::signal::ctrl_c().await.is_err() {
         std::future::pending::<()>().await;
     }
-}
-
-fn wrong(error: &dyn std::error::Error) -> ExitCode {
-    anstream::eprintln!("error: {error}");
-    ExitCode::from(WRONG)
 }
 
 /// What a command ends with: an exit code, or what is wrong.

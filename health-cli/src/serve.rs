@@ -2,17 +2,42 @@ use std::time::Duration;
 
 use axum::Router;
 use futures::FutureExt as _;
+use health_checks::config::Config;
 use health_core::Endpoint;
 use tokio::net::TcpListener;
 
-use crate::args::ServeArgs;
-use crate::{HEALTHY, Outcome, interrupted, load};
+use crate::args::Source;
+use crate::load::load;
+use crate::{HEALTHY, Outcome, interrupted};
 
 /// How long open connections may take to end once the listener is closed.
 const GRACE: Duration = Duration::from_secs(5);
 
+/// Serve the checks at a URL: a page, JSON and text
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  health serve
+  health serve --config health.toml --listen 0.0.0.0:8000
+  curl http://127.0.0.1:8000/ht/?format=json
+
+SIGTERM makes /ht/ and /ht/ready/ fail, and stops the server after drain_delay; SIGINT stops it at
+once.
+
+Exit status: 0 when it was stopped, 2 wrong usage or configuration.")]
+pub(crate) struct ServeArgs {
+    #[command(flatten)]
+    source: Source,
+    /// The address to listen at; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS", env = "HEALTH_LISTEN", default_value = "127.0.0.1:8000")]
+    listen: String,
+    /// The path of the endpoint
+    #[arg(long, default_value = "/ht/")]
+    path: String,
+}
+
 pub(crate) async fn serve(args: &ServeArgs) -> Outcome {
-    let loaded = load::load(&args.source, None).await?;
+    let loaded = load(&args.source, None, Config::build).await?;
     let health = loaded.health.clone();
     let listener =
         TcpListener::bind(&args.listen).await.map_err(|error| format!("can't listen at {}: {error}", args.listen))?;

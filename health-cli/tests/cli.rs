@@ -1,37 +1,12 @@
 //! The binary as a user runs it: output, exit codes, sockets, signals.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may")]
+#![allow(clippy::unwrap_used, reason = "a test may")]
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::TcpStream;
-use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+mod support;
+
 use std::time::{Duration, Instant};
 
-/// The command in an empty folder, with nothing of the test's own environment that it reads.
-fn health(folder: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_health"));
-    command.current_dir(folder).env_clear().env("TMPDIR", std::env::temp_dir());
-    command
-}
-
-fn run(folder: &Path, args: &[&str], variables: &[(&str, &str)]) -> Output {
-    health(folder).args(args).envs(variables.iter().copied()).output().unwrap()
-}
-
-fn stdout(output: &Output) -> String {
-    String::from_utf8(output.stdout.clone()).unwrap()
-}
-
-fn stderr(output: &Output) -> String {
-    String::from_utf8(output.stderr.clone()).unwrap()
-}
-
-fn folder(config: &str) -> tempfile::TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("health.toml"), config).unwrap();
-    folder
-}
+use support::{BROKEN, CACHE, Server, WARNING, folder, run, stderr, stdout};
 
 /// The exit code and what is printed, of the checks in a file.
 fn check(config: &str, args: &[&str], variables: &[(&str, &str)]) -> (i32, String) {
@@ -39,10 +14,6 @@ fn check(config: &str, args: &[&str], variables: &[(&str, &str)]) -> (i32, Strin
     let output = run(folder.path(), &[&["check", "--config", "health.toml"], args].concat(), variables);
     (output.status.code().unwrap(), stdout(&output))
 }
-
-const WARNING: &str = "[[checks]]\nkind = \"disk\"\nusage_max = 0.001\n";
-const BROKEN: &str = "[[checks]]\nkind = \"storage\"\npath = \"/no/such/folder\"\n";
-const CACHE: &str = "[[checks]]\nkind = \"cache\"\n";
 
 #[test]
 fn without_a_file_six_checks_work_and_nothing_is_left() {
@@ -150,57 +121,6 @@ fn list_shows_kinds_and_checks() {
     assert!(checks.contains("media") && checks.contains("external") && checks.contains("2s"), "{checks}");
 }
 
-struct Server {
-    process: Child,
-    address: String,
-}
-
-impl Server {
-    fn start(folder: &Path, args: &[&str]) -> Self {
-        let mut command = health(folder);
-        command.args(["serve", "--listen", "127.0.0.1:0"]).args(args);
-        let mut process = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-        let mut line = String::new();
-        BufReader::new(process.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
-        let address = line.trim().strip_prefix("http://").unwrap().trim_end_matches("/ht/").to_owned();
-        Self { process, address }
-    }
-
-    /// The status code and the body.
-    fn get(&self, path: &str) -> (u16, String) {
-        let mut socket = TcpStream::connect(&self.address).unwrap();
-        write!(socket, "GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").unwrap();
-        let mut answer = String::new();
-        socket.read_to_string(&mut answer).unwrap();
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-        (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
-    }
-
-    fn signal(&self, name: &str) {
-        let id = self.process.id().to_string();
-        assert!(Command::new("kill").args(["-s", name, &id]).status().unwrap().success());
-    }
-
-    /// How long it takes to end, and with what.
-    fn wait(&mut self) -> (Duration, Option<i32>) {
-        let began = Instant::now();
-        while began.elapsed() < Duration::from_secs(20) {
-            if let Some(status) = self.process.try_wait().unwrap() {
-                return (began.elapsed(), status.code());
-            }
-            std::thread::yield_now();
-        }
-        panic!("the server does not end");
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
 #[test]
 fn serve_answers_page_json_and_text() {
     let folder = tempfile::tempdir().unwrap();
@@ -215,8 +135,8 @@ fn serve_answers_page_json_and_text() {
     );
     assert!(server.get("/ht/ready/?format=text").1.starts_with("CacheBackend             ... working\n"));
     assert_eq!(server.get("/elsewhere").0, 404);
-    server.signal("INT");
-    let (took, code) = server.wait();
+    support::signal(&server.process, "INT");
+    let (took, code) = support::wait(&mut server.process);
     assert!(took < Duration::from_secs(2) && code == Some(0), "{took:?} {code:?}");
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
 }
@@ -226,7 +146,7 @@ fn sigterm_drains_and_then_stops() {
     let folder = folder(&format!("[settings]\ndrain_delay = \"700ms\"\n{CACHE}"));
     let mut server = Server::start(folder.path(), &["--config", "health.toml"]);
     assert_eq!(server.get("/ht/ready/").0, 200);
-    server.signal("TERM");
+    support::signal(&server.process, "TERM");
     let began = Instant::now();
     while server.get("/ht/ready/?format=json").0 == 200 {
         assert!(began.elapsed() < Duration::from_millis(500), "still ready");
@@ -234,7 +154,7 @@ fn sigterm_drains_and_then_stops() {
     let draining = (500, "{\"CacheBackend\": \"working\", \"Draining\": \"unavailable: shutting down\"}".to_owned());
     assert_eq!(server.get("/ht/ready/?format=json"), draining);
     assert_eq!(server.get("/ht/live/").0, 200);
-    let (took, code) = server.wait();
+    let (took, code) = support::wait(&mut server.process);
     assert!(took < Duration::from_secs(2) && code == Some(0), "{took:?} {code:?}");
 }
 

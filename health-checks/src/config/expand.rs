@@ -52,7 +52,11 @@ fn value(
     Ok(())
 }
 
-fn text(mut rest: &str, variables: Variables<'_>) -> Result<String, String> {
+/// Expands `${VAR}`, `${VAR:-default}` and `${file:/path}` in a text, as in the strings of a file; `$${` stands for `${`.
+///
+/// # Errors
+/// A variable without default that is not set, a file that can't be read: in words, without any value.
+pub fn text(mut rest: &str, variables: Variables<'_>) -> Result<String, String> {
     let mut expanded = String::new();
     while let Some(at) = rest.find("${") {
         let (before, after) = (&rest[..at], &rest[at + 2..]);

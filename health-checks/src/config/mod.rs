@@ -41,6 +41,7 @@ mod embedded;
 mod environment;
 mod error;
 mod expand;
+mod schema;
 mod table;
 
 use std::collections::BTreeMap;
@@ -54,6 +55,8 @@ pub use check::COMMON;
 pub use embedded::Scratch;
 use environment::Environment;
 pub use error::ConfigError;
+pub use expand::text as expand;
+pub use schema::schema;
 use table::{Document, Table};
 
 use crate::catalogue::{CATALOGUE, Kind};
@@ -158,8 +161,17 @@ impl Config {
     /// # Errors
     /// Two checks of one identifier, groups and dependencies that there are not, settings that can't be.
     pub fn build(self) -> Result<Health, ConfigError> {
+        self.build_with(|builder| builder)
+    }
+
+    /// The same, with what code adds: a listener, say. Unlike after [`into_builder`](Self::into_builder), errors name
+    /// the line.
+    ///
+    /// # Errors
+    /// As [`build`](Self::build).
+    pub fn build_with(self, add: impl FnOnce(HealthBuilder) -> HealthBuilder) -> Result<Health, ConfigError> {
         let (builder, lines) = self.parts();
-        builder.build().map_err(|error| lines.locate(&error))
+        add(builder).build().map_err(|error| lines.locate(&error))
     }
 
     fn parts(self) -> (HealthBuilder, Lines) {

@@ -10,6 +10,8 @@ pub(crate) mod amqp;
 pub(crate) mod celery;
 #[cfg(feature = "memory")]
 pub(crate) mod cgroup;
+#[cfg(all(feature = "config", any(feature = "celery", feature = "celery_ping", feature = "runtime")))]
+pub(crate) mod duration;
 #[allow(dead_code, reason = "each check needs a part of it")]
 pub(crate) mod io;
 #[cfg(any(feature = "disk", feature = "memory"))]

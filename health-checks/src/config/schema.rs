@@ -1,0 +1,214 @@
+//! The JSON Schema of a file, for editors: it accepts what the reader accepts, and a little more where only the reader
+//! can tell.
+
+use serde_json::{Map, Value, json};
+
+use super::{COMMON, Options};
+use crate::catalogue::{CATALOGUE, Kind};
+
+/// The JSON Schema (draft 2020-12) of a configuration file with the kinds that this build has, and those of `options`.
+///
+/// ```
+/// use health_checks::config::{schema, Options};
+/// let schema = schema(&Options::default());
+/// assert_eq!(schema["properties"]["checks"]["type"], "array");
+/// ```
+pub fn schema(options: &Options) -> Value {
+    let kinds: Vec<_> = CATALOGUE.iter().chain(&options.kinds).map(of_kind).collect();
+    json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Health checks of a service",
+        "description": "In every string ${VAR} is a variable of the environment, ${VAR:-default} has a default, and \
+                        ${file:/path} is the content of a file.",
+        "type": "object",
+        "properties": {
+            "settings": settings(),
+            "groups": {
+                "description": "Groups of your own, and settings of live, ready and startup.",
+                "type": "object",
+                "additionalProperties": group(),
+            },
+            "checks": {
+                "description": "The checks.",
+                "type": "array",
+                "items": { "type": "object", "required": ["kind"], "oneOf": kinds },
+            },
+        },
+        "additionalProperties": false,
+        "$defs": {
+            "duration": {
+                "anyOf": [
+                    { "type": "string", "examples": ["500ms", "5s", "1m 30s"] },
+                    { "type": "number", "minimum": 0 },
+                ],
+            },
+            "names": { "type": "array", "items": { "type": "string" } },
+            "anonymous": words(&["nothing", "status"]),
+            "common": common(),
+        },
+    })
+}
+
+fn settings() -> Value {
+    let properties = json!({
+        "warnings_as_errors": flag("Whether a warning makes the service unhealthy.", Some(true)),
+        "timeout": duration("The longest that one run of a check may take.", Some("5s")),
+        "ttl": duration("How long a verdict is good. Zero: until the next read.", Some("1s")),
+        "budget": duration("The longest that a reader waits.", Some("4s")),
+        "probe_budget": duration("The same for live, ready and startup.", Some("800ms")),
+        "max_stale": duration("How old a verdict may be to stand in for a run that is not over.", Some("30s")),
+        "max_concurrency": {
+            "description": "How many checks run at the same time.", "type": "integer", "minimum": 1, "default": 256,
+        },
+        "drain_delay": duration("How long a service goes on serving after SIGTERM, while ready already fails.", Some("5s")),
+        "unhealthy_status": {
+            "description": "The status code of an unhealthy answer.",
+            "type": "integer", "minimum": 400, "maximum": 599, "default": 500,
+        },
+        "token": text("What a reader has to know; write it as ${VAR} or ${file:/path}."),
+        "anonymous": described("anonymous", "What a reader without the token gets."),
+        "content_security_policy": text("The Content-Security-Policy of pages."),
+    });
+    object("How the checks run, and what the endpoint answers.", properties)
+}
+
+fn group() -> Value {
+    let properties = json!({
+        "budget": duration("The longest that a reader of this group waits.", None),
+        "warnings_as_errors": flag("Whether a warning fails this group.", None),
+        "anonymous": described("anonymous", "What a reader without the token gets of this group."),
+        "waive": described("names", "Checks that may be in live although a restart does not mend what they look at."),
+    });
+    object("A group.", properties)
+}
+
+/// The keys that any check takes, by name.
+fn common() -> Value {
+    let run = json!({ "type": "integer", "minimum": 1, "default": 1 });
+    json!({
+        "name": text("Its identifier, in place of the kind's own."),
+        "enabled": flag("Whether there is this check at all.", Some(true)),
+        "critical": flag("Whether its errors make the service unhealthy.", Some(true)),
+        "groups": described("names", "The groups it belongs to."),
+        "timeout": duration("The longest that one run may take.", None),
+        "ttl": duration("How long a verdict is good.", None),
+        "every": duration("It runs by itself, this often, in place of when it is read.", None),
+        "thresholds": object("How many runs in a row change the verdict.", json!({ "rise": run, "fall": run })),
+        "depends_on": described("names", "Checks that it can't work without."),
+        "labels": {
+            "description": "Names and values for metrics.",
+            "type": "object",
+            "additionalProperties": { "type": "string" },
+        },
+    })
+}
+
+/// A table of this kind: its own keys, those of all checks, and no others.
+fn of_kind(kind: &Kind) -> Value {
+    let mut schema = kind.schema();
+    let mut properties = Map::from_iter([("kind".to_owned(), json!({ "const": kind.name }))]);
+    if let Some(Value::Object(own)) = schema.get_mut("properties").map(Value::take) {
+        properties.extend(own.into_iter().map(|(key, own)| (key, or_variable(own))));
+    }
+    for key in COMMON {
+        properties.insert(key.to_owned(), json!({ "$ref": format!("#/$defs/common/{key}") }));
+    }
+    let is_filled = |key: &Value| kind.variables.iter().any(|variable| key == variable.key);
+    let own = schema.get("required").and_then(Value::as_array).into_iter().flatten();
+    let required: Vec<_> = own.filter(|key| !is_filled(key)).cloned().chain([json!("kind")]).collect();
+    json!({
+        "title": kind.name,
+        "description": kind.summary,
+        "properties": properties,
+        "required": required,
+        "additionalProperties": false,
+        "not": { "required": ["ttl", "every"] },
+    })
+}
+
+/// One of several words may come from a variable, too.
+fn or_variable(mut property: Value) -> Value {
+    let words = property.get("oneOf").and_then(Value::as_array);
+    if words.is_some_and(|words| words.iter().all(|word| word.get("const").is_some_and(Value::is_string)))
+        && let Some(words) = property.get_mut("oneOf").map(Value::take)
+        && let Some(property) = property.as_object_mut()
+    {
+        property.remove("oneOf");
+        property.insert("anyOf".into(), json!([{ "oneOf": words }, variable()]));
+    }
+    property
+}
+
+fn words(words: &[&str]) -> Value {
+    json!({ "anyOf": [{ "enum": words }, variable()] })
+}
+
+fn variable() -> Value {
+    json!({ "type": "string", "pattern": "\\$\\{" })
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it is moved into the schema")]
+fn object(description: &str, properties: Value) -> Value {
+    json!({ "description": description, "type": "object", "properties": properties, "additionalProperties": false })
+}
+
+fn described(definition: &str, description: &str) -> Value {
+    json!({ "description": description, "$ref": format!("#/$defs/{definition}") })
+}
+
+fn duration(description: &str, default: Option<&str>) -> Value {
+    with_default(described("duration", description), default.map(Value::from))
+}
+
+fn flag(description: &str, default: Option<bool>) -> Value {
+    with_default(json!({ "description": description, "type": "boolean" }), default.map(Value::from))
+}
+
+fn text(description: &str) -> Value {
+    json!({ "description": description, "type": "string" })
+}
+
+fn with_default(mut schema: Value, default: Option<Value>) -> Value {
+    if let (Some(schema), Some(default)) = (schema.as_object_mut(), default) {
+        schema.insert("default".into(), default);
+    }
+    schema
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::config::Config;
+
+    /// The keys that the reader knows, from what it says to one that it does not.
+    fn known(text: &str) -> BTreeSet<String> {
+        let error = Config::from_text("x", text, &|_| None, &Options::default()).unwrap_err();
+        let (_, keys) = error.message().split_once("the keys are ").unwrap();
+        keys.split(", ").map(str::to_owned).collect()
+    }
+
+    fn keys(schema: &Value) -> BTreeSet<String> {
+        schema.as_object().unwrap().keys().cloned().collect()
+    }
+
+    #[test]
+    fn the_schema_has_the_keys_that_the_reader_has() {
+        let schema = schema(&Options::default());
+        assert_eq!(keys(&schema["properties"]["settings"]["properties"]), known("[settings]\nqqqqqqqqqqqqqqqq = 1\n"));
+        let group = &schema["properties"]["groups"]["additionalProperties"]["properties"];
+        assert_eq!(keys(group), known("[groups.a]\nqqqqqqqqqqqqqqqq = 1\n"));
+        let common = &schema["$defs"]["common"];
+        assert_eq!(keys(common), COMMON.iter().map(ToString::to_string).collect());
+        for kind in schema["properties"]["checks"]["items"]["oneOf"].as_array().unwrap() {
+            let name = kind["title"].as_str().unwrap();
+            let mut known = known(&format!("[[checks]]\nkind = \"{name}\"\nqqqqqqqqqqqqqqqq = 1\n"));
+            known.insert("kind".into());
+            assert_eq!(keys(&kind["properties"]), known, "{name}");
+            let thresholds =
+                self::known(&format!("[[checks]]\nkind = \"{name}\"\nthresholds = {{ qqqqqqqqqqqqqqqq = 1 }}\n"));
+            assert_eq!(keys(&common["thresholds"]["properties"]), thresholds);
+        }
+    }
+}

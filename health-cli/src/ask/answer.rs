@@ -1,0 +1,55 @@
+use std::io::{self, ErrorKind, IsTerminal as _, Write as _};
+use std::time::Duration;
+
+use super::Failure;
+use crate::row::Row;
+
+/// What an endpoint answered.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(super) status: u16,
+    pub(super) place: String,
+    pub(super) body: Vec<u8>,
+    pub(crate) took: Duration,
+}
+
+impl Answer {
+    /// Whether it is healthy, which its status code says.
+    pub(crate) fn is_healthy(&self) -> Result<bool, Failure> {
+        let why = match self.status {
+            200 => return Ok(true),
+            500 | 503 => return Ok(false),
+            300..400 => ": it redirects to another host or in a circle, which is not followed",
+            400 => ": it does not know the format, or is no health endpoint",
+            401 | 403 => ": it wants a token: --header 'Authorization: Bearer ...'",
+            404 => ": there is no such path or group, or the token is missing",
+            406 => ": it has no such format",
+            _ => " instead of 200, 500 or 503",
+        };
+        Err(Failure::answered(&self.place, format!("answered with {}{why}", self.status)))
+    }
+
+    /// The rows of a JSON object of identifiers and texts.
+    pub(crate) fn rows(&self) -> Option<Vec<Row>> {
+        let object: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(&self.body).ok()?;
+        object.iter().map(|(name, text)| Some(Row::told(name, text.as_str()?))).collect()
+    }
+
+    /// The body as it came, to stdout; to a terminal without what could move its cursor.
+    pub(crate) fn print(&self) -> io::Result<()> {
+        let mut stdout = io::stdout().lock();
+        let mut body = if stdout.is_terminal() {
+            let is_harmless = |c: &char| !c.is_control() || matches!(c, '\n' | '\t');
+            String::from_utf8_lossy(&self.body).chars().filter(is_harmless).collect::<String>().into_bytes()
+        } else {
+            self.body.clone()
+        };
+        if body.last().is_some_and(|last| *last != b'\n') {
+            body.push(b'\n');
+        }
+        match stdout.write_all(&body).and_then(|()| stdout.flush()) {
+            Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error),
+            _ => Ok(()), // that nobody reads it is no failure of the probe
+        }
+    }
+}

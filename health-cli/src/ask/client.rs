@@ -1,0 +1,123 @@
+use std::time::{Duration, Instant};
+
+use health_checks::config;
+use health_core::Secret;
+use reqwest::header::{ACCEPT, HeaderMap, HeaderName, HeaderValue};
+use reqwest::redirect::{Attempt, Policy};
+use reqwest::{Response, Url};
+
+use super::target::Target;
+use super::{Answer, Failure};
+use crate::args;
+
+/// No more of an answer is read than this.
+const MOST: usize = 8 * 1024 * 1024;
+
+/// No more redirects are followed than this.
+const REDIRECTS: usize = 5;
+
+/// What is asked, and how.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Asked {
+    /// A header of the request; may be given several times
+    #[arg(long = "header", value_name = "NAME: VALUE", value_parser = args::secret)]
+    headers: Vec<Secret>,
+}
+
+/// A client of one endpoint.
+pub(crate) struct Client {
+    target: Target,
+    client: reqwest::Client,
+}
+
+impl Client {
+    /// What is wrong with a URL or a header is said without either of them.
+    pub(crate) fn new(url: &Secret, group: Option<&str>, asked: &Asked) -> Result<Self, String> {
+        let expand = |text: &Secret| config::expand(text.expose(), &|name| std::env::var(name).ok());
+        let url = expand(url).map_err(|error| format!("URL: {error}"))?;
+        let mut target = Target::parse(&url)?;
+        if let Some(group) = group {
+            target = target.group(group);
+        }
+        let mut headers = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static("application/json, */*;q=0.1"))]);
+        for header in &asked.headers {
+            let (name, value) = parse(&expand(header).map_err(|error| format!("--header: {error}"))?)
+                .ok_or("--header: expected NAME: VALUE")?;
+            headers.insert(name, value);
+        }
+        let client = build(&target, &headers).map_err(|_| "the HTTP client can't be set up")?;
+        Ok(Self { target, client })
+    }
+
+    /// Where it asks, without what is secret.
+    pub(crate) fn place(&self) -> &str {
+        &self.target.place
+    }
+
+    /// Asks for JSON, or for the format of this name.
+    pub(crate) async fn ask(&self, format: Option<&str>, patience: Duration) -> Result<Answer, Failure> {
+        let mut url = self.target.url.clone();
+        if let Some(format) = format {
+            url.query_pairs_mut().append_pair("format", format);
+        }
+        let began = Instant::now();
+        let failed = |error: reqwest::Error| Failure::of(self.place(), &error, patience);
+        let response = self.client.get(url).timeout(patience).send().await.map_err(failed)?;
+        let status = response.status().as_u16();
+        let body = read(response).await.map_err(failed)?;
+        let body = body.ok_or_else(|| Failure::answered(self.place(), "the answer is longer than 8 MiB"))?;
+        Ok(Answer { status, place: self.target.place.clone(), body, took: began.elapsed() })
+    }
+}
+
+fn parse(header: &str) -> Option<(HeaderName, HeaderValue)> {
+    let (name, value) = header.split_once(':')?;
+    let mut value = HeaderValue::from_str(value.trim()).ok()?;
+    value.set_sensitive(true);
+    Some((name.trim().parse().ok()?, value))
+}
+
+fn build(target: &Target, headers: &HeaderMap) -> reqwest::Result<reqwest::Client> {
+    let _ = rustls::crypto::ring::default_provider().install_default(); // a second client's is the same
+    let builder = || {
+        let home = target.url.clone();
+        let mut builder = reqwest::Client::builder()
+            .default_headers(headers.clone())
+            .pool_max_idle_per_host(0) // whether a connection can be made is part of the question
+            .redirect(Policy::custom(
+                move |attempt| if stays(&attempt, &home) { attempt.follow() } else { attempt.stop() },
+            ))
+            .referer(false)
+            .user_agent(concat!("health/", env!("CARGO_PKG_VERSION")));
+        if target.is_local() {
+            builder = builder.no_proxy();
+        }
+        #[cfg(unix)]
+        if let Some(socket) = &target.socket {
+            builder = builder.unix_socket(socket.clone());
+        }
+        builder
+    };
+    // An image without any certificates can still ask what needs none.
+    builder().build().or_else(|_| builder().tls_certs_only([]).build())
+}
+
+/// Whether a redirect leads to the same server, or to the same host by TLS; headers and paths are no secret there.
+fn stays(attempt: &Attempt<'_>, home: &Url) -> bool {
+    let next = attempt.url();
+    let is_same = (next.scheme(), next.port_or_known_default()) == (home.scheme(), home.port_or_known_default());
+    let is_upgrade = home.scheme() == "http" && next.scheme() == "https";
+    next.host_str() == home.host_str() && (is_same || is_upgrade) && attempt.previous().len() <= REDIRECTS
+}
+
+/// The body; nothing where it is too long.
+async fn read(mut response: Response) -> reqwest::Result<Option<Vec<u8>>> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await? {
+        body.extend_from_slice(&chunk);
+        if body.len() > MOST {
+            return Ok(None);
+        }
+    }
+    Ok(Some(body))
+}

@@ -1,0 +1,95 @@
+use std::error::Error;
+use std::fmt;
+use std::io::{self, ErrorKind};
+use std::time::Duration;
+
+use rustls::CertificateError;
+
+/// Why an endpoint did not say whether it is healthy: where, and what went wrong. Never holds the URL nor a header.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    place: String,
+    what: String,
+    /// Whether somebody answered, though not as expected.
+    pub(crate) is_answered: bool,
+}
+
+impl Failure {
+    pub(super) fn answered(place: &str, what: impl Into<String>) -> Self {
+        Self { place: place.to_owned(), what: what.into(), is_answered: true }
+    }
+
+    pub(super) fn of(place: &str, error: &reqwest::Error, patience: Duration) -> Self {
+        Self { place: place.to_owned(), what: describe(error, patience), is_answered: false }
+    }
+
+    /// What went wrong, without where.
+    pub(crate) fn what(&self) -> &str {
+        &self.what
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.place, self.what)
+    }
+}
+
+impl Error for Failure {}
+
+fn describe(error: &reqwest::Error, patience: Duration) -> String {
+    if error.is_timeout() {
+        return format!("no answer within {}", humantime::format_duration(patience));
+    }
+    let mut next: Option<&(dyn Error + 'static)> = Some(error);
+    while let Some(error) = next {
+        let io = error.downcast_ref::<io::Error>();
+        let words = error.downcast_ref().map(|error| tls(error).to_owned()).or_else(|| input_output(io?));
+        if let Some(words) = words {
+            return words;
+        }
+        // The source of such an error is its content's source, which leaves the content itself out.
+        let content = io.and_then(io::Error::get_ref).map(|error| error as &(dyn Error + 'static));
+        next = content.or_else(|| error.source());
+    }
+    // These
+    let text = format!("{error:?}");
+    let known = [
+        ("Parse(", "what answers there does not speak HTTP"),
+        ("dns error", "the host name can't be resolved"),
+        ("IncompleteMessage", "the connection was closed before the answer"),
+    ];
+    let words = known.into_iter().find(|(sign, _)| text.contains(sign)).map(|(_, words)| words);
+    words.unwrap_or(if error.is_connect() { "connection failed" } else { "connection lost" }).to_owned()
+}
+
+fn tls(error: &rustls::Error) -> &'static str {
+    match error {
+        rustls::Error::InvalidCertificate(error) => match error {
+            CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+                "TLS failed: the certificate has expired"
+            }
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+                "TLS failed: the certificate is for another name"
+            }
+            CertificateError::UnknownIssuer => "TLS failed: the certificate's issuer is not trusted",
+            _ => "TLS failed: the certificate is not valid",
+        },
+        rustls::Error::InvalidMessage(_) => "TLS failed: what answers there does not speak TLS",
+        rustls::Error::AlertReceived(_) => "TLS failed: the server refused the handshake",
+        _ => "TLS failed",
+    }
+}
+
+fn input_output(error: &io::Error) -> Option<String> {
+    let is_unknown_host = error.to_string().contains("failed to lookup address information");
+    Some(match error.kind() {
+        _ if is_unknown_host && error.raw_os_error().is_none() => "the host name can't be resolved".into(),
+        ErrorKind::ConnectionRefused => "connection refused".into(),
+        ErrorKind::NotFound => "there is no such socket".into(),
+        ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted | ErrorKind::BrokenPipe => "connection lost".into(),
+        ErrorKind::UnexpectedEof => "the connection was closed before the answer".into(),
+        _ if error.raw_os_error().is_some() => error.kind().to_string(),
+        _ => return None,
+    })
+}

@@ -1,0 +1,85 @@
+use std::path::PathBuf;
+
+use reqwest::Url;
+
+/// What a URL may be, for the help of commands that take one.
+pub(crate) const URL: &str = "Where the endpoint is: http://HOST/PATH, https://HOST/PATH or unix:SOCKET:/PATH";
+const EXPECTED: &str = "URL: expected http://HOST/PATH, https://HOST/PATH or unix:SOCKET:/PATH";
+
+/// Where an endpoint is. The path may hold a token, so nothing but the place is ever shown.
+#[derive(Clone)]
+pub(super) struct Target {
+    pub(super) url: Url,
+    pub(super) socket: Option<PathBuf>,
+    /// Host and port, or the socket.
+    pub(super) place: String,
+}
+
+impl Target {
+    /// A URL, or a Unix socket as nginx writes it: `unix:/run/app.sock:/ht/`.
+    pub(super) fn parse(text: &str) -> Result<Self, &'static str> {
+        let Some(rest) = text.strip_prefix("unix:") else { return Self::tcp(text).ok_or(EXPECTED) };
+        if cfg!(not(unix)) {
+            return Err("URL: this system has no Unix sockets");
+        }
+        let (socket, path) = rest.split_once(":/").unwrap_or((rest, ""));
+        let url = Url::parse(&format!("http://localhost/{path}")).ok().filter(|_| !socket.is_empty());
+        Ok(Self { url: url.ok_or(EXPECTED)?, socket: Some(socket.into()), place: format!("unix:{socket}") })
+    }
+
+    fn tcp(text: &str) -> Option<Self> {
+        let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"))?;
+        let place = format!("{}:{}", url.host_str()?, url.port_or_known_default()?);
+        Some(Self { url, socket: None, place })
+    }
+
+    /// The endpoint of a group: `/ht/` becomes `/ht/ready/`.
+    pub(super) fn group(mut self, group: &str) -> Self {
+        if let Ok(mut path) = self.url.path_segments_mut() {
+            path.pop_if_empty().push(group).push("");
+        }
+        self
+    }
+
+    /// Whether it is on this machine, where no proxy leads to.
+    pub(super) fn is_local(&self) -> bool {
+        let host = self.url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+        let loopback = |address: std::net::IpAddr| address.is_loopback();
+        host == "localhost" || self.socket.is_some() || host.parse().is_ok_and(loopback)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_and_sockets() {
+        for (text, url, socket, place) in [
+            ("http://a/ht/", "http://a/ht/", None, "a:80"),
+            ("https://u:pw@a.b/ht/t0ken/?x=1", "https://u:pw@a.b/ht/t0ken/?x=1", None, "a.b:443"),
+            ("http://[::1]:8000", "http://[::1]:8000/", None, "[::1]:8000"),
+            ("unix:/run/a.sock:/ht/", "http://localhost/ht/", Some("/run/a.sock"), "unix:/run/a.sock"),
+            ("unix:a.sock:/ht/?format=json", "http://localhost/ht/?format=json", Some("a.sock"), "unix:a.sock"),
+            ("unix:/run/a.sock", "http://localhost/", Some("/run/a.sock"), "unix:/run/a.sock"),
+        ] {
+            let target = Target::parse(text).unwrap();
+            let socket = socket.map(PathBuf::from);
+            assert_eq!((target.url.as_str(), target.socket, target.place.as_str()), (url, socket, place), "{text}");
+        }
+        for text in ["", "a", "localhost:8000/ht/", "127.0.0.1:8000", "ftp://a/", "http://", "unix:", "unix::/ht/"] {
+            assert_eq!(Target::parse(text).err(), Some(EXPECTED), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_group_is_the_last_segment() {
+        for (text, url) in [
+            ("http://a/ht/", "http://a/ht/ready/"),
+            ("http://a/ht?x=1", "http://a/ht/ready/?x=1"),
+            ("http://a", "http://a/ready/"),
+        ] {
+            assert_eq!(Target::parse(text).unwrap().group("ready").url.as_str(), url);
+        }
+    }
+}

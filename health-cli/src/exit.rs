@@ -1,0 +1,97 @@
+//! What the exit code means to whoever runs the command.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::ValueEnum;
+
+use crate::ask::Failure;
+use crate::nagios::{self, State};
+use crate::{Outcome, UNHEALTHY, WRONG};
+
+/// Who looks at the exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Exit {
+    // Not documented here, for clap would then list them in place of the short help.
+    Nagios,
+    Docker,
+}
+
+/// For commands that end as somebody else wants it.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ExitArgs {
+    /// Other exit codes. nagios: 0 all working, 1 only warnings or non-critical errors, 2 a critical error, 3 can't
+    /// tell, with a line for Nagios. docker: 0, or 1 for anything else
+    #[arg(long, value_enum, value_name = "FOR")]
+    pub(crate) exit: Option<Exit>,
+}
+
+impl ExitArgs {
+    pub(crate) fn is_nagios(&self) -> bool {
+        self.exit == Some(Exit::Nagios)
+    }
+
+    /// The format to print, text where none was asked for.
+    pub(crate) fn format<'a>(&self, format: Option<&'a str>) -> Result<&'a str, &'static str> {
+        if self.is_nagios() && format.is_some() {
+            return Err("--exit nagios has a format of its own: leave --format out");
+        }
+        Ok(format.unwrap_or("text"))
+    }
+}
+
+/// Says what is wrong, if anything, and ends with the code for it.
+pub(crate) fn end(exit: Option<Exit>, outcome: Outcome) -> ExitCode {
+    let code = match (exit, outcome) {
+        (Some(Exit::Docker), Ok(code)) => code.min(UNHEALTHY),
+        (_, Ok(code)) => code,
+        (Some(Exit::Nagios), Err(error)) => {
+            // An endpoint that can't be reached is down; one that answers something else may be another.
+            let is_down = error.downcast_ref::<Failure>().is_some_and(|failure| !failure.is_answered);
+            nagios::print(if is_down { State::Critical } else { State::Unknown }, &error.to_string())
+        }
+        (exit, Err(error)) => {
+            anstream::eprintln!("error: {error}");
+            wrong(exit)
+        }
+    };
+    ExitCode::from(code)
+}
+
+/// Of a command line that can't be understood; `--exit` in it is found all the same.
+pub(crate) fn usage(mut error: clap::Error, args: impl Iterator<Item = OsString>) -> ExitCode {
+    let args: Vec<_> = args.map(|arg| arg.to_string_lossy().into_owned()).collect();
+    let is_secret = args.iter().any(|arg| ["probe", "wait", "watch"].contains(&&**arg));
+    mask(&mut error, is_secret);
+    let _ = error.print();
+    if !error.use_stderr() {
+        return ExitCode::SUCCESS; // --help and --version
+    }
+    let exit = Exit::value_variants().iter().copied().find(|exit| is_for(*exit, &args));
+    if exit == Some(Exit::Nagios) {
+        nagios::print(State::Unknown, "wrong usage");
+    }
+    ExitCode::from(wrong(exit))
+}
+
+fn wrong(exit: Option<Exit>) -> u8 {
+    match exit {
+        Some(Exit::Nagios) => State::Unknown.code(),
+        Some(Exit::Docker) => UNHEALTHY,
+        None => WRONG,
+    }
+}
+
+fn is_for(exit: Exit, args: &[String]) -> bool {
+    let name = exit.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
+    args.contains(&format!("--exit={name}")) || args.windows(2).any(|pair| pair == ["--exit", &*name])
+}
+
+/// What is one too many may be the half of a header whose quotes were forgotten.
+fn mask(error: &mut clap::Error, is_secret: bool) {
+    use clap::error::{ContextKind, ContextValue};
+    let is_value = |value: &ContextValue| matches!(value, ContextValue::String(text) if !text.starts_with('-'));
+    if is_secret && error.get(ContextKind::InvalidArg).is_some_and(is_value) {
+        error.insert(ContextKind::InvalidArg, ContextValue::String("***".into()));
+    }
+}

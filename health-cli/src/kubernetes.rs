@@ -1,0 +1,96 @@
+//! The probes of a container that serves a health, as its settings want them.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use health_core::{Anonymous, Endpoint, GroupSettings, Health};
+
+/// What the kubelet needs beyond the endpoint's own budget: the way there and back.
+const WAY: Duration = Duration::from_millis(200);
+
+/// How long open requests may take to end after `drain_delay`, as in `health serve`.
+const GRACE: Duration = Duration::from_secs(5);
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Probes {
+    /// The path of the endpoint, for --kubernetes
+    #[arg(long, default_value = "/ht/", requires = "kubernetes")]
+    path: String,
+    /// The port of the container, or its name, for --kubernetes
+    #[arg(long, default_value = "8000", requires = "kubernetes", value_parser = port)]
+    port: String,
+}
+
+/// A number from 1 to 65535, or a name as Kubernetes has them.
+fn port(text: &str) -> Result<String, &'static str> {
+    let is_number = text.parse::<u16>().is_ok_and(|port| port > 0);
+    let is_name = (1..=15).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+        && text.bytes().any(|byte| byte.is_ascii_lowercase())
+        && !text.starts_with('-')
+        && !text.ends_with('-')
+        && !text.contains("--");
+    let valid = is_number || is_name;
+    valid.then(|| text.to_owned()).ok_or("expected a number from 1 to 65535, or the name of a port")
+}
+
+/// Two fragments: of the pod, and of its container.
+pub(crate) fn yaml(health: &Health, groups: &BTreeMap<String, GroupSettings>, args: &Probes) -> String {
+    let settings = health.settings();
+    let base = Endpoint::new(&args.path, health.clone()).base().to_owned();
+    let mut yaml = format!(
+        "# In the pod's spec: drain_delay, and {} s for what is still being answered.\n\
+         terminationGracePeriodSeconds: {}\n\n# In the container's spec:\n",
+        GRACE.as_secs(),
+        seconds(settings.drain_delay + GRACE)
+    );
+    for probe in probes(settings.drain_delay) {
+        let own = groups.get(probe.group).cloned().unwrap_or_default();
+        let budget = own.budget.unwrap_or(settings.probe_budget);
+        if settings.token.is_some() && own.anonymous.unwrap_or(settings.anonymous) == Anonymous::Nothing {
+            let group = probe.group;
+            let _ = writeln!(yaml, "# The file has a token, which a probe can't keep secret: it gets a 404 as long as");
+            let _ = writeln!(yaml, "# [groups.{group}] does not have anonymous = \"status\".");
+        }
+        probe.write(&mut yaml, &base, &args.port, seconds(budget + WAY));
+    }
+    yaml
+}
+
+struct Probe {
+    name: &'static str,
+    group: &'static str,
+    meaning: &'static str,
+    period: u64,
+    failures: u32,
+}
+
+fn probes(drain_delay: Duration) -> [Probe; 3] {
+    // Everybody has to see it fail before the listener closes.
+    let failures = if drain_delay < Duration::from_secs(2) { 1 } else { 2 };
+    let period = (drain_delay.as_secs() / u64::from(failures)).clamp(1, 10);
+    let ready = "gets no work while it fails, and fails while draining";
+    let startup = "has two minutes to start; then the others begin";
+    [
+        Probe { name: "liveness", group: "live", meaning: "restarted after half a minute", period: 10, failures: 3 },
+        Probe { name: "readiness", group: "ready", meaning: ready, period, failures },
+        Probe { name: "startup", group: "startup", meaning: startup, period: 2, failures: 60 },
+    ]
+}
+
+impl Probe {
+    fn write(&self, yaml: &mut String, base: &str, port: &str, timeout: u64) {
+        let Self { name, group, meaning, period, failures } = self;
+        let _ = write!(
+            yaml,
+            "{name}Probe: # {meaning}\n  httpGet:\n    path: \"{base}/{group}/\"\n    port: {port}\n  \
+             timeoutSeconds: {timeout}\n  periodSeconds: {period}\n  failureThreshold: {failures}\n"
+        );
+    }
+}
+
+/// Whole seconds, rounded up; Kubernetes knows no others.
+fn seconds(duration: Duration) -> u64 {
+    duration.as_secs() + u64::from(duration.subsec_nanos() > 0)
+}

@@ -1,0 +1,105 @@
+//! A report as Nagios, Icinga and their kin want it of a plugin: a line with a state, figures behind a bar, more lines.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use health_core::{Observation, Status, Unit};
+
+use crate::row::Row;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum State {
+    Ok,
+    Warning,
+    Critical,
+    Unknown,
+}
+
+impl State {
+    pub(crate) fn code(self) -> u8 {
+        match self {
+            Self::Ok => 0,
+            Self::Warning => 1,
+            Self::Critical => 2,
+            Self::Unknown => 3,
+        }
+    }
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "OK",
+            Self::Warning => "WARNING",
+            Self::Critical => "CRITICAL",
+            Self::Unknown => "UNKNOWN",
+        }
+    }
+}
+
+/// Prints a line without figures, and returns the exit code.
+pub(crate) fn print(state: State, what: &str) -> u8 {
+    anstream::println!("HEALTH {} - {}", state.as_str(), plain(what));
+    state.code()
+}
+
+/// Prints a report, and returns the exit code. An endpoint does not tell which checks are critical: where it is
+/// unhealthy its errors are, else they are not. Nor does it tell how long they took, only we how long it took.
+pub(crate) fn report(is_healthy: bool, rows: &[Row], took: Option<Duration>) -> u8 {
+    let (state, what) = judge(is_healthy, rows);
+    let mut figures: Vec<_> = took.map(|took| figure("time", took.as_secs_f64(), Unit::Seconds)).into_iter().collect();
+    for row in rows {
+        figures.extend(row.took.map(|took| figure(&format!("{}_time", row.name), took.as_secs_f64(), Unit::Seconds)));
+        let observed = |seen: &Observation| figure(&format!("{}_{}", row.name, seen.name), seen.value, seen.unit);
+        figures.extend(row.observations.iter().map(observed));
+    }
+    let mut output = format!("HEALTH {} - {}", state.as_str(), plain(&what));
+    if !figures.is_empty() {
+        let _ = write!(output, " | {}", figures.join(" "));
+    }
+    for row in rows {
+        let _ = write!(output, "\n{:<24} ... {}", plain(&row.name), plain(&row.text));
+    }
+    anstream::println!("{output}");
+    state.code()
+}
+
+fn judge(is_healthy: bool, rows: &[Row]) -> (State, String) {
+    let is_critical = |row: &&Row| row.critical.unwrap_or(!is_healthy);
+    let names = |wanted: &dyn Fn(Status) -> bool, critical: bool| -> Vec<&str> {
+        let found = rows.iter().filter(|row| wanted(row.status) && (!critical || is_critical(row)));
+        found.map(|row| &*row.name).collect()
+    };
+    let failed = names(&|status| status == Status::Unavailable, true);
+    let untold = names(&|status| status == Status::Unknown, true);
+    let not_working = names(&|status| status != Status::Working, false);
+    let say =
+        |names: &[&str], what: &str| format!("{} of {} checks {what}: {}", names.len(), rows.len(), names.join(", "));
+    match () {
+        () if !failed.is_empty() => (State::Critical, say(&failed, "failed")),
+        () if !untold.is_empty() => (State::Unknown, say(&untold, "without a result")),
+        () if !not_working.is_empty() => (State::Warning, say(&not_working, "not working")),
+        () if !is_healthy => (State::Critical, "unhealthy".into()),
+        () => match rows.len() {
+            0 => (State::Ok, "no checks".into()),
+            1 => (State::Ok, "1 check working".into()),
+            many => (State::Ok, format!("{many} checks working")),
+        },
+    }
+}
+
+/// `orders_time=0.012s`; a label with anything but letters, digits, `_`, `-` and `.` is in quotes.
+fn figure(label: &str, value: f64, unit: Unit) -> String {
+    let label = label.replace(['=', '\'', '|'], "_");
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
+    let label = if label.chars().all(is_plain) { label } else { format!("'{label}'") };
+    match unit {
+        Unit::Seconds => format!("{label}={}s", (value * 1e6).round() / 1e6),
+        Unit::Percent => format!("{label}={value:.1}%"),
+        Unit::Bytes => format!("{label}={value:.0}B"),
+        _ => format!("{label}={value}"),
+    }
+}
+
+/// Figures begin behind the first bar, wherever it is.
+fn plain(text: &str) -> String {
+    text.replace('|', "/")
+}

@@ -1,0 +1,58 @@
+use std::time::Duration;
+
+use health_core::Secret;
+
+use crate::args::{duration, secret};
+use crate::ask::{self, Asked, Client};
+use crate::exit::ExitArgs;
+use crate::{HEALTHY, Outcome, UNHEALTHY, nagios, row};
+
+/// Ask a running endpoint and print its report; needs no curl
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  health probe http://127.0.0.1:8000/ht/
+  health probe http://127.0.0.1:8000/ht/ready/ --timeout 500ms
+  health probe unix:/run/app.sock:/ht/               a Unix socket, and the path behind it
+  health probe https://shop.example/ht/ --header 'Authorization: Bearer ${HEALTH_TOKEN}'
+  health probe 'http://127.0.0.1:8000/ht/${file:/run/secrets/token}/'
+
+In a Dockerfile:
+  HEALTHCHECK CMD [\"health\", \"probe\", \"http://127.0.0.1:8000/ht/\", \"--exit\", \"docker\"]
+
+In the URL and in headers ${VAR} is a variable of the environment and ${file:/path} the content
+of a file, so that no token stands in the list of processes. No path and no header is ever printed.
+Redirects are followed to the same host only. HTTP_PROXY, HTTPS_PROXY and NO_PROXY are obeyed, but
+this machine is asked directly; SSL_CERT_FILE names the certificates to trust.
+
+Exit status: 0 healthy (200), 1 unhealthy (500, 503), 2 wrong usage, nobody there, another answer.")]
+pub(crate) struct ProbeArgs {
+    #[arg(value_name = "URL", value_parser = secret, help = ask::URL)]
+    url: Secret,
+    /// The longest that the answer may take: 500ms, 5s, or a number of seconds
+    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "5s")]
+    timeout: Duration,
+    #[command(flatten)]
+    asked: Asked,
+    /// The output format: table, text, or one that the endpoint has, such as json and html [default: text]
+    #[arg(long, short)]
+    format: Option<String>,
+    #[command(flatten)]
+    pub(crate) exit: ExitArgs,
+}
+
+pub(crate) async fn probe(args: &ProbeArgs) -> Outcome {
+    let format = args.exit.format(args.format.as_deref())?;
+    let is_ours = row::FORMATS.contains(&format);
+    let client = Client::new(&args.url, None, &args.asked)?;
+    let answer = client.ask((!is_ours).then_some(format), args.timeout).await?;
+    let (is_healthy, rows) = (answer.is_healthy()?, answer.rows());
+    if args.exit.is_nagios() {
+        return Ok(nagios::report(is_healthy, &rows.unwrap_or_default(), Some(answer.took)));
+    }
+    match rows.filter(|_| is_ours) {
+        Some(rows) => row::print(&rows, format),
+        None => answer.print()?,
+    }
+    Ok(if is_healthy { HEALTHY } else { UNHEALTHY })
+}

@@ -1,0 +1,112 @@
+//! A check's row as the command line shows it: of a report of this process, or of what an endpoint answered.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use anstyle::{AnsiColor, Style};
+use health_core::{CheckReport, Observation, Status};
+
+use crate::table;
+
+#[derive(Debug, Clone)]
+pub(crate) struct Row {
+    pub(crate) name: String,
+    pub(crate) status: Status,
+    /// What the row says, on one line.
+    pub(crate) text: String,
+    /// Whether its errors make the whole unhealthy; an endpoint does not tell.
+    pub(crate) critical: Option<bool>,
+    /// Whether it makes the whole unhealthy; an endpoint does not tell.
+    pub(crate) counts: Option<bool>,
+    /// How long the last run took; an endpoint does not tell.
+    pub(crate) took: Option<Duration>,
+    pub(crate) observations: Vec<Observation>,
+}
+
+impl From<&CheckReport> for Row {
+    fn from(check: &CheckReport) -> Self {
+        Self {
+            name: clean(&check.identifier),
+            status: check.status,
+            text: clean(&check.line()),
+            critical: Some(check.critical),
+            counts: Some(check.counts),
+            took: check.duration,
+            observations: check.observations.clone(),
+        }
+    }
+}
+
+impl Row {
+    /// A row of an answer, whose text begins with its status.
+    pub(crate) fn told(name: &str, text: &str) -> Self {
+        Self {
+            name: clean(name),
+            status: status(text),
+            text: clean(&text.replace('\n', "; ")),
+            critical: None,
+            counts: None,
+            took: None,
+            observations: Vec::new(),
+        }
+    }
+
+    /// What is wrong, without the status; empty where it works.
+    pub(crate) fn message(&self) -> &str {
+        let rest = self.text.strip_prefix(self.status.as_str());
+        rest.map_or(&*self.text, |rest| rest.strip_prefix(": ").unwrap_or(rest))
+    }
+
+    pub(crate) fn style(&self) -> Style {
+        let colour = match self.status {
+            Status::Working => AnsiColor::Green,
+            Status::Warning => AnsiColor::Yellow,
+            _ => AnsiColor::Red,
+        };
+        Style::new().fg_color(Some(colour.into()))
+    }
+}
+
+fn status(text: &str) -> Status {
+    match text.split(':').next().unwrap_or_default() {
+        "working" => Status::Working,
+        "warning" => Status::Warning,
+        "unknown" => Status::Unknown,
+        _ if text == "unavailable: no result yet" => Status::Unknown,
+        _ => Status::Unavailable,
+    }
+}
+
+/// What comes from elsewhere moves no cursor and sets no colour.
+fn clean(text: &str) -> String {
+    text.replace(char::is_control, " ")
+}
+
+/// The formats that need rows and no renderer.
+pub(crate) const FORMATS: [&str; 2] = ["table", "text"];
+
+/// Prints rows in one of these formats.
+pub(crate) fn print(rows: &[Row], format: &str) {
+    if format == "table" && !rows.is_empty() {
+        anstream::println!("{}", table::of_rows(rows, |_| None).trim_fmt());
+    } else {
+        anstream::print!("{}", lines(rows));
+    }
+}
+
+/// The text format, in colours; they are taken out where the output is not a terminal.
+pub(crate) fn lines(rows: &[Row]) -> String {
+    if rows.is_empty() {
+        return "no checks\n".into();
+    }
+    rows.iter().fold(String::new(), |mut output, row| {
+        let style = row.style();
+        let _ = writeln!(output, "{:<24} ... {style}{}{style:#}", row.name, row.text);
+        output
+    })
+}
+
+/// A text without its figures: that one of them moves is no change.
+pub(crate) fn gist(text: &str) -> String {
+    text.replace(|c: char| c.is_ascii_digit(), "")
+}

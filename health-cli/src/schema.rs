@@ -1,0 +1,20 @@
+use health_checks::config::{Options, schema};
+
+/// Print the JSON Schema of the configuration file, for editors
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  health schema > health.schema.json
+
+Editors with taplo (VS Code: Even Better TOML) complete and check a file that begins with
+  #:schema ./health.schema.json
+
+The schema has the kinds of checks that this binary has. What only shows when the file is read, such
+as an unknown group, is for health validate.
+
+Exit status: 0.")]
+pub(crate) struct SchemaArgs {}
+
+pub(crate) fn print() {
+    anstream::println!("{:#}", schema(&Options::default()));
+}

@@ -1,0 +1,116 @@
+//! What `wait` and `watch` look at: an endpoint, or the checks of a file.
+
+use std::error::Error;
+use std::ffi::OsString;
+use std::time::Duration;
+
+use health_core::{Secret, Selection};
+
+use crate::args::{Source, secret};
+use crate::ask::{self, Answer, Asked, Client};
+use crate::load::{Loaded, load};
+use crate::row::{self, Row};
+
+const CONFIG: &str = "Without a URL: the file whose checks are run, or else that of HEALTH_CONFIG, or else checks that need \
+                      no server";
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct SubjectArgs {
+    #[arg(value_name = "URL", value_parser = secret, help = ask::URL)]
+    url: Option<Secret>,
+    #[arg(long, value_name = "FILE", conflicts_with = "url", help = CONFIG)]
+    config: Option<OsString>,
+    /// Only the checks of this group; it is added to the URL's path
+    #[arg(long, short)]
+    group: Option<String>,
+    #[command(flatten)]
+    asked: Asked,
+}
+
+pub(crate) enum Subject {
+    Endpoint(Client),
+    Checks(Loaded, Selection),
+}
+
+/// What was seen.
+#[derive(Debug)]
+pub(crate) struct Sight {
+    pub(crate) is_healthy: bool,
+    /// Nothing where an endpoint answers in a format without rows.
+    pub(crate) rows: Option<Vec<Row>>,
+    answer: Option<Answer>,
+}
+
+impl Subject {
+    /// Verdicts are no older than `fresh`, except those of checks for which the file says something else.
+    pub(crate) async fn open(args: &SubjectArgs, fresh: Duration) -> Result<Self, Box<dyn Error>> {
+        if let Some(url) = &args.url {
+            return Ok(Self::Endpoint(Client::new(url, args.group.as_deref(), &args.asked)?));
+        }
+        let config = args.config.clone().or_else(|| std::env::var_os("HEALTH_CONFIG"));
+        let source = Source { config };
+        let loaded = load(&source, None, |mut config| {
+            config.settings.ttl = config.settings.ttl.min(fresh);
+            config.build()
+        });
+        let loaded = loaded.await?;
+        let mut selection = Selection::default();
+        if let Some(group) = &args.group {
+            let groups: Vec<_> = loaded.health.groups().collect();
+            if !groups.contains(&&**group) {
+                return Err(format!("no group is named \"{group}\"; there are: {}", groups.join(", ")).into());
+            }
+            selection = selection.group(group);
+        }
+        Ok(Self::Checks(loaded, selection))
+    }
+
+    /// What it is called.
+    pub(crate) fn place(&self) -> &str {
+        match self {
+            Self::Endpoint(client) => client.place(),
+            Self::Checks(..) => "the checks",
+        }
+    }
+
+    /// Reads it once; an error is why there is nothing to see.
+    pub(crate) async fn look(&self, patience: Duration) -> Result<Sight, String> {
+        match self {
+            Self::Endpoint(client) => {
+                let sight = async { Sight::of(client.ask(None, patience).await?) };
+                sight.await.map_err(|failure: ask::Failure| failure.what().to_owned())
+            }
+            Self::Checks(loaded, selection) => {
+                let read = tokio::time::timeout(patience, loaded.health.read(selection)).await;
+                let late = |_| format!("no answer within {}", humantime::format_duration(patience));
+                let report = read.map_err(late)?.map_err(|error| error.to_string())?;
+                Ok(Sight::new(report.healthy, report.checks.iter().map(Row::from).collect()))
+            }
+        }
+    }
+}
+
+impl Sight {
+    pub(crate) fn new(is_healthy: bool, rows: Vec<Row>) -> Self {
+        Self { is_healthy, rows: Some(rows), answer: None }
+    }
+
+    fn of(answer: Answer) -> Result<Self, ask::Failure> {
+        Ok(Self { is_healthy: answer.is_healthy()?, rows: answer.rows(), answer: Some(answer) })
+    }
+
+    /// The report, to stdout.
+    pub(crate) fn print(&self) -> std::io::Result<()> {
+        match (&self.rows, &self.answer) {
+            (Some(rows), _) => row::print(rows, "text"),
+            (None, Some(answer)) => answer.print()?,
+            (None, None) => {}
+        }
+        Ok(())
+    }
+
+    /// The rows that are in the way of health; an endpoint does not tell which of those that are wrong count.
+    pub(crate) fn in_the_way(&self) -> impl Iterator<Item = &Row> {
+        self.rows.iter().flatten().filter(|row| row.counts.unwrap_or(row.status != health_core::Status::Working))
+    }
+}

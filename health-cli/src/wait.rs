@@ -1,0 +1,78 @@
+use std::time::{Duration, Instant};
+
+use crate::args::duration;
+use crate::row::gist;
+use crate::subject::{Sight, Subject, SubjectArgs};
+use crate::{HEALTHY, Outcome, UNHEALTHY};
+
+/// An answer that takes longer than this is none.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// More checks than this are counted and not named.
+const NAMED: usize = 5;
+
+/// Wait until an endpoint, or the checks of a file, are healthy
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  health wait http://127.0.0.1:8000/ht/ --group ready
+  health wait --config health.toml && ./start           what a service needs, before it starts
+  health wait http://web:8000/ht/ --timeout 5m --interval 5s
+
+What it waits for is said on stderr, a line for each change; with RUST_LOG=warn the causes, too.
+It also waits for somebody to listen, and for an answer in place of a 404 or 502.
+
+Exit status: 0 healthy; 1 not healthy in time, with the last report; 2 wrong usage or configuration.")]
+pub(crate) struct WaitArgs {
+    #[command(flatten)]
+    subject: SubjectArgs,
+    /// The longest to wait: 500ms, 60s, 5m, or a number of seconds
+    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "60s")]
+    timeout: Duration,
+    /// How long to wait between two looks
+    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "1s")]
+    interval: Duration,
+}
+
+pub(crate) async fn wait(args: &WaitArgs) -> Outcome {
+    let began = Instant::now();
+    let subject = Subject::open(&args.subject, args.interval).await?;
+    let (mut last, mut said) = (None, String::new());
+    loop {
+        let left = args.timeout.saturating_sub(began.elapsed());
+        if left.is_zero() {
+            break;
+        }
+        let seen = subject.look(left.min(PATIENCE)).await;
+        if seen.as_ref().is_ok_and(|sight| sight.is_healthy) {
+            anstream::eprintln!("healthy after {:.1} s", began.elapsed().as_secs_f64());
+            return Ok(HEALTHY);
+        }
+        let what = what(&seen, subject.place());
+        if gist(&what) != gist(&said) {
+            anstream::eprintln!("waiting for {what}");
+            said = what;
+        }
+        last = seen.ok().or(last);
+        tokio::time::sleep(args.interval.min(args.timeout.saturating_sub(began.elapsed()))).await;
+    }
+    if let Some(sight) = last {
+        sight.print()?;
+    }
+    anstream::eprintln!("not healthy within {}", humantime::format_duration(args.timeout));
+    Ok(UNHEALTHY)
+}
+
+/// What is waited for, and what it says.
+fn what(seen: &Result<Sight, String>, place: &str) -> String {
+    let sight = match seen {
+        Ok(sight) => sight,
+        Err(why) => return format!("{place} ({why})"),
+    };
+    let rows: Vec<_> = sight.in_the_way().map(|row| format!("{} ({})", row.name, row.text)).collect();
+    match rows.len() {
+        0 => format!("{place} (unhealthy)"),
+        1..=NAMED => rows.join(", "),
+        many => format!("{} and {} more", rows[..NAMED].join(", "), many - NAMED),
+    }
+}

@@ -1,0 +1,85 @@
+use std::io::{self, ErrorKind, IsTerminal as _, Write as _};
+use std::pin::pin;
+use std::time::{Duration, SystemTime};
+
+use crate::args::duration;
+use crate::screen::{self, Screen};
+use crate::subject::{Subject, SubjectArgs};
+use crate::view::View;
+use crate::{HEALTHY, Outcome};
+
+/// An answer that takes longer than this is none.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Show the checks of an endpoint, or of a file, as they change
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  health watch                                   this machine
+  health watch http://127.0.0.1:8000/ht/
+  health watch --config health.toml --group ready
+  health watch http://127.0.0.1:8000/ht/ >> changes.log
+
+A terminal shows a table, which Ctrl-C ends; anything else gets a line for each change.
+
+Exit status: 0 when it was ended, whatever the checks said; 2 wrong usage or configuration.")]
+pub(crate) struct WatchArgs {
+    #[command(flatten)]
+    subject: SubjectArgs,
+    /// How long to wait between two looks: 500ms, 5s, or a number of seconds
+    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "1s")]
+    interval: Duration,
+}
+
+pub(crate) async fn watch(args: &WatchArgs) -> Outcome {
+    let subject = Subject::open(&args.subject, args.interval).await?;
+    let shown = async {
+        if screen::can_move() && io::stdout().is_terminal() {
+            table(&subject, args.interval).await
+        } else {
+            lines(&subject, args.interval).await
+        }
+    };
+    match shown.await {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(HEALTHY), // nobody reads it any more
+    }
+}
+
+async fn table(subject: &Subject, interval: Duration) -> io::Result<()> {
+    let mut screen = Screen::enter()?;
+    let mut view = View::new(subject.place());
+    let mut pause = Duration::ZERO;
+    loop {
+        let mut look = pin!(async move {
+            tokio::time::sleep(pause).await;
+            subject.look(PATIENCE).await
+        });
+        Screen::draw(&view.text(interval))?;
+        let seen = loop {
+            tokio::select! {
+                seen = &mut look => break seen,
+                disturbed = screen.disturbed() => disturbed?,
+            }
+            Screen::draw(&view.text(interval))?;
+        };
+        view.take(seen);
+        pause = interval;
+    }
+}
+
+async fn lines(subject: &Subject, interval: Duration) -> io::Result<()> {
+    let mut view = View::new(subject.place());
+    loop {
+        let changes = view.take(subject.look(PATIENCE).await);
+        let time = humantime::format_rfc3339_seconds(SystemTime::now());
+        let mut stdout = anstream::stdout().lock();
+        for row in changes {
+            let style = row.style();
+            writeln!(stdout, "{time} {:<24} ... {style}{}{style:#}", row.name, row.text)?;
+        }
+        stdout.flush()?;
+        drop(stdout);
+        tokio::time::sleep(interval).await;
+    }
+}

@@ -1,0 +1,107 @@
+//! `health check` as a person sees it: tables, colours, progress.
+
+#![allow(clippy::unwrap_used, reason = "a test may")]
+
+mod support;
+
+use std::process::{Command, Stdio};
+
+use support::{BROKEN, CACHE, WARNING, folder, health, run, stderr, stdout};
+
+fn lines(text: &str) -> Vec<&str> {
+    text.lines().map(str::trim_end).collect()
+}
+
+#[test]
+fn a_table_has_status_duration_and_message() {
+    let folder = folder(&format!("{CACHE}{BROKEN}{WARNING}"));
+    let output = stdout(&run(folder.path(), &["check", "--config", "health.toml", "--format", "table"], &[]));
+    let rows = lines(&output);
+    assert_eq!(rows[0], "check                          status       duration  message");
+    assert!(
+        rows[1].starts_with("CacheBackend                   working      ") && rows[1].ends_with(" ms"),
+        "{output}"
+    );
+    assert!(rows[2].ends_with(" ms    storage folder is missing"), "{output}");
+    assert!(rows[3].contains(" warning ") && rows[3].ends_with("% disk usage exceeds 0.001%"), "{output}");
+    let probed = run(folder.path(), &["check", "--config", "health.toml", "--format", "tabel"], &[]);
+    assert_eq!(stderr(&probed), "error: no format is named \"tabel\"; there are: html, json, table, text\n");
+}
+
+#[test]
+fn an_endpoint_s_report_as_a_table() {
+    let server = support::Server::of(&format!("{CACHE}{BROKEN}"));
+    let (code, output, _) = support::told(&["probe", &server.url("/ht/"), "--format", "table"], &[]);
+    let expected = [
+        "check                          status       message",
+        "CacheBackend                   working",
+        "DefaultFileStorageHealthCheck  unavailable  storage folder is missing",
+    ];
+    assert_eq!((code, lines(&output)), (1, expected.to_vec()));
+}
+
+#[test]
+fn colours_are_for_terminals_unless_it_is_said_otherwise() {
+    let folder = folder(CACHE);
+    let has_colour = |args: &[&str], variables: &[(&str, &str)]| {
+        let args = [&["check", "--config", "health.toml"], args].concat();
+        stdout(&run(folder.path(), &args, variables)).contains("\x1b[")
+    };
+    for format in ["text", "table"] {
+        let with = |more: &'static [&'static str]| [&["--format", format], more].concat();
+        assert!(!has_colour(&with(&[]), &[]));
+        assert!(!has_colour(&with(&["--color", "never"]), &[("CLICOLOR_FORCE", "1")]));
+        assert!(has_colour(&with(&["--color", "always"]), &[("NO_COLOR", "1")]));
+        assert!(has_colour(&with(&[]), &[("CLICOLOR_FORCE", "1")]));
+    }
+}
+
+#[cfg(target_os = "linux")]
+mod terminal {
+    use super::*;
+    use support::{Running, Terminal};
+
+    fn check(folder: &std::path::Path, terminal: &Terminal) -> Command {
+        let mut command = health(folder);
+        command.args(["check", "--config", "health.toml"]).env("TERM", "xterm").stderr(terminal.stdio());
+        command
+    }
+
+    #[test]
+    fn colours_on_a_terminal() {
+        let folder = folder(CACHE);
+        for (variables, wanted) in [(&[][..], "\x1b[32mworking"), (&[("NO_COLOR", "1")], "... working")] {
+            let terminal = Terminal::open();
+            let mut command = check(folder.path(), &terminal);
+            let mut process = Running::new(command.envs(variables.iter().copied()).stdout(terminal.stdio()));
+            assert_eq!(support::wait(&mut process).1, Some(0));
+            let text = terminal.await_text(wanted);
+            assert!(!text.contains("done, waiting"), "{text:?}");
+        }
+    }
+
+    /// A database that somebody else has locked, which SQLite waits for.
+    #[test]
+    fn a_slow_run_says_what_it_waits_for_on_a_terminal_alone() {
+        use rustix::fs::{FlockOperation, fcntl_lock};
+        let folder = folder(&format!(
+            "{CACHE}{BROKEN}[[checks]]\nkind = \"migrations\"\nurl = \"sqlite://x.db\"\nsource = \".\"\ntimeout = \"1200ms\"\n"
+        ));
+        let database = std::fs::File::create(folder.path().join("x.db")).unwrap();
+        fcntl_lock(&database, FlockOperation::LockExclusive).unwrap();
+
+        let terminal = Terminal::open();
+        let mut command = check(folder.path(), &terminal);
+        command.env("RUST_LOG", "warn").stdout(Stdio::piped());
+        let output = command.spawn().unwrap().wait_with_output().unwrap();
+        let report = stdout(&output);
+        assert!(report.contains("\nMigrationsHealthCheck    ... unavailable: "), "{report}");
+        // The line makes room for what is logged.
+        let text = terminal.await_text("\r\x1b[K\x1b[2m20");
+        assert!(text.contains("\r2 of 3 done, waiting for MigrationsHealthCheck\x1b[K"), "{text:?}");
+        assert!(text.ends_with('\n') || text.ends_with("\r\x1b[K"), "{text:?}");
+
+        let piped = check(folder.path(), &Terminal::open()).stderr(Stdio::piped()).output().unwrap();
+        assert!(!stderr(&piped).contains("waiting"), "{}", stderr(&piped));
+    }
+}

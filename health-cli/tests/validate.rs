@@ -1,0 +1,127 @@
+//! `health validate`: what is in a file, what is wrong with it, and the probes that match it.
+
+#![allow(clippy::unwrap_used, reason = "a test may")]
+
+mod support;
+
+use support::{BROKEN, CACHE, folder, run, stderr, stdout};
+
+/// The exit code, stdout and stderr for a file with this content.
+fn validate(config: &str, args: &[&str], variables: &[(&str, &str)]) -> (i32, String, String) {
+    let folder = folder(config);
+    let output = run(folder.path(), &[&["validate", "--config", "health.toml"], args].concat(), variables);
+    (output.status.code().unwrap(), stdout(&output), stderr(&output))
+}
+
+#[test]
+fn a_valid_file_is_summed_up_and_not_run() {
+    let said = |text: &str| (0, format!("health.toml: {text}\n"), String::new());
+    assert_eq!(validate("", &[], &[]), said("0 checks, groups live (0), ready (0), startup (0)"));
+    assert_eq!(validate(BROKEN, &[], &[]), said("1 check, groups live (0), ready (1), startup (1)"));
+    let config = format!("[groups.batch]\n{CACHE}groups = [\"batch\", \"ready\"]\n{BROKEN}groups = [\"batch\"]\n");
+    assert_eq!(validate(&config, &[], &[]), said("2 checks, groups live (0), ready (1), startup (2), batch (2)"));
+    let folder = folder(CACHE);
+    let output = run(folder.path(), &["validate"], &[("HEALTH_CONFIG", "health.toml")]);
+    assert_eq!(output.status.code(), Some(0));
+}
+
+#[test]
+fn what_is_wrong_is_2_and_named_with_its_line() {
+    for (config, message) in [
+        ("[[checks]]\nkind = \"dsk\"\n", "health.toml:2: checks[1].kind: unknown kind; did you mean \"disk\"?"),
+        ("[settings]\nttl = \"hunter2\"\n", "health.toml:2: settings.ttl: expected a duration"),
+        ("[groups.batch]\n", "health.toml:1: "),
+        (&format!("{CACHE}{CACHE}"), "health.toml:3: checks 1 and 2 are both \"CacheBackend\": add name"),
+        (
+            "[[checks]]\nkind = \"storage\"\npath = \"${NOPE}\"\n",
+            "health.toml:3: checks[1].path: the variable NOPE is not",
+        ),
+    ] {
+        for args in [&[][..], &["--kubernetes"]] {
+            let (code, output, error) = validate(config, args, &[]);
+            assert!(code == 2 && output.is_empty(), "{output}");
+            assert!(error.starts_with(&format!("error: {message}")) && !error.contains("hunter2"), "{error}");
+        }
+    }
+    let nothing = run(&std::env::temp_dir(), &["validate"], &[]);
+    assert_eq!(
+        (nothing.status.code(), &*stderr(&nothing)),
+        (Some(2), "error: name a file with --config or HEALTH_CONFIG\n")
+    );
+}
+
+#[test]
+fn the_probes_of_the_defaults() {
+    let expected = "\
+# In the pod's spec: drain_delay, and 5 s for what is still being answered.
+terminationGracePeriodSeconds: 10
+
+# In the container's spec:
+livenessProbe: # restarted after half a minute
+  httpGet:
+    path: \"/ht/live/\"
+    port: 8000
+  timeoutSeconds: 1
+  periodSeconds: 10
+  failureThreshold: 3
+readinessProbe: # gets no work while it fails, and fails while draining
+  httpGet:
+    path: \"/ht/ready/\"
+    port: 8000
+  timeoutSeconds: 1
+  periodSeconds: 2
+  failureThreshold: 2
+startupProbe: # has two minutes to start; then the others begin
+  httpGet:
+    path: \"/ht/startup/\"
+    port: 8000
+  timeoutSeconds: 1
+  periodSeconds: 2
+  failureThreshold: 60
+";
+    assert_eq!(validate(CACHE, &["--kubernetes"], &[]), (0, expected.into(), String::new()));
+}
+
+#[test]
+fn the_probes_follow_the_file() {
+    let config =
+        format!("[settings]\nprobe_budget = \"900ms\"\ndrain_delay = 29.5\n[groups.ready]\nbudget = \"3s\"\n{CACHE}");
+    let (_, yaml, _) = validate(&config, &["--kubernetes", "--path", "health", "--port", "http-admin"], &[]);
+    for part in [
+        "terminationGracePeriodSeconds: 35\n",
+        "path: \"/health/live/\"\n    port: http-admin\n  timeoutSeconds: 2\n",
+        "path: \"/health/ready/\"\n    port: http-admin\n  timeoutSeconds: 4\n  periodSeconds: 10\n  failureThreshold: 2\n",
+        "path: \"/health/startup/\"",
+    ] {
+        assert!(yaml.contains(part), "{part} in {yaml}");
+    }
+    let short = validate("[settings]\ndrain_delay = 1\n", &["--kubernetes"], &[]).1;
+    assert!(short.contains("Seconds: 6\n") && short.contains("periodSeconds: 1\n  failureThreshold: 1\n"), "{short}");
+    let root = validate(CACHE, &["--kubernetes", "--path", "/"], &[]).1;
+    assert!(root.contains("path: \"/live/\"\n"), "{root}");
+}
+
+#[test]
+fn a_token_is_not_in_the_probes() {
+    let config = format!("[settings]\ntoken = \"hunter2\"\n[groups.live]\nanonymous = \"status\"\n{CACHE}");
+    let (code, yaml, error) = validate(&config, &["--kubernetes"], &[]);
+    assert!(code == 0 && !yaml.contains("hunter2") && error.is_empty(), "{yaml}{error}");
+    let hints: Vec<_> = yaml.lines().filter(|line| line.contains("does not have anonymous")).collect();
+    assert_eq!(
+        hints,
+        [
+            "# [groups.ready] does not have anonymous = \"status\".",
+            "# [groups.startup] does not have anonymous = \"status\"."
+        ]
+    );
+    let everywhere = config.replace("token", "anonymous = \"status\"\ntoken");
+    assert!(!validate(&everywhere, &["--kubernetes"], &[]).1.contains("does not have"));
+}
+
+#[test]
+fn ports_and_paths_belong_to_the_probes() {
+    for port in ["0", "65536", "-1", "Web", "a--b", "a_b", "sixteen-letters-x", ""] {
+        assert_eq!(validate(CACHE, &["--kubernetes", &format!("--port={port}")], &[]).0, 2, "{port}");
+    }
+    assert_eq!(validate(CACHE, &["--port", "80"], &[]).0, 2);
+}
