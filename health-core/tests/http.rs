@@ -299,6 +299,8 @@ const NEGOTIATIONS: &[(&[&str], &str)] = &[
     (&[PROMETHEUS_2_42], OPENMETRICS),
     (&[PROMETHEUS_3], OPENMETRICS),
     (&["text/plain;version=0.0.4"], PROMETHEUS),
+    (&["text/plain;version=1.0.0;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2"], PROMETHEUS),
+    (&["application/json;version=2"], JSON),
     (&["text/plain;version=0.0.4;q=1,*/*;q=0.1"], PROMETHEUS),
     (&["text/plain;charset=utf-8"], TEXT),
     (&["application/atom+xml"], ATOM),

@@ -2,6 +2,8 @@
 
 mod convert;
 
+use std::borrow::Cow;
+use std::future::ready;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::mpsc;
@@ -13,7 +15,8 @@ use rocket::config::{Config, Shutdown};
 use rocket::fairing::{AdHoc, Fairing};
 use rocket::figment::Figment;
 use rocket::http::Method::{Connect, Delete, Get, Head, Options, Patch, Post, Put, Trace};
-use rocket::http::Status;
+use rocket::http::uncased::Uncased;
+use rocket::http::{Header, Status};
 use rocket::route::{Handler, Outcome, Route};
 use rocket::{Data, Request};
 
@@ -31,9 +34,20 @@ pub fn fairing(path: &str, health: Health) -> impl Fairing + use<> {
         // Rocket refuses methods that it does not know before it looks for a route. At the root that would be the
         // application's business, too.
         let refused = (base != "/").then(|| Catcher::new(400, Answer(endpoint.clone())));
-        rocket.mount(base.clone(), methods.map(route).to_vec()).register(base, Vec::from_iter(refused))
+        let rocket = rocket.mount(base.clone(), methods.map(route).to_vec()).register(base, Vec::from_iter(refused));
+        // After Rocket's shield, which has this header, too, and would warn of ours on every answer.
+        rocket.attach(AdHoc::on_response("health headers", move |request, response| {
+            if endpoint.covers(request.uri().path().as_str()) && !response.headers().contains(NOSNIFF.name) {
+                response.set_header(NOSNIFF);
+            }
+            Box::pin(ready(()))
+        }))
     })
 }
+
+/// A header of the endpoint's that Rocket's shield adds by itself.
+const NOSNIFF: Header<'static> =
+    Header { name: Uncased::from_borrowed("X-Content-Type-Options"), value: Cow::Borrowed("nosniff") };
 
 #[derive(Clone)]
 struct Answer(Endpoint);
@@ -46,7 +60,9 @@ impl Handler for Answer {
             return Outcome::Forward((data, Status::NotFound));
         }
         let answer = self.0.respond(&convert::request(request));
-        Outcome::Success(convert::response(answer.await))
+        let mut response = convert::response(answer.await);
+        response.remove_header(NOSNIFF.name().as_str());
+        Outcome::Success(response)
     }
 }
 
@@ -89,7 +105,7 @@ pub fn listen(address: impl ToSocketAddrs, path: &str, health: Health) -> io::Re
     let rocket =
         rocket::custom(config).attach(fairing(path, health)).attach(AdHoc::on_liftoff("address", move |rocket| {
             let _ = tell.send(Ok(SocketAddr::new(rocket.config().address, rocket.config().port)));
-            Box::pin(std::future::ready(()))
+            Box::pin(ready(()))
         }));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let serve = async move {

@@ -105,7 +105,16 @@ fn cargo<'a>(args: impl IntoIterator<Item = &'a str>) -> Outcome {
 }
 
 /// Runs a command at the root of the repository and shows it first.
+///
+/// Without the variables that `cargo run` has set for this chore: build scripts that read them, such as ring's, would run
+/// again, and all that depends on them would be compiled again, each time another cargo is used in between.
 fn execute(command: &mut Command) -> Outcome {
+    for (name, _) in std::env::vars_os() {
+        let shown = name.to_string_lossy();
+        if shown.starts_with("CARGO_PKG_") || shown.starts_with("CARGO_MANIFEST_") {
+            command.env_remove(&name);
+        }
+    }
     let name = Path::new(command.get_program()).file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let args: Vec<_> = command.get_args().map(|arg| arg.to_string_lossy().into_owned()).collect();
     let shown = format!("{name} {}", args.join(" "));

@@ -75,9 +75,10 @@ fn nagios_and_icinga_run_the_command() {
     let service = value(&definitions, "check_command").split_once('!').unwrap();
     assert_eq!(service.0, value(&definitions, "command_name"));
     let line = value(&definitions, "command_line").replace("$ARG1$", service.1);
-    let line = replaced(&line, &[(" --exit nagios", "")]);
-    assert!(sh(&line, &config()).0);
-    assert!(!sh(&line, BROKEN).0);
+    let (healthy, output) = sh(&line, &config());
+    assert!(healthy && output.starts_with("HEALTH OK"), "{output}");
+    let (healthy, output) = sh(&line, BROKEN);
+    assert!(!healthy && output.starts_with("HEALTH CRITICAL"), "{output}");
 
     let icinga = recipe("icinga2.conf");
     for word in ["\"/usr/local/bin/health\", \"check\"", "\"--config\" = ", "\"--exit\" = \"nagios\""] {

@@ -13,6 +13,8 @@ pub(super) struct Offer {
     kind: String,
     subtype: String,
     version: Option<String>,
+    /// Whether another format of this type has versions, so that a reader of versions does not want this one.
+    has_twin: bool,
     renderer: usize,
 }
 
@@ -23,7 +25,13 @@ impl Offer {
         let essence = parts.next().unwrap_or_default();
         let (kind, subtype) = essence.split_once('/').unwrap_or((essence, ""));
         let version = parts.find_map(|parameter| parameter.strip_prefix("version="));
-        Self { kind: kind.into(), subtype: subtype.into(), version: version.map(str::to_owned), renderer }
+        Self {
+            kind: kind.into(),
+            subtype: subtype.into(),
+            version: version.map(str::to_owned),
+            has_twin: false,
+            renderer,
+        }
     }
 }
 
@@ -32,7 +40,15 @@ pub(super) fn offers(renderers: &Renderers) -> Arc<[Offer]> {
     let main = renderers.iter().map(|renderer| renderer.media_types().get(..1).unwrap_or_default());
     let others = renderers.iter().map(|renderer| renderer.media_types().get(1..).unwrap_or_default());
     let types = main.enumerate().chain(others.enumerate());
-    types.flat_map(|(renderer, types)| types.iter().map(move |media_type| Offer::new(media_type, renderer))).collect()
+    let offers =
+        types.flat_map(|(renderer, types)| types.iter().map(move |media_type| Offer::new(media_type, renderer)));
+    let mut offers: Vec<Offer> = offers.collect();
+    let versioned = |offer: &Offer| offer.version.is_some().then(|| (offer.kind.clone(), offer.subtype.clone()));
+    let twins: Vec<_> = offers.iter().filter_map(versioned).collect();
+    for offer in offers.iter_mut().filter(|offer| offer.version.is_none()) {
+        offer.has_twin = twins.iter().any(|(kind, subtype)| *kind == offer.kind && *subtype == offer.subtype);
+    }
+    offers.into()
 }
 
 /// The renderer that the client likes best, or `None` when it accepts none of them.
@@ -114,7 +130,9 @@ impl<'a> Range<'a> {
             ("*", _) => Some(Fit::Any),
             (kind, _) if !kind.eq_ignore_ascii_case(&offer.kind) => None,
             (_, "*") => Some(Fit::Kind),
-            (_, subtype) => subtype.eq_ignore_ascii_case(&offer.subtype).then(|| self.fit_parameters(offer)),
+            (_, subtype) if !subtype.eq_ignore_ascii_case(&offer.subtype) => None,
+            _ if offer.has_twin && self.version.is_some() => None,
+            _ => Some(self.fit_parameters(offer)),
         }
     }
 

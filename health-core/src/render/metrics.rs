@@ -6,6 +6,7 @@ use std::fmt;
 use std::time::SystemTime;
 
 use super::outcome::Outcome;
+use crate::registry::RESERVED;
 use crate::{CheckReport, Report, Status};
 
 /// Which of the two text formats.
@@ -44,17 +45,19 @@ pub(super) fn write(report: &Report, dialect: Dialect, out: &mut dyn fmt::Write)
 }
 
 fn families(report: &Report) -> [Family<'_>; 7] {
-    let rows = &report.checks;
+    // Label sets are stable: what the engine says of itself for a while shows in the overall verdict.
+    let is_check = |row: &&CheckReport| !RESERVED.contains(&row.identifier.as_str());
+    let rows: Vec<&CheckReport> = report.checks.iter().filter(is_check).collect();
     let family = |name, help, samples| Family { name, help, samples };
     let seconds = |time: SystemTime| time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64();
     let of_rows = |value: &dyn Fn(&CheckReport) -> Option<f64>| -> Vec<Sample<'_>> {
-        rows.iter().filter_map(|row| Some(Sample::new([("check", &row.identifier)], value(row)?))).collect()
+        rows.iter().copied().filter_map(|row| Some(Sample::new([("check", &row.identifier)], value(row)?))).collect()
     };
     [
         family(
             "health_check_status",
             "Whether the check has this status: 1 for the one that it has.",
-            rows.iter().flat_map(statuses).collect(),
+            rows.iter().copied().flat_map(statuses).collect(),
         ),
         family(
             "health_check_healthy",
@@ -74,9 +77,9 @@ fn families(report: &Report) -> [Family<'_>; 7] {
         family(
             "health_check_observation",
             "What the check measured, in the unit that its label names.",
-            rows.iter().flat_map(observations).collect(),
+            rows.iter().copied().flat_map(observations).collect(),
         ),
-        family("health_check_info", "What is known of the check without running it.", infos(rows)),
+        family("health_check_info", "What is known of the check without running it.", infos(&rows)),
         family(
             "health_check_overall_healthy",
             "Whether nothing that counts has an error.",
@@ -98,8 +101,9 @@ fn observations(row: &CheckReport) -> impl Iterator<Item = Sample<'_>> {
 }
 
 /// Every check has every label, so that all label sets are the same; an empty one means that it has none.
-fn infos(rows: &[CheckReport]) -> Vec<Sample<'_>> {
-    let names: BTreeSet<String> = rows.iter().flat_map(|row| row.labels.keys()).map(|name| label_name(name)).collect();
+fn infos<'a>(rows: &[&'a CheckReport]) -> Vec<Sample<'a>> {
+    let names: BTreeSet<String> =
+        rows.iter().copied().flat_map(|row| row.labels.keys()).map(|name| label_name(name)).collect();
     let info = |row| {
         let mut sample = info(row);
         let mut own = BTreeMap::new();
@@ -112,7 +116,7 @@ fn infos(rows: &[CheckReport]) -> Vec<Sample<'_>> {
         }
         sample
     };
-    rows.iter().map(info).collect()
+    rows.iter().copied().map(info).collect()
 }
 
 fn info(row: &CheckReport) -> Sample<'_> {
