@@ -76,8 +76,9 @@ async fn unless_interrupted(command: impl Future<Output = Outcome>, otherwise: O
         std::process::exit(WRONG.into()); // it is writing, and nobody reads
     });
     tokio::select! {
-        outcome = command => outcome,
+        biased; // signals are listened for before the command begins
         () = interrupted() => otherwise,
+        outcome = command => outcome,
     }
 }
 
