@@ -2,12 +2,14 @@ use std::convert::Infallible;
 use std::ffi::OsString;
 use std::time::Duration;
 
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueHint};
 use health_core::Secret;
 
 use crate::check::CheckArgs;
+use crate::completions::CompletionsArgs;
 use crate::exit::Exit;
 use crate::list::ListArgs;
+use crate::man::ManArgs;
 use crate::probe::ProbeArgs;
 use crate::schema::SchemaArgs;
 use crate::serve::ServeArgs;
@@ -46,6 +48,8 @@ pub(crate) enum Command {
     List(ListArgs),
     Validate(ValidateArgs),
     Schema(SchemaArgs),
+    Completions(CompletionsArgs),
+    Man(ManArgs),
 }
 
 impl Command {
@@ -63,7 +67,7 @@ impl Command {
 #[derive(Debug, clap::Args)]
 pub(crate) struct Source {
     /// The configuration file; without one, checks that need no server
-    #[arg(long, value_name = "FILE", env = "HEALTH_CONFIG")]
+    #[arg(long, value_name = "FILE", env = "HEALTH_CONFIG", value_hint = ValueHint::FilePath)]
     pub(crate) config: Option<OsString>,
 }
 

@@ -1,6 +1,7 @@
 use std::error::Error;
 use std::path::PathBuf;
 
+use clap::ValueHint;
 use comfy_table::Table;
 use health_checks::catalogue::{CATALOGUE, Kind};
 use health_checks::config::{COMMON, Config, Options};
@@ -18,7 +19,7 @@ Examples:
 Exit status: 0, or 2 wrong usage or configuration.")]
 pub(crate) struct ListArgs {
     /// List the checks of this file instead
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     config: Option<PathBuf>,
 }
 

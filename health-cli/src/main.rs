@@ -8,12 +8,15 @@ use clap::Parser as _;
 mod args;
 mod ask;
 mod check;
+mod completions;
 mod exit;
 mod kubernetes;
 mod list;
 mod load;
 mod log;
+mod man;
 mod nagios;
+mod output;
 mod probe;
 mod progress;
 mod row;
@@ -62,6 +65,8 @@ fn main() -> ExitCode {
                 schema::print();
                 Ok(HEALTHY)
             }
+            Command::Completions(args) => completions::completions(&args),
+            Command::Man(args) => man::man(&args),
         }
     });
     runtime.shutdown_background(); // a check that is stuck must not hold up the end
@@ -76,8 +81,9 @@ async fn unless_interrupted(command: impl Future<Output = Outcome>, otherwise: O
         std::process::exit(WRONG.into()); // it is writing, and nobody reads
     });
     tokio::select! {
-        outcome = command => outcome,
+        biased; // signals are listened for before the command begins
         () = interrupted() => otherwise,
+        outcome = command => outcome,
     }
 }
 

@@ -4,6 +4,7 @@ use std::error::Error;
 use std::ffi::OsString;
 use std::time::Duration;
 
+use clap::ValueHint;
 use health_core::{Secret, Selection};
 
 use crate::args::{Source, secret};
@@ -18,7 +19,7 @@ const CONFIG: &str = "Without a URL: the file whose checks are run, or else that
 pub(crate) struct SubjectArgs {
     #[arg(value_name = "URL", value_parser = secret, help = ask::URL)]
     url: Option<Secret>,
-    #[arg(long, value_name = "FILE", conflicts_with = "url", help = CONFIG)]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "url", help = CONFIG)]
     config: Option<OsString>,
     /// Only the checks of this group; it is added to the URL's path
     #[arg(long, short)]

@@ -1,6 +1,7 @@
 use std::ffi::OsString;
 use std::path::Path;
 
+use clap::ValueHint;
 use health_checks::config::{Config, Options};
 
 use crate::kubernetes::{self, Probes};
@@ -20,7 +21,7 @@ grace period is longer than drain_delay.
 Exit status: 0 valid, 2 not valid.")]
 pub(crate) struct ValidateArgs {
     /// The configuration file
-    #[arg(long, value_name = "FILE", env = "HEALTH_CONFIG")]
+    #[arg(long, value_name = "FILE", env = "HEALTH_CONFIG", value_hint = ValueHint::FilePath)]
     config: Option<OsString>,
     /// Print the probes of a container that serves these checks, as YAML
     #[arg(long)]

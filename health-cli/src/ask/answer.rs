@@ -1,7 +1,8 @@
-use std::io::{self, ErrorKind, IsTerminal as _, Write as _};
+use std::io::{self, IsTerminal as _};
 use std::time::Duration;
 
 use super::Failure;
+use crate::output;
 use crate::row::Row;
 
 /// What an endpoint answered.
@@ -37,8 +38,7 @@ impl Answer {
 
     /// The body as it came, to stdout; to a terminal without what could move its cursor.
     pub(crate) fn print(&self) -> io::Result<()> {
-        let mut stdout = io::stdout().lock();
-        let mut body = if stdout.is_terminal() {
+        let mut body = if io::stdout().is_terminal() {
             let is_harmless = |c: &char| !c.is_control() || matches!(c, '\n' | '\t');
             String::from_utf8_lossy(&self.body).chars().filter(is_harmless).collect::<String>().into_bytes()
         } else {
@@ -47,9 +47,6 @@ impl Answer {
         if body.last().is_some_and(|last| *last != b'\n') {
             body.push(b'\n');
         }
-        match stdout.write_all(&body).and_then(|()| stdout.flush()) {
-            Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error),
-            _ => Ok(()), // that nobody reads it is no failure of the probe
-        }
+        output::write(&body)
     }
 }

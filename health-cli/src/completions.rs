@@ -1,0 +1,28 @@
+use clap::CommandFactory as _;
+use clap_complete::Shell;
+
+use crate::args::Args;
+use crate::{HEALTHY, Outcome, output};
+
+/// Print what completes this command in a shell
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  health completions bash > /usr/share/bash-completion/completions/health
+  health completions zsh > \"${fpath[1]}/_health\"
+  health completions fish > ~/.config/fish/completions/health.fish
+  source <(health completions bash)                      for this shell alone
+
+Exit status: 0, or 2 wrong usage.")]
+pub(crate) struct CompletionsArgs {
+    /// The shell
+    #[arg(value_enum)]
+    shell: Shell,
+}
+
+pub(crate) fn completions(args: &CompletionsArgs) -> Outcome {
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut Args::command(), "health", &mut script);
+    output::write(&script)?;
+    Ok(HEALTHY)
+}
