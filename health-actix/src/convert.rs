@@ -11,6 +11,9 @@ use http::header::CONTENT_LENGTH;
 use http::{HeaderName, HeaderValue, Method, Request, Response};
 use percent_encoding::percent_decode_str;
 
+/// The parameter that has what is below the base; no scope of the application has one of this name.
+pub(crate) const REST: &str = "__health_rest";
+
 /// A path as actix-web compares it.
 pub(crate) fn decoded(path: &str) -> String {
     percent_decode_str(path).decode_utf8_lossy().into_owned()
@@ -29,20 +32,22 @@ pub(crate) fn request(request: &HttpRequest, base: &str) -> Request<()> {
 
 /// The path without the scopes above the endpoint, and the query. The rest that the resource has matched is decoded,
 /// except for its slashes; so it is the part of the path as it was sent that has as many of them.
-fn target(request: &HttpRequest, base: &str) -> String {
+fn target<'a>(request: &'a HttpRequest, base: &str) -> &'a str {
+    let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
     let path = request.uri().path();
-    let slashes = request.match_info().get("rest").map_or(0, |rest| rest.matches('/').count() + 1);
+    let rest = request.match_info().get(REST);
+    let slashes = rest.map_or(usize::from(path.ends_with('/')), |rest| rest.matches('/').count() + 1);
     let rest = slashes.checked_sub(1).and_then(|last| path.rmatch_indices('/').nth(last));
-    let rest = rest.map_or("", |(start, _)| &path[start..]);
-    let path = if base.is_empty() && rest.is_empty() { "/" } else { base };
-    format!("{path}{rest}?{}", request.uri().query().unwrap_or_default())
+    let above = path[..rest.map_or(path.len(), |(start, _)| start)].strip_suffix(base).map_or(0, str::len);
+    &target[above..]
 }
 
 /// An answer to HEAD has no body, and the length of the body it would have had.
 pub(crate) fn response(response: Response<Bytes>) -> HttpResponse {
     let status = StatusCode::from_u16(response.status().as_u16()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut converted = HttpResponse::build(status);
-    for (name, value) in response.headers() {
+    // A middleware may change the body, so its length is told by the body alone.
+    for (name, value) in response.headers().iter().filter(|(name, _)| **name != CONTENT_LENGTH) {
         converted.append_header((name.as_str(), value.as_bytes()));
     }
     if !response.body().is_empty() {

@@ -6,8 +6,10 @@ use std::io;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::thread;
 
+use actix_web::guard::{self, GuardContext};
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{App, HttpRequest, HttpServer, rt};
+use convert::REST;
 use health_core::{Endpoint, Health};
 
 /// The health at a path such as `/ht/`, for `configure` of an `App` or of a scope: all methods, the path with and
@@ -15,18 +17,26 @@ use health_core::{Endpoint, Health};
 pub fn routes(path: &str, health: Health) -> impl FnOnce(&mut ServiceConfig) + Clone + use<> {
     let endpoint = Endpoint::new(path, health);
     move |config| {
-        // actix-web decodes a path before it looks for the resource.
+        // actix-web decodes a path before it looks for the resource; and it is faster to find one without parameters.
         let base = convert::decoded(endpoint.base());
-        let resource = web::resource([base.clone(), format!("{base}/{{rest:.*}}")]);
-        config.service(resource.to(move |request: HttpRequest| {
-            let answer = endpoint.respond(&convert::request(&request, endpoint.base()));
-            async { convert::response(answer.await) }
-        }));
+        for pattern in [base.clone(), format!("{base}/"), format!("{base}/{{{REST}:.+}}")] {
+            let (endpoint, as_sent) = (endpoint.clone(), endpoint.clone());
+            let is_ours = move |request: &GuardContext<'_>| request.head().uri.path().contains(as_sent.base());
+            let resource = web::resource(pattern).guard(guard::fn_guard(is_ours));
+            config.service(resource.to(move |request: HttpRequest| {
+                let answer = endpoint.respond(&convert::request(&request, endpoint.base()));
+                async { convert::response(answer.await) }
+            }));
+        }
     }
 }
 
-/// The health on a port of its own, which the application's load can't starve: a thread and a worker of its own
-/// answer there for as long as the process lives. Port 0 takes a free one; the address is returned.
+/// The health on a port of its own, where a thread and a worker of its own answer for as long as the process lives, however
+/// busy the application is. Port 0 takes a free one; the address is returned.
+///
+/// Checks still run where the health was built: while that runtime stands still, their rows are stale and then
+/// unavailable, and `live` without members is all the same. [`HealthBuilder::runtime`](health_core::HealthBuilder::runtime)
+/// gives them a runtime of their own.
 ///
 /// # Errors
 /// Those of listening there.

@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::process::ExitCode;
 use std::{io, thread};
 
-use actix_web::body::{MessageBody, to_bytes};
+use actix_web::body::{BodySize, MessageBody, to_bytes};
 use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::middleware::DefaultHeaders;
 use actix_web::{App, Error, HttpServer, rt, test, web};
@@ -56,6 +56,9 @@ impl Adapter for Actix {
             let mut response = Response::builder().status(answer.status().as_u16());
             for (name, value) in answer.headers() {
                 response = response.header(name.as_str(), value.as_bytes());
+            }
+            if let BodySize::Sized(length) = answer.response().body().size() {
+                response = response.header("content-length", length); // as it will be sent
             }
             response.body(to_bytes(answer.into_body()).await.ok().unwrap()).unwrap()
         })

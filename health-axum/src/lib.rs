@@ -21,8 +21,12 @@ pub fn routes<S: Clone + Send + Sync + 'static>(path: &str, health: Health) -> R
     if base.is_empty() { routes } else { routes.route_service(&base, endpoint) }
 }
 
-/// The health on a port of its own, which the application's load can't starve: a thread and a runtime of its own
-/// answer there for as long as the process lives. Port 0 takes a free one; the address is returned.
+/// The health on a port of its own, where a thread and a runtime of its own answer for as long as the process lives, however
+/// busy the application is. Port 0 takes a free one; the address is returned.
+///
+/// Checks still run where the health was built: while that runtime stands still, their rows are stale and then
+/// unavailable, and `live` without members is all the same. [`HealthBuilder::runtime`](health_core::HealthBuilder::runtime)
+/// gives them a runtime of their own.
 ///
 /// # Errors
 /// Those of listening there.
@@ -31,8 +35,11 @@ pub fn listen(address: impl ToSocketAddrs, path: &str, health: Health) -> io::Re
     let address = listener.local_addr()?;
     listener.set_nonblocking(true)?;
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-    let app = routes::<()>(path, health);
-    let serve = async { axum::serve(TcpListener::from_std(listener)?, app).await };
+    let listener = {
+        let _inside = runtime.enter();
+        TcpListener::from_std(listener)?
+    };
+    let serve = axum::serve(listener, routes(path, health)).into_future();
     thread::Builder::new().name("health".into()).spawn(move || runtime.block_on(serve))?;
     Ok(address)
 }

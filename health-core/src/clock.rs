@@ -5,7 +5,8 @@ use std::time::{Instant, SystemTime};
 ///
 /// *Default*: the system's. Tests of your own set one by hand (`health_testkit::ManualClock`), so that a verdict of an
 /// hour ago takes no hour. Waiting is not its business: timeouts, budgets and intervals are Tokio's, whose
-/// `tokio::time::pause` the default clock follows.
+/// `tokio::time::pause` the default clock follows. What a blocking check says of a call that is stuck has the system's
+/// date.
 pub trait Clock: Send + Sync + 'static {
     /// A time that never goes back: ages and durations are measured with it.
     fn now(&self) -> Instant;

@@ -157,6 +157,18 @@ pub enum Unit {
     Count,
 }
 
+impl Unit {
+    /// `percent`, `bytes`, `seconds` or `count`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Percent => "percent",
+            Self::Bytes => "bytes",
+            Self::Seconds => "seconds",
+            Self::Count => "count",
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,12 +1,14 @@
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwapOption;
 use bytes::Bytes;
 use http::HeaderMap;
 
 use crate::builder::HealthBuilder;
+use crate::registry::DRAINING;
 use crate::render::Renderers;
 use crate::report::CheckInfo;
 use crate::runner::{Good, Plan, Runner, Tasks};
@@ -39,6 +41,8 @@ struct Inner {
     settings: Settings,
     renderers: Renderers,
     notice: Option<String>,
+    built_at: SystemTime,
+    drained_at: OnceLock<SystemTime>,
     /// The last report of each plan, with what was rendered of it.
     snapshots: Vec<ArcSwapOption<Snapshot>>,
     tasks: Mutex<Option<Tasks>>,
@@ -52,8 +56,9 @@ impl Health {
 
     pub(crate) fn new(runner: Runner, settings: Settings, renderers: Renderers, notice: Option<String>) -> Self {
         let snapshots = runner.plans().iter().map(|_| ArcSwapOption::empty()).collect();
+        let (built_at, drained_at) = (runner.clock.time(), OnceLock::new());
         let (runner, tasks) = (Arc::new(runner), Mutex::default());
-        Self(Arc::new(Inner { runner, settings, renderers, notice, snapshots, tasks }))
+        Self(Arc::new(Inner { runner, settings, renderers, notice, built_at, drained_at, snapshots, tasks }))
     }
 
     /// Reads all checks, within [`Settings::budget`].
@@ -70,7 +75,7 @@ impl Health {
         self.start();
         let patience = self.0.runner.patience(&plan);
         let mut report = self.0.runner.read(&plan, patience).await.report;
-        report.notice.clone_from(&self.0.notice);
+        self.complete(&mut report);
         Ok(report)
     }
 
@@ -86,6 +91,7 @@ impl Health {
     /// Says that the process is about to end: `ready` and the whole fail from now on, so that no new work is sent
     /// here. `live` and `startup` stay as they are.
     pub fn drain(&self) {
+        self.0.drained_at.get_or_init(|| self.clock().time());
         self.0.runner.drain();
     }
 
@@ -136,20 +142,50 @@ impl Health {
         let plan = &self.plans()[place];
         let budget = plan.budget.min(budget.unwrap_or(Duration::MAX));
         let mut reading = self.0.runner.read(plan, budget).await;
-        reading.report.notice.clone_from(&self.0.notice);
+        self.complete(&mut reading.report);
         if let Some(snapshot) = self.kept(place) {
             return snapshot; // another reader of the same run was faster, and may have rendered it
         }
-        let bodies = (0..2 * self.0.renderers.len()).map(|_| OnceLock::new()).collect();
-        let snapshot = Arc::new(Snapshot { report: Arc::new(reading.report), good: reading.good, bodies });
+        let snapshot = Arc::new(Snapshot::new(reading.report, reading.good, &self.0.renderers));
         if snapshot.good.is_some() {
             self.0.snapshots[place].store(Some(Arc::clone(&snapshot)));
         }
         snapshot
     }
 
+    /// The report of a plan without some of its checks: of the same cells, for this reader alone.
+    pub(crate) async fn snapshot_without(
+        &self,
+        exclude: &BTreeSet<String>,
+        place: usize,
+        budget: Option<Duration>,
+    ) -> Arc<Snapshot> {
+        if exclude.is_empty() {
+            return self.snapshot(place, budget).await;
+        }
+        self.start();
+        let (runner, plan) = (&self.0.runner, &self.plans()[place]);
+        let members: BTreeSet<&str> = plan.members.iter().map(|&member| runner.name_of(member)).collect();
+        let some = runner.narrow(plan, |name| !exclude.contains(name));
+        let mut report = runner.read(&some, plan.budget.min(budget.unwrap_or(Duration::MAX))).await.report;
+        self.complete(&mut report);
+        report.unmatched = exclude.iter().filter(|name| !members.contains(name.as_str())).cloned().collect();
+        Arc::new(Snapshot::new(report, None, &self.0.renderers))
+    }
+
+    /// Adds what the runner does not know.
+    fn complete(&self, report: &mut Report) {
+        report.notice.clone_from(&self.0.notice);
+        report.instance.clone_from(&self.0.settings.instance);
+        report.version.clone_from(&self.0.settings.version);
+        report.built_at = self.0.built_at;
+        if let Some(draining) = report.checks.iter_mut().find(|row| row.identifier == DRAINING) {
+            draining.since = self.0.drained_at.get().copied();
+        }
+    }
+
     /// The last report of a plan, while it is true.
-    fn kept(&self, place: usize) -> Option<Arc<Snapshot>> {
+    pub(crate) fn kept(&self, place: usize) -> Option<Arc<Snapshot>> {
         let kept = self.0.snapshots[place].load();
         let snapshot = kept.as_ref()?;
         self.0.runner.is_good(snapshot.good.as_ref()?).then(|| Arc::clone(snapshot))
@@ -172,15 +208,30 @@ pub(crate) struct Snapshot {
     bodies: Box<[OnceLock<(HeaderMap, Bytes)>]>,
 }
 
+/// How a report is shown to a reader.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct View {
+    /// The position of the format.
+    pub(crate) renderer: usize,
+    /// Whether the reader may see the verdict only.
+    pub(crate) bare: bool,
+    /// Whether the reader wants to know more.
+    pub(crate) verbose: bool,
+}
+
 impl Snapshot {
-    /// The headers and the body of a format, rendered once; the bare verdict is kept beside the full report.
+    fn new(report: Report, good: Option<Good>, renderers: &Renderers) -> Self {
+        let bodies = (0..4 * renderers.len()).map(|_| OnceLock::new()).collect();
+        Self { report: Arc::new(report), good, bodies }
+    }
+
+    /// The headers and the body of a view, rendered once.
     pub(crate) fn rendered(
         &self,
-        format: usize,
-        bare: bool,
+        view: View,
         render: impl FnOnce(&Report) -> (HeaderMap, Bytes),
     ) -> &(HeaderMap, Bytes) {
-        self.bodies[2 * format + usize::from(bare)]
-            .get_or_init(|| if bare { render(&self.report.without_rows()) } else { render(&self.report) })
+        let body = &self.bodies[4 * view.renderer + 2 * usize::from(view.verbose) + usize::from(view.bare)];
+        body.get_or_init(|| if view.bare { render(&self.report.without_rows()) } else { render(&self.report) })
     }
 }

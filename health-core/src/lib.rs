@@ -6,6 +6,7 @@ mod clock;
 pub mod error;
 mod findings;
 mod health;
+mod history;
 pub mod http;
 mod listener;
 mod registry;
@@ -31,10 +32,13 @@ pub use error::{
 };
 pub use findings::{Findings, Observation, Unit};
 pub use health::Health;
+pub use history::{History, PastRun};
 pub use http::Endpoint;
 pub use listener::{Listener, Transition};
 pub use registry::{BuildError, Registry};
-pub use render::{Html, Json, Renderer, Renderers, TemplateError, Text, render_fn};
+pub use render::{
+    Atom, HealthJson, Html, Json, OpenMetrics, Prometheus, Renderer, Renderers, Rss, TemplateError, Text, render_fn,
+};
 pub use report::{CheckInfo, CheckReport, ErrorReport, Report};
 pub use secret::Secret;
 pub use selection::{Selection, UnknownName};

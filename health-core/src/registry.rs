@@ -93,7 +93,7 @@ impl Registry {
 /// The rows that the engine adds by itself.
 pub(crate) const DRAINING: &str = "Draining";
 pub(crate) const STARTUP: &str = "Startup";
-const RESERVED: [&str; 2] = [DRAINING, STARTUP];
+pub(crate) const RESERVED: [&str; 2] = [DRAINING, STARTUP];
 
 /// Why a service's health could not be built.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -14,7 +14,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Serialize, Serializer};
 
-use crate::{HealthCheckException, Observation, Scope, Status};
+use crate::{HealthCheckException, History, Observation, Scope, Status};
 
 /// What one read of the checks says.
 #[derive(Debug, Clone, Serialize)]
@@ -34,11 +34,20 @@ pub struct Report {
     /// When the report was put together.
     #[serde(serialize_with = "rfc3339")]
     pub generated_at: SystemTime,
+    /// When the service's health was built: since then there is what no run has changed.
+    #[serde(serialize_with = "rfc3339")]
+    pub built_at: SystemTime,
     /// How long the reader waited for it.
     #[serde(serialize_with = "seconds")]
     pub duration: Duration,
+    /// What the reader wanted to leave out and no check here is called.
+    pub unmatched: Vec<String>,
     /// Something that every reader should know, such as where the configuration came from.
     pub notice: Option<String>,
+    /// Which of the service's processes answers.
+    pub instance: Option<String>,
+    /// The release that it runs.
+    pub version: Option<String>,
 }
 
 impl Report {
@@ -58,15 +67,27 @@ impl Report {
             checks,
             bare: false,
             generated_at: SystemTime::UNIX_EPOCH,
+            built_at: SystemTime::UNIX_EPOCH,
             duration: Duration::ZERO,
+            unmatched: Vec::new(),
             notice: None,
+            instance: None,
+            version: None,
         }
     }
 
     /// The same verdict without its rows.
     #[must_use]
     pub(crate) fn without_rows(&self) -> Self {
-        Self { checks: Vec::new(), bare: true, notice: None, ..self.clone() }
+        Self {
+            checks: Vec::new(),
+            bare: true,
+            unmatched: Vec::new(),
+            notice: None,
+            instance: None,
+            version: None,
+            ..self.clone()
+        }
     }
 }
 
@@ -109,6 +130,8 @@ pub struct CheckReport {
     pub stale: bool,
     /// The check whose failure is the cause of this one's.
     pub blocked_by: Option<String>,
+    /// Its last runs.
+    pub history: History,
 }
 
 impl CheckReport {
@@ -130,6 +153,7 @@ impl CheckReport {
             since: None,
             stale: false,
             blocked_by: None,
+            history: History::default(),
         }
     }
 
@@ -209,7 +233,7 @@ pub struct CheckInfo {
     pub timeout: Duration,
 }
 
-fn rfc3339<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
+pub(crate) fn rfc3339<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(&humantime::format_rfc3339_millis(*time))
 }
 
@@ -221,7 +245,7 @@ fn option_rfc3339<S: Serializer>(time: &Option<SystemTime>, serializer: S) -> Re
     }
 }
 
-fn seconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+pub(crate) fn seconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_f64(duration.as_secs_f64())
 }
 

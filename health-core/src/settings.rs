@@ -54,6 +54,11 @@ pub struct Settings {
     pub anonymous: Anonymous,
     /// The `Content-Security-Policy` of pages. *Default*: styles of the page itself and nothing from elsewhere.
     pub content_security_policy: String,
+    /// Which of the service's processes this is, such as a pod's name; shown on the page and as `serviceId` in
+    /// health+json. *Default*: none.
+    pub instance: Option<String>,
+    /// The release that it runs; shown on the page and as `releaseId` in health+json. *Default*: none.
+    pub version: Option<String>,
 }
 
 impl Default for Settings {
@@ -73,6 +78,8 @@ impl Default for Settings {
             content_security_policy:
                 "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
                     .into(),
+            instance: None,
+            version: None,
         }
     }
 }
@@ -107,6 +114,18 @@ setters! {
 }
 
 impl Settings {
+    /// Sets [`instance`](field@Self::instance).
+    #[must_use]
+    pub fn instance(self, instance: impl Into<String>) -> Self {
+        Self { instance: Some(instance.into()), ..self }
+    }
+
+    /// Sets [`version`](field@Self::version).
+    #[must_use]
+    pub fn version(self, version: impl Into<String>) -> Self {
+        Self { version: Some(version.into()), ..self }
+    }
+
     /// Sets [`token`](field@Self::token).
     #[must_use]
     pub fn token(mut self, token: impl Into<Secret>) -> Self {

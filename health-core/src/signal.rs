@@ -11,7 +11,8 @@ impl Health {
     /// SIGTERM drains first: `ready` fails from then on while the service goes on serving for
     /// [`Settings::drain_delay`](crate::Settings::drain_delay), so that balancers see it and stop sending before the
     /// listener closes (Kubernetes sends SIGTERM and takes the pod out of its endpoints at the same time, in no order).
-    /// SIGINT, and a second SIGTERM, stop at once. Elsewhere than on Unix, Ctrl-C stops at once.
+    /// SIGINT, and a second SIGTERM, end the delay at once. What the framework then does with open connections is its
+    /// own: axum and warp wait for them without limit. Elsewhere than on Unix, Ctrl-C stops at once.
     ///
     /// Called within a runtime it listens for signals at once, otherwise from when it is first polled.
     ///

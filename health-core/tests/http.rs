@@ -3,12 +3,13 @@
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use health_core::{
-    Anonymous, CheckExt, Endpoint, GroupSettings, Health, HealthBuilder, Html, Renderer, Report, ServiceUnavailable,
-    Settings, check_fn, render_fn,
+    Anonymous, CheckExt, Clock, Endpoint, GroupSettings, Health, HealthBuilder, Html, Renderer, Report,
+    ServiceUnavailable, Settings, check_fn, render_fn,
 };
 use http::{Request, Response, StatusCode};
 
@@ -136,6 +137,86 @@ async fn the_status_code_of_an_unhealthy_answer_is_a_setting() {
 }
 
 #[tokio::test]
+async fn metrics_and_feeds_are_200_whatever_the_verdict_and_nothing_else_is() {
+    let strangers = Settings::default().token("s3cret").anonymous(Anonymous::Status);
+    let closed = GroupSettings::default().anonymous(Anonymous::Nothing);
+    for (format, says) in [
+        ("openmetrics", "health_check_overall_healthy 0\n"),
+        ("prometheus", "health_check_overall_healthy 0\n"),
+        ("atom", "<subtitle>Not working</subtitle>"),
+        ("rss", "<description>Not working</description>"),
+    ] {
+        let endpoint = endpoint(unhealthy().settings(strangers.clone()).group("live", closed.clone()));
+        let bare = get(&endpoint, &format!("/ht/?format={format}")).await;
+        assert_eq!(bare.status(), 200);
+        assert!(body(&bare).contains(says), "{}", body(&bare));
+        assert!(!body(&bare).contains("queue"), "{}", body(&bare));
+        let full = get(&endpoint, &format!("/ht/s3cret/?format={format}")).await;
+        assert_eq!(full.status(), 200);
+        assert!(body(&full).contains("queue") && !body(&full).contains("s3cret"), "{}", body(&full));
+        let head = ask(&endpoint, "HEAD", &format!("/ht/s3cret/?format={format}"), &[]).await;
+        assert_eq!((head.status(), head.headers()), (full.status(), full.headers()));
+        assert_eq!(get(&endpoint, &format!("/ht/live/?format={format}")).await.status(), 404);
+        assert_eq!(get(&endpoint, &format!("/ht/wrong/?format={format}")).await.status(), 404);
+        assert_eq!(get(&endpoint, &format!("/ht/s3cret/nowhere/?format={format}")).await.status(), 404);
+        let post = ask(&endpoint, "POST", &format!("/ht/s3cret/?format={format}"), &[]).await;
+        assert_eq!(post.status(), 405);
+    }
+}
+
+/// A clock that shows what it is told.
+struct Told(Arc<AtomicU32>);
+
+impl Clock for Told {
+    fn now(&self) -> Instant {
+        Instant::now()
+    }
+
+    fn time(&self) -> SystemTime {
+        SystemTime::UNIX_EPOCH
+            + Duration::from_hours(500_000)
+            + Duration::from_secs(self.0.load(Ordering::SeqCst).into())
+    }
+}
+
+#[tokio::test]
+async fn an_entry_of_a_feed_is_the_same_while_the_failure_lasts() {
+    let (works, time) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU32::new(0)));
+    let is_up = Arc::clone(&works);
+    let queue = check_fn("queue", move || {
+        let works = is_up.load(Ordering::SeqCst);
+        async move { if works { Ok(()) } else { Err(ServiceUnavailable::new("connection refused").into()) } }
+    });
+    let endpoint = endpoint(Health::builder().check(queue.ttl(Duration::ZERO)).clock(Told(Arc::clone(&time))));
+    for format in ["atom", "rss"] {
+        let uri = format!("/ht/?format={format}");
+        works.store(false, Ordering::SeqCst);
+        time.fetch_add(60, Ordering::SeqCst);
+        let first = get(&endpoint, &uri).await;
+        time.fetch_add(60, Ordering::SeqCst);
+        let second = get(&endpoint, &uri).await;
+        assert_ne!(header(&first, "expires"), header(&second, "expires"), "it ran again");
+        assert_eq!(body(&first), body(&second));
+        assert!(body(&first).contains("queue: unavailable"), "{}", body(&first));
+        works.store(true, Ordering::SeqCst);
+        let recovered = get(&endpoint, &uri).await;
+        assert!(!body(&recovered).contains("queue"), "{}", body(&recovered));
+        works.store(false, Ordering::SeqCst);
+        time.fetch_add(60, Ordering::SeqCst);
+        let again = get(&endpoint, &uri).await;
+        assert_ne!(body(&first), body(&again), "another failure is another entry");
+    }
+    let before = get(&endpoint, "/ht/ready/?format=rss").await;
+    time.fetch_add(60, Ordering::SeqCst);
+    endpoint.health().drain();
+    time.fetch_add(60, Ordering::SeqCst);
+    let draining = get(&endpoint, "/ht/ready/?format=rss").await;
+    assert!(!body(&before).contains("Draining") && body(&draining).contains("Draining: unavailable"));
+    time.fetch_add(60, Ordering::SeqCst);
+    assert_eq!(body(&draining), body(&get(&endpoint, "/ht/ready/?format=rss").await));
+}
+
+#[tokio::test]
 async fn the_format_parameter_wins_over_accept() {
     let endpoint = healthy();
     let accept = [("accept", "text/html")];
@@ -152,7 +233,10 @@ async fn the_format_parameter_wins_over_accept() {
     for uri in ["/ht/?format=yaml", "/ht/?format=JSON", "/ht/?format=%ff"] {
         let response = get(&endpoint, uri).await;
         assert_eq!(response.status(), 400, "{uri}");
-        assert_eq!(body(&response), "Bad Request: the formats are html, json, text");
+        assert_eq!(
+            body(&response),
+            "Bad Request: the formats are html, json, text, health, openmetrics, prometheus, atom, rss"
+        );
     }
     let long = format!("/ht/?{}format=json", "a=b&".repeat(10_000));
     assert_eq!(header(&get(&endpoint, &long).await, "content-type"), "application/json");
@@ -161,7 +245,20 @@ async fn the_format_parameter_wins_over_accept() {
 const HTML: &str = "text/html; charset=utf-8";
 const JSON: &str = "application/json";
 const TEXT: &str = "text/plain; charset=utf-8";
+const HEALTH: &str = "application/health+json";
+const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
+const ATOM: &str = "application/atom+xml";
+const RSS: &str = "application/rss+xml";
 const NOTHING: &str = "406";
+
+/// What Prometheus sends, by version.
+const PROMETHEUS_2_25: &str = "application/openmetrics-text; version=0.0.1,text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
+const PROMETHEUS_2_42: &str = "application/openmetrics-text;version=1.0.0,\
+    application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
+const PROMETHEUS_3: &str = "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,\
+    application/openmetrics-text;version=0.0.1;q=0.4,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.3,\
+    text/plain;version=0.0.4;q=0.2,*/*;q=0.1";
 
 /// Accept headers, one or two of them, and what they get.
 const NEGOTIATIONS: &[(&[&str], &str)] = &[
@@ -194,6 +291,21 @@ const NEGOTIATIONS: &[(&[&str], &str)] = &[
     (&["text/*;q=0, */*;q=0.1"], JSON),
     (&["*/*;q=0"], NOTHING),
     (&["text/html;q=0, text/*;q=0.5"], TEXT),
+    (&["application/health+json"], HEALTH),
+    (&["application/health+json, application/json;q=0.9"], HEALTH),
+    (&["application/json;q=0, application/*"], HEALTH),
+    (&["application/openmetrics-text"], OPENMETRICS),
+    (&[PROMETHEUS_2_25], OPENMETRICS),
+    (&[PROMETHEUS_2_42], OPENMETRICS),
+    (&[PROMETHEUS_3], OPENMETRICS),
+    (&["text/plain;version=0.0.4"], PROMETHEUS),
+    (&["text/plain;version=1.0.0;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2"], PROMETHEUS),
+    (&["application/json;version=2"], JSON),
+    (&["text/plain;version=0.0.4;q=1,*/*;q=0.1"], PROMETHEUS),
+    (&["text/plain;charset=utf-8"], TEXT),
+    (&["application/atom+xml"], ATOM),
+    (&["application/rss+xml, application/atom+xml;q=0.9, application/xml;q=0.8, */*;q=0.1"], RSS),
+    (&["application/xml"], NOTHING),
     (&["application/vnd.api+json"], NOTHING),
     (&["application/octet-stream, image/*"], NOTHING),
     (&["garbage, application/json"], JSON),
@@ -226,7 +338,9 @@ async fn what_is_refused_runs_no_check() {
     })));
     let refused = ask(&endpoint, "GET", "/ht/", &[("accept", "image/png")]).await;
     assert_eq!(refused.status(), 406);
-    assert_eq!(body(&refused), "Not Acceptable: Supported content types: text/html, application/json, text/plain");
+    let types = "text/html, application/json, text/plain, application/health+json, application/openmetrics-text, \
+        application/atom+xml, application/rss+xml";
+    assert_eq!(body(&refused), format!("Not Acceptable: Supported content types: {types}"));
     assert_eq!(ask(&endpoint, "DELETE", "/ht/", &[]).await.status(), 405);
     assert_eq!(get(&endpoint, "/ht/?format=nope").await.status(), 400);
     assert_eq!(get(&endpoint, "/ht/nope/").await.status(), 404);
@@ -286,6 +400,75 @@ async fn strangers_may_be_shown_the_bare_verdict() {
     assert_eq!(body(&other), "unavailable\n", "another scheme is somebody else's");
     let wrong = ask(&endpoint, "GET", "/ht/", &[("authorization", "Bearer wrong")]).await;
     assert_eq!(wrong.status(), 404);
+}
+
+#[tokio::test]
+async fn verbose_text_is_as_kubernetes_prints_it() {
+    let endpoint = endpoint(unhealthy());
+    let lines = "[+]cache ok\n[-]queue failed: unavailable: connection refused\n";
+    for (uri, status, expected) in [
+        ("/ht/?format=text&verbose", 500, format!("{lines}health check failed\n")),
+        ("/ht/ready?verbose=1&format=text", 500, format!("{lines}ready check failed\n")),
+        ("/ht/live/?verbose&format=text", 200, "no checks\nlive check passed\n".into()),
+        ("/ht/?format=text&verbose&exclude=&exclude", 500, format!("{lines}health check failed\n")),
+        ("/ht/?format=text&verbose&exclude=queue", 200, "[+]cache ok\nhealth check passed\n".into()),
+        (
+            "/ht/?format=text",
+            500,
+            "cache                    ... working\n\
+                                   queue                    ... unavailable: connection refused\n"
+                .into(),
+        ),
+    ] {
+        let response = get(&endpoint, uri).await;
+        assert_eq!((response.status().as_u16(), body(&response)), (status, expected.as_str()), "{uri}");
+    }
+    let page = get(&endpoint, "/ht/?verbose").await;
+    assert_eq!(page.body(), get(&endpoint, "/ht/").await.body(), "a format may have nothing more to say");
+}
+
+#[tokio::test]
+async fn excluded_checks_are_in_no_format_and_in_no_verdict() {
+    let runs = Arc::new(AtomicU32::new(0));
+    let count = Arc::clone(&runs);
+    let counted = check_fn("counted", move || {
+        count.fetch_add(1, Ordering::SeqCst);
+        async { Ok(()) }
+    });
+    let endpoint = endpoint(unhealthy().check(counted.ttl(Duration::from_hours(1))));
+    assert_eq!(get(&endpoint, "/ht/?exclude=queue&exclude=counted&format=json").await.status(), 200);
+    assert_eq!(runs.load(Ordering::SeqCst), 0, "what is excluded does not run");
+    let formats: Vec<String> = endpoint.health().renderers().formats().map(str::to_owned).collect();
+    for format in formats {
+        let excluded = get(&endpoint, &format!("/ht/?exclude=queue&format={format}")).await;
+        assert_eq!(excluded.status(), 200, "{format}");
+        assert!(!body(&excluded).contains("queue"), "{format}: {}", body(&excluded));
+        let all = get(&endpoint, &format!("/ht/?format={format}&exclude=")).await;
+        assert!(body(&all).contains("queue"), "{format}: {}", body(&all));
+    }
+    assert_eq!(runs.load(Ordering::SeqCst), 1, "the same cells are read");
+    for (uri, expected) in [
+        ("/ht/?format=json&exclude=queue&exclude=cache&exclude=counted", "{}"),
+        ("/ht/?format=json&exclude=queue&exclude=nobody&exclude=c%61che", r#"{"counted": "working"}"#),
+        (
+            "/ht/?format=json&exclude=queue,cache&exclude=counted",
+            r#"{"cache": "working", "queue": "unavailable: connection refused"}"#,
+        ),
+    ] {
+        assert_eq!(body(&get(&endpoint, uri).await), expected, "{uri}");
+    }
+    let unknown = get(&endpoint, "/ht/?format=text&verbose&exclude=x&exclude=queue&exclude=a%22%0Ab&exclude=x").await;
+    let warning = r#"warn: some health checks cannot be excluded: no matches for "a\"\nb","x""#;
+    assert_eq!(body(&unknown), format!("[+]cache ok\n[+]counted ok\n{warning}\nhealth check passed\n"));
+}
+
+#[tokio::test]
+async fn who_may_see_the_verdict_only_can_exclude_nothing() {
+    let endpoint = endpoint(unhealthy().settings(Settings::default().token("s3cret").anonymous(Anonymous::Status)));
+    let response = get(&endpoint, "/ht/?format=text&verbose&exclude=queue&exclude=nobody").await;
+    assert_eq!((response.status().as_u16(), body(&response)), (500, "health check failed\n"));
+    let full = get(&endpoint, "/ht/s3cret/?format=text&verbose&exclude=queue").await;
+    assert_eq!((full.status().as_u16(), body(&full)), (200, "[+]cache ok\nhealth check passed\n"));
 }
 
 #[tokio::test]
@@ -375,4 +558,12 @@ async fn a_group_is_answered_as_it_is_declared() {
         .check(check_fn("queue", || async { Ok(()) }).groups(["batch"]));
     let response = get(&endpoint(builder), "/ht/batch/?format=json").await;
     assert_eq!(body(&response), r#"{"queue": "working"}"#);
+}
+
+#[tokio::test]
+async fn a_browser_is_told_when_to_ask_again() {
+    let endpoint = healthy();
+    for (uri, seconds) in [("/ht/?refresh=5", "5"), ("/ht/?refresh=0", ""), ("/ht/?refresh=x", ""), ("/ht/", "")] {
+        assert_eq!(header(&get(&endpoint, uri).await, "refresh"), seconds, "{uri}");
+    }
 }

@@ -2,6 +2,8 @@
 
 mod convert;
 
+use std::borrow::Cow;
+use std::future::ready;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::mpsc;
@@ -11,8 +13,10 @@ use health_core::{Endpoint, Health};
 use rocket::catcher::{self, Catcher};
 use rocket::config::{Config, Shutdown};
 use rocket::fairing::{AdHoc, Fairing};
+use rocket::figment::Figment;
 use rocket::http::Method::{Connect, Delete, Get, Head, Options, Patch, Post, Put, Trace};
-use rocket::http::Status;
+use rocket::http::uncased::Uncased;
+use rocket::http::{Header, Status};
 use rocket::route::{Handler, Outcome, Route};
 use rocket::{Data, Request};
 
@@ -23,22 +27,42 @@ pub fn fairing(path: &str, health: Health) -> impl Fairing + use<> {
     let base = if endpoint.base().is_empty() { "/" } else { endpoint.base() }.to_owned();
     AdHoc::on_ignite("health", |rocket| async move {
         let methods = [Get, Head, Options, Post, Put, Patch, Delete, Trace, Connect];
-        let route = |method| Route::new(method, "/<rest..>", Answer(endpoint.clone()));
+        // Before any route of the application that would match, too; those have ranks from -12 on. At the root, after them.
+        let depth = endpoint.base().matches('/').count();
+        let rank = isize::try_from(depth).map_or(100, |depth| if depth == 0 { 100 } else { -12 - depth });
+        let route = |method| Route::ranked(rank, method, "/<rest..>", Answer(endpoint.clone()));
         // Rocket refuses methods that it does not know before it looks for a route. At the root that would be the
         // application's business, too.
         let refused = (base != "/").then(|| Catcher::new(400, Answer(endpoint.clone())));
-        rocket.mount(base.clone(), methods.map(route).to_vec()).register(base, Vec::from_iter(refused))
+        let rocket = rocket.mount(base.clone(), methods.map(route).to_vec()).register(base, Vec::from_iter(refused));
+        // After Rocket's shield, which has this header, too, and would warn of ours on every answer.
+        rocket.attach(AdHoc::on_response("health headers", move |request, response| {
+            if endpoint.covers(request.uri().path().as_str()) && !response.headers().contains(NOSNIFF.name) {
+                response.set_header(NOSNIFF);
+            }
+            Box::pin(ready(()))
+        }))
     })
 }
+
+/// A header of the endpoint's that Rocket's shield adds by itself.
+const NOSNIFF: Header<'static> =
+    Header { name: Uncased::from_borrowed("X-Content-Type-Options"), value: Cow::Borrowed("nosniff") };
 
 #[derive(Clone)]
 struct Answer(Endpoint);
 
 #[rocket::async_trait]
 impl Handler for Answer {
-    async fn handle<'r>(&self, request: &'r Request<'_>, _: Data<'r>) -> Outcome<'r> {
+    async fn handle<'r>(&self, request: &'r Request<'_>, data: Data<'r>) -> Outcome<'r> {
+        // Rocket decodes a path, and drops its empty segments, before it looks for the route.
+        if !self.0.covers(request.uri().path().as_str()) {
+            return Outcome::Forward((data, Status::NotFound));
+        }
         let answer = self.0.respond(&convert::request(request));
-        Outcome::Success(convert::response(answer.await))
+        let mut response = convert::response(answer.await);
+        response.remove_header(NOSNIFF.name().as_str());
+        Outcome::Success(response)
     }
 }
 
@@ -50,23 +74,38 @@ impl catcher::Handler for Answer {
     }
 }
 
-/// The health on a port of its own, which the application's load can't starve: a thread, a runtime and a Rocket of its
-/// own answer there for as long as the process lives. Port 0 takes a free one; the address is returned.
+/// For [`Config`]: the signals are somebody else's, such as those of
+/// [`drain_on_sigterm`](health_core::Health::drain_on_sigterm).
+pub fn no_signals() -> Shutdown {
+    #[cfg(unix)]
+    return Shutdown { ctrlc: false, signals: [].into(), ..Shutdown::default() };
+    #[cfg(not(unix))]
+    Shutdown { ctrlc: false, ..Shutdown::default() }
+}
+
+/// The health on a port of its own, where a thread and a Rocket of its own answer for as long as the process lives, however
+/// busy the application is. Port 0 takes a free one; the address is returned.
+///
+/// Checks still run where the health was built: while that runtime stands still, their rows are stale and then
+/// unavailable, and `live` without members is all the same. [`HealthBuilder::runtime`](health_core::HealthBuilder::runtime)
+/// gives them a runtime of their own.
 ///
 /// # Errors
 /// Those of listening there.
 pub fn listen(address: impl ToSocketAddrs, path: &str, health: Health) -> io::Result<SocketAddr> {
     let address = address.to_socket_addrs()?.next().ok_or(io::ErrorKind::AddrNotAvailable)?;
-    let shutdown = Shutdown { ctrlc: false, signals: [].into(), ..Shutdown::default() };
-    let config = Config { address: address.ip(), port: address.port(), shutdown, ..Config::release_default() };
+    let config =
+        Config { address: address.ip(), port: address.port(), shutdown: no_signals(), ..Config::release_default() };
     let log_level = Config::figment().extract_inner("log_level").unwrap_or(config.log_level); // it is one for all Rockets
     let config = Config { log_level, ..config };
     let (tell, told) = mpsc::channel();
     let tell_failure = tell.clone();
+    // With Rocket's feature `secrets` there has to be a key, though this Rocket has no secrets.
+    let config = Figment::from(config).merge(("secret_key", "01".repeat(32)));
     let rocket =
         rocket::custom(config).attach(fairing(path, health)).attach(AdHoc::on_liftoff("address", move |rocket| {
             let _ = tell.send(Ok(SocketAddr::new(rocket.config().address, rocket.config().port)));
-            Box::pin(std::future::ready(()))
+            Box::pin(ready(()))
         }));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let serve = async move {

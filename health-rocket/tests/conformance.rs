@@ -11,7 +11,7 @@ use bytes::Bytes;
 use health_core::Health;
 use health_testkit::conformance::{self, Adapter, Site};
 use http::{Request, Response};
-use rocket::config::{Config, LogLevel, Shutdown};
+use rocket::config::{Config, LogLevel};
 use rocket::fairing::AdHoc;
 use rocket::http::{Header, Method};
 use rocket::local::blocking::Client;
@@ -28,17 +28,23 @@ fn page(name: &State<String>) -> String {
     name.to_string()
 }
 
+/// Whatever else is asked for at the top, as the pages of many applications are.
+#[get("/<name>")]
+fn other(name: &str) -> Option<String> {
+    (name == "about").then(|| "about".to_owned())
+}
+
 #[get("/orders/<id>")]
 fn order(id: u32) -> String {
     format!("order {id}")
 }
 
 fn app(site: &Site) -> Rocket<Build> {
-    let shutdown = Shutdown { ctrlc: false, signals: [].into(), ..Shutdown::default() };
+    let shutdown = health_rocket::no_signals();
     let config = Config { port: 0, workers: 2, log_level: LogLevel::Off, shutdown, ..Config::release_default() };
     rocket::custom(config)
         .manage("shop".to_owned())
-        .mount("/", routes![page, order])
+        .mount("/", routes![page, order, other])
         .attach(health_rocket::fairing("/ht/", site.first.clone()))
         .attach(health_rocket::fairing("/status/health/", site.first.clone()))
         .attach(health_rocket::fairing("/internal/ht/", site.first.clone()))
@@ -65,6 +71,9 @@ impl Adapter for Rockets {
         let mut response = Response::builder().status(answer.status().code);
         for header in answer.headers().iter() {
             response = response.header(header.name.as_str(), &*header.value);
+        }
+        if let Some(length) = answer.body().preset_size() {
+            response = response.header("content-length", length); // as it will be sent
         }
         response.body(answer.into_bytes().unwrap_or_default().into()).unwrap()
     }

@@ -1,16 +1,17 @@
 #![doc = include_str!("../README.md")]
 
+use std::future::ready;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::thread;
 
 use bytes::Bytes;
 use health_core::{Endpoint, Health};
-use http::{HeaderMap, Method, Request, Response};
+use http::{HeaderMap, Method, Request, Response, Uri};
 use tokio::net::TcpListener;
 use tokio::runtime;
 use warp::filters::method::method;
-use warp::path::Tail;
+use warp::path::Peek;
 use warp::{Filter, Rejection};
 
 /// The health at a path such as `/ht/`: all methods, the path with and without its final slash, and what is below it.
@@ -21,21 +22,27 @@ pub fn routes(
     health: Health,
 ) -> impl Filter<Extract = (Response<Bytes>,), Error = Rejection> + Clone + use<> {
     let endpoint = Endpoint::new(path, health);
-    let segments = endpoint.base().split('/').skip(1).map(str::to_owned);
-    let base = segments.fold(warp::any().boxed(), |base, segment| base.and(warp::path(segment)).boxed());
+    let ours = endpoint.clone();
+    let path = warp::path::peek().and_then(move |path: Peek| {
+        let path = format!("/{}", path.as_str());
+        ready(if ours.covers(&path) { Ok(path) } else { Err(warp::reject::not_found()) })
+    });
     let query = warp::query::raw().or(warp::any().map(String::new)).unify();
-    let asked = base.and(warp::path::tail()).and(query).and(method()).and(warp::header::headers_cloned());
-    asked.then(move |rest: Tail, query: String, method: Method, headers: HeaderMap| {
+    let asked = path.and(query).and(method()).and(warp::header::headers_cloned());
+    asked.then(move |path: String, query: String, method: Method, headers: HeaderMap| {
         let mut request = Request::new(());
-        let target = format!("{}/{}?{query}", endpoint.base(), rest.as_str());
-        *request.uri_mut() = target.parse().unwrap_or_default();
+        *request.uri_mut() = Uri::try_from(path + "?" + &query).unwrap_or_default();
         (*request.method_mut(), *request.headers_mut()) = (method, headers);
         endpoint.respond(&request)
     })
 }
 
-/// The health on a port of its own, which the application's load can't starve: a thread and a runtime of its own
-/// answer there for as long as the process lives. Port 0 takes a free one; the address is returned.
+/// The health on a port of its own, where a thread and a runtime of its own answer for as long as the process lives, however
+/// busy the application is. Port 0 takes a free one; the address is returned.
+///
+/// Checks still run where the health was built: while that runtime stands still, their rows are stale and then
+/// unavailable, and `live` without members is all the same. [`HealthBuilder::runtime`](health_core::HealthBuilder::runtime)
+/// gives them a runtime of their own.
 ///
 /// # Errors
 /// Those of listening there.
@@ -44,7 +51,10 @@ pub fn listen(address: impl ToSocketAddrs, path: &str, health: Health) -> io::Re
     let address = listener.local_addr()?;
     listener.set_nonblocking(true)?;
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-    let listener = runtime.block_on(async { TcpListener::from_std(listener) })?;
+    let listener = {
+        let _inside = runtime.enter();
+        TcpListener::from_std(listener)?
+    };
     let serve = warp::serve(routes(path, health)).incoming(listener).run();
     thread::Builder::new().name("health".into()).spawn(move || runtime.block_on(serve))?;
     Ok(address)

@@ -7,6 +7,7 @@ use std::process::{Command, ExitCode};
 
 use clap::{Parser, Subcommand};
 
+mod bench;
 mod services;
 mod tidy;
 
@@ -35,6 +36,8 @@ enum Chore {
     Tidy,
     /// Compile health-checks with each of its features alone
     Features,
+    /// Measure against the goals, and write docs/benchmarks.md
+    Bench(bench::Bench),
     /// Real servers for tests
     #[command(subcommand)]
     Services(services::Services),
@@ -62,6 +65,7 @@ fn run(chore: Chore) -> Outcome {
         Chore::Test { args } => test(&args),
         Chore::Tidy => tidy::tidy(&root()),
         Chore::Features => features(),
+        Chore::Bench(options) => bench::run(&options),
         Chore::Services(command) => services::run(command),
     }
 }
@@ -101,7 +105,16 @@ fn cargo<'a>(args: impl IntoIterator<Item = &'a str>) -> Outcome {
 }
 
 /// Runs a command at the root of the repository and shows it first.
+///
+/// Without the variables that `cargo run` has set for this chore: build scripts that read them, such as ring's, would run
+/// again, and all that depends on them would be compiled again, each time another cargo is used in between.
 fn execute(command: &mut Command) -> Outcome {
+    for (name, _) in std::env::vars_os() {
+        let shown = name.to_string_lossy();
+        if shown.starts_with("CARGO_PKG_") || shown.starts_with("CARGO_MANIFEST_") {
+            command.env_remove(&name);
+        }
+    }
     let name = Path::new(command.get_program()).file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let args: Vec<_> = command.get_args().map(|arg| arg.to_string_lossy().into_owned()).collect();
     let shown = format!("{name} {}", args.join(" "));

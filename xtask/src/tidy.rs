@@ -15,6 +15,7 @@ const DIRECTIONS: &[(&str, &[&str])] = &[
     ("health-testkit", &["health-core"]),
     ("health-cli", &["health-core", "health-checks", "health-axum"]),
     ("xtask", &[]),
+    ("health-bench", &["health-core", "health-actix", "health-axum", "health-rocket", "health-warp"]),
 ];
 
 /// Adapters know the engine, and each passes the conformance suite.
@@ -23,7 +24,8 @@ const ADAPTERS: &[&str] = &["health-actix", "health-axum", "health-rocket", "hea
 /// Packages below `examples/` may use these and the adapters.
 const EXAMPLES: &[&str] = &["health-core", "health-checks", "example-shop"];
 
-/// The engine knows no framework, no client library and no server.
+/// The engine knows no framework, no client library and no server. (Its feature `tower` shows the types of tower-service and
+/// http-body-util, which is what that feature is for.)
 const NOT_IN_CORE: &[&str] = &[
     "actix-web",
     "axum",

@@ -13,6 +13,7 @@ use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
+use tokio::time::{Duration, sleep};
 use tower::{Service, service_fn};
 
 /// A service of hyper.
@@ -31,8 +32,7 @@ pub fn with_health<B: Send + 'static>(path: &str, health: Health, app: impl App<
     let endpoint = Endpoint::new(path, health);
     service_fn(move |request: Request<B>| {
         let (mut endpoint, mut app) = (endpoint.clone(), app.clone());
-        let rest = request.uri().path().strip_prefix(endpoint.base());
-        let is_ours = rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        let is_ours = endpoint.covers(request.uri().path());
         async move { if is_ours { endpoint.call(request).await } else { app.call(request).await } }
     })
 }
@@ -45,12 +45,12 @@ pub fn not_found() -> Response<Full<Bytes>> {
 }
 
 /// Serves until the process ends.
-///
-/// # Errors
-/// Those of accepting a connection.
-pub async fn serve(listener: TcpListener, app: impl App<hyper::body::Incoming>) -> io::Result<()> {
+pub async fn serve(listener: TcpListener, app: impl App<hyper::body::Incoming>) {
     loop {
-        let (stream, _) = listener.accept().await?;
+        let Ok((stream, _)) = listener.accept().await else {
+            sleep(Duration::from_millis(100)).await; // no descriptor is left, or the client has left
+            continue;
+        };
         let connection =
             http1::Builder::new().serve_connection(TokioIo::new(stream), TowerToHyperService::new(app.clone()));
         tokio::spawn(connection);
@@ -63,8 +63,13 @@ pub async fn serve(listener: TcpListener, app: impl App<hyper::body::Incoming>) 
 /// Those of listening there.
 pub fn listen(address: &str, path: &str, health: Health) -> io::Result<SocketAddr> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let listener = runtime.block_on(TcpListener::bind(address))?;
+    let listener = std::net::TcpListener::bind(address)?;
     let address = listener.local_addr()?;
+    listener.set_nonblocking(true)?;
+    let listener = {
+        let _inside = runtime.enter();
+        TcpListener::from_std(listener)?
+    };
     let app = with_health(path, health, service_fn(|_| async { Ok(not_found()) }));
     thread::Builder::new().name("health".into()).spawn(move || runtime.block_on(serve(listener, app)))?;
     Ok(address)

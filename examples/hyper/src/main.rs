@@ -25,6 +25,6 @@ async fn main() -> Result<(), Box<dyn Error>> {
     });
     let listener = TcpListener::bind("127.0.0.1:8000").await?;
     println!("http://{}/ht/", listener.local_addr()?);
-    serve(listener, with_health("/ht/", health, app)).await?;
+    serve(listener, with_health("/ht/", health, app)).await;
     Ok(())
 }

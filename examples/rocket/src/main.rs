@@ -9,7 +9,7 @@ use std::error::Error;
 use std::net::SocketAddr;
 
 use example_shop::{PAGE, Shop};
-use rocket::config::{Config, Shutdown};
+use rocket::config::Config;
 use rocket::fairing::AdHoc;
 use rocket::response::content::RawHtml;
 use rocket::{get, routes};
@@ -23,11 +23,10 @@ fn page() -> RawHtml<&'static str> {
 async fn main() -> Result<(), Box<dyn Error>> {
     let shop = Shop::from_args().await?;
     // The signals are the health's, which notifies Rocket once it has drained.
-    let signals = Shutdown { ctrlc: false, signals: [].into(), ..Shutdown::default() };
     let config = Config::figment()
         .merge(("address", shop.listen.ip()))
         .merge(("port", shop.listen.port()))
-        .merge(("shutdown", signals));
+        .merge(("shutdown", health_rocket::no_signals()));
     let rocket = rocket::custom(config)
         .mount("/", routes![page])
         .attach(health_rocket::fairing("/ht/", shop.health.clone()))

@@ -1,42 +1,77 @@
 //! Content negotiation (RFC 9110, section 12.5.1): a pure function of the header and of what there is to offer.
 
+use std::cmp::Reverse;
+use std::sync::Arc;
+
 use http::HeaderValue;
 
-/// A media type that there is, and what it stands for. Wildcards find those of lower positions first.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Offer<'a> {
-    pub(crate) media_type: &'a str,
-    pub(crate) renderer: usize,
+use crate::render::Renderers;
+
+/// A media type that there is, and the position of the renderer that makes it.
+#[derive(Debug)]
+pub(super) struct Offer {
+    kind: String,
+    subtype: String,
+    version: Option<String>,
+    /// Whether another format of this type has versions, so that a reader of versions does not want this one.
+    has_twin: bool,
+    renderer: usize,
+}
+
+impl Offer {
+    /// Of a media type such as `text/plain; version=0.0.4; charset=utf-8`.
+    fn new(media_type: &str, renderer: usize) -> Self {
+        let mut parts = media_type.split(';').map(str::trim);
+        let essence = parts.next().unwrap_or_default();
+        let (kind, subtype) = essence.split_once('/').unwrap_or((essence, ""));
+        let version = parts.find_map(|parameter| parameter.strip_prefix("version="));
+        Self {
+            kind: kind.into(),
+            subtype: subtype.into(),
+            version: version.map(str::to_owned),
+            has_twin: false,
+            renderer,
+        }
+    }
+}
+
+/// The first media type of each renderer, then the others, so that a wildcard finds what a renderer is known for.
+pub(super) fn offers(renderers: &Renderers) -> Arc<[Offer]> {
+    let main = renderers.iter().map(|renderer| renderer.media_types().get(..1).unwrap_or_default());
+    let others = renderers.iter().map(|renderer| renderer.media_types().get(1..).unwrap_or_default());
+    let types = main.enumerate().chain(others.enumerate());
+    let offers =
+        types.flat_map(|(renderer, types)| types.iter().map(move |media_type| Offer::new(media_type, renderer)));
+    let mut offers: Vec<Offer> = offers.collect();
+    let versioned = |offer: &Offer| offer.version.is_some().then(|| (offer.kind.clone(), offer.subtype.clone()));
+    let twins: Vec<_> = offers.iter().filter_map(versioned).collect();
+    for offer in offers.iter_mut().filter(|offer| offer.version.is_none()) {
+        offer.has_twin = twins.iter().any(|(kind, subtype)| *kind == offer.kind && *subtype == offer.subtype);
+    }
+    offers.into()
 }
 
 /// The renderer that the client likes best, or `None` when it accepts none of them.
 ///
-/// The most specific range that fits decides an offer's quality; among equals the client's order decides, and within a
-/// wildcard the offers'. Malformed members are skipped. Without any valid member the first offer is the answer.
-pub(crate) fn choose<'v>(headers: impl Iterator<Item = &'v HeaderValue>, offers: &[Offer<'_>]) -> Option<usize> {
+/// The most specific range that fits decides an offer's quality; among equals the client's order decides, then what fits
+/// the range best, then the offers' order. Malformed members are skipped. Without any valid member the first offer is the
+/// answer.
+pub(super) fn choose<'v>(headers: impl Iterator<Item = &'v HeaderValue>, offers: &[Offer]) -> Option<usize> {
     let ranges: Vec<Range<'_>> =
         headers.flat_map(|header| split_outside_quotes(header.as_bytes(), b',')).filter_map(Range::parse).collect();
     if ranges.is_empty() {
         return offers.first().map(|offer| offer.renderer);
     }
-    let mut best: Option<(u16, usize, usize)> = None;
+    let mut best = None;
     for offer in offers {
-        let (kind, subtype) = split_type(offer.media_type);
-        let fitting = ranges.iter().enumerate().filter_map(|(at, range)| Some((range.fit(kind, subtype)?, at)));
-        let Some((_, at)) = fitting.max_by_key(|&(fit, at)| (fit, std::cmp::Reverse(at))) else { continue };
-        let quality = ranges[at].quality;
-        let beats = best.is_none_or(|(other, place, _)| quality > other || quality == other && at < place);
-        if quality > 0 && beats {
-            best = Some((quality, at, offer.renderer));
+        let fitting = ranges.iter().enumerate().filter_map(|(at, range)| Some((range.fit(offer)?, Reverse(at))));
+        let Some((fit, Reverse(at))) = fitting.max() else { continue };
+        let liking = (ranges[at].quality, Reverse(at), fit);
+        if ranges[at].quality > 0 && best.is_none_or(|(other, _)| liking > other) {
+            best = Some((liking, offer.renderer));
         }
     }
-    best.map(|(_, _, renderer)| renderer)
-}
-
-/// `text/html; charset=utf-8` as `("text", "html")`.
-fn split_type(media_type: &str) -> (&str, &str) {
-    let essence = media_type.split(';').next().unwrap_or(media_type).trim();
-    essence.split_once('/').unwrap_or((essence, ""))
+    best.map(|(_, renderer)| renderer)
 }
 
 /// A member of the header: `text/*;q=0.5`.
@@ -47,6 +82,21 @@ struct Range<'a> {
     /// In thousandths.
     quality: u16,
     has_parameters: bool,
+    /// The one parameter that tells formats of the same type apart.
+    version: Option<&'a str>,
+}
+
+/// How well a range fits a media type, from a wildcard to the very version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Fit {
+    Any,
+    Kind,
+    /// The type; the range has parameters that say nothing to us.
+    Parameters,
+    /// The type, of another version: still nearer to what a scraper reads than a format without versions.
+    OtherVersion,
+    Type,
+    Version,
 }
 
 impl<'a> Range<'a> {
@@ -56,13 +106,16 @@ impl<'a> Range<'a> {
         if !matches!((kind, subtype), ("*", "*")) && !(is_token(kind) && (is_token(subtype) || subtype == "*")) {
             return None;
         }
-        let mut range = Self { kind, subtype, quality: 1000, has_parameters: false };
+        let mut range = Self { kind, subtype, quality: 1000, has_parameters: false, version: None };
         for part in parts.filter(|part| *part != Ok("")) {
             let (name, value) = part.ok()?.split_once('=')?;
             if name.eq_ignore_ascii_case("q") {
                 range.quality = quality(value)?;
             } else if is_token(name) && (is_token(value) || is_quoted(value)) {
                 range.has_parameters = true;
+                if name.eq_ignore_ascii_case("version") {
+                    range.version = Some(value.trim_matches('"'));
+                }
             } else {
                 return None;
             }
@@ -70,15 +123,25 @@ impl<'a> Range<'a> {
         Some(range)
     }
 
-    /// How specific it is for this type; `None` when it does not fit. Parameters are not compared: no offer has any
-    /// that matters, but a range without them fits better.
-    fn fit(&self, kind: &str, subtype: &str) -> Option<u8> {
-        let same = |a: &str, b: &str| a.eq_ignore_ascii_case(b);
+    /// `None` when it does not fit. Parameters exclude nothing, as clients send more of them than types have; they only
+    /// decide what fits better.
+    fn fit(&self, offer: &Offer) -> Option<Fit> {
         match (self.kind, self.subtype) {
-            ("*", _) => Some(0),
-            (own, "*") if same(own, kind) => Some(1),
-            (own, sub) if same(own, kind) && same(sub, subtype) => Some(if self.has_parameters { 2 } else { 3 }),
-            _ => None,
+            ("*", _) => Some(Fit::Any),
+            (kind, _) if !kind.eq_ignore_ascii_case(&offer.kind) => None,
+            (_, "*") => Some(Fit::Kind),
+            (_, subtype) if !subtype.eq_ignore_ascii_case(&offer.subtype) => None,
+            _ if offer.has_twin && self.version.is_some() => None,
+            _ => Some(self.fit_parameters(offer)),
+        }
+    }
+
+    fn fit_parameters(&self, offer: &Offer) -> Fit {
+        match (self.version, offer.version.as_deref()) {
+            (Some(wanted), Some(offered)) if wanted == offered => Fit::Version,
+            (Some(_), Some(_)) => Fit::OtherVersion,
+            _ if self.has_parameters => Fit::Parameters,
+            _ => Fit::Type,
         }
     }
 }
@@ -89,7 +152,8 @@ fn quality(text: &str) -> Option<u16> {
     if digits.len() > 3 || !digits.bytes().all(|digit| digit.is_ascii_digit()) {
         return None;
     }
-    let thousandths: u16 = format!("{digits:0<3}").parse().ok()?;
+    let digits = digits.bytes().chain(std::iter::repeat(b'0')).take(3);
+    let thousandths = digits.fold(0, |number, digit| number * 10 + u16::from(digit - b'0'));
     match whole {
         "0" => Some(thousandths),
         "1" if thousandths == 0 => Some(1000),
@@ -98,7 +162,7 @@ fn quality(text: &str) -> Option<u16> {
 }
 
 fn is_token(text: &str) -> bool {
-    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    let is_token = |byte: u8| matches!(byte, b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'^'..=b'`' | b'|' | b'~');
     !text.is_empty() && text.bytes().all(is_token) && text != "*"
 }
 
@@ -122,25 +186,54 @@ fn split_outside_quotes(text: &[u8], separator: u8) -> impl Iterator<Item = &[u8
 
 #[cfg(test)]
 mod tests {
+    use std::sync::LazyLock;
+
     use proptest::prelude::*;
 
     use super::*;
 
-    const OFFERS: [Offer<'_>; 3] = [
-        Offer { media_type: "text/html", renderer: 0 },
-        Offer { media_type: "application/json", renderer: 1 },
-        Offer { media_type: "text/plain; charset=utf-8", renderer: 2 },
-    ];
+    static OFFERS: LazyLock<[Offer; 5]> = LazyLock::new(|| {
+        [
+            Offer::new("text/html", 0),
+            Offer::new("application/json", 1),
+            Offer::new("text/plain; charset=utf-8", 2),
+            Offer::new("application/openmetrics-text; version=1.0.0; charset=utf-8", 3),
+            Offer::new("text/plain;charset=utf-8;version=0.0.4", 4),
+        ]
+    });
 
     fn chosen(accept: &str) -> Option<usize> {
-        choose(HeaderValue::from_bytes(accept.as_bytes()).iter(), &OFFERS)
+        choose(HeaderValue::from_bytes(accept.as_bytes()).iter(), &*OFFERS)
+    }
+
+    #[test]
+    fn a_version_picks_the_format_that_has_it() {
+        for (accept, expected) in [
+            ("text/plain", Some(2)),
+            ("text/plain;charset=utf-8", Some(2)),
+            ("text/plain;version=0.0.4", Some(4)),
+            ("text/plain; Version=\"0.0.4\"; charset=utf-8", Some(4)),
+            ("text/plain;version=1.0.0;escaping=allow-utf-8", Some(4)),
+            ("text/plain;version=0.0.4;q=0.5,text/plain;q=0.6", Some(2)),
+            ("text/plain;version=0.0.4,text/plain;q=0.6", Some(4)),
+            ("text/plain;version=0.0.4;q=0,text/plain", Some(2)),
+            ("text/plain;q=0,text/plain;version=0.0.4", Some(4)),
+            ("text/plain;q=0", None),
+            ("application/openmetrics-text", Some(3)),
+            ("application/openmetrics-text;version=0.0.1", Some(3)),
+            ("application/openmetrics-text;version=0.0.1,text/plain;version=0.0.4;q=0.5,*/*;q=0.1", Some(3)),
+            ("application/openmetrics-text;q=0,text/plain;version=0.0.4;q=0.5,*/*;q=0.1", Some(4)),
+            ("application/*", Some(1)),
+        ] {
+            assert_eq!(chosen(accept), expected, "{accept}");
+        }
     }
 
     /// A member that is valid, and whether it may be chosen by it.
     fn member() -> impl Strategy<Value = String> {
         const TYPES: &[&str] =
             &["text/html", "application/json", "text/plain", "text/*", "*/*", "image/png", "TEXT/html"];
-        const PARAMETERS: &[&str] = &["", ";level=1", "; a=\"b,c;q=0\"", ";x=y ; z=w"];
+        const PARAMETERS: &[&str] = &["", ";level=1", ";version=0.0.4", "; a=\"b,c;q=0\"", ";x=y ; z=w"];
         const QUALITIES: &[&str] = &["", ";q=0", ";q=0.0", "; q=0.5", ";Q=0.501", ";q=1", ";q=1.000"];
         (prop::sample::select(TYPES), prop::sample::select(PARAMETERS), prop::sample::select(QUALITIES))
             .prop_map(|(kind, parameter, quality)| format!("{kind}{parameter}{quality}"))
@@ -150,7 +243,7 @@ mod tests {
         #[test]
         fn any_bytes_get_an_answer(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             if let Ok(header) = HeaderValue::from_bytes(&bytes) {
-                let _ = choose([&header, &header].into_iter(), &OFFERS);
+                let _ = choose([&header, &header].into_iter(), &*OFFERS);
             }
         }
 
@@ -172,7 +265,7 @@ mod tests {
         #[test]
         fn one_header_or_several_are_the_same(members in prop::collection::vec(member(), 1..5)) {
             let several: Vec<_> = members.iter().map(|member| HeaderValue::from_str(member).unwrap()).collect();
-            prop_assert_eq!(choose(several.iter(), &OFFERS), chosen(&members.join(", ")));
+            prop_assert_eq!(choose(several.iter(), &*OFFERS), chosen(&members.join(", ")));
         }
 
         #[test]

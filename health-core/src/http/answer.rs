@@ -6,35 +6,50 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 use http::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, EXPIRES, VARY, X_CONTENT_TYPE_OPTIONS,
+    ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, EXPIRES, REFRESH, VARY,
+    X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 
 use super::question::Question;
+use crate::health::Snapshot;
+use crate::health::View;
 use crate::render::{Renderer, Text};
 use crate::{Health, Report};
 
 /// What the endpoint answers to.
 const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, OPTIONS");
 
+/// The answer that needs no check, where the last report is still true.
+pub(super) fn kept(health: &Health, question: &Question) -> Option<Response<Bytes>> {
+    let snapshot = health.kept(question.plan).filter(|_| question.exclude.is_empty())?;
+    Some(show(health, question, &snapshot))
+}
+
 pub(super) async fn answer(health: &Health, question: &Question) -> Response<Bytes> {
-    let snapshot = health.snapshot(question.plan, question.budget).await;
-    let (headers, body) =
-        snapshot.rendered(question.renderer, question.bare, |report| render(health, question.renderer, report));
+    let snapshot = health.snapshot_without(&question.exclude, question.plan, question.budget).await;
+    show(health, question, &snapshot)
+}
+
+fn show(health: &Health, question: &Question, snapshot: &Snapshot) -> Response<Bytes> {
+    let (headers, body) = snapshot.rendered(question.view, |report| render(health, question.view, report));
     let mut response = Response::new(body.clone());
     *response.headers_mut() = headers.clone();
-    if !snapshot.report.healthy {
+    if let Some(seconds) = question.refresh {
+        response.headers_mut().insert(REFRESH, HeaderValue::from(seconds));
+    }
+    if !snapshot.report.healthy && !health.renderers().at(question.view.renderer).ignores_verdict() {
         let status = StatusCode::from_u16(health.settings().unhealthy_status);
         *response.status_mut() = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     }
     response
 }
 
-fn render(health: &Health, renderer: usize, report: &Report) -> (HeaderMap, Bytes) {
-    let renderer = health.renderers().at(renderer);
-    let (body, content_type) = match write(renderer, report) {
+fn render(health: &Health, view: View, report: &Report) -> (HeaderMap, Bytes) {
+    let renderer = health.renderers().at(view.renderer);
+    let (body, content_type) = match write(renderer, view.verbose, report) {
         Some(body) => (body, renderer.media_types().first().copied().unwrap_or("text/plain")),
-        None => (write(&Text, report).unwrap_or_default(), "text/plain"),
+        None => (write(&Text, false, report).unwrap_or_default(), "text/plain"),
     };
     let mut headers = headers(content_type, &body, report.generated_at);
     if content_type.starts_with("text/html")
@@ -46,9 +61,11 @@ fn render(health: &Health, renderer: usize, report: &Report) -> (HeaderMap, Byte
 }
 
 /// `None` where the renderer fails or panics: a broken page must not look like a broken service.
-fn write(renderer: &dyn Renderer, report: &Report) -> Option<String> {
+fn write(renderer: &dyn Renderer, verbose: bool, report: &Report) -> Option<String> {
     let mut body = String::new();
-    let outcome = catch_unwind(AssertUnwindSafe(|| renderer.render(report, &mut body)));
+    let outcome = catch_unwind(AssertUnwindSafe(|| {
+        if verbose { renderer.render_verbose(report, &mut body) } else { renderer.render(report, &mut body) }
+    }));
     if !matches!(outcome, Ok(Ok(()))) {
         tracing::error!(format = renderer.format(), "the renderer failed: answered in the text format instead");
         return None;

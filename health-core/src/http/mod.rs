@@ -20,14 +20,17 @@ mod question;
 #[cfg(feature = "tower")]
 mod tower;
 
-use std::future::Future;
+use std::future::{Future, ready};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use bytes::Bytes;
+use futures::FutureExt as _;
+use futures::future::Either;
 use http::{Request, Response};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
+use self::accept::Offer;
 use crate::Health;
 
 /// What RFC 3986 does not allow in a path as it is; `%` is, for the path may be encoded already.
@@ -54,10 +57,13 @@ const NOT_IN_A_PATH: &AsciiSet = &CONTROLS
 /// | `GET /ht/`, `GET /ht` | all checks; the final slash is optional everywhere |
 /// | `GET /ht/<group>/` | that group; 404 for an unknown one |
 /// | `HEAD` | the same status and headers, no body |
-/// | `OPTIONS` | as `HEAD`, with `Allow` and a length of zero |
+/// | `OPTIONS` | as `HEAD`, with `Allow` and a length of zero; HAProxy's `option httpchk` asks so. A CORS middleware around the endpoint may answer it first, with 200 |
 /// | any other method | 405 with `Allow` |
 /// | `?format=<name>` | that format, whatever `Accept` says; 400 for an unknown one |
+/// | `?refresh=<seconds>` | the same, and a browser asks again after that time, without a script |
 /// | nothing acceptable | 406, before any check runs |
+/// | `?exclude=<name>`, any number of them | without these checks, and without them in the verdict |
+/// | `?verbose` | more, where the format has it: [`Renderer::render_verbose`](crate::Renderer::render_verbose) |
 ///
 /// 200 is healthy, [`Settings::unhealthy_status`](crate::Settings::unhealthy_status) is not. Content negotiation
 /// follows [RFC 9110, section 12](https://www.rfc-editor.org/rfc/rfc9110#section-12).
@@ -65,22 +71,30 @@ const NOT_IN_A_PATH: &AsciiSet = &CONTROLS
 pub struct Endpoint {
     health: Health,
     base: Arc<str>,
+    offers: Arc<[Offer]>,
     /// When a refused token was last logged, in seconds of the Unix epoch.
     last_refusal: Arc<AtomicU64>,
 }
 
 impl Endpoint {
     /// The health at a path, such as `/ht/`; it starts and ends with a slash, which may be left out. What can't be in a
-    /// URL is percent-encoded.
+    /// URL is percent-encoded, empty segments are left out.
     pub fn new(path: &str, health: Health) -> Self {
-        let path = utf8_percent_encode(path.trim_matches('/'), NOT_IN_A_PATH).to_string();
-        let base = if path.is_empty() { String::new() } else { format!("/{path}") };
-        Self { health, base: base.into(), last_refusal: Arc::default() }
+        let segments = path.split('/').filter(|segment| !segment.is_empty());
+        let base: String = segments.flat_map(|segment| ["/", segment]).collect();
+        let base = utf8_percent_encode(&base, NOT_IN_A_PATH).to_string();
+        let offers = accept::offers(health.renderers());
+        Self { health, base: base.into(), offers, last_refusal: Arc::default() }
     }
 
     /// Its path without the final slash: `/ht`; empty at the root.
     pub fn base(&self) -> &str {
         &self.base
+    }
+
+    /// Whether a request's path is its own: the base, or below it.
+    pub fn covers(&self, path: &str) -> bool {
+        path.strip_prefix(&*self.base).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 
     /// The health it shows.
@@ -93,14 +107,18 @@ impl Endpoint {
     /// Never fails: whatever is wrong with the request or with a check is an answer, too.
     pub fn respond<B>(&self, request: &Request<B>) -> impl Future<Output = Response<Bytes>> + Send + 'static + use<B> {
         let method = request.method().clone();
-        let question = self.understand(request);
-        let health = self.health.clone();
-        async move {
-            let response = match question {
-                Ok(question) => answer::answer(&health, &question).await,
-                Err(refusal) => refusal.into_response(health.clock().time()),
-            };
-            answer::trim(response, &method)
+        // What is there already is answered here and now: a future that can wait for checks is a large one to move.
+        let answer = match self.understand(request) {
+            Ok(question) => answer::kept(&self.health, &question).ok_or(question),
+            Err(refusal) => Ok(refusal.into_response(self.health.clock().time())),
+        };
+        match answer {
+            Ok(response) => Either::Left(ready(answer::trim(response, &method))),
+            Err(question) => {
+                let health = self.health.clone();
+                let answer = async move { answer::trim(answer::answer(&health, &question).await, &method) };
+                Either::Right(answer.boxed())
+            }
         }
     }
 }

@@ -1,6 +1,7 @@
 //! From a request to what it asks for: everything that can be refused is refused here, before any check runs.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
@@ -10,8 +11,9 @@ use percent_encoding::percent_decode_str;
 use subtle::ConstantTimeEq as _;
 
 use super::Endpoint;
-use super::accept::{self, Offer};
+use super::accept;
 use super::answer::Refusal;
+use crate::health::View;
 use crate::render::Renderers;
 use crate::{Anonymous, Secret};
 
@@ -22,11 +24,13 @@ const SCRAPE_TIMEOUT: &str = "x-prometheus-scrape-timeout-seconds";
 #[derive(Debug)]
 pub(super) struct Question {
     pub(super) plan: usize,
-    pub(super) renderer: usize,
-    /// Whether the reader may see the verdict only.
-    pub(super) bare: bool,
+    pub(super) view: View,
+    /// The checks that the reader leaves out.
+    pub(super) exclude: BTreeSet<String>,
     /// How long the reader waits, if it says so.
     pub(super) budget: Option<Duration>,
+    /// After how many seconds a browser asks again.
+    pub(super) refresh: Option<u16>,
 }
 
 impl Endpoint {
@@ -35,18 +39,42 @@ impl Endpoint {
         if ![Method::GET, Method::HEAD, Method::OPTIONS].contains(request.method()) {
             return Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed: use GET, HEAD or OPTIONS"));
         }
-        let renderer = format(self.health.renderers(), request)?;
-        Ok(Question { plan, renderer, bare, budget: scrape_budget(request.headers()) })
+        let wishes = Wishes::read(request.uri().query().unwrap_or_default());
+        let renderer = match wishes.format.filter(|name| !name.is_empty()) {
+            Some(name) => self.named(&name)?,
+            None => self.accepted(request.headers())?,
+        };
+        let view = View { renderer, bare, verbose: wishes.verbose };
+        // Who may see the verdict only must not find out what makes it.
+        let exclude = if bare { BTreeSet::new() } else { wishes.exclude };
+        let budget = scrape_budget(request.headers());
+        Ok(Question { plan, view, exclude, budget, refresh: wishes.refresh })
+    }
+
+    /// The format of this name.
+    fn named(&self, name: &str) -> Result<usize, Refusal> {
+        let renderers = self.health.renderers();
+        renderers.position(name).ok_or_else(|| {
+            let names: Vec<_> = renderers.formats().collect();
+            Refusal::new(StatusCode::BAD_REQUEST, format!("Bad Request: the formats are {}", names.join(", ")))
+        })
+    }
+
+    /// The format that the client likes best.
+    fn accepted(&self, headers: &HeaderMap) -> Result<usize, Refusal> {
+        accept::choose(headers.get_all(ACCEPT).iter(), &self.offers).ok_or_else(|| {
+            let types = content_types(self.health.renderers()).join(", ");
+            Refusal::new(StatusCode::NOT_ACCEPTABLE, format!("Not Acceptable: Supported content types: {types}"))
+        })
     }
 
     /// The plan that a path names, and whether the reader may see its verdict only.
     fn find(&self, path: &str, headers: &HeaderMap) -> Result<(usize, bool), Refusal> {
         let nothing = || Refusal::new(StatusCode::NOT_FOUND, "Not Found");
-        let rest = path.strip_prefix(&*self.base).ok_or_else(nothing)?;
-        if !rest.is_empty() && !rest.starts_with('/') {
+        if !self.covers(path) {
             return Err(nothing());
         }
-        let mut segments = segments(rest);
+        let mut segments = segments(&path[self.base.len()..]);
         let shown = self.health.settings().token.as_ref().map(|token| show(token, &mut segments, headers));
         let plans = self.health.plans();
         let group = match &segments[..] {
@@ -117,33 +145,42 @@ fn show(token: &Secret, segments: &mut Vec<Cow<'_, str>>, headers: &HeaderMap) -
     }
 }
 
-fn format<B>(renderers: &Renderers, request: &Request<B>) -> Result<usize, Refusal> {
-    if let Some(name) = query(request.uri().query().unwrap_or_default(), "format") {
-        return renderers.position(&name).ok_or_else(|| {
-            let names: Vec<_> = renderers.formats().collect();
-            Refusal::new(StatusCode::BAD_REQUEST, format!("Bad Request: the formats are {}", names.join(", ")))
-        });
-    }
-    let offers = offers(renderers);
-    accept::choose(request.headers().get_all(ACCEPT).iter(), &offers).ok_or_else(|| {
-        let types: Vec<_> = renderers.iter().filter_map(|renderer| renderer.media_types().first().copied()).collect();
-        let message = format!("Not Acceptable: Supported content types: {}", types.join(", "));
-        Refusal::new(StatusCode::NOT_ACCEPTABLE, message)
+/// What each format is known for, without parameters; each once.
+fn content_types(renderers: &Renderers) -> Vec<&str> {
+    let main = renderers.iter().filter_map(|renderer| renderer.media_types().first()?.split(';').next());
+    main.fold(Vec::new(), |mut types, media_type| {
+        if !types.contains(&media_type) {
+            types.push(media_type);
+        }
+        types
     })
 }
 
-/// The first media type of each renderer, then the others, so that a wildcard finds what a renderer is known for.
-fn offers(renderers: &Renderers) -> Vec<Offer<'_>> {
-    let main = renderers.iter().map(|renderer| renderer.media_types().get(..1).unwrap_or_default());
-    let others = renderers.iter().map(|renderer| renderer.media_types().get(1..).unwrap_or_default());
-    let types = main.enumerate().chain(others.enumerate());
-    types.flat_map(|(renderer, types)| types.iter().map(move |media_type| Offer { media_type, renderer })).collect()
+/// What a query asks for.
+#[derive(Default)]
+struct Wishes<'a> {
+    /// The last one, as Django takes it; an empty one is none.
+    format: Option<Cow<'a, str>>,
+    verbose: bool,
+    exclude: BTreeSet<String>,
+    /// After how many seconds a browser asks again.
+    refresh: Option<u16>,
 }
 
-/// The last value of this name, as Django takes it; an empty one is none.
-fn query<'a>(query: &'a str, name: &str) -> Option<Cow<'a, str>> {
-    let values = form_urlencoded::parse(query.as_bytes()).filter(|(key, _)| key == name);
-    values.map(|(_, value)| value).last().filter(|value| !value.is_empty())
+impl<'a> Wishes<'a> {
+    fn read(query: &'a str) -> Self {
+        let mut wishes = Self::default();
+        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+            match &*name {
+                "format" => wishes.format = Some(value),
+                "verbose" => wishes.verbose = true,
+                "exclude" if !value.is_empty() => _ = wishes.exclude.insert(value.into_owned()),
+                "refresh" => wishes.refresh = value.parse().ok().filter(|seconds| *seconds > 0),
+                _ => {}
+            }
+        }
+        wishes
+    }
 }
 
 /// Half a second less than the scraper waits.

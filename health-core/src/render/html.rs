@@ -8,6 +8,9 @@ use serde::Serialize;
 use tera::{Context, Tera};
 
 use super::Renderer;
+use super::outcome::{problems, verdict};
+use super::strip::Strip;
+use super::words::{ago, brief, time};
 use crate::report::ErrorReport;
 use crate::{CheckReport, Report, Status};
 
@@ -44,15 +47,19 @@ const OWN: &str = "health_check/own.html";
 /// | `bare` | whether the reader may see the verdict only; `checks` is empty then |
 /// | `group` | the group's name, or none |
 /// | `notice` | something every reader should know, or none |
+/// | `instance`, `version` | which process answers, and the release that it runs, or none |
+/// | `sections` | the rows again, in parts: each with a `title` (`Failing`, `Problems that don't count`, `Working`) and `checks` |
 /// | `generated_at`, `duration` | time of the answer (RFC 3339, UTC); how long the reader waited (`0.0040 seconds`) |
-/// | `checks` | the rows, what fails first, each with: |
+/// | `checks` | the rows, what fails first and what it blocks below it, each with: |
 /// | `identifier`, `status`, `raw_status` | name; effective status; status of the last run |
 /// | `errors` | each with `message_type`, `message` and `reference` (log reference or none) |
 /// | `lines` | `working`, or the errors as `{type}: {message}` |
 /// | `observations` | `name = value unit`, ready to be shown |
 /// | `critical`, `counts`, `stale` | whether its errors matter; whether it makes this answer unhealthy; an older verdict |
 /// | `duration`, `last_run`, `since` | as `0.0040 seconds`; times (RFC 3339, UTC); none before the first run |
+/// | `took`, `age`, `for_how_long` | the same for people: `12 ms`, `3 s ago`, `5 min`; none before the first run |
 /// | `blocked_by` | the check that is the cause, or none |
+/// | `strip` | its last runs, or none: `summary` in words, `width`, `height`, `bars` of `x`, `y`, `height`, `status` |
 /// | `groups`, `labels` | names of its groups; its labels, name and value |
 ///
 /// What comes from checks is escaped. A variable that does not exist is an error, which is logged; the reader gets the
@@ -161,12 +168,22 @@ struct Page<'a> {
     bare: bool,
     group: Option<&'a str>,
     notice: Option<&'a str>,
+    instance: Option<&'a str>,
+    version: Option<&'a str>,
+    sections: Vec<Section<'a>>,
     generated_at: String,
     duration: String,
     checks: Vec<Row<'a>>,
 }
 
+/// Rows that matter equally.
 #[derive(Serialize)]
+struct Section<'a> {
+    title: &'static str,
+    checks: Vec<Row<'a>>,
+}
+
+#[derive(Clone, Serialize)]
 struct Row<'a> {
     identifier: &'a str,
     status: Status,
@@ -180,6 +197,10 @@ struct Row<'a> {
     duration: Option<String>,
     last_run: Option<String>,
     since: Option<String>,
+    took: Option<String>,
+    age: Option<String>,
+    for_how_long: Option<String>,
+    strip: Option<Strip>,
     blocked_by: Option<&'a str>,
     groups: &'a BTreeSet<String>,
     labels: &'a BTreeMap<String, String>,
@@ -187,27 +208,49 @@ struct Row<'a> {
 
 impl<'a> From<&'a Report> for Page<'a> {
     fn from(report: &'a Report) -> Self {
-        let problems = report.checks.iter().filter(|check| check.status != Status::Working).count();
-        let mut checks: Vec<&CheckReport> = report.checks.iter().collect();
-        // What fails comes first, and a cause before what it blocks.
-        checks.sort_by_key(|check| (!check.counts, check.blocked_by.is_some(), Reverse(check.status)));
+        let sections = sections(report);
         Self {
-            verdict: verdict(report, problems),
-            problems,
+            verdict: verdict(report),
+            problems: problems(report),
             healthy: report.healthy,
             status: report.status,
             bare: report.bare,
             group: report.group.as_deref(),
             notice: report.notice.as_deref(),
+            instance: report.instance.as_deref(),
+            version: report.version.as_deref(),
             generated_at: time(report.generated_at),
             duration: seconds(report.duration),
-            checks: checks.into_iter().map(Row::from).collect(),
+            checks: sections.iter().flat_map(|section| section.checks.clone()).collect(),
+            sections,
         }
     }
 }
 
-impl<'a> From<&'a CheckReport> for Row<'a> {
-    fn from(check: &'a CheckReport) -> Self {
+/// What fails, what is wrong without counting, and what works; a cause stands before what it blocks.
+fn sections(report: &Report) -> Vec<Section<'_>> {
+    let section = |check: &CheckReport| match check.status {
+        _ if check.counts => 0,
+        Status::Working => 2,
+        _ => 1,
+    };
+    let mut sections = Vec::new();
+    for (place, title) in ["Failing", "Problems that don't count", "Working"].into_iter().enumerate() {
+        let mut checks: Vec<&CheckReport> = report.checks.iter().filter(|check| section(check) == place).collect();
+        checks.sort_by_key(|check| {
+            let cause = check.blocked_by.as_deref();
+            (Reverse(check.status), cause.unwrap_or(&check.identifier), cause.is_some())
+        });
+        if !checks.is_empty() {
+            let checks = checks.into_iter().map(|check| Row::new(check, report.generated_at)).collect();
+            sections.push(Section { title, checks });
+        }
+    }
+    sections
+}
+
+impl<'a> Row<'a> {
+    fn new(check: &'a CheckReport, now: SystemTime) -> Self {
         Self {
             identifier: &check.identifier,
             status: check.status,
@@ -221,28 +264,15 @@ impl<'a> From<&'a CheckReport> for Row<'a> {
             duration: check.duration.map(seconds),
             last_run: check.last_run.map(time),
             since: check.since.map(time),
+            took: check.duration.map(brief),
+            age: check.last_run.map(|at| ago(at, now)),
+            for_how_long: check.since.map(|since| brief(now.duration_since(since).unwrap_or_default())),
+            strip: Strip::of(&check.history),
             blocked_by: check.blocked_by.as_deref(),
             groups: &check.groups,
             labels: &check.labels,
         }
     }
-}
-
-fn verdict(report: &Report, problems: usize) -> String {
-    let failing = report.checks.iter().filter(|check| check.counts).count();
-    match (report.healthy, report.checks.len(), problems) {
-        (true, 0, _) if report.bare => "Working".into(),
-        (false, 0, _) => "Not working".into(),
-        (true, 0, _) => "No checks".into(),
-        (true, _, 0) => "All systems working".into(),
-        (true, _, 1) => "Working, with 1 problem".into(),
-        (true, _, problems) => format!("Working, with {problems} problems"),
-        (false, all, _) => format!("{failing} of {all} failing"),
-    }
-}
-
-fn time(time: SystemTime) -> String {
-    humantime::format_rfc3339_seconds(time).to_string()
 }
 
 fn seconds(duration: Duration) -> String {

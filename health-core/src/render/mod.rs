@@ -17,15 +17,30 @@
 //! # let _ = health;
 //! ```
 
+mod atom;
+mod feed;
+mod health_json;
 mod html;
 mod json;
+mod metrics;
+mod openmetrics;
+mod outcome;
+mod prometheus;
+mod rss;
+mod strip;
 mod text;
+mod words;
 
 use std::fmt;
 use std::sync::Arc;
 
+pub use atom::Atom;
+pub use health_json::HealthJson;
 pub use html::{Html, TemplateError};
 pub use json::Json;
+pub use openmetrics::OpenMetrics;
+pub use prometheus::Prometheus;
+pub use rss::Rss;
 pub use text::Text;
 
 use crate::Report;
@@ -45,6 +60,20 @@ pub trait Renderer: Send + Sync + 'static {
     /// Those of the writer, and its own.
     #[doc(alias = "render_to_response_json")]
     fn render(&self, report: &Report, out: &mut dyn fmt::Write) -> fmt::Result;
+
+    /// Writes the report for a reader who wants to know more, by `?verbose`. *Default*: as [`render`](Self::render) does.
+    ///
+    /// # Errors
+    /// Those of the writer, and its own.
+    fn render_verbose(&self, report: &Report, out: &mut dyn fmt::Write) -> fmt::Result {
+        self.render(report, out)
+    }
+
+    /// Whether the answer is 200 however the service is, for scrapers and readers of feeds, which throw away everything
+    /// else. *Default*: `false`.
+    fn ignores_verdict(&self) -> bool {
+        false
+    }
 }
 
 /// A renderer from a closure that returns what is to be shown.
@@ -76,14 +105,23 @@ impl<F: Fn(&Report) -> O + Send + Sync + 'static, O: fmt::Display> Renderer for 
     }
 }
 
-/// The formats of a service, by name and by media type. *Default*: `html`, `json`, `text`; the first one is the answer
-/// to a reader without wishes.
+/// The formats of a service, by name and by media type. *Default*: `html`, `json`, `text`, `health`, `openmetrics`,
+/// `prometheus`, `atom`, `rss`; the first one is the answer to a reader without wishes.
 #[derive(Clone)]
 pub struct Renderers(Vec<Arc<dyn Renderer>>);
 
 impl Default for Renderers {
     fn default() -> Self {
-        Self(vec![Arc::new(Html::default()), Arc::new(Json), Arc::new(Text)])
+        let mut renderers = Self(Vec::new());
+        renderers.register(Html::default());
+        renderers.register(Json);
+        renderers.register(Text);
+        renderers.register(HealthJson);
+        renderers.register(OpenMetrics);
+        renderers.register(Prometheus);
+        renderers.register(Atom::default());
+        renderers.register(Rss::default());
+        renderers
     }
 }
 

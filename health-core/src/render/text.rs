@@ -1,9 +1,18 @@
 use std::fmt;
 
 use super::Renderer;
-use crate::Report;
+use super::outcome::Outcome;
+use crate::{CheckReport, Report};
 
 /// `text`: one line a check, as the original's command prints them.
+///
+/// With `?verbose` the lines are those of Kubernetes' own components, with `ok` for a problem that does not count:
+///
+/// ```text
+/// [+]disk ok
+/// [-]orders failed: unavailable: connection refused
+/// ready check failed
+/// ```
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Text;
 
@@ -24,5 +33,28 @@ impl Renderer for Text {
             return writeln!(out, "no checks");
         }
         report.checks.iter().try_for_each(|check| writeln!(out, "{:<24} ... {}", check.identifier, check.line()))
+    }
+
+    fn render_verbose(&self, report: &Report, out: &mut dyn fmt::Write) -> fmt::Result {
+        if report.checks.is_empty() && !report.bare {
+            writeln!(out, "no checks")?;
+        }
+        report.checks.iter().try_for_each(|check| verbose_line(check, out))?;
+        if !report.unmatched.is_empty() {
+            let names: Vec<String> = report.unmatched.iter().map(|name| format!("{name:?}")).collect();
+            writeln!(out, "warn: some health checks cannot be excluded: no matches for {}", names.join(","))?;
+        }
+        let verdict = if report.healthy { "passed" } else { "failed" };
+        writeln!(out, "{} check {verdict}", report.group.as_deref().unwrap_or("health"))
+    }
+}
+
+fn verbose_line(check: &CheckReport, out: &mut dyn fmt::Write) -> fmt::Result {
+    let name = &check.identifier;
+    match Outcome::of_row(check) {
+        Outcome::Pass => writeln!(out, "[+]{name} ok"),
+        Outcome::Warn => writeln!(out, "[+]{name} ok: {}", check.line()),
+        Outcome::Fail if check.critical => writeln!(out, "[-]{name} failed: {}", check.line()),
+        Outcome::Fail => writeln!(out, "[-]{name} failed: {} (not critical)", check.line()),
     }
 }

@@ -8,7 +8,7 @@ use super::verdict::Verdict;
 use crate::check::{BoxCheck, HealthCheck as _, Refresh};
 use crate::registry::Entry;
 use crate::sync::{Mutex, MutexGuard, lock};
-use crate::{CheckReport, Scope, Settings, Status};
+use crate::{CheckReport, History, PastRun, Scope, Settings, Status};
 
 /// A check that remembers its last verdict.
 #[derive(Debug)]
@@ -25,6 +25,7 @@ pub(crate) struct Cell {
     labels: BTreeMap<String, String>,
     rise: u32,
     fall: u32,
+    history: History,
     state: Mutex<State>,
 }
 
@@ -74,6 +75,7 @@ impl Cell {
             labels: options.labels.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect(),
             rise: options.thresholds.0,
             fall: options.thresholds.1,
+            history: History::default(),
             state: Mutex::default(),
             identifier,
             check,
@@ -133,6 +135,11 @@ impl Cell {
         self.lock().held.clone()
     }
 
+    /// Looks at what it holds, without a copy.
+    pub(crate) fn look<T>(&self, look: impl FnOnce(Option<&Held>) -> T) -> T {
+        look(self.lock().held.as_ref())
+    }
+
     /// The best status that any of its runs ended with; `None` before the first end.
     pub(crate) fn best(&self) -> Option<Status> {
         self.lock().best
@@ -150,6 +157,7 @@ impl Cell {
             }
         };
         state.flight = None;
+        self.history.push(PastRun::new(held.last.status, held.last.duration, held.last.finished_at));
         state.best = Some(state.best.map_or(held.last.status, |best| best.min(held.last.status)));
         state.held = Some(held.clone());
         let entries = state.journal.note(before, &held.effective, held.last.status);
@@ -171,6 +179,7 @@ impl Cell {
         row.scope = self.scope;
         row.groups.clone_from(&self.groups);
         row.labels.clone_from(&self.labels);
+        row.history = self.history.clone();
         if let Some(held) = held {
             row.status = held.effective.status;
             row.raw_status = held.last.status;

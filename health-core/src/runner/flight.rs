@@ -94,7 +94,8 @@ impl Pilot {
 
 impl Drop for Pilot {
     fn drop(&mut self) {
-        if matches!(self.flight.landing(), Landing::Awaited) {
+        let is_awaited = matches!(*lock(&self.flight.landing), Landing::Awaited);
+        if is_awaited {
             self.runner.cells[self.cell].abandon(&self.flight);
             self.runner.lost_home(!std::thread::panicking());
             self.flight.land(Landing::Lost);

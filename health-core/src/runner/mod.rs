@@ -166,7 +166,6 @@ impl Runner {
             self.wait(&mut answers, budget).await;
         }
         let epoch = self.epoch.load(Ordering::Acquire); // before the cells: what changes meanwhile outdates the report
-        self.renew(&mut answers);
         let (rows, until) = self.rows(plan, &answers, budget);
         let mut report = Report::new(rows);
         report.group.clone_from(&plan.name);
@@ -197,17 +196,6 @@ impl Runner {
         let (home, elsewhere): (Vec<_>, Vec<_>) = pilots.into_iter().partition(Pilot::flies_at_home);
         launch_on(self.runtime(), home);
         launch_on(Handle::try_current().ok().or_else(|| self.runtime()), elsewhere);
-    }
-
-    /// Takes the newest verdicts of those that have one, after the epoch was read.
-    fn renew(&self, answers: &mut Answers) {
-        for (cell, answer) in &mut answers.0 {
-            if let Answer::Held(held) = answer
-                && let Some(newest) = self.cells[*cell].held()
-            {
-                *held = newest;
-            }
-        }
     }
 
     /// A flight was given up without a panic, so its runtime has ended.

@@ -1,6 +1,5 @@
 //! From what the cells answered to the rows of a report.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -17,22 +16,25 @@ impl Runner {
     pub(super) fn rows(&self, plan: &Plan, answers: &Answers, budget: Duration) -> (Vec<CheckReport>, Until) {
         let now = self.clock.now();
         let mut until: Until = Some(None);
-        let mut rows = BTreeMap::new();
+        let mut rows = Vec::with_capacity(answers.0.len() + 1);
         for (position, answer) in &answers.0 {
             let cell = &self.cells[*position];
             let (row, good) = match answer {
-                Answer::Held(held) => verdict_row(cell, held, now),
+                // The newest verdict, not the one that was waited for: the epoch was read since.
+                Answer::Held(held) => cell.look(|newest| verdict_row(cell, newest.unwrap_or(held), now)),
                 Answer::Joined(flight) | Answer::Started(flight) => match flight.held() {
                     Some(held) => verdict_row(cell, &held, now),
                     None => (self.missing_row(cell, flight, budget, now), None),
                 },
             };
             until = earlier(until, good);
-            rows.insert(*position, row);
+            rows.push(row);
         }
-        self.name_blockers(&mut rows);
-        rows.retain(|position, _| plan.members.contains(position));
-        let mut rows: Vec<CheckReport> = rows.into_values().collect();
+        self.name_blockers(&plan.closure, &mut rows);
+        if plan.members.len() < rows.len() {
+            let mut positions = plan.closure.iter();
+            rows.retain(|_| positions.next().is_some_and(|position| plan.members.binary_search(position).is_ok()));
+        }
         for row in &mut rows {
             row.counts = row.critical
                 && match row.status {
@@ -76,29 +78,28 @@ impl Runner {
     }
 
     /// A failing row whose dependency is unavailable names the one at the root of it.
-    fn name_blockers(&self, rows: &mut BTreeMap<usize, CheckReport>) {
-        let is_failing = |row: &CheckReport| row.status >= Status::Unknown;
-        let blockers: Vec<(usize, String)> = rows
-            .iter()
-            .filter(|(_, row)| is_failing(row))
-            .filter_map(|(&position, _)| Some((position, self.root(position, rows)?)))
-            .map(|(position, root)| (position, self.cells[root].identifier.clone()))
-            .collect();
-        for (position, blocker) in blockers {
-            if let Some(row) = rows.get_mut(&position) {
-                let status = row.status;
-                row.fail(&unavailable(format!("blocked by {blocker}")));
-                row.status = status;
-                row.blocked_by = Some(blocker);
-            }
+    fn name_blockers(&self, positions: &[usize], rows: &mut [CheckReport]) {
+        let is_down = |cell: usize| {
+            positions
+                .binary_search(&cell)
+                .is_ok_and(|at| rows.get(at).is_some_and(|row| row.status == Status::Unavailable))
+        };
+        let failing = rows.iter().zip(positions).enumerate().filter(|(_, (row, _))| row.status >= Status::Unknown);
+        let blockers: Vec<(usize, usize)> =
+            failing.filter_map(|(at, (_, &cell))| Some((at, self.root(cell, &is_down)?))).collect();
+        for (at, root) in blockers {
+            let (row, blocker) = (&mut rows[at], &self.cells[root].identifier);
+            let status = row.status;
+            row.fail(&unavailable(format!("blocked by {blocker}")));
+            row.status = status;
+            row.blocked_by = Some(blocker.clone());
         }
     }
 
     /// The unavailable check at the end of the chain of dependencies; there are no cycles.
-    fn root(&self, position: usize, rows: &BTreeMap<usize, CheckReport>) -> Option<usize> {
-        let needs = &self.cells[position].depends_on;
-        let down = needs.iter().find(|need| rows.get(need).is_some_and(|row| row.status == Status::Unavailable))?;
-        Some(self.root(*down, rows).unwrap_or(*down))
+    fn root(&self, cell: usize, is_down: &impl Fn(usize) -> bool) -> Option<usize> {
+        let down = *self.cells[cell].depends_on.iter().find(|&&need| is_down(need))?;
+        Some(self.root(down, is_down).unwrap_or(down))
     }
 
     /// Turns true for good once every check near by has succeeded once and every one elsewhere has ended once: an

@@ -20,6 +20,7 @@ pub struct Case {
     pub(super) method: &'static str,
     pub(super) target: Cow<'static, str>,
     pub(super) headers: Vec<(&'static str, &'static [u8])>,
+    pub(super) body: Bytes,
 }
 
 /// What has to be answered to a case.
@@ -51,6 +52,7 @@ impl Case {
             method: "GET",
             target: target.into(),
             headers: Vec::new(),
+            body: Bytes::new(),
         }
     }
 
@@ -75,6 +77,10 @@ impl Case {
         self
     }
 
+    pub(super) fn body(self, length: usize) -> Self {
+        Self { body: vec![b'.'; length].into(), ..self }
+    }
+
     pub(super) fn accept(self, value: &'static str) -> Self {
         self.header("accept", value.as_bytes())
     }
@@ -93,7 +99,7 @@ impl Case {
             let value = HeaderValue::from_bytes(value).expect("the suite's headers are valid");
             request = request.header(HeaderName::from_static(name), value);
         }
-        request.body(Bytes::new()).expect("the suite's requests are valid")
+        request.body(self.body.clone()).expect("the suite's requests are valid")
     }
 
     /// What an endpoint answers to it; `None` where it is not an endpoint that is asked.

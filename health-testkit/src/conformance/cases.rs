@@ -3,6 +3,10 @@ use super::site::Setting::{Empty, Healthy, Token};
 
 const JSON: &str = "application/json";
 
+/// What Prometheus 2.42 sends.
+const PROMETHEUS: &str = "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,\
+    text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
+
 /// All cases of the suite.
 pub fn cases() -> Vec<Case> {
     let mut cases = paths();
@@ -63,6 +67,8 @@ fn methods() -> Vec<Case> {
         Case::new("propfind_group", "/ht/batch/").method("PROPFIND").over_a_socket(),
         Case::new("post_without_slash", "/ht").method("POST"),
         Case::new("post_unknown_group", "/ht/nowhere/").method("POST"),
+        case("post_with_body", "POST").body(2_000),
+        case("put_with_body", "PUT").body(2_000),
     ]
 }
 
@@ -83,6 +89,21 @@ fn formats() -> Vec<Case> {
         Case::new("query_plus", "/ht/?a+b=c+d&format=text"),
         Case::new("query_long", format!("/ht/?{}format=json", "a=b&".repeat(2_000))),
         Case::new("format_of_group", "/ht/batch?format=text"),
+        Case::new("format_health", "/ht/?format=health"),
+        Case::new("format_openmetrics", "/ht/?format=openmetrics"),
+        Case::new("format_openmetrics_head", "/ht/?format=openmetrics").method("HEAD"),
+        Case::new("format_openmetrics_options", "/ht/?format=openmetrics").method("OPTIONS"),
+        Case::new("format_openmetrics_post", "/ht/?format=openmetrics").method("POST"),
+        Case::new("format_prometheus", "/ht/?format=prometheus"),
+        Case::new("format_atom", "/ht/?format=atom"),
+        Case::new("format_atom_empty", "/ht/?format=atom").of(Empty),
+        Case::new("format_rss", "/ht/?format=rss"),
+        Case::new("verbose", "/ht/?format=text&verbose"),
+        Case::new("verbose_healthy", "/ht/?format=text&verbose").of(Healthy),
+        Case::new("verbose_empty", "/ht/?format=text&verbose").of(Empty),
+        Case::new("verbose_group", "/ht/batch?verbose=1&format=text"),
+        Case::new("exclude", "/ht/?format=json&exclude=queue&exclude=disk&exclude=nobody"),
+        Case::new("exclude_percent_encoded", "/ht/?format=text&verbose&exclude=gr%C3%B6%C3%9Fe&exclude=%22x%0A"),
     ]
 }
 
@@ -106,6 +127,10 @@ fn negotiation() -> Vec<Case> {
         Case::new("accept_invalid_utf8", "/ht/").header("accept", b"\xff\xfe"),
         case("accept_twice", "text/html;q=0.1").accept(JSON),
         case("accept_three_times", "image/png").accept("text/plain;q=0.2").accept("application/json;q=0.1"),
+        case("accept_health", "application/health+json, application/json;q=0.9"),
+        case("accept_prometheus", PROMETHEUS),
+        case("accept_prometheus_text", "text/plain;version=0.0.4;q=0.5, */*;q=0.1"),
+        case("accept_feed", "application/rss+xml, application/atom+xml;q=0.9"),
         case("scrape_timeout", JSON).header("x-prometheus-scrape-timeout-seconds", b"10"),
         case("other_headers", JSON).header("cookie", b"a=b; c=d").header("x-forwarded-for", b"1.2.3.4"),
     ]
@@ -118,6 +143,11 @@ fn tokens() -> Vec<Case> {
         case("token_missing", "/ht/"),
         case("token_missing_anonymous", "/ht/batch/"),
         Case::new("token_missing_anonymous_page", "/ht/batch/").of(Token),
+        Case::new("token_missing_anonymous_metrics", "/ht/batch/?format=openmetrics").of(Token),
+        Case::new("token_missing_anonymous_feed", "/ht/batch/?format=atom").of(Token),
+        Case::new("token_missing_anonymous_exclude", "/ht/batch/?format=text&verbose&exclude=nightly").of(Token),
+        Case::new("token_missing_metrics", "/ht/?format=openmetrics").of(Token),
+        Case::new("token_in_path_feed", "/ht/s3cret/?format=rss").of(Token),
         case("token_in_path", "/ht/s3cret/"),
         case("token_in_path_without_slash", "/ht/s3cret"),
         case("token_in_path_percent_encoded", "/ht/s3%63ret/"),
@@ -142,6 +172,8 @@ fn mounting() -> Vec<Case> {
         case("own_not_found", "/nowhere").expect(Expected::NotFound),
         case("beside_the_path", "/htx").expect(Expected::NotFound),
         case("beside_the_path_with_slash", "/htx/").expect(Expected::NotFound),
+        case("beside_the_path_percent_encoded", "/h%74/").expect(Expected::NotFound),
+        case("beside_the_path_empty_segment", "//ht/").expect(Expected::NotFound),
         case("prefix", "/status/health/").expect(prefix),
         case("prefix_without_slash", "/status/health").expect(prefix),
         case("prefix_group", "/status/health/batch?format=text").expect(prefix),

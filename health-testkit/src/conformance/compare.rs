@@ -2,6 +2,7 @@ use std::fmt::Debug;
 
 use bytes::Bytes;
 use http::Response;
+use http::header::{ALLOW, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, LOCATION, SET_COOKIE};
 
 use super::{Adapter, Case, Expected, Site};
 
@@ -46,6 +47,9 @@ fn same(answer: &Response<Bytes>, reference: &Response<Bytes>) -> Result<(), Str
             values.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()).collect()
         };
         equal(name.as_str(), &values(answer), &values(reference))?;
+    }
+    for name in [ALLOW, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, LOCATION, SET_COOKIE] {
+        equal(name.as_str(), &answer.headers().contains_key(&name), &reference.headers().contains_key(&name))?;
     }
     equal("body", &String::from_utf8_lossy(answer.body()), &String::from_utf8_lossy(reference.body()))
 }

@@ -79,6 +79,8 @@ pub fn main(adapter: impl Adapter) -> ExitCode {
         let (adapter, name) = (Arc::clone(&adapter), format!("over_a_socket::{}", case.name));
         trials.push(Trial::test(name, move || Ok(wire::verify(&*adapter, &case)?)));
     }
+    let other = Arc::clone(&adapter);
     trials.push(Trial::test("listen::answers_there_alone", move || Ok(wire::verify_listen(&*adapter)?)));
+    trials.push(Trial::test("listen::is_not_starved", move || Ok(wire::verify_starved(&*other)?)));
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }

@@ -14,6 +14,15 @@ use crate::Outcome;
 /// A program and the Debian package that has it.
 pub(super) type Tool = (&'static str, &'static str);
 
+/// What the recipes of docs/cookbook.md are tried with; the tests start these by themselves.
+pub(super) const COOKBOOK: &[Tool] = &[
+    ("haproxy", "haproxy"),
+    ("nginx", "nginx-light"),
+    ("prometheus", "prometheus"),
+    ("promtool", "prometheus"),
+    ("systemd-analyze", "systemd"),
+];
+
 const GARAGE: &str = "2.5.0";
 
 /// The directory of the virtual environment; `celery[redis]` below is the same version.

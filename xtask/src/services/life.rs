@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::account::Account;
 use super::install;
 use super::process::{self, Process};
-use super::service::Service;
+use super::service::{ALL, Service};
 use super::state::{self, Home};
 use crate::Outcome;
 
@@ -44,11 +44,13 @@ pub(super) fn running(service: &dyn Service) -> Option<Process> {
     Process::recorded(&Home::load(service.name()).file("process"))
 }
 
-/// One call of the package manager for all that stopped services miss; an error names these.
+/// One call of the package manager for all that stopped services miss, and the cookbook where all of them are wanted; an error
+/// names these.
 fn install_packages(services: Services<'_>) -> Outcome {
     let stopped = services.iter().filter(|service| running(**service).is_none());
     let missing = stopped.map(|service| (service.name(), install::missing(service.tools())));
-    let missing: Vec<_> = missing.filter(|(_, packages)| !packages.is_empty()).collect();
+    let cookbook = (services.len() == ALL.len()).then(|| ("cookbook", install::missing(install::COOKBOOK)));
+    let missing: Vec<_> = missing.chain(cookbook).filter(|(_, packages)| !packages.is_empty()).collect();
     let names: Vec<_> = missing.iter().map(|(name, _)| *name).collect();
     let packages = missing.iter().flat_map(|(_, packages)| packages).copied().collect();
     install::packages(&packages).map_err(|error| format!("{}: {error}", names.join(", ")))

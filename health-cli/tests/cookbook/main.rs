@@ -1,0 +1,15 @@
+//! The recipes of `docs/cookbook.md`: its very files, given to the real programs.
+
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::disallowed_methods, reason = "a test without any executor may")]
+
+mod containers;
+mod django;
+mod haproxy;
+mod host;
+mod kubernetes;
+mod nginx;
+mod page;
+mod prometheus;
+mod support;
+mod yaml;

@@ -1,0 +1,155 @@
+//! Recipes, child processes that end with the test, and a client.
+
+use std::fs::{self, File};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+pub(crate) const HEALTH: &str = env!("CARGO_BIN_EXE_health");
+
+/// The folder of the recipes' files.
+pub(crate) fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/cookbook")
+}
+
+/// The file of a recipe.
+pub(crate) fn recipe(name: &str) -> String {
+    let path = folder().join(name);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// What a reader changes in a recipe has to be in it.
+pub(crate) fn replaced(text: &str, changes: &[(&str, &str)]) -> String {
+    changes.iter().fold(text.to_owned(), |text, (from, to)| {
+        assert!(text.contains(from), "{from:?} is not in {text}");
+        text.replace(from, to)
+    })
+}
+
+/// A program of a Debian package, which may be where only root's PATH looks.
+pub(crate) fn program(name: &str, package: &str) -> Command {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let mut folders = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
+    let found = folders.find_map(|folder| Some(folder.join(name)).filter(|path| path.is_file()));
+    let missing = || panic!("{name} is not installed: cargo xtask services up, or apt-get install {package}");
+    Command::new(found.unwrap_or_else(missing))
+}
+
+/// Runs a command that has to succeed; what it prints.
+pub(crate) fn run(command: &mut Command) -> String {
+    let (success, output) = outcome(command);
+    assert!(success, "{command:?}: {output}");
+    output
+}
+
+/// Whether a command succeeds, and all that it prints.
+pub(crate) fn outcome(command: &mut Command) -> (bool, String) {
+    let output = command.stdin(Stdio::null()).output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let printed = [output.stdout, output.stderr].concat();
+    (output.status.success(), String::from_utf8_lossy(&printed).into_owned())
+}
+
+/// A port that was free a moment ago.
+pub(crate) fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// Asks again and again until there is something to return.
+pub(crate) fn until<T>(what: &str, patience: Duration, mut ask: impl FnMut() -> Option<T>) -> T {
+    let began = Instant::now();
+    loop {
+        if let Some(found) = ask() {
+            return found;
+        }
+        assert!(began.elapsed() < patience, "not within {patience:?}: {what}");
+        sleep(Duration::from_millis(50));
+    }
+}
+
+/// A child process, which ends with its owner.
+pub(crate) struct Process(Child);
+
+impl Process {
+    /// Starts a server, which writes what it has to say into a file.
+    pub(crate) fn start(command: &mut Command, log: &Path) -> Self {
+        let log = File::create(log).unwrap();
+        command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
+        Self(command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}")))
+    }
+
+    pub(crate) fn terminate(&self) {
+        run(Command::new("kill").args(["-TERM", &self.0.id().to_string()]));
+    }
+
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.0.try_wait().unwrap().is_some()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// `health serve` with a configuration.
+pub(crate) struct Served {
+    pub(crate) process: Process,
+    pub(crate) address: String,
+    config: tempfile::NamedTempFile,
+}
+
+impl Served {
+    pub(crate) fn start(config: &str) -> Self {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(config.as_bytes()).unwrap();
+        Self::listen(file, "127.0.0.1:0")
+    }
+
+    /// The next process at the same address, once this one has ended.
+    pub(crate) fn restart(self) -> Self {
+        let Self { address, config, mut process } = self;
+        until("the process ends", Duration::from_secs(20), || process.has_ended().then_some(()));
+        Self::listen(config, &address)
+    }
+
+    fn listen(config: tempfile::NamedTempFile, address: &str) -> Self {
+        let mut command = Command::new(HEALTH);
+        command.env_clear().env("TMPDIR", std::env::temp_dir());
+        command.args(["serve", "--listen", address, "--config"]).arg(config.path());
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let stdout = child.stdout.take().unwrap();
+        let process = Process(child);
+        let mut line = String::new();
+        BufReader::new(stdout).read_line(&mut line).unwrap();
+        let address = line.trim().strip_prefix("http://").and_then(|rest| rest.strip_suffix("/ht/"));
+        Self { process, address: address.unwrap_or_else(|| panic!("it printed {line:?}")).to_owned(), config }
+    }
+}
+
+/// The configuration that the recipes share, with nothing in it that depends on the machine of the test.
+pub(crate) fn config() -> String {
+    replaced(&recipe("health.toml"), &[("usage_max = 90", "usage_max = 100")])
+}
+
+/// The status and the body of an answer; an error where nobody is there or the connection breaks.
+pub(crate) fn ask(address: &str, path: &str, headers: &str) -> std::io::Result<(u16, String)> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+    // In one packet: `write!` alone makes one of each piece, and the second waits for the answer to the first.
+    stream.write_all(format!("GET {path} HTTP/1.0\r\nHost: localhost\r\n{headers}\r\n").as_bytes())?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok());
+    let (_, body) = answer.split_once("\r\n\r\n").unwrap_or_default();
+    Ok((status.ok_or(std::io::ErrorKind::InvalidData)?, body.to_owned()))
+}
+
+/// The status and the body of an answer.
+pub(crate) fn get(address: &str, path: &str) -> (u16, String) {
+    ask(address, path, "").unwrap_or_else(|error| panic!("{address}{path}: {error}"))
+}

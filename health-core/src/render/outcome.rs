@@ -1,0 +1,90 @@
+//! What a row and a report come to, for formats that know three states; and the verdict in words.
+
+use serde::Serialize;
+
+use crate::{CheckReport, Report, Status};
+
+/// How a row or a whole report is, where the status alone does not say whether it matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Outcome {
+    /// Nothing is wrong.
+    Pass,
+    /// Healthy, with something that people should see.
+    Warn,
+    /// A row with an error; a report that is unhealthy.
+    Fail,
+}
+
+impl Outcome {
+    /// A check that can't be used fails, whether anybody needs it or not; a warning fails where it counts.
+    pub(super) fn of_row(row: &CheckReport) -> Self {
+        match row.status {
+            _ if row.counts => Self::Fail,
+            Status::Working => Self::Pass,
+            Status::Warning | Status::Unknown => Self::Warn,
+            Status::Unavailable => Self::Fail,
+        }
+    }
+
+    /// Unhealthy is a failure, and a problem that does not count a warning.
+    pub(super) fn of_report(report: &Report) -> Self {
+        if !report.healthy {
+            return Self::Fail;
+        }
+        let is_fine = report.status == Status::Working && problems(report) == 0;
+        if is_fine { Self::Pass } else { Self::Warn }
+    }
+}
+
+/// How many rows are not working, whether they count or not.
+pub(super) fn problems(report: &Report) -> usize {
+    report.checks.iter().filter(|check| check.status != Status::Working).count()
+}
+
+/// `All systems working`, `Working, with 1 problem`, `2 of 6 failing`.
+pub(super) fn verdict(report: &Report) -> String {
+    let failing = report.checks.iter().filter(|check| check.counts).count();
+    match (report.healthy, report.checks.len(), problems(report)) {
+        (true, 0, _) if report.bare => "Working".into(),
+        (false, 0, _) => "Not working".into(),
+        (true, 0, _) => "No checks".into(),
+        (true, _, 0) => "All systems working".into(),
+        (true, _, 1) => "Working, with 1 problem".into(),
+        (true, _, problems) => format!("Working, with {problems} problems"),
+        (false, all, _) => format!("{failing} of {all} failing"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{ServiceUnavailable, ServiceWarning};
+
+    fn row(name: &str, status: Status, counts: bool) -> CheckReport {
+        let mut row = match status {
+            Status::Working => CheckReport::new(name),
+            Status::Warning => CheckReport::failed(name, &ServiceWarning::new("m").into()),
+            _ => CheckReport::failed(name, &ServiceUnavailable::new("m").into()),
+        };
+        (row.status, row.counts) = (status, counts);
+        row
+    }
+
+    #[test]
+    fn what_counts_fails_and_what_does_not_warns() {
+        for (status, counts, of_row, of_report) in [
+            (Status::Working, false, Outcome::Pass, Outcome::Pass),
+            (Status::Warning, true, Outcome::Fail, Outcome::Fail),
+            (Status::Warning, false, Outcome::Warn, Outcome::Warn),
+            (Status::Unknown, true, Outcome::Fail, Outcome::Fail),
+            (Status::Unknown, false, Outcome::Warn, Outcome::Warn),
+            (Status::Unavailable, true, Outcome::Fail, Outcome::Fail),
+            (Status::Unavailable, false, Outcome::Fail, Outcome::Warn),
+        ] {
+            let row = row("a", status, counts);
+            assert_eq!(Outcome::of_row(&row), of_row, "{status} {counts}");
+            assert_eq!(Outcome::of_report(&Report::new([row])), of_report, "{status} {counts}");
+        }
+    }
+}

@@ -1,0 +1,55 @@
+use std::time::{Duration, SystemTime};
+
+/// A duration as people say it: `0.3 ms`, `12 ms`, `1.2 s`, `3 min`, `5 h`, `2 d`.
+pub(super) fn brief(duration: Duration) -> String {
+    let seconds = duration.as_secs_f64();
+    match duration.as_secs() {
+        0 if seconds < 0.001 => format!("{:.1} ms", seconds * 1000.0),
+        0 => format!("{:.0} ms", seconds * 1000.0),
+        1..60 => format!("{} s", (seconds * 10.0).floor() / 10.0),
+        whole @ 60..3_600 => format!("{} min", whole / 60),
+        whole @ 3_600..172_800 => format!("{} h", whole / 3_600),
+        whole => format!("{} d", whole / 86_400),
+    }
+}
+
+/// How long ago it was: `3 s ago`, `just now`.
+pub(super) fn ago(then: SystemTime, now: SystemTime) -> String {
+    match now.duration_since(then).unwrap_or_default() {
+        age if age < Duration::from_secs(1) => "just now".into(),
+        age if age < Duration::from_mins(1) => format!("{} s ago", age.as_secs()),
+        age => format!("{} ago", brief(age)),
+    }
+}
+
+/// RFC 3339, to the second, UTC.
+pub(super) fn time(time: SystemTime) -> String {
+    humantime::format_rfc3339_seconds(time).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_said_as_people_say_them() {
+        for (millis, says) in [
+            (0, "0.0 ms"),
+            (12, "12 ms"),
+            (999, "999 ms"),
+            (1_000, "1 s"),
+            (1_260, "1.2 s"),
+            (59_990, "59.9 s"),
+            (61_000, "1 min"),
+            (7_200_000, "2 h"),
+            (172_800_000, "2 d"),
+        ] {
+            assert_eq!(brief(Duration::from_millis(millis)), says);
+        }
+        assert_eq!(brief(Duration::from_micros(340)), "0.3 ms");
+        let then = SystemTime::UNIX_EPOCH;
+        assert_eq!(ago(then, then + Duration::from_millis(1_900)), "1 s ago");
+        assert_eq!(ago(then, then + Duration::from_mins(90)), "1 h ago");
+        assert_eq!(ago(then + Duration::from_secs(5), then), "just now", "clocks may be set back");
+    }
+}

@@ -1,0 +1,42 @@
+//! The engine in this process. Everything runs as a task of a runtime with several threads, as a server's requests do.
+
+use std::collections::BTreeMap;
+use std::hint::black_box;
+use std::time::Instant;
+
+use health_bench::Outcome;
+use serde_json::json;
+use tokio::runtime::Runtime;
+
+mod flood;
+mod memory;
+mod respond;
+mod runs;
+
+/// What was measured, ours and the other side's, by name; in seconds, bytes or as a number.
+type Numbers = BTreeMap<String, [f64; 2]>;
+
+/// Measures everything and prints it.
+pub(crate) fn run(runtime: &Runtime, quick: bool) -> Outcome {
+    let mut numbers = Numbers::new();
+    memory::measure(runtime, &mut numbers)?; // first, while nothing has used the memory
+    respond::measure(runtime, quick, &mut numbers)?;
+    runs::measure(runtime, quick, &mut numbers)?;
+    flood::measure(runtime, quick, &mut numbers)?;
+    println!("{}", json!(numbers));
+    Ok(())
+}
+
+/// Does the work on one of the runtime's own threads.
+fn within<T: Send + 'static>(runtime: &Runtime, work: impl Future<Output = T> + Send + 'static) -> Outcome<T> {
+    Ok(runtime.block_on(runtime.spawn(work))?)
+}
+
+/// How many seconds one of so many runs took.
+async fn timed<F: Future>(count: u32, mut run: impl FnMut() -> F) -> f64 {
+    let begin = Instant::now();
+    for _ in 0..count {
+        black_box(run().await);
+    }
+    begin.elapsed().as_secs_f64() / f64::from(count)
+}

@@ -1,0 +1,68 @@
+//! One answer: by a fresh verdict, and by a run.
+
+use std::time::Duration;
+
+use health_bench::{ACCEPTS, Outcome, fresh, instant, request};
+use health_core::Endpoint;
+use tokio::runtime::Runtime;
+use tokio::task::JoinSet;
+
+use super::{Numbers, timed, within};
+use crate::turns::take_turns;
+
+pub(super) fn measure(runtime: &Runtime, quick: bool, numbers: &mut Numbers) -> Outcome {
+    let rounds = if quick { 50 } else { 400 };
+    for (name, accept) in ACCEPTS {
+        numbers.insert(format!("respond_{name}"), fresh_answer(runtime, rounds, accept)?);
+    }
+    for checks in [1, 8] {
+        numbers.insert(format!("cold_{checks}"), cold_answer(runtime, rounds, checks)?);
+    }
+    Ok(())
+}
+
+/// The other side copies a ready answer.
+fn fresh_answer(runtime: &Runtime, rounds: usize, accept: Option<&'static str>) -> Outcome<[f64; 2]> {
+    const ANSWERS: u32 = 5_000;
+    let endpoint = fresh()?;
+    let kept = runtime.block_on(endpoint.respond(&request(accept)));
+    take_turns(
+        rounds,
+        || {
+            let (endpoint, request) = (endpoint.clone(), request(accept));
+            within(runtime, async move { timed(ANSWERS, || endpoint.respond(&request)).await })
+        },
+        || {
+            let kept = kept.clone();
+            within(runtime, async move { timed(ANSWERS, || std::future::ready(kept.clone())).await })
+        },
+    )
+}
+
+/// The other side starts as many empty tasks and waits for them.
+fn cold_answer(runtime: &Runtime, rounds: usize, checks: usize) -> Outcome<[f64; 2]> {
+    const ANSWERS: u32 = 100;
+    let health = runtime.block_on(async { instant(checks, Duration::ZERO) })?;
+    let endpoint = Endpoint::new("/ht/", health);
+    take_turns(
+        rounds,
+        || {
+            let (endpoint, request) = (endpoint.clone(), request(Some("application/json")));
+            within(runtime, async move { timed(ANSWERS, || endpoint.respond(&request)).await })
+        },
+        || within(runtime, timed(ANSWERS, move || tasks(checks, Duration::ZERO))),
+    )
+}
+
+/// So many tasks that wait and do nothing.
+pub(super) async fn tasks(count: usize, wait: Duration) {
+    let mut tasks = JoinSet::new();
+    for _ in 0..count {
+        tasks.spawn(async move {
+            if !wait.is_zero() {
+                tokio::time::sleep(wait).await;
+            }
+        });
+    }
+    while tasks.join_next().await.is_some() {}
+}

@@ -1,0 +1,73 @@
+//! The same answer from each framework: by a handler of its own, and by the health checks.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use bytes::Bytes;
+use clap::ValueEnum;
+use health_bench::{Outcome, fresh, instant, json_answer};
+use health_core::{Health, Settings};
+use http::Response;
+
+mod actix;
+mod axum;
+mod rocket;
+mod warp;
+
+/// The web framework.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum Framework {
+    /// axum
+    Axum,
+    /// actix-web
+    Actix,
+    /// warp
+    Warp,
+    /// Rocket
+    Rocket,
+}
+
+/// Who answers.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum Side {
+    /// The framework's plainest handler
+    Bare,
+    /// The health checks
+    Health,
+}
+
+/// What is served at `/ht/`.
+enum Content {
+    /// An answer of the endpoint, kept.
+    Bare(Response<Bytes>),
+    /// One trivial check, good for the default time.
+    Health(Health),
+}
+
+/// A free port, where only this machine asks.
+const ADDRESS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+
+/// Serves until the process is killed.
+pub(crate) fn run(framework: Framework, side: Side) -> Outcome {
+    if let Framework::Actix = framework {
+        return actix_web::rt::System::new().block_on(async { actix::serve(content(side).await?).await });
+    }
+    crate::runtime()?.block_on(async {
+        let content = content(side).await?;
+        match framework {
+            Framework::Axum => axum::serve(content).await,
+            Framework::Warp => warp::serve(content).await,
+            Framework::Rocket | Framework::Actix => rocket::serve(content).await,
+        }
+    })
+}
+
+async fn content(side: Side) -> Outcome<Content> {
+    Ok(match side {
+        Side::Bare => Content::Bare(json_answer(&fresh()?).await),
+        Side::Health => Content::Health(instant(1, Settings::default().ttl)?),
+    })
+}
+
+fn listens_at(address: SocketAddr) {
+    println!("{address}");
+}

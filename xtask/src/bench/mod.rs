@@ -1,0 +1,82 @@
+//! `cargo xtask bench`: measures against the goals. Both sides of a ratio take turns in one run.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::{Outcome, cargo, root};
+use facts::Facts;
+use row::Row;
+
+mod django;
+mod engine;
+mod facts;
+mod http;
+mod page;
+mod row;
+mod server;
+mod soak;
+mod start;
+#[path = "../../bench/src/turns.rs"]
+mod turns;
+mod wrk;
+
+/// Measure against the goals.
+#[derive(Debug, Args)]
+pub(crate) struct Bench {
+    /// Shorter and less exact, for trying out; writes below target/bench
+    #[arg(long)]
+    quick: bool,
+    /// In place of all else: many runs and a long load, and whether memory, threads or files grow
+    #[arg(long, conflicts_with = "quick")]
+    soak: bool,
+    /// How long the load of the soak lasts
+    #[arg(long, requires = "soak", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
+    minutes: u32,
+}
+
+/// Measures, prints the table and writes the page; what misses its goal is an error.
+pub(crate) fn run(options: &Bench) -> Outcome {
+    wrk::is_there()?;
+    let facts = Facts::find()?;
+    // Apart from each other: together, each would have the other's features, too.
+    cargo(["build", "--release", "--locked", "--package", "health-bench"])?;
+    let programs = facts.programs();
+    if options.soak {
+        let rows = soak::rows(&programs, options.minutes)?;
+        page::write_soak(&page_of(options), &rows, &facts)?;
+        return goals(&rows);
+    }
+    cargo(["build", "--release", "--locked", "--package", "health-cli"])?;
+    let django = django::Django::install()?;
+    let rows = rows(&programs, &django, options.quick)?;
+    page::write(&page_of(options), &rows, &facts, &django.versions()?)?;
+    goals(&rows)
+}
+
+fn rows(programs: &Path, django: &django::Django, quick: bool) -> Result<Vec<Row>, String> {
+    let mut rows = http::rows(programs, django, quick)?;
+    rows.extend(engine::rows(programs, quick)?);
+    rows.push(start::row(programs, quick)?);
+    Ok(rows)
+}
+
+fn goals(rows: &[Row]) -> Outcome {
+    let missed: Vec<_> = rows.iter().filter(|row| row.is_missed()).map(|row| row.what.as_str()).collect();
+    if missed.is_empty() { Ok(()) } else { Err(format!("missed its goal:\n  {}", missed.join("\n  "))) }
+}
+
+fn page_of(options: &Bench) -> PathBuf {
+    if options.quick { folder().join("quick.md") } else { root().join("docs/benchmarks.md") }
+}
+
+/// What a run needs and leaves: below `target`.
+fn folder() -> PathBuf {
+    root().join("target/bench")
+}
+
+#[expect(clippy::disallowed_methods, reason = "a chore is synchronous: nothing else waits for this thread")]
+fn pause(time: Duration) {
+    std::thread::sleep(time);
+}

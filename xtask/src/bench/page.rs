@@ -1,0 +1,62 @@
+//! The table, in the terminal and in `docs/benchmarks.md`.
+
+use std::fs;
+use std::path::Path;
+
+use super::facts::Facts;
+use super::row::Row;
+use crate::Outcome;
+
+const COLUMNS: [&str; 6] = ["what", "ours", "other side", "ratio", "goal", "met"];
+
+const INTRODUCTION: &str = "\
+# Benchmarks
+
+Written by `cargo xtask bench`, which measures everything again. The two sides of a row take turns on the same machine, and each
+number is the median of its rounds, so a ratio says more than its numbers do. Requests come from `wrk` with one thread and 16
+connections on the same machine. The \"bare\" side of a framework answers the same bytes and headers by a handler of its own, with as
+many workers. The checks of these measurements do nothing, or wait: what is measured is the machinery around them.
+";
+
+/// The second part has a time and a machine of its own.
+const SOAK: &str = "\n## Soak\n";
+
+/// Shows the table and writes the page. What the last soak has written stays.
+pub(super) fn write(page: &Path, rows: &[Row], facts: &Facts, python: &str) -> Outcome {
+    let table = table(rows);
+    println!("\n{table}");
+    let rest = fs::read_to_string(page).ok().and_then(|old| Some(old.split_once(SOAK)?.1.to_owned()));
+    let rest = rest.map(|rest| format!("{SOAK}{rest}")).unwrap_or_default();
+    let versions = format!("Versions: {}, {python}.\n", facts.versions);
+    save(page, &format!("{INTRODUCTION}\n{}\n{table}\n{versions}{rest}", facts.machine))
+}
+
+/// The same for the soak; what the last full run has written stays.
+pub(super) fn write_soak(page: &Path, rows: &[Row], facts: &Facts) -> Outcome {
+    let table = table(rows);
+    println!("\n{table}");
+    let old = fs::read_to_string(page).unwrap_or_else(|_| INTRODUCTION.to_owned());
+    let first = old.split_once(SOAK).map_or(old.as_str(), |(first, _)| first);
+    save(page, &format!("{first}{SOAK}\nWritten by `cargo xtask bench --soak`. {}\n{table}", facts.machine))
+}
+
+fn save(page: &Path, text: &str) -> Outcome {
+    let folder = page.parent().unwrap_or(page);
+    fs::create_dir_all(folder)
+        .and_then(|()| fs::write(page, text))
+        .map_err(|error| format!("{}: {error}", page.display()))
+}
+
+/// A table in Markdown that is also read well as it is.
+fn table(rows: &[Row]) -> String {
+    let mut cells = vec![COLUMNS.map(str::to_owned)];
+    cells.extend(rows.iter().map(Row::cells));
+    let width = |column: usize| cells.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
+    let widths: [usize; 6] = std::array::from_fn(width);
+    cells.insert(1, widths.map(|width| "-".repeat(width)));
+    let line = |row: &[String; 6]| {
+        let padded = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}"));
+        format!("| {} |\n", padded.collect::<Vec<_>>().join(" | "))
+    };
+    cells.iter().map(line).collect()
+}

@@ -1,0 +1,30 @@
+//! The command `health` from its start to its end.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use super::row::{Row, Unit};
+use super::turns::take_turns;
+
+/// `health check` on the embedded default against a program that does nothing.
+pub(super) fn row(programs: &Path, quick: bool) -> Result<Row, String> {
+    println!("> health check");
+    let rounds = if quick { 10 } else { 20 };
+    let (health, nothing) = (programs.join("health"), Path::new("/bin/true"));
+    // A disk that is full is a finding and no failure of the command.
+    let [ours, other] = take_turns(rounds, || time(&health, &["check"], &[0, 1]), || time(nothing, &[], &[0]))?;
+    let row = Row::new("health check, the embedded default, a whole process", Unit::Time, ours);
+    Ok(row.against(other, "/bin/true").below(50e-3))
+}
+
+/// Seconds. Without variables, which might configure other checks.
+fn time(program: &Path, args: &[&str], expected: &[i32]) -> Result<f64, String> {
+    let mut command = Command::new(program);
+    command.args(args).env_clear().stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let begin = Instant::now();
+    let status = command.status().map_err(|error| format!("{}: {error}", program.display()))?;
+    let time = begin.elapsed().as_secs_f64();
+    let is_expected = status.code().is_some_and(|code| expected.contains(&code));
+    if is_expected { Ok(time) } else { Err(format!("{}: {status}", program.display())) }
+}
