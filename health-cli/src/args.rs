@@ -33,6 +33,8 @@ Examples:
   health check --config health.toml         the checks of a file
   health serve --listen 0.0.0.0:8000        the same at http://0.0.0.0:8000/ht/
   health probe http://127.0.0.1:8000/ht/    what is served there, for instance as a HEALTHCHECK
+  health watch http://127.0.0.1:8000/ht/    the same, as it changes
+  health wait http://127.0.0.1:8000/ht/     until it is healthy
   health list                               the kinds of checks, with their keys
 
 Exit status: 0 healthy, 1 unhealthy, 2 wrong usage or configuration, or nobody there.

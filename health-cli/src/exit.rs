@@ -74,7 +74,8 @@ pub(crate) fn usage(mut error: clap::Error, args: impl Iterator<Item = OsString>
     ExitCode::from(wrong(exit))
 }
 
-fn wrong(exit: Option<Exit>) -> u8 {
+/// The code for what is neither healthy nor unhealthy.
+pub(crate) fn wrong(exit: Option<Exit>) -> u8 {
     match exit {
         Some(Exit::Nagios) => State::Unknown.code(),
         Some(Exit::Docker) => UNHEALTHY,

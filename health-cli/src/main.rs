@@ -31,6 +31,7 @@ mod wait;
 mod watch;
 
 use args::{Args, Command};
+use exit::Exit;
 
 /// Healthy, unhealthy, and could not tell: wrong usage or configuration.
 const HEALTHY: u8 = 0;
@@ -52,33 +53,35 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return exit::end(exit, Err(error.into())),
     };
-    let outcome = runtime.block_on(async {
-        match args.command {
-            Command::Check(args) => unless_interrupted(check::check(&args), Err("interrupted".into())).await,
-            Command::Probe(args) => probe::probe(&args).await,
-            Command::Wait(args) => unless_interrupted(wait::wait(&args), Err("interrupted".into())).await,
-            Command::Watch(args) => unless_interrupted(watch::watch(&args), Ok(HEALTHY)).await,
-            Command::Serve(args) => serve::serve(&args).await,
-            Command::List(args) => list::list(&args),
-            Command::Validate(args) => validate::validate(&args),
-            Command::Schema(_) => {
-                schema::print();
-                Ok(HEALTHY)
-            }
-            Command::Completions(args) => completions::completions(&args),
-            Command::Man(args) => man::man(&args),
-        }
-    });
+    let outcome = runtime.block_on(run(args.command));
     runtime.shutdown_background(); // a check that is stuck must not hold up the end
     exit::end(exit, outcome)
 }
 
+async fn run(command: Command) -> Outcome {
+    let exit = command.exit();
+    let ends_early = || Err("interrupted".into());
+    match command {
+        Command::Check(args) => unless_interrupted(exit, check::check(&args), ends_early()).await,
+        Command::Probe(args) => probe::probe(&args).await,
+        Command::Wait(args) => unless_interrupted(exit, wait::wait(&args), ends_early()).await,
+        Command::Watch(args) => unless_interrupted(exit, watch::watch(&args), Ok(HEALTHY)).await,
+        Command::Serve(args) => serve::serve(&args).await,
+        Command::List(args) => list::list(&args),
+        Command::Validate(args) => validate::validate(&args),
+        Command::Schema(_) => schema::print(),
+        Command::Completions(args) => completions::completions(&args),
+        Command::Man(args) => man::man(&args),
+    }
+}
+
 /// Runs a command until it ends or is asked to end; what it had made is cleaned up.
-async fn unless_interrupted(command: impl Future<Output = Outcome>, otherwise: Outcome) -> Outcome {
-    tokio::spawn(async {
+async fn unless_interrupted(exit: Option<Exit>, command: impl Future<Output = Outcome>, otherwise: Outcome) -> Outcome {
+    let code = otherwise.as_ref().map_or_else(|_| exit::wrong(exit), |code| *code);
+    tokio::spawn(async move {
         interrupted().await;
         tokio::time::sleep(STUCK).await;
-        std::process::exit(WRONG.into()); // it is writing, and nobody reads
+        std::process::exit(code.into()); // it is writing, and nobody reads
     });
     tokio::select! {
         biased; // signals are listened for before the command begins

@@ -24,6 +24,7 @@ In the URL and in headers ${VAR} is a variable of the environment and ${file:/pa
 of a file, so that no token stands in the list of processes. No path and no header is ever printed.
 Redirects are followed to the same host only. HTTP_PROXY, HTTPS_PROXY and NO_PROXY are obeyed, but
 this machine is asked directly; SSL_CERT_FILE names the certificates to trust.
+Metrics and feeds (--format openmetrics, atom, ...) are answered with 200 whatever the checks say.
 
 Exit status: 0 healthy (200), 1 unhealthy (500, 503), 2 wrong usage, nobody there, another answer.")]
 pub(crate) struct ProbeArgs {

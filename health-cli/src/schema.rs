@@ -1,5 +1,7 @@
 use health_checks::config::{Options, schema};
 
+use crate::{HEALTHY, Outcome, output};
+
 /// Print the JSON Schema of the configuration file, for editors
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -15,6 +17,7 @@ as an unknown group, is for health validate.
 Exit status: 0.")]
 pub(crate) struct SchemaArgs {}
 
-pub(crate) fn print() {
-    anstream::println!("{:#}", schema(&Options::default()));
+pub(crate) fn print() -> Outcome {
+    output::write(format!("{:#}\n", schema(&Options::default())).as_bytes())?;
+    Ok(HEALTHY)
 }

@@ -83,8 +83,7 @@ impl Subject {
             }
             Self::Checks(loaded, selection) => {
                 let read = tokio::time::timeout(patience, loaded.health.read(selection)).await;
-                let late = |_| format!("no answer within {}", humantime::format_duration(patience));
-                let report = read.map_err(late)?.map_err(|error| error.to_string())?;
+                let report = read.map_err(|_| ask::late(patience))?.map_err(|error| error.to_string())?;
                 Ok(Sight::new(report.healthy, report.checks.iter().map(Row::from).collect()))
             }
         }

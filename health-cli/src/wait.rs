@@ -37,30 +37,44 @@ pub(crate) struct WaitArgs {
 pub(crate) async fn wait(args: &WaitArgs) -> Outcome {
     let began = Instant::now();
     let subject = Subject::open(&args.subject, args.interval).await?;
-    let (mut last, mut said) = (None, String::new());
-    loop {
-        let left = args.timeout.saturating_sub(began.elapsed());
-        if left.is_zero() {
-            break;
-        }
-        let seen = subject.look(left.min(PATIENCE)).await;
+    let left = || args.timeout.saturating_sub(began.elapsed());
+    let mut told = Told::default();
+    while !left().is_zero() {
+        let seen = subject.look(left().min(PATIENCE)).await;
         if seen.as_ref().is_ok_and(|sight| sight.is_healthy) {
             anstream::eprintln!("healthy after {:.1} s", began.elapsed().as_secs_f64());
             return Ok(HEALTHY);
         }
-        let what = what(&seen, subject.place());
-        if gist(&what) != gist(&said) {
-            anstream::eprintln!("waiting for {what}");
-            said = what;
-        }
-        last = seen.ok().or(last);
-        tokio::time::sleep(args.interval.min(args.timeout.saturating_sub(began.elapsed()))).await;
+        told.take(seen, subject.place(), left().is_zero());
+        tokio::time::sleep(left().min(args.interval)).await;
     }
-    if let Some(sight) = last {
+    if let Some(sight) = told.last {
         sight.print()?;
     }
     anstream::eprintln!("not healthy within {}", humantime::format_duration(args.timeout));
     Ok(UNHEALTHY)
+}
+
+/// What was said, and the last report.
+#[derive(Default)]
+struct Told {
+    what: String,
+    last: Option<Sight>,
+}
+
+impl Told {
+    /// Says what is waited for, where that has changed; that the last look was cut short by the end is no change.
+    fn take(&mut self, seen: Result<Sight, String>, place: &str, is_end: bool) {
+        let what = what(&seen, place);
+        let is_cut = is_end && seen.is_err() && !self.what.is_empty();
+        if gist(&what) != gist(&self.what) && !is_cut {
+            anstream::eprintln!("waiting for {what}");
+            self.what = what;
+        }
+        if let Ok(sight) = seen {
+            self.last = Some(sight);
+        }
+    }
 }
 
 /// What is waited for, and what it says.

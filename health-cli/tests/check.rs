@@ -1,6 +1,6 @@
 //! `health check` as a person sees it: tables, colours, progress.
 
-#![allow(clippy::unwrap_used, reason = "a test may")]
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test without any executor may")]
 
 mod support;
 
@@ -24,8 +24,11 @@ fn a_table_has_status_duration_and_message() {
     );
     assert!(rows[2].ends_with(" ms    storage folder is missing"), "{output}");
     assert!(rows[3].contains(" warning ") && rows[3].ends_with("% disk usage exceeds 0.001%"), "{output}");
-    let probed = run(folder.path(), &["check", "--config", "health.toml", "--format", "tabel"], &[]);
-    assert_eq!(stderr(&probed), "error: no format is named \"tabel\"; there are: html, json, table, text\n");
+    let wrong = stderr(&run(folder.path(), &["check", "--config", "health.toml", "--format", "tabel"], &[]));
+    assert!(wrong.starts_with("error: no format is named \"tabel\"; there are: "), "{wrong}");
+    for format in ["html", "json", "table", "text"] {
+        assert!(wrong.contains(&format!(" {format}")), "{format}: {wrong}");
+    }
 }
 
 #[test]
@@ -80,16 +83,37 @@ mod terminal {
         }
     }
 
-    /// A database that somebody else has locked, which SQLite waits for.
+    /// A file with a check of a database that somebody else has locked, which SQLite waits for.
+    fn slow(timeout: &str) -> (tempfile::TempDir, std::fs::File) {
+        let migrations = "[[checks]]\nkind = \"migrations\"\nurl = \"sqlite://x.db\"\nsource = \".\"\n";
+        let folder = folder(&format!("{CACHE}{BROKEN}{migrations}timeout = \"{timeout}\"\n"));
+        let database = std::fs::File::create(folder.path().join("x.db")).unwrap();
+        rustix::fs::fcntl_lock(&database, rustix::fs::FlockOperation::LockExclusive).unwrap();
+        (folder, database)
+    }
+
+    #[test]
+    fn an_interrupted_run_can_not_tell() {
+        for (args, code, said) in [
+            (&[][..], 2, ("", "error: interrupted\n")),
+            (&["--exit", "docker"], 1, ("", "error: interrupted\n")),
+            (&["--exit", "nagios"], 3, ("HEALTH UNKNOWN - interrupted\n", "")),
+        ] {
+            let (folder, _lock) = slow("20s");
+            let mut command = health(folder.path());
+            command.args(["check", "--config", "health.toml"]).args(args).env("RUST_LOG", "off");
+            let process = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+            std::thread::sleep(std::time::Duration::from_millis(400));
+            support::signal(&process, "TERM");
+            let output = process.wait_with_output().unwrap();
+            let told = (stdout(&output), stderr(&output));
+            assert_eq!((output.status.code(), (&*told.0, &*told.1)), (Some(code), said), "{args:?}");
+        }
+    }
+
     #[test]
     fn a_slow_run_says_what_it_waits_for_on_a_terminal_alone() {
-        use rustix::fs::{FlockOperation, fcntl_lock};
-        let folder = folder(&format!(
-            "{CACHE}{BROKEN}[[checks]]\nkind = \"migrations\"\nurl = \"sqlite://x.db\"\nsource = \".\"\ntimeout = \"1200ms\"\n"
-        ));
-        let database = std::fs::File::create(folder.path().join("x.db")).unwrap();
-        fcntl_lock(&database, FlockOperation::LockExclusive).unwrap();
-
+        let (folder, _lock) = slow("1200ms");
         let terminal = Terminal::open();
         let mut command = check(folder.path(), &terminal);
         command.env("RUST_LOG", "warn").stdout(Stdio::piped());

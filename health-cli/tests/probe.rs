@@ -129,6 +129,11 @@ fn it_says_what_it_wants_and_takes_other_servers_answers() {
         let expected = format!("{}\n", body.trim_end_matches('\n'));
         assert_eq!(probe(&format!("http://{address}/"), &[]), (1, expected, String::new()));
     }
+    let (address, _) = answering(|request| {
+        let is_known = request.to_lowercase().contains("\r\nauthorization: basic dtpwdw==\r\n");
+        http(if is_known { "200 OK" } else { "401 Unauthorized" }, "", "{}")
+    });
+    assert_eq!(probe(&format!("http://u:pw@{address}/"), &[]).0, 0);
     let (address, _) = answering(|_| http("200 OK", "", ""));
     assert_eq!(probe(&format!("http://{address}/"), &[]), (0, String::new(), String::new()));
 }

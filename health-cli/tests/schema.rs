@@ -22,6 +22,8 @@ unhealthy_status = 503
 token = "${TOKEN}"
 anonymous = "${ANONYMOUS:-status}"
 content_security_policy = "default-src 'none'"
+instance = "${HOSTNAME:-web-1}"
+version = "1.2.3"
 
 [groups.batch]
 budget = "2s"

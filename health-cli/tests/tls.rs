@@ -27,6 +27,10 @@ impl Authority {
 
     /// A server with a certificate for this name, that is good until the end of this year.
     fn serve(&self, name: &str, year: i32) -> String {
+        self.answer(name, year, http("200 OK", "", r#"{"a": "working"}"#))
+    }
+
+    fn answer(&self, name: &str, year: i32, answer: String) -> String {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new([name.to_owned()]).unwrap();
         params.not_before = date_time_ymd(2020, 1, 1);
@@ -38,18 +42,18 @@ impl Authority {
             .unwrap()
             .with_no_client_auth()
             .with_single_cert(vec![certificate.der().clone()], key.into());
-        listen(Arc::new(config.unwrap()))
+        listen(Arc::new(config.unwrap()), answer)
     }
 }
 
-fn listen(config: Arc<ServerConfig>) -> String {
+fn listen(config: Arc<ServerConfig>, answer: String) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
     thread::spawn(move || {
         for stream in listener.incoming() {
             let connection = ServerConnection::new(Arc::clone(&config)).unwrap();
             let stream = StreamOwned::new(connection, stream.unwrap());
-            support::answer(stream, &|_| http("200 OK", "", r#"{"a": "working"}"#));
+            support::answer(stream, &|_| answer.clone());
         }
     });
     address
@@ -76,6 +80,21 @@ fn certificates_are_verified() {
         (&other, &*trusted, "the certificate is for another name"),
     ] {
         assert_eq!(probe(address, file), (2, String::new(), format!("error: {address}: TLS failed: {what}\n")));
+    }
+}
+
+#[test]
+fn redirects_lead_to_tls_and_not_away_from_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let authority = Authority::new(folder.path());
+    let trusted = folder.path().join("authority.pem").display().to_string();
+    let redirect = |to: String| http("308 Permanent Redirect", &format!("Location: {to}\r\n"), "");
+    let safe = authority.serve("127.0.0.1", 4000);
+    let (upgrading, _) = support::answering(move |_| redirect(format!("https://{safe}/")));
+    let (plain, _) = support::answering(|_| http("200 OK", "", "{}"));
+    let downgrading = authority.answer("127.0.0.1", 4000, redirect(format!("http://{plain}/")));
+    for (url, code) in [(format!("http://{upgrading}/"), 0), (format!("https://{downgrading}/"), 2)] {
+        assert_eq!(told(&["probe", &url], &[("SSL_CERT_FILE", &trusted)]).0, code, "{url}");
     }
 }
 

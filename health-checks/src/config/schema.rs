@@ -68,6 +68,8 @@ fn settings() -> Value {
         "token": text("What a reader has to know; write it as ${VAR} or ${file:/path}."),
         "anonymous": described("anonymous", "What a reader without the token gets."),
         "content_security_policy": text("The Content-Security-Policy of pages."),
+        "instance": text("Which of the service's processes this is, such as a pod's name."),
+        "version": text("The release that it runs."),
     });
     object("How the checks run, and what the endpoint answers.", properties)
 }

@@ -37,9 +37,15 @@ impl fmt::Display for Failure {
 
 impl Error for Failure {}
 
+/// What is said when there was no answer in this time.
+pub(crate) fn late(patience: Duration) -> String {
+    let milliseconds = patience.as_secs() * 1000 + u64::from(patience.subsec_millis());
+    format!("no answer within {}", humantime::format_duration(Duration::from_millis(milliseconds)))
+}
+
 fn describe(error: &reqwest::Error, patience: Duration) -> String {
     if error.is_timeout() {
-        return format!("no answer within {}", humantime::format_duration(patience));
+        return late(patience);
     }
     let mut next: Option<&(dyn Error + 'static)> = Some(error);
     while let Some(error) = next {

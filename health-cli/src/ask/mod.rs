@@ -7,5 +7,5 @@ mod target;
 
 pub(crate) use answer::Answer;
 pub(crate) use client::{Asked, Client};
-pub(crate) use failure::Failure;
+pub(crate) use failure::{Failure, late};
 pub(crate) use target::URL;
