@@ -24,14 +24,19 @@ pub fn routes(
     let endpoint = Endpoint::new(path, health);
     let ours = endpoint.clone();
     let path = warp::path::peek().and_then(move |path: Peek| {
-        let path = format!("/{}", path.as_str());
+        let mut target = String::with_capacity(path.as_str().len() + 64); // and room for a query
+        target.push('/');
+        target.push_str(path.as_str());
+        let path = target;
         ready(if ours.covers(&path) { Ok(path) } else { Err(warp::reject::not_found()) })
     });
-    let query = warp::query::raw().or(warp::any().map(String::new)).unify();
+    let query = warp::query::raw().or_else(|_| ready(Ok::<_, Rejection>((String::new(),))));
     let asked = path.and(query).and(method()).and(warp::header::headers_cloned());
-    asked.then(move |path: String, query: String, method: Method, headers: HeaderMap| {
+    asked.then(move |mut target: String, query: String, method: Method, headers: HeaderMap| {
+        target.push('?');
+        target.push_str(&query);
         let mut request = Request::new(());
-        *request.uri_mut() = Uri::try_from(path + "?" + &query).unwrap_or_default();
+        *request.uri_mut() = Uri::try_from(target).unwrap_or_default();
         (*request.method_mut(), *request.headers_mut()) = (method, headers);
         endpoint.respond(&request)
     })

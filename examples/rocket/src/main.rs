@@ -10,6 +10,7 @@ use std::net::SocketAddr;
 
 use example_shop::{PAGE, Shop};
 use rocket::config::Config;
+use rocket::error::ErrorKind;
 use rocket::fairing::AdHoc;
 use rocket::response::content::RawHtml;
 use rocket::{get, routes};
@@ -44,6 +45,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
         drained.await;
         shutdown.notify();
     });
-    rocket.launch().await?;
-    Ok(())
+    match rocket.launch().await {
+        // A connection that was just being closed is a failed shutdown to Rocket, and the end to us.
+        Err(error) if !matches!(error.kind(), ErrorKind::Shutdown(..)) => Err(error.into()),
+        _ => Ok(()),
+    }
 }
