@@ -1,9 +1,13 @@
 //! Rocket has types of its own; the endpoint has those of http 1.
 
+use std::borrow::Cow;
 use std::io::{self, Cursor};
 
 use bytes::Bytes;
-use http::header::CONTENT_LENGTH;
+use http::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, EXPIRES, REFRESH, VARY,
+    X_CONTENT_TYPE_OPTIONS,
+};
 use http::{HeaderName, HeaderValue, Method, Request, Response, Uri};
 use rocket::error::ErrorKind;
 use rocket::http::{Header, Status};
@@ -26,22 +30,27 @@ pub(crate) fn request_of_unknown_method(request: &rocket::Request<'_>) -> Reques
     converted
 }
 
-/// What was answered to a request, where Rocket's answer can borrow it.
-struct Kept(Response<Bytes>);
+/// The names of the endpoint's headers, which need no copy.
+static NAMES: [HeaderName; 8] =
+    [ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, EXPIRES, REFRESH, VARY, X_CONTENT_TYPE_OPTIONS];
+
+fn own(name: &HeaderName) -> Cow<'static, str> {
+    let known = NAMES.iter().find(|known| *known == name);
+    known.map_or_else(|| Cow::Owned(name.as_str().to_owned()), |known| Cow::Borrowed(known.as_str()))
+}
 
 /// An answer to HEAD has no body, and the length of the body it would have had.
-pub(crate) fn response<'r>(request: &'r rocket::Request<'_>, response: Response<Bytes>) -> rocket::Response<'r> {
-    let response = &request.local_cache(|| Kept(response)).0;
+pub(crate) fn response(response: Response<Bytes>) -> rocket::Response<'static> {
     let mut converted = rocket::Response::new();
     converted.set_status(Status::new(response.status().as_u16()));
     // A fairing may change the body, so its length is told by the body alone.
     for (name, value) in response.headers().iter().filter(|(name, _)| **name != CONTENT_LENGTH) {
         if let Ok(value) = value.to_str() {
-            converted.adjoin_header(Header::new(name.as_str(), value));
+            converted.adjoin_header(Header::new(own(name), value.to_owned()));
         }
     }
     let length = response.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-    converted.set_sized_body(length, Cursor::new(response.body().clone()));
+    converted.set_sized_body(length, Cursor::new(response.into_body()));
     converted
 }
 

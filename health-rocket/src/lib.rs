@@ -60,7 +60,7 @@ impl Handler for Answer {
             return Outcome::Forward((data, Status::NotFound));
         }
         let answer = self.0.respond(&convert::request(request));
-        let mut response = convert::response(request, answer.await);
+        let mut response = convert::response(answer.await);
         response.remove_header(NOSNIFF.name().as_str());
         Outcome::Success(response)
     }
@@ -70,7 +70,7 @@ impl Handler for Answer {
 impl catcher::Handler for Answer {
     async fn handle<'r>(&self, _: Status, request: &'r Request<'_>) -> catcher::Result<'r> {
         let answer = self.0.respond(&convert::request_of_unknown_method(request));
-        Ok(convert::response(request, answer.await))
+        Ok(convert::response(answer.await))
     }
 }
 
