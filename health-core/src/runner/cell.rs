@@ -228,15 +228,7 @@ mod tests {
     use super::*;
 
     fn verdict(status: Status) -> Arc<Verdict> {
-        Arc::new(Verdict {
-            status,
-            errors: Vec::new(),
-            causes: Vec::new(),
-            observations: Vec::new(),
-            duration: Duration::ZERO,
-            finished: Instant::now(),
-            finished_at: SystemTime::now(),
-        })
+        Arc::new(Verdict::of(status))
     }
 
     /// The effective status after each run, for checks that rise after 2 and fall after 3.

@@ -106,7 +106,7 @@ impl Drop for Pilot {
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::time::{Duration, Instant, SystemTime};
+    use std::time::{Duration, Instant};
 
     use shuttle::future::block_on;
     use shuttle::thread;
@@ -128,18 +128,6 @@ mod tests {
         Arc::new(runner.expect("it can be built"))
     }
 
-    fn verdict() -> Verdict {
-        Verdict {
-            status: Status::Working,
-            errors: Vec::new(),
-            causes: Vec::new(),
-            observations: Vec::new(),
-            duration: Duration::ZERO,
-            finished: Instant::now(),
-            finished_at: SystemTime::now(),
-        }
-    }
-
     /// Readers ask at once; whoever starts a run flies it, or loses it, on a thread of its own. Returns how many
     /// verdicts each reader got, and how many runs there were.
     fn readers(runner: &Arc<Runner>, number: usize, lose: bool) -> (Vec<Option<Held>>, usize) {
@@ -155,7 +143,7 @@ mod tests {
                     thread::spawn(move || {
                         thread::yield_now();
                         running.fetch_sub(1, Ordering::SeqCst); // before it lands: then the next one may start
-                        if lose { drop(pilot) } else { pilot.land(verdict()) }
+                        if lose { drop(pilot) } else { pilot.land(Verdict::of(Status::Working)) }
                     });
                     flight
                 }

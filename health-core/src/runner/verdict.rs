@@ -20,6 +20,22 @@ pub(crate) struct Verdict {
     pub(crate) finished_at: SystemTime,
 }
 
+#[cfg(test)]
+impl Verdict {
+    /// One of this status and nothing else, for unit tests.
+    pub(crate) fn of(status: Status) -> Self {
+        Self {
+            status,
+            errors: Vec::new(),
+            causes: Vec::new(),
+            observations: Vec::new(),
+            duration: Duration::ZERO,
+            finished: Instant::now(),
+            finished_at: SystemTime::now(),
+        }
+    }
+}
+
 /// Runs a check once. Whatever it does, there is a verdict within its timeout, unless it never yields.
 pub(crate) async fn run(check: &BoxCheck, timeout: Duration, findings: &Findings, clock: &dyn Clock) -> Verdict {
     let started = clock.now();
