@@ -23,11 +23,10 @@ pub fn routes(
 ) -> impl Filter<Extract = (Response<Bytes>,), Error = Rejection> + Clone + use<> {
     let endpoint = Endpoint::new(path, health);
     let ours = endpoint.clone();
-    let path = warp::path::peek().and_then(move |path: Peek| {
-        let mut target = String::with_capacity(path.as_str().len() + 64); // and room for a query
-        target.push('/');
-        target.push_str(path.as_str());
-        let path = target;
+    let path = warp::path::peek().and_then(move |rest: Peek| {
+        let mut path = String::with_capacity(rest.as_str().len() + 64); // and room for a query
+        path.push('/');
+        path.push_str(rest.as_str());
         ready(if ours.covers(&path) { Ok(path) } else { Err(warp::reject::not_found()) })
     });
     let query = warp::query::raw().or_else(|_| ready(Ok::<_, Rejection>((String::new(),))));
