@@ -3,17 +3,21 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test without any executor may")]
 
+mod support;
+
 use std::fs;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::Write as _;
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
+use support::Server;
+
 const LOAD: Duration = Duration::from_secs(6);
 const CALLERS: usize = 16;
+const JSON: &str = "/ht/?format=json";
 
 /// A server that takes connections and counts them.
 fn counting_server() -> (SocketAddr, Arc<AtomicUsize>) {
@@ -24,74 +28,36 @@ fn counting_server() -> (SocketAddr, Arc<AtomicUsize>) {
     (address, count)
 }
 
-struct Served {
-    process: Child,
-    address: String,
-    _config: tempfile::NamedTempFile,
+/// How many entries there are below `/proc/PID` of a server.
+fn count(server: &Server, what: &str) -> usize {
+    fs::read_dir(format!("/proc/{}/{what}", server.process.id())).unwrap().count()
 }
 
-impl Served {
-    fn start(config: &str) -> Self {
-        let mut file = tempfile::NamedTempFile::new().unwrap();
-        file.write_all(config.as_bytes()).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_health"));
-        command.args(["serve", "--listen", "127.0.0.1:0", "--config"]).arg(file.path());
-        let mut process = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-        let mut line = String::new();
-        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let address =
-            line.trim().strip_prefix("http://").and_then(|rest| rest.strip_suffix("/ht/")).unwrap().to_owned();
-        Self { process, address, _config: file }
-    }
-
-    fn send(&self, close: bool) -> TcpStream {
-        let mut stream = TcpStream::connect(&self.address).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
-        let connection = if close { "close" } else { "keep-alive" };
-        write!(stream, "GET /ht/?format=json HTTP/1.1\r\nHost: a\r\nConnection: {connection}\r\n\r\n").unwrap();
-        stream
-    }
-
-    fn ask(&self) -> String {
-        let mut answer = String::new();
-        self.send(true).read_to_string(&mut answer).unwrap();
-        answer
-    }
-
-    fn count(&self, what: &str) -> usize {
-        fs::read_dir(format!("/proc/{}/{what}", self.process.id())).unwrap().count()
-    }
-}
-
-impl Drop for Served {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
+/// A caller who leaves before the answer.
+fn leave(server: &Server) {
+    let mut stream = TcpStream::connect(&server.address).unwrap();
+    write!(stream, "GET {JSON} HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
 }
 
 #[test]
 fn load_is_one_probe_a_second_and_leaves_nothing_behind() {
     let (address, connections) = counting_server();
-    let served = Served::start(&format!("[[checks]]\nkind = \"tcp\"\naddress = \"{address}\"\n"));
-    assert!(served.ask().ends_with("{\"TCP\": \"working\"}"));
+    let served = Server::of(&format!("[[checks]]\nkind = \"tcp\"\naddress = \"{address}\"\n"));
+    let working = (200, "{\"TCP\": \"working\"}".to_owned());
+    assert_eq!(served.get(JSON), working);
     sleep(Duration::from_millis(200));
-    let before = (served.count("fd"), served.count("task"));
+    let before = (count(&served, "fd"), count(&served, "task"));
 
     let (began, answers) = (Instant::now(), AtomicUsize::new(0));
     thread::scope(|scope| {
         for caller in 0..CALLERS {
-            let (served, answers) = (&served, &answers);
+            let (served, answers, working) = (&served, &answers, &working);
             scope.spawn(move || {
                 while began.elapsed() < LOAD {
                     if caller % 2 == 0 {
-                        drop(served.send(false)); // it leaves before the answer
+                        leave(served);
                     } else {
-                        let answer = served.ask();
-                        assert!(
-                            answer.starts_with("HTTP/1.1 200") && answer.ends_with("{\"TCP\": \"working\"}"),
-                            "{answer}"
-                        );
+                        assert_eq!(served.get(JSON), *working);
                         answers.fetch_add(1, Ordering::Relaxed);
                     }
                 }
@@ -104,7 +70,7 @@ fn load_is_one_probe_a_second_and_leaves_nothing_behind() {
     assert!(probes >= 3, "{probes} probes in {seconds} s: it did not refresh");
 
     let patience = Instant::now() + Duration::from_secs(15);
-    let after = || (served.count("fd"), served.count("task"));
+    let after = || (count(&served, "fd"), count(&served, "task"));
     while after() > before && Instant::now() < patience {
         sleep(Duration::from_millis(100));
     }

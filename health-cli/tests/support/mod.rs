@@ -127,6 +127,7 @@ impl Server {
     /// The status code and the body.
     pub(crate) fn get(&self, path: &str) -> (u16, String) {
         let mut socket = TcpStream::connect(&self.address).unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
         write!(socket, "GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").unwrap();
         let mut answer = String::new();
         socket.read_to_string(&mut answer).unwrap();
