@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwapOption;
 use bytes::Bytes;
-use http::HeaderMap;
+use http::Response;
 
 use crate::builder::HealthBuilder;
 use crate::registry::DRAINING;
@@ -135,7 +135,7 @@ impl Health {
 
     /// The report of a plan: the last one while it is true, else a new one.
     pub(crate) async fn snapshot(&self, place: usize, budget: Option<Duration>) -> Arc<Snapshot> {
-        if let Some(snapshot) = self.kept(place) {
+        if let Some(snapshot) = self.kept(place, Arc::clone) {
             return snapshot;
         }
         self.start();
@@ -143,7 +143,7 @@ impl Health {
         let budget = plan.budget.min(budget.unwrap_or(Duration::MAX));
         let mut reading = self.0.runner.read(plan, budget).await;
         self.complete(&mut reading.report);
-        if let Some(snapshot) = self.kept(place) {
+        if let Some(snapshot) = self.kept(place, Arc::clone) {
             return snapshot; // another reader of the same run was faster, and may have rendered it
         }
         let snapshot = Arc::new(Snapshot::new(reading.report, reading.good, &self.0.renderers));
@@ -184,11 +184,12 @@ impl Health {
         }
     }
 
-    /// The last report of a plan, while it is true.
-    pub(crate) fn kept(&self, place: usize) -> Option<Arc<Snapshot>> {
+    /// Reads the last report of a plan, while it is true. Without a clone: counting its owners would be the one thing that
+    /// the threads of a busy service wait for.
+    pub(crate) fn kept<T>(&self, place: usize, read: impl FnOnce(&Arc<Snapshot>) -> T) -> Option<T> {
         let kept = self.0.snapshots[place].load();
         let snapshot = kept.as_ref()?;
-        self.0.runner.is_good(snapshot.good.as_ref()?).then(|| Arc::clone(snapshot))
+        self.0.runner.is_good(snapshot.good.as_ref()?).then(|| read(snapshot))
     }
 }
 
@@ -201,11 +202,11 @@ impl fmt::Debug for Health {
     }
 }
 
-/// A report and what was rendered of it, so that a cached answer costs a look-up and the header map.
+/// A report and the answers that were made of it, so that a cached one costs a look-up.
 pub(crate) struct Snapshot {
     pub(crate) report: Arc<Report>,
     good: Option<Good>,
-    bodies: Box<[OnceLock<(HeaderMap, Bytes)>]>,
+    answers: Box<[OnceLock<Arc<Response<Bytes>>>]>,
 }
 
 /// How a report is shown to a reader.
@@ -221,17 +222,13 @@ pub(crate) struct View {
 
 impl Snapshot {
     fn new(report: Report, good: Option<Good>, renderers: &Renderers) -> Self {
-        let bodies = (0..4 * renderers.len()).map(|_| OnceLock::new()).collect();
-        Self { report: Arc::new(report), good, bodies }
+        let answers = (0..4 * renderers.len()).map(|_| OnceLock::new()).collect();
+        Self { report: Arc::new(report), good, answers }
     }
 
-    /// The headers and the body of a view, rendered once.
-    pub(crate) fn rendered(
-        &self,
-        view: View,
-        render: impl FnOnce(&Report) -> (HeaderMap, Bytes),
-    ) -> &(HeaderMap, Bytes) {
-        let body = &self.bodies[4 * view.renderer + 2 * usize::from(view.verbose) + usize::from(view.bare)];
-        body.get_or_init(|| if view.bare { render(&self.report.without_rows()) } else { render(&self.report) })
+    /// The answer to a reader of a view, made once.
+    pub(crate) fn answer(&self, view: View, make: impl FnOnce(&Report) -> Response<Bytes>) -> &Arc<Response<Bytes>> {
+        let answer = &self.answers[4 * view.renderer + 2 * usize::from(view.verbose) + usize::from(view.bare)];
+        answer.get_or_init(|| Arc::new(if view.bare { make(&self.report.without_rows()) } else { make(&self.report) }))
     }
 }

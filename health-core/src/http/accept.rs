@@ -1,7 +1,6 @@
 //! Content negotiation (RFC 9110, section 12.5.1): a pure function of the header and of what there is to offer.
 
 use std::cmp::Reverse;
-use std::sync::Arc;
 
 use http::HeaderValue;
 
@@ -36,7 +35,7 @@ impl Offer {
 }
 
 /// The first media type of each renderer, then the others, so that a wildcard finds what a renderer is known for.
-pub(super) fn offers(renderers: &Renderers) -> Arc<[Offer]> {
+pub(super) fn offers(renderers: &Renderers) -> Vec<Offer> {
     let main = renderers.iter().map(|renderer| renderer.media_types().get(..1).unwrap_or_default());
     let others = renderers.iter().map(|renderer| renderer.media_types().get(1..).unwrap_or_default());
     let types = main.enumerate().chain(others.enumerate());
@@ -48,7 +47,7 @@ pub(super) fn offers(renderers: &Renderers) -> Arc<[Offer]> {
     for offer in offers.iter_mut().filter(|offer| offer.version.is_none()) {
         offer.has_twin = twins.iter().any(|(kind, subtype)| *kind == offer.kind && *subtype == offer.subtype);
     }
-    offers.into()
+    offers
 }
 
 /// The renderer that the client likes best, or `None` when it accepts none of them.

@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::SystemTime;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::header::{
@@ -20,32 +21,39 @@ use crate::{Health, Report};
 /// What the endpoint answers to.
 const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, OPTIONS");
 
+/// What is made of an answer that others may be told, too.
+pub(super) type Tell<T> = fn(&Arc<Response<Bytes>>) -> T;
+
 /// The answer that needs no check, where the last report is still true.
-pub(super) fn kept(health: &Health, question: &Question) -> Option<Response<Bytes>> {
-    let snapshot = health.kept(question.plan).filter(|_| question.exclude.is_empty())?;
-    Some(show(health, question, &snapshot))
+pub(super) fn kept<T>(health: &Health, question: &Question, tell: Tell<T>) -> Option<T> {
+    let shows_all = question.exclude.is_empty();
+    shows_all.then(|| health.kept(question.plan, |snapshot| show(health, question, snapshot, tell)))?
 }
 
-pub(super) async fn answer(health: &Health, question: &Question) -> Response<Bytes> {
-    let snapshot = health.snapshot_without(&question.exclude, question.plan, question.budget).await;
-    show(health, question, &snapshot)
+/// The answer of a run, within the budget of the reader.
+pub(super) async fn run<T>(health: &Health, question: &Question, budget: Option<Duration>, tell: Tell<T>) -> T {
+    let snapshot = health.snapshot_without(&question.exclude, question.plan, budget).await;
+    show(health, question, &snapshot, tell)
 }
 
-fn show(health: &Health, question: &Question, snapshot: &Snapshot) -> Response<Bytes> {
-    let (headers, body) = snapshot.rendered(question.view, |report| render(health, question.view, report));
-    let mut response = Response::new(body.clone());
-    *response.headers_mut() = headers.clone();
+/// The answer that needs no report.
+pub(super) fn refuse<T>(refusal: &Refusal, method: &Method, time: SystemTime, tell: Tell<T>) -> T {
+    tell(&Arc::new(trim(refusal.response(time), method)))
+}
+
+fn show<T>(health: &Health, question: &Question, snapshot: &Snapshot, tell: Tell<T>) -> T {
+    let answer = snapshot.answer(question.view, |report| make(health, question.view, report));
+    if question.method == Method::GET && question.refresh.is_none() {
+        return tell(answer);
+    }
+    let mut answer = Response::clone(answer);
     if let Some(seconds) = question.refresh {
-        response.headers_mut().insert(REFRESH, HeaderValue::from(seconds));
+        answer.headers_mut().insert(REFRESH, HeaderValue::from(seconds));
     }
-    if !snapshot.report.healthy && !health.renderers().at(question.view.renderer).ignores_verdict() {
-        let status = StatusCode::from_u16(health.settings().unhealthy_status);
-        *response.status_mut() = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    }
-    response
+    tell(&Arc::new(trim(answer, &question.method)))
 }
 
-fn render(health: &Health, view: View, report: &Report) -> (HeaderMap, Bytes) {
+fn make(health: &Health, view: View, report: &Report) -> Response<Bytes> {
     let renderer = health.renderers().at(view.renderer);
     let (body, content_type) = match write(renderer, view.verbose, report) {
         Some(body) => (body, renderer.media_types().first().copied().unwrap_or("text/plain")),
@@ -57,7 +65,13 @@ fn render(health: &Health, view: View, report: &Report) -> (HeaderMap, Bytes) {
     {
         headers.insert(CONTENT_SECURITY_POLICY, policy);
     }
-    (headers, Bytes::from(body))
+    let mut response = Response::new(Bytes::from(body));
+    *response.headers_mut() = headers;
+    if !report.healthy && !renderer.ignores_verdict() {
+        let status = StatusCode::from_u16(health.settings().unhealthy_status);
+        *response.status_mut() = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    }
+    response
 }
 
 /// `None` where the renderer fails or panics: a broken page must not look like a broken service.
@@ -93,7 +107,7 @@ fn headers(content_type: &str, body: &str, time: SystemTime) -> HeaderMap {
 
 /// What a method leaves of an answer. The length of an answer to HEAD is that of the body it would have had; any other
 /// method's client would wait for that body, so OPTIONS has a length of zero.
-pub(super) fn trim(mut response: Response<Bytes>, method: &Method) -> Response<Bytes> {
+fn trim(mut response: Response<Bytes>, method: &Method) -> Response<Bytes> {
     if *method == Method::OPTIONS {
         response.headers_mut().insert(ALLOW, METHODS);
         response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(0));
@@ -116,7 +130,7 @@ impl Refusal {
         Self { status, message: message.into() }
     }
 
-    pub(super) fn into_response(self, time: SystemTime) -> Response<Bytes> {
+    fn response(&self, time: SystemTime) -> Response<Bytes> {
         let mut response = Response::new(Bytes::from(self.message.clone().into_owned()));
         *response.status_mut() = self.status;
         *response.headers_mut() = headers("text/plain", &self.message, time);

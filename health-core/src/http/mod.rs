@@ -31,6 +31,7 @@ use http::{Request, Response};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use self::accept::Offer;
+use self::answer::Tell;
 use crate::Health;
 
 /// What RFC 3986 does not allow in a path as it is; `%` is, for the path may be encoded already.
@@ -68,15 +69,22 @@ const NOT_IN_A_PATH: &AsciiSet = &CONTROLS
 /// 200 is healthy, [`Settings::unhealthy_status`](crate::Settings::unhealthy_status) is not. Content negotiation
 /// follows [RFC 9110, section 12](https://www.rfc-editor.org/rfc/rfc9110#section-12).
 #[derive(Debug, Clone)]
-pub struct Endpoint {
+pub struct Endpoint(Arc<Shared>); // one counter: some frameworks clone it for each request
+
+#[derive(Debug)]
+struct Shared {
     health: Health,
-    base: Arc<str>,
-    offers: Arc<[Offer]>,
+    base: String,
+    offers: Vec<Offer>,
     /// When a refused token was last logged, in seconds of the Unix epoch.
-    last_refusal: Arc<AtomicU64>,
+    last_refusal: AtomicU64,
 }
 
 impl Endpoint {
+    /// The request headers that it reads, in lower case: an adapter whose framework has header types of its own needs to
+    /// convert no others.
+    pub const READS: [&'static str; 3] = ["accept", "authorization", question::SCRAPE_TIMEOUT];
+
     /// The health at a path, such as `/ht/`; it starts and ends with a slash, which may be left out. What can't be in a
     /// URL is percent-encoded, empty segments are left out.
     pub fn new(path: &str, health: Health) -> Self {
@@ -84,41 +92,57 @@ impl Endpoint {
         let base: String = segments.flat_map(|segment| ["/", segment]).collect();
         let base = utf8_percent_encode(&base, NOT_IN_A_PATH).to_string();
         let offers = accept::offers(health.renderers());
-        Self { health, base: base.into(), offers, last_refusal: Arc::default() }
+        Self(Arc::new(Shared { health, base, offers, last_refusal: AtomicU64::default() }))
     }
 
     /// Its path without the final slash: `/ht`; empty at the root.
     pub fn base(&self) -> &str {
-        &self.base
+        &self.0.base
     }
 
     /// Whether a request's path is its own: the base, or below it.
     pub fn covers(&self, path: &str) -> bool {
-        path.strip_prefix(&*self.base).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        path.strip_prefix(&*self.0.base).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 
     /// The health it shows.
     pub fn health(&self) -> &Health {
-        &self.health
+        &self.0.health
     }
 
     /// Answers a request: reads its method, path, query and headers before it returns, and holds nothing of it.
     ///
     /// Never fails: whatever is wrong with the request or with a check is an answer, too.
     pub fn respond<B>(&self, request: &Request<B>) -> impl Future<Output = Response<Bytes>> + Send + 'static + use<B> {
-        let method = request.method().clone();
-        // What is there already is answered here and now: a future that can wait for checks is a large one to move.
-        let answer = match self.understand(request) {
-            Ok(question) => answer::kept(&self.health, &question).ok_or(question),
-            Err(refusal) => Ok(refusal.into_response(self.health.clock().time())),
-        };
-        match answer {
-            Ok(response) => Either::Left(ready(answer::trim(response, &method))),
-            Err(question) => {
-                let health = self.health.clone();
-                let answer = async move { answer::trim(answer::answer(&health, &question).await, &method) };
-                Either::Right(answer.boxed())
+        self.tell(request, |answer| Response::clone(answer))
+    }
+
+    /// As [`respond`](Self::respond), without a copy: for an adapter whose framework has header types of its own.
+    pub fn respond_shared<B>(
+        &self,
+        request: &Request<B>,
+    ) -> impl Future<Output = Arc<Response<Bytes>>> + Send + 'static + use<B> {
+        self.tell(request, Arc::clone)
+    }
+
+    /// What is there already is answered here and now: a future that can wait for checks is a large one to move.
+    fn tell<B, T: Send + 'static>(
+        &self,
+        request: &Request<B>,
+        tell: Tell<T>,
+    ) -> impl Future<Output = T> + Send + 'static + use<B, T> {
+        let health = &self.0.health;
+        let question = match self.understand(request) {
+            Ok(question) => question,
+            Err(refusal) => {
+                let answer = answer::refuse(&refusal, request.method(), health.clock().time(), tell);
+                return Either::Left(ready(answer));
             }
+        };
+        if let Some(answer) = answer::kept(health, &question, tell) {
+            return Either::Left(ready(answer));
         }
+        let (health, budget) = (health.clone(), question::budget(request.headers()));
+        Either::Right(async move { answer::run(&health, &question, budget, tell).await }.boxed())
     }
 }
