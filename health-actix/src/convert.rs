@@ -7,6 +7,7 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse};
 use bytes::Bytes;
 use futures::stream;
+use health_core::Endpoint;
 use http::header::CONTENT_LENGTH;
 use http::{HeaderName, HeaderValue, Method, Request, Response};
 use percent_encoding::percent_decode_str;
@@ -24,8 +25,8 @@ pub(crate) fn request(request: &HttpRequest, base: &str) -> Request<()> {
     *converted.method_mut() = Method::from_bytes(request.method().as_str().as_bytes()).unwrap_or_default();
     *converted.uri_mut() = target(request, base).parse().unwrap_or_default();
     converted.headers_mut().extend(request.headers().iter().filter_map(|(name, value)| {
-        let name = HeaderName::from_bytes(name.as_str().as_bytes()).ok()?;
-        Some((name, HeaderValue::from_bytes(value.as_bytes()).ok()?))
+        let name = Endpoint::READS.into_iter().find(|read| name == *read)?;
+        Some((HeaderName::from_static(name), HeaderValue::from_bytes(value.as_bytes()).ok()?))
     }));
     converted
 }
@@ -43,7 +44,7 @@ fn target<'a>(request: &'a HttpRequest, base: &str) -> &'a str {
 }
 
 /// An answer to HEAD has no body, and the length of the body it would have had.
-pub(crate) fn response(response: Response<Bytes>) -> HttpResponse {
+pub(crate) fn response(response: &Response<Bytes>) -> HttpResponse {
     let status = StatusCode::from_u16(response.status().as_u16()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut converted = HttpResponse::build(status);
     // A middleware may change the body, so its length is told by the body alone.
@@ -51,7 +52,7 @@ pub(crate) fn response(response: Response<Bytes>) -> HttpResponse {
         converted.append_header((name.as_str(), value.as_bytes()));
     }
     if !response.body().is_empty() {
-        return converted.body(response.into_body());
+        return converted.body(response.body().clone());
     }
     let length = response.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
     converted.body(SizedStream::new(length.unwrap_or_default(), stream::empty::<Result<Bytes, Infallible>>()))

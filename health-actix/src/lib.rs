@@ -10,6 +10,7 @@ use actix_web::guard::{self, GuardContext};
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{App, HttpRequest, HttpServer, rt};
 use convert::REST;
+use futures::FutureExt as _;
 use health_core::{Endpoint, Health};
 
 /// The health at a path such as `/ht/`, for `configure` of an `App` or of a scope: all methods, the path with and
@@ -24,8 +25,8 @@ pub fn routes(path: &str, health: Health) -> impl FnOnce(&mut ServiceConfig) + C
             let is_ours = move |request: &GuardContext<'_>| request.head().uri.path().contains(as_sent.base());
             let resource = web::resource(pattern).guard(guard::fn_guard(is_ours));
             config.service(resource.to(move |request: HttpRequest| {
-                let answer = endpoint.respond(&convert::request(&request, endpoint.base()));
-                async { convert::response(answer.await) }
+                let answer = endpoint.respond_shared(&convert::request(&request, endpoint.base()));
+                answer.map(|answer| convert::response(&answer))
             }));
         }
     }

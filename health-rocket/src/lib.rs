@@ -2,23 +2,22 @@
 
 mod convert;
 
-use std::borrow::Cow;
-use std::future::ready;
+use std::future::{Future, ready};
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::thread;
 
+use bytes::Bytes;
 use health_core::{Endpoint, Health};
 use rocket::catcher::{self, Catcher};
 use rocket::config::{Config, Shutdown};
-use rocket::fairing::{AdHoc, Fairing};
+use rocket::fairing::{AdHoc, Fairing, Info, Kind};
 use rocket::figment::Figment;
 use rocket::http::Method::{Connect, Delete, Get, Head, Options, Patch, Post, Put, Trace};
-use rocket::http::uncased::Uncased;
-use rocket::http::{Header, Status};
+use rocket::http::Status;
 use rocket::route::{Handler, Outcome, Route};
-use rocket::{Data, Request};
+use rocket::{Data, Request, Response};
 
 /// The health at a path such as `/ht/`, to be attached: all methods, the path with and without its final slash, and
 /// what is below it.
@@ -30,48 +29,62 @@ pub fn fairing(path: &str, health: Health) -> impl Fairing + use<> {
         // Before any route of the application that would match, too; those have ranks from -12 on. At the root, after them.
         let depth = endpoint.base().matches('/').count();
         let rank = isize::try_from(depth).map_or(100, |depth| if depth == 0 { 100 } else { -12 - depth });
-        let route = |method| Route::ranked(rank, method, "/<rest..>", Answer(endpoint.clone()));
+        let route = |method| Route::ranked(rank, method, "/<rest..>", View(endpoint.clone()));
         // Rocket refuses methods that it does not know before it looks for a route. At the root that would be the
         // application's business, too.
-        let refused = (base != "/").then(|| Catcher::new(400, Answer(endpoint.clone())));
+        let refused = (base != "/").then(|| Catcher::new(400, View(endpoint.clone())));
         let rocket = rocket.mount(base.clone(), methods.map(route).to_vec()).register(base, Vec::from_iter(refused));
-        // After Rocket's shield, which has this header, too, and would warn of ours on every answer.
-        rocket.attach(AdHoc::on_response("health headers", move |request, response| {
-            if endpoint.covers(request.uri().path().as_str()) && !response.headers().contains(NOSNIFF.name) {
-                response.set_header(NOSNIFF);
-            }
-            Box::pin(ready(()))
-        }))
+        rocket.attach(NoSniff(endpoint))
     })
 }
 
-/// A header of the endpoint's that Rocket's shield adds by itself.
-const NOSNIFF: Header<'static> =
-    Header { name: Uncased::from_borrowed("X-Content-Type-Options"), value: Cow::Borrowed("nosniff") };
+/// Adds a header of the endpoint's that Rocket's shield has, too: the shield would warn of ours on every answer.
+struct NoSniff(Endpoint);
 
-#[derive(Clone)]
-struct Answer(Endpoint);
+const NO_SNIFF: (&str, &str) = ("X-Content-Type-Options", "nosniff");
 
 #[rocket::async_trait]
-impl Handler for Answer {
+impl Fairing for NoSniff {
+    fn info(&self) -> Info {
+        Info { name: "health headers", kind: Kind::Response }
+    }
+
+    async fn on_response<'r>(&self, request: &'r Request<'_>, response: &mut Response<'r>) {
+        let is_there = || response.headers().iter().any(|header| header.name == NO_SNIFF.0);
+        if self.0.covers(request.uri().path().as_str()) && !is_there() {
+            response.set_raw_header(NO_SNIFF.0, NO_SNIFF.1);
+        }
+    }
+}
+
+#[derive(Clone)]
+struct View(Endpoint);
+
+#[rocket::async_trait]
+impl Handler for View {
     async fn handle<'r>(&self, request: &'r Request<'_>, data: Data<'r>) -> Outcome<'r> {
         // Rocket decodes a path, and drops its empty segments, before it looks for the route.
         if !self.0.covers(request.uri().path().as_str()) {
             return Outcome::Forward((data, Status::NotFound));
         }
-        let answer = self.0.respond(&convert::request(request));
-        let mut response = convert::response(answer.await);
-        response.remove_header(NOSNIFF.name().as_str());
-        Outcome::Success(response)
+        Outcome::Success(keep(request, self.0.respond_shared(&convert::request(request))).await)
     }
 }
 
 #[rocket::async_trait]
-impl catcher::Handler for Answer {
+impl catcher::Handler for View {
     async fn handle<'r>(&self, _: Status, request: &'r Request<'_>) -> catcher::Result<'r> {
-        let answer = self.0.respond(&convert::request_of_unknown_method(request));
-        Ok(convert::response(answer.await))
+        let mut answer = keep(request, self.0.respond_shared(&convert::request_of_unknown_method(request))).await;
+        answer.set_raw_header(NO_SNIFF.0, NO_SNIFF.1); // Rocket asks no fairing about this one
+        Ok(answer)
     }
+}
+
+/// Rocket's answers borrow from the request, which keeps ours for as long.
+async fn keep<'r>(request: &'r Request<'_>, answer: impl Future<Output = Arc<http::Response<Bytes>>>) -> Response<'r> {
+    struct Kept(Arc<http::Response<Bytes>>);
+    let answer = Kept(answer.await);
+    convert::response(&request.local_cache(|| answer).0)
 }
 
 /// For [`Config`]: the signals are somebody else's, such as those of
