@@ -36,7 +36,7 @@ fn same_answer(package: &str, ours: &Server, bare: &Server) -> Result<(), String
 
 fn compare(what: &str, ours: &Server, other: &Server, quick: bool) -> Result<[f64; 2], String> {
     println!("> {what}");
-    let (rounds, seconds) = if quick { (3, 2) } else { (5, 4) };
+    let (rounds, seconds) = if quick { (3, 2) } else { (12, 2) };
     let (ours, other) = (ours.url(), other.url());
     requests_per_second(&ours, 1)?; // both are warm before they are compared
     requests_per_second(&other, 1)?;

@@ -15,7 +15,8 @@ const INTRODUCTION: &str = "\
 Written by `cargo xtask bench`, which measures everything again. The two sides of a row take turns on the same machine, and each
 number is the median of its rounds, so a ratio says more than its numbers do. Requests come from `wrk` with one thread and 16
 connections on the same machine. The \"bare\" side of a framework answers the same bytes and headers by a handler of its own, with as
-many workers. The checks of these measurements do nothing, or wait: what is measured is the machinery around them.
+many workers. Both sides have the allocator mimalloc, for glibc's adds luck: its threads wait for each other, in one process more and in
+another less. The checks of these measurements do nothing, or wait: what is measured is the machinery around them.
 ";
 
 /// The second part has a time and a machine of its own.
