@@ -18,7 +18,8 @@ static SCHEMA: LazyLock<Validator> = LazyLock::new(|| {
     jsonschema::options().should_validate_formats(true).build(&schema).unwrap()
 });
 
-fn conforming(body: &str) -> Value {
+/// The schema has nothing against it.
+pub(crate) fn conforming(body: &str) -> Value {
     let response = serde_json::from_str(body).unwrap();
     let wrong: Vec<_> =
         SCHEMA.iter_errors(&response).map(|error| format!("{}: {error}", error.instance_path())).collect();

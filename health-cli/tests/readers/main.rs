@@ -2,9 +2,10 @@
 //! feedparser, the parsers of Prometheus' own client, a JSON Schema of the draft.
 
 #![cfg(target_os = "linux")]
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::disallowed_methods, reason = "a test without any executor may")]
 
 mod feeds;
+mod golden;
 mod health_json;
 mod metrics;
 mod shop;

@@ -76,13 +76,18 @@ impl Shop {
 
     /// What read.py makes of an answer.
     pub(crate) fn read(&self, reader: &str, path: &str) -> Value {
-        let mut python = Command::new(python());
-        python.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/readers/read.py"));
-        // Nothing of this environment: not a proxy either.
-        let output = python.args([reader, &self.server.url(path)]).env_clear().output().unwrap();
-        assert!(output.status.success(), "{reader} of {path}: {}", stderr(&output));
-        serde_json::from_slice(&output.stdout).unwrap()
+        read(reader, &self.server.url(path))
     }
+}
+
+/// What read.py makes of an answer.
+pub(crate) fn read(reader: &str, url: &str) -> Value {
+    let mut python = Command::new(python());
+    python.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/readers/read.py"));
+    // Nothing of this environment: not a proxy either.
+    let output = python.args([reader, url]).env_clear().output().unwrap();
+    assert!(output.status.success(), "{reader} of {url}: {}", stderr(&output));
+    serde_json::from_slice(&output.stdout).unwrap()
 }
 
 /// That of the environment which has feedparser and the client of Prometheus.
