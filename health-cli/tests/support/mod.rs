@@ -126,13 +126,19 @@ impl Server {
 
     /// The status code and the body.
     pub(crate) fn get(&self, path: &str) -> (u16, String) {
+        let (status, _, body) = self.answer(path);
+        (status, body)
+    }
+
+    /// The status code, the head and the body.
+    pub(crate) fn answer(&self, path: &str) -> (u16, String, String) {
         let mut socket = TcpStream::connect(&self.address).unwrap();
         socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
         write!(socket, "GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").unwrap();
         let mut answer = String::new();
         socket.read_to_string(&mut answer).unwrap();
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-        (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+        (head.split(' ').nth(1).unwrap().parse().unwrap(), head.to_owned(), body.to_owned())
     }
 }
 

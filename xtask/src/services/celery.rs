@@ -45,11 +45,11 @@ impl Service for Celery {
     }
 
     fn tools(&self) -> &'static [Tool] {
-        &[("ensurepip", "python3-venv")]
+        install::PYTHON
     }
 
     fn install(&self) -> Outcome {
-        install::venv()
+        install::CELERY.install()
     }
 
     fn ports(&self) -> &'static [&'static str] {
@@ -61,7 +61,7 @@ impl Service for Celery {
     }
 
     fn command(&self, home: &Home) -> Result<Command, String> {
-        let mut command = server(install::venv_bin().join("python"), home);
+        let mut command = server(install::CELERY.python(), home);
         command.args(["-m", "celery", "-A", "tasks", "worker", "--pool=prefork", "--concurrency=2", "-Q", "celery"]);
         command.args(["-n", &format!("{}@localhost", self.name), "--loglevel=INFO", "--without-gossip"]);
         command.arg("--without-mingle").envs(self.tool_env(home));
@@ -82,7 +82,7 @@ impl Service for Celery {
 
     fn tool_env(&self, home: &Home) -> Env {
         let (broker, results) = self.urls();
-        let path = install::path_with(Some(&install::venv_bin()));
+        let path = install::path_with(Some(&install::CELERY.bin()));
         vec![
             ("PATH", path.to_string_lossy().into_owned()),
             ("PYTHONPATH", home.place().display().to_string()),

@@ -1,4 +1,4 @@
-//! What is missing on this machine is installed: Debian's packages, Garage, and Python with Celery.
+//! What is missing on this machine is installed: Debian's packages, Garage, and what is written in Python.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -25,10 +25,27 @@ pub(super) const COOKBOOK: &[Tool] = &[
 
 const GARAGE: &str = "2.5.0";
 
-/// The directory of the virtual environment; `celery[redis]` below is the same version.
-const VENV: &str = "celery-5.7.0";
+/// A virtual environment of Python: the name of its folder, which changes with the versions in it, and its packages.
+#[derive(Debug)]
+pub(super) struct Venv {
+    folder: &'static str,
+    packages: &'static [&'static str],
+}
 
-const PYTHON_PACKAGES: &[&str] = &["celery[redis]==5.7.0", "kombu==5.7.0", "redis==8.1.0", "aiosmtpd==1.4.6"];
+/// The servers that are written in Python.
+pub(super) const CELERY: Venv = Venv {
+    folder: "celery-5.7.0",
+    packages: &["celery[redis]==5.7.0", "kombu==5.7.0", "redis==8.1.0", "aiosmtpd==1.4.6"],
+};
+
+/// What reads the feeds and the metrics back: health-cli/tests/readers/.
+pub(super) const READERS: Venv = Venv {
+    folder: "readers-6.0.14-0.26.0",
+    packages: &["feedparser==6.0.14", "feedparser-sgmllib==2.1.0", "prometheus-client==0.26.0"],
+};
+
+/// What makes a virtual environment.
+pub(super) const PYTHON: &[Tool] = &[("ensurepip", "python3-venv")];
 
 /// A program of the system, whether or not it is on the PATH.
 pub(super) fn find(program: &str) -> Result<PathBuf, String> {
@@ -59,7 +76,7 @@ pub(super) fn packages(missing: &BTreeSet<&str>) -> Outcome {
 /// Python's `venv` is a package of its own, without a program.
 fn is_there(program: &str) -> bool {
     match program {
-        "ensurepip" => is_complete(&venv_marker()) || has_venv(),
+        "ensurepip" => (CELERY.is_complete() && READERS.is_complete()) || has_venv(),
         _ => find(program).is_ok(),
     }
 }
@@ -68,32 +85,42 @@ fn has_venv() -> bool {
     run(Command::new("python3").args(["-c", "import ensurepip, venv"])).is_ok()
 }
 
-/// The folder of the virtual environment's programs.
-pub(super) fn venv_bin() -> PathBuf {
-    cache().join(VENV).join("bin")
-}
-
-/// The virtual environment with Celery and aiosmtpd.
-pub(super) fn venv() -> Outcome {
-    let _one_at_a_time = lock(&cache().join("venv.lock"))?;
-    if is_complete(&venv_marker()) {
-        return Ok(());
+impl Venv {
+    /// The folder of its programs.
+    pub(super) fn bin(&self) -> PathBuf {
+        self.root().join("bin")
     }
-    let folder = cache().join(VENV);
-    loud("python3", &["-m", "venv", "--clear", &folder.display().to_string()])?;
-    let pip = venv_bin().join("pip").display().to_string();
-    let options = ["install", "--quiet", "--disable-pip-version-check"];
-    loud(&pip, &[&options, PYTHON_PACKAGES].concat())?;
-    fs::write(venv_marker(), PYTHON_PACKAGES.join("\n")).map_err(|error| format!("{}: {error}", folder.display()))
-}
 
-fn venv_marker() -> PathBuf {
-    cache().join(VENV).join("complete")
-}
+    pub(super) fn python(&self) -> PathBuf {
+        self.bin().join("python")
+    }
 
-/// Other versions than those that were installed are installed again.
-fn is_complete(marker: &Path) -> bool {
-    fs::read_to_string(marker).is_ok_and(|installed| installed == PYTHON_PACKAGES.join("\n"))
+    /// Makes it, once for a machine.
+    pub(super) fn install(&self) -> Outcome {
+        let _one_at_a_time = lock(&cache().join("venv.lock"))?;
+        if self.is_complete() {
+            return Ok(());
+        }
+        let folder = self.root().display().to_string();
+        loud("python3", &["-m", "venv", "--clear", &folder])?;
+        let pip = self.bin().join("pip").display().to_string();
+        let options = ["install", "--quiet", "--disable-pip-version-check"];
+        loud(&pip, &[&options, self.packages].concat())?;
+        fs::write(self.marker(), self.packages.join("\n")).map_err(|error| format!("{folder}: {error}"))
+    }
+
+    /// Other versions than those that were installed are installed again.
+    pub(super) fn is_complete(&self) -> bool {
+        fs::read_to_string(self.marker()).is_ok_and(|installed| installed == self.packages.join("\n"))
+    }
+
+    fn marker(&self) -> PathBuf {
+        self.root().join("complete")
+    }
+
+    fn root(&self) -> PathBuf {
+        cache().join(self.folder)
+    }
 }
 
 /// The program of the S3 server.

@@ -123,11 +123,14 @@ fn chosen(names: &[String]) -> Result<Vec<&'static dyn Service>, String> {
     if names.is_empty() { Ok(ALL.to_vec()) } else { names.iter().map(|name| named(name)).collect() }
 }
 
-/// How to reach those of the services that run, and this program: a test calls it for what it killed.
+/// How to reach those of the services that run, this program, which a test calls for what it killed, and the Python that
+/// reads formats.
 fn environment(services: &[&'static dyn Service]) -> Env {
     let running = services.iter().filter(|service| life::running(**service).is_some());
     let mut env: Env = running.flat_map(|service| service.env(&Home::load(service.name()))).collect();
     env.push(("HEALTH_XTASK", own_copy().display().to_string()));
+    let readers = install::READERS.is_complete().then(|| install::READERS.python().display().to_string());
+    env.extend(readers.map(|python| ("READERS_PYTHON", python)));
     env
 }
 

@@ -18,11 +18,11 @@ impl Service for Smtp {
     }
 
     fn tools(&self) -> &'static [Tool] {
-        &[("ensurepip", "python3-venv")]
+        install::PYTHON
     }
 
     fn install(&self) -> Outcome {
-        install::venv()
+        install::CELERY.install()
     }
 
     fn secrets(&self) -> &'static [(&'static str, usize)] {
@@ -34,7 +34,7 @@ impl Service for Smtp {
     }
 
     fn command(&self, home: &Home) -> Result<Command, String> {
-        let mut command = server(install::venv_bin().join("python"), home);
+        let mut command = server(install::CELERY.python(), home);
         command.arg("smtp.py").envs(self.tool_env(home));
         Ok(command)
     }
