@@ -38,6 +38,7 @@ Examples:
   health list                               the kinds of checks, with their keys
 
 Exit status: 0 healthy, 1 unhealthy, 2 wrong usage or configuration, or nobody there.
+
 RUST_LOG sets what is logged to stderr, for instance RUST_LOG=debug.";
 
 #[derive(Debug, Subcommand)]
