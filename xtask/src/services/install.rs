@@ -120,7 +120,7 @@ pub(super) fn garage() -> Outcome {
 }
 
 /// The user's cache: what is built or downloaded once for a machine.
-fn cache() -> PathBuf {
+pub(super) fn cache() -> PathBuf {
     let home = || std::env::var_os("HOME").map(|home| Path::new(&home).join(".cache"));
     let cache = std::env::var_os("XDG_CACHE_HOME").filter(|set| !set.is_empty()).map(PathBuf::from);
     cache.or_else(home).unwrap_or_else(std::env::temp_dir).join("health-xtask")
@@ -145,7 +145,7 @@ pub(super) fn path_with(first: Option<&Path>) -> OsString {
     std::env::join_paths(folders).unwrap_or_else(|_| std::env::var_os("PATH").unwrap_or_default())
 }
 
-fn loud(program: &str, args: &[&str]) -> Outcome {
+pub(super) fn loud(program: &str, args: &[&str]) -> Outcome {
     println!("> {program} {}", args.join(" "));
     status(Command::new(program).args(args).env("DEBIAN_FRONTEND", "noninteractive"))
 }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::account::Account;
 use super::install;
+use super::kubernetes;
 use super::process::{self, Process};
 use super::service::{ALL, Service};
 use super::state::{self, Home};
@@ -23,6 +24,9 @@ type Services<'a> = &'a [&'static dyn Service];
 /// Installs and starts them; those that need others after these, all others at the same time.
 pub(super) fn up(services: Services<'_>) -> Outcome {
     install_packages(services)?;
+    if services.len() == ALL.len() {
+        kubernetes::install()?;
+    }
     let first: Vec<_> = services.iter().copied().filter(|service| service.needs().is_empty()).collect();
     each(&first, &|service| {
         up_one(service)?;

@@ -22,6 +22,7 @@ mod celery;
 mod databases;
 mod dns;
 mod install;
+mod kubernetes;
 mod life;
 mod probe;
 mod process;
@@ -128,6 +129,7 @@ fn environment(services: &[&'static dyn Service]) -> Env {
     let running = services.iter().filter(|service| life::running(**service).is_some());
     let mut env: Env = running.flat_map(|service| service.env(&Home::load(service.name()))).collect();
     env.push(("HEALTH_XTASK", own_copy().display().to_string()));
+    env.extend(kubernetes::env());
     env
 }
 
