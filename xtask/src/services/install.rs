@@ -23,6 +23,9 @@ pub(super) const COOKBOOK: &[Tool] = &[
     ("systemd-analyze", "systemd"),
 ];
 
+/// What the completions and the manual pages of `health` are tried with.
+pub(super) const SHELLS: &[Tool] = &[("zsh", "zsh"), ("fish", "fish"), ("groff", "groff-base"), ("mandoc", "mandoc")];
+
 const GARAGE: &str = "2.5.0";
 
 /// The directory of the virtual environment; `celery[redis]` below is the same version.

@@ -48,13 +48,15 @@ pub(super) fn running(service: &dyn Service) -> Option<Process> {
     Process::recorded(&Home::load(service.name()).file("process"))
 }
 
-/// One call of the package manager for all that stopped services miss, and the cookbook where all of them are wanted; an error
-/// names these.
+/// One call of the package manager for all that stopped services miss, and other tests where all of them are wanted; an
+/// error names these.
 fn install_packages(services: Services<'_>) -> Outcome {
     let stopped = services.iter().filter(|service| running(**service).is_none());
     let missing = stopped.map(|service| (service.name(), install::missing(service.tools())));
-    let cookbook = (services.len() == ALL.len()).then(|| ("cookbook", install::missing(install::COOKBOOK)));
-    let missing: Vec<_> = missing.chain(cookbook).filter(|(_, packages)| !packages.is_empty()).collect();
+    let also = [("cookbook", install::COOKBOOK), ("shells", install::SHELLS)];
+    let also = also.into_iter().filter(|_| services.len() == ALL.len());
+    let also = also.map(|(name, tools)| (name, install::missing(tools)));
+    let missing: Vec<_> = missing.chain(also).filter(|(_, packages)| !packages.is_empty()).collect();
     let names: Vec<_> = missing.iter().map(|(name, _)| *name).collect();
     let packages = missing.iter().flat_map(|(_, packages)| packages).copied().collect();
     install::packages(&packages).map_err(|error| format!("{}: {error}", names.join(", ")))
