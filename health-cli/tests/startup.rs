@@ -9,7 +9,7 @@ mod support;
 
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -35,7 +35,7 @@ url = "${MEMCACHED_URL}"
 "#;
 
 /// How long a server may take to start on a machine that compiles at the same time.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// Servers of this test's own: where they will be is known before they run.
 struct Servers {
@@ -60,7 +60,11 @@ impl Servers {
     }
 
     fn chore(&self, args: &[&str]) -> String {
-        xtask(&[&["services"], args].concat(), &[("HEALTH_SERVICES", &self.folder.path().join("services"))])
+        xtask(&[&["services"], args].concat(), &[("HEALTH_SERVICES", &self.place())])
+    }
+
+    fn place(&self) -> PathBuf {
+        self.folder.path().join("services")
     }
 
     fn up(&self, name: &str) {
@@ -77,7 +81,9 @@ impl Servers {
 
 impl Drop for Servers {
     fn drop(&mut self) {
-        self.chore(&["down"]);
+        // Without an assertion: the test may be failing already.
+        let mut chore = Command::new(std::env::var_os("HEALTH_XTASK").unwrap_or_default());
+        let _ = chore.args(["services", "down"]).env("HEALTH_SERVICES", self.place()).stdout(Stdio::null()).status();
     }
 }
 

@@ -28,9 +28,10 @@ Examples:
   cargo xtask dist --target x86_64-unknown-linux-musl
   cargo xtask dist --out /tmp/dist
 
-DIR gets health-VERSION-TARGET/, in which bin/ and share/ are as they are below /usr: the program, manual
-pages, completions of five shells, the JSON Schema of the configuration file, documents and licences. Beside it
-are the same as .tar.gz, and its .sha256. The archive of one commit is the same wherever the program is.")]
+DIR gets health-VERSION-TARGET/, in which bin/ and share/ are as they are below /usr: the
+program, manual pages, completions of five shells, the JSON Schema of the configuration file,
+documents and licences. Beside it are the same as .tar.gz, and its .sha256. The same program
+makes the same archive, whoever packs it, and when.")]
 pub(crate) struct Dist {
     /// The profile that the program is built with
     #[arg(long, default_value = "release")]

@@ -57,12 +57,12 @@ fn kubernetes_api_takes_the_probes_that_validate_prints() {
 
 /// A deployment with what is said of its pods and of their container.
 fn deployment(pod: &str, container: &str) -> String {
-    let indented = |text: &str, by: usize| text.lines().map(|line| format!("{:by$}{line}\n", "")).collect::<String>();
+    let indented = |text: &str, by: usize| format!("\n{}", text.trim_end()).replace('\n', &format!("\n{:by$}", ""));
     format!(
         "apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: shop\nspec:\n  selector:\n    matchLabels:\n      \
-         app: shop\n  template:\n    metadata:\n      labels:\n        app: shop\n    spec:\n{}      containers:\n        \
+         app: shop\n  template:\n    metadata:\n      labels:\n        app: shop\n    spec:{}\n      containers:\n        \
          - name: shop\n          image: shop:1.0\n          ports:\n            - name: http\n              \
-         containerPort: 8000\n{}",
+         containerPort: 8000{}\n",
         indented(pod, 6),
         indented(container, 10)
     )
