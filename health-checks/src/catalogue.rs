@@ -142,6 +142,8 @@ mod kind {
         pub variables: &'static [Variable],
         schema: fn() -> schemars::Schema,
         pub(crate) renamed: fn(&str, &str) -> String,
+        /// Reads a table and makes nothing of it.
+        pub(crate) read: fn(ValueDeserializer<'_>) -> Result<(), toml::de::Error>,
         pub(crate) build: fn(ValueDeserializer<'_>) -> Result<Vec<BoxCheck>, Failure>,
     }
 
@@ -160,6 +162,7 @@ mod kind {
                 variables: S::VARIABLES,
                 schema: schema_of::<S>,
                 renamed: S::renamed,
+                read: |table| S::deserialize(table).map(drop),
                 build: |table| S::deserialize(table).map_err(Failure::Syntax)?.checks().map_err(Failure::Value),
             }
         }

@@ -171,6 +171,20 @@ fn what_is_wrong_is_named_with_its_line_and_the_nearest_name() {
 }
 
 #[test]
+fn a_check_that_is_switched_off_needs_no_keys_and_takes_no_wrong_ones() {
+    let health = load("[[checks]]\nkind = \"tcp\"\nenabled = false\n[[checks]]\nkind = \"cache\"", &[]).unwrap();
+    assert_eq!(health.identifiers().collect::<Vec<_>>(), ["CacheBackend"]);
+    for (key, message) in [
+        ("adress = \"a:1\"", r#"health.toml:4: checks[1].adress: unknown key; did you mean "address"?"#),
+        ("address = 1", "health.toml:4: checks[1].address: expected a string, found an integer"),
+        ("timeout = 0", "health.toml:4: checks[1].timeout: expected a duration longer than zero"),
+    ] {
+        let text = format!("[[checks]]\nkind = \"tcp\"\nenabled = false\n{key}");
+        assert!(wrong(&text).starts_with(message), "{}", wrong(&text));
+    }
+}
+
+#[test]
 fn no_message_quotes_a_value() {
     const SECRET: &str = "hunter2";
     for text in [

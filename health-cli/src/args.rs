@@ -2,7 +2,7 @@ use std::convert::Infallible;
 use std::ffi::OsString;
 use std::time::Duration;
 
-use clap::{Parser, Subcommand, ValueHint};
+use clap::{ColorChoice, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum as _, ValueHint};
 use health_core::Secret;
 
 use crate::check::CheckArgs;
@@ -38,6 +38,7 @@ Examples:
   health list                               the kinds of checks, with their keys
 
 Exit status: 0 healthy, 1 unhealthy, 2 wrong usage or configuration, or nobody there.
+
 RUST_LOG sets what is logged to stderr, for instance RUST_LOG=debug.";
 
 #[derive(Debug, Subcommand)]
@@ -52,6 +53,24 @@ pub(crate) enum Command {
     Schema(SchemaArgs),
     Completions(CompletionsArgs),
     Man(ManArgs),
+}
+
+impl Args {
+    /// The command line. Help and errors are in colour as it wants them, though it can't be understood.
+    pub(crate) fn read() -> Result<Self, clap::Error> {
+        let args = std::env::args_os().map(|arg| arg.to_string_lossy().into_owned());
+        let mut command = Self::command().color(color(&args.collect::<Vec<_>>()));
+        let matches = command.try_get_matches_from_mut(std::env::args_os())?;
+        Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
+    }
+}
+
+/// What `--color` says, if it can be understood.
+fn color(args: &[String]) -> ColorChoice {
+    let joined = args.iter().filter_map(|arg| arg.strip_prefix("--color="));
+    let apart = args.windows(2).filter(|pair| pair[0] == "--color").map(|pair| &*pair[1]);
+    let found = joined.chain(apart).find_map(|when| ColorChoice::from_str(when, false).ok());
+    found.unwrap_or_default()
 }
 
 impl Command {
@@ -89,8 +108,6 @@ pub(crate) fn secret(text: &str) -> Result<Secret, Infallible> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
 
     #[test]

@@ -3,8 +3,6 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::Parser as _;
-
 mod args;
 mod ask;
 mod check;
@@ -42,7 +40,7 @@ const WRONG: u8 = 2;
 const STUCK: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
-    let args = match Args::try_parse() {
+    let args = match Args::read() {
         Ok(args) => args,
         Err(error) => return exit::usage(error, std::env::args_os()),
     };

@@ -1,6 +1,10 @@
+use std::fs::File;
+use std::io::{self, Write};
 use std::path::PathBuf;
 
-use clap::{CommandFactory as _, ValueHint};
+use clap::{Command, CommandFactory as _, ValueHint};
+use clap_mangen::Man;
+use clap_mangen::roff::{Roff, roman};
 
 use crate::args::Args;
 use crate::{HEALTHY, Outcome, output};
@@ -20,18 +24,71 @@ pub(crate) struct ManArgs {
 }
 
 pub(crate) fn man(args: &ManArgs) -> Outcome {
+    let mut command = Args::command().disable_help_subcommand(true);
+    command.build();
     let Some(dir) = &args.dir else {
         let mut page = Vec::new();
-        clap_mangen::Man::new(pages()).render(&mut page)?;
+        write(&command, &mut page)?;
         output::write(&page)?;
         return Ok(HEALTHY);
     };
     let failed = |error| format!("can't write to {}: {error}", dir.display());
     std::fs::create_dir_all(dir).map_err(failed)?;
-    clap_mangen::generate_to(pages(), dir).map_err(failed)?;
+    for command in command.get_subcommands().chain([&command]) {
+        let name = command.get_display_name().unwrap_or_else(|| command.get_name());
+        let file = File::create(dir.join(format!("{name}.1")));
+        file.and_then(|mut file| write(command, &mut file)).map_err(failed)?;
+    }
     Ok(HEALTHY)
 }
 
-fn pages() -> clap::Command {
-    Args::command().disable_help_subcommand(true)
+/// The page of a command. What its help ends with gets sections of its own, in which examples keep their lines.
+fn write(command: &Command, page: &mut impl Write) -> io::Result<()> {
+    let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+    // An empty date would not be written, and the source would stand in its place.
+    let man = Man::new(command.clone().after_help(None)).date("\"\"").manual("User Commands");
+    man.source(concat!("health ", env!("CARGO_PKG_VERSION"))).render(page)?;
+    let text = sections(&help).render();
+    // The definitions that it begins with are in the page already.
+    page.write_all(text.find(".SH").map_or("", |start| &text[start..]).as_bytes())?;
+    page.flush()
+}
+
+/// The end of a help text: examples, the exit status, and paragraphs between them.
+fn sections(help: &str) -> Roff {
+    const EXAMPLES: &str = "Examples:\n";
+    const EXIT: &str = "Exit status: ";
+    let (mut roff, mut is_noted) = (Roff::new(), false);
+    let (named, notes): (Vec<_>, Vec<_>) =
+        help.split("\n\n").partition(|part| part.starts_with(EXAMPLES) || part.starts_with(EXIT));
+    let starting = |start| named.iter().filter_map(move |part| part.strip_prefix(start));
+    for status in starting(EXIT) {
+        roff.control("SH", ["EXIT STATUS"]);
+        lines(&mut roff, status);
+    }
+    for note in notes.into_iter().filter(|note| !note.is_empty()) {
+        roff.control(if is_noted { "PP" } else { "SH" }, if is_noted { None } else { Some("NOTES") });
+        is_noted = true;
+        lines(&mut roff, note);
+    }
+    for examples in starting(EXAMPLES) {
+        roff.control("SH", ["EXAMPLES"]);
+        lines(&mut roff, examples);
+    }
+    roff
+}
+
+/// Text, and what is indented as it stands.
+fn lines(roff: &mut Roff, text: &str) {
+    let mut is_indented = false;
+    for line in text.lines() {
+        if line.starts_with("  ") != is_indented {
+            is_indented = !is_indented;
+            roff.control(if is_indented { "nf" } else { "fi" }, []);
+        }
+        roff.text([roman(line.trim_start())]);
+    }
+    if is_indented {
+        roff.control("fi", []);
+    }
 }

@@ -12,7 +12,7 @@ use crate::{HEALTHY, Outcome, UNHEALTHY, nagios, row};
 #[command(after_help = "\
 Examples:
   health probe http://127.0.0.1:8000/ht/
-  health probe http://127.0.0.1:8000/ht/ready/ --timeout 500ms
+  health probe http://127.0.0.1:8000/ht/ --group ready --timeout 500ms
   health probe unix:/run/app.sock:/ht/               a Unix socket, and the path behind it
   health probe https://shop.example/ht/ --header 'Authorization: Bearer ${HEALTH_TOKEN}'
   health probe 'http://127.0.0.1:8000/ht/${file:/run/secrets/token}/'
@@ -33,6 +33,9 @@ pub(crate) struct ProbeArgs {
     /// The longest that the answer may take: 500ms, 5s, or a number of seconds
     #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "5s")]
     timeout: Duration,
+    /// Only the checks of this group; it is added to the URL's path
+    #[arg(long, short)]
+    group: Option<String>,
     #[command(flatten)]
     asked: Asked,
     /// The output format: table, text, or one that the endpoint has, such as json and html [default: text]
@@ -45,7 +48,7 @@ pub(crate) struct ProbeArgs {
 pub(crate) async fn probe(args: &ProbeArgs) -> Outcome {
     let format = args.exit.format(args.format.as_deref())?;
     let is_ours = row::FORMATS.contains(&format);
-    let client = Client::new(&args.url, None, &args.asked)?;
+    let client = Client::new(&args.url, args.group.as_deref(), &args.asked)?;
     let answer = client.ask((!is_ours).then_some(format), args.timeout).await?;
     let (is_healthy, rows) = (answer.is_healthy()?, answer.rows());
     if args.exit.is_nagios() {

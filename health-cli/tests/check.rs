@@ -59,6 +59,22 @@ fn colours_are_for_terminals_unless_it_is_said_otherwise() {
     }
 }
 
+#[test]
+fn help_and_wrong_usage_have_colours_by_the_same_rules() {
+    for args in [&["--help"][..], &["check", "--help"], &["nope"], &["check", "--nope"], &["probe"]] {
+        let has_colour = |color: &[&str], variables: &[(&str, &str)]| {
+            let (_, output, error) = support::told(&[color, args].concat(), variables);
+            (output + &error).contains("\x1b[")
+        };
+        assert!(!has_colour(&[], &[]), "{args:?}");
+        assert!(has_colour(&[], &[("CLICOLOR_FORCE", "1")]), "{args:?}");
+        assert!(!has_colour(&["--color", "never"], &[("CLICOLOR_FORCE", "1")]), "{args:?}");
+        assert!(!has_colour(&["--color=never"], &[("CLICOLOR_FORCE", "1")]), "{args:?}");
+        assert!(has_colour(&["--color", "always"], &[("NO_COLOR", "1")]), "{args:?}");
+        assert!(has_colour(&["--color=always"], &[]), "{args:?}");
+    }
+}
+
 #[cfg(target_os = "linux")]
 mod terminal {
     use super::*;

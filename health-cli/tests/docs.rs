@@ -36,10 +36,11 @@ fn a_page_for_each_command() {
     let output = run(folder.path(), &["man", "--dir", "share/man1"], &variables);
     assert!(output.status.success() && output.stdout.is_empty(), "{output:?}");
     let page = |name: &str| fs::read_to_string(folder.path().join("share/man1").join(name)).unwrap();
-    assert!(page("health.1").contains(".TH health 1"));
+    let source = concat!("\"health ", env!("CARGO_PKG_VERSION"), "\"");
+    assert!(page("health.1").contains(&format!("\n.TH health 1 \"\" {source} \"User Commands\"\n")));
     for command in COMMANDS {
         let page = page(&format!("health-{command}.1"));
-        assert!(page.contains("Exit status: ") && !page.contains("hunter2"), "{command}");
+        assert!(page.contains("\n.SH \"EXIT STATUS\"\n") && !page.contains("hunter2"), "{command}");
     }
     assert_eq!(told(&["man"], &[]).1, page("health.1"));
     assert_eq!(told(&["man", "--dir", "/dev/null/x"], &[]).0, 2);

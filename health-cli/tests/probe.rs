@@ -21,6 +21,10 @@ fn a_healthy_endpoint_is_0() {
         assert_eq!(probe(&server.url(path), &[]), (0, lines.into(), String::new()), "{path}");
     }
     assert_eq!(probe(&server.url("/ht/live/"), &[]), (0, "no checks\n".into(), String::new()));
+    for (group, told) in [("ready", lines), ("live", "no checks\n")] {
+        assert_eq!(probe(&server.url("/ht"), &["--group", group]), (0, told.into(), String::new()), "{group}");
+    }
+    assert_eq!(probe(&server.url("/ht/"), &["--group", "nope"]).0, 2);
     let json = "{\"CacheBackend\": \"working\"}\n";
     assert_eq!(probe(&server.url("/ht/"), &["--format", "json"]), (0, json.into(), String::new()));
     assert!(probe(&server.url("/ht/"), &["--format", "html"]).1.starts_with("<!DOCTYPE html>"));

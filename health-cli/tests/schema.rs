@@ -105,6 +105,8 @@ fn what_the_command_accepts_the_schema_accepts() {
         "[[checks]]\nkind = \"disk\"\nusage_max = 0",
         "[[checks]]\nkind = \"database\"\nurl = \"sqlite://a.db\"",
         "[[checks]]\nkind = \"migrations\"",
+        "[[checks]]\nkind = \"storage\"\nenabled = false",
+        "[[checks]]\nkind = \"disk\"\nenabled = false\nusage_max = 80\ngroups = [\"ready\"]",
     ] {
         assert_eq!(accepted(&schema, config), (true, true), "{config}");
     }
@@ -133,6 +135,10 @@ fn what_is_unknown_or_of_another_type_both_refuse() {
         "[[checks]]\nkind = \"disk\"\nusage_max = true",
         "[[checks]]\nkind = \"memory\"\nlimits = \"hosts\"",
         "[[checks]]\nkind = \"storage\"",
+        "[[checks]]\nkind = \"storage\"\nenabled = true",
+        "[[checks]]\nkind = \"storage\"\nenabled = false\npaht = \"/tmp\"",
+        "[[checks]]\nkind = \"disk\"\nenabled = false\nusage_max = \"90\"",
+        "[[checks]]\nkind = \"dsk\"\nenabled = false",
         "[[checks]]\nkind = \"cache\"\nttl = 1\nevery = 1",
         "[[checks]]\nkind = \"cache\"\ngroups = \"ready\"",
         "[[checks]]\nkind = \"cache\"\nlabels = { a = 1 }",
@@ -141,6 +147,17 @@ fn what_is_unknown_or_of_another_type_both_refuse() {
         "[[checks]]\nkind = \"cache\"\ncritical = \"no\"",
     ] {
         assert_eq!(accepted(&schema, config), (false, false), "{config}");
+    }
+}
+
+#[test]
+fn every_kind_may_be_switched_off_without_its_keys() {
+    let validator = schema();
+    let schema: Value = serde_json::from_str(&told(&["schema"], &[]).1).unwrap();
+    for kind in schema["properties"]["checks"]["items"]["oneOf"].as_array().unwrap() {
+        let config = format!("[[checks]]\nkind = {}\nenabled = false\n", kind["title"]);
+        assert_eq!(accepted(&validator, &config), (true, true), "{config}");
+        assert_eq!(accepted(&validator, &format!("{config}qqqq = 1\n")), (false, false), "{config}");
     }
 }
 

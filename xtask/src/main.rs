@@ -8,6 +8,7 @@ use std::process::{Command, ExitCode};
 use clap::{Parser, Subcommand};
 
 mod bench;
+mod dist;
 mod services;
 mod tidy;
 
@@ -38,6 +39,8 @@ enum Chore {
     Features,
     /// Measure against the goals, and write docs/benchmarks.md
     Bench(bench::Bench),
+    /// Build the command `health`, and pack it with its manual pages, completions and licences
+    Dist(dist::Dist),
     /// Real servers for tests
     #[command(subcommand)]
     Services(services::Services),
@@ -66,6 +69,7 @@ fn run(chore: Chore) -> Outcome {
         Chore::Tidy => tidy::tidy(&root()),
         Chore::Features => features(),
         Chore::Bench(options) => bench::run(&options),
+        Chore::Dist(options) => dist::run(&options),
         Chore::Services(command) => services::run(command),
     }
 }

@@ -9,7 +9,7 @@ use toml::de::DeValue;
 
 use super::environment::Environment;
 use super::error::hint;
-use super::table::{Document, Places, Table};
+use super::table::{Document, Places, Table, is_missing};
 use super::{Config, ConfigError, Options};
 use crate::catalogue::{Failure, Kind};
 
@@ -91,7 +91,7 @@ impl<'a> Checks<'_, 'a> {
         }
         let common = self.common(common)?;
         if common.enabled == Some(false) {
-            return Ok(Vec::new());
+            return self.switched_off(&kind, table).map(|()| Vec::new());
         }
         let filled = self.fill(&kind, &mut table)?;
         let checks = self.build(&kind, table, &filled)?;
@@ -137,6 +137,16 @@ impl<'a> Checks<'_, 'a> {
             return Err(self.document.error(every, every_key, message));
         }
         Ok(common)
+    }
+
+    /// What a check that is switched off says has to be right; what it leaves out is not missed.
+    fn switched_off(&self, kind: &Kind, table: Table<'a>) -> Result<(), ConfigError> {
+        let places = Places::of(&table);
+        // Of a table that is wrong and incomplete, serde says first what is wrong.
+        match (kind.read)(table.into_deserializer()) {
+            Err(error) if !is_missing(&error) => Err(self.document.translate(&error, &places, &COMMON)),
+            _ => Ok(()),
+        }
     }
 
     /// Fills absent keys from the environment; one variable can't be for two checks.

@@ -22,7 +22,7 @@
 //! |---|---|
 //! | `kind` | which check: see [`CATALOGUE`] |
 //! | `name` | its identifier, in place of the kind's own; for `celery` in place of its prefix |
-//! | `enabled` | false leaves it out |
+//! | `enabled` | false leaves it out; its own keys need not be there then, and those that are there have to be right |
 //! | `critical` | whether its errors make the service unhealthy |
 //! | `groups` | the groups it belongs to |
 //! | `timeout`, `ttl`, `every` | durations: `"500ms"`, `"5s"` or a number of seconds; `ttl` or `every` |

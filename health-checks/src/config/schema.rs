@@ -105,7 +105,7 @@ fn common() -> Value {
     })
 }
 
-/// A table of this kind: its own keys, those of all checks, and no others.
+/// A table of this kind: its own keys, those of all checks, and no others. One that is switched off may leave out any of them.
 fn of_kind(kind: &Kind) -> Value {
     let mut schema = kind.schema();
     let mut properties = Map::from_iter([("kind".to_owned(), json!({ "const": kind.name }))]);
@@ -117,15 +117,20 @@ fn of_kind(kind: &Kind) -> Value {
     }
     let is_filled = |key: &Value| kind.variables.iter().any(|variable| key == variable.key);
     let own = schema.get("required").and_then(Value::as_array).into_iter().flatten();
-    let required: Vec<_> = own.filter(|key| !is_filled(key)).cloned().chain([json!("kind")]).collect();
-    json!({
+    let required: Vec<_> = own.filter(|key| !is_filled(key)).collect();
+    let mut schema = json!({
         "title": kind.name,
         "description": kind.summary,
         "properties": properties,
-        "required": required,
+        "required": ["kind"],
         "additionalProperties": false,
         "not": { "required": ["ttl", "every"] },
-    })
+    });
+    if !required.is_empty() {
+        schema["if"] = json!({ "properties": { "enabled": { "const": false } }, "required": ["enabled"] });
+        schema["else"] = json!({ "required": required });
+    }
+    schema
 }
 
 /// One of several words may come from a variable, too.

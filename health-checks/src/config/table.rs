@@ -143,7 +143,7 @@ impl<'a> Document<'a> {
             let listed = if near.is_empty() { format!("; the keys are {}", known.join(", ")) } else { near };
             return at(child(&key, name), format!("unknown key{listed}"));
         }
-        if let Some(name) = message.strip_prefix("missing field `") {
+        if let Some(name) = message.strip_prefix(MISSING) {
             return at(child(&key, name.trim_end_matches('`')), "missing, and it has no default".into());
         }
         // Only what is behind the last "expected" is ours; what is before it, or stands alone, may quote the value.
@@ -159,6 +159,14 @@ impl<'a> Document<'a> {
             },
         )
     }
+}
+
+/// How serde begins to say that a key is absent.
+const MISSING: &str = "missing field `";
+
+/// Whether all that is wrong with a table is that a key is absent.
+pub(super) fn is_missing(error: &toml::de::Error) -> bool {
+    error.message().starts_with(MISSING)
 }
 
 impl<'a> Table<'a> {

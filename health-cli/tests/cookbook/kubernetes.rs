@@ -1,33 +1,75 @@
-//! Kubernetes: the fields are the API's, the numbers fit together, and the paths answer.
+//! Kubernetes: the API's own schemas take the manifests, the numbers fit together, and the paths answer.
+
+use std::fs;
+use std::io::Write as _;
+use std::process::Command;
 
 use serde_json::Value;
 
-use crate::support::{Served, config, get, recipe};
+use crate::support::{HEALTH, Served, config, get, outcome, recipe, run};
 use crate::yaml::yaml;
 
-/// The fields of a probe (`io.k8s.api.core.v1.Probe`) and of its `httpGet`.
-const PROBE: &[&str] = &[
-    "exec",
-    "failureThreshold",
-    "grpc",
-    "httpGet",
-    "initialDelaySeconds",
-    "periodSeconds",
-    "successThreshold",
-    "tcpSocket",
-    "terminationGracePeriodSeconds",
-    "timeoutSeconds",
-];
-const HTTP_GET: &[&str] = &["host", "httpHeaders", "path", "port", "scheme"];
 const LONGEST_REQUEST: i64 = 20;
 
-fn names_are_of(allowed: &[&str], value: &Value) {
-    let names = value.as_object().unwrap().keys();
-    names.for_each(|name| assert!(allowed.contains(&name.as_str()), "there is no field {name}"));
+/// What the schemas of the oldest API that has users, and of the newest, say to a manifest: no field that there is not,
+/// no value of another type.
+fn validated(manifest: &str) -> (bool, String) {
+    let program = std::env::var("KUBERNETES_VALIDATE")
+        .unwrap_or_else(|_| panic!("KUBERNETES_VALIDATE is not set: run `cargo xtask test`, which installs it"));
+    let mut file = tempfile::Builder::new().suffix(".yaml").tempfile().unwrap();
+    file.write_all(manifest.as_bytes()).unwrap();
+    outcome(Command::new(program).args(["--strict", "-k", "1.25", "-k", "1.37"]).arg(file.path()))
 }
 
 #[test]
-fn kubernetes_probes_have_the_fields_of_the_api_and_paths_that_answer() {
+fn kubernetes_api_has_schemas_that_take_the_manifest_and_not_a_wrong_one() {
+    let manifest = recipe("kubernetes.yaml");
+    let (is_valid, said) = validated(&manifest);
+    assert!(is_valid, "{said}");
+    for (from, to, what) in [
+        ("failureThreshold: 3", "failureTreshold: 3", "failureTreshold"),
+        ("terminationGracePeriodSeconds: 30", "terminationGracePeriodSeconds: 30s", "30s"),
+        ("httpGet:", "httpget:", "httpget"),
+        ("  selector:\n    matchLabels:\n      app: shop\n", "", "selector"),
+    ] {
+        let (is_valid, said) = validated(&manifest.replacen(from, to, 1));
+        assert!(!is_valid && said.contains(what), "{to}: {said}");
+    }
+}
+
+#[test]
+fn kubernetes_api_takes_the_probes_that_validate_prints() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("health.toml");
+    for (config, port) in [("", "8000"), ("[settings]\ndrain_delay = 0\ntoken = \"t0ken\"\nprobe_budget = 3", "http")] {
+        fs::write(&file, config).unwrap();
+        let mut command = Command::new(HEALTH);
+        command.env_clear().args(["validate", "--kubernetes", "--port", port, "--config"]).arg(&file);
+        let printed = run(&mut command);
+        let (pod, container) = printed.split_once("# In the container's spec:\n").unwrap();
+        let (is_valid, said) = validated(&deployment(pod, container));
+        assert!(is_valid, "{printed}{said}");
+        assert!(["liveness", "readiness", "startup"].iter().all(|name| container.contains(&format!("{name}Probe:"))));
+        let wrong = container.replacen("periodSeconds", "period", 1);
+        assert!(!validated(&deployment(pod, &wrong)).0);
+    }
+}
+
+/// A deployment with what is said of its pods and of their container.
+fn deployment(pod: &str, container: &str) -> String {
+    let indented = |text: &str, by: usize| format!("\n{}", text.trim_end()).replace('\n', &format!("\n{:by$}", ""));
+    format!(
+        "apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: shop\nspec:\n  selector:\n    matchLabels:\n      \
+         app: shop\n  template:\n    metadata:\n      labels:\n        app: shop\n    spec:{}\n      containers:\n        \
+         - name: shop\n          image: shop:1.0\n          ports:\n            - name: http\n              \
+         containerPort: 8000{}\n",
+        indented(pod, 6),
+        indented(container, 10)
+    )
+}
+
+#[test]
+fn kubernetes_probes_have_paths_that_answer() {
     let deployment = yaml(&recipe("kubernetes.yaml"));
     assert_eq!((&deployment["apiVersion"], &deployment["kind"]), (&"apps/v1".into(), &"Deployment".into()));
     let template = &deployment["spec"]["template"];
@@ -39,8 +81,6 @@ fn kubernetes_probes_have_the_fields_of_the_api_and_paths_that_answer() {
         [("livenessProbe", "/ht/live/"), ("readinessProbe", "/ht/ready/"), ("startupProbe", "/ht/startup/")]
     {
         let probe = &container[name];
-        names_are_of(PROBE, probe);
-        names_are_of(HTTP_GET, &probe["httpGet"]);
         assert_eq!((&probe["httpGet"]["path"], &probe["httpGet"]["port"]), (&path.into(), port), "{name}");
         // The budget of the three is 0.8 s.
         assert_eq!(probe["timeoutSeconds"], 1, "{name}");

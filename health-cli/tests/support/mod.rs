@@ -46,6 +46,19 @@ pub(crate) fn folder(config: &str) -> tempfile::TempDir {
     folder
 }
 
+/// A variable that `cargo xtask services env` prints.
+pub(crate) fn variable(name: &str) -> String {
+    std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run `cargo xtask test`, which sets it"))
+}
+
+/// Runs a chore of the repository that has to succeed; what it prints.
+pub(crate) fn xtask(args: &[&str], variables: &[(&str, &Path)]) -> String {
+    let mut command = Command::new(variable("HEALTH_XTASK"));
+    let output = command.args(args).envs(variables.iter().copied()).output().unwrap();
+    assert!(output.status.success(), "{args:?}: {}{}", stdout(&output), stderr(&output));
+    stdout(&output)
+}
+
 pub(crate) fn signal(process: &Child, name: &str) {
     let id = process.id().to_string();
     assert!(Command::new("kill").args(["-s", name, &id]).status().unwrap().success());

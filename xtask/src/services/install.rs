@@ -23,6 +23,9 @@ pub(super) const COOKBOOK: &[Tool] = &[
     ("systemd-analyze", "systemd"),
 ];
 
+/// What the completions and the manual pages of `health` are tried with.
+pub(super) const SHELLS: &[Tool] = &[("zsh", "zsh"), ("fish", "fish"), ("groff", "groff-base"), ("mandoc", "mandoc")];
+
 const GARAGE: &str = "2.5.0";
 
 /// A virtual environment of Python: the name of its folder, which changes with the versions in it, and its packages.
@@ -39,10 +42,17 @@ pub(super) const CELERY: Venv = Venv {
 };
 
 /// What reads the feeds and the metrics back: health-cli/tests/readers/.
-pub(super) const READERS: Venv = Venv {
+const READERS: Venv = Venv {
     folder: "readers-6.0.14-0.26.0",
     packages: &["feedparser==6.0.14", "feedparser-sgmllib==2.1.0", "prometheus-client==0.26.0"],
 };
+
+/// What says whether Kubernetes would take a manifest, by the schemas of its API from 1.25 to 1.37.
+const KUBERNETES: Venv = Venv { folder: "kubernetes-validate-1.37.0", packages: &["kubernetes-validate==1.37.0"] };
+
+/// What tests run by themselves: the variable by which they find it, the program, and where it is.
+pub(super) const FOR_TESTS: [(&str, &str, Venv); 2] =
+    [("READERS_PYTHON", "python", READERS), ("KUBERNETES_VALIDATE", "kubernetes-validate", KUBERNETES)];
 
 /// What makes a virtual environment.
 pub(super) const PYTHON: &[Tool] = &[("ensurepip", "python3-venv")];
@@ -76,7 +86,7 @@ pub(super) fn packages(missing: &BTreeSet<&str>) -> Outcome {
 /// Python's `venv` is a package of its own, without a program.
 fn is_there(program: &str) -> bool {
     match program {
-        "ensurepip" => (CELERY.is_complete() && READERS.is_complete()) || has_venv(),
+        "ensurepip" => [CELERY, READERS, KUBERNETES].iter().all(Venv::is_complete) || has_venv(),
         _ => find(program).is_ok(),
     }
 }

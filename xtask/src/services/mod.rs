@@ -1,5 +1,7 @@
 //! Real servers for tests: started on free ports of 127.0.0.1, with their data below `target/services`, as processes
 //! that outlive the command. For Linux: it reads `/proc`.
+//!
+//! With `HEALTH_SERVICES` in the environment all of it is below that folder: servers of a test's own, beside the others.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -49,6 +51,9 @@ pub(crate) enum Services {
         /// Which services: all without a name
         #[arg(value_parser = names())]
         names: Vec<String>,
+        /// Also those that do not run yet: their ports and passwords are chosen now
+        #[arg(long)]
+        planned: bool,
     },
     /// Print a line for each: its name, whether it runs, its process, its address
     Status {
@@ -82,12 +87,7 @@ pub(crate) fn run(command: Services) -> Outcome {
     match command {
         Services::Up { names } => up(&names),
         Services::Down { names } => life::down(&chosen(&names)?),
-        Services::Env { names } => {
-            for (name, value) in environment(&chosen(&names)?) {
-                println!("export {name}='{value}'");
-            }
-            Ok(())
-        }
+        Services::Env { names, planned } => print_environment(&chosen(&names)?, planned),
         Services::Status { names } => {
             chosen(&names)?.into_iter().for_each(print_status);
             Ok(())
@@ -123,15 +123,29 @@ fn chosen(names: &[String]) -> Result<Vec<&'static dyn Service>, String> {
     if names.is_empty() { Ok(ALL.to_vec()) } else { names.iter().map(|name| named(name)).collect() }
 }
 
-/// How to reach those of the services that run, this program, which a test calls for what it killed, and the Python that
-/// reads formats.
+/// How to reach those of the services that run, this program, which a test calls for what it killed, and the programs of
+/// [`install::FOR_TESTS`].
 fn environment(services: &[&'static dyn Service]) -> Env {
     let running = services.iter().filter(|service| life::running(**service).is_some());
     let mut env: Env = running.flat_map(|service| service.env(&Home::load(service.name()))).collect();
     env.push(("HEALTH_XTASK", own_copy().display().to_string()));
-    let readers = install::READERS.is_complete().then(|| install::READERS.python().display().to_string());
-    env.extend(readers.map(|python| ("READERS_PYTHON", python)));
+    let complete = install::FOR_TESTS.iter().filter(|(_, _, venv)| venv.is_complete());
+    env.extend(complete.map(|(name, program, venv)| (*name, venv.bin().join(program).display().to_string())));
     env
+}
+
+fn print_environment(services: &[&'static dyn Service], planned: bool) -> Outcome {
+    let env = if planned { planned_environment(services)? } else { environment(services) };
+    for (name, value) in env {
+        println!("export {name}='{value}'");
+    }
+    Ok(())
+}
+
+/// How to reach these services once they run.
+fn planned_environment(services: &[&'static dyn Service]) -> Result<Env, String> {
+    let homes = services.iter().map(|service| Home::ensure(*service).map(|home| service.env(&home)));
+    Ok(homes.collect::<Result<Vec<_>, _>>()?.concat())
 }
 
 fn print_status(service: &'static dyn Service) {

@@ -103,8 +103,13 @@ impl Home {
     }
 }
 
-/// `target/services`.
+/// The folder of the services: `HEALTH_SERVICES`, for a test with servers of its own, or else `target/services`.
 pub(super) fn all() -> PathBuf {
+    std::env::var_os("HEALTH_SERVICES").map_or_else(common, PathBuf::from)
+}
+
+/// The folder of the servers that tests share.
+fn common() -> PathBuf {
     root().join("target/services")
 }
 
@@ -143,7 +148,7 @@ fn place(service: &dyn Service) -> Result<String, String> {
 }
 
 fn ports_in_use() -> BTreeSet<u16> {
-    let folders = fs::read_dir(all()).into_iter().flatten().flatten();
+    let folders = [all(), common()].into_iter().flat_map(fs::read_dir).flatten().flatten();
     let states = folders.filter_map(|folder| fs::read_to_string(folder.path().join("state")).ok());
     states
         .flat_map(|state| {
