@@ -1,4 +1,4 @@
-//! What is missing on this machine is installed: Debian's packages, Garage, and Python with Celery.
+//! What is missing on this machine is installed: Debian's packages, Garage, Python with Celery, and axe-core.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -22,6 +22,12 @@ pub(super) const COOKBOOK: &[Tool] = &[
     ("promtool", "prometheus"),
     ("systemd-analyze", "systemd"),
 ];
+
+/// What the test of the page needs: a browser, and what downloads axe-core.
+pub(super) const PAGE: &[Tool] = &[("chromium", "chromium"), ("npm", "npm")];
+
+/// Looks for what keeps people from using a page; a package of npm.
+const AXE: &str = "axe-core@4.14.1";
 
 const GARAGE: &str = "2.5.0";
 
@@ -56,9 +62,10 @@ pub(super) fn packages(missing: &BTreeSet<&str>) -> Outcome {
     loud("apt-get", &install)
 }
 
-/// Python's `venv` is a package of its own, without a program.
+/// Python's `venv` is a package of its own, without a program; npm is not needed twice.
 fn is_there(program: &str) -> bool {
     match program {
+        "npm" => axe_script().is_file() || find(program).is_ok(),
         "ensurepip" => is_complete(&venv_marker()) || has_venv(),
         _ => find(program).is_ok(),
     }
@@ -117,6 +124,22 @@ pub(super) fn garage() -> Outcome {
     // Some gigabytes, also when it failed.
     let _none_without_a_build = fs::remove_dir_all(build);
     outcome
+}
+
+/// The script that is added to a page, once it is installed.
+pub(super) fn axe_script() -> PathBuf {
+    cache().join(AXE).join("node_modules/axe-core/axe.min.js")
+}
+
+/// Downloads axe-core, and nothing that it would run.
+pub(super) fn axe() -> Outcome {
+    let _one_at_a_time = lock(&cache().join("axe.lock"))?;
+    if axe_script().is_file() {
+        return Ok(());
+    }
+    let folder = cache().join(AXE).display().to_string();
+    let options = ["install", "--no-save", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"];
+    loud("npm", &[&options, ["--prefix", &folder, AXE].as_slice()].concat())
 }
 
 /// The user's cache: what is built or downloaded once for a machine.

@@ -23,6 +23,9 @@ type Services<'a> = &'a [&'static dyn Service];
 /// Installs and starts them; those that need others after these, all others at the same time.
 pub(super) fn up(services: Services<'_>) -> Outcome {
     install_packages(services)?;
+    if are_all(services) {
+        install::axe()?;
+    }
     let first: Vec<_> = services.iter().copied().filter(|service| service.needs().is_empty()).collect();
     each(&first, &|service| {
         up_one(service)?;
@@ -44,13 +47,19 @@ pub(super) fn running(service: &dyn Service) -> Option<Process> {
     Process::recorded(&Home::load(service.name()).file("process"))
 }
 
-/// One call of the package manager for all that stopped services miss, and the cookbook where all of them are wanted; an error
-/// names these.
+/// Whether none is named, or each: then whatever tests need is installed.
+fn are_all(services: Services<'_>) -> bool {
+    services.len() == ALL.len()
+}
+
+/// One call of the package manager for all that stopped services miss, and the cookbook and the page where all of them are
+/// wanted; an error names these.
 fn install_packages(services: Services<'_>) -> Outcome {
     let stopped = services.iter().filter(|service| running(**service).is_none());
     let missing = stopped.map(|service| (service.name(), install::missing(service.tools())));
-    let cookbook = (services.len() == ALL.len()).then(|| ("cookbook", install::missing(install::COOKBOOK)));
-    let missing: Vec<_> = missing.chain(cookbook).filter(|(_, packages)| !packages.is_empty()).collect();
+    let tests = [("cookbook", install::COOKBOOK), ("page", install::PAGE)];
+    let tests = tests.into_iter().filter(|_| are_all(services)).map(|(name, tools)| (name, install::missing(tools)));
+    let missing: Vec<_> = missing.chain(tests).filter(|(_, packages)| !packages.is_empty()).collect();
     let names: Vec<_> = missing.iter().map(|(name, _)| *name).collect();
     let packages = missing.iter().flat_map(|(_, packages)| packages).copied().collect();
     install::packages(&packages).map_err(|error| format!("{}: {error}", names.join(", ")))

@@ -123,10 +123,14 @@ fn chosen(names: &[String]) -> Result<Vec<&'static dyn Service>, String> {
     if names.is_empty() { Ok(ALL.to_vec()) } else { names.iter().map(|name| named(name)).collect() }
 }
 
-/// How to reach those of the services that run, and this program: a test calls it for what it killed.
+/// How to reach those of the services that run, the script that tests a page, and this program: a test calls it for what it
+/// killed.
 fn environment(services: &[&'static dyn Service]) -> Env {
     let running = services.iter().filter(|service| life::running(**service).is_some());
     let mut env: Env = running.flat_map(|service| service.env(&Home::load(service.name()))).collect();
+    env.extend(
+        Some(install::axe_script()).filter(|it| it.is_file()).map(|it| ("HEALTH_AXE", it.display().to_string())),
+    );
     env.push(("HEALTH_XTASK", own_copy().display().to_string()));
     env
 }
