@@ -10,7 +10,7 @@ use tera::{Context, Tera};
 use super::Renderer;
 use super::outcome::{problems, verdict};
 use super::strip::Strip;
-use super::words::{ago, brief, time};
+use super::words::{ago, brief, parts, time};
 use crate::report::ErrorReport;
 use crate::{CheckReport, Report, Status};
 
@@ -58,7 +58,8 @@ const OWN: &str = "health_check/own.html";
 /// | `critical`, `counts`, `stale` | whether its errors matter; whether it makes this answer unhealthy; an older verdict |
 /// | `duration`, `last_run`, `since` | as `0.0040 seconds`; times (RFC 3339, UTC); none before the first run |
 /// | `took`, `age`, `for_how_long` | the same for people: `12 ms`, `3 s ago`, `5 min`; none before the first run |
-/// | `blocked_by` | the check that is the cause, or none |
+/// | `blocked_by`, `below_cause` | the check that is the cause, or none; whether this row stands below it |
+/// | `parts` | a long identifier in pieces, between which a line may break; a short one as it is |
 /// | `strip` | its last runs, or none: `summary` in words, `width`, `height`, `bars` of `x`, `y`, `height`, `status` |
 /// | `groups`, `labels` | names of its groups; its labels, name and value |
 ///
@@ -184,6 +185,7 @@ struct Section<'a> {
 }
 
 #[derive(Clone, Serialize)]
+#[expect(clippy::struct_excessive_bools, reason = "a template asks for each by its name")]
 struct Row<'a> {
     identifier: &'a str,
     status: Status,
@@ -202,6 +204,8 @@ struct Row<'a> {
     for_how_long: Option<String>,
     strip: Option<Strip>,
     blocked_by: Option<&'a str>,
+    below_cause: bool,
+    parts: Vec<&'a str>,
     groups: &'a BTreeSet<String>,
     labels: &'a BTreeMap<String, String>,
 }
@@ -227,30 +231,39 @@ impl<'a> From<&'a Report> for Page<'a> {
     }
 }
 
-/// What fails, what is wrong without counting, and what works; a cause stands before what it blocks.
+/// What fails, what is wrong without counting, and what works. A cause stands before what it blocks, and what blocks most
+/// comes first.
 fn sections(report: &Report) -> Vec<Section<'_>> {
     let section = |check: &CheckReport| match check.status {
         _ if check.counts => 0,
         Status::Working => 2,
         _ => 1,
     };
+    let mut blocks = BTreeMap::new();
+    for cause in report.checks.iter().filter_map(|check| check.blocked_by.as_deref()) {
+        *blocks.entry(cause).or_insert(0) += 1;
+    }
     let mut sections = Vec::new();
     for (place, title) in ["Failing", "Problems that don't count", "Working"].into_iter().enumerate() {
         let mut checks: Vec<&CheckReport> = report.checks.iter().filter(|check| section(check) == place).collect();
         checks.sort_by_key(|check| {
-            let cause = check.blocked_by.as_deref();
-            (Reverse(check.status), cause.unwrap_or(&check.identifier), cause.is_some())
+            let cause = check.blocked_by.as_deref().unwrap_or(&check.identifier);
+            let is_blocked = check.blocked_by.is_some();
+            (Reverse(check.status), Reverse(blocks.get(cause).copied().unwrap_or(0)), cause, is_blocked)
         });
         if !checks.is_empty() {
-            let checks = checks.into_iter().map(|check| Row::new(check, report.generated_at)).collect();
-            sections.push(Section { title, checks });
+            let names: BTreeSet<_> = checks.iter().map(|check| check.identifier.as_str()).collect();
+            let is_below =
+                |check: &CheckReport| check.blocked_by.as_ref().is_some_and(|cause| names.contains(cause.as_str()));
+            let row = |check| Row::new(check, is_below(check), report.generated_at);
+            sections.push(Section { title, checks: checks.into_iter().map(row).collect() });
         }
     }
     sections
 }
 
 impl<'a> Row<'a> {
-    fn new(check: &'a CheckReport, now: SystemTime) -> Self {
+    fn new(check: &'a CheckReport, below_cause: bool, now: SystemTime) -> Self {
         Self {
             identifier: &check.identifier,
             status: check.status,
@@ -269,6 +282,8 @@ impl<'a> Row<'a> {
             for_how_long: check.since.map(|since| brief(now.duration_since(since).unwrap_or_default())),
             strip: Strip::of(&check.history),
             blocked_by: check.blocked_by.as_deref(),
+            below_cause,
+            parts: parts(&check.identifier),
             groups: &check.groups,
             labels: &check.labels,
         }
@@ -277,4 +292,34 @@ impl<'a> Row<'a> {
 
 fn seconds(duration: Duration) -> String {
     format!("{:.4} seconds", duration.as_secs_f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ServiceUnavailable;
+
+    fn failed(name: &str, cause: Option<&str>) -> CheckReport {
+        let mut row = CheckReport::failed(name, &ServiceUnavailable::new("m").into());
+        row.blocked_by = cause.map(str::to_owned);
+        row
+    }
+
+    /// The names of the rows that fail, and which of them stand below their cause.
+    fn failing(report: &Report) -> Vec<(&str, bool)> {
+        sections(report)[0].checks.iter().map(|row| (row.identifier, row.below_cause)).collect()
+    }
+
+    #[test]
+    fn what_blocks_most_comes_first_and_above_what_it_blocks() {
+        let rows = [failed("cache", None), failed("a", Some("dns")), failed("b", Some("dns")), failed("dns", None)];
+        assert_eq!(failing(&Report::new(rows)), [("dns", false), ("a", true), ("b", true), ("cache", false)]);
+    }
+
+    #[test]
+    fn nothing_stands_below_a_cause_that_is_elsewhere() {
+        let mut dns = failed("dns", None);
+        (dns.critical, dns.counts) = (false, false);
+        assert_eq!(failing(&Report::new([failed("a", Some("dns")), dns])), [("a", false)]);
+    }
 }

@@ -1,5 +1,8 @@
 use std::time::{Duration, SystemTime};
 
+/// Names of up to this many characters stay in one piece: they fit, and people search the page's source for them.
+const FITS: usize = 24;
+
 /// A duration as people say it: `0.3 ms`, `12 ms`, `1.2 s`, `3 min`, `5 h`, `2 d`.
 pub(super) fn brief(duration: Duration) -> String {
     let seconds = duration.as_secs_f64();
@@ -27,6 +30,21 @@ pub(super) fn time(time: SystemTime) -> String {
     humantime::format_rfc3339_seconds(time).to_string()
 }
 
+/// A name in pieces: before each capital that begins a word, and after what is no letter and no digit.
+pub(super) fn parts(name: &str) -> Vec<&str> {
+    if name.chars().count() <= FITS {
+        return vec![name];
+    }
+    let letters: Vec<(usize, char)> = name.char_indices().collect();
+    let begins = letters.windows(2).filter_map(|pair| {
+        let [(_, before), (at, letter)] = *pair else { return None };
+        let is_hump = before.is_lowercase() && letter.is_uppercase();
+        (is_hump || (!before.is_alphanumeric() && letter.is_alphanumeric())).then_some(at)
+    });
+    let borders: Vec<usize> = [0].into_iter().chain(begins).chain([name.len()]).collect();
+    borders.windows(2).map(|border| &name[border[0]..border[1]]).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -51,5 +69,16 @@ mod tests {
         assert_eq!(ago(then, then + Duration::from_millis(1_900)), "1 s ago");
         assert_eq!(ago(then, then + Duration::from_mins(90)), "1 h ago");
         assert_eq!(ago(then + Duration::from_secs(5), then), "just now", "clocks may be set back");
+    }
+
+    #[test]
+    fn long_names_break_between_words() {
+        let broken = |name: &'static str| parts(name).join("|");
+        assert_eq!(broken("DefaultFileStorageHealthCheck"), "Default|File|Storage|Health|Check");
+        assert_eq!(broken("recommendations_of_the_neighbours"), "recommendations_|of_|the_|neighbours");
+        assert_eq!(broken("S3StorageHealthCheck:eu-central-1"), "S3Storage|Health|Check:|eu-|central-|1");
+        assert_eq!(broken("ÜberraschendLangerNameÄrger"), "Überraschend|Langer|Name|Ärger");
+        assert_eq!(broken("MigrationsHealthCheck"), "MigrationsHealthCheck", "it fits");
+        assert_eq!(broken(""), "");
     }
 }

@@ -8,6 +8,7 @@ use super::install::{self, Tool};
 use super::rabbitmq::RabbitMq;
 use super::service::{Env, Service, server};
 use super::state::{Home, write_secret};
+use super::venv::CELERY;
 use crate::Outcome;
 
 /// The worker on RabbitMQ, which answers through `rpc://`.
@@ -49,7 +50,7 @@ impl Service for Celery {
     }
 
     fn install(&self) -> Outcome {
-        install::CELERY.install()
+        CELERY.install()
     }
 
     fn ports(&self) -> &'static [&'static str] {
@@ -61,7 +62,7 @@ impl Service for Celery {
     }
 
     fn command(&self, home: &Home) -> Result<Command, String> {
-        let mut command = server(install::CELERY.python(), home);
+        let mut command = server(CELERY.python(), home);
         command.args(["-m", "celery", "-A", "tasks", "worker", "--pool=prefork", "--concurrency=2", "-Q", "celery"]);
         command.args(["-n", &format!("{}@localhost", self.name), "--loglevel=INFO", "--without-gossip"]);
         command.arg("--without-mingle").envs(self.tool_env(home));
@@ -82,7 +83,7 @@ impl Service for Celery {
 
     fn tool_env(&self, home: &Home) -> Env {
         let (broker, results) = self.urls();
-        let path = install::path_with(Some(&install::CELERY.bin()));
+        let path = install::path_with(Some(&CELERY.bin()));
         vec![
             ("PATH", path.to_string_lossy().into_owned()),
             ("PYTHONPATH", home.place().display().to_string()),

@@ -1,4 +1,4 @@
-//! What is missing on this machine is installed: Debian's packages, Garage, and what is written in Python.
+//! What is missing on this machine is installed: Debian's packages, Garage, axe-core, and what is written in Python.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -7,52 +7,36 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::account::is_root;
-use super::process::run;
+use super::service::Env;
 use super::state::lock;
+use super::venv::{self, KUBERNETES, READERS};
 use crate::Outcome;
 
 /// A program and the Debian package that has it.
 pub(super) type Tool = (&'static str, &'static str);
 
-/// What the recipes of docs/cookbook.md are tried with; the tests start these by themselves.
-pub(super) const COOKBOOK: &[Tool] = &[
-    ("haproxy", "haproxy"),
-    ("nginx", "nginx-light"),
-    ("prometheus", "prometheus"),
-    ("promtool", "prometheus"),
-    ("systemd-analyze", "systemd"),
+/// What tests need beside the services, and who: the recipes of docs/cookbook.md, the test of the page, those of the formats,
+/// and those of the completions and the manual pages.
+pub(super) const FOR_TESTS: [(&str, &[Tool]); 4] = [
+    (
+        "cookbook",
+        &[
+            ("haproxy", "haproxy"),
+            ("nginx", "nginx-light"),
+            ("prometheus", "prometheus"),
+            ("promtool", "prometheus"),
+            ("systemd-analyze", "systemd"),
+        ],
+    ),
+    ("page", &[("chromium", "chromium"), ("npm", "npm")]),
+    ("readers", PYTHON),
+    ("shells", &[("zsh", "zsh"), ("fish", "fish"), ("groff", "groff-base"), ("mandoc", "mandoc")]),
 ];
 
-/// What the completions and the manual pages of `health` are tried with.
-pub(super) const SHELLS: &[Tool] = &[("zsh", "zsh"), ("fish", "fish"), ("groff", "groff-base"), ("mandoc", "mandoc")];
+/// Looks for what keeps people from using a page; a package of npm.
+const AXE: &str = "axe-core@4.14.1";
 
 const GARAGE: &str = "2.5.0";
-
-/// A virtual environment of Python: the name of its folder, which changes with the versions in it, and its packages.
-#[derive(Debug)]
-pub(super) struct Venv {
-    folder: &'static str,
-    packages: &'static [&'static str],
-}
-
-/// The servers that are written in Python.
-pub(super) const CELERY: Venv = Venv {
-    folder: "celery-5.7.0",
-    packages: &["celery[redis]==5.7.0", "kombu==5.7.0", "redis==8.1.0", "aiosmtpd==1.4.6"],
-};
-
-/// What reads the feeds and the metrics back: health-cli/tests/readers/.
-const READERS: Venv = Venv {
-    folder: "readers-6.0.14-0.26.0",
-    packages: &["feedparser==6.0.14", "feedparser-sgmllib==2.1.0", "prometheus-client==0.26.0"],
-};
-
-/// What says whether Kubernetes would take a manifest, by the schemas of its API from 1.25 to 1.37.
-const KUBERNETES: Venv = Venv { folder: "kubernetes-validate-1.37.0", packages: &["kubernetes-validate==1.37.0"] };
-
-/// What tests run by themselves: the variable by which they find it, the program, and where it is.
-pub(super) const FOR_TESTS: [(&str, &str, Venv); 2] =
-    [("READERS_PYTHON", "python", READERS), ("KUBERNETES_VALIDATE", "kubernetes-validate", KUBERNETES)];
 
 /// What makes a virtual environment.
 pub(super) const PYTHON: &[Tool] = &[("ensurepip", "python3-venv")];
@@ -83,54 +67,30 @@ pub(super) fn packages(missing: &BTreeSet<&str>) -> Outcome {
     loud("apt-get", &install)
 }
 
-/// Python's `venv` is a package of its own, without a program.
+/// npm is not needed twice, and what makes virtual environments neither.
 fn is_there(program: &str) -> bool {
     match program {
-        "ensurepip" => [CELERY, READERS, KUBERNETES].iter().all(Venv::is_complete) || has_venv(),
+        "npm" => axe_script().is_file() || find(program).is_ok(),
+        "ensurepip" => venv::is_there(),
         _ => find(program).is_ok(),
     }
 }
 
-fn has_venv() -> bool {
-    run(Command::new("python3").args(["-c", "import ensurepip, venv"])).is_ok()
+/// What tests run by themselves, and is no package of Debian's.
+pub(super) fn for_tests() -> Outcome {
+    READERS.install()?;
+    KUBERNETES.install()?;
+    axe()
 }
 
-impl Venv {
-    /// The folder of its programs.
-    pub(super) fn bin(&self) -> PathBuf {
-        self.root().join("bin")
-    }
-
-    pub(super) fn python(&self) -> PathBuf {
-        self.bin().join("python")
-    }
-
-    /// Makes it, once for a machine.
-    pub(super) fn install(&self) -> Outcome {
-        let _one_at_a_time = lock(&cache().join("venv.lock"))?;
-        if self.is_complete() {
-            return Ok(());
-        }
-        let folder = self.root().display().to_string();
-        loud("python3", &["-m", "venv", "--clear", &folder])?;
-        let pip = self.bin().join("pip").display().to_string();
-        let options = ["install", "--quiet", "--disable-pip-version-check"];
-        loud(&pip, &[&options, self.packages].concat())?;
-        fs::write(self.marker(), self.packages.join("\n")).map_err(|error| format!("{folder}: {error}"))
-    }
-
-    /// Other versions than those that were installed are installed again.
-    pub(super) fn is_complete(&self) -> bool {
-        fs::read_to_string(self.marker()).is_ok_and(|installed| installed == self.packages.join("\n"))
-    }
-
-    fn marker(&self) -> PathBuf {
-        self.root().join("complete")
-    }
-
-    fn root(&self) -> PathBuf {
-        cache().join(self.folder)
-    }
+/// How tests find that; nothing of what is not installed.
+pub(super) fn env_of_tests() -> Env {
+    let all = [
+        ("HEALTH_AXE", Some(axe_script()).filter(|script| script.is_file())),
+        ("KUBERNETES_VALIDATE", KUBERNETES.program("kubernetes-validate")),
+        ("READERS_PYTHON", READERS.program("python")),
+    ];
+    all.into_iter().filter_map(|(name, path)| Some((name, path?.display().to_string()))).collect()
 }
 
 /// The program of the S3 server.
@@ -156,8 +116,24 @@ pub(super) fn garage() -> Outcome {
     outcome
 }
 
+/// The script that is added to a page, once it is installed.
+fn axe_script() -> PathBuf {
+    cache().join(AXE).join("node_modules/axe-core/axe.min.js")
+}
+
+/// Downloads axe-core, and nothing that it would run.
+fn axe() -> Outcome {
+    let _one_at_a_time = lock(&cache().join("axe.lock"))?;
+    if axe_script().is_file() {
+        return Ok(());
+    }
+    let folder = cache().join(AXE).display().to_string();
+    let options = ["install", "--no-save", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"];
+    loud("npm", &[&options, ["--prefix", &folder, AXE].as_slice()].concat())
+}
+
 /// The user's cache: what is built or downloaded once for a machine.
-fn cache() -> PathBuf {
+pub(super) fn cache() -> PathBuf {
     let home = || std::env::var_os("HOME").map(|home| Path::new(&home).join(".cache"));
     let cache = std::env::var_os("XDG_CACHE_HOME").filter(|set| !set.is_empty()).map(PathBuf::from);
     cache.or_else(home).unwrap_or_else(std::env::temp_dir).join("health-xtask")
@@ -182,7 +158,7 @@ pub(super) fn path_with(first: Option<&Path>) -> OsString {
     std::env::join_paths(folders).unwrap_or_else(|_| std::env::var_os("PATH").unwrap_or_default())
 }
 
-fn loud(program: &str, args: &[&str]) -> Outcome {
+pub(super) fn loud(program: &str, args: &[&str]) -> Outcome {
     println!("> {program} {}", args.join(" "));
     status(Command::new(program).args(args).env("DEBIAN_FRONTEND", "noninteractive"))
 }

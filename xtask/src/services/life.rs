@@ -24,7 +24,7 @@ type Services<'a> = &'a [&'static dyn Service];
 pub(super) fn up(services: Services<'_>) -> Outcome {
     install_packages(services)?;
     if are_all(services) {
-        install::FOR_TESTS.iter().try_for_each(|(_, _, venv)| venv.install())?;
+        install::for_tests()?;
     }
     let first: Vec<_> = services.iter().copied().filter(|service| service.needs().is_empty()).collect();
     each(&first, &|service| {
@@ -56,9 +56,8 @@ fn are_all(services: Services<'_>) -> bool {
 fn install_packages(services: Services<'_>) -> Outcome {
     let stopped = services.iter().filter(|service| running(**service).is_none());
     let missing = stopped.map(|service| (service.name(), install::missing(service.tools())));
-    let others = [("cookbook", install::COOKBOOK), ("readers", install::PYTHON), ("shells", install::SHELLS)]
-        .map(|(who, tools)| (who, install::missing(tools)));
-    let others = others.into_iter().filter(|_| are_all(services));
+    let others = install::FOR_TESTS.into_iter().filter(|_| are_all(services));
+    let others = others.map(|(who, tools)| (who, install::missing(tools)));
     let missing: Vec<_> = missing.chain(others).filter(|(_, packages)| !packages.is_empty()).collect();
     let names: Vec<_> = missing.iter().map(|(name, _)| *name).collect();
     let packages = missing.iter().flat_map(|(_, packages)| packages).copied().collect();

@@ -30,6 +30,7 @@ mod s3;
 mod service;
 mod smtp;
 mod state;
+mod venv;
 
 /// Real servers for tests.
 #[derive(Debug, Subcommand)]
@@ -123,14 +124,13 @@ fn chosen(names: &[String]) -> Result<Vec<&'static dyn Service>, String> {
     if names.is_empty() { Ok(ALL.to_vec()) } else { names.iter().map(|name| named(name)).collect() }
 }
 
-/// How to reach those of the services that run, this program, which a test calls for what it killed, and the programs of
-/// [`install::FOR_TESTS`].
+/// How to reach those of the services that run, what tests run by themselves, and this program: a test calls it for what it
+/// killed.
 fn environment(services: &[&'static dyn Service]) -> Env {
     let running = services.iter().filter(|service| life::running(**service).is_some());
     let mut env: Env = running.flat_map(|service| service.env(&Home::load(service.name()))).collect();
     env.push(("HEALTH_XTASK", own_copy().display().to_string()));
-    let complete = install::FOR_TESTS.iter().filter(|(_, _, venv)| venv.is_complete());
-    env.extend(complete.map(|(name, program, venv)| (*name, venv.bin().join(program).display().to_string())));
+    env.extend(install::env_of_tests());
     env
 }
 

@@ -6,6 +6,7 @@ use super::install::{self, Tool};
 use super::probe;
 use super::service::{Env, Service, server};
 use super::state::{Home, write_secret};
+use super::venv::CELERY;
 use crate::Outcome;
 
 /// aiosmtpd: user `health`.
@@ -22,7 +23,7 @@ impl Service for Smtp {
     }
 
     fn install(&self) -> Outcome {
-        install::CELERY.install()
+        CELERY.install()
     }
 
     fn secrets(&self) -> &'static [(&'static str, usize)] {
@@ -34,7 +35,7 @@ impl Service for Smtp {
     }
 
     fn command(&self, home: &Home) -> Result<Command, String> {
-        let mut command = server(install::CELERY.python(), home);
+        let mut command = server(CELERY.python(), home);
         command.arg("smtp.py").envs(self.tool_env(home));
         Ok(command)
     }
