@@ -8,7 +8,7 @@ use support::{BROKEN, CACHE, Server, WARNING, answering, folder, frozen, http, n
 
 fn check(config: &str, args: &[&str]) -> (i32, String, String) {
     let folder = folder(config);
-    let output = run(folder.path(), &[&["check", "--config", "health.toml"], args].concat(), &[("RUST_LOG", "off")]);
+    let output = run(folder.path(), &[&["check", "--config", "health.toml"], args].concat(), &[]);
     (output.status.code().unwrap(), stdout(&output), stderr(&output))
 }
 
@@ -46,6 +46,15 @@ fn nagios_has_a_state_a_sum_figures_and_the_rows() {
         "DefaultFileStorageHealthCheck ... unavailable: storage folder is missing",
     ];
     assert_eq!(lines[1..], rows);
+}
+
+#[test]
+fn a_plugin_logs_no_causes_for_icinga_shows_them_before_the_line() {
+    let without_folder = "[[checks]]\nkind = \"database\"\nurl = \"sqlite:///no/such/folder/shop.db\"\n";
+    let (_, _, error) = check(without_folder, &[]);
+    assert!(error.contains("cause of a failed check"), "{error}");
+    let (code, output, error) = check(without_folder, &["--exit", "nagios"]);
+    assert!(code == 2 && output.starts_with("HEALTH CRITICAL - ") && error.is_empty(), "{code} {output}{error}");
 }
 
 #[test]
@@ -120,7 +129,9 @@ fn an_endpoint_that_is_down_is_critical_and_a_wrong_command_is_unknown() {
 #[test]
 fn docker_gets_0_or_1_and_the_same_output() {
     let report = "DefaultFileStorageHealthCheck ... unavailable: storage folder is missing\n";
-    assert_eq!(check(BROKEN, &["--exit", "docker"]), (1, report.into(), String::new()));
+    let (code, output, error) = check(BROKEN, &["--exit", "docker"]);
+    assert_eq!((code, output.as_str()), (1, report));
+    assert!(error.contains("cause of a failed check"), "docker inspect shows it: {error}");
     assert_eq!(check(CACHE, &["--exit", "docker"]).0, 0);
     assert_eq!(check("nope", &["--exit", "docker"]).0, 1);
     assert_eq!(check("", &["--exit", "docker", "--format", "json"]), (0, "{}\n".into(), String::new()));

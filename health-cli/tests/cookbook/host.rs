@@ -3,8 +3,9 @@
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
-use crate::support::{HEALTH, config, outcome, program, recipe, replaced};
+use crate::support::{HEALTH, Process, config, outcome, program, recipe, replaced, run, until};
 
 const BROKEN: &str = "[[checks]]\nkind = \"storage\"\npath = \"/no/such/folder\"\n";
 
@@ -70,7 +71,7 @@ fn cron_has_nothing_to_mail_while_all_is_well() {
 }
 
 #[test]
-fn nagios_and_icinga_run_the_command() {
+fn the_commands_of_nagios_say_what_is_wrong() {
     let definitions = recipe("nagios.cfg");
     let service = value(&definitions, "check_command").split_once('!').unwrap();
     assert_eq!(service.0, value(&definitions, "command_name"));
@@ -80,11 +81,79 @@ fn nagios_and_icinga_run_the_command() {
     let (healthy, output) = sh(&line, BROKEN);
     assert!(!healthy && output.starts_with("HEALTH CRITICAL"), "{output}");
 
-    let icinga = recipe("icinga2.conf");
-    for word in ["\"/usr/local/bin/health\", \"check\"", "\"--config\" = ", "\"--exit\" = \"nagios\""] {
-        assert!(icinga.contains(word), "{word}");
-    }
-    let braces = |brace: char| icinga.matches(brace).count();
-    assert_eq!(braces('{'), braces('}'));
     assert!(Path::new(service.1).is_absolute());
+}
+
+/// The name of who runs this.
+fn user() -> String {
+    run(Command::new("id").arg("-un")).trim().to_owned()
+}
+
+/// All of its files are in the folder of the test.
+fn nagios_settings(path: &impl Fn(&str) -> String) -> String {
+    let files = [("log_file", "log"), ("object_cache_file", "cache"), ("status_file", "status"), ("lock_file", "lock")];
+    let more =
+        [("temp_file", "temp"), ("query_socket", "socket"), ("command_file", "commands"), ("cfg_file", "shop.cfg")];
+    let last = [("temp_path", "."), ("check_result_path", "."), ("cfg_file", "objects.cfg")];
+    let lines = files.into_iter().chain(more).chain(last).map(|(key, name)| format!("{key}={}", path(name)));
+    let own = format!("nagios_user={}\nservice_inter_check_delay_method=n\nuse_syslog=0", user());
+    lines.chain([own]).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn nagios_runs_the_check_and_raises_its_alert() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    fs::write(path("health.toml"), BROKEN).unwrap();
+    let changes = [("/usr/local/bin/health", HEALTH), ("/etc/shop/health.toml", &path("health.toml"))];
+    fs::write(path("shop.cfg"), replaced(&recipe("nagios.cfg"), &changes)).unwrap();
+    fs::write(path("objects.cfg"), include_str!("nagios-objects.cfg")).unwrap();
+    fs::write(path("main.cfg"), nagios_settings(&path)).unwrap();
+
+    let mut nagios = program("nagios4", "nagios4-core");
+    let said = run(program("nagios4", "nagios4-core").arg("-v").arg(path("main.cfg")));
+    assert!(said.contains("Things look okay"), "{said}");
+    let mut nagios = Process::start(nagios.arg(path("main.cfg")), &folder.path().join("output"));
+    let alert =
+        "SERVICE ALERT: shop1;shop health;CRITICAL;HARD;1;HEALTH CRITICAL - 1 of 1 checks failed: DefaultFileStorage";
+    let log = || fs::read_to_string(path("log")).ok();
+    until("its alert", Duration::from_mins(1), || log()?.contains(alert).then_some(()));
+    nagios.terminate();
+    until("its end", Duration::from_mins(1), || nagios.has_ended().then_some(()));
+}
+
+/// What Icinga says of its recipe, in a folder of `zones.d`.
+fn icinga(changes: &[(&str, &str)]) -> (bool, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().display().to_string();
+    fs::create_dir_all(folder.path().join("zones.d/shop1")).unwrap();
+    let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
+    write("zones.d/shop1/shop.conf", &replaced(&recipe("icinga2.conf"), changes));
+    write(
+        "zones.d/shop1/host.conf",
+        "object CheckCommand \"alive\" { command = [ \"/bin/true\" ] }\n\
+         object Host \"shop1\" { check_command = \"alive\"\n vars.shop = true }\n",
+    );
+    write(
+        "main.conf",
+        &format!(
+            "include <itl>\nconst NodeName = \"shop1\"\nobject Endpoint NodeName {{ }}\n\
+             object Zone NodeName {{ endpoints = [ NodeName ] }}\ninclude_zones \"etc\", \"{root}/zones.d\"\n"
+        ),
+    );
+    let mut command = program("icinga2", "icinga2-bin");
+    command.args(["daemon", "-C", "-c"]).arg(folder.path().join("main.conf"));
+    for variable in ["DataDir", "CacheDir", "InitRunDir", "LogDir", "SpoolDir"] {
+        command.arg(format!("-D{variable}={root}"));
+    }
+    let user = user();
+    outcome(command.args([format!("-DRunAsUser={user}"), format!("-DRunAsGroup={user}")]))
+}
+
+#[test]
+fn icinga_takes_the_recipe() {
+    let (is_valid, said) = icinga(&[]);
+    assert!(is_valid && said.contains("Instantiated 1 Service."), "{said}");
+    let (is_valid, said) = icinga(&[("check_command = \"health\"", "check_command = \"helth\"")]);
+    assert!(!is_valid && said.contains("helth"), "{said}");
 }

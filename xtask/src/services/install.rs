@@ -22,6 +22,8 @@ pub(super) const FOR_TESTS: [(&str, &[Tool]); 4] = [
         "cookbook",
         &[
             ("haproxy", "haproxy"),
+            ("icinga2", "icinga2-bin"),
+            ("nagios4", "nagios4-core"),
             ("nginx", "nginx-light"),
             ("prometheus", "prometheus"),
             ("promtool", "prometheus"),
