@@ -3,6 +3,8 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::panic, clippy::disallowed_methods, reason = "a test without any executor may")]
 
+#[path = "../support/mod.rs"]
+mod common;
 mod containers;
 mod django;
 mod haproxy;

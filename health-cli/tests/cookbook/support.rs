@@ -4,9 +4,11 @@ use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
+
+use crate::common::{Running, signal};
 
 pub(crate) const HEALTH: &str = env!("CARGO_BIN_EXE_health");
 
@@ -70,29 +72,22 @@ pub(crate) fn until<T>(what: &str, patience: Duration, mut ask: impl FnMut() -> 
 }
 
 /// A child process, which ends with its owner.
-pub(crate) struct Process(Child);
+pub(crate) struct Process(Running);
 
 impl Process {
     /// Starts a server, which writes what it has to say into a file.
     pub(crate) fn start(command: &mut Command, log: &Path) -> Self {
         let log = File::create(log).unwrap();
         command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
-        Self(command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}")))
+        Self(Running::new(command))
     }
 
     pub(crate) fn terminate(&self) {
-        run(Command::new("kill").args(["-TERM", &self.0.id().to_string()]));
+        signal(&self.0, "TERM");
     }
 
     pub(crate) fn has_ended(&mut self) -> bool {
         self.0.try_wait().unwrap().is_some()
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
     }
 }
 
@@ -121,7 +116,7 @@ impl Served {
         let mut command = Command::new(HEALTH);
         command.env_clear().env("TMPDIR", std::env::temp_dir());
         command.args(["serve", "--listen", address, "--config"]).arg(config.path());
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut child = Running::new(command.stdout(Stdio::piped()).stderr(Stdio::null()));
         let stdout = child.stdout.take().unwrap();
         let process = Process(child);
         let mut line = String::new();
