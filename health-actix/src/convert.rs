@@ -9,7 +9,7 @@ use bytes::Bytes;
 use futures::stream;
 use health_core::Endpoint;
 use http::header::CONTENT_LENGTH;
-use http::{HeaderName, HeaderValue, Method, Request, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response};
 use percent_encoding::percent_decode_str;
 
 /// The parameter that has what is below the base; no scope of the application has one of this name.
@@ -20,27 +20,30 @@ pub(crate) fn decoded(path: &str) -> String {
     percent_decode_str(path).decode_utf8_lossy().into_owned()
 }
 
-pub(crate) fn request(request: &HttpRequest, base: &str) -> Request<()> {
-    let mut converted = Request::new(());
-    *converted.method_mut() = Method::from_bytes(request.method().as_str().as_bytes()).unwrap_or_default();
-    *converted.uri_mut() = target(request, base).parse().unwrap_or_default();
-    converted.headers_mut().extend(request.headers().iter().filter_map(|(name, value)| {
-        let name = Endpoint::READS.into_iter().find(|read| name == *read)?;
-        Some((HeaderName::from_static(name), HeaderValue::from_bytes(value.as_bytes()).ok()?))
-    }));
-    converted
+pub(crate) fn method(request: &HttpRequest) -> Method {
+    Method::from_bytes(request.method().as_str().as_bytes()).unwrap_or_default()
 }
 
-/// The path without the scopes above the endpoint, and the query. The rest that the resource has matched is decoded,
-/// except for its slashes; so it is the part of the path as it was sent that has as many of them.
-fn target<'a>(request: &'a HttpRequest, base: &str) -> &'a str {
-    let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
+/// Those that the endpoint reads.
+pub(crate) fn headers(request: &HttpRequest) -> HeaderMap {
+    let read = request.headers().iter().filter_map(|(name, value)| {
+        let name = Endpoint::READS.into_iter().find(|read| name == *read)?;
+        Some((HeaderName::from_static(name), HeaderValue::from_bytes(value.as_bytes()).ok()?))
+    });
+    let mut headers = HeaderMap::new();
+    headers.extend(read);
+    headers
+}
+
+/// The path without the scopes above the endpoint. The rest that the resource has matched is decoded, except for its
+/// slashes; so it is the part of the path as it was sent that has as many of them.
+pub(crate) fn path<'a>(request: &'a HttpRequest, base: &str) -> &'a str {
     let path = request.uri().path();
     let rest = request.match_info().get(REST);
     let slashes = rest.map_or(usize::from(path.ends_with('/')), |rest| rest.matches('/').count() + 1);
     let rest = slashes.checked_sub(1).and_then(|last| path.rmatch_indices('/').nth(last));
     let above = path[..rest.map_or(path.len(), |(start, _)| start)].strip_suffix(base).map_or(0, str::len);
-    &target[above..]
+    &path[above..]
 }
 
 /// An answer to HEAD has no body, and the length of the body it would have had.

@@ -4,6 +4,7 @@ mod convert;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::sync::Arc;
 use std::thread;
 
 use actix_web::guard::{self, GuardContext};
@@ -11,7 +12,7 @@ use actix_web::web::{self, ServiceConfig};
 use actix_web::{App, HttpRequest, HttpServer, rt};
 use convert::REST;
 use futures::FutureExt as _;
-use health_core::{Endpoint, Health};
+use health_core::{Endpoint, Health, RequestHead};
 
 /// The health at a path such as `/ht/`, for `configure` of an `App` or of a scope: all methods, the path with and
 /// without its final slash, and what is below it.
@@ -25,7 +26,9 @@ pub fn routes(path: &str, health: Health) -> impl FnOnce(&mut ServiceConfig) + C
             let is_ours = move |request: &GuardContext<'_>| request.head().uri.path().contains(as_sent.base());
             let resource = web::resource(pattern).guard(guard::fn_guard(is_ours));
             config.service(resource.to(move |request: HttpRequest| {
-                let answer = endpoint.respond_shared(&convert::request(&request, endpoint.base()));
+                let (method, path) = (&convert::method(&request), convert::path(&request, endpoint.base()));
+                let (query, headers) = (request.query_string(), &convert::headers(&request));
+                let answer = endpoint.respond_with(RequestHead { method, path, query, headers }, Arc::clone);
                 answer.map(|answer| convert::response(&answer))
             }));
         }

@@ -33,7 +33,7 @@ pub use error::{
 pub use findings::{Findings, Observation, Unit};
 pub use health::Health;
 pub use history::{History, PastRun};
-pub use http::Endpoint;
+pub use http::{Endpoint, RequestHead};
 pub use listener::{Listener, Transition};
 pub use registry::{BuildError, Registry};
 pub use render::{

@@ -1,59 +1,57 @@
 //! Rocket has types of its own; the endpoint has those of http 1.
 
 use std::io::{self, Cursor};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use health_core::Endpoint;
 use http::header::{CONTENT_LENGTH, X_CONTENT_TYPE_OPTIONS};
-use http::{HeaderName, HeaderValue, Method, Request, Response, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response};
 use rocket::error::ErrorKind;
-use rocket::http::uri::Origin;
 use rocket::http::{Header, Status};
 
-pub(crate) fn request(request: &rocket::Request<'_>) -> Request<()> {
-    let mut converted = Request::new(());
-    *converted.method_mut() = Method::from_bytes(request.method().as_str().as_bytes()).unwrap_or_default();
-    *converted.uri_mut() = uri(request.uri()).unwrap_or_default();
-    converted.headers_mut().extend(request.headers().iter().filter_map(|header| {
+pub(crate) fn method(request: &rocket::Request<'_>) -> Method {
+    Method::from_bytes(request.method().as_str().as_bytes()).unwrap_or_default()
+}
+
+/// Rocket has forgotten what a method was that it does not know; any other such name is as good.
+pub(crate) fn unknown_method() -> Method {
+    Method::from_bytes(b"UNKNOWN").unwrap_or_default()
+}
+
+/// Those that the endpoint reads.
+pub(crate) fn headers(request: &rocket::Request<'_>) -> HeaderMap {
+    let read = request.headers().iter().filter_map(|header| {
         let name = Endpoint::READS.into_iter().find(|name| header.name == *name)?;
         Some((HeaderName::from_static(name), HeaderValue::from_str(&header.value).ok()?))
-    }));
-    converted
-}
-
-/// As `to_string` of the origin and a parser, without the machinery of formatting.
-fn uri(origin: &Origin<'_>) -> Option<Uri> {
-    let path = origin.path().as_str();
-    let target = match origin.query() {
-        Some(query) => [path, "?", query.as_str()].concat(),
-        None => path.to_owned(),
-    };
-    Uri::try_from(target).ok()
-}
-
-/// Rocket has forgotten what the method was; any name that it does not know is as good.
-pub(crate) fn request_of_unknown_method(request: &rocket::Request<'_>) -> Request<()> {
-    let mut converted = self::request(request);
-    *converted.method_mut() = Method::from_bytes(b"UNKNOWN").unwrap_or_default();
-    converted
+    });
+    let mut headers = HeaderMap::new();
+    headers.extend(read);
+    headers
 }
 
 /// An answer to HEAD has no body, and the length of the body it would have had.
-pub(crate) fn response(response: &Response<Bytes>) -> rocket::Response<'_> {
+pub(crate) fn response(response: &Arc<Response<Bytes>>) -> rocket::Response<'static> {
     let mut converted = rocket::Response::new();
     converted.set_status(Status::new(response.status().as_u16()));
     for (name, value) in response.headers() {
         // A fairing may change the body, so its length is told by the body alone; the other one is for `NoSniff`.
         if name != CONTENT_LENGTH
             && name != X_CONTENT_TYPE_OPTIONS
-            && let Ok(value) = value.to_str()
+            && let Ok(value) = str::from_utf8(value.as_bytes())
         {
-            converted.set_header(Header::new(name.as_str(), value));
+            converted.set_header(Header::new(name.as_str().to_owned(), value.to_owned()));
         }
     }
-    let length = response.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-    converted.set_sized_body(length, Cursor::new(&**response.body()));
+    converted.set_sized_body(length(response), Cursor::new(response.body().clone()));
     converted
+}
+
+fn length(response: &Response<Bytes>) -> Option<usize> {
+    match response.body().len() {
+        0 => response.headers().get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok(),
+        length => Some(length),
+    }
 }
 
 /// Looking at a Rocket's error keeps it from panicking when it is dropped.

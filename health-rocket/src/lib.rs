@@ -5,11 +5,11 @@ mod convert;
 use std::future::{Future, ready};
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::sync::{Arc, mpsc};
+use std::sync::mpsc;
 use std::thread;
 
-use bytes::Bytes;
-use health_core::{Endpoint, Health};
+use health_core::{Endpoint, Health, RequestHead};
+use http::Method;
 use rocket::catcher::{self, Catcher};
 use rocket::config::{Config, Shutdown};
 use rocket::fairing::{AdHoc, Fairing, Info, Kind};
@@ -60,6 +60,14 @@ impl Fairing for NoSniff {
 #[derive(Clone)]
 struct View(Endpoint);
 
+impl View {
+    fn answer(&self, request: &Request<'_>, method: &Method) -> impl Future<Output = Response<'static>> + Send + use<> {
+        let (uri, headers) = (request.uri(), &convert::headers(request));
+        let (path, query) = (uri.path().as_str(), uri.query().map_or("", |query| query.as_str()));
+        self.0.respond_with(RequestHead { method, path, query, headers }, convert::response)
+    }
+}
+
 #[rocket::async_trait]
 impl Handler for View {
     async fn handle<'r>(&self, request: &'r Request<'_>, data: Data<'r>) -> Outcome<'r> {
@@ -67,24 +75,17 @@ impl Handler for View {
         if !self.0.covers(request.uri().path().as_str()) {
             return Outcome::Forward((data, Status::NotFound));
         }
-        Outcome::Success(keep(request, self.0.respond_shared(&convert::request(request))).await)
+        Outcome::Success(self.answer(request, &convert::method(request)).await)
     }
 }
 
 #[rocket::async_trait]
 impl catcher::Handler for View {
     async fn handle<'r>(&self, _: Status, request: &'r Request<'_>) -> catcher::Result<'r> {
-        let mut answer = keep(request, self.0.respond_shared(&convert::request_of_unknown_method(request))).await;
+        let mut answer = self.answer(request, &convert::unknown_method()).await;
         answer.set_raw_header(NO_SNIFF.0, NO_SNIFF.1); // Rocket asks no fairing about this one
         Ok(answer)
     }
-}
-
-/// Rocket's answers borrow from the request, which keeps ours for as long.
-async fn keep<'r>(request: &'r Request<'_>, answer: impl Future<Output = Arc<http::Response<Bytes>>>) -> Response<'r> {
-    struct Kept(Arc<http::Response<Bytes>>);
-    let answer = Kept(answer.await);
-    convert::response(&request.local_cache(|| answer).0)
 }
 
 /// For [`Config`]: the signals are somebody else's, such as those of

@@ -6,8 +6,8 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::thread;
 
 use bytes::Bytes;
-use health_core::{Endpoint, Health};
-use http::{HeaderMap, Method, Request, Response, Uri};
+use health_core::{Endpoint, Health, RequestHead};
+use http::{HeaderMap, Method, Response};
 use tokio::net::TcpListener;
 use tokio::runtime;
 use warp::filters::method::method;
@@ -24,20 +24,14 @@ pub fn routes(
     let endpoint = Endpoint::new(path, health);
     let ours = endpoint.clone();
     let path = warp::path::peek().and_then(move |rest: Peek| {
-        let mut path = String::with_capacity(rest.as_str().len() + 64); // and room for a query
-        path.push('/');
-        path.push_str(rest.as_str());
+        let path = ["/", rest.as_str()].concat();
         ready(if ours.covers(&path) { Ok(path) } else { Err(warp::reject::not_found()) })
     });
     let query = warp::query::raw().or_else(|_| ready(Ok::<_, Rejection>((String::new(),))));
     let asked = path.and(query).and(method()).and(warp::header::headers_cloned());
-    asked.then(move |mut target: String, query: String, method: Method, headers: HeaderMap| {
-        target.push('?');
-        target.push_str(&query);
-        let mut request = Request::new(());
-        *request.uri_mut() = Uri::try_from(target).unwrap_or_default();
-        (*request.method_mut(), *request.headers_mut()) = (method, headers);
-        endpoint.respond(&request)
+    asked.then(move |path: String, query: String, method: Method, headers: HeaderMap| {
+        let request = RequestHead { method: &method, path: &path, query: &query, headers: &headers };
+        endpoint.respond_with(request, |answer| Response::clone(answer))
     })
 }
 

@@ -16,6 +16,7 @@
 
 mod accept;
 mod answer;
+mod head;
 mod question;
 #[cfg(feature = "tower")]
 mod tower;
@@ -31,8 +32,9 @@ use http::{Request, Response};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use self::accept::Offer;
-use self::answer::Tell;
 use crate::Health;
+
+pub use self::head::RequestHead;
 
 /// What RFC 3986 does not allow in a path as it is; `%` is, for the path may be encoded already.
 const NOT_IN_A_PATH: &AsciiSet = &CONTROLS
@@ -114,35 +116,29 @@ impl Endpoint {
     ///
     /// Never fails: whatever is wrong with the request or with a check is an answer, too.
     pub fn respond<B>(&self, request: &Request<B>) -> impl Future<Output = Response<Bytes>> + Send + 'static + use<B> {
-        self.tell(request, |answer| Response::clone(answer))
+        self.respond_with(RequestHead::from(request), |answer| Response::clone(answer))
     }
 
-    /// As [`respond`](Self::respond), without a copy: for an adapter whose framework has header types of its own.
-    pub fn respond_shared<B>(
+    /// As [`respond`](Self::respond), for an adapter whose framework has types of its own. The answer may be told to others,
+    /// too: `tell` makes of it what the framework needs, or keeps it, with `Arc::clone`.
+    pub fn respond_with<T: Send + 'static>(
         &self,
-        request: &Request<B>,
-    ) -> impl Future<Output = Arc<Response<Bytes>>> + Send + 'static + use<B> {
-        self.tell(request, Arc::clone)
-    }
-
-    /// What is there already is answered here and now: a future that can wait for checks is a large one to move.
-    fn tell<B, T: Send + 'static>(
-        &self,
-        request: &Request<B>,
-        tell: Tell<T>,
-    ) -> impl Future<Output = T> + Send + 'static + use<B, T> {
+        request: RequestHead<'_>,
+        tell: fn(&Arc<Response<Bytes>>) -> T,
+    ) -> impl Future<Output = T> + Send + 'static + use<T> {
+        // What is there already is answered here and now: a future that can wait for checks is a large one to move.
         let health = &self.0.health;
         let question = match self.understand(request) {
             Ok(question) => question,
             Err(refusal) => {
-                let answer = answer::refuse(&refusal, request.method(), health.clock().time(), tell);
+                let answer = answer::refuse(&refusal, request.method, health.clock().time(), tell);
                 return Either::Left(ready(answer));
             }
         };
         if let Some(answer) = answer::kept(health, &question, tell) {
             return Either::Left(ready(answer));
         }
-        let (health, budget) = (health.clone(), question::budget(request.headers()));
+        let (health, budget) = (health.clone(), question::budget(request.headers));
         Either::Right(async move { answer::run(&health, &question, budget, tell).await }.boxed())
     }
 }

@@ -6,13 +6,13 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
 use http::header::{ACCEPT, AUTHORIZATION};
-use http::{HeaderMap, Method, Request, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 use percent_encoding::percent_decode_str;
 use subtle::ConstantTimeEq as _;
 
-use super::Endpoint;
 use super::accept;
 use super::answer::Refusal;
+use super::{Endpoint, RequestHead};
 use crate::health::View;
 use crate::render::Renderers;
 use crate::{Anonymous, Secret};
@@ -33,20 +33,20 @@ pub(super) struct Question {
 }
 
 impl Endpoint {
-    pub(super) fn understand<B>(&self, request: &Request<B>) -> Result<Question, Refusal> {
-        let (plan, bare) = self.find(request.uri().path(), request.headers())?;
-        if ![Method::GET, Method::HEAD, Method::OPTIONS].contains(request.method()) {
+    pub(super) fn understand(&self, request: RequestHead<'_>) -> Result<Question, Refusal> {
+        let (plan, bare) = self.find(request.path, request.headers)?;
+        if ![Method::GET, Method::HEAD, Method::OPTIONS].contains(request.method) {
             return Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed: use GET, HEAD or OPTIONS"));
         }
-        let wishes = Wishes::read(request.uri().query().unwrap_or_default());
+        let wishes = Wishes::read(request.query);
         let renderer = match wishes.format.filter(|name| !name.is_empty()) {
             Some(name) => self.named(&name)?,
-            None => self.accepted(request.headers())?,
+            None => self.accepted(request.headers)?,
         };
         let view = View { renderer, bare, verbose: wishes.verbose };
         // Who may see the verdict only must not find out what makes it.
         let exclude = if bare { BTreeSet::new() } else { wishes.exclude };
-        Ok(Question { method: request.method().clone(), plan, view, exclude, refresh: wishes.refresh })
+        Ok(Question { method: request.method.clone(), plan, view, exclude, refresh: wishes.refresh })
     }
 
     /// The format of this name.
