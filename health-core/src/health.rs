@@ -156,7 +156,7 @@ impl Health {
     /// The report of a plan without some of its checks: of the same cells, for this reader alone.
     pub(crate) async fn snapshot_without(
         &self,
-        exclude: &BTreeSet<String>,
+        exclude: &[String],
         place: usize,
         budget: Option<Duration>,
     ) -> Arc<Snapshot> {
@@ -165,11 +165,12 @@ impl Health {
         }
         self.start();
         let (runner, plan) = (&self.0.runner, &self.plans()[place]);
+        let exclude: BTreeSet<&str> = exclude.iter().map(String::as_str).collect();
         let members: BTreeSet<&str> = plan.members.iter().map(|&member| runner.name_of(member)).collect();
         let some = runner.narrow(plan, |name| !exclude.contains(name));
         let mut report = runner.read(&some, plan.budget.min(budget.unwrap_or(Duration::MAX))).await.report;
         self.complete(&mut report);
-        report.unmatched = exclude.iter().filter(|name| !members.contains(name.as_str())).cloned().collect();
+        report.unmatched = exclude.difference(&members).map(|&name| name.to_owned()).collect();
         Arc::new(Snapshot::new(report, None, &self.0.renderers))
     }
 

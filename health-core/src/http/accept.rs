@@ -1,6 +1,7 @@
 //! Content negotiation (RFC 9110, section 12.5.1): a pure function of the header and of what there is to offer.
 
 use std::cmp::Reverse;
+use std::iter;
 
 use http::HeaderValue;
 
@@ -55,12 +56,14 @@ pub(super) fn offers(renderers: &Renderers) -> Vec<Offer> {
 /// The most specific range that fits decides an offer's quality; among equals the client's order decides, then what fits
 /// the range best, then the offers' order. Malformed members are skipped. Without any valid member the first offer is the
 /// answer.
-pub(super) fn choose<'v>(headers: impl Iterator<Item = &'v HeaderValue>, offers: &[Offer]) -> Option<usize> {
-    let ranges: Vec<Range<'_>> =
-        headers.flat_map(|header| split_outside_quotes(header.as_bytes(), b',')).filter_map(Range::parse).collect();
-    if ranges.is_empty() {
-        return offers.first().map(|offer| offer.renderer);
-    }
+pub(super) fn choose<'v>(headers: impl IntoIterator<Item = &'v HeaderValue>, offers: &[Offer]) -> Option<usize> {
+    let members = headers.into_iter().flat_map(|header| split_outside_quotes(header.as_bytes(), b','));
+    let mut ranges = members.filter_map(Range::parse);
+    let Some(first) = ranges.next() else { return offers.first().map(|offer| offer.renderer) };
+    first.decides(offers).or_else(|| weigh(&iter::once(first).chain(ranges).collect::<Vec<_>>(), offers))
+}
+
+fn weigh(ranges: &[Range<'_>], offers: &[Offer]) -> Option<usize> {
     let mut best = None;
     for offer in offers {
         let fitting = ranges.iter().enumerate().filter_map(|(at, range)| Some((range.fit(offer)?, Reverse(at))));
@@ -122,6 +125,17 @@ impl<'a> Range<'a> {
         Some(range)
     }
 
+    /// What this range decides when it is the first: one that names a type, of full quality and without a parameter, is liked
+    /// best whatever follows. Only a format that has versions may be refused by a later member. Browsers and most clients
+    /// begin with such a range, and the rest need not be read.
+    fn decides(&self, offers: &[Offer]) -> Option<usize> {
+        if self.quality < 1000 || self.has_parameters {
+            return None;
+        }
+        let offer = offers.iter().find(|offer| self.fit(offer) == Some(Fit::Type))?;
+        offer.version.is_none().then_some(offer.renderer)
+    }
+
     /// `None` when it does not fit. Parameters exclude nothing, as clients send more of them than types have; they only
     /// decide what fits better.
     fn fit(&self, offer: &Offer) -> Option<Fit> {
@@ -151,7 +165,7 @@ fn quality(text: &str) -> Option<u16> {
     if digits.len() > 3 || !digits.bytes().all(|digit| digit.is_ascii_digit()) {
         return None;
     }
-    let digits = digits.bytes().chain(std::iter::repeat(b'0')).take(3);
+    let digits = digits.bytes().chain(iter::repeat(b'0')).take(3);
     let thousandths = digits.fold(0, |number, digit| number * 10 + u16::from(digit - b'0'));
     match whole {
         "0" => Some(thousandths),
@@ -222,6 +236,7 @@ mod tests {
             ("text/plain;q=0", None),
             ("application/openmetrics-text", Some(3)),
             ("application/openmetrics-text;version=0.0.1", Some(3)),
+            ("application/openmetrics-text,application/openmetrics-text;version=1.0.0;q=0", None),
             ("application/openmetrics-text;version=0.0.1,text/plain;version=0.0.4;q=0.5,*/*;q=0.1", Some(3)),
             ("application/openmetrics-text;q=0,text/plain;version=0.0.4;q=0.5,*/*;q=0.1", Some(4)),
             ("application/*", Some(1)),
@@ -261,6 +276,14 @@ mod tests {
                 members.insert(at.index(members.len() + 1), malformed.to_owned());
                 prop_assert_eq!(chosen(&members.join(",")), good, "with {}", malformed);
             }
+        }
+
+        #[test]
+        fn what_the_first_member_decides_all_would(members in prop::collection::vec(member(), 1..5)) {
+            let header = members.join(",");
+            let ranges: Vec<_> = header.split(',').filter_map(|member| Range::parse(member.as_bytes())).collect();
+            prop_assume!(!header.contains('"')); // a comma in quotes separates nothing
+            prop_assert_eq!(chosen(&header), weigh(&ranges, &*OFFERS));
         }
 
         #[test]

@@ -13,6 +13,7 @@ use http::header::{
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 
 use super::question::Question;
+use super::refusal::Refusal;
 use crate::health::Snapshot;
 use crate::health::View;
 use crate::render::{Renderer, Text};
@@ -37,8 +38,17 @@ pub(super) async fn run<T>(health: &Health, question: &Question, budget: Option<
 }
 
 /// The answer that needs no report.
-pub(super) fn refuse<T>(refusal: &Refusal, method: &Method, time: SystemTime, tell: Tell<T>) -> T {
-    tell(&Arc::new(trim(refusal.response(time), method)))
+#[cold]
+pub(super) fn refuse<T>(health: &Health, refusal: Refusal, method: &Method, tell: Tell<T>) -> T {
+    let message = refusal.message(health);
+    let mut response = Response::new(Bytes::new());
+    *response.status_mut() = refusal.status();
+    *response.headers_mut() = headers("text/plain", &message, health.clock().time());
+    if refusal == Refusal::UnknownMethod {
+        response.headers_mut().insert(ALLOW, METHODS);
+    }
+    *response.body_mut() = message.into();
+    tell(&Arc::new(trim(response, method)))
 }
 
 fn show<T>(health: &Health, question: &Question, snapshot: &Snapshot, tell: Tell<T>) -> T {
@@ -116,27 +126,4 @@ fn trim(mut response: Response<Bytes>, method: &Method) -> Response<Bytes> {
         *response.body_mut() = Bytes::new();
     }
     response
-}
-
-/// A request that is answered without running any check.
-#[derive(Debug)]
-pub(super) struct Refusal {
-    status: StatusCode,
-    message: Cow<'static, str>,
-}
-
-impl Refusal {
-    pub(super) fn new(status: StatusCode, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, message: message.into() }
-    }
-
-    fn response(&self, time: SystemTime) -> Response<Bytes> {
-        let mut response = Response::new(Bytes::from(self.message.clone().into_owned()));
-        *response.status_mut() = self.status;
-        *response.headers_mut() = headers("text/plain", &self.message, time);
-        if self.status == StatusCode::METHOD_NOT_ALLOWED {
-            response.headers_mut().insert(ALLOW, METHODS);
-        }
-        response
-    }
 }

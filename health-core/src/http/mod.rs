@@ -18,6 +18,7 @@ mod accept;
 mod answer;
 mod head;
 mod question;
+mod refusal;
 #[cfg(feature = "tower")]
 mod tower;
 
@@ -130,10 +131,7 @@ impl Endpoint {
         let health = &self.0.health;
         let question = match self.understand(request) {
             Ok(question) => question,
-            Err(refusal) => {
-                let answer = answer::refuse(&refusal, request.method, health.clock().time(), tell);
-                return Either::Left(ready(answer));
-            }
+            Err(refusal) => return Either::Left(ready(answer::refuse(health, refusal, request.method, tell))),
         };
         if let Some(answer) = answer::kept(health, &question, tell) {
             return Either::Left(ready(answer));

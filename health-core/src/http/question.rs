@@ -1,20 +1,18 @@
 //! From a request to what it asks for: everything that can be refused is refused here, before any check runs.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
 use http::header::{ACCEPT, AUTHORIZATION};
-use http::{HeaderMap, Method, StatusCode};
+use http::{HeaderMap, Method};
 use percent_encoding::percent_decode_str;
 use subtle::ConstantTimeEq as _;
 
 use super::accept;
-use super::answer::Refusal;
+use super::refusal::Refusal;
 use super::{Endpoint, RequestHead};
 use crate::health::View;
-use crate::render::Renderers;
 use crate::{Anonymous, Secret};
 
 /// Prometheus says by this header how long it waits.
@@ -27,7 +25,7 @@ pub(super) struct Question {
     pub(super) plan: usize,
     pub(super) view: View,
     /// The checks that the reader leaves out.
-    pub(super) exclude: BTreeSet<String>,
+    pub(super) exclude: Vec<String>,
     /// After how many seconds a browser asks again.
     pub(super) refresh: Option<u16>,
 }
@@ -36,41 +34,23 @@ impl Endpoint {
     pub(super) fn understand(&self, request: RequestHead<'_>) -> Result<Question, Refusal> {
         let (plan, bare) = self.find(request.path, request.headers)?;
         if ![Method::GET, Method::HEAD, Method::OPTIONS].contains(request.method) {
-            return Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed: use GET, HEAD or OPTIONS"));
+            return Err(Refusal::UnknownMethod);
         }
         let wishes = Wishes::read(request.query);
         let renderer = match wishes.format.filter(|name| !name.is_empty()) {
-            Some(name) => self.named(&name)?,
-            None => self.accepted(request.headers)?,
+            Some(name) => self.0.health.renderers().position(&name).ok_or(Refusal::UnknownFormat)?,
+            None => accept::choose(request.headers.get_all(ACCEPT), &self.0.offers).ok_or(Refusal::NotAcceptable)?,
         };
         let view = View { renderer, bare, verbose: wishes.verbose };
         // Who may see the verdict only must not find out what makes it.
-        let exclude = if bare { BTreeSet::new() } else { wishes.exclude };
+        let exclude = if bare { Vec::new() } else { wishes.exclude };
         Ok(Question { method: request.method.clone(), plan, view, exclude, refresh: wishes.refresh })
-    }
-
-    /// The format of this name.
-    fn named(&self, name: &str) -> Result<usize, Refusal> {
-        let renderers = self.0.health.renderers();
-        renderers.position(name).ok_or_else(|| {
-            let names: Vec<_> = renderers.formats().collect();
-            Refusal::new(StatusCode::BAD_REQUEST, format!("Bad Request: the formats are {}", names.join(", ")))
-        })
-    }
-
-    /// The format that the client likes best.
-    fn accepted(&self, headers: &HeaderMap) -> Result<usize, Refusal> {
-        accept::choose(headers.get_all(ACCEPT).iter(), &self.0.offers).ok_or_else(|| {
-            let types = content_types(self.0.health.renderers()).join(", ");
-            Refusal::new(StatusCode::NOT_ACCEPTABLE, format!("Not Acceptable: Supported content types: {types}"))
-        })
     }
 
     /// The plan that a path names, and whether the reader may see its verdict only.
     fn find(&self, path: &str, headers: &HeaderMap) -> Result<(usize, bool), Refusal> {
-        let nothing = || Refusal::new(StatusCode::NOT_FOUND, "Not Found");
         if !self.covers(path) {
-            return Err(nothing());
+            return Err(Refusal::NotFound);
         }
         let mut segments = segments(&path[self.0.base.len()..]);
         let shown = self.0.health.settings().token.as_ref().map(|token| show(token, &mut segments, headers));
@@ -85,18 +65,16 @@ impl Endpoint {
         match (shown, plan) {
             (None | Some(Shown::Right), Some(plan)) => Ok((plan, shown.is_none() && may_see(plan))),
             (Some(Shown::Nothing), Some(plan)) if may_see(plan) => Ok((plan, true)),
-            (None | Some(Shown::Right), None) => {
-                let groups: Vec<_> = self.0.health.groups().collect();
-                Err(Refusal::new(StatusCode::NOT_FOUND, format!("Not Found: the groups are {}", groups.join(", "))))
-            }
+            (None | Some(Shown::Right), None) => Err(Refusal::UnknownGroup),
             (Some(shown), _) => {
                 self.warn_of_refusal(if plan.is_some() { shown } else { Shown::Wrong });
-                Err(nothing())
+                Err(Refusal::NotFound)
             }
         }
     }
 
     /// At most once a minute, whoever asks how often.
+    #[cold]
     fn warn_of_refusal(&self, shown: Shown) {
         let now =
             self.0.health.clock().time().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
@@ -144,24 +122,13 @@ fn show(token: &Secret, segments: &mut Vec<Cow<'_, str>>, headers: &HeaderMap) -
     }
 }
 
-/// What each format is known for, without parameters; each once.
-fn content_types(renderers: &Renderers) -> Vec<&str> {
-    let main = renderers.iter().filter_map(|renderer| renderer.media_types().first()?.split(';').next());
-    main.fold(Vec::new(), |mut types, media_type| {
-        if !types.contains(&media_type) {
-            types.push(media_type);
-        }
-        types
-    })
-}
-
 /// What a query asks for.
 #[derive(Default)]
 struct Wishes<'a> {
     /// The last one, as Django takes it; an empty one is none.
     format: Option<Cow<'a, str>>,
     verbose: bool,
-    exclude: BTreeSet<String>,
+    exclude: Vec<String>,
     /// After how many seconds a browser asks again.
     refresh: Option<u16>,
 }
@@ -188,7 +155,7 @@ impl<'a> Wishes<'a> {
         match name {
             "format" => self.format = Some(value),
             "verbose" => self.verbose = true,
-            "exclude" if !value.is_empty() => _ = self.exclude.insert(value.into_owned()),
+            "exclude" if !value.is_empty() => self.exclude.push(value.into_owned()),
             "refresh" => self.refresh = value.parse().ok().filter(|seconds| *seconds > 0),
             _ => {}
         }
