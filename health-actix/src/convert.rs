@@ -3,12 +3,12 @@
 use std::convert::Infallible;
 
 use actix_web::body::SizedStream;
-use actix_web::http::StatusCode;
+use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse};
 use bytes::Bytes;
 use futures::stream;
 use health_core::Endpoint;
-use http::header::CONTENT_LENGTH;
+use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, EXPIRES, VARY, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response};
 use percent_encoding::percent_decode_str;
 
@@ -26,12 +26,14 @@ pub(crate) fn method(request: &HttpRequest) -> Method {
 
 /// Those that the endpoint reads.
 pub(crate) fn headers(request: &HttpRequest) -> HeaderMap {
-    let read = request.headers().iter().filter_map(|(name, value)| {
-        let name = Endpoint::READS.into_iter().find(|read| name == *read)?;
-        Some((HeaderName::from_static(name), HeaderValue::from_bytes(value.as_bytes()).ok()?))
-    });
     let mut headers = HeaderMap::new();
-    headers.extend(read);
+    for (name, value) in request.headers() {
+        if let Some(name) = Endpoint::READS.into_iter().find(|read| name == *read)
+            && let Ok(value) = HeaderValue::from_bytes(value.as_bytes())
+        {
+            headers.append(name, value);
+        }
+    }
     headers
 }
 
@@ -46,13 +48,28 @@ pub(crate) fn path<'a>(request: &'a HttpRequest, base: &str) -> &'a str {
     &path[above..]
 }
 
+/// Most answers have these; the others' names are parsed.
+fn usual(name: &HeaderName) -> Option<header::HeaderName> {
+    Some(match *name {
+        CONTENT_TYPE => header::CONTENT_TYPE,
+        CACHE_CONTROL => header::CACHE_CONTROL,
+        EXPIRES => header::EXPIRES,
+        VARY => header::VARY,
+        X_CONTENT_TYPE_OPTIONS => header::X_CONTENT_TYPE_OPTIONS,
+        _ => return None,
+    })
+}
+
 /// An answer to HEAD has no body, and the length of the body it would have had.
 pub(crate) fn response(response: &Response<Bytes>) -> HttpResponse {
     let status = StatusCode::from_u16(response.status().as_u16()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut converted = HttpResponse::build(status);
     // A middleware may change the body, so its length is told by the body alone.
     for (name, value) in response.headers().iter().filter(|(name, _)| **name != CONTENT_LENGTH) {
-        converted.append_header((name.as_str(), value.as_bytes()));
+        match usual(name) {
+            Some(name) => converted.append_header((name, value.as_bytes())),
+            None => converted.append_header((name.as_str(), value.as_bytes())),
+        };
     }
     if !response.body().is_empty() {
         return converted.body(response.body().clone());

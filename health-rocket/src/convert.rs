@@ -1,11 +1,12 @@
 //! Rocket has types of its own; the endpoint has those of http 1.
 
+use std::borrow::Cow;
 use std::io::{self, Cursor};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use health_core::Endpoint;
-use http::header::{CONTENT_LENGTH, X_CONTENT_TYPE_OPTIONS};
+use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, EXPIRES, VARY, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response};
 use rocket::error::ErrorKind;
 use rocket::http::{Header, Status};
@@ -21,12 +22,14 @@ pub(crate) fn unknown_method() -> Method {
 
 /// Those that the endpoint reads.
 pub(crate) fn headers(request: &rocket::Request<'_>) -> HeaderMap {
-    let read = request.headers().iter().filter_map(|header| {
-        let name = Endpoint::READS.into_iter().find(|name| header.name == *name)?;
-        Some((HeaderName::from_static(name), HeaderValue::from_str(&header.value).ok()?))
-    });
     let mut headers = HeaderMap::new();
-    headers.extend(read);
+    for header in request.headers().iter() {
+        if let Some(name) = Endpoint::READS.into_iter().find(|name| header.name == *name)
+            && let Ok(value) = HeaderValue::from_str(&header.value)
+        {
+            headers.append(name, value);
+        }
+    }
     headers
 }
 
@@ -40,11 +43,22 @@ pub(crate) fn response(response: &Arc<Response<Bytes>>) -> rocket::Response<'sta
             && name != X_CONTENT_TYPE_OPTIONS
             && let Ok(value) = str::from_utf8(value.as_bytes())
         {
-            converted.set_header(Header::new(name.as_str().to_owned(), value.to_owned()));
+            converted.set_header(Header::new(self::name(name), value.to_owned()));
         }
     }
     converted.set_sized_body(length(response), Cursor::new(response.body().clone()));
     converted
+}
+
+/// Most answers have these; a name that outlives the answer need not be allocated.
+fn name(name: &HeaderName) -> Cow<'static, str> {
+    match *name {
+        CONTENT_TYPE => "content-type".into(),
+        CACHE_CONTROL => "cache-control".into(),
+        EXPIRES => "expires".into(),
+        VARY => "vary".into(),
+        _ => name.as_str().to_owned().into(),
+    }
 }
 
 fn length(response: &Response<Bytes>) -> Option<usize> {
