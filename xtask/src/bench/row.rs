@@ -56,17 +56,23 @@ pub(super) struct Row {
     unit: Unit,
     ours: f64,
     other: Option<(f64, &'static str)>,
+    error: Option<f64>,
     goal: Goal,
 }
 
 impl Row {
     pub(super) fn new(what: impl Into<String>, unit: Unit, ours: f64) -> Self {
-        Self { what: what.into(), unit, ours, other: None, goal: Goal::None }
+        Self { what: what.into(), unit, ours, other: None, error: None, goal: Goal::None }
     }
 
     /// What it is compared with, and what that is.
     pub(super) fn against(self, other: f64, what: &'static str) -> Self {
         Self { other: Some((other, what)), ..self }
+    }
+
+    /// The standard error of the ratio.
+    pub(super) fn give_or_take(self, error: f64) -> Self {
+        Self { error: Some(error), ..self }
     }
 
     pub(super) fn ratio_at_least(self, least: f64) -> Self {
@@ -119,7 +125,8 @@ impl Row {
             self.what.clone(),
             self.unit.show(self.ours),
             self.other.map_or_else(dash, |(other, what)| format!("{} ({what})", self.unit.show(other))),
-            self.ratio().map_or_else(dash, ratio),
+            self.ratio().map_or_else(dash, ratio)
+                + &self.error.map(|error| format!(" ± {error:.3}")).unwrap_or_default(),
             match self.goal {
                 Goal::None => dash(),
                 Goal::RatioAtLeast(least) => format!("ratio >= {least:.2}"),

@@ -1,7 +1,11 @@
 //! wrk, which asks as fast as it is answered.
 
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::pause;
 use crate::Outcome;
 
 const INSTALL: &str = "wrk is not installed; as root: apt-get install -y wrk";
@@ -20,13 +24,61 @@ pub(super) fn version() -> Result<String, String> {
 
 /// Requests per second, of 16 connections. No answer, one that is not a 200 and a broken connection are errors.
 pub(super) fn requests_per_second(url: &str, seconds: u32) -> Result<f64, String> {
-    let mut command = Command::new("wrk");
-    command.args(["--threads", "1", "--connections", "16", "--duration", &format!("{seconds}s"), url]);
-    let output = command.output().map_err(|error| format!("{INSTALL} ({error})"))?;
-    let text = String::from_utf8_lossy(&output.stdout);
-    let rate = text.lines().find_map(|line| line.trim().strip_prefix("Requests/sec:")?.trim().parse().ok());
-    match rate {
-        Some(rate) if rate > 0.0 && !text.contains("Non-2xx") && !text.contains("Socket errors") => Ok(rate),
-        _ => Err(format!("wrk {url}: {}\n{text}{}", output.status, String::from_utf8_lossy(&output.stderr))),
+    Ok(Load::start(url, seconds)?.end()? / f64::from(seconds))
+}
+
+/// Requests per second of two servers that take turns of a tenth of a second, for almost four seconds in all: what disturbs
+/// the machine disturbs both. Which begins changes with every round.
+pub(super) fn share(urls: [&str; 2], round: usize) -> Result<[f64; 2], String> {
+    const SECONDS: u32 = 4;
+    const TURN: Duration = Duration::from_millis(100);
+    const TURNS: usize = 36; // the rest of the time is for starting and for pauses that are too long
+    const EACH: f64 = 1.8; // seconds
+    let begin = Instant::now();
+    let loads = [Load::start(urls[0], SECONDS)?, Load::start(urls[1], SECONDS)?];
+    loads.iter().try_for_each(|load| load.send(Signal::STOP))?;
+    for turn in round..round + TURNS {
+        let load = &loads[[0, 1, 1, 0][turn % 4]];
+        load.send(Signal::CONT)?;
+        pause(TURN);
+        load.send(Signal::STOP)?;
+    }
+    let time = Duration::from_secs(SECONDS.into()) + Duration::from_millis(50);
+    pause(time.saturating_sub(begin.elapsed())); // then both end as soon as they go on
+    loads.iter().try_for_each(|load| load.send(Signal::CONT))?;
+    let [first, second] = loads.map(Load::end);
+    Ok([first? / EACH, second? / EACH])
+}
+
+/// What answered as many requests as it could.
+#[derive(Debug)]
+struct Load {
+    url: String,
+    child: Child,
+}
+
+impl Load {
+    fn start(url: &str, seconds: u32) -> Result<Self, String> {
+        let mut command = Command::new("wrk");
+        command.args(["--threads", "1", "--connections", "16", "--duration", &format!("{seconds}s"), url]);
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+        Ok(Self { url: url.to_owned(), child: child.map_err(|error| format!("{INSTALL} ({error})"))? })
+    }
+
+    fn send(&self, signal: Signal) -> Outcome {
+        kill_process(Pid::from_child(&self.child), signal).map_err(|error| format!("wrk {}: {error}", self.url))
+    }
+
+    /// The number of answers.
+    fn end(self) -> Result<f64, String> {
+        let output = self.child.wait_with_output().map_err(|error| format!("wrk {}: {error}", self.url))?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        let answers = text.lines().find_map(|line| line.trim().split_once(" requests in ")?.0.parse().ok());
+        match answers {
+            Some(answers) if answers > 0.0 && !text.contains("Non-2xx") && !text.contains("Socket errors") => {
+                Ok(answers)
+            }
+            _ => Err(format!("wrk {}: {}\n{text}{}", self.url, output.status, String::from_utf8_lossy(&output.stderr))),
+        }
     }
 }
