@@ -33,7 +33,7 @@ pub(super) fn share(urls: [&str; 2], round: usize) -> Result<[f64; 2], String> {
     const SECONDS: u32 = 4;
     const TURN: Duration = Duration::from_millis(100);
     const TURNS: usize = 36; // the rest of the time is for starting and for pauses that are too long
-    const EACH: f64 = 1.8; // seconds
+    const EACH: f64 = 1.8; // seconds: half of the turns
     let begin = Instant::now();
     let loads = [Load::start(urls[0], SECONDS)?, Load::start(urls[1], SECONDS)?];
     loads.iter().try_for_each(|load| load.send(Signal::STOP))?;
