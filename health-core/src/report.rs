@@ -137,8 +137,12 @@ pub struct CheckReport {
 impl CheckReport {
     /// A row that works.
     pub fn new(identifier: impl Into<String>) -> Self {
+        Self::with_history(identifier.into(), History::default())
+    }
+
+    pub(crate) fn with_history(identifier: String, history: History) -> Self {
         Self {
-            identifier: identifier.into(),
+            identifier,
             status: Status::Working,
             raw_status: Status::Working,
             errors: Vec::new(),
@@ -153,7 +157,7 @@ impl CheckReport {
             since: None,
             stale: false,
             blocked_by: None,
-            history: History::default(),
+            history,
         }
     }
 

@@ -199,6 +199,20 @@ async fn no_more_run_at_once_than_may_and_liveness_does_not_wait() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn checks_that_share_a_task_share_nothing_else() {
+    let health = (0..100).fold(Health::builder(), |builder, number| match number {
+        3 => builder.check(check_fn("check-3", pending)),
+        4 => builder.check(check_fn("check-4", || async { panic!("gone") })),
+        number => builder.check(check_fn(format!("check-{number}"), || async { Ok(()) })),
+    });
+    let report = build(health).report().await;
+    assert_eq!(report.checks.len(), 100);
+    let failed = report.checks.iter().filter(|check| check.status != Status::Working);
+    let failed: Vec<_> = failed.map(|check| (check.identifier.as_str(), check.errors[0].message_type)).collect();
+    assert_eq!(failed, [("check-3", "unavailable"), ("check-4", "unknown error")]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_background_check_is_only_read() {
     let (runs, check) = counted("beat", Duration::from_millis(100));
     let health = build(Health::builder().check(check.every(10 * SECOND)));

@@ -3,9 +3,6 @@ use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 
-use futures::FutureExt as _;
-use futures::future::BoxFuture;
-
 use super::{Blocking, HealthCheck};
 use crate::{Findings, Result};
 
@@ -30,7 +27,7 @@ where
     F: Fn(Findings) -> Fut + Send + Sync + 'static,
     Fut: Future<Output = Result> + Send + 'static,
 {
-    Function { name: name.into(), call: Box::new(move |findings| check(findings).boxed()) }
+    Function { name: name.into(), check }
 }
 
 /// A check from a closure that blocks: file systems, C libraries, synchronous clients, endless computations.
@@ -54,14 +51,18 @@ where
     })
 }
 
-struct Function {
+struct Function<F> {
     name: Cow<'static, str>,
-    call: Box<dyn Fn(Findings) -> BoxFuture<'static, Result> + Send + Sync>,
+    check: F,
 }
 
-impl HealthCheck for Function {
+impl<F, Fut> HealthCheck for Function<F>
+where
+    F: Fn(Findings) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result> + Send + 'static,
+{
     fn check_status(&self, findings: &Findings) -> impl Future<Output = Result> + Send {
-        (self.call)(findings.clone())
+        (self.check)(findings.clone())
     }
 
     fn identifier(&self) -> Cow<'_, str> {
@@ -69,7 +70,7 @@ impl HealthCheck for Function {
     }
 }
 
-impl fmt::Debug for Function {
+impl<F> fmt::Debug for Function<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Function").field(&self.name).finish()
     }

@@ -3,9 +3,8 @@ use std::time::Duration;
 
 use tokio::task::AbortHandle;
 
-use super::cell::{Answer, jitter};
-use super::flight::Pilot;
-use super::{Runner, cell::Cell};
+use super::cell::jitter;
+use super::{Cell, Runner};
 use crate::check::Refresh;
 
 /// The background tasks of a health; dropping them ends them. Runs under way end by themselves.
@@ -41,13 +40,7 @@ impl Runner {
 
 async fn keep_fresh(runner: Arc<Runner>, cell: usize, interval: Duration) {
     loop {
-        let answer = runner.cells[cell].ask_anew();
-        if let Answer::Started(flight) = &answer {
-            runner.launch(vec![Pilot::new(&runner, cell, flight)]);
-        }
-        if let Answer::Started(flight) | Answer::Joined(flight) = answer {
-            flight.landed().await;
-        }
+        runner.board(cell).landed().await;
         tokio::time::sleep(interval + jitter(interval).mul_f64(fastrand::f64())).await;
     }
 }

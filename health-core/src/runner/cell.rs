@@ -50,14 +50,11 @@ pub(crate) struct Held {
     streak: u32,
 }
 
-/// What a cell answers to a read.
-pub(crate) enum Answer {
-    /// A verdict that is good enough.
-    Held(Held),
-    /// A run that was under way.
-    Joined(Arc<Flight>),
-    /// A run that the reader has to launch.
-    Started(Arc<Flight>),
+/// A run that is under way.
+pub(crate) struct Boarded {
+    pub(crate) flight: Arc<Flight>,
+    /// Whether it is the asker who has to launch it.
+    pub(crate) is_new: bool,
 }
 
 impl Cell {
@@ -82,25 +79,21 @@ impl Cell {
         }
     }
 
-    /// Answers a read: by a verdict that is still good, else by the run under way, else by a new one.
-    pub(crate) fn ask(&self, now: Instant) -> Answer {
+    /// Answers a read. `None` when the last verdict is still good, else the run that brings a new one.
+    pub(crate) fn ask(&self, now: Instant) -> Option<Boarded> {
         let state = self.lock();
-        match &state.held {
-            Some(held) if self.is_good(held, now) => Answer::Held(held.clone()),
-            _ => Self::board(state),
-        }
+        let is_good = state.held.as_ref().is_some_and(|held| self.is_good(held, now));
+        (!is_good).then(|| Self::join(state))
     }
 
-    /// Answers by a run, however good the last verdict is.
-    pub(crate) fn ask_anew(&self) -> Answer {
-        Self::board(self.lock())
+    /// The run that brings a new verdict, however good the last one is.
+    pub(crate) fn board(&self) -> Boarded {
+        Self::join(self.lock())
     }
 
-    fn board(mut state: MutexGuard<'_, State>) -> Answer {
-        if let Some(flight) = &state.flight {
-            return Answer::Joined(Arc::clone(flight));
-        }
-        Answer::Started(Arc::clone(state.flight.insert(Arc::default())))
+    fn join(mut state: MutexGuard<'_, State>) -> Boarded {
+        let is_new = state.flight.is_none();
+        Boarded { flight: Arc::clone(state.flight.get_or_insert_default()), is_new }
     }
 
     fn is_good(&self, held: &Held, now: Instant) -> bool {
@@ -131,10 +124,6 @@ impl Cell {
         (age >= self.expiry(interval)).then_some(age)
     }
 
-    pub(crate) fn held(&self) -> Option<Held> {
-        self.lock().held.clone()
-    }
-
     /// Looks at what it holds, without a copy.
     pub(crate) fn look<T>(&self, look: impl FnOnce(Option<&Held>) -> T) -> T {
         look(self.lock().held.as_ref())
@@ -146,22 +135,21 @@ impl Cell {
     }
 
     /// Takes the verdict of the run that was under way, and says what there is to tell of it.
-    pub(crate) fn settle(&self, verdict: Verdict) -> (Held, Entries) {
+    pub(crate) fn settle(&self, verdict: Verdict) -> Entries {
         let verdict = Arc::new(verdict);
+        let run = PastRun::new(verdict.status, verdict.duration, verdict.finished_at);
         let mut state = self.lock();
-        let (held, before) = match state.held.take() {
-            None => (Held::first(verdict), None),
-            Some(held) => {
-                let before = held.effective.status;
-                (held.next(verdict, self.rise, self.fall), Some(before))
-            }
+        let before = state.held.as_ref().map(|held| held.effective.status);
+        let held = match state.held.take() {
+            None => Held::first(verdict),
+            Some(held) => held.next(verdict, self.rise, self.fall),
         };
         state.flight = None;
-        self.history.push(PastRun::new(held.last.status, held.last.duration, held.last.finished_at));
-        state.best = Some(state.best.map_or(held.last.status, |best| best.min(held.last.status)));
-        state.held = Some(held.clone());
-        let entries = state.journal.note(before, &held.effective, held.last.status);
-        (held, entries)
+        self.history.push(run);
+        state.best = Some(state.best.map_or(run.status, |best| best.min(run.status)));
+        let entries = state.journal.note(before, &held.effective, run.status);
+        state.held = Some(held);
+        entries
     }
 
     /// Forgets a run that will not end.
@@ -174,12 +162,11 @@ impl Cell {
 
     /// The row of a verdict; without one, a row that still has to be filled.
     pub(crate) fn row(&self, held: Option<&Held>) -> CheckReport {
-        let mut row = CheckReport::new(self.identifier.clone());
+        let mut row = CheckReport::with_history(self.identifier.clone(), self.history.clone());
         row.critical = self.critical;
         row.scope = self.scope;
         row.groups.clone_from(&self.groups);
         row.labels.clone_from(&self.labels);
-        row.history = self.history.clone();
         if let Some(held) = held {
             row.status = held.effective.status;
             row.raw_status = held.last.status;

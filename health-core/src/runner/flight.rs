@@ -1,10 +1,10 @@
 use std::sync::Arc;
 
-use super::Runner;
-use super::cell::Held;
+use futures::future::join_all;
+
 use super::verdict::Verdict;
+use super::{Cell, Runner};
 use crate::Findings;
-use crate::check::HealthCheck as _;
 use crate::sync::{Mutex, Notify, lock};
 
 /// A run that is under way, and what its waiters wait on.
@@ -16,38 +16,36 @@ pub(crate) struct Flight {
 }
 
 /// What has become of a run.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
 enum Landing {
     #[default]
     Awaited,
     /// It was given up: the runtime that it ran on has ended.
     Lost,
-    Settled(Held),
+    /// Its verdict is in the cell.
+    Settled,
 }
 
 impl Flight {
-    /// Waits for its end. `None` when it was given up.
-    pub(crate) async fn landed(&self) -> Option<Held> {
+    /// Waits for its end. `false` when it was given up.
+    pub(crate) async fn landed(&self) -> bool {
         loop {
             let arrival = self.arrival.notified(); // before the look, so that no arrival is missed
             match self.landing() {
-                Landing::Settled(held) => return Some(held),
-                Landing::Lost => return None,
+                Landing::Settled => return true,
+                Landing::Lost => return false,
                 Landing::Awaited => arrival.await,
             }
         }
     }
 
-    /// What it has brought, if it has landed.
-    pub(crate) fn held(&self) -> Option<Held> {
-        match self.landing() {
-            Landing::Settled(held) => Some(held),
-            Landing::Lost | Landing::Awaited => None,
-        }
+    /// Whether the cell has its verdict.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.landing() == Landing::Settled
     }
 
     fn landing(&self) -> Landing {
-        lock(&self.landing).clone()
+        *lock(&self.landing)
     }
 
     fn land(&self, landing: Landing) {
@@ -56,49 +54,52 @@ impl Flight {
     }
 }
 
-/// Whoever holds it has to land the flight; dropping it does.
+/// Flights by their cells.
+pub(crate) type Flights = Vec<(usize, Arc<Flight>)>;
+
+/// Whoever holds it has to land its flights; dropping it does.
 ///
 /// Single-flight stays alive by `Drop` and not by a flag: a runtime may end in the middle of a run, or be gone before
 /// the run starts.
 pub(crate) struct Pilot {
     runner: Arc<Runner>,
-    cell: usize,
-    flight: Arc<Flight>,
+    flights: Flights,
 }
 
 impl Pilot {
-    pub(crate) fn new(runner: &Arc<Runner>, cell: usize, flight: &Arc<Flight>) -> Self {
-        Self { runner: Arc::clone(runner), cell, flight: Arc::clone(flight) }
+    pub(crate) fn new(runner: &Arc<Runner>, flights: Flights) -> Self {
+        Self { runner: Arc::clone(runner), flights }
     }
 
-    pub(crate) fn flies_at_home(&self) -> bool {
-        self.runner.cells[self.cell].check.runs_at_home()
-    }
-
-    /// Runs the check and stores its verdict in the cell.
+    /// Runs the checks and stores their verdicts in the cells.
     pub(crate) async fn fly(self) {
-        let cell = &self.runner.cells[self.cell];
-        let _place = if cell.in_live { None } else { self.runner.places.acquire().await.ok() };
-        let verdict = super::verdict::run(&cell.check, cell.timeout, &self.flight.findings, &*self.runner.clock).await;
-        self.land(verdict);
+        join_all(self.flights.iter().map(|(cell, flight)| self.run(*cell, flight))).await;
     }
 
-    fn land(&self, verdict: Verdict) {
-        let cell = &self.runner.cells[self.cell];
-        let (held, entries) = cell.settle(verdict);
+    async fn run(&self, cell: usize, flight: &Flight) {
+        let Cell { check, timeout, in_live, .. } = &self.runner.cells[cell];
+        let _place = if *in_live { None } else { self.runner.places.acquire().await.ok() };
+        let verdict = super::verdict::run(check, *timeout, &flight.findings, &*self.runner.clock).await;
+        self.land(cell, flight, verdict);
+    }
+
+    fn land(&self, cell: usize, flight: &Flight, verdict: Verdict) {
+        let cell = &self.runner.cells[cell];
+        let entries = cell.settle(verdict);
         self.runner.changed();
         self.runner.tell(&cell.identifier, &entries);
-        self.flight.land(Landing::Settled(held));
+        flight.land(Landing::Settled);
     }
 }
 
 impl Drop for Pilot {
     fn drop(&mut self) {
-        let is_awaited = matches!(*lock(&self.flight.landing), Landing::Awaited);
-        if is_awaited {
-            self.runner.cells[self.cell].abandon(&self.flight);
-            self.runner.lost_home(!std::thread::panicking());
-            self.flight.land(Landing::Lost);
+        for (cell, flight) in &self.flights {
+            if flight.landing() == Landing::Awaited {
+                self.runner.cells[*cell].abandon(flight);
+                self.runner.lost_home(!std::thread::panicking());
+                flight.land(Landing::Lost);
+            }
         }
     }
 }
@@ -114,7 +115,7 @@ mod tests {
     use super::*;
     use crate::clock::SystemClock;
     use crate::runner::Listeners;
-    use crate::runner::cell::Answer;
+    use crate::runner::cell::Boarded;
     use crate::{CheckExt as _, Registry, Settings, Status, check_fn};
 
     /// How many schedules each situation is tried in.
@@ -128,26 +129,23 @@ mod tests {
         Arc::new(runner.expect("it can be built"))
     }
 
-    /// Readers ask at once; whoever starts a run flies it, or loses it, on a thread of its own. Returns how many
-    /// verdicts each reader got, and how many runs there were.
-    fn readers(runner: &Arc<Runner>, number: usize, lose: bool) -> (Vec<Option<Held>>, usize) {
+    /// Readers ask at once; whoever starts a run flies it, or loses it, on a thread of its own. Returns which readers got
+    /// a verdict, and how many runs there were.
+    fn readers(runner: &Arc<Runner>, number: usize, lose: bool) -> (Vec<bool>, usize) {
         let (running, runs) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         let read = move |runner: Arc<Runner>, running: Arc<AtomicUsize>, runs: Arc<AtomicUsize>| {
-            let flight = match runner.cells[0].ask(Instant::now()) {
-                Answer::Held(held) => return Some(held),
-                Answer::Joined(flight) => flight,
-                Answer::Started(flight) => {
-                    assert_eq!(running.fetch_add(1, Ordering::SeqCst), 0, "two runs of a check at a time");
-                    runs.fetch_add(1, Ordering::SeqCst);
-                    let pilot = Pilot::new(&runner, 0, &flight);
-                    thread::spawn(move || {
-                        thread::yield_now();
-                        running.fetch_sub(1, Ordering::SeqCst); // before it lands: then the next one may start
-                        if lose { drop(pilot) } else { pilot.land(Verdict::of(Status::Working)) }
-                    });
-                    flight
-                }
-            };
+            let Some(Boarded { flight, is_new }) = runner.cells[0].ask(Instant::now()) else { return true };
+            if is_new {
+                assert_eq!(running.fetch_add(1, Ordering::SeqCst), 0, "two runs of a check at a time");
+                runs.fetch_add(1, Ordering::SeqCst);
+                let pilot = Pilot::new(&runner, vec![(0, Arc::clone(&flight))]);
+                let flight = Arc::clone(&flight);
+                thread::spawn(move || {
+                    thread::yield_now();
+                    running.fetch_sub(1, Ordering::SeqCst); // before it lands: then the next one may start
+                    if lose { drop(pilot) } else { pilot.land(0, &flight, Verdict::of(Status::Working)) }
+                });
+            }
             block_on(flight.landed())
         };
         let start = |_| {
@@ -155,15 +153,15 @@ mod tests {
             thread::spawn(move || read(runner, running, runs))
         };
         let threads: Vec<_> = (0..number).map(start).collect();
-        let held = threads.into_iter().map(|thread| thread.join().expect("no reader panics")).collect();
-        (held, runs.load(Ordering::SeqCst))
+        let got = threads.into_iter().map(|thread| thread.join().expect("no reader panics")).collect();
+        (got, runs.load(Ordering::SeqCst))
     }
 
     #[test]
     fn every_reader_gets_a_verdict_and_no_two_runs_overlap() {
         let test = || {
-            let (held, runs) = readers(&runner(), 4, false);
-            assert!(held.iter().all(Option::is_some));
+            let (got, runs) = readers(&runner(), 4, false);
+            assert_eq!(got, [true; 4]);
             assert!((1..=4).contains(&runs));
         };
         shuttle::check_random(test, SCHEDULES);
@@ -174,10 +172,9 @@ mod tests {
     fn a_lost_run_leaves_no_reader_behind_and_the_cell_free() {
         let test = || {
             let runner = runner();
-            let (held, _) = readers(&runner, 3, true);
-            assert!(held.iter().all(Option::is_none), "it was given up, and every reader was told");
-            let (held, runs) = readers(&runner, 1, false);
-            assert_eq!((held.len(), held[0].is_some(), runs), (1, true, 1), "the next one runs");
+            let (got, _) = readers(&runner, 3, true);
+            assert_eq!(got, [false; 3], "it was given up, and every reader was told");
+            assert_eq!(readers(&runner, 1, false), (vec![true], 1), "the next one runs");
         };
         shuttle::check_random(test, SCHEDULES);
         shuttle::check_pct(test, SCHEDULES, 3);

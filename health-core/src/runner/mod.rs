@@ -17,21 +17,21 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use futures::future::join_all;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
 pub(crate) use background::Tasks;
-use cell::{Answer, Cell};
-use flight::{Flight, Pilot};
+use cell::{Boarded, Cell};
+use flight::{Flight, Flights, Pilot};
 pub(crate) use plan::{Kind, Plan};
 pub(crate) use telling::Listeners;
 
+use crate::check::HealthCheck as _;
 use crate::registry::{BuildError, Registry};
 use crate::report::CheckInfo;
 use crate::{Clock, GroupSettings, Report, Settings};
 
-/// Up to this many runs get a task each; beyond, they share one by sixteen, which halves the cost of a thousand.
+/// Up to this many checks get a task each; beyond, they share one by sixteen, which halves the cost of a thousand.
 const TASKS: usize = 64;
 
 /// Runs checks; owns timeouts, caching and isolation.
@@ -177,25 +177,50 @@ impl Runner {
 
     /// Asks every cell that the plan needs, and launches what nobody has launched yet.
     fn ask(self: &Arc<Self>, plan: &Plan, now: Instant) -> Answers {
-        let (mut answers, mut pilots) = (Answers::default(), Vec::new());
-        for &cell in &plan.closure {
-            let answer = self.cells[cell].ask(now);
-            if let Answer::Started(flight) = &answer {
-                pilots.push(Pilot::new(self, cell, flight));
+        let mut answers = Vec::with_capacity(plan.closure.len());
+        let together = if plan.closure.len() <= TASKS { 1 } else { 16 };
+        for cells in plan.closure.chunks(together) {
+            let mut new = Vec::new();
+            for &cell in cells {
+                let boarded = self.cells[cell].ask(now);
+                new.extend(boarded.as_ref().filter(|run| run.is_new).map(|run| (cell, Arc::clone(&run.flight))));
+                answers.push((cell, boarded.map(|run| run.flight)));
             }
-            answers.0.push((cell, answer));
+            self.launch(new);
         }
-        self.launch(pilots);
-        answers
+        Answers(answers)
+    }
+
+    /// Joins the run of a cell that is under way, else launches one.
+    fn board(self: &Arc<Self>, cell: usize) -> Arc<Flight> {
+        let Boarded { flight, is_new } = self.cells[cell].board();
+        if is_new {
+            self.launch(vec![(cell, Arc::clone(&flight))]);
+        }
+        flight
     }
 
     /// Lets runs live on the home runtime, or on the asker's where there is no home any more.
-    ///
-    /// Without any runtime the pilots are dropped here, which gives their flights up.
-    fn launch(&self, pilots: Vec<Pilot>) {
-        let (home, elsewhere): (Vec<_>, Vec<_>) = pilots.into_iter().partition(Pilot::flies_at_home);
-        launch_on(self.runtime(), home);
-        launch_on(Handle::try_current().ok().or_else(|| self.runtime()), elsewhere);
+    fn launch(self: &Arc<Self>, flights: Flights) {
+        let at_home = |(cell, _): &(usize, Arc<Flight>)| self.cells[*cell].check.runs_at_home();
+        let (home, elsewhere): (Flights, Flights) = flights.into_iter().partition(at_home);
+        self.launch_on(home, || self.runtime());
+        self.launch_on(elsewhere, || Handle::try_current().ok().or_else(|| self.runtime()));
+    }
+
+    fn launch_on(self: &Arc<Self>, flights: Flights, runtime: impl FnOnce() -> Option<Handle>) {
+        if flights.is_empty() {
+            return;
+        }
+        let pilot = Pilot::new(self, flights);
+        if let Some(runtime) = runtime() {
+            runtime.spawn(pilot.fly());
+        } else {
+            tracing::error!(
+                "no Tokio runtime to run health checks on: call from within one, or hand one to the builder"
+            );
+            drop(pilot); // which gives its flights up
+        }
     }
 
     /// A flight was given up without a panic, so its runtime has ended.
@@ -211,14 +236,14 @@ impl Runner {
     /// Waits until all flights have landed or the budget is used up.
     async fn wait(self: &Arc<Self>, answers: &mut Answers, budget: Duration) {
         let all = async {
-            for (cell, answer) in &mut answers.0 {
+            for (cell, awaited) in &mut answers.0 {
                 let mut tries = 2;
-                while let Answer::Joined(flight) | Answer::Started(flight) = answer {
-                    if let Some(held) = flight.landed().await {
-                        *answer = Answer::Held(held);
+                while let Some(flight) = awaited {
+                    if flight.landed().await {
+                        *awaited = None;
                     } else if tries > 0 {
                         tries -= 1;
-                        *answer = self.try_elsewhere(*cell);
+                        *flight = self.board(*cell); // its runtime has ended: the next one runs on the asker's
                     } else {
                         break;
                     }
@@ -234,33 +259,8 @@ impl Runner {
         };
         let _ = timeout.await; // what has not landed by now is told by the rows
     }
-
-    /// After a flight was given up: its runtime has ended, so the next one runs on the asker's.
-    fn try_elsewhere(self: &Arc<Self>, cell: usize) -> Answer {
-        let answer = self.cells[cell].ask_anew();
-        if let Answer::Started(flight) = &answer {
-            self.launch(vec![Pilot::new(self, cell, flight)]);
-        }
-        answer
-    }
 }
 
-fn launch_on(runtime: Option<Handle>, pilots: Vec<Pilot>) {
-    if pilots.is_empty() {
-        return;
-    }
-    let Some(runtime) = runtime else {
-        tracing::error!("no Tokio runtime to run health checks on: call from within one, or hand one to the builder");
-        return;
-    };
-    let together = if pilots.len() <= TASKS { 1 } else { 16 };
-    let mut pilots = pilots.into_iter().peekable();
-    while pilots.peek().is_some() {
-        let flights: Vec<_> = pilots.by_ref().take(together).map(Pilot::fly).collect();
-        runtime.spawn(join_all(flights));
-    }
-}
-
-/// The cells of a plan's closure and what they answered, in order.
+/// The cells of a plan's closure in order, and the runs that are awaited.
 #[derive(Default)]
-struct Answers(Vec<(usize, Answer)>);
+struct Answers(Vec<(usize, Option<Arc<Flight>>)>);

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::cell::{Answer, Held};
+use super::cell::Held;
 use super::verdict::seconds;
 use super::{Answers, Cell, Flight, Kind, Plan, Runner};
 use crate::registry::{DRAINING, STARTUP};
@@ -17,16 +17,13 @@ impl Runner {
         let now = self.clock.now();
         let mut until: Until = Some(None);
         let mut rows = Vec::with_capacity(answers.0.len() + 1);
-        for (position, answer) in &answers.0 {
-            let cell = &self.cells[*position];
-            let (row, good) = match answer {
-                // The newest verdict, not the one that was waited for: the epoch was read since.
-                Answer::Held(held) => cell.look(|newest| verdict_row(cell, newest.unwrap_or(held), now)),
-                Answer::Joined(flight) | Answer::Started(flight) => match flight.held() {
-                    Some(held) => verdict_row(cell, &held, now),
-                    None => (self.missing_row(cell, flight, budget, now), None),
-                },
-            };
+        for (position, awaited) in &answers.0 {
+            let (cell, flight) = (&self.cells[*position], awaited.as_deref().filter(|flight| !flight.is_settled()));
+            // The newest verdict, not the one that was waited for: the epoch was read since.
+            let (row, good) = cell.look(|held| match (flight, held) {
+                (None, Some(held)) => verdict_row(cell, held, now),
+                (flight, held) => (self.missing_row(cell, held, flight, budget, now), None),
+            });
             until = earlier(until, good);
             rows.push(row);
         }
@@ -55,18 +52,21 @@ impl Runner {
     }
 
     /// A row whose run is not over: the last verdict stands in while it is not too old.
-    fn missing_row(&self, cell: &Cell, flight: &Flight, budget: Duration, now: Instant) -> CheckReport {
-        let held = cell.held();
-        let stand_in = held.as_ref().filter(|held| {
-            now.saturating_duration_since(held.last.finished) < self.max_stale && cell.expired(held, now).is_none()
-        });
-        if let Some(held) = stand_in {
-            let mut row = cell.row(Some(held));
+    fn missing_row(
+        &self,
+        cell: &Cell,
+        held: Option<&Held>,
+        flight: Option<&Flight>,
+        budget: Duration,
+        now: Instant,
+    ) -> CheckReport {
+        let mut row = cell.row(held);
+        let is_recent = |held: &Held| now.saturating_duration_since(held.last.finished) < self.max_stale;
+        if held.is_some_and(|held| is_recent(held) && cell.expired(held, now).is_none()) {
             row.stale = true;
             return row;
         }
-        let mut row = cell.row(held.as_ref());
-        row.observations = flight.findings.observed();
+        row.observations = flight.map(|flight| flight.findings.observed()).unwrap_or_default();
         if held.is_none() {
             row.fail(&unavailable("no result yet"));
             row.status = Status::Unknown;

@@ -1,4 +1,5 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
 use std::time::{Duration, Instant, SystemTime};
 
 use futures::FutureExt as _;
@@ -39,11 +40,18 @@ impl Verdict {
 /// Runs a check once. Whatever it does, there is a verdict within its timeout, unless it never yields.
 pub(crate) async fn run(check: &BoxCheck, timeout: Duration, findings: &Findings, clock: &dyn Clock) -> Verdict {
     let started = clock.now();
-    if let Some(deadline) = tokio::time::Instant::now().checked_add(timeout) {
-        findings.begin(deadline);
-    }
     // The timeout's end drops the check's future inside of this block, so a panic in its `Drop` is caught, too.
-    let bounded = async { tokio::time::timeout(timeout, check.check_status(findings)).await };
+    let bounded = async {
+        let Some(deadline) = tokio::time::Instant::now().checked_add(timeout) else {
+            return Ok(check.check_status(findings).await);
+        };
+        findings.begin(deadline);
+        let mut status = pin!(check.check_status(findings));
+        match status.as_mut().now_or_never() {
+            Some(status) => Ok(status), // without a timer
+            None => tokio::time::timeout_at(deadline, status).await,
+        }
+    };
     let error = match AssertUnwindSafe(bounded).catch_unwind().await {
         Ok(Ok(Ok(()))) => None,
         Ok(Ok(Err(error))) => Some(error),
