@@ -1,15 +1,18 @@
 //! actix-web has types of its own and those of http 0.2; the endpoint has those of http 1.
 
+use std::cell::RefCell;
 use std::convert::Infallible;
+use std::sync::Arc;
 
 use actix_web::body::SizedStream;
-use actix_web::http::{StatusCode, header};
+use actix_web::http::StatusCode;
+use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse};
 use bytes::Bytes;
 use futures::stream;
 use health_core::Endpoint;
-use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, EXPIRES, VARY, X_CONTENT_TYPE_OPTIONS};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Response};
+use http::header::CONTENT_LENGTH;
+use http::{HeaderMap, Method, Response};
 use percent_encoding::percent_decode_str;
 
 /// The parameter that has what is below the base; no scope of the application has one of this name.
@@ -29,7 +32,7 @@ pub(crate) fn headers(request: &HttpRequest) -> HeaderMap {
     let mut headers = HeaderMap::new();
     for (name, value) in request.headers() {
         if let Some(name) = Endpoint::READS.into_iter().find(|read| name == *read)
-            && let Ok(value) = HeaderValue::from_bytes(value.as_bytes())
+            && let Ok(value) = http::HeaderValue::from_bytes(value.as_bytes())
         {
             headers.append(name, value);
         }
@@ -41,39 +44,49 @@ pub(crate) fn headers(request: &HttpRequest) -> HeaderMap {
 /// slashes; so it is the part of the path as it was sent that has as many of them.
 pub(crate) fn path<'a>(request: &'a HttpRequest, base: &str) -> &'a str {
     let path = request.uri().path();
-    let rest = request.match_info().get(REST);
-    let slashes = rest.map_or(usize::from(path.ends_with('/')), |rest| rest.matches('/').count() + 1);
-    let rest = slashes.checked_sub(1).and_then(|last| path.rmatch_indices('/').nth(last));
-    let above = path[..rest.map_or(path.len(), |(start, _)| start)].strip_suffix(base).map_or(0, str::len);
-    &path[above..]
+    let end = match request.match_info().get(REST) {
+        None => path.strip_suffix('/').unwrap_or(path),
+        Some(rest) => path.rmatch_indices('/').nth(rest.matches('/').count()).map_or(path, |(slash, _)| &path[..slash]),
+    };
+    &path[end.strip_suffix(base).map_or(0, str::len)..]
 }
 
-/// Most answers have these; the others' names are parsed.
-fn usual(name: &HeaderName) -> Option<header::HeaderName> {
-    Some(match *name {
-        CONTENT_TYPE => header::CONTENT_TYPE,
-        CACHE_CONTROL => header::CACHE_CONTROL,
-        EXPIRES => header::EXPIRES,
-        VARY => header::VARY,
-        X_CONTENT_TYPE_OPTIONS => header::X_CONTENT_TYPE_OPTIONS,
-        _ => return None,
-    })
+/// Converts answers for one worker. The endpoint gives the same answer for as long as it is true, so the headers of the
+/// last one are kept.
+#[derive(Default)]
+pub(crate) struct Converter(RefCell<Option<Converted>>);
+
+struct Converted {
+    answer: Arc<Response<Bytes>>,
+    headers: Vec<(HeaderName, HeaderValue)>,
 }
 
-/// An answer to HEAD has no body, and the length of the body it would have had.
-pub(crate) fn response(response: &Response<Bytes>) -> HttpResponse {
-    let status = StatusCode::from_u16(response.status().as_u16()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut converted = HttpResponse::build(status);
-    // A middleware may change the body, so its length is told by the body alone.
-    for (name, value) in response.headers().iter().filter(|(name, _)| **name != CONTENT_LENGTH) {
-        match usual(name) {
-            Some(name) => converted.append_header((name, value.as_bytes())),
-            None => converted.append_header((name.as_str(), value.as_bytes())),
-        };
+impl Converter {
+    /// An answer to HEAD has no body, and the length of the body it would have had.
+    pub(crate) fn response(&self, answer: &Arc<Response<Bytes>>) -> HttpResponse {
+        let mut last = self.0.borrow_mut();
+        if last.as_ref().is_some_and(|last| !Arc::ptr_eq(&last.answer, answer)) {
+            *last = None;
+        }
+        let last = last.get_or_insert_with(|| Converted { answer: Arc::clone(answer), headers: converted(answer) });
+        let status = StatusCode::from_u16(answer.status().as_u16()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = HttpResponse::build(status);
+        for header in &last.headers {
+            response.append_header(header.clone());
+        }
+        if !answer.body().is_empty() {
+            return response.body(answer.body().clone());
+        }
+        let length = answer.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+        response.body(SizedStream::new(length.unwrap_or_default(), stream::empty::<Result<Bytes, Infallible>>()))
     }
-    if !response.body().is_empty() {
-        return converted.body(response.body().clone());
-    }
-    let length = response.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-    converted.body(SizedStream::new(length.unwrap_or_default(), stream::empty::<Result<Bytes, Infallible>>()))
+}
+
+/// The headers but the length: a middleware may change the body, so that is told by the body alone.
+fn converted(answer: &Response<Bytes>) -> Vec<(HeaderName, HeaderValue)> {
+    let headers = answer.headers().iter().filter(|(name, _)| *name != CONTENT_LENGTH);
+    let convert = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
+        Some((HeaderName::try_from(name.as_str()).ok()?, HeaderValue::from_bytes(value.as_bytes()).ok()?))
+    };
+    headers.filter_map(convert).collect()
 }

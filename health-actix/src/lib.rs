@@ -4,13 +4,14 @@ mod convert;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::thread;
 
 use actix_web::guard::{self, GuardContext};
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{App, HttpRequest, HttpServer, rt};
-use convert::REST;
+use convert::{Converter, REST};
 use futures::FutureExt as _;
 use health_core::{Endpoint, Health, RequestHead};
 
@@ -20,16 +21,17 @@ pub fn routes(path: &str, health: Health) -> impl FnOnce(&mut ServiceConfig) + C
     let endpoint = Endpoint::new(path, health);
     move |config| {
         // actix-web decodes a path before it looks for the resource; and it is faster to find one without parameters.
-        let base = convert::decoded(endpoint.base());
-        for pattern in [base.clone(), format!("{base}/"), format!("{base}/{{{REST}:.+}}")] {
-            let (endpoint, as_sent) = (endpoint.clone(), endpoint.clone());
+        let (base, converter) = (convert::decoded(endpoint.base()), Rc::new(Converter::default()));
+        for pattern in [format!("{base}/"), base.clone(), format!("{base}/{{{REST}:.+}}")] {
+            let (endpoint, as_sent, converter) = (endpoint.clone(), endpoint.clone(), Rc::clone(&converter));
             let is_ours = move |request: &GuardContext<'_>| request.head().uri.path().contains(as_sent.base());
             let resource = web::resource(pattern).guard(guard::fn_guard(is_ours));
             config.service(resource.to(move |request: HttpRequest| {
                 let (method, path) = (&convert::method(&request), convert::path(&request, endpoint.base()));
                 let (query, headers) = (request.query_string(), &convert::headers(&request));
                 let answer = endpoint.respond_with(RequestHead { method, path, query, headers }, Arc::clone);
-                answer.map(|answer| convert::response(&answer))
+                let converter = Rc::clone(&converter);
+                answer.map(move |answer| converter.response(&answer))
             }));
         }
     }
