@@ -1,5 +1,6 @@
 //! wrk, which asks as fast as it is answered.
 
+use std::io::Read as _;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -70,15 +71,28 @@ impl Load {
     }
 
     /// The number of answers.
-    fn end(self) -> Result<f64, String> {
-        let output = self.child.wait_with_output().map_err(|error| format!("wrk {}: {error}", self.url))?;
-        let text = String::from_utf8_lossy(&output.stdout);
+    fn end(mut self) -> Result<f64, String> {
+        let (mut text, mut complaints) = (String::new(), String::new());
+        let mut read = || {
+            self.child.stdout.take().map(|mut stdout| stdout.read_to_string(&mut text)).transpose()?;
+            self.child.stderr.take().map(|mut stderr| stderr.read_to_string(&mut complaints)).transpose()?;
+            self.child.wait()
+        };
+        let status = read().map_err(|error| format!("wrk {}: {error}", self.url))?;
         let answers = text.lines().find_map(|line| line.trim().split_once(" requests in ")?.0.parse().ok());
         match answers {
             Some(answers) if answers > 0.0 && !text.contains("Non-2xx") && !text.contains("Socket errors") => {
                 Ok(answers)
             }
-            _ => Err(format!("wrk {}: {}\n{text}{}", self.url, output.status, String::from_utf8_lossy(&output.stderr))),
+            _ => Err(format!("wrk {}: {status}\n{text}{complaints}", self.url)),
         }
+    }
+}
+
+/// Nothing stays behind when the benchmark fails between two turns, not even what is stopped.
+impl Drop for Load {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
