@@ -15,7 +15,7 @@ const READERS: u32 = 10_000;
 
 pub(super) fn measure(runtime: &Runtime, quick: bool, numbers: &mut Numbers) -> Outcome {
     numbers.insert("herd".into(), within(runtime, herd())??);
-    let seconds = if quick { 3 } else { 10 };
+    let seconds = if quick { 3 } else { 60 };
     let [probes, answers, elapsed] = within(runtime, load(Duration::from_secs(seconds)))??;
     numbers.insert("load".into(), [probes, elapsed]);
     numbers.insert("load_answers".into(), [answers, 0.0]);
