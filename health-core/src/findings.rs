@@ -44,9 +44,10 @@ struct Found {
 impl Findings {
     /// Adds an error to the row. Any number of them may be reported; the first 64 are kept.
     pub fn add_error(&self, error: impl Into<HealthCheckException>) {
+        let error = error.into(); // before the lock: it may be anybody's code
         let mut found = self.lock();
         if !found.sealed && found.errors.len() < MOST {
-            found.errors.push(error.into());
+            found.errors.push(error);
         }
     }
 

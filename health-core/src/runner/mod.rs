@@ -183,7 +183,9 @@ impl Runner {
             let mut new = Vec::new();
             for &cell in cells {
                 let boarded = self.cells[cell].ask(now);
-                new.extend(boarded.as_ref().filter(|run| run.is_new).map(|run| (cell, Arc::clone(&run.flight))));
+                if let Some(Boarded { flight, is_new: true }) = &boarded {
+                    new.push((cell, Arc::clone(flight)));
+                }
                 answers.push((cell, boarded.map(|run| run.flight)));
             }
             self.launch(new);
