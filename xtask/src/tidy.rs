@@ -72,7 +72,7 @@ const TOP: &[&str] = &[
 ];
 
 /// Files of health-checks that are no checks.
-const NO_CHECKS: &[&str] = &["catalogue", "lib"];
+const NO_CHECKS: &[&str] = &["mod"];
 
 /// Features of health-checks that are no checks: what they read their settings from, and drivers and stores of checks.
 const NO_CHECK_FEATURES: &[&str] =
@@ -175,7 +175,8 @@ fn top(root: &Path, wrong: &mut Vec<String>) -> Outcome {
 /// A check is one file, one feature and one line of the catalogue.
 fn catalogue(root: &Path, wrong: &mut Vec<String>) -> Outcome {
     let source = root.join("health-checks/src");
-    let files: BTreeSet<String> = names(&source)?
+    let checks = source.join("checks");
+    let files: BTreeSet<String> = names(&checks)?
         .into_iter()
         .filter_map(|name| name.strip_suffix(".rs").map(str::to_owned))
         .filter(|name| !NO_CHECKS.contains(&name.as_str()))
@@ -186,9 +187,9 @@ fn catalogue(root: &Path, wrong: &mut Vec<String>) -> Outcome {
         .collect();
     let text = fs::read_to_string(source.join("catalogue.rs")).map_err(|error| error.to_string())?;
     for name in files.union(&features) {
-        let line = format!("#[cfg(feature = \"{name}\")]\n    Kind::of::<crate::{name}::");
+        let line = format!("#[cfg(feature = \"{name}\")]\n    Kind::of::<checks::{name}::");
         for (is_there, what) in [
-            (files.contains(name), "a file health-checks/src/NAME.rs"),
+            (files.contains(name), "a file health-checks/src/checks/NAME.rs"),
             (features.contains(name), "a feature in health-checks/Cargo.toml"),
             (text.contains(&line), "a line in health-checks/src/catalogue.rs"),
         ] {

@@ -11,7 +11,7 @@ use super::environment::Environment;
 use super::error::hint;
 use super::table::{Document, Places, Table, is_missing};
 use super::{Config, ConfigError, Options};
-use crate::catalogue::{Failure, Kind};
+use crate::kind::{Failure, Kind};
 
 /// What any check takes, beside `kind`.
 #[derive(Debug, Default, Deserialize)]

@@ -11,7 +11,7 @@ use super::{Config, ConfigError, Options, Variables};
 const FILE: &str = "embedded default";
 const TEXT: &str = include_str!("embedded.toml");
 const NOTICE: &str = "No configuration file was given: these are the default checks, which need no server.";
-const MIGRATION: (&str, &str) = ("20210403000000_health_check_db_testmodel.sql", crate::database::MIGRATION);
+const MIGRATION: (&str, &str) = ("20210403000000_health_check_db_testmodel.sql", crate::checks::database::MIGRATION);
 
 /// A temporary folder, for this process alone, that is deleted in the end.
 #[derive(Debug)]

@@ -6,7 +6,7 @@ use toml::de::DeValue;
 
 use super::table::Table;
 use super::{ConfigError, Variables};
-use crate::catalogue::{Kind, Reads, Variable};
+use crate::kind::{Kind, Reads, Variable};
 
 /// The variables that fill `[settings]`.
 pub(super) const SETTINGS: &[Variable] = &[

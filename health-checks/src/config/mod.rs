@@ -59,7 +59,8 @@ pub use expand::text as expand;
 pub use schema::schema;
 use table::{Document, Table};
 
-use crate::catalogue::{CATALOGUE, Kind};
+use crate::catalogue::CATALOGUE;
+use crate::kind::Kind;
 
 /// Where variables come from; `|name| std::env::var(name).ok()` outside of tests.
 pub type Variables<'a> = &'a (dyn Fn(&str) -> Option<String> + Sync);

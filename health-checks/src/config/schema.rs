@@ -4,7 +4,8 @@
 use serde_json::{Map, Value, json};
 
 use super::{COMMON, Options};
-use crate::catalogue::{CATALOGUE, Kind};
+use crate::catalogue::CATALOGUE;
+use crate::kind::Kind;
 
 /// The JSON Schema (draft 2020-12) of a configuration file with the kinds that this build has, and those of `options`.
 ///

@@ -13,7 +13,7 @@ use health_core::{Findings, HealthCheckException, Result, Secret, ServiceUnavail
 use lapin::uri::AMQPUri;
 use serde_json::Value;
 
-use crate::catalogue::Misconfigured;
+use crate::kind::Misconfigured;
 pub(crate) use message::{Broadcast, Reply, Task};
 
 /// How often something that can only be polled is looked at.

@@ -14,7 +14,7 @@ pub(crate) use acquire::acquire;
 pub(crate) use describe::{describe, is_missing_table, is_read_only};
 pub(crate) use dialect::Dialect;
 
-use crate::catalogue::Misconfigured;
+use crate::kind::Misconfigured;
 
 /// The application's own pool, of any database that this build has a driver for (features `mysql`, `postgres`,
 /// `sqlite`).
@@ -41,21 +41,21 @@ macro_rules! on_pool {
     ($database:expr, $pool:ident, $dialect:pat => $work:block) => {
         match $database {
             #[cfg(feature = "mysql")]
-            $crate::DatabasePool::MySql($pool) => {
+            $crate::support::sql::DatabasePool::MySql($pool) => {
                 let $dialect = $crate::support::sql::Dialect::MYSQL;
                 $work
             }
             #[cfg(feature = "postgres")]
-            $crate::DatabasePool::Postgres($pool) => {
+            $crate::support::sql::DatabasePool::Postgres($pool) => {
                 let $dialect = $crate::support::sql::Dialect::POSTGRES;
                 $work
             }
             #[cfg(feature = "sqlite")]
-            $crate::DatabasePool::Sqlite($pool) => {
+            $crate::support::sql::DatabasePool::Sqlite($pool) => {
                 let $dialect = $crate::support::sql::Dialect::SQLITE;
                 $work
             }
-            $crate::DatabasePool::NoDriver(never) => match *never {},
+            $crate::support::sql::DatabasePool::NoDriver(never) => match *never {},
         }
     };
 }

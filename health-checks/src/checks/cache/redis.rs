@@ -5,8 +5,8 @@ use bb8_redis::RedisConnectionManager;
 use health_core::{Findings, Result, Secret};
 
 use super::CacheStore;
-use crate::catalogue::Misconfigured;
-use crate::redis::RedisPool;
+use crate::checks::redis::RedisPool;
+use crate::kind::Misconfigured;
 use crate::support::redis::describe;
 
 /// A cache in Redis, through a pool of connections.

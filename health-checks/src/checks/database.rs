@@ -22,11 +22,11 @@ use health_core::{
 use serde::Deserialize;
 use sqlx::Connection as _;
 
-use crate::catalogue::{CheckSettings, Misconfigured, Reads, Variable};
+use crate::kind::{CheckSettings, Misconfigured, Reads, Variable};
 use crate::support::sql::{DatabasePool, acquire, describe, is_missing_table, is_read_only, on_pool};
 
 /// The migration for the table that `write` needs. Copy it into the application's own migrations.
-pub const MIGRATION: &str = include_str!("../migrations/20210403000000_health_check_db_testmodel.sql");
+pub const MIGRATION: &str = include_str!("../../migrations/20210403000000_health_check_db_testmodel.sql");
 
 /// Runs `SELECT 1`; with [`write`](Self::write) also creates, updates and deletes a row.
 #[derive(Debug, Clone)]

@@ -15,7 +15,7 @@ use lapin::Connection;
 use lapin::uri::AMQPUri;
 use serde::Deserialize;
 
-use crate::catalogue::{CheckSettings, Misconfigured, Reads, Variable};
+use crate::kind::{CheckSettings, Misconfigured, Reads, Variable};
 use crate::support::amqp::{Server, describe};
 
 /// Connects, opens a channel, closes both; on the application's own connection the channel only.

@@ -19,7 +19,7 @@ use health_core::{
 };
 use serde::Deserialize;
 
-use crate::catalogue::{CheckSettings, Misconfigured};
+use crate::kind::{CheckSettings, Misconfigured};
 pub use crate::support::storage::Storage;
 use crate::support::storage::round_trip;
 

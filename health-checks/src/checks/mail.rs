@@ -20,7 +20,7 @@ use lettre::transport::smtp::{AsyncSmtpTransportBuilder, Error};
 use lettre::{AsyncSmtpTransport, Tokio1Executor};
 use serde::Deserialize;
 
-use crate::catalogue::{CheckSettings, Misconfigured};
+use crate::kind::{CheckSettings, Misconfigured};
 use crate::support::{io, tls};
 
 /// Connects, says EHLO, switches to TLS and logs in where the URL says so, and quits. No mail is sent.

@@ -24,7 +24,7 @@ use serde::Deserialize;
 use sqlx::migrate::{AppliedMigration, Migrate, MigrateError, Migration, Migrator};
 use tokio::sync::OnceCell;
 
-use crate::catalogue::{CheckSettings, Misconfigured, Reads, Variable};
+use crate::kind::{CheckSettings, Misconfigured, Reads, Variable};
 use crate::support::sql::{DatabasePool, acquire, describe, is_missing_table, on_pool};
 
 /// How many migrations a message names.

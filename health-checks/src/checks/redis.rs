@@ -19,7 +19,7 @@ use bb8_redis::RedisConnectionManager;
 use health_core::{BoxCheck, Findings, HealthCheck, Result, Secret, ServiceReturnedUnexpectedResult, Unit};
 use serde::Deserialize;
 
-use crate::catalogue::{CheckSettings, Misconfigured, Reads, Variable};
+use crate::kind::{CheckSettings, Misconfigured, Reads, Variable};
 use crate::support::pool::{self, Use};
 use crate::support::redis::describe;
 

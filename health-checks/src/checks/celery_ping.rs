@@ -17,7 +17,7 @@ use health_core::{BoxCheck, Findings, HealthCheck, Result, Secret, ServiceUnavai
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::catalogue::{CheckSettings, Misconfigured, Reads, Variable};
+use crate::kind::{CheckSettings, Misconfigured, Reads, Variable};
 use crate::support::celery::{Broadcast, Broker, Patience, Replies, Reply};
 
 /// Asks all workers by a broadcast, and wants `{"ok": "pong"}` of each; then looks whether every queue has a worker.

@@ -14,7 +14,7 @@ use health_core::{BoxCheck, Findings, HealthCheck, Result, ServiceUnavailable, U
 use serde::Deserialize;
 use tokio::net::TcpStream;
 
-use crate::catalogue::{CheckSettings, Misconfigured};
+use crate::kind::{CheckSettings, Misconfigured};
 use crate::support::io;
 
 /// Opens a connection and closes it.

@@ -21,7 +21,7 @@ use health_core::{
 use reqwest::{Client, redirect};
 use serde::{Deserialize, Deserializer, de};
 
-use crate::catalogue::{CheckSettings, Misconfigured};
+use crate::kind::{CheckSettings, Misconfigured};
 use crate::support::{io, tls};
 
 /// No more of a body is read than this.

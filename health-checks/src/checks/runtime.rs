@@ -22,7 +22,7 @@ use health_core::{BoxCheck, Findings, HealthCheck, Result, ResultExt as _, Scope
 use serde::Deserialize;
 use tokio::runtime::Handle;
 
-use crate::catalogue::{CheckSettings, Misconfigured};
+use crate::kind::{CheckSettings, Misconfigured};
 
 /// How often a task is sent.
 const INTERVAL: Duration = Duration::from_millis(100);

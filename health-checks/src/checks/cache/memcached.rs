@@ -7,7 +7,7 @@ use health_core::{HealthCheckException, Result, Secret, ServiceUnavailable, Unkn
 use tokio::sync::Mutex;
 
 use super::CacheStore;
-use crate::catalogue::Misconfigured;
+use crate::kind::Misconfigured;
 use crate::support::io;
 
 /// A cache in memcached, through one connection.

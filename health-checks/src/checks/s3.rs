@@ -26,7 +26,7 @@ use health_core::{
 };
 use serde::Deserialize;
 
-use crate::catalogue::{CheckSettings, Misconfigured, Reads, Variable};
+use crate::kind::{CheckSettings, Misconfigured, Reads, Variable};
 use crate::support::io;
 use crate::support::storage::{Storage, round_trip};
 

@@ -31,7 +31,7 @@ use health_core::{
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::catalogue::{CheckSettings, Misconfigured, Reads, Variable};
+use crate::kind::{CheckSettings, Misconfigured, Reads, Variable};
 use crate::support::celery::{Backend, Broker, Outcome, Task};
 
 const PREFIX: &str = "CeleryHealthCheck";

@@ -33,7 +33,7 @@ use moka::Expiry;
 use serde::Deserialize;
 use uuid::Uuid;
 
-use crate::catalogue::{CheckSettings, Misconfigured};
+use crate::kind::{CheckSettings, Misconfigured};
 
 #[cfg(feature = "memcached")]
 mod memcached;

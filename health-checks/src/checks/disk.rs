@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use health_core::{Blocking, BoxCheck, Findings, HealthCheck, Result, ResultExt as _, Scope, ServiceWarning, Unit};
 use serde::Deserialize;
 
-use crate::catalogue::{CheckSettings, Misconfigured, Reads, Variable};
+use crate::kind::{CheckSettings, Misconfigured, Reads, Variable};
 use crate::support::limit::{Limit, host};
 
 const MIB: f64 = 1024.0 * 1024.0;

@@ -23,7 +23,7 @@ use hickory_resolver::net::{DnsError, NetError};
 use hickory_resolver::proto::op::ResponseCode;
 use serde::Deserialize;
 
-use crate::catalogue::{CheckSettings, Misconfigured};
+use crate::kind::{CheckSettings, Misconfigured};
 
 /// Resolves a name to its addresses, each time anew.
 #[derive(Debug, Clone)]
