@@ -3,9 +3,9 @@
 use std::process::Command;
 
 use super::account::is_root;
-use super::install::{Tool, find};
+use super::host::{Env, Tool, find};
 use super::probe;
-use super::service::{Env, Service, server};
+use super::service::{Service, server};
 use super::state::{Home, write_secret};
 use crate::Outcome;
 

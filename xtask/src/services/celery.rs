@@ -4,9 +4,9 @@ use std::fs;
 use std::process::Command;
 
 use super::brokers::Redis;
-use super::install::{self, Tool};
+use super::host::{self, Env, Tool};
 use super::rabbitmq::RabbitMq;
-use super::service::{Env, Service, server};
+use super::service::{Service, server};
 use super::state::{Home, write_secret};
 use super::venv::CELERY;
 use crate::Outcome;
@@ -46,7 +46,7 @@ impl Service for Celery {
     }
 
     fn tools(&self) -> &'static [Tool] {
-        install::PYTHON
+        host::PYTHON
     }
 
     fn install(&self) -> Outcome {
@@ -83,7 +83,7 @@ impl Service for Celery {
 
     fn tool_env(&self, home: &Home) -> Env {
         let (broker, results) = self.urls();
-        let path = install::path_with(Some(&CELERY.bin()));
+        let path = host::path_with(Some(&CELERY.bin()));
         vec![
             ("PATH", path.to_string_lossy().into_owned()),
             ("PYTHONPATH", home.place().display().to_string()),

@@ -4,9 +4,9 @@ use std::fs::{self, File};
 use std::process::{Command, Stdio};
 
 use super::account::Account;
-use super::install::{Tool, find};
+use super::host::{Env, Tool, find};
 use super::process::run;
-use super::service::{Env, Service, server};
+use super::service::{Service, server};
 use super::state::{Home, write_secret};
 use crate::Outcome;
 

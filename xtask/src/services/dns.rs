@@ -2,8 +2,8 @@
 
 use std::process::Command;
 
-use super::install::{self, Tool};
-use super::service::{Env, Service, server};
+use super::host::{self, Env, Tool};
+use super::service::{Service, server};
 use super::state::Home;
 use crate::Outcome;
 
@@ -21,7 +21,7 @@ impl Service for Dns {
     }
 
     fn command(&self, home: &Home) -> Result<Command, String> {
-        let mut command = server(install::find("dnsmasq")?, home);
+        let mut command = server(host::find("dnsmasq")?, home);
         command.args([
             "--keep-in-foreground",
             "--conf-file=/dev/null",

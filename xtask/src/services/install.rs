@@ -1,19 +1,15 @@
 //! What is missing on this machine is installed: Debian's packages, Garage, axe-core, and what is written in Python.
 
 use std::collections::BTreeSet;
-use std::ffi::OsString;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use super::account::is_root;
-use super::service::Env;
+use super::host::{Env, PYTHON, Tool, cache, find, loud, status};
 use super::state::lock;
 use super::venv::{self, KUBERNETES, READERS};
 use crate::Outcome;
-
-/// A program and the Debian package that has it.
-pub(super) type Tool = (&'static str, &'static str);
 
 /// What tests need beside the services, and who: the recipes of docs/cookbook.md, the test of the page, those of the formats,
 /// and those of the completions and the manual pages.
@@ -39,16 +35,6 @@ pub(super) const FOR_TESTS: [(&str, &[Tool]); 4] = [
 const AXE: &str = "axe-core@4.14.1";
 
 const GARAGE: &str = "2.5.0";
-
-/// What makes a virtual environment.
-pub(super) const PYTHON: &[Tool] = &[("ensurepip", "python3-venv")];
-
-/// A program of the system, whether or not it is on the PATH.
-pub(super) fn find(program: &str) -> Result<PathBuf, String> {
-    let folders = search_path();
-    let found = folders.iter().map(|folder| folder.join(program)).find(|path| path.is_file());
-    found.ok_or_else(|| format!("{program} is not installed"))
-}
 
 /// The packages of those programs that are not on this machine.
 pub(super) fn missing(tools: &[Tool]) -> Vec<&'static str> {
@@ -132,41 +118,4 @@ fn axe() -> Outcome {
     let folder = cache().join(AXE).display().to_string();
     let options = ["install", "--no-save", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"];
     loud("npm", &[&options, ["--prefix", &folder, AXE].as_slice()].concat())
-}
-
-/// The user's cache: what is built or downloaded once for a machine.
-pub(super) fn cache() -> PathBuf {
-    let home = || std::env::var_os("HOME").map(|home| Path::new(&home).join(".cache"));
-    let cache = std::env::var_os("XDG_CACHE_HOME").filter(|set| !set.is_empty()).map(PathBuf::from);
-    cache.or_else(home).unwrap_or_else(std::env::temp_dir).join("health-xtask")
-}
-
-/// The folders of Debian's servers that are on no PATH come first, the newest PostgreSQL before older ones.
-fn search_path() -> Vec<PathBuf> {
-    let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
-    let mut versions: Vec<u32> = versions.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
-    versions.sort_unstable_by(|a, b| b.cmp(a));
-    let mut folders: Vec<_> =
-        versions.iter().map(|version| PathBuf::from(format!("/usr/lib/postgresql/{version}/bin"))).collect();
-    folders.push("/usr/lib/rabbitmq/bin".into());
-    folders.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()));
-    folders.extend(["/usr/sbin".into(), "/sbin".into()]);
-    folders
-}
-
-/// The PATH for servers and their tools.
-pub(super) fn path_with(first: Option<&Path>) -> OsString {
-    let folders = first.map(Path::to_path_buf).into_iter().chain(search_path());
-    std::env::join_paths(folders).unwrap_or_else(|_| std::env::var_os("PATH").unwrap_or_default())
-}
-
-pub(super) fn loud(program: &str, args: &[&str]) -> Outcome {
-    println!("> {program} {}", args.join(" "));
-    status(Command::new(program).args(args).env("DEBIAN_FRONTEND", "noninteractive"))
-}
-
-fn status(command: &mut Command) -> Outcome {
-    let shown = command.get_program().to_string_lossy().into_owned();
-    let status = command.status().map_err(|error| format!("{shown}: {error}"))?;
-    if status.success() { Ok(()) } else { Err(format!("{shown}: {status}")) }
 }

@@ -6,9 +6,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::account::Account;
+use super::catalogue::ALL;
 use super::install;
 use super::process::{self, Process};
-use super::service::{ALL, Service};
+use super::service::{self, Service};
 use super::state::{self, Home};
 use crate::Outcome;
 
@@ -81,7 +82,7 @@ fn each(services: Services<'_>, act: &(dyn Fn(&'static dyn Service) -> Outcome +
 fn up_one(service: &'static dyn Service) -> Outcome {
     let begin = Instant::now();
     let named = |error| format!("{}: {error}", service.name());
-    let home = Home::ensure(service).map_err(named)?;
+    let home = service::home(service).map_err(named)?;
     let _one_at_a_time = home.lock().map_err(named)?;
     let known = Process::recorded(&home.file("process"));
     if known.is_some() && home.file("ready").exists() {

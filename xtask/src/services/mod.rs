@@ -13,14 +13,18 @@ use clap::Subcommand;
 use clap::builder::PossibleValuesParser;
 
 use crate::Outcome;
-use service::{ALL, Env, Service, named};
+use catalogue::{ALL, named};
+use host::Env;
+use service::Service;
 use state::Home;
 
 mod account;
 mod brokers;
+mod catalogue;
 mod celery;
 mod databases;
 mod dns;
+mod host;
 mod install;
 mod life;
 mod probe;
@@ -144,7 +148,7 @@ fn print_environment(services: &[&'static dyn Service], planned: bool) -> Outcom
 
 /// How to reach these services once they run.
 fn planned_environment(services: &[&'static dyn Service]) -> Result<Env, String> {
-    let homes = services.iter().map(|service| Home::ensure(*service).map(|home| service.env(&home)));
+    let homes = services.iter().map(|service| service::home(*service).map(|home| service.env(&home)));
     Ok(homes.collect::<Result<Vec<_>, _>>()?.concat())
 }
 

@@ -3,10 +3,10 @@
 use std::process::Command;
 use std::time::Duration;
 
-use super::install::{Tool, find, path_with};
+use super::host::{Env, Tool, find, path_with};
 use super::probe;
 use super::process::{Process, wait};
-use super::service::{Env, Service, server};
+use super::service::{Service, server};
 use super::state::{Home, write_secret};
 use crate::Outcome;
 

@@ -2,9 +2,10 @@
 
 use std::process::Command;
 
+use super::host::{self, Env};
 use super::install;
 use super::probe;
-use super::service::{Env, Service, server};
+use super::service::{Service, server};
 use super::state::{Home, write_secret};
 use crate::Outcome;
 
@@ -81,7 +82,7 @@ impl Service for S3 {
     }
 
     fn tool_env(&self, home: &Home) -> Env {
-        let path = install::path_with(install::garage_program().parent());
+        let path = host::path_with(install::garage_program().parent());
         vec![
             ("PATH", path.to_string_lossy().into_owned()),
             ("GARAGE_CONFIG_FILE", home.place().join("garage.toml").display().to_string()),

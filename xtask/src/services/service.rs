@@ -1,28 +1,10 @@
-//! What the harness has to know about a service, and the services.
+//! What the harness has to know about a service.
 
 use std::process::Command;
 
-use super::install::{self, Tool};
-use super::state::Home;
-use super::{brokers, celery, databases, dns, rabbitmq, s3, smtp};
+use super::host::{self, Env, Tool};
+use super::state::{Home, Needs};
 use crate::Outcome;
-
-/// Variables of the environment.
-pub(super) type Env = Vec<(&'static str, String)>;
-
-/// Every service; in the order of `env` and `status`.
-pub(super) const ALL: &[&dyn Service] = &[
-    &databases::Postgres,
-    &databases::MariaDb,
-    &brokers::Redis,
-    &rabbitmq::RabbitMq,
-    &brokers::Memcached,
-    &s3::S3,
-    &smtp::Smtp,
-    &dns::Dns,
-    &celery::ON_RABBITMQ,
-    &celery::ON_REDIS,
-];
 
 /// One kind of server.
 pub(super) trait Service: Sync {
@@ -94,15 +76,16 @@ pub(super) trait Service: Sync {
     }
 }
 
-/// The service of that name.
-pub(super) fn named(name: &str) -> Result<&'static dyn Service, String> {
-    ALL.iter().copied().find(|service| service.name() == name).ok_or_else(|| format!("there is no service {name}"))
+/// The service's folder, with what had not been chosen yet.
+pub(super) fn home(service: &dyn Service) -> Result<Home, String> {
+    let (name, ports, secrets) = (service.name(), service.ports(), service.secrets());
+    Home::ensure(&Needs { name, ports, secrets, account: service.account() })
 }
 
 /// A server's command: in its folder, and nothing of this command's own environment, such as cargo's variables.
 pub(super) fn server(program: impl AsRef<std::ffi::OsStr>, home: &Home) -> Command {
     let mut command = Command::new(program);
     command.current_dir(home.place()).env_clear();
-    command.env("PATH", install::path_with(None)).env("HOME", home.place()).env("LC_ALL", "C.UTF-8");
+    command.env("PATH", host::path_with(None)).env("HOME", home.place()).env("LC_ALL", "C.UTF-8");
     command
 }

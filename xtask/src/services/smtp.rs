@@ -2,9 +2,9 @@
 
 use std::process::Command;
 
-use super::install::{self, Tool};
+use super::host::{self, Env, Tool};
 use super::probe;
-use super::service::{Env, Service, server};
+use super::service::{Service, server};
 use super::state::{Home, write_secret};
 use super::venv::CELERY;
 use crate::Outcome;
@@ -19,7 +19,7 @@ impl Service for Smtp {
     }
 
     fn tools(&self) -> &'static [Tool] {
-        install::PYTHON
+        host::PYTHON
     }
 
     fn install(&self) -> Outcome {

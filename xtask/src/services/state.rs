@@ -8,13 +8,22 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use super::Service;
 use super::account::Account;
 use crate::{Outcome, root};
 
 /// Below the range from which the kernel takes ports for clients: a client must not sit on the port of a server that was
 /// killed, and must not reach itself there.
 const PORTS: std::ops::Range<u16> = 20_000..30_000;
+
+/// What has to be chosen for a service.
+#[derive(Debug)]
+pub(super) struct Needs {
+    pub(super) name: &'static str,
+    pub(super) ports: &'static [&'static str],
+    pub(super) secrets: &'static [(&'static str, usize)],
+    /// The user as whom it runs where the harness runs as root.
+    pub(super) account: Option<&'static str>,
+}
 
 /// A service's folder below `target/services` and what was chosen for it.
 pub(super) struct Home {
@@ -39,17 +48,17 @@ impl Home {
     }
 
     /// What is there already, and what lacks is chosen now.
-    pub(super) fn ensure(service: &dyn Service) -> Result<Self, String> {
+    pub(super) fn ensure(needs: &Needs) -> Result<Self, String> {
         let _one_at_a_time = lock(&all().join("ports.lock"))?;
-        let mut home = Self::load(service.name());
+        let mut home = Self::load(needs.name);
         fs::create_dir_all(&home.folder).map_err(|error| format!("{}: {error}", home.folder.display()))?;
-        for key in service.ports() {
+        for key in needs.ports {
             home.choose(key, || free_port(&ports_in_use()))?;
         }
-        for (key, bytes) in service.secrets() {
+        for (key, bytes) in needs.secrets {
             home.choose(key, || random_hex(*bytes))?;
         }
-        home.choose("place", || place(service))?;
+        home.choose("place", || place(needs))?;
         Ok(home)
     }
 
@@ -136,11 +145,11 @@ pub(super) fn lock(path: &Path) -> Result<File, String> {
 }
 
 /// Where the server's folder is: elsewhere if its user can't enter the repository, as below `/root`.
-fn place(service: &dyn Service) -> Result<String, String> {
-    let folder = all().join(service.name());
-    match Account::of(service.account())? {
+fn place(needs: &Needs) -> Result<String, String> {
+    let folder = all().join(needs.name);
+    match Account::of(needs.account)? {
         Some(account) if !account.reaches(&folder)? => {
-            let name = format!("health-{}-{}", service.name(), random_hex(8)?);
+            let name = format!("health-{}-{}", needs.name, random_hex(8)?);
             Ok(std::env::temp_dir().join(name).display().to_string())
         }
         _ => Ok("data".to_owned()),

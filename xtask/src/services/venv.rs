@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-use super::install::{cache, loud};
+use super::host::{cache, loud};
 use super::process::run;
 use super::state::lock;
 use crate::Outcome;
