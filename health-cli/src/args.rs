@@ -1,9 +1,6 @@
-use std::convert::Infallible;
-use std::ffi::OsString;
-use std::time::Duration;
+//! The command line as a whole: every command, with the arguments that its own file declares.
 
-use clap::{ColorChoice, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum as _, ValueHint};
-use health_core::Secret;
+use clap::{ColorChoice, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum as _};
 
 use crate::check::CheckArgs;
 use crate::completions::CompletionsArgs;
@@ -82,28 +79,18 @@ impl Command {
             _ => None,
         }
     }
-}
 
-/// Where the checks are.
-#[derive(Debug, clap::Args)]
-pub(crate) struct Source {
-    /// The configuration file; without one, checks that need no server
-    #[arg(long, value_name = "FILE", env = "HEALTH_CONFIG", value_hint = ValueHint::FilePath)]
-    pub(crate) config: Option<OsString>,
-}
-
-pub(crate) fn duration(text: &str) -> Result<Duration, String> {
-    let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    let duration = seconds.or_else(|| humantime::parse_duration(text).ok());
-    duration
-        .filter(|duration| !duration.is_zero())
-        .ok_or_else(|| "expected a duration longer than zero, such as 500ms, 5s or a number of seconds".into())
-}
-
-/// What is not to be printed, in error messages neither.
-#[expect(clippy::unnecessary_wraps, reason = "the signature that clap calls")]
-pub(crate) fn secret(text: &str) -> Result<Secret, Infallible> {
-    Ok(text.into())
+    /// The log that it keeps where `RUST_LOG` says nothing. A server logs what changes, a single run only the causes of
+    /// what it reports on stdout, and what looks again and again nothing, for it says itself what changes. Nor does a
+    /// plug-in: Icinga shows its stderr before its line.
+    pub(crate) fn log(&self) -> &'static str {
+        match self {
+            Self::Serve(_) => "info",
+            Self::Wait(_) | Self::Watch(_) => "off",
+            _ if self.exit() == Some(Exit::Nagios) => "off",
+            _ => "health_check::cause=warn",
+        }
+    }
 }
 
 #[cfg(test)]

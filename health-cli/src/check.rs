@@ -3,12 +3,14 @@ use std::time::Duration;
 use health_checks::config::Config;
 use health_core::{CheckInfo, Health, Renderer, Selection};
 
-use crate::args::{Source, duration};
 use crate::exit::ExitArgs;
 use crate::load::load;
+use crate::nagios;
+use crate::outcome::{HEALTHY, Outcome, UNHEALTHY};
 use crate::progress::Progress;
 use crate::row::Row;
-use crate::{HEALTHY, Outcome, UNHEALTHY, nagios, row};
+use crate::show;
+use crate::values::{Source, duration};
 
 /// Run the checks once and print a line each
 #[derive(Debug, clap::Args)]
@@ -63,19 +65,19 @@ pub(crate) async fn check(args: &CheckArgs) -> Outcome {
             // The last line of JSON and HTML has no end of its own.
             anstream::print!("{output}{}", if output.ends_with('\n') { "" } else { "\n" });
         }
-        None => row::print(&rows, format),
+        None => show::print(&rows, format),
     }
     Ok(if report.healthy { HEALTHY } else { UNHEALTHY })
 }
 
 /// The renderer of a format; none for those that the command line has itself.
 fn renderer<'h>(health: &'h Health, format: &str) -> Result<Option<&'h dyn Renderer>, String> {
-    if row::FORMATS.contains(&format) {
+    if show::FORMATS.contains(&format) {
         return Ok(None);
     }
     let renderers = health.renderers();
     renderers.get(format).map(Some).ok_or_else(|| {
-        let mut formats: Vec<_> = renderers.formats().chain(row::FORMATS).collect();
+        let mut formats: Vec<_> = renderers.formats().chain(show::FORMATS).collect();
         formats.sort_unstable();
         formats.dedup();
         format!("no format is named \"{format}\"; there are: {}", formats.join(", "))

@@ -1,8 +1,8 @@
-use clap::CommandFactory as _;
+use clap::Command;
 use clap_complete::Shell;
 
-use crate::args::Args;
-use crate::{HEALTHY, Outcome, output};
+use crate::outcome::{HEALTHY, Outcome};
+use crate::output;
 
 /// Print what completes this command in a shell
 #[derive(Debug, clap::Args)]
@@ -20,9 +20,9 @@ pub(crate) struct CompletionsArgs {
     shell: Shell,
 }
 
-pub(crate) fn completions(args: &CompletionsArgs) -> Outcome {
+pub(crate) fn completions(args: &CompletionsArgs, command: &mut Command) -> Outcome {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Args::command(), "health", &mut script);
+    clap_complete::generate(args.shell, command, "health", &mut script);
     output::write(&script)?;
     Ok(HEALTHY)
 }

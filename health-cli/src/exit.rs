@@ -7,7 +7,7 @@ use clap::ValueEnum;
 
 use crate::ask::Failure;
 use crate::nagios::{self, State};
-use crate::{Outcome, UNHEALTHY, WRONG};
+use crate::outcome::{Outcome, UNHEALTHY, WRONG};
 
 /// Who looks at the exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -6,8 +6,8 @@ use comfy_table::Table;
 use health_checks::catalogue::{CATALOGUE, Kind};
 use health_checks::config::{COMMON, Config, Options};
 
+use crate::outcome::{HEALTHY, Outcome};
 use crate::table::table;
-use crate::{HEALTHY, Outcome};
 
 /// List the kinds of checks, or the checks of a file
 #[derive(Debug, clap::Args)]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use health_checks::config::{Config, ConfigError, Options};
 use health_core::Health;
 
-use crate::args::Source;
+use crate::values::Source;
 
 /// The health of a file, or of the embedded default; what that default works on is there as long as this is.
 pub(crate) struct Loaded {
@@ -35,7 +35,8 @@ pub(crate) async fn load(
     {
         let (config, scratch) = Config::embedded(&variables, &options).await?;
         anstream::eprintln!("{} (--config FILE or HEALTH_CONFIG)", config.notice().unwrap_or_default());
-        Ok(Loaded { health: build(config)?, _scratch: Some(scratch) })
+        let health = build(config)?;
+        Ok(Loaded { health, _scratch: Some(scratch) })
     }
     #[cfg(not(feature = "embedded"))]
     Err("this binary has no default checks: name a file with --config or HEALTH_CONFIG".into())

@@ -14,6 +14,7 @@ mod load;
 mod log;
 mod man;
 mod nagios;
+mod outcome;
 mod output;
 mod probe;
 mod progress;
@@ -21,20 +22,22 @@ mod row;
 mod schema;
 mod screen;
 mod serve;
+mod show;
+mod signal;
 mod subject;
 mod table;
 mod validate;
+mod values;
 mod view;
 mod wait;
 mod watch;
 
+use clap::CommandFactory as _;
+
 use args::{Args, Command};
 use exit::Exit;
-
-/// Healthy, unhealthy, and could not tell: wrong usage or configuration.
-const HEALTHY: u8 = 0;
-const UNHEALTHY: u8 = 1;
-const WRONG: u8 = 2;
+use outcome::{HEALTHY, Outcome};
+use signal::interrupted;
 
 /// How long the end may take once the process is asked to end.
 const STUCK: Duration = Duration::from_secs(1);
@@ -46,7 +49,7 @@ fn main() -> ExitCode {
     };
     let exit = args.command.exit();
     args.color.write_global();
-    log::init(&args.command);
+    log::init(args.command.log());
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return exit::end(exit, Err(error.into())),
@@ -68,8 +71,8 @@ async fn run(command: Command) -> Outcome {
         Command::List(args) => list::list(&args),
         Command::Validate(args) => validate::validate(&args),
         Command::Schema(_) => schema::print(),
-        Command::Completions(args) => completions::completions(&args),
-        Command::Man(args) => man::man(&args),
+        Command::Completions(args) => completions::completions(&args, &mut Args::command()),
+        Command::Man(args) => man::man(&args, Args::command()),
     }
 }
 
@@ -87,26 +90,3 @@ async fn unless_interrupted(exit: Option<Exit>, command: impl Future<Output = Ou
         outcome = command => outcome,
     }
 }
-
-/// Ends when the process is asked to end.
-async fn interrupted() {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-        else {
-            return std::future::pending().await;
-        };
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-    }
-    #[cfg(not(unix))]
-    if tokio::signal::ctrl_c().await.is_err() {
-        std::future::pending::<()>().await;
-    }
-}
-
-/// What a command ends with: an exit code, or what is wrong.
-type Outcome = Result<u8, Box<dyn std::error::Error>>;

@@ -2,12 +2,12 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-use clap::{Command, CommandFactory as _, ValueHint};
+use clap::{Command, ValueHint};
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, roman};
 
-use crate::args::Args;
-use crate::{HEALTHY, Outcome, output};
+use crate::outcome::{HEALTHY, Outcome};
+use crate::output;
 
 /// Print the manual page, or write those of all commands to a folder
 #[derive(Debug, clap::Args)]
@@ -23,8 +23,8 @@ pub(crate) struct ManArgs {
     dir: Option<PathBuf>,
 }
 
-pub(crate) fn man(args: &ManArgs) -> Outcome {
-    let mut command = Args::command().disable_help_subcommand(true);
+pub(crate) fn man(args: &ManArgs, command: Command) -> Outcome {
+    let mut command = command.disable_help_subcommand(true);
     command.build();
     let Some(dir) = &args.dir else {
         let mut page = Vec::new();

@@ -2,10 +2,12 @@ use std::time::Duration;
 
 use health_core::Secret;
 
-use crate::args::{duration, secret};
 use crate::ask::{self, Asked, Client};
 use crate::exit::ExitArgs;
-use crate::{HEALTHY, Outcome, UNHEALTHY, nagios, row};
+use crate::nagios;
+use crate::outcome::{HEALTHY, Outcome, UNHEALTHY};
+use crate::show;
+use crate::values::{duration, secret};
 
 /// Ask a running endpoint and print its report; needs no curl
 #[derive(Debug, clap::Args)]
@@ -47,7 +49,7 @@ pub(crate) struct ProbeArgs {
 
 pub(crate) async fn probe(args: &ProbeArgs) -> Outcome {
     let format = args.exit.format(args.format.as_deref())?;
-    let is_ours = row::FORMATS.contains(&format);
+    let is_ours = show::FORMATS.contains(&format);
     let client = Client::new(&args.url, args.group.as_deref(), &args.asked)?;
     let answer = client.ask((!is_ours).then_some(format), args.timeout).await?;
     let (is_healthy, rows) = (answer.is_healthy()?, answer.rows());
@@ -55,7 +57,7 @@ pub(crate) async fn probe(args: &ProbeArgs) -> Outcome {
         return Ok(nagios::report(is_healthy, &rows.unwrap_or_default(), Some(answer.took)));
     }
     match rows.filter(|_| is_ours) {
-        Some(rows) => row::print(&rows, format),
+        Some(rows) => show::print(&rows, format),
         None => answer.print()?,
     }
     Ok(if is_healthy { HEALTHY } else { UNHEALTHY })

@@ -1,12 +1,9 @@
 //! A check's row as the command line shows it: of a report of this process, or of what an endpoint answered.
 
-use std::fmt::Write as _;
 use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
 use health_core::{CheckReport, Observation, Status};
-
-use crate::table;
 
 #[derive(Debug, Clone)]
 pub(crate) struct Row {
@@ -80,30 +77,6 @@ fn status(text: &str) -> Status {
 /// What comes from elsewhere moves no cursor and sets no colour.
 fn clean(text: &str) -> String {
     text.replace(char::is_control, " ")
-}
-
-/// The formats that need rows and no renderer.
-pub(crate) const FORMATS: [&str; 2] = ["table", "text"];
-
-/// Prints rows in one of these formats.
-pub(crate) fn print(rows: &[Row], format: &str) {
-    if format == "table" && !rows.is_empty() {
-        anstream::println!("{}", table::of_rows(rows, |_| None).trim_fmt());
-    } else {
-        anstream::print!("{}", lines(rows));
-    }
-}
-
-/// The text format, in colours; they are taken out where the output is not a terminal.
-pub(crate) fn lines(rows: &[Row]) -> String {
-    if rows.is_empty() {
-        return "no checks\n".into();
-    }
-    rows.iter().fold(String::new(), |mut output, row| {
-        let style = row.style();
-        let _ = writeln!(output, "{:<24} ... {style}{}{style:#}", row.name, row.text);
-        output
-    })
 }
 
 /// A text without its figures: that one of them moves is no change.

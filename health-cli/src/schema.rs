@@ -1,6 +1,7 @@
 use health_checks::config::{Options, schema};
 
-use crate::{HEALTHY, Outcome, output};
+use crate::outcome::{HEALTHY, Outcome};
+use crate::output;
 
 /// Print the JSON Schema of the configuration file, for editors
 #[derive(Debug, clap::Args)]

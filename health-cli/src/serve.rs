@@ -6,9 +6,10 @@ use health_checks::config::Config;
 use health_core::Endpoint;
 use tokio::net::TcpListener;
 
-use crate::args::Source;
 use crate::load::load;
-use crate::{HEALTHY, Outcome, interrupted};
+use crate::outcome::{HEALTHY, Outcome};
+use crate::signal::interrupted;
+use crate::values::Source;
 
 /// How long open connections may take to end once the listener is closed.
 const GRACE: Duration = Duration::from_secs(5);

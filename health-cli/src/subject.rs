@@ -7,10 +7,11 @@ use std::time::Duration;
 use clap::ValueHint;
 use health_core::{Secret, Selection};
 
-use crate::args::{Source, secret};
 use crate::ask::{self, Answer, Asked, Client};
 use crate::load::{Loaded, load};
-use crate::row::{self, Row};
+use crate::row::Row;
+use crate::show;
+use crate::values::{Source, secret};
 
 const CONFIG: &str = "Without a URL: the file whose checks are run, or else that of HEALTH_CONFIG, or else checks that need \
                       no server";
@@ -102,7 +103,7 @@ impl Sight {
     /// The report, to stdout.
     pub(crate) fn print(&self) -> std::io::Result<()> {
         match (&self.rows, &self.answer) {
-            (Some(rows), _) => row::print(rows, "text"),
+            (Some(rows), _) => show::print(rows, "text"),
             (None, Some(answer)) => answer.print()?,
             (None, None) => {}
         }

@@ -5,7 +5,7 @@ use clap::ValueHint;
 use health_checks::config::{Config, Options};
 
 use crate::kubernetes::{self, Probes};
-use crate::{HEALTHY, Outcome};
+use crate::outcome::{HEALTHY, Outcome};
 
 /// Check a file without running anything
 #[derive(Debug, clap::Args)]

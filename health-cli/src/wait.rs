@@ -1,9 +1,9 @@
 use std::time::{Duration, Instant};
 
-use crate::args::duration;
+use crate::outcome::{HEALTHY, Outcome, UNHEALTHY};
 use crate::row::gist;
 use crate::subject::{Sight, Subject, SubjectArgs};
-use crate::{HEALTHY, Outcome, UNHEALTHY};
+use crate::values::duration;
 
 /// An answer that takes longer than this is none.
 const PATIENCE: Duration = Duration::from_secs(5);

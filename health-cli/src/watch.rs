@@ -2,11 +2,11 @@ use std::io::{self, ErrorKind, IsTerminal as _, Write as _};
 use std::pin::pin;
 use std::time::{Duration, SystemTime};
 
-use crate::args::duration;
+use crate::outcome::{HEALTHY, Outcome};
 use crate::screen::{self, Screen};
 use crate::subject::{Subject, SubjectArgs};
+use crate::values::duration;
 use crate::view::View;
-use crate::{HEALTHY, Outcome};
 
 /// An answer that takes longer than this is none.
 const PATIENCE: Duration = Duration::from_secs(5);

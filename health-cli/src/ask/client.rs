@@ -8,7 +8,7 @@ use reqwest::{Response, Url};
 
 use super::target::Target;
 use super::{Answer, Failure};
-use crate::args;
+use crate::values;
 
 /// No more of an answer is read than this.
 const MOST: usize = 8 * 1024 * 1024;
@@ -20,7 +20,7 @@ const REDIRECTS: usize = 5;
 #[derive(Debug, clap::Args)]
 pub(crate) struct Asked {
     /// A header of the request; may be given several times
-    #[arg(long = "header", value_name = "NAME: VALUE", value_parser = args::secret)]
+    #[arg(long = "header", value_name = "NAME: VALUE", value_parser = values::secret)]
     headers: Vec<Secret>,
 }
 

@@ -1,0 +1,30 @@
+//! Rows on stdout.
+
+use std::fmt::Write as _;
+
+use crate::row::Row;
+use crate::table;
+
+/// The formats that need rows and no renderer.
+pub(crate) const FORMATS: [&str; 2] = ["table", "text"];
+
+/// Prints rows in one of these formats.
+pub(crate) fn print(rows: &[Row], format: &str) {
+    if format == "table" && !rows.is_empty() {
+        anstream::println!("{}", table::of_rows(rows, |_| None).trim_fmt());
+    } else {
+        anstream::print!("{}", lines(rows));
+    }
+}
+
+/// The text format, in colours; they are taken out where the output is not a terminal.
+pub(crate) fn lines(rows: &[Row]) -> String {
+    if rows.is_empty() {
+        return "no checks\n".into();
+    }
+    rows.iter().fold(String::new(), |mut output, row| {
+        let style = row.style();
+        let _ = writeln!(output, "{:<24} ... {style}{}{style:#}", row.name, row.text);
+        output
+    })
+}
