@@ -24,7 +24,7 @@ use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
 
-use crate::Status;
+use crate::{FailureKind, Status};
 
 /// What a check returns: nothing when the service works, else what is wrong with it.
 pub type Result<T = (), E = HealthCheckException> = std::result::Result<T, E>;
@@ -48,19 +48,27 @@ pub enum HealthCheckException {
 }
 
 macro_rules! exceptions {
-    ($($(#[$doc:meta])* $name:ident, $message_type:literal, $status:ident;)+) => {
+    ($($(#[$doc:meta])* $name:ident, $message_type:literal, $status:ident, $kind:ident;)+) => {
         $(
             $(#[$doc])*
             #[derive(Debug)]
             pub struct $name {
                 message: Cow<'static, str>,
+                kind: FailureKind,
                 source: Option<Source>,
             }
 
             impl $name {
                 /// An error with a message that anybody may read.
                 pub fn new(message: impl Into<Cow<'static, str>>) -> Self {
-                    Self { message: message.into(), source: None }
+                    Self { message: message.into(), kind: FailureKind::$kind, source: None }
+                }
+
+                #[doc = concat!("Says why, as data. *Default*: [`FailureKind::", stringify!($kind), "`].")]
+                #[must_use]
+                pub fn with_kind(mut self, kind: FailureKind) -> Self {
+                    self.kind = kind;
+                    self
                 }
 
                 /// Keeps the cause. It is logged under a reference and never rendered.
@@ -101,6 +109,11 @@ macro_rules! exceptions {
                 match self { $(Self::$name(error) => &error.message,)+ }
             }
 
+            /// Why, as data.
+            pub fn kind(&self) -> FailureKind {
+                match self { $(Self::$name(error) => error.kind,)+ }
+            }
+
             fn message_mut(&mut self) -> &mut Cow<'static, str> {
                 match self { $(Self::$name(error) => &mut error.message,)+ }
             }
@@ -130,13 +143,13 @@ exceptions! {
     /// The service works, but a limit is crossed: a disk that fills up, a queue that grows.
     ///
     /// Counts as an error unless [`Settings::warnings_as_errors`](crate::Settings::warnings_as_errors) is off.
-    ServiceWarning, "warning", Warning;
+    ServiceWarning, "warning", Warning, Other;
     /// The service can't be used: refused, timed out, no such database.
-    ServiceUnavailable, "unavailable", Unavailable;
+    ServiceUnavailable, "unavailable", Unavailable, Other;
     /// The service answers, but not what it was asked for.
-    ServiceReturnedUnexpectedResult, "unexpected result", Unavailable;
+    ServiceReturnedUnexpectedResult, "unexpected result", Unavailable, UnexpectedAnswer;
     /// Something that the check did not foresee. Prefer [`UnknownError::caused_by`], which names the log entry.
-    UnknownError, "unknown error", Unavailable;
+    UnknownError, "unknown error", Unavailable, Other;
 }
 
 impl HealthCheckException {
@@ -172,6 +185,7 @@ impl UnknownError {
         let text = payload.downcast_ref::<&str>().copied();
         let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or_default();
         Self::caused_by(format!("panic {}: its message went to the process's panic hook", reference(text)))
+            .with_kind(FailureKind::Panicked)
     }
 }
 

@@ -38,6 +38,7 @@ struct Found {
     errors: Vec<HealthCheckException>,
     observations: Vec<Observation>,
     deadline: Option<Instant>,
+    reconnect: Option<Duration>,
     sealed: bool,
 }
 
@@ -74,8 +75,16 @@ impl Findings {
         self.lock().deadline.map_or(Duration::MAX, |deadline| deadline.saturating_duration_since(Instant::now()))
     }
 
-    pub(crate) fn begin(&self, deadline: Instant) {
-        self.lock().deadline = Some(deadline);
+    /// The longest that the check may keep a connection of its own, idle or not: see
+    /// [`Settings::reconnect`](crate::Settings::reconnect). 30 s outside of a run.
+    pub fn reconnect(&self) -> Duration {
+        self.lock().reconnect.unwrap_or(Duration::from_secs(30))
+    }
+
+    /// Begins a run with its limits.
+    pub(crate) fn begin(&self, deadline: Option<Instant>, reconnect: Duration) {
+        let mut found = self.lock();
+        (found.deadline, found.reconnect) = (deadline, Some(reconnect));
     }
 
     /// Ends the run: returns what was reported and drops what comes later.

@@ -95,6 +95,32 @@ impl Health {
         self.0.runner.drain();
     }
 
+    /// Ends all runs of checks for good, and waits until what they had begun elsewhere is undone (see
+    /// [`cleanup`](crate::cleanup())), no longer than `limit`. For the end of a process: reads see the last verdicts from
+    /// then on. Handed the last clone, it also closes the connections that checks have kept.
+    ///
+    /// Returns whether everything was done in time.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let health = health_core::Health::builder().build()?;
+    /// assert!(health.shutdown(std::time::Duration::from_secs(2)).await);
+    /// # Ok::<(), health_core::BuildError>(())
+    /// # }).unwrap();
+    /// ```
+    pub async fn shutdown(self, limit: Duration) -> bool {
+        let tasks = self.0.tasks.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let ended = async {
+            if let Some(tasks) = tasks {
+                tasks.end().await;
+            }
+            self.0.runner.end_runs().await;
+            drop(self); // and with the last clone the checks
+            crate::cleanup::finished().await;
+        };
+        tokio::time::timeout(limit, ended).await.is_ok()
+    }
+
     /// Whether [`drain`](Self::drain) was called.
     pub fn is_draining(&self) -> bool {
         self.0.runner.is_draining()

@@ -2,8 +2,10 @@
 
 mod builder;
 pub mod check;
+mod cleanup;
 mod clock;
 pub mod error;
+mod failure;
 mod findings;
 mod health;
 mod history;
@@ -25,11 +27,13 @@ pub use builder::HealthBuilder;
 pub use check::{
     Blocking, BoxCheck, CheckExt, Configured, HealthCheck, Scope, check_blocking, check_fn, check_fn_with,
 };
+pub use cleanup::cleanup;
 pub use clock::Clock;
 pub use error::{
     HealthCheckException, Result, ResultExt, ServiceReturnedUnexpectedResult, ServiceUnavailable, ServiceWarning,
     UnknownError,
 };
+pub use failure::FailureKind;
 pub use findings::{Findings, Observation, Unit};
 pub use health::Health;
 pub use history::{History, PastRun};

@@ -14,7 +14,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Serialize, Serializer};
 
-use crate::{HealthCheckException, History, Observation, Scope, Status};
+use crate::{FailureKind, HealthCheckException, History, Observation, Scope, Status};
 
 /// What one read of the checks says.
 #[derive(Debug, Clone, Serialize)]
@@ -204,13 +204,20 @@ pub struct ErrorReport {
     pub message_type: &'static str,
     /// What is wrong.
     pub message: String,
+    /// Why, as data.
+    pub kind: FailureKind,
     /// The log has the cause under these four digits. `None` where there is no cause beyond the message.
     pub reference: Option<String>,
 }
 
 impl From<&HealthCheckException> for ErrorReport {
     fn from(error: &HealthCheckException) -> Self {
-        Self { message_type: error.message_type(), message: error.message().to_owned(), reference: error.reference() }
+        Self {
+            message_type: error.message_type(),
+            message: error.message().to_owned(),
+            kind: error.kind(),
+            reference: error.reference(),
+        }
     }
 }
 

@@ -28,9 +28,14 @@ pub struct Settings {
     /// The longest that one run of a check may take; more than zero. *Default*: 5 s.
     #[serde(with = "serde_duration")]
     pub timeout: Duration,
-    /// How long a verdict is good, from the end of its run. Zero: until the next read. *Default*: 1 s.
+    /// How long a verdict is good, from the end of its run. Zero: until the next read. A kind of check that costs the other
+    /// side something has a longer time of its own, which this does not shorten. *Default*: 1 s.
     #[serde(with = "serde_duration")]
     pub ttl: Duration,
+    /// The longest that a check keeps a connection of its own, idle or not; zero opens a new one in each run. *Default*:
+    /// 30 s.
+    #[serde(with = "serde_duration")]
+    pub reconnect: Duration,
     /// The longest that a reader waits; then the answer goes out with what is known. *Default*: 4 s.
     #[serde(with = "serde_duration")]
     pub budget: Duration,
@@ -67,6 +72,7 @@ impl Default for Settings {
             warnings_as_errors: true,
             timeout: Duration::from_secs(5),
             ttl: Duration::from_secs(1),
+            reconnect: Duration::from_secs(30),
             budget: Duration::from_secs(4),
             probe_budget: Duration::from_millis(800),
             max_stale: Duration::from_secs(30),
@@ -103,6 +109,7 @@ setters! {
     warnings_as_errors: bool,
     timeout: Duration,
     ttl: Duration,
+    reconnect: Duration,
     budget: Duration,
     probe_budget: Duration,
     max_stale: Duration,

@@ -26,6 +26,8 @@ struct Common {
     #[serde(with = "health_core::serde_duration::option")]
     ttl: Option<Duration>,
     #[serde(with = "health_core::serde_duration::option")]
+    reconnect: Option<Duration>,
+    #[serde(with = "health_core::serde_duration::option")]
     every: Option<Duration>,
     thresholds: Option<Thresholds>,
     depends_on: BTreeSet<String>,
@@ -46,8 +48,19 @@ impl Default for Thresholds {
 }
 
 /// The keys that any check takes, beside `kind`.
-pub const COMMON: [&str; 10] =
-    ["name", "enabled", "critical", "groups", "timeout", "ttl", "every", "thresholds", "depends_on", "labels"];
+pub const COMMON: [&str; 11] = [
+    "name",
+    "enabled",
+    "critical",
+    "groups",
+    "timeout",
+    "ttl",
+    "every",
+    "reconnect",
+    "thresholds",
+    "depends_on",
+    "labels",
+];
 
 pub(super) fn read_all<'a>(
     document: &Document<'a>,
@@ -200,6 +213,9 @@ impl Common {
         }
         if let Some(every) = self.every {
             check = check.every(every);
+        }
+        if let Some(reconnect) = self.reconnect {
+            check = check.reconnect(reconnect);
         }
         if let Some(Thresholds { rise, fall }) = self.thresholds {
             check = check.thresholds(rise, fall);

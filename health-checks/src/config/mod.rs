@@ -26,6 +26,7 @@
 //! | `critical` | whether its errors make the service unhealthy |
 //! | `groups` | the groups it belongs to |
 //! | `timeout`, `ttl`, `every` | durations: `"500ms"`, `"5s"` or a number of seconds; `ttl` or `every` |
+//! | `reconnect` | the longest that it keeps a connection of its own; `[settings]` has one for all, 30 s |
 //! | `thresholds` | `{rise = 2, fall = 3}`: runs in a row until the verdict changes |
 //! | `depends_on` | checks that it can't work without |
 //! | `labels` | names and values for metrics |

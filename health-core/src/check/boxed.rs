@@ -47,6 +47,10 @@ impl HealthCheck for BoxCheck {
         self.0.dyn_default_timeout()
     }
 
+    fn default_ttl(&self) -> Option<Duration> {
+        self.0.dyn_default_ttl()
+    }
+
     fn runs_at_home(&self) -> bool {
         self.0.dyn_runs_at_home()
     }
@@ -66,6 +70,7 @@ trait DynCheck: Send + Sync {
     fn dyn_critical_service(&self) -> bool;
     fn dyn_scope(&self) -> Scope;
     fn dyn_default_timeout(&self) -> Option<Duration>;
+    fn dyn_default_ttl(&self) -> Option<Duration>;
     fn dyn_runs_at_home(&self) -> bool;
 }
 
@@ -88,6 +93,10 @@ impl<C: HealthCheck> DynCheck for C {
 
     fn dyn_default_timeout(&self) -> Option<Duration> {
         self.default_timeout()
+    }
+
+    fn dyn_default_ttl(&self) -> Option<Duration> {
+        self.default_ttl()
     }
 
     fn dyn_runs_at_home(&self) -> bool {

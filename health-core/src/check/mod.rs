@@ -80,6 +80,13 @@ pub trait HealthCheck: Send + Sync + 'static {
         None
     }
 
+    /// How long a verdict is good at least where nobody says otherwise, for a check that costs the other side something: a
+    /// login, a request that is billed, lines in a log. A longer [`Settings::ttl`](crate::Settings::ttl) goes before it, a
+    /// shorter one does not; the check's own option always does. *Default*: none.
+    fn default_ttl(&self) -> Option<Duration> {
+        None
+    }
+
     /// Whether its runs live on the home runtime of the health, as they should: see
     /// [`HealthBuilder::runtime`](crate::HealthBuilder::runtime). *Default*: `true`. A check that watches this very
     /// runtime has to run while it stands still: `false` lets it run on the runtime of whoever asks.
@@ -107,6 +114,10 @@ impl<C: HealthCheck> HealthCheck for Arc<C> {
 
     fn default_timeout(&self) -> Option<Duration> {
         (**self).default_timeout()
+    }
+
+    fn default_ttl(&self) -> Option<Duration> {
+        (**self).default_ttl()
     }
 
     fn runs_at_home(&self) -> bool {

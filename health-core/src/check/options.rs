@@ -55,9 +55,17 @@ pub trait CheckExt: Sized {
     }
 
     /// How long a verdict is good, from the end of its run: the check sees at most one run per `ttl`, whatever the
-    /// load. Zero: each read joins the run under way or starts one. *Default*: [`Settings::ttl`](crate::Settings::ttl).
+    /// load. Zero: each read joins the run under way or starts one. *Default*: [`Settings::ttl`](crate::Settings::ttl), or
+    /// the check's own [`default_ttl`](HealthCheck::default_ttl) where that is longer.
     fn ttl(self, ttl: Duration) -> Configured<Self::Check> {
         self.set(|options| options.refresh = Some(Refresh::Ttl(ttl)))
+    }
+
+    /// The longest that a check keeps a connection of its own, idle or not; zero opens a new one in each run. A rotated
+    /// password, a name that moved and a certificate that expired are seen after this time. It does nothing to checks on the
+    /// application's own pools. *Default*: [`Settings::reconnect`](crate::Settings::reconnect).
+    fn reconnect(self, reconnect: Duration) -> Configured<Self::Check> {
+        self.set(|options| options.reconnect = Some(reconnect))
     }
 
     /// Runs it in the background on this interval, with a tenth of jitter; reads only read. In place of a `ttl`.
@@ -147,6 +155,7 @@ pub struct Options {
     pub(crate) groups: BTreeSet<Cow<'static, str>>,
     pub(crate) timeout: Option<Duration>,
     pub(crate) refresh: Option<Refresh>,
+    pub(crate) reconnect: Option<Duration>,
     pub(crate) thresholds: (u32, u32),
     pub(crate) depends_on: BTreeSet<Cow<'static, str>>,
     pub(crate) scope: Option<Scope>,
@@ -161,6 +170,7 @@ impl Default for Options {
             groups: BTreeSet::new(),
             timeout: None,
             refresh: None,
+            reconnect: None,
             thresholds: (1, 1),
             depends_on: BTreeSet::new(),
             scope: None,

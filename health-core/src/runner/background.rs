@@ -12,6 +12,16 @@ use crate::check::Refresh;
 pub(crate) struct Tasks(Vec<AbortHandle>);
 
 impl Tasks {
+    /// Ends them, and waits until they are gone.
+    pub(crate) async fn end(self) {
+        for task in &self.0 {
+            task.abort();
+            while !task.is_finished() {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        }
+    }
+
     /// Whether they have ended, as they do with their runtime.
     pub(crate) fn have_ended(&self) -> bool {
         self.0.iter().any(AbortHandle::is_finished)

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::flight::Flight;
 use super::journal::{Entries, Journal};
-use super::verdict::Verdict;
+use super::verdict::{Limits, Verdict};
 use crate::check::{BoxCheck, HealthCheck as _, Refresh};
 use crate::registry::Entry;
 use crate::sync::{Mutex, MutexGuard, lock};
@@ -19,7 +19,7 @@ pub(crate) struct Cell {
     pub(crate) scope: Scope,
     pub(crate) groups: BTreeSet<String>,
     pub(crate) in_live: bool,
-    pub(crate) timeout: Duration,
+    pub(crate) limits: Limits,
     pub(crate) refresh: Refresh,
     pub(crate) depends_on: Vec<usize>,
     labels: BTreeMap<String, String>,
@@ -66,8 +66,13 @@ impl Cell {
             scope: options.scope.unwrap_or_else(|| check.scope()),
             in_live: groups.contains("live"),
             groups,
-            timeout: options.timeout.or_else(|| check.default_timeout()).unwrap_or(settings.timeout),
-            refresh: options.refresh.unwrap_or(Refresh::Ttl(settings.ttl)),
+            limits: Limits {
+                timeout: options.timeout.or_else(|| check.default_timeout()).unwrap_or(settings.timeout),
+                reconnect: options.reconnect.unwrap_or(settings.reconnect),
+            },
+            refresh: options
+                .refresh
+                .unwrap_or_else(|| Refresh::Ttl(check.default_ttl().map_or(settings.ttl, |ttl| ttl.max(settings.ttl)))),
             depends_on,
             labels: options.labels.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect(),
             rise: options.thresholds.0,
@@ -84,6 +89,11 @@ impl Cell {
         let state = self.lock();
         let is_good = state.held.as_ref().is_some_and(|held| self.is_good(held, now));
         (!is_good).then(|| Self::join(state))
+    }
+
+    /// The run that is under way.
+    pub(crate) fn flight(&self) -> Option<Arc<Flight>> {
+        self.lock().flight.clone()
     }
 
     /// The run that brings a new verdict, however good the last one is.
@@ -113,7 +123,7 @@ impl Cell {
 
     /// The age past which a background verdict is no verdict any more, as nothing seems to refresh it.
     fn expiry(&self, interval: Duration) -> Duration {
-        let late = interval.saturating_add(jitter(interval)).saturating_add(self.timeout);
+        let late = interval.saturating_add(jitter(interval)).saturating_add(self.limits.timeout);
         interval.saturating_mul(3).max(late)
     }
 

@@ -71,15 +71,20 @@ impl Pilot {
         Self { runner: Arc::clone(runner), flights }
     }
 
-    /// Runs the checks and stores their verdicts in the cells.
+    /// Runs the checks and stores their verdicts in the cells, unless the runner is shut down meanwhile.
     pub(crate) async fn fly(self) {
-        join_all(self.flights.iter().map(|(cell, flight)| self.run(*cell, flight))).await;
+        let runs = join_all(self.flights.iter().map(|(cell, flight)| self.run(*cell, flight)));
+        tokio::select! {
+            biased; // a run that ends at once registers nowhere
+            _ = runs => {}
+            () = self.runner.shutdown.requested() => {}
+        }
     }
 
     async fn run(&self, cell: usize, flight: &Flight) {
-        let Cell { check, timeout, in_live, .. } = &self.runner.cells[cell];
+        let Cell { check, limits, in_live, .. } = &self.runner.cells[cell];
         let _place = if *in_live { None } else { self.runner.places.acquire().await.ok() };
-        let verdict = super::verdict::run(check, *timeout, &flight.findings, &*self.runner.clock).await;
+        let verdict = super::verdict::run(check, *limits, &flight.findings, &*self.runner.clock).await;
         self.land(cell, flight, verdict);
     }
 
@@ -97,7 +102,8 @@ impl Drop for Pilot {
         for (cell, flight) in &self.flights {
             if flight.landing() == Landing::Awaited {
                 self.runner.cells[*cell].abandon(flight);
-                self.runner.lost_home(!std::thread::panicking());
+                let is_lost = !std::thread::panicking() && !self.runner.shutdown.is_requested();
+                self.runner.lost_home(is_lost);
                 flight.land(Landing::Lost);
             }
         }

@@ -10,6 +10,7 @@ mod flight;
 mod journal;
 mod plan;
 mod rows;
+mod shutdown;
 mod telling;
 mod verdict;
 
@@ -24,6 +25,7 @@ pub(crate) use background::Tasks;
 use cell::{Boarded, Cell};
 use flight::{Flight, Flights, Pilot};
 pub(crate) use plan::{Kind, Plan};
+use shutdown::Shutdown;
 pub(crate) use telling::Listeners;
 
 use crate::check::HealthCheck as _;
@@ -49,6 +51,7 @@ pub(crate) struct Runner {
     /// Where runs live: the runtime that the health was built in, until it ends.
     home: Option<Handle>,
     home_is_gone: AtomicBool,
+    shutdown: Shutdown,
     pub(crate) clock: Arc<dyn Clock>,
     listeners: Listeners,
 }
@@ -89,6 +92,7 @@ impl Runner {
             started_up: AtomicBool::new(false),
             home,
             home_is_gone: AtomicBool::new(false),
+            shutdown: Shutdown::default(),
             clock,
             listeners,
         })
@@ -117,7 +121,7 @@ impl Runner {
 
     /// The time in which all checks of a plan should have ended by their timeouts, and a second more.
     pub(crate) fn patience(&self, plan: &Plan) -> Duration {
-        let timeouts = plan.closure.iter().map(|&cell| self.cells[cell].timeout);
+        let timeouts = plan.closure.iter().map(|&cell| self.cells[cell].limits.timeout);
         let rounds = plan.closure.len().div_ceil(self.places_in_all.max(1));
         let rounds = u32::try_from(rounds).unwrap_or(u32::MAX);
         timeouts.max().unwrap_or_default().saturating_mul(rounds).saturating_add(Duration::from_secs(1))
@@ -129,7 +133,7 @@ impl Runner {
             critical: cell.critical,
             scope: cell.scope,
             groups: self.groups_of(position),
-            timeout: cell.timeout,
+            timeout: cell.limits.timeout,
         })
     }
 
@@ -222,6 +226,14 @@ impl Runner {
                 "no Tokio runtime to run health checks on: call from within one, or hand one to the builder"
             );
             drop(pilot); // which gives its flights up
+        }
+    }
+
+    /// Drops the runs that are under way and lets none start any more; waits until they are gone.
+    pub(crate) async fn end_runs(&self) {
+        self.shutdown.request();
+        for flight in self.cells.iter().filter_map(Cell::flight) {
+            flight.landed().await;
         }
     }
 

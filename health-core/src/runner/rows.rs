@@ -7,7 +7,7 @@ use super::cell::Held;
 use super::verdict::seconds;
 use super::{Answers, Cell, Flight, Kind, Plan, Runner};
 use crate::registry::{DRAINING, STARTUP};
-use crate::{CheckReport, HealthCheckException, Scope, ServiceUnavailable, Status};
+use crate::{CheckReport, FailureKind, HealthCheckException, Scope, ServiceUnavailable, Status};
 
 /// Until when rows stay true: `None` when they are not to be read again, `Some(None)` when only a change ends them.
 type Until = Option<Option<Instant>>;
@@ -44,7 +44,7 @@ impl Runner {
         match plan.kind {
             Kind::Startup => self.start_up(plan, &mut rows),
             Kind::All | Kind::Ready if self.is_draining() => {
-                rows.push(CheckReport::failed(DRAINING, &unavailable("shutting down")));
+                rows.push(CheckReport::failed(DRAINING, &unavailable(FailureKind::Other, "shutting down")));
             }
             _ => {}
         }
@@ -68,10 +68,10 @@ impl Runner {
         }
         row.observations = flight.map(|flight| flight.findings.observed()).unwrap_or_default();
         if held.is_none() {
-            row.fail(&unavailable("no result yet"));
+            row.fail(&unavailable(FailureKind::Other, "no result yet"));
             row.status = Status::Unknown;
         } else {
-            row.fail(&unavailable(format!("no answer within {}", seconds(budget))));
+            row.fail(&unavailable(FailureKind::TimedOut, format!("no answer within {}", seconds(budget))));
         }
         (row.raw_status, row.since) = (row.status, None);
         row
@@ -90,7 +90,7 @@ impl Runner {
         for (at, root) in blockers {
             let (row, blocker) = (&mut rows[at], &self.cells[root].identifier);
             let status = row.status;
-            row.fail(&unavailable(format!("blocked by {blocker}")));
+            row.fail(&unavailable(FailureKind::Blocked, format!("blocked by {blocker}")));
             row.status = status;
             row.blocked_by = Some(blocker.clone());
         }
@@ -122,9 +122,11 @@ impl Runner {
             row.counts = false;
         }
         if !plan.members.is_empty() {
-            rows.push(match waiting[..] {
-                [] => CheckReport::new(STARTUP),
-                _ => CheckReport::failed(STARTUP, &unavailable(format!("waiting for {}", waiting.join(", ")))),
+            rows.push(if waiting.is_empty() {
+                CheckReport::new(STARTUP)
+            } else {
+                let message = format!("waiting for {}", waiting.join(", "));
+                CheckReport::failed(STARTUP, &unavailable(FailureKind::Other, message))
             });
         }
     }
@@ -133,7 +135,7 @@ impl Runner {
 fn verdict_row(cell: &Cell, held: &Held, now: Instant) -> (CheckReport, Until) {
     let mut row = cell.row(Some(held));
     let Some(age) = cell.expired(held, now) else { return (row, Some(cell.good_until(held))) };
-    row.fail(&unavailable(format!("last result is {} s old", age.as_secs())));
+    row.fail(&unavailable(FailureKind::Expired, format!("last result is {} s old", age.as_secs())));
     row.since = None; // that is told of a verdict, and there is none any more
     (row, None)
 }
@@ -146,6 +148,6 @@ fn earlier(a: Until, b: Until) -> Until {
     }
 }
 
-fn unavailable(message: impl Into<std::borrow::Cow<'static, str>>) -> HealthCheckException {
-    ServiceUnavailable::new(message).into()
+fn unavailable(kind: FailureKind, message: impl Into<std::borrow::Cow<'static, str>>) -> HealthCheckException {
+    ServiceUnavailable::new(message).with_kind(kind).into()
 }

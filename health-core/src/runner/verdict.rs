@@ -6,7 +6,9 @@ use futures::FutureExt as _;
 
 use crate::check::{BoxCheck, HealthCheck as _};
 use crate::report::ErrorReport;
-use crate::{Clock, Findings, HealthCheckException, Observation, ServiceUnavailable, Status, UnknownError};
+use crate::{
+    Clock, FailureKind, Findings, HealthCheckException, Observation, ServiceUnavailable, Status, UnknownError,
+};
 
 /// What one run of a check found.
 #[derive(Debug)]
@@ -37,15 +39,26 @@ impl Verdict {
     }
 }
 
+/// The limits of a check's runs.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    /// The longest that a run may take.
+    pub(crate) timeout: Duration,
+    /// The longest that the check may keep a connection of its own.
+    pub(crate) reconnect: Duration,
+}
+
 /// Runs a check once. Whatever it does, there is a verdict within its timeout, unless it never yields.
-pub(crate) async fn run(check: &BoxCheck, timeout: Duration, findings: &Findings, clock: &dyn Clock) -> Verdict {
+pub(crate) async fn run(check: &BoxCheck, limits: Limits, findings: &Findings, clock: &dyn Clock) -> Verdict {
+    let Limits { timeout, reconnect } = limits;
     let started = clock.now();
     // The timeout's end drops the check's future inside of this block, so a panic in its `Drop` is caught, too.
     let bounded = async {
-        let Some(deadline) = tokio::time::Instant::now().checked_add(timeout) else {
+        let deadline = tokio::time::Instant::now().checked_add(timeout);
+        findings.begin(deadline, reconnect);
+        let Some(deadline) = deadline else {
             return Ok(check.check_status(findings).await);
         };
-        findings.begin(deadline);
         let mut status = pin!(check.check_status(findings));
         match status.as_mut().now_or_never() {
             Some(status) => Ok(status), // without a timer
@@ -55,7 +68,10 @@ pub(crate) async fn run(check: &BoxCheck, timeout: Duration, findings: &Findings
     let error = match AssertUnwindSafe(bounded).catch_unwind().await {
         Ok(Ok(Ok(()))) => None,
         Ok(Ok(Err(error))) => Some(error),
-        Ok(Err(_)) => Some(ServiceUnavailable::new(format!("timed out after {}", seconds(timeout))).into()),
+        Ok(Err(_)) => {
+            let message = format!("timed out after {}", seconds(timeout));
+            Some(ServiceUnavailable::new(message).with_kind(FailureKind::TimedOut).into())
+        }
         Err(payload) => Some(HealthCheckException::from(UnknownError::panicked(&*payload))),
     };
     let (mut errors, observations) = findings.seal();
