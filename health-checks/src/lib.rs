@@ -8,6 +8,8 @@ mod kind;
 mod support;
 
 pub use checks::*;
+/// Pools of the application, whichever the pool.
+pub use support::connection::pool;
 #[cfg(any(feature = "disk", feature = "memory"))]
 pub use support::limit::Limit;
 #[cfg(any(feature = "database", feature = "migrations"))]

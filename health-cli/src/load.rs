@@ -5,6 +5,7 @@ use std::time::Duration;
 use health_checks::config::{Config, ConfigError, Options};
 use health_core::Health;
 
+use crate::ending;
 use crate::values::Source;
 
 /// The health of a file, or of the embedded default; what that default works on is there as long as this is.
@@ -25,6 +26,7 @@ pub(crate) async fn load(
     options.timeout = timeout;
     if let Some(path) = source.config.as_ref().filter(|path| !path.is_empty()) {
         let health = build(Config::from_file(Path::new(path), &variables, &options)?)?;
+        ending::remember(&health);
         return Ok(Loaded {
             health,
             #[cfg(feature = "embedded")]
@@ -36,6 +38,7 @@ pub(crate) async fn load(
         let (config, scratch) = Config::embedded(&variables, &options).await?;
         anstream::eprintln!("{} (--config FILE or HEALTH_CONFIG)", config.notice().unwrap_or_default());
         let health = build(config)?;
+        ending::remember(&health);
         Ok(Loaded { health, _scratch: Some(scratch) })
     }
     #[cfg(not(feature = "embedded"))]

@@ -7,6 +7,7 @@ mod args;
 mod ask;
 mod check;
 mod completions;
+mod ending;
 mod exit;
 mod kubernetes;
 mod list;
@@ -54,7 +55,11 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return exit::end(exit, Err(error.into())),
     };
-    let outcome = runtime.block_on(run(args.command));
+    let outcome = runtime.block_on(async {
+        let outcome = run(args.command).await;
+        ending::end().await;
+        outcome
+    });
     runtime.shutdown_background(); // a check that is stuck must not hold up the end
     exit::end(exit, outcome)
 }

@@ -76,7 +76,7 @@ const NO_CHECKS: &[&str] = &["mod"];
 
 /// Features of health-checks that are no checks: what they read their settings from, and drivers and stores of checks.
 const NO_CHECK_FEATURES: &[&str] =
-    &["config", "default", "embedded", "full", "memcached", "mysql", "postgres", "sqlite"];
+    &["amqp", "config", "default", "embedded", "full", "memcached", "mysql", "net", "postgres", "sqlite", "tls"];
 
 pub(crate) fn tidy(root: &Path) -> Outcome {
     println!("> tidy");

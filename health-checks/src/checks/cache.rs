@@ -28,7 +28,7 @@
 use std::future::Future;
 use std::time::{Duration, Instant};
 
-use health_core::{BoxCheck, Findings, HealthCheck, Result, Scope, Secret, ServiceUnavailable};
+use health_core::{BoxCheck, FailureKind, Findings, HealthCheck, Result, Scope, Secret, ServiceUnavailable};
 use moka::Expiry;
 use serde::Deserialize;
 use uuid::Uuid;
@@ -40,8 +40,6 @@ mod memcached;
 #[cfg(feature = "redis")]
 mod redis;
 
-#[cfg(feature = "memcached")]
-pub use memcached::MemcachedStore;
 #[cfg(feature = "redis")]
 pub use redis::RedisStore;
 
@@ -59,10 +57,22 @@ pub trait CacheStore: Send + Sync + 'static {
     /// Forgets the value. One that is not there is no error.
     fn delete(&self, key: &str) -> impl Future<Output = Result> + Send;
 
-    /// Sees that the cache can be reached, before anything is put into it. *Default*: does nothing.
-    fn connect(&self, findings: &Findings) -> impl Future<Output = Result> + Send {
+    /// Sets a value, gets it, deletes it and looks for it again: what was found before and after it was deleted. *Default*:
+    /// by one operation after the other. For a store that can do it at less cost, such as on one connection.
+    fn round_trip(
+        &self,
+        key: &str,
+        value: &str,
+        expires_in: Duration,
+        findings: &Findings,
+    ) -> impl Future<Output = Result<[Option<String>; 2]>> + Send {
         let _ = findings;
-        async { Ok(()) }
+        async move {
+            self.set(key, value, expires_in).await?;
+            let found = self.get(key).await?;
+            self.delete(key).await?;
+            Ok([found, self.get(key).await?])
+        }
     }
 
     /// What the store looks at. *Default*: [`Scope::External`].
@@ -84,7 +94,8 @@ pub struct CacheBackend<S = MemoryStore> {
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct CacheSettings {
-    /// Where the cache is: `memory://` is one in this process; `redis://` and `memcached://host:11211`.
+    /// Where the cache is: `memory://` is one in this process; `redis://` and its relatives as for kind `redis`, also the
+    /// node of a cluster; `memcached://host:11211`.
     #[cfg_attr(feature = "config", schemars(with = "String", default = "memory_url"))]
     pub url: Secret,
     /// What the keys of this check begin with.
@@ -114,16 +125,33 @@ impl CheckSettings for CacheSettings {
         let check = match self.url.expose().split(':').next().unwrap_or_default() {
             "memory" if self.url.expose() == MEMORY => BoxCheck::new(CacheBackend::default().key_prefix(prefix)),
             #[cfg(feature = "redis")]
-            "redis" | "rediss" => BoxCheck::new(CacheBackend::new(RedisStore::lazy(&self.url)?).key_prefix(prefix)),
+            "redis" | "rediss" | "redis+unix" | "unix" | "redis+sentinel" | "rediss+sentinel" => {
+                redis::own(&self.url, prefix)?
+            }
             #[cfg(feature = "memcached")]
-            "memcached" => BoxCheck::new(CacheBackend::new(MemcachedStore::from_url(&self.url)?).key_prefix(prefix)),
-            scheme if ["redis", "rediss", "memcached"].contains(&scheme) => {
+            "memcached" => memcached::own(&self.url, prefix)?,
+            scheme if scheme.starts_with("redis") || scheme == "memcached" => {
                 let message = format!("this build has no store for {scheme}: switch on its cargo feature");
                 return Err(Misconfigured::new("url", message));
             }
             _ => return Err(Misconfigured::new("url", "expected memory://, redis://... or memcached://...")),
         };
         Ok(vec![check])
+    }
+}
+
+/// A cache that is reached by a connection of the check's own.
+#[cfg(any(feature = "memcached", feature = "redis"))]
+struct OwnCache<P: crate::support::connection::kept::Protocol>(crate::support::connection::kept::Kept<P>);
+
+#[cfg(any(feature = "memcached", feature = "redis"))]
+impl<P: crate::support::connection::kept::Protocol> HealthCheck for OwnCache<P> {
+    async fn check_status(&self, findings: &Findings) -> Result {
+        self.0.check(findings).await
+    }
+
+    fn identifier(&self) -> std::borrow::Cow<'_, str> {
+        "CacheBackend".into()
     }
 }
 
@@ -149,20 +177,38 @@ impl<S: CacheStore> CacheBackend<S> {
     }
 }
 
-impl<S: CacheStore> HealthCheck for CacheBackend<S> {
-    async fn check_status(&self, findings: &Findings) -> Result {
-        self.store.connect(findings).await?;
+/// What a run puts into a cache: a key of its own, and a value.
+struct Item {
+    key: String,
+    value: String,
+}
+
+impl Item {
+    fn new(prefix: &str) -> Self {
         let run = Uuid::new_v4().simple().to_string();
-        let (key, value) = (format!("{}:{run}", self.key_prefix), format!("itworks-{run}"));
-        self.store.set(&key, &value, EXPIRES_IN).await?;
-        if self.store.get(&key).await?.as_deref() != Some(&*value) {
-            return Err(ServiceUnavailable::new("Cache key does not match").into());
+        Self { key: format!("{prefix}:{run}"), value: format!("itworks-{run}") }
+    }
+
+    /// What was found before and after the item was deleted is what should be found.
+    fn judge(&self, [found, left]: &[Option<String>; 2]) -> Result {
+        if found.as_ref() != Some(&self.value) {
+            return Err(ServiceUnavailable::new("Cache key does not match")
+                .with_kind(FailureKind::UnexpectedAnswer)
+                .into());
         }
-        self.store.delete(&key).await?;
-        if self.store.get(&key).await?.is_some() {
-            return Err(ServiceUnavailable::new("Cache key was not deleted").into());
+        if left.is_some() {
+            let error = ServiceUnavailable::new("Cache key was not deleted");
+            return Err(error.with_kind(FailureKind::UnexpectedAnswer).into());
         }
         Ok(())
+    }
+}
+
+impl<S: CacheStore> HealthCheck for CacheBackend<S> {
+    async fn check_status(&self, findings: &Findings) -> Result {
+        let item = Item::new(&self.key_prefix);
+        let found = self.store.round_trip(&item.key, &item.value, EXPIRES_IN, findings).await?;
+        item.judge(&found)
     }
 
     fn scope(&self) -> Scope {

@@ -22,17 +22,23 @@
 //! settings says 30.
 
 use std::borrow::Cow;
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use health_core::{
-    BoxCheck, Findings, HealthCheck, Result, Secret, ServiceReturnedUnexpectedResult, ServiceUnavailable, Unit,
-    serde_duration,
+    BoxCheck, FailureKind, Findings, HealthCheck, Result, Secret, ServiceReturnedUnexpectedResult, ServiceUnavailable,
+    Unit, serde_duration,
 };
 use serde::Deserialize;
 use serde_json::Value;
 
 use crate::kind::{CheckSettings, Misconfigured, Reads, Variable};
-use crate::support::celery::{Backend, Broker, Outcome, Task};
+use crate::support::celery::{Backend, Broker, Link, Outcome, Results, Task};
+use crate::support::connection::kept::{Kept, Protocol};
+use crate::support::redis::Connection;
+
+/// A run is a real task for a worker.
+const TTL: Duration = Duration::from_secs(30);
 
 const PREFIX: &str = "CeleryHealthCheck";
 const TASK: &str = "health_check.contrib.celery.tasks.add";
@@ -44,10 +50,18 @@ const LATE: &str = "TimeoutError: The task took too long to return a result";
 /// Its identifier is `CeleryHealthCheck` and the queue's name in title case.
 #[derive(Debug, Clone)]
 pub struct CeleryHealthCheck {
+    run: TaskRun,
+    running: OnceLock<BoxCheck>,
+}
+
+/// A task that is sent to a queue.
+#[derive(Debug, Clone)]
+struct TaskRun {
     broker: Broker,
     backend: Backend,
     queue: String,
     task: String,
+    prefix: String,
     queue_timeout: Duration,
     result_timeout: Duration,
 }
@@ -71,6 +85,9 @@ pub struct CelerySettings {
     /// The name of the task that adds two numbers.
     #[serde(default = "default_task")]
     pub task: String,
+    /// What stands before every key in Redis: kombu's `global_keyprefix`, and that of Celery's results.
+    #[serde(default)]
+    pub global_keyprefix: String,
     /// How long the task may wait in its queue; then the worker revokes it.
     #[serde(default = "three_seconds", with = "serde_duration")]
     #[cfg_attr(
@@ -124,18 +141,12 @@ impl CheckSettings for CelerySettings {
         if self.queues.is_empty() || self.queues.iter().any(String::is_empty) {
             return Err(Misconfigured::new("queues", "expected the names of one or more queues"));
         }
-        // A broker for each queue, for its answers and its attempt to connect are one check's alone.
+        // A broker for each queue, for its answers are one check's alone.
         let check = |queue: &String| {
-            let broker = Broker::from_url(&self.broker_url)?;
-            let check = CeleryHealthCheck {
-                backend: broker.backend(self.result_backend.as_ref())?,
-                broker,
-                queue: queue.clone(),
-                task: self.task.clone(),
-                queue_timeout: self.queue_timeout,
-                result_timeout: self.result_timeout,
-            };
-            Ok(BoxCheck::new(check))
+            let mut check = CeleryHealthCheck::new(self.broker_url.clone(), queue)?;
+            check.run.backend = check.run.broker.backend(self.result_backend.as_ref())?;
+            let check = check.task(&self.task).queue_timeout(self.queue_timeout).result_timeout(self.result_timeout);
+            Ok(BoxCheck::new(check.global_keyprefix(&self.global_keyprefix)))
         };
         self.queues.iter().map(check).collect()
     }
@@ -148,14 +159,21 @@ impl CeleryHealthCheck {
     /// Where it is not the URL of a broker.
     pub fn new(broker_url: impl Into<Secret>, queue: impl Into<String>) -> Result<Self, Misconfigured> {
         let broker = Broker::from_url(&broker_url.into())?;
-        Ok(Self {
+        let run = TaskRun {
             backend: broker.backend(None)?,
             broker,
             queue: queue.into(),
             task: TASK.into(),
+            prefix: String::new(),
             queue_timeout: three_seconds(),
             result_timeout: three_seconds(),
-        })
+        };
+        Ok(Self { run, running: OnceLock::new() })
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut TaskRun)) -> Self {
+        change(&mut self.run);
+        Self { running: OnceLock::new(), ..self }
     }
 
     /// Where results are: `rpc://` or `redis://...`. *Default*: `rpc://` for RabbitMQ, the broker for Redis.
@@ -163,64 +181,122 @@ impl CeleryHealthCheck {
     /// # Errors
     /// Where it is neither.
     #[doc(alias = "CELERY_RESULT_BACKEND")]
-    pub fn result_backend(mut self, url: impl Into<Secret>) -> Result<Self, Misconfigured> {
-        self.backend = self.broker.backend(Some(&url.into()))?;
-        Ok(self)
+    pub fn result_backend(self, url: impl Into<Secret>) -> Result<Self, Misconfigured> {
+        let backend = self.run.broker.backend(Some(&url.into()))?;
+        Ok(self.with(|run| run.backend = backend))
+    }
+
+    /// What stands before every key in Redis: kombu's `global_keyprefix`, and that of Celery's results. *Default*: nothing.
+    #[must_use]
+    pub fn global_keyprefix(self, prefix: impl Into<String>) -> Self {
+        self.with(|run| {
+            run.prefix = prefix.into();
+            run.broker.set_prefix(&run.prefix);
+        })
     }
 
     /// The name of the task that adds two numbers. *Default*: django-health-check's.
     #[must_use]
-    pub fn task(mut self, name: impl Into<String>) -> Self {
-        self.task = name.into();
-        self
+    pub fn task(self, name: impl Into<String>) -> Self {
+        self.with(|run| run.task = name.into())
     }
 
     /// How long the task may wait in its queue. *Default*: 3 s.
     #[must_use]
     #[doc(alias = "HEALTHCHECK_CELERY_QUEUE_TIMEOUT")]
-    pub fn queue_timeout(mut self, timeout: Duration) -> Self {
-        self.queue_timeout = timeout;
-        self
+    pub fn queue_timeout(self, timeout: Duration) -> Self {
+        self.with(|run| run.queue_timeout = timeout)
     }
 
     /// How long the result is waited for. *Default*: 3 s.
     #[must_use]
     #[doc(alias = "HEALTHCHECK_CELERY_RESULT_TIMEOUT")]
-    pub fn result_timeout(mut self, timeout: Duration) -> Self {
-        self.result_timeout = timeout;
-        self
+    pub fn result_timeout(self, timeout: Duration) -> Self {
+        self.with(|run| run.result_timeout = timeout)
     }
 }
 
 impl HealthCheck for CeleryHealthCheck {
     async fn check_status(&self, findings: &Findings) -> Result {
+        let start = || BoxCheck::new(Kept::new(self.run.clone()));
+        self.running.get_or_init(start).check_status(findings).await
+    }
+
+    fn identifier(&self) -> Cow<'_, str> {
+        format!("{PREFIX}{}", title(&self.run.queue)).into()
+    }
+
+    fn default_timeout(&self) -> Option<Duration> {
+        Some(Duration::from_secs(7).max(self.run.result_timeout + Duration::from_secs(1)))
+    }
+
+    fn default_ttl(&self) -> Option<Duration> {
+        Some(TTL)
+    }
+}
+
+/// Connections to the broker, and to the Redis of the results where that is another one.
+struct Session {
+    link: Link,
+    results: Option<Connection>,
+}
+
+impl Protocol for TaskRun {
+    type Connection = Session;
+
+    const SILENCE: &'static str = Broker::SILENCE;
+
+    /// The next run is far away, and one that waits for a worker has no time to find out that a kept one is dead.
+    const IS_KEPT: bool = false;
+
+    async fn open(&self) -> Result<Session> {
+        let link = self.broker.open().await?;
+        let results = match (&self.backend, &link) {
+            (Backend::Redis(server), _) => Some(server.open().await?),
+            (Backend::Broker, Link::Redis(connection)) => Some(connection.clone()),
+            _ => None,
+        };
+        Ok(Session { link, results })
+    }
+
+    async fn probe(&self, session: &mut Session, findings: &Findings) -> Result {
         let task = Task::new(&self.task, &self.queue, self.queue_timeout);
         let began = Instant::now();
-        let outcome = self.broker.run(&task, &self.backend, self.result_timeout, findings).await?;
+        let prefix = self.prefix.as_str();
+        let mut results = session.results.as_mut().map(|connection| Results { connection, prefix });
+        let outcome = self.broker.run(&mut session.link, results.as_mut(), &task, self.result_timeout).await?;
         if matches!(outcome, Outcome::Answer(_)) {
             findings.observe("latency", began.elapsed().as_secs_f64(), Unit::Seconds);
         }
-        let unavailable = |message: String| Err(ServiceUnavailable::new(message).into());
+        // These are no faults of the connection.
+        if let Err(error) = self.judge(outcome) {
+            findings.add_error(error);
+        }
+        Ok(())
+    }
+
+    async fn close(session: Session) {
+        session.link.close().await;
+    }
+}
+
+impl TaskRun {
+    fn judge(&self, outcome: Outcome) -> Result {
+        let unavailable = |kind, message: String| Err(ServiceUnavailable::new(message).with_kind(kind).into());
         match outcome {
-            Outcome::Late => unavailable(LATE.into()),
-            Outcome::NoWorker => unavailable(format!("No worker for Celery task queue {}", self.queue)),
+            Outcome::Late => unavailable(FailureKind::TimedOut, LATE.into()),
+            Outcome::NoWorker => {
+                unavailable(FailureKind::Lost, format!("No worker for Celery task queue {}", self.queue))
+            }
             Outcome::Answer(answer) => match (answer["status"].as_str(), &answer["result"]) {
                 (Some("SUCCESS"), result) if result.as_i64() == Some(8) => Ok(()),
                 (Some("SUCCESS"), _) => {
                     Err(ServiceReturnedUnexpectedResult::new("Celery returned wrong result").into())
                 }
-                (Some("REVOKED"), _) => unavailable(REVOKED.into()),
-                (_, result) => unavailable(failure(result)),
+                (Some("REVOKED"), _) => unavailable(FailureKind::TimedOut, REVOKED.into()),
+                (_, result) => unavailable(FailureKind::UnexpectedAnswer, failure(result)),
             },
         }
-    }
-
-    fn identifier(&self) -> Cow<'_, str> {
-        format!("{PREFIX}{}", title(&self.queue)).into()
-    }
-
-    fn default_timeout(&self) -> Option<Duration> {
-        Some(Duration::from_secs(7).max(self.result_timeout + Duration::from_secs(1)))
     }
 }
 

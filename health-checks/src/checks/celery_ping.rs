@@ -10,15 +10,18 @@
 //! ```
 
 use std::collections::BTreeSet;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use health_core::{BoxCheck, Findings, HealthCheck, Result, Secret, ServiceUnavailable, Unit, serde_duration};
+use health_core::{
+    BoxCheck, FailureKind, Findings, HealthCheck, Result, Secret, ServiceUnavailable, Unit, serde_duration,
+};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::kind::{CheckSettings, Misconfigured, Reads, Variable};
-use crate::support::celery::{Broadcast, Broker, Patience, Replies, Reply};
+use crate::support::celery::{Broadcast, Broker, CONTROL, Link, Replies, Reply, Wait};
+use crate::support::connection::kept::{Kept, Protocol};
 
 /// Asks all workers by a broadcast, and wants `{"ok": "pong"}` of each; then looks whether every queue has a worker.
 ///
@@ -26,13 +29,38 @@ use crate::support::celery::{Broadcast, Broker, Patience, Replies, Reply};
 /// time have done so again, or `reply_timeout` is over.
 #[derive(Debug)]
 pub struct CeleryPingHealthCheck {
+    workers: Workers,
+    running: OnceLock<BoxCheck>,
+}
+
+/// The workers of a broker, and what is expected of them.
+#[derive(Debug)]
+struct Workers {
     broker: Broker,
     queues: Vec<String>,
     reply_timeout: Duration,
     busy_is_alive: bool,
+    control: String,
     /// Who answered the last time.
     known: Mutex<BTreeSet<String>>,
 }
+
+impl Clone for Workers {
+    /// Of which nobody has answered yet.
+    fn clone(&self) -> Self {
+        Self {
+            broker: self.broker.clone(),
+            queues: self.queues.clone(),
+            reply_timeout: self.reply_timeout,
+            busy_is_alive: self.busy_is_alive,
+            control: self.control.clone(),
+            known: Mutex::default(),
+        }
+    }
+}
+
+/// A broadcast reaches every worker.
+const TTL: Duration = Duration::from_secs(10);
 
 /// The keys of kind `celery_ping`.
 #[derive(Debug, Clone, Deserialize)]
@@ -57,6 +85,16 @@ pub struct CeleryPingSettings {
     /// does not answer while it works on a task, nor does it send heartbeats; neither does one that hangs.
     #[serde(default)]
     pub busy_is_alive: bool,
+    /// What stands before every key in Redis: kombu's `global_keyprefix`.
+    #[serde(default)]
+    pub global_keyprefix: String,
+    /// Celery's setting `control_exchange`.
+    #[serde(default = "celery")]
+    pub control_exchange: String,
+}
+
+fn celery() -> String {
+    CONTROL.into()
 }
 
 fn one_second() -> Duration {
@@ -81,7 +119,8 @@ impl CheckSettings for CeleryPingSettings {
             return Err(Misconfigured::new("reply_timeout", "expected a duration longer than zero"));
         }
         let check = CeleryPingHealthCheck::new(self.broker_url)?.queues(self.queues).reply_timeout(self.reply_timeout);
-        Ok(vec![BoxCheck::new(check.busy_is_alive(self.busy_is_alive))])
+        let check = check.busy_is_alive(self.busy_is_alive).global_keyprefix(&self.global_keyprefix);
+        Ok(vec![BoxCheck::new(check.control_exchange(self.control_exchange))])
     }
 }
 
@@ -91,85 +130,134 @@ impl CeleryPingHealthCheck {
     /// # Errors
     /// Where it is not the URL of a broker.
     pub fn new(broker_url: impl Into<Secret>) -> Result<Self, Misconfigured> {
-        Ok(Self {
+        let workers = Workers {
             broker: Broker::from_url(&broker_url.into())?,
             queues: Vec::new(),
             reply_timeout: one_second(),
             busy_is_alive: false,
+            control: celery(),
             known: Mutex::default(),
-        })
+        };
+        Ok(Self { workers, running: OnceLock::new() })
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut Workers)) -> Self {
+        change(&mut self.workers);
+        Self { running: OnceLock::new(), ..self }
+    }
+
+    /// What stands before every key in Redis: kombu's `global_keyprefix`. *Default*: nothing.
+    #[must_use]
+    pub fn global_keyprefix(self, prefix: impl AsRef<str>) -> Self {
+        self.with(|workers| workers.broker.set_prefix(prefix.as_ref()))
+    }
+
+    /// Celery's setting `control_exchange`. *Default*: `celery`.
+    #[must_use]
+    pub fn control_exchange(self, name: impl Into<String>) -> Self {
+        self.with(|workers| workers.control = name.into())
     }
 
     /// The queues that need a worker. *Default*: none, so whether somebody answers is all.
     #[must_use]
     #[doc(alias = "CELERY_QUEUES")]
-    pub fn queues<Q: Into<String>>(mut self, queues: impl IntoIterator<Item = Q>) -> Self {
-        self.queues = queues.into_iter().map(Into::into).collect();
-        self
+    pub fn queues<Q: Into<String>>(self, queues: impl IntoIterator<Item = Q>) -> Self {
+        self.with(|workers| workers.queues = queues.into_iter().map(Into::into).collect())
     }
 
     /// How long answers are waited for. *Default*: 1 s.
     #[must_use]
     #[doc(alias = "HEALTHCHECK_CELERY_PING_TIMEOUT")]
-    pub fn reply_timeout(mut self, timeout: Duration) -> Self {
-        self.reply_timeout = timeout;
-        self
+    pub fn reply_timeout(self, timeout: Duration) -> Self {
+        self.with(|workers| workers.reply_timeout = timeout)
     }
 
     /// Whether workers are alive that do not answer, but hold their connection to the broker, as those of the solo pool
     /// do while they work. Workers that hang do so as well, until the broker ends the connection. *Default*: no.
     #[must_use]
-    pub fn busy_is_alive(mut self, alive: bool) -> Self {
-        self.busy_is_alive = alive;
-        self
-    }
-
-    async fn ask(&self, findings: &Findings) -> Result<Replies> {
-        let methods: &[_] = if self.queues.is_empty() { &["ping"] } else { &["ping", "active_queues"] };
-        let broadcast = Broadcast::new(methods, self.reply_timeout);
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let enough = |replies: &[Reply]| {
-            let has_all = |method: &&str| known.iter().all(|worker| has(replies, worker, method));
-            !known.is_empty() && methods.iter().all(has_all)
-        };
-        let patience = Patience {
-            timeout: self.reply_timeout,
-            enough: &enough,
-            queues: if self.busy_is_alive { &self.queues } else { &[] },
-        };
-        let replies = self.broker.broadcast(&broadcast, patience, findings).await?;
-        let pongs = replies.answers.iter().filter(|reply| reply.method == "ping");
-        let workers = pongs.map(|reply| reply.worker.clone()).collect();
-        *self.known.lock().unwrap_or_else(PoisonError::into_inner) = workers;
-        Ok(replies)
+    pub fn busy_is_alive(self, alive: bool) -> Self {
+        self.with(|workers| workers.busy_is_alive = alive)
     }
 }
 
 impl HealthCheck for CeleryPingHealthCheck {
     async fn check_status(&self, findings: &Findings) -> Result {
-        let replies = self.ask(findings).await?;
+        let ask = || BoxCheck::new(Kept::new(self.workers.clone()));
+        self.running.get_or_init(ask).check_status(findings).await
+    }
+
+    fn default_ttl(&self) -> Option<Duration> {
+        Some(TTL)
+    }
+}
+
+impl Protocol for Workers {
+    type Connection = Link;
+
+    const SILENCE: &'static str = Broker::SILENCE;
+
+    /// The next run is far away, and one that waits for a worker has no time to find out that a kept one is dead.
+    const IS_KEPT: bool = false;
+
+    async fn open(&self) -> Result<Link> {
+        self.broker.open().await
+    }
+
+    async fn probe(&self, link: &mut Link, findings: &Findings) -> Result {
+        let replies = self.ask(link).await?;
+        self.judge(&replies, findings);
+        Ok(())
+    }
+
+    async fn close(link: Link) {
+        link.close().await;
+    }
+}
+
+impl Workers {
+    async fn ask(&self, link: &mut Link) -> Result<Replies> {
+        let methods: &[_] = if self.queues.is_empty() { &["ping"] } else { &["ping", "active_queues"] };
+        let broadcast = Broadcast::new(methods, self.reply_timeout, &self.control);
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let enough = |replies: &[Reply]| {
+            let has_all = |method: &&str| known.iter().all(|worker| has(replies, worker, method));
+            !known.is_empty() && methods.iter().all(has_all)
+        };
+        let wait = Wait {
+            timeout: self.reply_timeout,
+            enough: &enough,
+            queues: if self.busy_is_alive { &self.queues } else { &[] },
+        };
+        let replies = self.broker.broadcast(link, &broadcast, wait).await?;
+        let pongs = replies.answers.iter().filter(|reply| reply.method == "ping");
+        let workers = pongs.map(|reply| reply.worker.clone()).collect();
+        *self.known.lock().unwrap_or_else(PoisonError::into_inner) = workers;
+        Ok(replies)
+    }
+
+    /// What is wrong with the workers is no fault of the connection, which is kept.
+    fn judge(&self, replies: &Replies, findings: &Findings) {
         let pongs: Vec<_> = replies.answers.iter().filter(|reply| reply.method == "ping").collect();
         findings.observe("workers", u32::try_from(pongs.len()).unwrap_or(u32::MAX), Unit::Count);
         if pongs.is_empty() {
-            return if self.busy_is_alive && replies.is_heard {
-                Ok(())
-            } else {
-                Err(ServiceUnavailable::new("Celery workers unavailable").into())
-            };
+            if !(self.busy_is_alive && replies.is_heard) {
+                findings.add_error(ServiceUnavailable::new("Celery workers unavailable").with_kind(FailureKind::Lost));
+            }
+            return;
         }
         let wrong: Vec<_> = pongs.iter().filter(|reply| reply.answer != json!({ "ok": "pong" })).collect();
         for reply in &wrong {
             let message = format!("Celery worker {} response was incorrect", reply.worker);
-            findings.add_error(ServiceUnavailable::new(message));
+            findings.add_error(ServiceUnavailable::new(message).with_kind(FailureKind::UnexpectedAnswer));
         }
         if wrong.is_empty() {
             let served = served(&replies.answers);
             let is_served = |queue: &&String| served.contains(queue.as_str()) || replies.held.contains(*queue);
             for queue in self.queues.iter().filter(|queue| !is_served(queue)) {
-                findings.add_error(ServiceUnavailable::new(format!("No worker for Celery task queue {queue}")));
+                let message = format!("No worker for Celery task queue {queue}");
+                findings.add_error(ServiceUnavailable::new(message).with_kind(FailureKind::Lost));
             }
         }
-        Ok(())
     }
 }
 

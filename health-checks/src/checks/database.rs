@@ -13,17 +13,18 @@
 //! # }
 //! ```
 
+use std::sync::OnceLock;
 use std::time::Instant;
 
 use health_core::{
-    BoxCheck, Findings, HealthCheck, HealthCheckException, Result, Secret, ServiceReturnedUnexpectedResult,
-    ServiceUnavailable, Unit,
+    BoxCheck, FailureKind, Findings, HealthCheck, HealthCheckException, Result, Secret,
+    ServiceReturnedUnexpectedResult, ServiceUnavailable, Unit,
 };
 use serde::Deserialize;
 use sqlx::Connection as _;
 
 use crate::kind::{CheckSettings, Misconfigured, Reads, Variable};
-use crate::support::sql::{DatabasePool, acquire, describe, is_missing_table, is_read_only, on_pool};
+use crate::support::sql::{DatabasePool, Driver, Query, Target, describe, is_missing_table, is_read_only};
 
 /// The migration for the table that `write` needs. Copy it into the application's own migrations.
 pub const MIGRATION: &str = include_str!("../../migrations/20210403000000_health_check_db_testmodel.sql");
@@ -31,9 +32,14 @@ pub const MIGRATION: &str = include_str!("../../migrations/20210403000000_health
 /// Runs `SELECT 1`; with [`write`](Self::write) also creates, updates and deletes a row.
 #[derive(Debug, Clone)]
 pub struct DatabaseBackend {
-    pool: DatabasePool,
-    /// Whether the pool is this check's alone, so that a connection that fails may be thrown away.
-    is_own: bool,
+    target: Target,
+    look: Look,
+    running: OnceLock<BoxCheck>,
+}
+
+/// What the database is asked.
+#[derive(Debug, Clone, Copy, Default)]
+struct Look {
     write: bool,
     require_writable: bool,
 }
@@ -61,8 +67,7 @@ impl CheckSettings for DatabaseSettings {
     const VARIABLES: &'static [Variable] = &[Variable { key: "url", name: "DATABASE_URL", reads: Reads::Text }];
 
     fn checks(self) -> Result<Vec<BoxCheck>, Misconfigured> {
-        let mut check = DatabaseBackend::new(DatabasePool::lazy(&self.url)?);
-        check.is_own = true;
+        let check = DatabaseBackend::of(Target::from_url(&self.url)?);
         Ok(vec![BoxCheck::new(check.write(self.write).require_writable(self.require_writable))])
     }
 }
@@ -70,107 +75,114 @@ impl CheckSettings for DatabaseSettings {
 impl DatabaseBackend {
     /// The database behind this pool.
     pub fn new(pool: impl Into<DatabasePool>) -> Self {
-        Self { pool: pool.into(), is_own: false, write: false, require_writable: false }
+        Self::of(Target::Pool(pool.into()))
+    }
+
+    fn of(target: Target) -> Self {
+        Self { target, look: Look::default(), running: OnceLock::new() }
     }
 
     /// Also creates, updates and deletes a row in table `health_check_db_testmodel`; [`MIGRATION`] makes the table.
     /// *Default*: no.
     #[must_use]
     pub fn write(mut self, write: bool) -> Self {
-        self.write = write;
-        self
+        self.look.write = write;
+        Self { running: OnceLock::new(), ..self }
     }
 
     /// Whether a server that takes no writes (a replica) is an error; otherwise it is only observed. *Default*: no.
     #[must_use]
     pub fn require_writable(mut self, require: bool) -> Self {
-        self.require_writable = require;
-        self
+        self.look.require_writable = require;
+        Self { running: OnceLock::new(), ..self }
     }
+}
 
-    /// A database that takes no writes is observed, and an error only where that is asked for.
-    fn judge_writable(&self, is_writable: bool, findings: &Findings) -> Result {
-        findings.observe("writable", u8::from(is_writable), Unit::Count);
-        if self.require_writable && !is_writable {
-            return Err(ServiceUnavailable::new("the database is read-only").into());
+impl HealthCheck for DatabaseBackend {
+    async fn check_status(&self, findings: &Findings) -> Result {
+        self.running.get_or_init(|| self.target.check(self.look)).check_status(findings).await
+    }
+}
+
+impl Query for Look {
+    async fn ask<DB: Driver>(&self, connection: &mut DB::Connection, findings: &Findings) -> Result {
+        let began = Instant::now();
+        let takes_writes = sign_of_life::<DB>(connection).await.map_err(describe)?;
+        findings.observe("latency", began.elapsed().as_secs_f64(), Unit::Seconds);
+        if let Some(takes_writes) = takes_writes {
+            self.judge_writable(takes_writes, findings)?;
         }
-        Ok(())
+        let is_worth_it = (self.write || self.require_writable) && takes_writes != Some(false);
+        if is_worth_it { self.try_to_write::<DB>(connection, findings).await } else { Ok(()) }
     }
+}
 
-    fn judge_write(&self, outcome: sqlx::Result<()>, findings: &Findings) -> Result {
+/// `SELECT 1`, and whether the database takes writes. Not every server that speaks the protocol can tell: such a one is
+/// asked again, for the sign of life alone.
+async fn sign_of_life<DB: Driver>(connection: &mut DB::Connection) -> sqlx::Result<Option<bool>> {
+    match DB::rows(connection, DB::SELECT_1.into()).await {
+        Ok(rows) => {
+            let answer = rows.first().and_then(|row| row.get(1)?.as_deref());
+            Ok(Some(DB::takes_writes(answer)))
+        }
+        Err(sqlx::Error::Database(_)) => DB::value(connection, "SELECT 1".into()).await.map(|_| None),
+        Err(error) => Err(error),
+    }
+}
+
+impl Look {
+    async fn try_to_write<DB: Driver>(self, connection: &mut DB::Connection, findings: &Findings) -> Result {
+        let outcome = if self.write {
+            write_row::<DB>(connection).await.map(Some)
+        } else {
+            write_and_take_back::<DB>(connection).await.map(|()| None)
+        };
         match outcome {
-            Ok(()) => Ok(()),
+            Ok(Some(titles)) => judge_titles(titles),
+            Ok(None) => Ok(()),
             Err(error) if is_read_only(&error) => self.judge_writable(false, findings),
             Err(error) => Err(describe_write(error)),
         }
     }
+
+    /// A database that takes no writes is observed, and an error only where that is asked for.
+    fn judge_writable(self, is_writable: bool, findings: &Findings) -> Result {
+        findings.observe("writable", u8::from(is_writable), Unit::Count);
+        if self.require_writable && !is_writable {
+            return Err(ServiceUnavailable::new("the database is read-only").with_kind(FailureKind::ReadOnly).into());
+        }
+        Ok(())
+    }
 }
 
-/// Creates, updates and deletes a row and looks at it each time; a transaction, so that a run that is interrupted
-/// leaves nothing behind.
-macro_rules! write_row {
-    ($connection:ident, $dialect:ident) => {{
-        let id = i64::from(uuid::Uuid::new_v4().as_fields().0);
-        let steps = async {
-            let mut transaction = $connection.begin().await?;
-            let mut titles = [None::<String>, None, None];
-            for (title, step) in titles.iter_mut().zip([$dialect.insert, $dialect.update, $dialect.delete]) {
-                sqlx::query(step).bind(id).execute(&mut *transaction).await?;
-                let found = sqlx::query_scalar($dialect.select).bind(id).fetch_optional(&mut *transaction).await?;
-                *title = found;
-            }
-            transaction.commit().await?;
-            Ok(titles)
-        };
-        steps.await
-    }};
+/// Creates, updates and deletes a row and looks at it each time; a transaction, so that a run that is interrupted leaves
+/// nothing behind.
+async fn write_row<DB: Driver>(connection: &mut DB::Connection) -> sqlx::Result<[Option<String>; 3]> {
+    let id = uuid::Uuid::new_v4().as_fields().0;
+    let mut transaction = connection.begin().await?;
+    let mut titles = [None, None, None];
+    let steps = [
+        format!("INSERT INTO health_check_db_testmodel (id, title) VALUES ({id}, 'test')"),
+        format!("UPDATE health_check_db_testmodel SET title = 'newtest' WHERE id = {id}"),
+        format!("DELETE FROM health_check_db_testmodel WHERE id = {id}"),
+    ];
+    for (title, step) in titles.iter_mut().zip(steps) {
+        DB::rows(&mut transaction, step).await?;
+        let select = format!("SELECT title FROM health_check_db_testmodel WHERE id = {id}");
+        *title = DB::value(&mut transaction, select).await?;
+    }
+    transaction.commit().await?;
+    Ok(titles)
 }
 
 /// Makes a table and takes that back: a file of SQLite that can't be written to is seen by nothing less.
-macro_rules! try_write {
-    ($connection:ident, $dialect:ident) => {{
-        let steps = async {
-            if let Some(statement) = $dialect.try_write {
-                let mut transaction = $connection.begin().await?;
-                sqlx::query(statement).execute(&mut *transaction).await?;
-                transaction.rollback().await?;
-            }
-            Ok(())
-        };
-        steps.await
-    }};
-}
-impl HealthCheck for DatabaseBackend {
-    async fn check_status(&self, findings: &Findings) -> Result {
-        on_pool!(&self.pool, pool, dialect => {
-            let mut connection = acquire(pool, findings).await?;
-            let outcome = async {
-                let began = Instant::now();
-                sqlx::query("SELECT 1").fetch_one(&mut *connection).await.map_err(describe)?;
-                findings.observe("latency", began.elapsed().as_secs_f64(), Unit::Seconds);
-                let read_only: i64 =
-                    sqlx::query_scalar(dialect.read_only).fetch_one(&mut *connection).await.map_err(describe)?;
-                self.judge_writable(read_only == 0, findings)?;
-                match (read_only, self.write) {
-                    (0, true) => match write_row!(connection, dialect) {
-                        Ok(titles) => judge_titles(titles),
-                        Err(error) => self.judge_write(Err(error), findings),
-                    },
-                    (0, false) if self.require_writable => self.judge_write(try_write!(connection, dialect), findings),
-                    _ => Ok(()),
-                }
-            };
-            // Before the engine ends the run, so that a connection of our own that hangs is closed.
-            let patience = findings.time_left().mul_f64(0.9);
-            let outcome = tokio::time::timeout(patience, outcome).await.unwrap_or_else(|_| {
-                Err(ServiceUnavailable::new("the server does not answer").into())
-            });
-            if outcome.is_err() && self.is_own {
-                connection.close_on_drop(); // whatever is wrong with it, the next run begins with a new one
-            }
-            outcome
-        })
+async fn write_and_take_back<DB: Driver>(connection: &mut DB::Connection) -> sqlx::Result<()> {
+    if let Some(statement) = DB::TRY_WRITE {
+        let mut transaction = connection.begin().await?;
+        DB::rows(&mut transaction, statement.into()).await?;
+        transaction.rollback().await?;
     }
+    Ok(())
 }
 
 fn judge_titles([created, updated, deleted]: [Option<String>; 3]) -> Result {

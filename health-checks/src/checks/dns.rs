@@ -13,8 +13,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use health_core::{
-    BoxCheck, Findings, HealthCheck, HealthCheckException, Result, ResultExt as _, ServiceUnavailable, Unit,
-    UnknownError,
+    BoxCheck, FailureKind, Findings, HealthCheck, HealthCheckException, Result, ResultExt as _, ServiceUnavailable,
+    Unit, UnknownError,
 };
 use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolverConfig};
@@ -117,18 +117,21 @@ impl HealthCheck for DnsHealthCheck {
 }
 
 fn describe(error: NetError) -> HealthCheckException {
-    let message = match &error {
+    use FailureKind as Kind;
+    const FAILED: (Kind, &str) = (Kind::UnexpectedAnswer, "the name server failed (SERVFAIL)");
+    const REFUSED: (Kind, &str) = (Kind::Forbidden, "the name server refused to answer");
+    let (kind, message) = match &error {
         NetError::Dns(DnsError::NoRecordsFound(none)) => match none.response_code {
-            ResponseCode::NXDomain => "the name does not exist (NXDOMAIN)",
-            ResponseCode::ServFail => "the name server failed (SERVFAIL)",
-            ResponseCode::Refused => "the name server refused to answer",
-            _ => "the name has no address",
+            ResponseCode::NXDomain => (Kind::NotFound, "the name does not exist (NXDOMAIN)"),
+            ResponseCode::ServFail => FAILED,
+            ResponseCode::Refused => REFUSED,
+            _ => (Kind::NotFound, "the name has no address"),
         },
-        NetError::Dns(DnsError::ResponseCode(ResponseCode::ServFail)) => "the name server failed (SERVFAIL)",
-        NetError::Dns(DnsError::ResponseCode(ResponseCode::Refused)) => "the name server refused to answer",
-        NetError::Timeout => "no name server answered in time",
-        NetError::NoConnections | NetError::Io(_) => "no name server can be reached",
+        NetError::Dns(DnsError::ResponseCode(ResponseCode::ServFail)) => FAILED,
+        NetError::Dns(DnsError::ResponseCode(ResponseCode::Refused)) => REFUSED,
+        NetError::Timeout => (Kind::TimedOut, "no name server answered in time"),
+        NetError::NoConnections | NetError::Io(_) => (Kind::Refused, "no name server can be reached"),
         _ => return UnknownError::caused_by(error).into(),
     };
-    ServiceUnavailable::new(message).with_source(error).into()
+    ServiceUnavailable::new(message).with_kind(kind).with_source(error).into()
 }

@@ -15,10 +15,11 @@ use std::sync::OnceLock;
 use std::time::Instant;
 
 use health_core::{
-    BoxCheck, Findings, HealthCheck, Result, ResultExt as _, Secret, ServiceReturnedUnexpectedResult,
+    BoxCheck, FailureKind, Findings, HealthCheck, Result, ResultExt as _, Secret, ServiceReturnedUnexpectedResult,
     ServiceUnavailable, Unit, UnknownError,
 };
 use reqwest::{Client, redirect};
+use rustls::ClientConfig;
 use serde::{Deserialize, Deserializer, de};
 
 use crate::kind::{CheckSettings, Misconfigured};
@@ -187,14 +188,16 @@ impl HttpHealthCheck {
         self
     }
 
-    /// One connection is kept; certificates of the system are trusted.
+    /// Each run has a connection of its own: a server that ends idle ones is no failure, and a certificate that has expired
+    /// is one. Certificates of the system are trusted.
     fn own_client(&self) -> Result<Client> {
         if let Some(client) = self.client.get() {
             return Ok(client.clone());
         }
-        tls::ensure_provider();
         let builder = Client::builder().redirect(redirect::Policy::none()).user_agent("health-check");
-        let client = builder.pool_max_idle_per_host(1).build().or_unavailable("its certificates can't be read")?;
+        let tls = tls::client_config().or_unavailable("the certificates of the system can't be read")?;
+        let builder = builder.tls_backend_preconfigured(ClientConfig::clone(&tls)).pool_max_idle_per_host(0);
+        let client = builder.build().or_unknown()?;
         Ok(self.client.get_or_init(|| client).clone())
     }
 }
@@ -239,15 +242,15 @@ impl fmt::Debug for HttpHealthCheck {
 fn describe(error: reqwest::Error) -> health_core::HealthCheckException {
     let error = error.without_url(); // it may hold a password, and goes to the log
     let text = format!("{error:?}");
-    let message = match io::message(&error) {
-        Some(message) => message,
-        None if error.is_timeout() => "timed out",
-        None if text.contains("dns error") => "the host name can't be resolved",
+    let (kind, message) = match io::failure_below(&error) {
+        Some(words) => words,
+        None if error.is_timeout() => (FailureKind::TimedOut, "timed out"),
+        None if text.contains("dns error") => (FailureKind::Dns, "the host name can't be resolved"),
         // What rustls refuses comes as invalid data.
-        None if text.contains("InvalidData") || text.contains("certificate") => "TLS failed",
-        None if error.is_connect() => "connection failed",
-        None if error.is_body() || error.is_decode() || error.is_request() => "connection lost",
+        None if text.contains("InvalidData") || text.contains("certificate") => (FailureKind::Tls, "TLS failed"),
+        None if error.is_connect() => (FailureKind::Lost, "connection failed"),
+        None if error.is_body() || error.is_decode() || error.is_request() => (FailureKind::Lost, "connection lost"),
         None => return UnknownError::caused_by(error).into(),
     };
-    ServiceUnavailable::new(message).with_source(error).into()
+    ServiceUnavailable::new(message).with_kind(kind).with_source(error).into()
 }

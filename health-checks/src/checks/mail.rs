@@ -14,14 +14,18 @@ use std::fmt;
 use std::time::Duration;
 
 use health_core::{
-    BoxCheck, Findings, HealthCheck, HealthCheckException, Result, Secret, ServiceUnavailable, UnknownError,
+    BoxCheck, FailureKind, Findings, HealthCheck, HealthCheckException, Result, Secret, ServiceUnavailable,
+    UnknownError,
 };
 use lettre::transport::smtp::{AsyncSmtpTransportBuilder, Error};
 use lettre::{AsyncSmtpTransport, Tokio1Executor};
 use serde::Deserialize;
 
 use crate::kind::{CheckSettings, Misconfigured};
-use crate::support::{io, tls};
+use crate::support::io;
+
+/// Providers lock an account that logs in too often.
+const TTL: Duration = Duration::from_secs(30);
 
 /// Connects, says EHLO, switches to TLS and logs in where the URL says so, and quits. No mail is sent.
 #[derive(Clone)]
@@ -61,7 +65,6 @@ impl MailHealthCheck {
     /// # Errors
     /// Where it is not such a URL.
     pub fn new(url: impl Into<Secret>) -> Result<Self, Misconfigured> {
-        tls::ensure_provider();
         // The parser's own words may quote the URL.
         AsyncSmtpTransport::<Tokio1Executor>::from_url(url.into().expose())
             .map(|builder| Self { client: Client::Url(builder) })
@@ -84,13 +87,19 @@ impl HealthCheck for MailHealthCheck {
             Client::Url(builder) => builder.clone().timeout(Some(patience)).build(),
         };
         if !transport.test_connection().await.map_err(describe)? {
-            return Err(ServiceUnavailable::new("the server does not answer to NOOP").into());
+            return Err(ServiceUnavailable::new("the server does not answer to NOOP")
+                .with_kind(FailureKind::UnexpectedAnswer)
+                .into());
         }
         Ok(())
     }
 
     fn identifier(&self) -> Cow<'_, str> {
         "Mail".into()
+    }
+
+    fn default_ttl(&self) -> Option<Duration> {
+        Some(TTL)
     }
 }
 
@@ -101,17 +110,21 @@ impl fmt::Debug for MailHealthCheck {
 }
 
 fn describe(error: Error) -> HealthCheckException {
+    use FailureKind as Kind;
     let code = error.status().map(u16::from);
-    let message = match (code, io::message(&error)) {
-        (Some(530 | 534 | 535 | 538), _) => "authentication failed".into(),
-        (Some(421), _) => "the server is shutting down".into(),
-        (Some(code), _) => format!("the server refused with {code}"),
-        (None, Some(message)) => message.to_owned(),
-        (None, None) if error.is_timeout() => "timed out".into(),
-        (None, None) if error.is_tls() => "TLS failed".into(),
-        (None, None) if error.is_client() => "the server does not offer what the URL asks for".into(),
-        (None, None) if error.is_response() => "the server does not speak SMTP".into(),
+    let (kind, message) = match (code, io::failure_below(&error)) {
+        (Some(530 | 534 | 535 | 538), _) => (Kind::Authentication, "authentication failed".into()),
+        (Some(454), _) => (Kind::Saturated, "the server takes no login at present: too many of them, perhaps".into()),
+        (Some(421), _) => (Kind::Lost, "the server is shutting down".into()),
+        (Some(code), _) => (Kind::UnexpectedAnswer, format!("the server refused with {code}")),
+        (None, Some((kind, message))) => (kind, message.to_owned()),
+        (None, None) if error.is_timeout() => (Kind::TimedOut, "timed out".into()),
+        (None, None) if error.is_tls() => (Kind::Tls, "TLS failed".into()),
+        (None, None) if error.is_client() => {
+            (Kind::Misconfigured, "the server does not offer what the URL asks for".into())
+        }
+        (None, None) if error.is_response() => (Kind::UnexpectedAnswer, "the server does not speak SMTP".into()),
         (None, None) => return UnknownError::caused_by(error).into(),
     };
-    ServiceUnavailable::new(message).with_source(error).into()
+    ServiceUnavailable::new(message).with_kind(kind).with_source(error).into()
 }

@@ -14,18 +14,20 @@
 //! Instead of a folder the application may hand over its own `sqlx::migrate!()`.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use health_core::{
-    BoxCheck, Findings, HealthCheck, HealthCheckException, Result, Secret, ServiceUnavailable, ServiceWarning, Unit,
+    BoxCheck, FailureKind, Findings, HealthCheck, HealthCheckException, Result, Secret, ServiceUnavailable,
+    ServiceWarning, Unit,
 };
 use serde::Deserialize;
-use sqlx::migrate::{AppliedMigration, Migrate, MigrateError, Migration, Migrator};
+use sqlx::migrate::{Migration, Migrator};
 use tokio::sync::OnceCell;
 
 use crate::kind::{CheckSettings, Misconfigured, Reads, Variable};
-use crate::support::sql::{DatabasePool, acquire, describe, is_missing_table, on_pool};
+use crate::support::sql::{DatabasePool, Driver, Query, Target, describe, is_missing_table};
 
 /// How many migrations a message names.
 const NAMED: usize = 5;
@@ -33,11 +35,19 @@ const NAMED: usize = 5;
 /// Compares sqlx's table `_sqlx_migrations` with the migrations of the code. Reads, and never applies anything.
 #[derive(Debug, Clone)]
 pub struct MigrationsHealthCheck {
-    pool: DatabasePool,
-    /// Whether the pool is this check's alone, so that a connection that fails may be thrown away.
-    is_own: bool,
+    target: Target,
+    applied: Applied,
+    running: OnceLock<BoxCheck>,
+}
+
+/// What is compared: the migrations of the code, and the table of those that were applied.
+#[derive(Debug, Clone)]
+struct Applied {
     migrations: Migrations,
-    table: String,
+    /// The migrator's own where there is none.
+    table: Option<String>,
+    /// The migrator's own where there is none.
+    ignore_missing: Option<bool>,
 }
 
 /// Where the code's migrations are.
@@ -63,6 +73,16 @@ pub struct MigrationsSettings {
     /// The folder of the migrations, as sqlx-cli names its files.
     #[serde(default = "default_source")]
     pub source: PathBuf,
+    /// The table in which sqlx keeps what was applied.
+    #[serde(default = "default_table")]
+    pub table: String,
+    /// Whether it is no warning that migrations are applied which the folder does not have.
+    #[serde(default)]
+    pub ignore_missing: bool,
+}
+
+fn default_table() -> String {
+    "_sqlx_migrations".into()
 }
 
 fn default_source() -> PathBuf {
@@ -78,9 +98,16 @@ impl CheckSettings for MigrationsSettings {
     ];
 
     fn checks(self) -> Result<Vec<BoxCheck>, Misconfigured> {
-        let mut check = MigrationsHealthCheck::new(DatabasePool::lazy(&self.url)?, self.source);
-        check.is_own = true;
-        Ok(vec![BoxCheck::new(check)])
+        // It becomes a part of statements.
+        let is_part = |c: char| c.is_alphanumeric() || matches!(c, '_' | '.' | '$' | '"' | '`');
+        if self.table.is_empty() || !self.table.chars().all(is_part) {
+            return Err(Misconfigured::new(
+                "table",
+                "expected the name of a table, such as _sqlx_migrations or app.migrations",
+            ));
+        }
+        let check = MigrationsHealthCheck::of(Target::from_url(&self.url)?, self.source).table(self.table);
+        Ok(vec![BoxCheck::new(check.ignore_missing(self.ignore_missing))])
     }
 }
 
@@ -123,7 +150,9 @@ impl Migrations {
             Source::Folder { path, read } => {
                 let migrator = read.get_or_try_init(|| Migrator::new(path.as_path())).await;
                 migrator.map_err(|error| {
-                    ServiceUnavailable::new("the folder of the migrations can't be read").with_source(error).into()
+                    let error =
+                        ServiceUnavailable::new("the folder of the migrations can't be read").with_source(error);
+                    error.with_kind(FailureKind::NotFound).into()
                 })
             }
         }
@@ -133,49 +162,96 @@ impl Migrations {
 impl MigrationsHealthCheck {
     /// The database behind this pool, and a folder, a `sqlx::migrate!()` or any other `Migrator`.
     pub fn new(pool: impl Into<DatabasePool>, migrations: impl Into<Migrations>) -> Self {
-        Self { pool: pool.into(), is_own: false, migrations: migrations.into(), table: "_sqlx_migrations".into() }
+        Self::of(Target::Pool(pool.into()), migrations)
     }
 
-    /// The table in which sqlx keeps what was applied. *Default*: `_sqlx_migrations`.
+    fn of(target: Target, migrations: impl Into<Migrations>) -> Self {
+        let applied = Applied { migrations: migrations.into(), table: None, ignore_missing: None };
+        Self { target, applied, running: OnceLock::new() }
+    }
+
+    /// The table in which sqlx keeps what was applied. *Default*: the `Migrator`'s own, which is mostly `_sqlx_migrations`.
     #[must_use]
     pub fn table(mut self, table: impl Into<String>) -> Self {
-        self.table = table.into();
-        self
+        self.applied.table = Some(table.into());
+        Self { running: OnceLock::new(), ..self }
+    }
+
+    /// Whether it is no warning that migrations are applied which the code does not know. *Default*: the `Migrator`'s own,
+    /// which is mostly `false`.
+    #[must_use]
+    pub fn ignore_missing(mut self, ignore_missing: bool) -> Self {
+        self.applied.ignore_missing = Some(ignore_missing);
+        Self { running: OnceLock::new(), ..self }
     }
 }
 
 impl HealthCheck for MigrationsHealthCheck {
     async fn check_status(&self, findings: &Findings) -> Result {
-        let known = self.migrations.resolve().await?;
-        let (failed, applied): (Option<i64>, Vec<AppliedMigration>) = on_pool!(&self.pool, pool, _ => {
-            let mut connection = acquire(pool, findings).await.map_err(not_ready)?;
-            // Before the engine ends the run, so that a connection of our own that hangs is closed.
-            let patience = findings.time_left().mul_f64(0.9);
-            let reading = tokio::time::timeout(patience, read(&mut *connection, &self.table)).await;
-            let outcome = reading.unwrap_or_else(|_| {
-                Err(ServiceUnavailable::new("Database is not ready: the server does not answer").into())
-            });
-            if outcome.is_err() && self.is_own {
-                connection.close_on_drop(); // whatever is wrong with it, the next run begins with a new one
-            }
-            outcome?
-        });
-        let known = known.iter().filter(|migration| !migration.migration_type.is_down_migration());
-        let known: BTreeMap<i64, &Migration> = known.map(|migration| (migration.version, migration)).collect();
-        compare(&known, &applied, failed, findings);
+        self.applied.migrations.resolve().await?; // before the database is asked: a folder is not the database's fault
+        let check = self.running.get_or_init(|| self.target.check(self.applied.clone()));
+        check.check_status(findings).await.map_err(not_ready)
+    }
+}
+
+impl Query for Applied {
+    async fn ask<DB: Driver>(&self, connection: &mut DB::Connection, findings: &Findings) -> Result {
+        let migrator = self.migrations.resolve().await?;
+        let table = self.table.as_deref().unwrap_or(&migrator.table_name);
+        let rows = match DB::rows(connection, DB::MIGRATIONS.replace("{table}", table)).await {
+            Err(error) if is_missing_table(&error) => Vec::new(), // nothing was applied yet
+            rows => rows.map_err(describe)?,
+        };
+        let applied: Vec<Row> = rows.iter().filter_map(|row| Row::read(row)).collect();
+        let mut progress = Progress::None;
+        if let Some(look) = DB::IS_MIGRATING.filter(|_| applied.iter().any(|row| !row.is_complete)) {
+            // A user may not be permitted to look.
+            progress = match DB::value(connection, look.into()).await.ok().flatten().as_deref() {
+                Some("1") => Progress::UnderWay,
+                Some("0") => Progress::None,
+                _ => Progress::Unknown,
+            };
+        }
+        let known = migrator.iter().filter(|migration| !migration.migration_type.is_down_migration());
+        let known = known.map(|migration| (migration.version, migration)).collect();
+        let ignore_missing = self.ignore_missing.unwrap_or(migrator.ignore_missing);
+        compare(&known, &applied, progress, ignore_missing, findings);
         Ok(())
     }
 }
 
-/// The version that failed half-way, if any, and what was applied. Without its table nothing was.
-async fn read(connection: &mut impl Migrate, table: &str) -> Result<(Option<i64>, Vec<AppliedMigration>)> {
-    let outcome =
-        async { Ok((connection.dirty_version(table).await?, connection.list_applied_migrations(table).await?)) };
-    match outcome.await {
-        Err(MigrateError::Execute(error)) if is_missing_table(&error) => Ok((None, Vec::new())),
-        Err(MigrateError::Execute(error)) => Err(not_ready(describe(error))),
-        Err(error) => Err(not_ready(health_core::UnknownError::caused_by(error).into())),
-        Ok(found) => Ok(found),
+/// Whether a migrator is at work.
+#[derive(Debug, Clone, Copy)]
+enum Progress {
+    None,
+    UnderWay,
+    Unknown,
+}
+
+/// A row of the table of migrations.
+#[derive(Debug)]
+struct Row {
+    version: i64,
+    is_complete: bool,
+    checksum: String,
+}
+
+impl Row {
+    fn read(row: &[Option<String>]) -> Option<Self> {
+        let [version, success, checksum] = row else { return None };
+        Some(Self {
+            version: version.as_ref()?.parse().ok()?,
+            is_complete: matches!(success.as_deref(), Some("t" | "true" | "1")),
+            checksum: checksum.as_ref()?.to_ascii_lowercase(),
+        })
+    }
+
+    fn is_of(&self, migration: &Migration) -> bool {
+        let checksum = migration.checksum.iter().fold(String::new(), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}"); // a string takes all
+            text
+        });
+        self.checksum == checksum
     }
 }
 
@@ -184,24 +260,34 @@ fn not_ready(error: HealthCheckException) -> HealthCheckException {
     error.reworded(|message| format!("Database is not ready: {message}"))
 }
 
-fn compare(known: &BTreeMap<i64, &Migration>, applied: &[AppliedMigration], failed: Option<i64>, findings: &Findings) {
+fn compare(
+    known: &BTreeMap<i64, &Migration>,
+    applied: &[Row],
+    progress: Progress,
+    ignore_missing: bool,
+    findings: &Findings,
+) {
     let name = |version: i64| match known.get(&version) {
         Some(migration) => format!("{version} {}", migration.description),
         None => version.to_string(),
     };
-    if let Some(version) = failed {
-        let message = format!("migration {} failed half-way: mend the schema and remove its row", name(version));
-        findings.add_error(ServiceUnavailable::new(message));
+    if let Some(Row { version, .. }) = applied.iter().find(|row| !row.is_complete) {
+        let name = name(*version);
+        findings.add_error(ServiceUnavailable::new(match progress {
+            Progress::UnderWay => format!("migration {name} is being applied"),
+            Progress::Unknown => format!("migration {name} is not complete: it is being applied, or was interrupted"),
+            Progress::None => format!("migration {name} failed half-way: mend the schema and remove its row"),
+        }));
     }
     let (mut changed, mut unknown) = (Vec::new(), Vec::new());
-    for migration in applied {
-        match known.get(&migration.version) {
-            None => unknown.push(migration.version.to_string()),
-            Some(known) if known.checksum != migration.checksum => changed.push(name(migration.version)),
+    for row in applied {
+        match known.get(&row.version) {
+            None => unknown.push(row.version.to_string()),
+            Some(migration) if !row.is_of(migration) => changed.push(name(row.version)),
             Some(_) => {}
         }
     }
-    let is_applied = |version: i64| applied.iter().any(|migration| migration.version == version);
+    let is_applied = |version: i64| applied.iter().any(|row| row.version == version);
     let pending: Vec<_> = known.keys().filter(|version| !is_applied(**version)).map(|version| name(*version)).collect();
     findings.observe("pending", u32::try_from(pending.len()).unwrap_or(u32::MAX), Unit::Count);
 
@@ -212,7 +298,7 @@ fn compare(known: &BTreeMap<i64, &Migration>, applied: &[AppliedMigration], fail
         let message = format!("Migrations were changed after they were applied: {}", listed(&changed));
         findings.add_error(ServiceUnavailable::new(message));
     }
-    if !unknown.is_empty() {
+    if !unknown.is_empty() && !ignore_missing {
         // In the middle of a rollout this is the old code on the new schema: worth a word, not an outage.
         let message = format!("Migrations are applied that this code does not know: {}", listed(&unknown));
         findings.add_error(ServiceWarning::new(message));

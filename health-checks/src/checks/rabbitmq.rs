@@ -1,31 +1,46 @@
-//! Whether RabbitMQ, or another AMQP 0.9.1 broker, takes a connection and a channel.
+//! Whether RabbitMQ, or another AMQP 0.9.1 broker, takes a connection, a channel and a message.
 //!
 //! ```
 //! use health_checks::RabbitMQHealthCheck;
 //! use health_core::Health;
 //!
-//! let health = Health::builder().check(RabbitMQHealthCheck::new("amqp://user:password@localhost/%2f")).build()?;
-//! # Ok::<(), health_core::BuildError>(())
+//! let broker = RabbitMQHealthCheck::new("amqp://user:password@localhost/%2f")?;
+//! let health = Health::builder().check(broker).build()?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use health_core::{BoxCheck, Findings, HealthCheck, Result, Secret};
-use lapin::Connection;
-use lapin::uri::AMQPUri;
+use lapin::options::ConfirmSelectOptions;
+use lapin::{BasicProperties, Channel};
 use serde::Deserialize;
+use uuid::Uuid;
 
 use crate::kind::{CheckSettings, Misconfigured, Reads, Variable};
-use crate::support::amqp::{Server, describe};
+use crate::support::amqp::{Connection, EXPECTED, SILENCE, Server, describe, is_refused, publish};
+use crate::support::connection::kept::{Kept, Protocol};
 
-/// Connects, opens a channel, closes both; on the application's own connection the channel only.
+/// A connection, its login and its end are three lines in the broker's log.
+const TTL: Duration = Duration::from_secs(10);
+
+/// Opens a channel and publishes a message that goes into no queue; on the application's own connection it opens a channel
+/// only.
+///
+/// The message, which the broker returns, is what sees an alarm of memory or disk: then the broker takes connections and
+/// channels, and no messages. A user without the right to publish is not asked for it.
 #[derive(Debug, Clone)]
-pub struct RabbitMQHealthCheck(Broker);
+pub struct RabbitMQHealthCheck {
+    broker: Broker,
+    publish: bool,
+    running: OnceLock<BoxCheck>,
+}
 
 #[derive(Clone)]
 enum Broker {
     Url(Server),
-    Own(Arc<Connection>),
+    Own(Arc<lapin::Connection>),
 }
 
 impl std::fmt::Debug for Broker {
@@ -43,47 +58,97 @@ pub struct RabbitMQSettings {
     /// Where the broker is: `amqp://user:password@host:5672/vhost`, or `amqps://` for TLS.
     #[cfg_attr(feature = "config", schemars(with = "String"))]
     pub url: Secret,
+    /// Whether to publish a message that goes into no queue, which sees that the broker blocks its publishers.
+    #[serde(default = "yes")]
+    pub publish: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 impl CheckSettings for RabbitMQSettings {
     const KIND: &'static str = "rabbitmq";
-    const SUMMARY: &'static str = "connect, open a channel, close both";
+    const SUMMARY: &'static str = "open a channel, publish a message that goes nowhere";
     const VARIABLES: &'static [Variable] = &[Variable { key: "url", name: "BROKER_URL", reads: Reads::Text }];
 
     fn checks(self) -> Result<Vec<BoxCheck>, Misconfigured> {
-        if self.url.expose().parse::<AMQPUri>().is_err() {
-            return Err(Misconfigured::new("url", "expected a URL such as amqp://user:password@host:5672/vhost"));
-        }
-        Ok(vec![BoxCheck::new(RabbitMQHealthCheck::new(self.url))])
+        Ok(vec![BoxCheck::new(RabbitMQHealthCheck::new(self.url)?.publish(self.publish))])
     }
 }
 
 impl RabbitMQHealthCheck {
     /// The broker at a URL.
-    pub fn new(url: impl Into<Secret>) -> Self {
-        Self(Broker::Url(Server::new(url)))
+    ///
+    /// # Errors
+    /// Where it is not the URL of one broker.
+    pub fn new(url: impl Into<Secret>) -> Result<Self, Misconfigured> {
+        let server = Server::from_url(&url.into()).ok_or_else(|| Misconfigured::new("url", EXPECTED))?;
+        Ok(Self { broker: Broker::Url(server), publish: true, running: OnceLock::new() })
     }
 
     /// The application's own connection.
-    pub fn with_connection(connection: Arc<Connection>) -> Self {
-        Self(Broker::Own(connection))
+    pub fn with_connection(connection: Arc<lapin::Connection>) -> Self {
+        Self { broker: Broker::Own(connection), publish: false, running: OnceLock::new() }
+    }
+
+    /// Whether to publish a message that goes into no queue. *Default*: yes; never on the application's own connection.
+    #[must_use]
+    pub fn publish(self, publish: bool) -> Self {
+        Self { publish, running: OnceLock::new(), ..self }
     }
 }
 
 impl HealthCheck for RabbitMQHealthCheck {
     async fn check_status(&self, findings: &Findings) -> Result {
-        match &self.0 {
-            Broker::Own(connection) => open_and_close_channel(connection).await,
+        match &self.broker {
+            Broker::Own(connection) => close(&connection.create_channel().await.map_err(describe)?).await,
             Broker::Url(server) => {
-                let connection = server.connect(findings).await?;
-                open_and_close_channel(&connection).await?;
-                connection.close(200, "OK".into()).await.map_err(describe)
+                let look = || BoxCheck::new(Kept::new(Look { server: server.clone(), publish: self.publish }));
+                self.running.get_or_init(look).check_status(findings).await
             }
         }
     }
+
+    fn default_ttl(&self) -> Option<Duration> {
+        matches!(self.broker, Broker::Url(_)).then_some(TTL)
+    }
 }
 
-async fn open_and_close_channel(connection: &Connection) -> Result {
-    let channel = connection.create_channel().await.map_err(describe)?;
+struct Look {
+    server: Server,
+    publish: bool,
+}
+
+impl Protocol for Look {
+    type Connection = Connection;
+
+    const SILENCE: &'static str = SILENCE;
+
+    async fn open(&self) -> Result<Connection> {
+        self.server.open().await
+    }
+
+    async fn probe(&self, connection: &mut Connection, _: &Findings) -> Result {
+        let channel = connection.channel().await?;
+        if !self.publish {
+            return close(&channel).await;
+        }
+        channel.confirm_select(ConfirmSelectOptions::default()).await.map_err(describe)?;
+        let key = format!("health-check.{}", Uuid::new_v4());
+        // Not an empty one: the broker blocks a connection when the first byte of a message comes.
+        match publish(connection, &channel, "", &key, b"health-check", BasicProperties::default()).await? {
+            Ok(_) => close(&channel).await,
+            Err(error) if is_refused(&error) => Ok(()), // which has closed the channel
+            Err(error) => Err(describe(error)),
+        }
+    }
+
+    async fn close(connection: Connection) {
+        connection.close().await;
+    }
+}
+
+async fn close(channel: &Channel) -> Result {
     channel.close(200, "OK".into()).await.map_err(describe)
 }

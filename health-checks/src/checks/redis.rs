@@ -12,22 +12,19 @@
 //! # }
 //! ```
 
-use std::time::{Duration, Instant};
-
-use bb8::{Pool, PooledConnection, RunError};
+use bb8::Pool;
 use bb8_redis::RedisConnectionManager;
-use health_core::{BoxCheck, Findings, HealthCheck, Result, Secret, ServiceReturnedUnexpectedResult, Unit};
+use health_core::{BoxCheck, Findings, HealthCheck, Result, Secret};
 use serde::Deserialize;
 
 use crate::kind::{CheckSettings, Misconfigured, Reads, Variable};
-use crate::support::pool::{self, Use};
-use crate::support::redis::describe;
+use crate::support::connection::kept::{Kept, Protocol};
+use crate::support::connection::pool::PoolHealthCheck;
+use crate::support::redis::{Connection, EXPECTED, Server, ping};
 
-/// Sends `PING` on a connection of the pool.
+/// Sends `PING`, on a connection of the application's pool or on one of its own.
 #[derive(Debug, Clone)]
-pub struct RedisHealthCheck {
-    pool: RedisPool,
-}
+pub struct RedisHealthCheck(BoxCheck);
 
 /// The keys of kind `redis`.
 #[derive(Debug, Clone, Deserialize)]
@@ -35,7 +32,8 @@ pub struct RedisHealthCheck {
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct RedisSettings {
-    /// Where Redis is; `rediss://` is TLS.
+    /// Where Redis is: `redis://:password@host:6379/1`, `rediss://` for TLS, `redis+unix:///path` for a socket, or
+    /// `redis+sentinel://:password@sentinel:26379,sentinel2/master/1`.
     #[cfg_attr(feature = "config", schemars(with = "String", default = "default_url"))]
     pub url: Secret,
 }
@@ -56,62 +54,37 @@ impl CheckSettings for RedisSettings {
     const VARIABLES: &'static [Variable] = &[Variable { key: "url", name: "REDIS_URL", reads: Reads::Text }];
 
     fn checks(self) -> Result<Vec<BoxCheck>, Misconfigured> {
-        Ok(vec![BoxCheck::new(RedisHealthCheck { pool: RedisPool::lazy(&self.url)? })])
+        let server = Server::from_url(&self.url).ok_or_else(|| Misconfigured::new("url", EXPECTED))?;
+        Ok(vec![BoxCheck::new(RedisHealthCheck(BoxCheck::new(Kept::new(Pinger(server)))))])
     }
 }
 
 impl RedisHealthCheck {
     /// The Redis behind this pool.
     pub fn new(pool: Pool<RedisConnectionManager>) -> Self {
-        Self { pool: RedisPool(pool) }
+        Self(BoxCheck::new(PoolHealthCheck::new(pool)))
     }
 }
 
 impl HealthCheck for RedisHealthCheck {
     async fn check_status(&self, findings: &Findings) -> Result {
-        let mut connection = self.pool.acquire(findings).await?;
-        let began = Instant::now();
-        let pong: String = redis::cmd("PING").query_async(&mut *connection).await.map_err(describe)?;
-        findings.observe("latency", began.elapsed().as_secs_f64(), Unit::Seconds);
-        if pong != "PONG" {
-            return Err(ServiceReturnedUnexpectedResult::new("PING was not answered by PONG").into());
-        }
-        Ok(())
+        self.0.check_status(findings).await
     }
 }
 
-/// A pool of connections to Redis, and how a check takes one out of it.
-#[derive(Debug, Clone)]
-pub(crate) struct RedisPool(pub(crate) Pool<RedisConnectionManager>);
+/// A Redis that is asked by a connection of the check's own.
+struct Pinger(Server);
 
-impl RedisPool {
-    /// A pool of one connection, which is opened when it is needed.
-    pub(crate) fn lazy(url: &Secret) -> Result<Self, Misconfigured> {
-        crate::support::tls::ensure_provider();
-        // The client's own words may quote the URL.
-        let manager = RedisConnectionManager::new(url.expose())
-            .map_err(|_| Misconfigured::new("url", "expected a URL such as redis://:password@host:6379/1"))?;
-        let pool = Pool::builder()
-            .max_size(1)
-            .idle_timeout(None)
-            .max_lifetime(None)
-            .connection_timeout(Duration::from_secs(5));
-        Ok(Self(pool.build_unchecked(manager)))
+impl Protocol for Pinger {
+    type Connection = Connection;
+
+    const SILENCE: &'static str = "Unable to connect to Redis: Timeout.";
+
+    async fn open(&self) -> Result<Connection> {
+        self.0.open().await
     }
 
-    pub(crate) async fn acquire(&self, findings: &Findings) -> Result<PooledConnection<'_, RedisConnectionManager>> {
-        let pool = &self.0;
-        let usage = || {
-            let (state, config) = (pool.state(), pool.config());
-            Use { size: state.connections, idle: state.idle_connections, most: config.max_size }
-        };
-        let from_pool = async {
-            pool.get().await.map_err(|error| match error {
-                RunError::User(error) => Some(error),
-                RunError::TimedOut => None,
-            })
-        };
-        let direct = async { pool.dedicated_connection().await.err() };
-        pool::acquire(findings, usage, from_pool, direct).await.map_err(|trouble| trouble.or_describe(describe))
+    async fn probe(&self, connection: &mut Connection, findings: &Findings) -> Result {
+        ping(&mut connection.client, findings).await
     }
 }

@@ -10,7 +10,9 @@
 //! # }
 //! ```
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::{
@@ -19,16 +21,18 @@ use aws_sdk_s3::config::{
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::primitives::ByteStream;
 use aws_smithy_http_client::Builder;
-use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use health_core::{
-    BoxCheck, Findings, HealthCheck, HealthCheckException, Result, ResultExt as _, Secret, ServiceUnavailable,
-    UnknownError,
+    BoxCheck, FailureKind, Findings, HealthCheck, HealthCheckException, Result, ResultExt as _, Secret,
+    ServiceUnavailable, UnknownError,
 };
 use serde::Deserialize;
 
 use crate::kind::{CheckSettings, Misconfigured, Reads, Variable};
-use crate::support::io;
 use crate::support::storage::{Storage, round_trip};
+use crate::support::{io, tls};
 
 /// Saves an object, reads it back, compares, deletes it and sees that it is gone.
 ///
@@ -36,7 +40,22 @@ use crate::support::storage::{Storage, round_trip};
 /// the prefix, for a lifecycle rule of the bucket.
 #[derive(Debug, Clone)]
 pub struct S3StorageHealthCheck {
-    bucket: Arc<Bucket>,
+    access: Access,
+    bucket: String,
+    prefix: String,
+}
+
+/// Requests are billed.
+const TTL: Duration = Duration::from_secs(30);
+
+/// How a bucket is reached.
+#[derive(Debug, Clone)]
+enum Access {
+    /// The application's own client.
+    Client(Client),
+    /// A client for each run, whose connections end with it: a server that ends idle ones is no failure. Made when it is
+    /// needed, for only then certificates are.
+    Config { config: Box<Config>, is_tls: bool },
 }
 
 /// The keys of kind `s3`.
@@ -94,14 +113,15 @@ impl CheckSettings for S3Settings {
         if self.endpoint_url.as_ref().is_some_and(|url| !url.starts_with("http://") && !url.starts_with("https://")) {
             return Err(Misconfigured::new("endpoint_url", "expected a URL: http://... or https://..."));
         }
-        let check = S3StorageHealthCheck::new(Client::from_conf(self.config()), self.bucket).prefix(self.prefix);
-        Ok(vec![BoxCheck::new(check)])
+        let is_tls = !self.endpoint_url.as_ref().is_some_and(|url| url.starts_with("http://"));
+        let access = Access::Config { config: Box::new(self.config()), is_tls };
+        Ok(vec![BoxCheck::new(S3StorageHealthCheck { access, bucket: self.bucket, prefix: self.prefix })])
     }
 }
 
 impl S3Settings {
     /// One try per operation, for the engine repeats; checksums only where they are required, as not every service
-    /// takes them; TLS by ring.
+    /// takes them. Without a way to send them: see [`Access`].
     fn config(&self) -> Config {
         let token = self.session_token.as_ref().map(|token| token.expose().to_owned());
         let (id, secret) = (self.access_key_id.expose(), self.secret_access_key.expose());
@@ -111,8 +131,7 @@ impl S3Settings {
             .region(Region::new(self.region.clone()))
             .force_path_style(self.force_path_style.unwrap_or(self.endpoint_url.is_some()))
             .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
-            .retry_config(RetryConfig::disabled())
-            .http_client(Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https());
+            .retry_config(RetryConfig::disabled());
         config.set_endpoint_url(self.endpoint_url.clone());
         config.build()
     }
@@ -121,90 +140,170 @@ impl S3Settings {
 impl S3StorageHealthCheck {
     /// A bucket, through the application's own client.
     pub fn new(client: Client, bucket: impl Into<String>) -> Self {
-        Self { bucket: Arc::new(Bucket { client, name: bucket.into(), prefix: String::new() }) }
+        Self { access: Access::Client(client), bucket: bucket.into(), prefix: String::new() }
     }
 
     /// What the names of its objects begin with. *Default*: nothing.
     #[must_use]
     pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
-        let Bucket { client, name, .. } = &*self.bucket;
-        self.bucket = Arc::new(Bucket { client: client.clone(), name: name.clone(), prefix: prefix.into() });
+        self.prefix = prefix.into();
         self
     }
 }
 
 impl HealthCheck for S3StorageHealthCheck {
     async fn check_status(&self, _: &Findings) -> Result {
-        round_trip(&self.bucket).await
+        let bucket = Bucket {
+            client: self.access.client()?,
+            name: self.bucket.clone(),
+            prefix: self.prefix.clone(),
+            version: Mutex::default(),
+            was_read: AtomicBool::default(),
+        };
+        round_trip(&Arc::new(bucket)).await
+    }
+
+    fn default_ttl(&self) -> Option<Duration> {
+        Some(TTL)
     }
 }
 
+impl Access {
+    fn client(&self) -> Result<Client> {
+        let (config, is_tls) = match self {
+            Self::Client(client) => return Ok(client.clone()),
+            Self::Config { config, is_tls } => (config, *is_tls),
+        };
+        let http = if is_tls {
+            let context = TlsContext::builder().with_trust_store(trust_store()?).build().or_unknown()?;
+            Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).tls_context(context).build_https()
+        } else {
+            Builder::new().build_http()
+        };
+        Ok(Client::from_conf(config.to_builder().http_client(http).build()))
+    }
+}
+
+/// The certificates that all checks trust, in the form that this client reads.
+fn trust_store() -> Result<TrustStore> {
+    let certificates = tls::certificates().or_unavailable("the certificates of the system can't be read")?;
+    let pem = certificates.iter().fold(String::new(), |pem, certificate| {
+        pem + "-----BEGIN CERTIFICATE-----\n" + &BASE64_STANDARD.encode(certificate) + "\n-----END CERTIFICATE-----\n"
+    });
+    Ok(TrustStore::empty().with_pem_certificate(pem))
+}
+
+/// A bucket, in one run.
 #[derive(Debug)]
 struct Bucket {
     client: Client,
     name: String,
     prefix: String,
+    /// The version that was saved, where the bucket keeps versions: deleted without it, it would stay for ever.
+    version: Mutex<Option<String>>,
+    /// Whether the object was read.
+    was_read: AtomicBool,
 }
 
 impl Storage for Bucket {
     async fn save(&self, name: &str, content: &[u8]) -> Result<String> {
         let key = format!("{}{name}", self.prefix);
         let body = ByteStream::from(content.to_owned());
-        let saved = self.client.put_object().bucket(&self.name).key(&key).body(body).send().await;
-        if let Err(error) = saved {
-            let _ = self.delete(&key).await; // the service may have it all the same
-            return Err(describe(error));
+        match self.client.put_object().bucket(&self.name).key(&key).body(body).send().await {
+            Ok(saved) => {
+                let version = saved.version_id().filter(|version| *version != "null").map(str::to_owned);
+                *self.version.lock().unwrap_or_else(PoisonError::into_inner) = version;
+                Ok(key)
+            }
+            Err(error) => {
+                if is_unanswered(&error) {
+                    let _ = self.delete(&key).await; // the service may have it all the same
+                }
+                Err(describe(error))
+            }
         }
-        Ok(key)
     }
 
     async fn read(&self, name: &str) -> Result<Vec<u8>> {
         let object = self.client.get_object().bucket(&self.name).key(name).send().await.map_err(describe)?;
-        Ok(object.body.collect().await.or_unavailable("connection lost")?.to_vec())
+        let content = object.body.collect().await.or_unavailable("connection lost")?.to_vec();
+        self.was_read.store(true, Ordering::Relaxed);
+        Ok(content)
     }
 
+    /// Without the right to list a bucket, Amazon answers 403 for what is not there.
     async fn exists(&self, name: &str) -> Result<bool> {
         match self.client.head_object().bucket(&self.name).key(name).send().await {
             Ok(_) => Ok(true),
-            Err(error) if error.raw_response().is_some_and(|response| response.status().as_u16() == 404) => Ok(false),
-            Err(error) => Err(describe(error)),
+            Err(error) => match error.raw_response().map(|response| response.status().as_u16()) {
+                Some(404) => Ok(false),
+                Some(403) if self.was_read.load(Ordering::Relaxed) => Ok(false),
+                _ => Err(describe(error)),
+            },
         }
     }
 
     async fn delete(&self, name: &str) -> Result {
-        self.client.delete_object().bucket(&self.name).key(name).send().await.map(drop).map_err(describe)
+        let version = self.version.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let delete = self.client.delete_object().bucket(&self.name).key(name).set_version_id(version);
+        delete.send().await.map(drop).map_err(describe)
     }
+}
+
+/// Whether it is not known what the service has done.
+fn is_unanswered<E>(error: &SdkError<E>) -> bool {
+    matches!(error, SdkError::TimeoutError(_) | SdkError::ResponseError(_) | SdkError::DispatchFailure(_))
 }
 
 fn describe<E>(error: SdkError<E>) -> HealthCheckException
 where
     E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
 {
-    let message = match &error {
-        SdkError::TimeoutError(_) => "timed out",
-        SdkError::DispatchFailure(failure) if failure.is_timeout() => "timed out",
-        SdkError::DispatchFailure(_) => io::message(&error).unwrap_or("the endpoint can't be reached"),
-        SdkError::ResponseError(_) => "the endpoint does not speak S3",
+    use FailureKind as Kind;
+    let (kind, message) = match &error {
+        SdkError::TimeoutError(_) => (Kind::TimedOut, "timed out"),
+        SdkError::DispatchFailure(failure) if failure.is_timeout() => (Kind::TimedOut, "timed out"),
+        SdkError::DispatchFailure(_) => {
+            io::failure_below(&error).unwrap_or((Kind::Lost, "the endpoint can't be reached"))
+        }
+        SdkError::ResponseError(_) => (Kind::UnexpectedAnswer, "the endpoint does not speak S3"),
         SdkError::ServiceError(answer) => {
             let (code, text) = (answer.err().code().unwrap_or_default(), answer.err().message().unwrap_or_default());
-            match (code, answer.raw().status().as_u16()) {
-                ("NoSuchBucket", _) => "the bucket does not exist",
-                ("SignatureDoesNotMatch", _) => "the signature was refused: the secret key is wrong",
-                (_, 401 | 403) if text.to_lowercase().contains("signature") => {
-                    "the signature was refused: the secret key is wrong"
-                }
-                ("InvalidAccessKeyId", _) => "the access key is unknown",
-                (_, 403) if text.to_lowercase().contains("no such key") => "the access key is unknown",
-                ("RequestTimeTooSkewed", _) => "the clocks differ too much",
-                ("ExpiredToken", _) => "the session token has expired",
-                (_, 401 | 403) => "access denied",
-                ("PermanentRedirect" | "AuthorizationHeaderMalformed", _) => "the bucket is in another region",
-                (_, 404) => "the bucket or the object does not exist",
-                (_, 500..) => "the service failed",
-                _ => return UnknownError::caused_by(error).into(),
+            match by_code(code, answer.raw().status().as_u16(), &text.to_lowercase()) {
+                Some(words) => words,
+                None => return UnknownError::caused_by(error).into(),
             }
         }
         _ => return UnknownError::caused_by(error).into(),
     };
-    ServiceUnavailable::new(message).with_source(error).into()
+    ServiceUnavailable::new(message).with_kind(kind).with_source(error).into()
+}
+
+/// By the service's [code](https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html), or else by the status.
+fn by_code(code: &str, status: u16, text: &str) -> Option<(FailureKind, &'static str)> {
+    use FailureKind as Kind;
+    const SIGNATURE: (FailureKind, &str) =
+        (FailureKind::Authentication, "the signature was refused: the secret key is wrong");
+    const KEY: (FailureKind, &str) = (FailureKind::Authentication, "the access key is unknown");
+    Some(match (code, status) {
+        ("NoSuchBucket", _) => (Kind::NotFound, "the bucket does not exist"),
+        ("SignatureDoesNotMatch", _) => SIGNATURE,
+        ("InvalidAccessKeyId", _) => KEY,
+        ("RequestTimeTooSkewed", _) => (Kind::Misconfigured, "the clocks differ too much"),
+        ("ExpiredToken" | "InvalidToken" | "TokenRefreshRequired", _) => {
+            (Kind::Authentication, "the session token has expired")
+        }
+        ("PermanentRedirect" | "AuthorizationHeaderMalformed", _) => {
+            (Kind::Misconfigured, "the bucket is in another region")
+        }
+        ("SlowDown" | "TooManyRequests" | "QuotaExceeded", _) => {
+            (Kind::Saturated, "the service takes no more requests")
+        }
+        (_, 401 | 403) if text.contains("signature") => SIGNATURE,
+        (_, 403) if text.contains("no such key") => KEY,
+        (_, 401 | 403) => (Kind::Forbidden, "access denied"),
+        (_, 404) => (Kind::NotFound, "the bucket or the object does not exist"),
+        (_, 500..) => (Kind::UnexpectedAnswer, "the service failed"),
+        _ => return None,
+    })
 }

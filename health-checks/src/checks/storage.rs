@@ -15,13 +15,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use health_core::{
-    Blocking, BoxCheck, Findings, HealthCheck, HealthCheckException, Result, ServiceUnavailable, UnknownError,
+    Blocking, BoxCheck, FailureKind, Findings, HealthCheck, HealthCheckException, Result, ServiceUnavailable,
+    UnknownError,
 };
 use serde::Deserialize;
 
 use crate::kind::{CheckSettings, Misconfigured};
 pub use crate::support::storage::Storage;
-use crate::support::storage::round_trip;
+use crate::support::storage::{FOLDER, round_trip};
 
 /// A file that a killed process left behind is swept by a later run once it is as old as this.
 const LEFT_BEHIND: Duration = Duration::from_hours(1);
@@ -102,23 +103,16 @@ impl FileSystem {
 
 impl Storage for FileSystem {
     async fn save(&self, name: &str, content: &[u8]) -> Result<String> {
-        let content = content.to_owned();
-        let save = move |path: &Path| {
-            let folder = path.parent().unwrap_or(path);
-            sweep(folder);
-            make_folder(folder)?;
-            let created = fs::OpenOptions::new().write(true).create_new(true).open(path);
-            let mut file = match created {
-                Err(error) if error.kind() == ErrorKind::NotFound => {
-                    make_folder(folder)?; // another replica has just removed it
-                    fs::OpenOptions::new().write(true).create_new(true).open(path)?
-                }
-                created => created?,
-            };
-            file.write_all(&content).inspect_err(|_| drop(fs::remove_file(path)))
+        let (name, content) = (name.to_owned(), content.to_owned());
+        let save = move |path: &Path| match save(&path.join(&name), &content) {
+            // The folder is there, and another user's.
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+                let own = own_name(&name).ok_or(error)?;
+                save(&path.join(&own), &content).map(|()| own)
+            }
+            saved => saved.map(|()| name),
         };
-        self.run(name, save).await?;
-        Ok(name.to_owned())
+        self.run("", save).await
     }
 
     async fn read(&self, name: &str) -> Result<Vec<u8>> {
@@ -142,6 +136,34 @@ impl Storage for FileSystem {
     }
 }
 
+/// Saves a file as far as the disk: a server of files, or a disk that is full, may say so at its very end.
+fn save(path: &Path, content: &[u8]) -> io::Result<()> {
+    let folder = path.parent().unwrap_or(path);
+    sweep(folder);
+    make_folder(folder)?;
+    let mut file = match fs::OpenOptions::new().write(true).create_new(true).open(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            make_folder(folder)?; // another replica has just removed it
+            fs::OpenOptions::new().write(true).create_new(true).open(path)?
+        }
+        created => created?,
+    };
+    let saved = file.write_all(content).and_then(|()| file.sync_all());
+    saved.inspect_err(|_| drop(fs::remove_file(path)))
+}
+
+/// The same file in a folder that is this user's alone.
+#[cfg(unix)]
+#[expect(clippy::unnecessary_wraps, reason = "users are not told apart elsewhere")]
+fn own_name(name: &str) -> Option<String> {
+    Some(name.replacen(FOLDER, &format!("{FOLDER}-{}", rustix::process::geteuid().as_raw()), 1))
+}
+
+#[cfg(not(unix))]
+fn own_name(_: &str) -> Option<String> {
+    None
+}
+
 /// The folder of our own; the one that it is in has to be there.
 fn make_folder(folder: &Path) -> io::Result<()> {
     match fs::create_dir(folder) {
@@ -161,21 +183,22 @@ fn sweep(folder: &Path) {
 }
 
 fn describe(error: io::Error) -> HealthCheckException {
-    let message = match error.kind() {
-        ErrorKind::NotFound => "storage folder is missing",
-        ErrorKind::NotADirectory => "storage folder is not a folder",
-        ErrorKind::PermissionDenied => "storage folder is not writable: permission denied",
-        ErrorKind::ReadOnlyFilesystem => "storage folder is not writable: read-only file system",
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "no space left in the storage folder",
+    use FailureKind as Kind;
+    let (kind, message) = match error.kind() {
+        ErrorKind::NotFound => (Kind::NotFound, "storage folder is missing"),
+        ErrorKind::NotADirectory => (Kind::Misconfigured, "storage folder is not a folder"),
+        ErrorKind::PermissionDenied => (Kind::Forbidden, "storage folder is not writable: permission denied"),
+        ErrorKind::ReadOnlyFilesystem => (Kind::ReadOnly, "storage folder is not writable: read-only file system"),
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => (Kind::Saturated, "no space left in the storage folder"),
         _ => return UnknownError::caused_by(error).into(),
     };
-    ServiceUnavailable::new(message).with_source(error).into()
+    ServiceUnavailable::new(message).with_kind(kind).with_source(error).into()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::support::storage::{CONTENT, FOLDER};
+    use crate::support::storage::CONTENT;
 
     fn files(folder: &Path) -> usize {
         fs::read_dir(folder).unwrap().count()

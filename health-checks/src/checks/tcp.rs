@@ -56,8 +56,8 @@ impl TcpHealthCheck {
 impl HealthCheck for TcpHealthCheck {
     async fn check_status(&self, _: &Findings) -> Result {
         let outcome = TcpStream::connect(&self.address).await;
-        outcome.map(drop).map_err(|error| match io::words(&error) {
-            Some(message) => ServiceUnavailable::new(message).with_source(error).into(),
+        outcome.map(drop).map_err(|error| match io::failure(&error) {
+            Some((kind, message)) => ServiceUnavailable::new(message).with_kind(kind).with_source(error).into(),
             None => UnknownError::caused_by(error).into(),
         })
     }

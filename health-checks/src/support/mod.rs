@@ -1,24 +1,29 @@
 //! What more than one check needs.
 
-#[cfg(any(feature = "rabbitmq", feature = "celery", feature = "celery_ping"))]
+#[cfg(feature = "amqp")]
+#[cfg_attr(
+    not(all(feature = "rabbitmq", feature = "celery")),
+    allow(dead_code, unused, reason = "each of the checks needs a part of it")
+)]
 pub(crate) mod amqp;
 #[cfg(any(feature = "celery", feature = "celery_ping"))]
 #[cfg_attr(
     not(all(feature = "celery", feature = "celery_ping")),
-    allow(dead_code, reason = "each of the two checks needs a half of it")
+    allow(dead_code, unused, reason = "each of the two checks needs a half of it")
 )]
 pub(crate) mod celery;
 #[cfg(feature = "memory")]
 pub(crate) mod cgroup;
+#[cfg_attr(not(feature = "full"), allow(dead_code, unused, reason = "each check needs a part of it"))]
+pub(crate) mod connection;
 #[cfg(all(feature = "config", any(feature = "celery", feature = "celery_ping", feature = "runtime")))]
 pub(crate) mod duration;
 #[allow(dead_code, reason = "each check needs a part of it")]
 pub(crate) mod io;
 #[cfg(any(feature = "disk", feature = "memory"))]
 pub(crate) mod limit;
-#[cfg(any(feature = "database", feature = "migrations", feature = "redis"))]
-pub(crate) mod pool;
 #[cfg(any(feature = "redis", feature = "celery", feature = "celery_ping"))]
+#[cfg_attr(not(feature = "full"), allow(dead_code, unused, reason = "each check needs a part of it"))]
 pub(crate) mod redis;
 #[cfg(any(feature = "database", feature = "migrations"))]
 #[cfg_attr(
@@ -29,5 +34,6 @@ pub(crate) mod sql;
 #[cfg(any(feature = "s3", feature = "storage"))]
 #[cfg_attr(not(feature = "storage"), allow(unreachable_pub, reason = "its trait is public in `storage` only"))]
 pub(crate) mod storage;
-#[cfg(any(feature = "http", feature = "mail", feature = "redis", feature = "celery", feature = "celery_ping"))]
+#[cfg(feature = "tls")]
+#[cfg_attr(not(feature = "full"), allow(dead_code, reason = "each check needs a part of it"))]
 pub(crate) mod tls;

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use health_core::{Result, ServiceReturnedUnexpectedResult, ServiceUnavailable};
+use health_core::{FailureKind, Result, ServiceReturnedUnexpectedResult, ServiceUnavailable, cleanup};
 use uuid::Uuid;
 
 pub(crate) const CONTENT: &[u8] = b"this is the healthtest file content";
@@ -42,7 +42,7 @@ pub(crate) async fn round_trip<S: Storage>(storage: &Arc<S>) -> Result {
     }
     storage.delete(&file.name).await?;
     if storage.exists(&file.name).await? {
-        return Err(ServiceUnavailable::new("File was not deleted").into());
+        return Err(ServiceUnavailable::new("File was not deleted").with_kind(FailureKind::UnexpectedAnswer).into());
     }
     file.is_there = false;
     Ok(())
@@ -57,14 +57,16 @@ struct TestFile<S: Storage> {
 
 impl<S: Storage> Drop for TestFile<S> {
     fn drop(&mut self) {
-        if let (true, Ok(runtime)) = (self.is_there, tokio::runtime::Handle::try_current()) {
+        if self.is_there {
             let (storage, name) = (Arc::clone(&self.storage), std::mem::take(&mut self.name));
             let delete = async move {
                 while storage.delete(&name).await.is_err() {
                     tokio::time::sleep(Duration::from_millis(500)).await; // the save may still be under way
                 }
             };
-            runtime.spawn(tokio::time::timeout(Duration::from_secs(10), delete));
+            cleanup(async move {
+                let _ = tokio::time::timeout(Duration::from_secs(10), delete).await; // then nothing answers
+            });
         }
     }
 }

@@ -1,7 +1,59 @@
-/// Makes sure that rustls has a crypto provider: clients panic without one, and also where two are compiled in and
-/// the application has chosen neither. An application that has chosen keeps its choice.
-pub(crate) fn ensure_provider() {
-    if rustls::crypto::CryptoProvider::get_default().is_none() {
-        let _ = rustls::crypto::ring::default_provider().install_default(); // somebody else was faster
+//! TLS by rustls, with a provider of our own choice for each client: a library that installs one for the process takes the
+//! choice from its application, and clients that look for it panic where there is none.
+
+use std::io::{self, ErrorKind};
+use std::sync::{Arc, OnceLock};
+
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+#[cfg(feature = "net")]
+use tokio_rustls::TlsConnector;
+
+#[cfg(feature = "net")]
+use super::connection::net::{Io, Stream};
+
+/// What all clients of this process use.
+static CONFIG: OnceLock<Arc<ClientConfig>> = OnceLock::new();
+
+#[cfg(feature = "net")]
+/// Speaks TLS over a stream to the server of this name.
+pub(crate) async fn connect(stream: impl Io + 'static, host: &str) -> io::Result<Stream> {
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let name = ServerName::try_from(host.to_owned()).map_err(|error| io::Error::new(ErrorKind::InvalidInput, error))?;
+    Ok(Box::new(TlsConnector::from(client_config()?).connect(name, stream).await?))
+}
+
+/// The roots that the system trusts, or else Mozilla's; made when it is first needed.
+pub(crate) fn client_config() -> io::Result<Arc<ClientConfig>> {
+    if let Some(config) = CONFIG.get() {
+        return Ok(Arc::clone(config));
     }
+    let builder = ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions();
+    let builder = builder.map_err(|error| io::Error::new(ErrorKind::InvalidData, error))?;
+    let config = builder.with_root_certificates(roots()?).with_no_client_auth();
+    Ok(Arc::clone(CONFIG.get_or_init(|| Arc::new(config))))
+}
+
+fn roots() -> io::Result<RootCertStore> {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(certificates()?);
+    Ok(roots)
+}
+
+/// The certificates that the system trusts (`SSL_CERT_FILE` and `SSL_CERT_DIR` included), or else Mozilla's.
+pub(crate) fn certificates() -> io::Result<Vec<CertificateDer<'static>>> {
+    let found = rustls_native_certs::load_native_certs();
+    if !found.certs.is_empty() {
+        return Ok(found.certs);
+    }
+    if let Some(variable) = ["SSL_CERT_FILE", "SSL_CERT_DIR"].into_iter().find(|name| std::env::var_os(name).is_some())
+    {
+        return Err(io::Error::new(ErrorKind::InvalidData, format!("{variable}: no certificate can be read there")));
+    }
+    Ok(webpki_root_certs::TLS_SERVER_ROOT_CERTS.to_vec())
+}
+
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(rustls::crypto::ring::default_provider())
 }

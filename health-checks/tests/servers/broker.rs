@@ -30,9 +30,10 @@ async fn rabbitmq() {
     Server("celery").up(); // its worker may have given up meanwhile
 }
 
-/// A broker that is frozen in the middle of the handshake holds the client's thread for the connection.
+/// A broker that is frozen in the middle of the handshake holds the client's thread for the connection. A few attempts are
+/// under way at the most, so that one that stalls for ever does not hold up the others.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_frozen_rabbitmq_costs_one_thread_however_often_it_is_asked() {
+async fn a_frozen_rabbitmq_costs_a_few_threads_however_often_it_is_asked() {
     let _alone = alone().await;
     tokio::task::block_in_place(|| Server("rabbitmq").up());
     let check = format!("kind = \"rabbitmq\"\nurl = \"{}\"", variable("BROKER_URL"));
@@ -42,10 +43,10 @@ async fn a_frozen_rabbitmq_costs_one_thread_however_often_it_is_asked() {
     let frozen = Server("rabbitmq").freeze();
     assert_eq!(says(&subject).await, "unavailable: Unable to connect to RabbitMQ: Timeout.");
     let before = threads();
-    for _ in 0..5 {
+    for _ in 0..10 {
         assert_eq!(says(&subject).await, "unavailable: Unable to connect to RabbitMQ: Timeout.");
     }
-    assert!(threads() <= before, "{} threads, {before} before", threads()); // Tokio's own idle ones may have ended
+    assert!(threads() <= before + 3, "{} threads, {before} before", threads()); // Tokio's own idle ones may have ended
     drop(frozen);
     let began = Instant::now();
     while says(&subject).await != "working" {

@@ -32,7 +32,7 @@ pub(crate) fn health(check: &str) -> Health {
 pub(crate) fn health_within(check: &str, timeout: Duration) -> Health {
     let timeout = timeout.as_secs();
     let text = format!(
-        "[settings]\nttl = 0\n[[checks]]\n{check}\nname = \"subject\"\ntimeout = {timeout}\n\
+        "[settings]\nttl = 0\n[[checks]]\n{check}\nname = \"subject\"\ntimeout = {timeout}\nttl = 0\n\
          [[checks]]\nkind = \"cache\"\nname = \"bystander\""
     );
     Config::from_text("scenario.toml", &text, &|_| None, &Options::default()).unwrap().build().unwrap()

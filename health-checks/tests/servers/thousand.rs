@@ -13,25 +13,24 @@ fn everything() -> Health {
     let text = format!(
         r#"
         checks = [
-            {{ kind = "cache", url = "{redis}", name = "cache in Redis" }},
-            {{ kind = "cache", url = "{memcached}", name = "cache in memcached" }},
-            {{ kind = "celery", broker_url = "{amqp}", name = "task over RabbitMQ" }},
-            {{ kind = "celery", broker_url = "{celery_redis}", name = "task over Redis" }},
-            {{ kind = "celery_ping", broker_url = "{amqp}", queues = ["celery"], name = "ping over RabbitMQ" }},
-            {{ kind = "celery_ping", broker_url = "{celery_redis}", queues = ["celery"], name = "ping over Redis" }},
-            {{ kind = "database", url = "{postgres}", name = "PostgreSQL" }},
-            {{ kind = "database", url = "{mysql}", name = "MariaDB" }},
-            {{ kind = "dns", hostname = "health.test.", nameservers = ["{dns}"] }},
-            {{ kind = "http", url = "{s3}", status = 403 }},
-            {{ kind = "mail", url = "{smtp}" }},
-            {{ kind = "rabbitmq", url = "{amqp}" }},
-            {{ kind = "redis", url = "{redis}" }},
-            {{ kind = "s3", bucket = "{bucket}", region = "garage", endpoint_url = "{s3}", access_key_id = "{id}", secret_access_key = "{key}" }},
-            {{ kind = "tcp", address = "{dns}" }},
+            {{ ttl = 0, kind = "cache", url = "{redis}", name = "cache in Redis" }},
+            {{ ttl = 0, kind = "cache", url = "{memcached}", name = "cache in memcached" }},
+            {{ ttl = 0, kind = "celery", broker_url = "{amqp}", name = "task over RabbitMQ" }},
+            {{ ttl = 0, kind = "celery", broker_url = "{celery_redis}", name = "task over Redis" }},
+            {{ ttl = 0, kind = "celery_ping", broker_url = "{amqp}", queues = ["celery"], name = "ping over RabbitMQ" }},
+            {{ ttl = 0, kind = "celery_ping", broker_url = "{celery_redis}", queues = ["celery"], name = "ping over Redis" }},
+            {{ ttl = 0, kind = "database", url = "{postgres}", name = "PostgreSQL" }},
+            {{ ttl = 0, kind = "database", url = "{mysql}", name = "MariaDB" }},
+            {{ ttl = 0, kind = "dns", hostname = "health.test.", nameservers = ["{dns}"] }},
+            {{ ttl = 0, kind = "http", url = "{s3}", status = 403 }},
+            {{ ttl = 0, kind = "mail", url = "{smtp}" }},
+            {{ ttl = 0, kind = "rabbitmq", url = "{amqp}" }},
+            {{ ttl = 0, kind = "redis", url = "{redis}" }},
+            {{ ttl = 0, kind = "s3", bucket = "{bucket}", region = "garage", endpoint_url = "{s3}", access_key_id = "{id}", secret_access_key = "{key}" }},
+            {{ ttl = 0, kind = "tcp", address = "{dns}" }},
         ]
 
         [settings]
-        ttl = 0
         timeout = "20s"
         "#,
         redis = value("REDIS_URL"),

@@ -2,42 +2,37 @@ use std::time::Duration;
 
 use bb8::Pool;
 use bb8_redis::RedisConnectionManager;
-use health_core::{Findings, Result, Secret};
+use health_core::{BoxCheck, Findings, Result, Secret};
+use redis::{Cmd, FromRedisValue, RedisError, RedisResult, aio::ConnectionLike};
 
-use super::CacheStore;
-use crate::checks::redis::RedisPool;
+use super::{CacheStore, EXPIRES_IN, Item, OwnCache};
 use crate::kind::Misconfigured;
-use crate::support::redis::describe;
+use crate::support::connection::kept::{Kept, Protocol};
+use crate::support::connection::pool::Asker;
+use crate::support::redis::{Connection, EXPECTED, Server, bb8 as pool, describe};
 
 /// A cache in Redis, through a pool of connections.
 #[derive(Debug, Clone)]
-pub struct RedisStore(RedisPool);
+pub struct RedisStore {
+    pool: Pool<RedisConnectionManager>,
+    asker: Asker<Pool<RedisConnectionManager>>,
+}
 
 impl RedisStore {
     /// The application's own pool.
     pub fn new(pool: Pool<RedisConnectionManager>) -> Self {
-        Self(RedisPool(pool))
+        Self { asker: Asker::new(pool.clone()), pool }
     }
 
-    pub(super) fn lazy(url: &Secret) -> Result<Self, Misconfigured> {
-        RedisPool::lazy(url).map(Self)
-    }
-
-    async fn query<T: redis::FromRedisValue>(&self, command: &redis::Cmd) -> Result<T> {
-        // That there is a connection was seen a moment ago; should it be taken, this waits within the run's timeout.
-        let mut connection = self.0.acquire(&Findings::default()).await?;
+    async fn query<T: FromRedisValue>(&self, command: &Cmd) -> Result<T> {
+        let mut connection = pool::get(&self.pool).await?;
         command.query_async(&mut *connection).await.map_err(describe)
     }
 }
 
 impl CacheStore for RedisStore {
-    async fn connect(&self, findings: &Findings) -> Result {
-        self.0.acquire(findings).await.map(drop)
-    }
-
     async fn set(&self, key: &str, value: &str, expires_in: Duration) -> Result {
-        let milliseconds = u64::try_from(expires_in.as_millis()).unwrap_or(u64::MAX);
-        self.query(redis::cmd("SET").arg(key).arg(value).arg("PX").arg(milliseconds)).await
+        self.query(&set(key, value, expires_in)).await
     }
 
     async fn get(&self, key: &str) -> Result<Option<String>> {
@@ -47,4 +42,72 @@ impl CacheStore for RedisStore {
     async fn delete(&self, key: &str) -> Result {
         self.query(redis::cmd("DEL").arg(key)).await
     }
+
+    async fn round_trip(
+        &self,
+        key: &str,
+        value: &str,
+        expires_in: Duration,
+        findings: &Findings,
+    ) -> Result<[Option<String>; 2]> {
+        let work = async {
+            let mut connection = pool::get(&self.pool).await?;
+            round_trip(&mut *connection, key, value, expires_in).await.map_err(describe)
+        };
+        self.asker.run(findings, work).await
+    }
+}
+
+/// A cache in Redis, by a connection of the check's own.
+pub(super) fn own(url: &Secret, prefix: String) -> Result<BoxCheck, Misconfigured> {
+    let server = Server::from_url(url).ok_or_else(|| Misconfigured::new("url", EXPECTED))?;
+    Ok(BoxCheck::new(OwnCache(Kept::new(OnRedis { server, prefix }))))
+}
+
+struct OnRedis {
+    server: Server,
+    prefix: String,
+}
+
+impl Protocol for OnRedis {
+    type Connection = Connection;
+
+    const SILENCE: &'static str = "Unable to connect to Redis: Timeout.";
+
+    async fn open(&self) -> Result<Connection> {
+        self.server.open().await
+    }
+
+    /// In a cluster all keys have the same tag, and with it the same node: it is looked for once.
+    async fn probe(&self, connection: &mut Connection, _: &Findings) -> Result {
+        let prefix = &self.prefix;
+        let item = Item::new(&format!("{prefix}:{{{prefix}}}"));
+        let found = match round_trip(&mut connection.client, &item.key, &item.value, EXPIRES_IN).await {
+            Err(error) if error.redirect_node().is_some() => {
+                let node = error.redirect_node().map(|(node, _)| node.to_owned()).unwrap_or_default();
+                *connection = self.server.open_moved(&node).await?;
+                round_trip(&mut connection.client, &item.key, &item.value, EXPIRES_IN).await
+            }
+            found => found,
+        };
+        item.judge(&found.map_err(describe)?)
+    }
+}
+
+/// On one connection, one command after the other: the first error is the answer.
+async fn round_trip(
+    client: &mut impl ConnectionLike,
+    key: &str,
+    value: &str,
+    expires_in: Duration,
+) -> RedisResult<[Option<String>; 2]> {
+    set(key, value, expires_in).exec_async(client).await?;
+    let found = redis::cmd("GET").arg(key).query_async(client).await?;
+    redis::cmd("DEL").arg(key).exec_async(client).await?;
+    Ok::<_, RedisError>([found, redis::cmd("GET").arg(key).query_async(client).await?])
+}
+
+fn set(key: &str, value: &str, expires_in: Duration) -> Cmd {
+    let milliseconds = u64::try_from(expires_in.as_millis()).unwrap_or(u64::MAX);
+    redis::cmd("SET").arg(key).arg(value).arg("PX").arg(milliseconds).to_owned()
 }

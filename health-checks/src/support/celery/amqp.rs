@@ -2,59 +2,64 @@
 
 use std::time::Duration;
 
-use health_core::{Findings, Result};
+use health_core::Result;
 use lapin::message::Delivery;
 use lapin::options::{
-    BasicConsumeOptions, BasicPublishOptions, ConfirmSelectOptions, ExchangeDeclareOptions, QueueBindOptions,
-    QueueDeclareOptions,
+    BasicConsumeOptions, ConfirmSelectOptions, ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions,
 };
 use lapin::types::{AMQPValue, FieldArray, FieldTable};
-use lapin::{BasicProperties, Channel, Confirmation, Connection, Consumer, ExchangeKind};
+use lapin::{BasicProperties, Channel, Consumer, ExchangeKind};
 use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
 
 use super::message::{Broadcast, Task};
-use super::{Backend, Outcome, Patience, Replies, not_understood};
-use crate::support::amqp::{Server, describe};
-
-const REPLIES: &str = "reply.celery.pidbox";
-const QUESTIONS: &str = "celery.pidbox";
+use super::redis::Results;
+use super::{Outcome, Replies, Wait, not_understood};
+use crate::support::amqp::{Connection, describe, publish};
 
 /// A worker revokes a task that has expired; where no worker is, the broker drops it, this much later.
 const LEFT_OVER: Duration = Duration::from_mins(1);
 
 pub(super) async fn run(
-    server: &Server,
+    connection: &Connection,
+    results: Option<&mut Results<'_>>,
     task: &Task<'_>,
-    backend: &Backend,
-    patience: Duration,
-    findings: &Findings,
+    max_wait: Duration,
 ) -> Result<Outcome> {
-    let connection = server.connect(findings).await?;
-    let deadline = Instant::now() + patience;
-    let channel = connection.create_channel().await.map_err(describe)?;
-    channel.confirm_select(ConfirmSelectOptions::default()).await.map_err(describe)?;
+    let deadline = Instant::now() + max_wait;
+    let channel = confirming_channel(connection).await?;
     let reply_to = Uuid::new_v4().to_string();
-    let mut results = consume_own_queue(&channel, &reply_to).await?;
+    let mut answers = consume_own_queue(&channel, &reply_to).await?;
     let milliseconds = (task.expires_in + LEFT_OVER).as_millis().to_string();
     let properties = json_properties(&task.headers())
         .with_correlation_id(task.id.as_str().into())
         .with_reply_to(reply_to.as_str().into())
         .with_expiration(milliseconds.into());
-    let is_queued = publish(&channel, "", task.queue, &Task::body(), properties).await?;
-    let answer = match backend {
+    let is_queued = send(connection, &channel, "", task.queue, &Task::body(), properties).await?;
+    let answer = match results {
         _ if !is_queued => None,
-        Backend::Rpc => own_result(&mut results, task, deadline).await?,
-        Backend::Redis(server) => super::redis::result(server, &task.id, deadline).await?,
+        None => own_result(&mut answers, task, deadline).await?,
+        Some(results) => results.wait_for(&task.id, deadline).await?,
     };
     let outcome = match answer {
         Some(answer) => Outcome::Answer(answer),
-        None if has_workers(&connection, task.queue).await => Outcome::Late,
+        None if has_workers(connection, task.queue).await => Outcome::Late,
         None => Outcome::NoWorker,
     };
-    let _ = connection.close(200, "OK".into()).await; // the answer is there; the queue ends with the connection
+    end(&channel).await;
     Ok(outcome)
+}
+
+async fn confirming_channel(connection: &Connection) -> Result<Channel> {
+    let channel = connection.channel().await?;
+    channel.confirm_select(ConfirmSelectOptions::default()).await.map_err(describe)?;
+    Ok(channel)
+}
+
+/// Ends a channel, and with it its consumer and the queue of that.
+async fn end(channel: &Channel) {
+    let _ = channel.close(200, "OK".into()).await; // the answers are there
 }
 
 /// The worker's answer to this task, and to no other.
@@ -75,48 +80,43 @@ async fn own_result(results: &mut Consumer, task: &Task<'_>, deadline: Instant) 
 async fn has_workers(connection: &Connection, queue: &str) -> bool {
     let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
     let look = async {
-        let channel = connection.create_channel().await.ok()?;
+        let channel = connection.channel().await.ok()?;
         let queue = channel.queue_declare(queue.into(), passive, FieldTable::default()).await.ok()?;
+        end(&channel).await;
         Some(queue.consumer_count() > 0)
     };
     look.await.unwrap_or(false)
 }
 
-pub(super) async fn broadcast(
-    server: &Server,
-    broadcast: &Broadcast,
-    patience: Patience<'_>,
-    findings: &Findings,
-) -> Result<Replies> {
-    let connection = server.connect(findings).await?;
-    let channel = connection.create_channel().await.map_err(describe)?;
-    channel.confirm_select(ConfirmSelectOptions::default()).await.map_err(describe)?;
+pub(super) async fn broadcast(connection: &Connection, broadcast: &Broadcast, wait: Wait<'_>) -> Result<Replies> {
+    let channel = confirming_channel(connection).await?;
     let reply_to = Uuid::new_v4().to_string();
-    let queue = Broadcast::queue(&reply_to);
-    let mut replies = consume_own_queue(&channel, &queue).await?;
-    declare(&channel, REPLIES, ExchangeKind::Direct).await?;
-    declare(&channel, QUESTIONS, ExchangeKind::Fanout).await?;
-    bind(&channel, &queue, REPLIES, &reply_to).await?;
-    let deadline = Instant::now() + patience.timeout;
+    let (queue, replies, questions) = (broadcast.queue(&reply_to), broadcast.replies_to(), broadcast.exchange());
+    let mut answers = consume_own_queue(&channel, &queue).await?;
+    declare(&channel, &replies, ExchangeKind::Direct).await?;
+    declare(&channel, &questions, ExchangeKind::Fanout).await?;
+    bind(&channel, &queue, &replies, &reply_to).await?;
+    let deadline = Instant::now() + wait.timeout;
     let mut found = Replies::default();
     for body in broadcast.bodies(&reply_to) {
         // A worker's own queue is there as long as its connection; without any the broker returns the message.
-        found.is_heard |= publish(&channel, QUESTIONS, "", &body, json_properties(&broadcast.headers())).await?;
+        let properties = json_properties(&broadcast.headers());
+        found.is_heard |= send(connection, &channel, &questions, "", &body, properties).await?;
     }
-    while found.is_heard && !(patience.enough)(&found.answers) {
-        let Some(delivery) = next(&mut replies, deadline).await? else { break };
+    while found.is_heard && !(wait.enough)(&found.answers) {
+        let Some(delivery) = next(&mut answers, deadline).await? else { break };
         found.answers.extend(broadcast.replies(ticket(&delivery), &delivery.data));
     }
-    for queue in patience.queues {
-        if has_workers(&connection, queue).await {
+    for queue in wait.queues {
+        if has_workers(connection, queue).await {
             found.held.insert(queue.clone());
         }
     }
-    let _ = connection.close(200, "OK".into()).await; // the answers are there; the queue ends with the connection
+    end(&channel).await;
     Ok(found)
 }
 
-/// A queue that ends with the connection. Exclusive, for RabbitMQ 4.3 refuses other queues that are not durable.
+/// A queue that ends with its consumer. Exclusive, for RabbitMQ 4.3 refuses other queues that are not durable.
 async fn consume_own_queue(channel: &Channel, queue: &str) -> Result<Consumer> {
     let options = QueueDeclareOptions { exclusive: true, auto_delete: true, ..QueueDeclareOptions::default() };
     channel.queue_declare(queue.into(), options, FieldTable::default()).await.map_err(describe)?;
@@ -138,19 +138,17 @@ async fn bind(channel: &Channel, queue: &str, exchange: &str, key: &str) -> Resu
         .map_err(describe)
 }
 
-/// Whether it went into a queue; the broker returns what goes into none.
-async fn publish(
+/// Publishes a message; whether it went into a queue.
+async fn send(
+    connection: &Connection,
     channel: &Channel,
     exchange: &str,
     key: &str,
     body: &Value,
     properties: BasicProperties,
 ) -> Result<bool> {
-    let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
     let body = body.to_string();
-    let publish = channel.basic_publish(exchange.into(), key.into(), options, body.as_bytes(), properties);
-    let confirmation = publish.await.map_err(describe)?.await.map_err(describe)?;
-    Ok(!matches!(confirmation, Confirmation::Ack(Some(_)) | Confirmation::Nack(_)))
+    publish(connection, channel, exchange, key, body.as_bytes(), properties).await?.map_err(describe)
 }
 
 /// The next message; `None` when the time is up or the broker has ended the consumer.

@@ -40,19 +40,31 @@ impl<'a> Task<'a> {
 #[derive(Debug)]
 pub(crate) struct Broadcast {
     pub(crate) expires_in: Duration,
+    /// The setting `control_exchange`.
+    pub(crate) control: String,
     /// Method and ticket.
     pub(crate) questions: Vec<(&'static str, String)>,
 }
 
 impl Broadcast {
-    pub(crate) fn new(methods: &[&'static str], expires_in: Duration) -> Self {
+    pub(crate) fn new(methods: &[&'static str], expires_in: Duration, control: &str) -> Self {
         let questions = methods.iter().map(|method| (*method, Uuid::new_v4().to_string())).collect();
-        Self { expires_in, questions }
+        Self { expires_in, control: control.to_owned(), questions }
+    }
+
+    /// The exchange that the workers listen to.
+    pub(crate) fn exchange(&self) -> String {
+        format!("{}.pidbox", self.control)
+    }
+
+    /// The exchange of the answers.
+    pub(crate) fn replies_to(&self) -> String {
+        format!("reply.{}.pidbox", self.control)
     }
 
     /// The queue of the answers.
-    pub(crate) fn queue(reply_to: &str) -> String {
-        format!("{reply_to}.reply.celery.pidbox")
+    pub(crate) fn queue(&self, reply_to: &str) -> String {
+        format!("{reply_to}.{}", self.replies_to())
     }
 
     pub(crate) fn headers(&self) -> Value {
@@ -65,7 +77,7 @@ impl Broadcast {
             json!({
                 "method": method, "arguments": {}, "destination": null, "pattern": null, "matcher": null,
                 "ticket": ticket,
-                "reply_to": { "exchange": "reply.celery.pidbox", "routing_key": reply_to },
+                "reply_to": { "exchange": self.replies_to(), "routing_key": reply_to },
             })
         })
     }

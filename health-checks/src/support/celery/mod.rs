@@ -9,20 +9,23 @@ mod redis;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use health_core::{Findings, HealthCheckException, Result, Secret, ServiceUnavailable};
-use lapin::uri::AMQPUri;
+use health_core::{FailureKind, HealthCheckException, Result, Secret, ServiceUnavailable};
 use serde_json::Value;
 
 use crate::kind::Misconfigured;
+use crate::support::{amqp as rabbitmq, redis as redis_server};
 pub(crate) use message::{Broadcast, Reply, Task};
 
 /// How often something that can only be polled is looked at.
 const POLL: Duration = Duration::from_millis(20);
 
+/// What Celery calls the exchange of its broadcasts, unless `control_exchange` says something else.
+pub(crate) const CONTROL: &str = "celery";
+
 /// Where tasks and broadcasts go.
 #[derive(Debug, Clone)]
 pub(crate) enum Broker {
-    Amqp(crate::support::amqp::Server),
+    Amqp(rabbitmq::Server),
     Redis(redis::Server),
 }
 
@@ -31,6 +34,9 @@ pub(crate) enum Broker {
 pub(crate) enum Backend {
     /// `rpc://`: the broker itself.
     Rpc,
+    /// The Redis that is the broker.
+    Broker,
+    /// Another Redis.
     Redis(redis::Server),
 }
 
@@ -39,59 +45,88 @@ impl Broker {
         let expected =
             || Misconfigured::new("broker_url", "expected amqp://user:password@host/vhost or redis://host/0");
         match url.expose().split(':').next().unwrap_or_default() {
-            "amqp" | "amqps" if url.expose().parse::<AMQPUri>().is_ok() => {
-                Ok(Self::Amqp(crate::support::amqp::Server::new(url.clone())))
-            }
-            "redis" | "rediss" => redis::Server::from_url(url).map(Self::Redis).ok_or_else(expected),
-            _ => Err(expected()),
+            "amqp" | "amqps" => rabbitmq::Server::from_url(url).map(Self::Amqp).ok_or_else(expected),
+            _ => redis::Server::from_url(url).map(Self::Redis).ok_or_else(expected),
         }
     }
 
     /// The backend of a URL; without one, `rpc://` for RabbitMQ and the broker itself for Redis.
     pub(crate) fn backend(&self, url: Option<&Secret>) -> Result<Backend, Misconfigured> {
         let expected = || Misconfigured::new("result_backend", "expected rpc:// or redis://host/0");
-        match (url.map(Secret::expose), self) {
+        match (url, self) {
             (None, Self::Amqp(_)) => Ok(Backend::Rpc),
-            (None, Self::Redis(server)) => Ok(Backend::Redis(server.clone())),
-            (Some(text), _) if text.starts_with("rpc:") => Ok(Backend::Rpc),
-            (Some(text), _) if text.starts_with("redis:") || text.starts_with("rediss:") => {
-                url.and_then(redis::Server::from_url).map(Backend::Redis).ok_or_else(expected)
-            }
-            (Some(_), _) => Err(expected()),
+            (None, Self::Redis(_)) => Ok(Backend::Broker),
+            (Some(url), _) if url.expose().starts_with("rpc:") => Ok(Backend::Rpc),
+            (Some(url), _) => redis::Server::from_url(url).map(Backend::Redis).ok_or_else(expected),
         }
     }
 
-    /// Sends a task and awaits its end: the status and the result of the worker's answer.
+    /// What stands before every key of the Redis that tasks and results are in: kombu's and Celery's `global_keyprefix`.
+    pub(crate) fn set_prefix(&mut self, prefix: &str) {
+        if let Self::Redis(server) = self {
+            server.prefix = prefix.into();
+        }
+    }
+
+    /// The message of a run in which the broker did not answer in time.
+    pub(crate) const SILENCE: &'static str = "the broker does not answer";
+
+    pub(crate) async fn open(&self) -> Result<Link> {
+        Ok(match self {
+            Self::Amqp(server) => Link::Amqp(server.open().await?),
+            Self::Redis(server) => Link::Redis(server.open().await?),
+        })
+    }
+
+    /// Sends a task and awaits its end: the status and the result of the worker's answer. `results` is a connection to the
+    /// Redis of the results, where that is another one.
     pub(crate) async fn run(
         &self,
+        link: &mut Link,
+        results: Option<&mut redis::Results<'_>>,
         task: &Task<'_>,
-        backend: &Backend,
-        patience: Duration,
-        findings: &Findings,
+        max_wait: Duration,
     ) -> Result<Outcome> {
-        match self {
-            Self::Amqp(server) => amqp::run(server, task, backend, patience, findings).await,
-            Self::Redis(server) => redis::run(server, task, backend, patience).await,
+        match (self, link) {
+            (Self::Redis(server), Link::Redis(connection)) => {
+                redis::run(server, connection, results, task, max_wait).await
+            }
+            (_, Link::Amqp(connection)) => amqp::run(connection, results, task, max_wait).await,
+            _ => Err(not_understood()), // a link is opened by the broker that it is used with
         }
     }
 
     /// Asks all workers, and collects their answers until `enough` of them or the time is up.
-    pub(crate) async fn broadcast(
-        &self,
-        broadcast: &Broadcast,
-        patience: Patience<'_>,
-        findings: &Findings,
-    ) -> Result<Replies> {
-        match self {
-            Self::Amqp(server) => amqp::broadcast(server, broadcast, patience, findings).await,
-            Self::Redis(server) => redis::broadcast(server, broadcast, patience).await,
+    pub(crate) async fn broadcast(&self, link: &mut Link, broadcast: &Broadcast, wait: Wait<'_>) -> Result<Replies> {
+        match (self, link) {
+            (Self::Redis(server), Link::Redis(connection)) => {
+                redis::broadcast(server, connection, broadcast, wait).await
+            }
+            (_, Link::Amqp(connection)) => amqp::broadcast(connection, broadcast, wait).await,
+            _ => Err(not_understood()),
         }
     }
 }
 
+/// A connection to a broker.
+pub(crate) enum Link {
+    Amqp(rabbitmq::Connection),
+    Redis(redis_server::Connection),
+}
+
+impl Link {
+    pub(crate) async fn close(self) {
+        if let Self::Amqp(connection) = self {
+            connection.close().await;
+        }
+    }
+}
+
+pub(crate) use redis::Results;
+
 /// How long answers are waited for.
 #[derive(Clone, Copy)]
-pub(crate) struct Patience<'a> {
+pub(crate) struct Wait<'a> {
     pub(crate) timeout: Duration,
     /// Whether no other answer is to be expected, so that the rest of the time need not be waited for.
     pub(crate) enough: &'a (dyn Fn(&[Reply]) -> bool + Sync),
@@ -121,5 +156,6 @@ pub(crate) enum Outcome {
 }
 
 fn not_understood() -> HealthCheckException {
-    ServiceUnavailable::new("Celery answered in a way that is not understood").into()
+    let error = ServiceUnavailable::new("Celery answered in a way that is not understood");
+    error.with_kind(FailureKind::UnexpectedAnswer).into()
 }

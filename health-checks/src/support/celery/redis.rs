@@ -5,89 +5,102 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use health_core::{Result, Secret};
-use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, Pipeline};
+use health_core::{Result, Secret, cleanup};
+use redis::Pipeline;
 use serde_json::{Value, json};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 use uuid::Uuid;
 
 use super::message::{Broadcast, Task};
-use super::{Backend, Outcome, POLL, Patience, Replies, not_understood};
-use crate::support::redis::describe;
+use super::{Outcome, POLL, Replies, Wait, not_understood};
+use crate::support::redis::{Connection, Server as Address, describe};
 
-/// How long the server may take to answer a command; the run's timeout is mostly shorter.
-const RESPONSE: Duration = Duration::from_secs(5);
-
-/// The bindings of kombu's exchange for answers.
-const BINDING: &str = "_kombu.binding.reply.celery.pidbox";
+/// How long it may take to clear up behind a run that was interrupted.
+const CLEARING: Duration = Duration::from_secs(2);
 
 /// A Redis that is a broker, or keeps results.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub(crate) struct Server {
-    client: Arc<Client>,
-    database: i64,
+    address: Address,
+    /// What stands before every key.
+    pub(super) prefix: Arc<str>,
     /// Where answers go: the same for each run, so that one which came too late is swept by the next run.
     reply_to: Arc<str>,
 }
 
-impl std::fmt::Debug for Server {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Server").field("database", &self.database).finish_non_exhaustive()
-    }
-}
-
 impl Server {
     pub(super) fn from_url(url: &Secret) -> Option<Self> {
-        crate::support::tls::ensure_provider();
-        let client = Client::open(url.expose()).ok()?;
-        let database = client.get_connection_info().redis_settings().db();
-        Some(Self { client: Arc::new(client), database, reply_to: Uuid::new_v4().to_string().into() })
+        let address = Address::from_url(url)?;
+        Some(Self { address, prefix: "".into(), reply_to: Uuid::new_v4().to_string().into() })
     }
 
-    async fn connect(&self) -> Result<MultiplexedConnection> {
-        // The client's own half a second is short for a server that forks or frees a large key.
-        let config = AsyncConnectionConfig::new().set_response_timeout(Some(RESPONSE));
-        self.client.get_multiplexed_async_connection_with_config(&config).await.map_err(describe)
+    pub(crate) async fn open(&self) -> Result<Connection> {
+        self.address.open().await
+    }
+
+    fn key(&self, name: &str) -> String {
+        format!("{}{name}", self.prefix)
     }
 }
 
-pub(super) async fn run(server: &Server, task: &Task<'_>, backend: &Backend, patience: Duration) -> Result<Outcome> {
-    let deadline = Instant::now() + patience;
-    let mut connection = server.connect().await?;
+/// Results that workers keep in a Redis.
+pub(crate) struct Results<'c> {
+    pub(crate) connection: &'c mut Connection,
+    pub(crate) prefix: &'c str,
+}
+
+impl Results<'_> {
+    /// Awaits the result that a worker keeps under the task's id, and forgets it.
+    pub(super) async fn wait_for(&mut self, id: &str, deadline: Instant) -> Result<Option<Value>> {
+        // Celery parts a prefix from the name, unless its end does; and the broker's prefix need not be the results' own.
+        let is_parted = self.prefix.is_empty() || self.prefix.ends_with([':', '_', '-', '.']);
+        let prefix = if is_parted { self.prefix.to_owned() } else { format!("{}_", self.prefix) };
+        let mut keys = vec![format!("{prefix}celery-task-meta-{id}")];
+        if !prefix.is_empty() {
+            keys.push(format!("celery-task-meta-{id}"));
+        }
+        let client = &mut self.connection.client;
+        loop {
+            for key in &keys {
+                let kept: Option<Vec<u8>> = redis::cmd("GET").arg(key).query_async(client).await.map_err(describe)?;
+                let answer =
+                    kept.map(|kept| serde_json::from_slice(&kept).map_err(|_| not_understood())).transpose()?;
+                if let Some(answer) = answer.filter(has_ended) {
+                    redis::cmd("DEL").arg(key).exec_async(client).await.map_err(describe)?;
+                    return Ok(Some(answer));
+                }
+            }
+            if Instant::now() >= deadline {
+                return Ok(None);
+            }
+            sleep(POLL).await;
+        }
+    }
+}
+
+pub(super) async fn run(
+    server: &Server,
+    connection: &mut Connection,
+    results: Option<&mut Results<'_>>,
+    task: &Task<'_>,
+    max_wait: Duration,
+) -> Result<Outcome> {
+    let deadline = Instant::now() + max_wait;
     let message = envelope(&Task::body(), &task.headers(), "", task.queue, Some((task, &server.reply_to)));
-    let left = LeftBehind::new(&connection);
-    let left = left.item(task.queue, &message).key(&server.reply_to);
-    redis::cmd("LPUSH").arg(task.queue).arg(&message).exec_async(&mut connection).await.map_err(describe)?;
-    let answer = match backend {
-        Backend::Redis(server) => result(server, &task.id, deadline).await?,
-        Backend::Rpc => own_result(&mut connection, server, &task.id, deadline).await?,
+    let (queue, answers) = (server.key(task.queue), server.key(&server.reply_to));
+    let left = LeftBehind::new(connection).item(&queue, &message).key(&answers);
+    redis::cmd("LPUSH").arg(&queue).arg(&message).exec_async(&mut connection.client).await.map_err(describe)?;
+    let answer = match results {
+        Some(results) => results.wait_for(&task.id, deadline).await?,
+        None => own_result(connection, &answers, &task.id, deadline).await?,
     };
     // Still in the queue: nobody has taken it. It is taken out in any case.
-    let untaken = left.clear(&mut connection).await?;
+    let untaken = left.clear(connection).await?;
     Ok(match answer {
         Some(answer) => Outcome::Answer(answer),
         None if untaken => Outcome::NoWorker,
         None => Outcome::Late,
     })
-}
-
-/// Awaits the result that a worker keeps under the task's id, and forgets it.
-pub(super) async fn result(server: &Server, id: &str, deadline: Instant) -> Result<Option<Value>> {
-    let mut connection = server.connect().await?;
-    let key = format!("celery-task-meta-{id}");
-    loop {
-        let kept: Option<Vec<u8>> = redis::cmd("GET").arg(&key).query_async(&mut connection).await.map_err(describe)?;
-        let answer = kept.map(|kept| serde_json::from_slice(&kept).map_err(|_| not_understood())).transpose()?;
-        if let Some(answer) = answer.filter(has_ended) {
-            redis::cmd("DEL").arg(&key).exec_async(&mut connection).await.map_err(describe)?;
-            return Ok(Some(answer));
-        }
-        if Instant::now() >= deadline {
-            return Ok(None);
-        }
-        sleep(POLL).await;
-    }
 }
 
 /// Whether a task is over: it may be started, or tried again, before that.
@@ -96,13 +109,8 @@ pub(super) fn has_ended(answer: &Value) -> bool {
 }
 
 /// The worker's answer to this task; answers to earlier ones that came too late are passed over.
-async fn own_result(
-    connection: &mut MultiplexedConnection,
-    server: &Server,
-    id: &str,
-    deadline: Instant,
-) -> Result<Option<Value>> {
-    while let Some((_, body)) = pop(connection, &server.reply_to, deadline).await? {
+async fn own_result(connection: &mut Connection, list: &str, id: &str, deadline: Instant) -> Result<Option<Value>> {
+    while let Some((_, body)) = pop(connection, list, deadline).await? {
         let answer: Value = serde_json::from_slice(&body).map_err(|_| not_understood())?;
         if has_ended(&answer) && answer["task_id"].as_str() == Some(id) {
             return Ok(Some(answer));
@@ -111,43 +119,46 @@ async fn own_result(
     Ok(None)
 }
 
-pub(super) async fn broadcast(server: &Server, broadcast: &Broadcast, patience: Patience<'_>) -> Result<Replies> {
-    let mut connection = server.connect().await?;
-    let queue = Broadcast::queue(&server.reply_to);
+pub(super) async fn broadcast(
+    server: &Server,
+    connection: &mut Connection,
+    broadcast: &Broadcast,
+    wait: Wait<'_>,
+) -> Result<Replies> {
+    let queue = broadcast.queue(&server.reply_to);
+    let bindings = server.key(&format!("_kombu.binding.{}", broadcast.replies_to()));
     let binding = format!("{}\x06\x16\x06\x16{queue}", server.reply_to);
-    let left = LeftBehind::new(&connection).member(BINDING, &binding).key(&queue);
-    redis::cmd("SADD").arg(BINDING).arg(&binding).exec_async(&mut connection).await.map_err(describe)?;
-    let deadline = Instant::now() + patience.timeout;
-    let channel = format!("/{}.celery.pidbox", server.database);
+    let answers = server.key(&queue);
+    let left = LeftBehind::new(connection).member(&bindings, &binding).key(&answers);
+    redis::cmd("SADD").arg(&bindings).arg(&binding).exec_async(&mut connection.client).await.map_err(describe)?;
+    let deadline = Instant::now() + wait.timeout;
+    let channel = server.key(&format!("/{}.{}", server.address.database(), broadcast.exchange()));
     let mut listening = 0;
     for body in broadcast.bodies(&server.reply_to) {
-        let message = envelope(&body, &broadcast.headers(), "celery.pidbox", "", None);
-        let publish = redis::cmd("PUBLISH").arg(&channel).arg(&message).query_async(&mut connection).await;
+        let message = envelope(&body, &broadcast.headers(), &broadcast.exchange(), "", None);
+        let publish = redis::cmd("PUBLISH").arg(&channel).arg(&message).query_async(&mut connection.client).await;
         listening = listening.max(publish.map_err(describe)?);
     }
     let all = listening * broadcast.questions.len();
     let mut found = Replies { is_heard: listening > 0, ..Replies::default() };
-    while found.answers.len() < all && !(patience.enough)(&found.answers) {
-        let Some((ticket, body)) = pop(&mut connection, &queue, deadline).await? else { break };
+    while found.answers.len() < all && !(wait.enough)(&found.answers) {
+        let Some((ticket, body)) = pop(connection, &answers, deadline).await? else { break };
         found.answers.extend(broadcast.replies(ticket.as_deref(), &body));
     }
     // Redis does not say who takes from which list: any worker that did not answer may.
     let answered = found.answers.iter().filter(|reply| reply.method == "ping").count();
     if answered < listening {
-        found.held = patience.queues.iter().cloned().collect();
+        found.held = wait.queues.iter().cloned().collect();
     }
-    left.clear(&mut connection).await?;
+    left.clear(connection).await?;
     Ok(found)
 }
 
 /// The next message of a list, with its ticket; `None` when the time is up.
-async fn pop(
-    connection: &mut MultiplexedConnection,
-    list: &str,
-    deadline: Instant,
-) -> Result<Option<(Option<String>, Vec<u8>)>> {
+async fn pop(connection: &mut Connection, list: &str, deadline: Instant) -> Result<Option<(Option<String>, Vec<u8>)>> {
     loop {
-        let message: Option<Vec<u8>> = redis::cmd("RPOP").arg(list).query_async(connection).await.map_err(describe)?;
+        let pop = redis::cmd("RPOP").arg(list).query_async(&mut connection.client).await;
+        let message: Option<Vec<u8>> = pop.map_err(describe)?;
         if let Some(message) = message {
             return open(&message).map(Some).ok_or_else(not_understood);
         }
@@ -186,12 +197,12 @@ fn envelope(body: &Value, headers: &Value, exchange: &str, key: &str, task: Opti
 
 /// What a run leaves behind on the server; cleared at its end, and by `Drop` when it is interrupted.
 struct LeftBehind {
-    connection: MultiplexedConnection,
+    connection: Connection,
     commands: Option<Pipeline>,
 }
 
 impl LeftBehind {
-    fn new(connection: &MultiplexedConnection) -> Self {
+    fn new(connection: &Connection) -> Self {
         Self { connection: connection.clone(), commands: Some(redis::pipe()) }
     }
 
@@ -215,19 +226,19 @@ impl LeftBehind {
     }
 
     /// Whether the first of the things was still there.
-    async fn clear(mut self, connection: &mut MultiplexedConnection) -> Result<bool> {
+    async fn clear(mut self, connection: &mut Connection) -> Result<bool> {
         let Some(commands) = self.commands.take() else { return Ok(false) };
-        let counts: Vec<i64> = commands.query_async(connection).await.map_err(describe)?;
+        let counts: Vec<i64> = commands.query_async(&mut connection.client).await.map_err(describe)?;
         Ok(counts.first().is_some_and(|count| *count > 0))
     }
 }
 
 impl Drop for LeftBehind {
     fn drop(&mut self) {
-        if let (Some(commands), Ok(runtime)) = (self.commands.take(), tokio::runtime::Handle::try_current()) {
+        if let Some(commands) = self.commands.take() {
             let mut connection = self.connection.clone();
-            runtime.spawn(async move {
-                let _ = commands.exec_async(&mut connection).await; // the client has a timeout of its own
+            cleanup(async move {
+                let _ = timeout(CLEARING, commands.exec_async(&mut connection.client)).await; // or the server is away
             });
         }
     }

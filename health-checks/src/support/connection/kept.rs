@@ -1,0 +1,282 @@
+//! A connection of a check's own.
+
+use std::future::Future;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use health_core::{FailureKind, Findings, HealthCheck, HealthCheckException, Result, ServiceUnavailable, cleanup};
+use tokio::sync::Notify;
+use tokio::task::AbortHandle;
+use tokio::time::{Instant, sleep_until, timeout};
+
+/// How long a connection may take to say goodbye.
+const GOODBYE: Duration = Duration::from_secs(2);
+
+/// No more attempts to connect than this are under way at a time. A handshake is never dropped half-way: servers count
+/// these, and lock out a host that has too many of them.
+const MOST_ATTEMPTS: usize = 4;
+
+/// An attempt that is older than this is given up all the same.
+const OLDEST_ATTEMPT: Duration = Duration::from_mins(5);
+
+/// A connection that nobody waits for any more is there for the next run at least this long.
+const UNTAKEN: Duration = Duration::from_secs(1);
+
+/// A kept connection may take this share of a run's time, so that a new one has the rest.
+const SHARE_OF_KEPT: f64 = 0.5;
+
+/// A run gives up in this share of its time, so that it can say why.
+const SHARE_OF_RUN: f64 = 0.9;
+
+/// The protocol of a server, as a check speaks it.
+pub(crate) trait Protocol: Send + Sync + 'static {
+    /// A connection that is logged in.
+    type Connection: Send + 'static;
+
+    /// The message of a run in which the server did not answer in time.
+    const SILENCE: &'static str = "the server does not answer";
+
+    /// Whether a connection is kept for the next run. *Default*: yes.
+    const IS_KEPT: bool = true;
+
+    /// Connects and logs in.
+    fn open(&self) -> impl Future<Output = Result<Self::Connection>> + Send;
+
+    /// Looks at the server. When this fails on a kept connection it is called again on a new one.
+    fn probe(&self, connection: &mut Self::Connection, findings: &Findings) -> impl Future<Output = Result> + Send;
+
+    /// Says goodbye, so that the server does not count a lost client. *Default*: drops the connection.
+    fn close(connection: Self::Connection) -> impl Future<Output = ()> + Send {
+        drop(connection);
+        std::future::ready(())
+    }
+}
+
+/// A connection that is opened by the run that needs it, kept for at most `reconnect`, idle or not, and replaced once
+/// within a run when it fails: then the answer of the new connection counts.
+pub(crate) struct Kept<P: Protocol> {
+    protocol: Arc<P>,
+    shared: Arc<Shared<P>>,
+}
+
+struct Shared<P: Protocol> {
+    state: Mutex<State<P>>,
+    changed: Notify,
+}
+
+struct State<P: Protocol> {
+    idle: Option<Open<P>>,
+    attempts: Vec<Attempt>,
+    /// Why the last attempt failed, and which it was.
+    failed: Option<(u64, HealthCheckException)>,
+    next: u64,
+}
+
+/// An open connection, which says goodbye when it is dropped.
+struct Open<P: Protocol> {
+    /// `None` once it is dropped.
+    connection: Option<P::Connection>,
+    since: Instant,
+    /// Drops it when it is idle and too old.
+    reaper: AbortHandle,
+}
+
+/// A connection that is being opened.
+struct Attempt {
+    number: u64,
+    began: Instant,
+    task: AbortHandle,
+}
+
+impl<P: Protocol> Clone for Kept<P> {
+    /// The same connection.
+    fn clone(&self) -> Self {
+        Self { protocol: Arc::clone(&self.protocol), shared: Arc::clone(&self.shared) }
+    }
+}
+
+/// Without the protocol, which holds secrets.
+impl<P: Protocol> std::fmt::Debug for Kept<P> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Kept").finish_non_exhaustive()
+    }
+}
+
+impl<P: Protocol> Kept<P> {
+    pub(crate) fn new(protocol: P) -> Self {
+        let state = State { idle: None, attempts: Vec::new(), failed: None, next: 0 };
+        let shared = Shared { state: Mutex::new(state), changed: Notify::new() };
+        Self { protocol: Arc::new(protocol), shared: Arc::new(shared) }
+    }
+
+    /// Probes the server.
+    pub(crate) async fn check(&self, findings: &Findings) -> Result {
+        if let Some(kept) = self.shared.take_idle(findings.reconnect()) {
+            let limit = findings.time_left().min(FOREVER).mul_f64(SHARE_OF_KEPT);
+            if self.probe(kept, limit, findings).await.is_ok() {
+                return Ok(());
+            }
+        }
+        let new = self.open(findings).await?;
+        self.probe(new, time_left(findings), findings).await
+    }
+
+    /// Probes one connection, and keeps it when that went well.
+    async fn probe(&self, mut open: Open<P>, limit: Duration, findings: &Findings) -> Result {
+        let Some(connection) = &mut open.connection else { return Err(silence::<P>()) };
+        let outcome = timeout(limit, self.protocol.probe(connection, findings)).await;
+        outcome.unwrap_or_else(|_| Err(silence::<P>()))?;
+        self.shared.put_back(open, findings.reconnect());
+        Ok(())
+    }
+
+    /// A new connection: of the attempt under way if there is one, else of one that begins now.
+    async fn open(&self, findings: &Findings) -> Result<Open<P>> {
+        let (limit, reconnect) = (time_left(findings), findings.reconnect());
+        let (deadline, mut own) = (Instant::now() + limit, None);
+        loop {
+            let changed = self.shared.changed.notified(); // before the look, so that no change is missed
+            {
+                let mut state = self.shared.lock();
+                if let Some(open) = state.idle.take() {
+                    return Ok(open);
+                }
+                if let Some((number, error)) = state.failed.take()
+                    && Some(number) == own
+                {
+                    return Err(error);
+                }
+                // What began before this run and failed meanwhile says nothing of now.
+                if state.wants_attempt(limit) {
+                    own = Some(self.begin(&mut state, reconnect));
+                }
+            }
+            if tokio::time::timeout_at(deadline, changed).await.is_err() {
+                return Err(silence::<P>());
+            }
+        }
+    }
+
+    /// Begins an attempt, which outlives the run.
+    fn begin(&self, state: &mut State<P>, reconnect: Duration) -> u64 {
+        let number = state.next;
+        state.next += 1;
+        let ended = Ended { shared: Arc::downgrade(&self.shared), number };
+        let protocol = Arc::clone(&self.protocol);
+        let task = tokio::spawn(async move {
+            let outcome = protocol.open().await;
+            ended.with(outcome, reconnect);
+        });
+        state.attempts.push(Attempt { number, began: Instant::now(), task: task.abort_handle() });
+        number
+    }
+}
+
+/// A time limit that can be added to the present.
+const FOREVER: Duration = Duration::from_hours(24 * 365);
+
+fn time_left(findings: &Findings) -> Duration {
+    findings.time_left().min(FOREVER).mul_f64(SHARE_OF_RUN)
+}
+
+fn silence<P: Protocol>() -> HealthCheckException {
+    ServiceUnavailable::new(P::SILENCE).with_kind(FailureKind::TimedOut).into()
+}
+
+impl<P: Protocol> State<P> {
+    /// Whether another attempt has to begin: none is under way, or the youngest has had the time of a whole run.
+    fn wants_attempt(&mut self, run: Duration) -> bool {
+        self.attempts.retain(|attempt| {
+            let is_too_old = attempt.began.elapsed() > OLDEST_ATTEMPT;
+            if is_too_old {
+                attempt.task.abort();
+            }
+            !is_too_old
+        });
+        let youngest = self.attempts.iter().map(|attempt| attempt.began).max();
+        youngest.is_none_or(|began| began.elapsed() >= run && self.attempts.len() < MOST_ATTEMPTS)
+    }
+}
+
+impl<P: Protocol> Drop for Open<P> {
+    fn drop(&mut self) {
+        self.reaper.abort();
+        if let Some(connection) = self.connection.take() {
+            cleanup(async move {
+                let _ = timeout(GOODBYE, P::close(connection)).await; // whether or not the server hears it
+            });
+        }
+    }
+}
+
+impl<P: Protocol> Shared<P> {
+    fn lock(&self) -> MutexGuard<'_, State<P>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The idle connection, unless it is too old.
+    fn take_idle(&self, reconnect: Duration) -> Option<Open<P>> {
+        let open = self.lock().idle.take();
+        open.filter(|open| open.since.elapsed() < reconnect)
+    }
+
+    fn put_back(&self, open: Open<P>, reconnect: Duration) {
+        if P::IS_KEPT && open.since.elapsed() < reconnect {
+            let _other = self.lock().idle.replace(open); // of a run beside this one
+        }
+    }
+}
+
+/// The last clone ends what is being opened; what is idle is dropped with it.
+impl<P: Protocol> Drop for Shared<P> {
+    fn drop(&mut self) {
+        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        state.attempts.drain(..).for_each(|attempt| attempt.task.abort());
+    }
+}
+
+/// Removes an attempt from the list when it ends, also when its task is dropped with its runtime.
+struct Ended<P: Protocol> {
+    shared: Weak<Shared<P>>,
+    number: u64,
+}
+
+impl<P: Protocol> Ended<P> {
+    fn with(self, outcome: Result<P::Connection>, reconnect: Duration) {
+        let Some(shared) = self.shared.upgrade() else { return };
+        match outcome {
+            Ok(connection) => {
+                let since = Instant::now();
+                let reaper = tokio::spawn(reap(Weak::clone(&self.shared), since, reconnect)).abort_handle();
+                // However short `reconnect` is, the run that waits gets it.
+                let open = Open { connection: Some(connection), since, reaper };
+                let _other = shared.lock().idle.replace(open);
+            }
+            Err(error) => shared.lock().failed = Some((self.number, error)),
+        }
+    }
+}
+
+impl<P: Protocol> Drop for Ended<P> {
+    fn drop(&mut self) {
+        if let Some(shared) = self.shared.upgrade() {
+            shared.lock().attempts.retain(|attempt| attempt.number != self.number);
+            shared.changed.notify_waiters();
+        }
+    }
+}
+
+/// Closes the connection that was opened then, once it is too old and not in use.
+async fn reap<P: Protocol>(shared: Weak<Shared<P>>, since: Instant, reconnect: Duration) {
+    let Some(end) = since.checked_add(reconnect.max(UNTAKEN)) else { return };
+    sleep_until(end).await;
+    let Some(shared) = shared.upgrade() else { return };
+    let _too_old = shared.lock().idle.take_if(|open| open.since == since);
+}
+
+/// What has been made of a protocol can be run like any check.
+impl<P: Protocol> HealthCheck for Kept<P> {
+    async fn check_status(&self, findings: &Findings) -> Result {
+        self.check(findings).await
+    }
+}

@@ -1,0 +1,21 @@
+//! How checks meet servers: connections of their own, and pools of the application.
+//!
+//! - [`kept`]: a connection of a check's own is opened by the run that needs it, is at most `reconnect` old, and is replaced
+//!   once within a run when it fails.
+//! - [`net`]: the stream below it, over TCP or a Unix socket.
+//! - [`pool`]: a pool of the application is given one acquire and one command, and the server is asked beside it only when
+//!   that is the one way to say what is wrong.
+
+#[cfg(any(
+    feature = "rabbitmq",
+    feature = "celery",
+    feature = "celery_ping",
+    feature = "database",
+    feature = "memcached",
+    feature = "migrations",
+    feature = "redis"
+))]
+pub(crate) mod kept;
+#[cfg(feature = "net")]
+pub(crate) mod net;
+pub mod pool;

@@ -1,0 +1,115 @@
+//! The stream below a connection: TCP over both address families, or a Unix socket, with or without TLS.
+
+use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
+#[cfg(unix)]
+use std::path::PathBuf;
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, lookup_host};
+
+/// An address that does not answer has this head start before the next one is tried beside it:
+/// [RFC 8305](https://www.rfc-editor.org/rfc/rfc8305#section-5).
+const HEAD_START: Duration = Duration::from_millis(250);
+
+/// Where a server is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Address {
+    Tcp(String, u16),
+    #[cfg(unix)]
+    Unix(PathBuf),
+}
+
+/// Bytes in both directions.
+pub(crate) trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Io for S {}
+
+pub(crate) type Stream = Box<dyn Io>;
+
+impl Address {
+    pub(crate) async fn connect(&self) -> io::Result<Stream> {
+        Ok(match self {
+            Self::Tcp(host, port) => Box::new(tcp(host, *port).await?),
+            #[cfg(unix)]
+            Self::Unix(path) => Box::new(tokio::net::UnixStream::connect(path).await?),
+        })
+    }
+}
+
+/// Connects to a host, whichever of its addresses answers first; the one that is named first is preferred.
+pub(crate) async fn tcp(host: &str, port: u16) -> io::Result<TcpStream> {
+    // An IPv6 address in a URL has brackets.
+    let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    let addresses: Vec<SocketAddr> = lookup_host((host, port)).await?.collect();
+    let stream = first(interleaved(&addresses)).await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+/// The families take turns, beginning with that of the first address.
+fn interleaved(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
+    let is_like_first =
+        |address: &SocketAddr| addresses.first().is_some_and(|first| first.is_ipv6() == address.is_ipv6());
+    let (mut like, mut unlike): (Vec<SocketAddr>, Vec<SocketAddr>) = addresses.iter().copied().partition(is_like_first);
+    let mut all = Vec::with_capacity(addresses.len());
+    while !like.is_empty() || !unlike.is_empty() {
+        for family in [&mut like, &mut unlike] {
+            if !family.is_empty() {
+                all.push(family.remove(0));
+            }
+        }
+    }
+    all
+}
+
+async fn first(addresses: Vec<SocketAddr>) -> io::Result<TcpStream> {
+    let mut waiting = addresses.into_iter();
+    let mut under_way = FuturesUnordered::new();
+    let mut failed = io::Error::new(ErrorKind::NotFound, "failed to lookup address information: no address");
+    loop {
+        match waiting.next() {
+            Some(address) => under_way.push(TcpStream::connect(address)),
+            None if under_way.is_empty() => return Err(failed),
+            None => {}
+        }
+        let head_start = async {
+            if waiting.len() == 0 { std::future::pending().await } else { tokio::time::sleep(HEAD_START).await }
+        };
+        tokio::select! {
+            ended = under_way.next() => match ended {
+                Some(Ok(stream)) => return Ok(stream),
+                Some(Err(error)) => failed = error,
+                None => {}
+            },
+            () = head_start => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_families_take_turns() {
+        let parse = |list: &[&str]| list.iter().map(|address| address.parse().unwrap()).collect::<Vec<SocketAddr>>();
+        let all = parse(&["[::1]:1", "[::2]:1", "127.0.0.1:1", "127.0.0.2:1", "127.0.0.3:1"]);
+        let turns = parse(&["[::1]:1", "127.0.0.1:1", "[::2]:1", "127.0.0.2:1", "127.0.0.3:1"]);
+        assert_eq!(interleaved(&all), turns);
+    }
+
+    #[tokio::test]
+    async fn an_address_where_nobody_listens_is_passed_over() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let there = listener.local_addr().unwrap();
+        let nobody = "127.0.0.1:1".parse().unwrap();
+        assert_eq!(first(vec![nobody, there]).await.unwrap().peer_addr().unwrap(), there);
+        assert_eq!(first(vec![nobody]).await.unwrap_err().kind(), ErrorKind::ConnectionRefused);
+        assert!(first(Vec::new()).await.is_err());
+        assert_eq!(tcp("[127.0.0.1]", there.port()).await.unwrap().peer_addr().unwrap(), there);
+    }
+}

@@ -1,0 +1,92 @@
+use std::future::Future;
+
+use sqlx::{Connection, Database};
+
+/// A value of a row, as text; `None` for NULL.
+pub(crate) type Text = Option<String>;
+
+/// A database with its driver, and the statements that are not the same in all of them.
+///
+/// Statements go by the simple protocol, as text and with nothing prepared: a pooler such as `PgBouncer` may hand each
+/// transaction to another connection of the server, which knows no statement that was prepared elsewhere.
+pub(crate) trait Driver: Database<Connection: Connection<Database = Self, Options: Clone + Sync>> {
+    /// The name in `Debug`.
+    const NAME: &'static str;
+    /// A sign of life, and beside it what [`takes_writes`](Self::takes_writes) judges: one command for both.
+    const SELECT_1: &'static str;
+    /// A write that is taken back, where the value above does not tell everything.
+    const TRY_WRITE: Option<&'static str>;
+    /// Version, whether it succeeded, and the checksum in hexadecimal digits, of a table of migrations.
+    const MIGRATIONS: &'static str;
+    /// One value: 1 where a migration is under way, 0 where none is, nothing where that is not known.
+    const IS_MIGRATING: Option<&'static str>;
+
+    /// All rows of a statement.
+    fn rows(
+        connection: &mut Self::Connection,
+        sql: String,
+    ) -> impl Future<Output = sqlx::Result<Vec<Vec<Text>>>> + Send;
+
+    /// The first value of the first row.
+    fn value(connection: &mut Self::Connection, sql: String) -> impl Future<Output = sqlx::Result<Text>> + Send {
+        async move { Ok(Self::rows(connection, sql).await?.into_iter().flatten().next().flatten()) }
+    }
+
+    /// What [`SELECT_1`](Self::SELECT_1) has answered. MariaDB 12 says it in words.
+    fn takes_writes(answer: Option<&str>) -> bool {
+        answer.is_none_or(|answer| matches!(answer.to_ascii_lowercase().as_str(), "0" | "f" | "false" | "off"))
+    }
+}
+
+macro_rules! rows {
+    () => {
+        async fn rows(connection: &mut Self::Connection, sql: String) -> sqlx::Result<Vec<Vec<Text>>> {
+            use sqlx::Row as _;
+            let rows = sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).fetch_all(connection).await?;
+            rows.iter().map(|row| (0..row.len()).map(|column| row.try_get_unchecked(column)).collect()).collect()
+        }
+    };
+}
+
+#[cfg(feature = "postgres")]
+impl Driver for sqlx::Postgres {
+    const NAME: &'static str = "Postgres";
+    const SELECT_1: &'static str = "SELECT 1, pg_is_in_recovery() OR current_setting('transaction_read_only')::bool";
+    const TRY_WRITE: Option<&'static str> = None;
+    const MIGRATIONS: &'static str = "SELECT version, success, encode(checksum, 'hex') FROM {table} ORDER BY version";
+    const IS_MIGRATING: Option<&'static str> = None; // a migration is one transaction, whose row nobody else sees
+
+    rows!();
+}
+
+#[cfg(feature = "mysql")]
+impl Driver for sqlx::MySql {
+    const NAME: &'static str = "MySql";
+    const SELECT_1: &'static str = "SELECT 1, @@global.read_only";
+    const TRY_WRITE: Option<&'static str> = None;
+    const MIGRATIONS: &'static str = "SELECT version, success, HEX(checksum) FROM {table} ORDER BY version";
+    /// By the lock that sqlx's migrator holds while it works. MariaDB has no lock without a time limit and gives none, so
+    /// there it is known only where a statement is seen at work, or where all statements of all users would be seen.
+    const IS_MIGRATING: Option<&'static str> = Some(
+        "SELECT CASE \
+         WHEN IS_USED_LOCK(LOWER(HEX(1026731422 * CRC32(DATABASE())))) IS NOT NULL THEN 1 \
+         WHEN EXISTS (SELECT 1 FROM information_schema.processlist WHERE db = DATABASE() AND id <> CONNECTION_ID() \
+         AND command = 'Query' AND (time > 1 OR info REGEXP '^ *(ALTER|CREATE|DROP|RENAME|OPTIMIZE) ')) THEN 1 \
+         WHEN VERSION() NOT LIKE '%MariaDB%' THEN 0 \
+         WHEN EXISTS (SELECT 1 FROM information_schema.user_privileges WHERE privilege_type = 'PROCESS' \
+         AND REPLACE(grantee, CHAR(39), '') = CURRENT_USER()) THEN 0 END",
+    );
+
+    rows!();
+}
+
+#[cfg(feature = "sqlite")]
+impl Driver for sqlx::Sqlite {
+    const NAME: &'static str = "Sqlite";
+    const SELECT_1: &'static str = "SELECT 1, query_only FROM pragma_query_only";
+    const TRY_WRITE: Option<&'static str> = Some("CREATE TABLE health_check_try_write (id INTEGER)");
+    const MIGRATIONS: &'static str = "SELECT version, success, hex(checksum) FROM {table} ORDER BY version";
+    const IS_MIGRATING: Option<&'static str> = None;
+
+    rows!();
+}

@@ -1,0 +1,67 @@
+use std::path::PathBuf;
+use std::time::SystemTime;
+
+use health_core::{FailureKind, Findings, Result, ServiceUnavailable};
+use sqlx::{ConnectOptions as _, Connection};
+
+use super::{Driver, Query, describe};
+use crate::support::connection::kept::Protocol;
+
+/// A connection of the check's own, and what it is asked.
+pub(crate) struct Own<DB: Driver, Q> {
+    pub(super) options: <DB::Connection as Connection>::Options,
+    /// The file of the database, where it is one.
+    pub(super) file: Option<PathBuf>,
+    pub(super) query: Q,
+}
+
+/// An open connection.
+pub(crate) struct Opened<C> {
+    connection: C,
+    /// The file that is open, by what tells it from another one of its name.
+    file: Option<File>,
+}
+
+/// A file, whatever its name: device and inode; elsewhere when it was made.
+type File = (u64, u64, Option<SystemTime>);
+
+impl<DB: Driver, Q: Query> Protocol for Own<DB, Q> {
+    type Connection = Opened<DB::Connection>;
+
+    async fn open(&self) -> Result<Self::Connection> {
+        // Drivers' futures for connecting are large.
+        let connection = Box::pin(self.options.connect()).await.map_err(describe)?;
+        Ok(Opened { connection, file: self.file().await })
+    }
+
+    async fn probe(&self, opened: &mut Self::Connection, findings: &Findings) -> Result {
+        if opened.file.is_some() && self.file().await != opened.file {
+            let message = "the database file is another one than before";
+            return Err(ServiceUnavailable::new(message).with_kind(FailureKind::Lost).into());
+        }
+        self.query.ask::<DB>(&mut opened.connection, findings).await
+    }
+
+    async fn close(opened: Self::Connection) {
+        let _ = opened.connection.close().await; // it has served its purpose
+    }
+}
+
+impl<DB: Driver, Q> Own<DB, Q> {
+    /// The file that is there under the database's name.
+    async fn file(&self) -> Option<File> {
+        identify(&tokio::fs::metadata(self.file.as_ref()?).await.ok()?)
+    }
+}
+
+#[cfg(unix)]
+#[expect(clippy::unnecessary_wraps, reason = "it is not known elsewhere")]
+fn identify(file: &std::fs::Metadata) -> Option<File> {
+    use std::os::unix::fs::MetadataExt as _;
+    Some((file.dev(), file.ino(), None))
+}
+
+#[cfg(not(unix))]
+fn identify(file: &std::fs::Metadata) -> Option<File> {
+    Some((0, 0, Some(file.created().ok()?)))
+}

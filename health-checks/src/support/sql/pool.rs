@@ -1,0 +1,81 @@
+use health_core::{Findings, Result};
+use sqlx::{ConnectOptions as _, Connection as _, Pool};
+
+use super::{Driver, Query, describe};
+use crate::support::connection::pool::{Ping, PoolUsage};
+
+/// A pool of the application, and what one of its connections is asked.
+pub(crate) struct Pooled<DB: Driver, Q> {
+    pub(super) pool: Pool<DB>,
+    pub(super) query: Q,
+}
+
+impl<DB: Driver, Q: Query> Ping for Pooled<DB, Q> {
+    async fn ping(&self, findings: &Findings) -> Result {
+        let mut connection = acquire(&self.pool).await?;
+        self.query.ask::<DB>(&mut connection, findings).await
+    }
+
+    fn usage(&self) -> Option<PoolUsage> {
+        Some(usage(&self.pool))
+    }
+
+    async fn ping_direct(&self) -> Option<Result> {
+        Some(directly(&self.pool).await)
+    }
+}
+
+/// The pools of sqlx, asked `SELECT 1`.
+macro_rules! ping {
+    ($($feature:literal: $database:ty),+ $(,)?) => {
+        $(
+            #[cfg(feature = $feature)]
+            impl Ping for Pool<$database> {
+                async fn ping(&self, _: &Findings) -> Result {
+                    let mut connection = acquire(self).await?;
+                    select_1::<$database>(&mut connection).await
+                }
+
+                fn usage(&self) -> Option<PoolUsage> {
+                    Some(usage(self))
+                }
+
+                async fn ping_direct(&self) -> Option<Result> {
+                    Some(directly(self).await)
+                }
+            }
+        )+
+    };
+}
+
+ping! { "mysql": sqlx::MySql, "postgres": sqlx::Postgres, "sqlite": sqlx::Sqlite }
+
+/// A connection of the pool. That the pool has waited long enough is not the end of the wait: to a pool, a server that is
+/// away and connections that are all in use look alike, and the asker tells them apart.
+async fn acquire<DB: Driver>(pool: &Pool<DB>) -> Result<sqlx::pool::PoolConnection<DB>> {
+    match Box::pin(pool.acquire()).await {
+        Ok(connection) => Ok(connection),
+        Err(sqlx::Error::PoolTimedOut) => std::future::pending().await,
+        Err(error) => Err(describe(error)),
+    }
+}
+
+fn usage<DB: Driver>(pool: &Pool<DB>) -> PoolUsage {
+    PoolUsage {
+        size: pool.size(),
+        idle: u32::try_from(pool.num_idle()).unwrap_or(u32::MAX),
+        max: pool.options().get_max_connections(),
+    }
+}
+
+/// Asks the server beside the pool. What is wrong with the pool's own options is not logged: it may hold the password.
+async fn directly<DB: Driver>(pool: &Pool<DB>) -> Result {
+    let mut connection = Box::pin(pool.connect_options().connect()).await.map_err(describe)?;
+    let outcome = select_1::<DB>(&mut connection).await;
+    let _ = connection.close().await; // it has served its purpose
+    outcome
+}
+
+async fn select_1<DB: Driver>(connection: &mut DB::Connection) -> Result {
+    DB::value(connection, "SELECT 1".into()).await.map(drop).map_err(describe)
+}

@@ -1,0 +1,158 @@
+use std::convert::Infallible;
+use std::path::PathBuf;
+
+use health_core::{BoxCheck, Secret};
+use sqlx::{ConnectOptions as _, Connection, Pool};
+
+use super::own::Own;
+use super::pool::Pooled;
+use super::{Driver, Query};
+use crate::kind::Misconfigured;
+use crate::support::connection::kept::Kept;
+use crate::support::connection::pool::PoolHealthCheck;
+
+/// The application's own pool, of any database that this build has a driver for (features `mysql`, `postgres`,
+/// `sqlite`).
+///
+/// Its `Debug` shows the kind of database and nothing of how it is reached.
+#[derive(Clone)]
+#[non_exhaustive]
+pub enum DatabasePool {
+    /// MySQL or MariaDB.
+    #[cfg(feature = "mysql")]
+    MySql(sqlx::MySqlPool),
+    /// PostgreSQL.
+    #[cfg(feature = "postgres")]
+    Postgres(sqlx::PgPool),
+    /// SQLite.
+    #[cfg(feature = "sqlite")]
+    Sqlite(sqlx::SqlitePool),
+    #[doc(hidden)]
+    NoDriver(Infallible),
+}
+
+#[cfg(feature = "mysql")]
+impl From<sqlx::MySqlPool> for DatabasePool {
+    fn from(pool: sqlx::MySqlPool) -> Self {
+        Self::MySql(pool)
+    }
+}
+
+#[cfg(feature = "postgres")]
+impl From<sqlx::PgPool> for DatabasePool {
+    fn from(pool: sqlx::PgPool) -> Self {
+        Self::Postgres(pool)
+    }
+}
+
+#[cfg(feature = "sqlite")]
+impl From<sqlx::SqlitePool> for DatabasePool {
+    fn from(pool: sqlx::SqlitePool) -> Self {
+        Self::Sqlite(pool)
+    }
+}
+
+impl std::fmt::Debug for DatabasePool {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            #[cfg(feature = "mysql")]
+            Self::MySql(_) => sqlx::MySql::NAME,
+            #[cfg(feature = "postgres")]
+            Self::Postgres(_) => sqlx::Postgres::NAME,
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(_) => sqlx::Sqlite::NAME,
+            Self::NoDriver(never) => match *never {},
+        })
+    }
+}
+
+/// A database that a check looks at: behind the application's pool, or by a connection of the check's own.
+#[derive(Clone)]
+pub(crate) enum Target {
+    Pool(DatabasePool),
+    #[cfg(feature = "mysql")]
+    MySql(sqlx::mysql::MySqlConnectOptions),
+    #[cfg(feature = "postgres")]
+    Postgres(sqlx::postgres::PgConnectOptions),
+    #[cfg(feature = "sqlite")]
+    Sqlite(sqlx::sqlite::SqliteConnectOptions),
+}
+
+/// The kind of database and nothing of how it is reached: options hold the password.
+impl std::fmt::Debug for Target {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Pool(pool) => pool.fmt(f),
+            #[cfg(feature = "mysql")]
+            Self::MySql(_) => f.write_str(sqlx::MySql::NAME),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(_) => f.write_str(sqlx::Postgres::NAME),
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(_) => f.write_str(sqlx::Sqlite::NAME),
+        }
+    }
+}
+
+impl Target {
+    /// The database at a URL. Nothing is opened yet.
+    pub(crate) fn from_url(url: &Secret) -> Result<Self, Misconfigured> {
+        match url.expose().split(':').next().unwrap_or_default() {
+            #[cfg(feature = "mysql")]
+            "mysql" | "mariadb" => {
+                // Nothing that the check does depends on the session's settings: they are not set.
+                let options = options::<sqlx::MySql>(url)?.pipes_as_concat(false).no_engine_substitution(false);
+                Ok(Self::MySql(options.timezone(None).set_names(false)))
+            }
+            #[cfg(feature = "postgres")]
+            "postgres" | "postgresql" => {
+                // PgBouncer refuses this parameter, and the check reads no floats.
+                let options = options::<sqlx::Postgres>(url)?.extra_float_digits(None);
+                let has_name = options.get_application_name().is_some();
+                Ok(Self::Postgres(if has_name { options } else { options.application_name("health-check") }))
+            }
+            #[cfg(feature = "sqlite")]
+            "sqlite" => options::<sqlx::Sqlite>(url).map(Self::Sqlite),
+            scheme if ["mysql", "mariadb", "postgres", "postgresql", "sqlite"].contains(&scheme) => {
+                let message = format!("this build has no driver for {scheme}: switch on its cargo feature");
+                Err(Misconfigured::new("url", message))
+            }
+            _ => Err(Misconfigured::new("url", "expected the URL of a database: postgres://, mysql:// or sqlite://")),
+        }
+    }
+
+    /// A check that asks the database this.
+    pub(crate) fn check(&self, query: impl Query) -> BoxCheck {
+        match self {
+            #[cfg(feature = "mysql")]
+            Self::Pool(DatabasePool::MySql(pool)) => pooled(pool, query),
+            #[cfg(feature = "postgres")]
+            Self::Pool(DatabasePool::Postgres(pool)) => pooled(pool, query),
+            #[cfg(feature = "sqlite")]
+            Self::Pool(DatabasePool::Sqlite(pool)) => pooled(pool, query),
+            Self::Pool(DatabasePool::NoDriver(never)) => match *never {},
+            #[cfg(feature = "mysql")]
+            Self::MySql(options) => own::<sqlx::MySql>(options, None, query),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(options) => own::<sqlx::Postgres>(options, None, query),
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(options) => own::<sqlx::Sqlite>(options, Some(options.get_filename().to_owned()), query),
+        }
+    }
+}
+
+type Options<DB> = <<DB as sqlx::Database>::Connection as Connection>::Options;
+
+/// The driver's options of a URL, with statements kept out of the application's log.
+fn options<DB: Driver>(url: &Secret) -> Result<Options<DB>, Misconfigured> {
+    // The driver's own words may quote the URL.
+    let options: Result<Options<DB>, _> = url.expose().parse();
+    Ok(options.map_err(|_| Misconfigured::new("url", "not a valid URL of this database"))?.disable_statement_logging())
+}
+
+fn pooled<DB: Driver>(pool: &Pool<DB>, query: impl Query) -> BoxCheck {
+    BoxCheck::new(PoolHealthCheck::new(Pooled { pool: pool.clone(), query }))
+}
+
+fn own<DB: Driver>(options: &Options<DB>, file: Option<PathBuf>, query: impl Query) -> BoxCheck {
+    BoxCheck::new(Kept::new(Own::<DB, _> { options: options.clone(), file, query }))
+}
