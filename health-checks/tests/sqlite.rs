@@ -176,3 +176,26 @@ async fn a_database_that_is_away_is_not_ready() {
     let text = said(MigrationsHealthCheck::new(away, folder.path().join("migrations"))).await;
     assert_eq!(text, "unavailable: Database is not ready: the database file can't be opened");
 }
+
+/// A check with a connection of its own sees that the file at the path is another one than that which it has open.
+#[tokio::test]
+async fn a_file_that_was_replaced_or_deleted_is_seen_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let (here, other) = (folder.path().join("test.db"), folder.path().join("other.db"));
+    pool(folder.path()).await.close().await;
+    let text = format!("[[checks]]\nkind = \"database\"\nttl = 0\nurl = \"sqlite://{}\"", here.display());
+    let health = Config::from_text("test.toml", &text, &|_| None, &Options::default()).unwrap().build().unwrap();
+    let says = async || health.report().await.checks[0].pretty_status();
+    assert_eq!(says().await, "working");
+    std::fs::write(
+        &other,
+        "this is no database, and longer than a header of one would be: hundreds of bytes".repeat(20),
+    )
+    .unwrap();
+    std::fs::rename(&other, &here).unwrap();
+    assert_eq!(says().await, "unavailable: the file is not a database");
+    std::fs::remove_file(&here).unwrap();
+    assert_eq!(says().await, "unavailable: the database file can't be opened");
+    pool(folder.path()).await.close().await;
+    assert_eq!(says().await, "working");
+}

@@ -123,3 +123,63 @@ async fn a_pool_that_is_used_up_is_told_from_a_server_that_is_away() {
     drop(held);
     assert_eq!(said(DatabaseBackend::new(pool)).await, "working");
 }
+
+/// On connections of the check's own, one after the other and beside others: all that `database` and `migrations` ask.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pooler_in_either_mode_is_no_obstacle() {
+    let _alone = alone().await;
+    tokio::task::block_in_place(|| Server("pgbouncer").up());
+    let pool = PgPool::connect(&variable("POSTGRES_URL")).await.unwrap();
+    for table in ["DROP TABLE IF EXISTS health_check_db_testmodel", "DROP TABLE IF EXISTS _sqlx_migrations"] {
+        sqlx::raw_sql(table).execute(&pool).await.unwrap();
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("20210403000000_health_check_db_testmodel.sql");
+    std::fs::write(&file, health_checks::database::MIGRATION).unwrap();
+    Migrator::new(folder.path()).await.unwrap().run(&pool).await.unwrap();
+    for name in ["PGBOUNCER_URL", "PGBOUNCER_SESSION_URL"] {
+        let url = variable(name);
+        let write = format!("kind = \"database\"\nurl = \"{url}\"\nwrite = true\nreconnect = 0");
+        let source = folder.path().display();
+        let migrations = format!("kind = \"migrations\"\nurl = \"{url}\"\nsource = \"{source}\"\nreconnect = 0");
+        let subjects = [&write, &write, &migrations].map(|check| crate::scenario::health(check));
+        for run in 0..5 {
+            for said in futures::future::join_all(subjects.iter().map(crate::scenario::says)).await {
+                assert_eq!(said, "working", "{name}, run {run}");
+            }
+        }
+    }
+    for table in ["DROP TABLE health_check_db_testmodel", "DROP TABLE _sqlx_migrations"] {
+        sqlx::raw_sql(table).execute(&pool).await.unwrap();
+    }
+}
+
+/// MariaDB commits the row of a migration before the migration itself is through; a user who sees all statements is told
+/// that it is under way, and any other that it may be.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_migration_under_way_on_mariadb_is_not_called_failed() {
+    let _alone = alone().await;
+    tokio::task::block_in_place(|| Server("mariadb").up());
+    let pool = MySqlPool::connect(&variable("MYSQL_URL")).await.unwrap();
+    sqlx::raw_sql("DROP TABLE IF EXISTS _sqlx_migrations").execute(&pool).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("1_slow.sql"), "SELECT SLEEP(3)").unwrap();
+    let url = variable("MYSQL_URL");
+    let check = format!("kind = \"migrations\"\nurl = \"{url}\"\nsource = \"{}\"", folder.path().display());
+    let subject = crate::scenario::health(&check);
+    let migrator = Migrator::new(folder.path()).await.unwrap();
+    migrator.run(&pool).await.unwrap();
+    sqlx::raw_sql("UPDATE _sqlx_migrations SET success = FALSE").execute(&pool).await.unwrap();
+    let work = sqlx::raw_sql("SELECT SLEEP(4)").execute(&pool);
+    let look = async {
+        tokio::time::sleep(Duration::from_millis(2500)).await;
+        crate::scenario::says(&subject).await
+    };
+    let (worked, during) = tokio::join!(work, look);
+    worked.unwrap();
+    assert_eq!(during, "unavailable: migration 1 slow is being applied");
+    let after = crate::scenario::says(&subject).await;
+    let unknown = "unavailable: migration 1 slow is not complete: it is being applied, or was interrupted";
+    assert_eq!(after, unknown, "the user sees its own statements only");
+    sqlx::raw_sql("DROP TABLE _sqlx_migrations").execute(&pool).await.unwrap();
+}

@@ -7,9 +7,12 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "a test may")]
 
 mod broker;
+mod connection;
 mod database;
 mod harness;
 mod network;
+mod pools;
+mod proxy;
 mod scenario;
 mod store;
 mod thousand;

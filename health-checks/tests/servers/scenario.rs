@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use health_checks::config::{Config, Options};
-use health_core::{Health, Report, Selection};
+use health_core::{FailureKind, Health, Report, Selection};
 
 use crate::harness::Server;
 
@@ -68,9 +68,15 @@ impl Scenario {
         tokio::task::block_in_place(|| self.server.up()); // should an earlier test have left it down
         let subject = health(&self.check);
         self.expect_healthy(&subject, "at first").await;
-        self.expect(&health(&self.nobody), self.refused, "nobody listens").await;
+        let nobody = health(&self.nobody);
+        self.expect(&nobody, self.refused, "nobody listens").await;
+        // Nothing refuses a datagram.
+        let kind = if self.server.0 == "dns" { FailureKind::TimedOut } else { FailureKind::Refused };
+        self.expect_kind(&nobody, kind).await;
         if let Some((check, message)) = &self.wrong_password {
-            self.expect(&health(check), message, "wrong password").await;
+            let wrong = health(check);
+            self.expect(&wrong, message, "wrong password").await;
+            self.expect_kind(&wrong, FailureKind::Authentication).await;
         }
         self.freezes(&subject).await;
         self.is_killed(&subject).await;
@@ -80,6 +86,11 @@ impl Scenario {
         let (said, took) = look(health, self.secret.as_deref()).await;
         assert_eq!(said, message, "{} {when}", self.server.0);
         assert!(took < TIMEOUT, "{} {when}: at once, not after {took:?}", self.server.0);
+    }
+
+    async fn expect_kind(&self, health: &Health, kind: FailureKind) {
+        let report = health.read(&Selection::default()).await.unwrap();
+        assert_eq!(report.checks[1].errors[0].kind, kind, "{}", self.server.0);
     }
 
     async fn expect_healthy(&self, health: &Health, when: &str) {

@@ -1,13 +1,17 @@
 //! The services.
 
 use super::service::Service;
-use super::{brokers, celery, databases, dns, rabbitmq, s3, smtp};
+use super::{brokers, celery, cluster, databases, dns, pgbouncer, rabbitmq, s3, sentinel, smtp};
 
 /// Every service; in the order of `env` and `status`.
 pub(super) const ALL: &[&dyn Service] = &[
     &databases::Postgres,
+    &pgbouncer::PgBouncer,
     &databases::MariaDb,
     &brokers::Redis,
+    &sentinel::Sentinel,
+    &cluster::FIRST,
+    &cluster::SECOND,
     &rabbitmq::RabbitMq,
     &brokers::Memcached,
     &s3::S3,

@@ -113,7 +113,8 @@ impl Service for MariaDb {
         let sql = format!(
             "CREATE DATABASE IF NOT EXISTS health;\n\
              CREATE USER IF NOT EXISTS health@'%' IDENTIFIED BY '{password}', health@localhost IDENTIFIED BY '{password}';\n\
-             GRANT ALL ON health.* TO health@'%', health@localhost;\n\
+             GRANT ALL ON health.* TO health@'%', health@localhost WITH GRANT OPTION;\n\
+             GRANT CREATE USER ON *.* TO health@'%', health@localhost;\n\
              ALTER USER root@localhost IDENTIFIED BY '{password}';\n\
              DELETE FROM mysql.global_priv WHERE User = '' OR User = 'root' AND Host <> 'localhost';\n\
              FLUSH PRIVILEGES;\n"

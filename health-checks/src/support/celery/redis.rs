@@ -236,8 +236,9 @@ impl LeftBehind {
 impl Drop for LeftBehind {
     fn drop(&mut self) {
         if let Some(commands) = self.commands.take() {
-            let mut connection = self.connection.clone();
+            let connection = self.connection.clone();
             cleanup(async move {
+                let mut connection = connection; // all of it, for a part of it would end what drives it
                 let _ = timeout(CLEARING, commands.exec_async(&mut connection.client)).await; // or the server is away
             });
         }

@@ -94,6 +94,11 @@ fn by_text(error: &RedisError) -> Option<Words> {
     const WORDS: &[(&str, Words)] = &[
         ("NOAUTH", AUTHENTICATION),
         ("WRONGPASS", AUTHENTICATION),
+        // Of an answer to SELECT the client forgets the code.
+        ("Authentication required", AUTHENTICATION),
+        ("loading the dataset", (Kind::Saturated, "Redis is loading its data")),
+        ("Link with MASTER is down", (Kind::Lost, "Redis: its master is down")),
+        ("busy running a script", (Kind::Saturated, "Redis is busy with a script")),
         ("max number of clients", (Kind::Saturated, "Redis takes no more connections")),
         ("DB index is out of range", (Kind::NotFound, "Redis has no such database")),
         ("not allowed in cluster mode", (Kind::Misconfigured, "Redis is a cluster, which has database 0 only")),

@@ -180,9 +180,15 @@ async fn connect(address: &Address, is_tls: bool, settings: &RedisConnectionInfo
     };
     // What a command may take is up to the run.
     let config = AsyncConnectionConfig::new().set_response_timeout(None);
-    let connected: Result<_, RedisError> = MultiplexedConnection::new_with_config(settings, stream, config).await;
+    // The database is chosen below: the client would forget the code of what the server says to that.
+    let login = settings.clone().set_db(0);
+    let connected: Result<_, RedisError> = MultiplexedConnection::new_with_config(&login, stream, config).await;
     let (client, driver) = connected.map_err(describe)?;
-    Ok(Connection { client, _driver: Arc::new(Driver(tokio::spawn(driver).abort_handle())) })
+    let mut connection = Connection { client, _driver: Arc::new(Driver(tokio::spawn(driver).abort_handle())) };
+    if settings.db() != 0 {
+        redis::cmd("SELECT").arg(settings.db()).exec_async(&mut connection.client).await.map_err(describe)?;
+    }
+    Ok(connection)
 }
 
 #[cfg(test)]
