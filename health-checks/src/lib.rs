@@ -7,6 +7,7 @@ pub mod config;
 mod kind;
 mod support;
 
+#[allow(unused_imports, unreachable_pub, reason = "a build may have no check")]
 pub use checks::*;
 /// Pools of the application, whichever the pool.
 pub use support::connection::pool;

@@ -76,7 +76,7 @@ const NO_CHECKS: &[&str] = &["mod"];
 
 /// Features of health-checks that are no checks: what they read their settings from, and drivers and stores of checks.
 const NO_CHECK_FEATURES: &[&str] =
-    &["amqp", "config", "default", "embedded", "full", "memcached", "mysql", "net", "postgres", "sqlite", "tls"];
+    &["config", "default", "embedded", "full", "memcached", "mysql", "postgres", "sqlite"];
 
 pub(crate) fn tidy(root: &Path) -> Outcome {
     println!("> tidy");
@@ -98,7 +98,9 @@ pub(crate) fn tidy(root: &Path) -> Outcome {
 pub(crate) fn features_of(root: &Path, package: &str) -> Result<Vec<String>, String> {
     let metadata = metadata(root)?;
     let package = metadata.workspace_packages().into_iter().find(|member| member.name.as_str() == package);
-    Ok(package.map(|package| package.features.keys().cloned().collect()).unwrap_or_default())
+    // What begins with an underscore is shared by features, and is none of a user's.
+    let features = package.into_iter().flat_map(|package| package.features.keys());
+    Ok(features.filter(|feature| !feature.starts_with('_')).cloned().collect())
 }
 
 fn metadata(root: &Path) -> Result<Metadata, String> {

@@ -1,6 +1,6 @@
 //! What more than one check needs.
 
-#[cfg(feature = "amqp")]
+#[cfg(feature = "_amqp")]
 #[cfg_attr(
     not(all(feature = "rabbitmq", feature = "celery")),
     allow(dead_code, unused, reason = "each of the checks needs a part of it")
@@ -34,6 +34,6 @@ pub(crate) mod sql;
 #[cfg(any(feature = "s3", feature = "storage"))]
 #[cfg_attr(not(feature = "storage"), allow(unreachable_pub, reason = "its trait is public in `storage` only"))]
 pub(crate) mod storage;
-#[cfg(feature = "tls")]
+#[cfg(feature = "_tls")]
 #[cfg_attr(not(feature = "full"), allow(dead_code, reason = "each check needs a part of it"))]
 pub(crate) mod tls;

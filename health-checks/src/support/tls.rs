@@ -7,16 +7,16 @@ use std::sync::{Arc, OnceLock};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
-#[cfg(feature = "net")]
+#[cfg(feature = "_net")]
 use tokio_rustls::TlsConnector;
 
-#[cfg(feature = "net")]
+#[cfg(feature = "_net")]
 use super::connection::net::{Io, Stream};
 
 /// What all clients of this process use.
 static CONFIG: OnceLock<Arc<ClientConfig>> = OnceLock::new();
 
-#[cfg(feature = "net")]
+#[cfg(feature = "_net")]
 /// Speaks TLS over a stream to the server of this name.
 pub(crate) async fn connect(stream: impl Io + 'static, host: &str) -> io::Result<Stream> {
     let host = host.trim_start_matches('[').trim_end_matches(']');

@@ -16,6 +16,6 @@
     feature = "redis"
 ))]
 pub(crate) mod kept;
-#[cfg(feature = "net")]
+#[cfg(feature = "_net")]
 pub(crate) mod net;
 pub mod pool;
