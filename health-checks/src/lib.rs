@@ -15,3 +15,6 @@ pub use support::connection::pool;
 pub use support::limit::Limit;
 #[cfg(any(feature = "database", feature = "migrations"))]
 pub use support::sql::DatabasePool;
+#[cfg(feature = "_tls")]
+#[doc(hidden)]
+pub use support::tls::words as tls_words;

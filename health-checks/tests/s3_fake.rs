@@ -16,14 +16,23 @@ use tokio::net::{TcpListener, TcpStream};
 struct Bucket {
     is_versioned: bool,
     may_list: bool,
-    /// Versions of each object, the newest last; `None` is a delete marker.
-    objects: BTreeMap<String, Vec<(String, Option<Vec<u8>>)>>,
+    wants_checksum: bool,
+    /// Versions of each object, the newest last.
+    objects: BTreeMap<String, Vec<Version>>,
     requests: Vec<String>,
 }
 
+/// Its id and its content; `None` is a delete marker.
+type Version = (String, Option<Vec<u8>>);
+
 impl Bucket {
     /// The status, a header and the body of the answer.
-    fn answer(&mut self, method: &str, target: &str, body: Vec<u8>) -> (u16, String, Vec<u8>) {
+    fn answer(&mut self, head: &str, method: &str, target: &str, body: Vec<u8>) -> (u16, String, Vec<u8>) {
+        if method == "PUT" && self.wants_checksum && !head.to_lowercase().contains("x-amz-checksum-crc32") {
+            let error = "<Error><Code>InvalidRequest</Code><Message>Content-MD5 OR x-amz-checksum- HTTP header is \
+                         required for Put Object requests with Object Lock parameters</Message></Error>";
+            return (400, String::new(), error.into());
+        }
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let version = query.split('&').find_map(|part| part.strip_prefix("versionId="));
         self.requests.push(format!("{method} {}", version.unwrap_or("-")));
@@ -83,7 +92,7 @@ async fn serve(mut stream: TcpStream, bucket: Arc<Mutex<Bucket>>) {
         let body = received.drain(..length).collect();
         let mut words = head.split_whitespace();
         let (method, target) = (words.next().unwrap().to_owned(), words.next().unwrap().to_owned());
-        let (status, header, content) = bucket.lock().unwrap().answer(&method, &target, body);
+        let (status, header, content) = bucket.lock().unwrap().answer(&head, &method, &target, body);
         let head = format!("HTTP/1.1 {status} x\r\ncontent-length: {}\r\n{header}\r\n", content.len());
         stream.write_all(head.as_bytes()).await.unwrap();
         if method != "HEAD" {
@@ -123,6 +132,13 @@ async fn a_bucket_with_versions_keeps_none_of_ours() {
 #[tokio::test]
 async fn a_user_who_may_not_list_is_told_403_of_what_is_gone() {
     let (said, bucket) = run(Bucket::default()).await;
+    assert_eq!(said, "working");
+    assert_eq!(bucket.lock().unwrap().requests, ["PUT -", "GET -", "DELETE -", "HEAD -"]);
+}
+
+#[tokio::test]
+async fn a_bucket_that_wants_a_checksum_gets_one() {
+    let (said, bucket) = run(Bucket { wants_checksum: true, may_list: true, ..Bucket::default() }).await;
     assert_eq!(said, "working");
     assert_eq!(bucket.lock().unwrap().requests, ["PUT -", "GET -", "DELETE -", "HEAD -"]);
 }

@@ -17,7 +17,7 @@ use health_core::{
     BoxCheck, FailureKind, Findings, HealthCheck, Result, Secret, ServiceUnavailable, Unit, serde_duration,
 };
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::kind::{CheckSettings, Misconfigured, Reads, Variable};
 use crate::support::celery::{Broadcast, Broker, CONTROL, Link, Replies, Reply, Wait};
@@ -267,7 +267,5 @@ fn has(replies: &[Reply], worker: &str, method: &str) -> bool {
 
 /// The queues that have a worker.
 fn served(replies: &[Reply]) -> BTreeSet<&str> {
-    let answers = replies.iter().filter(|reply| reply.method == "active_queues");
-    let queues = answers.filter_map(|reply| reply.answer.as_array()).flatten();
-    queues.filter_map(|queue| queue.get("name").and_then(Value::as_str)).collect()
+    replies.iter().flat_map(Reply::queues).collect()
 }

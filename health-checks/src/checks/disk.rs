@@ -10,7 +10,10 @@
 
 use std::path::{Path, PathBuf};
 
-use health_core::{Blocking, BoxCheck, Findings, HealthCheck, Result, ResultExt as _, Scope, ServiceWarning, Unit};
+use health_core::{
+    Blocking, BoxCheck, FailureKind, Findings, HealthCheck, Result, ResultExt as _, Scope, ServiceUnavailable,
+    ServiceWarning, Unit,
+};
 use serde::Deserialize;
 
 use crate::kind::{CheckSettings, Misconfigured, Reads, Variable};
@@ -38,13 +41,17 @@ pub struct DiskSettings {
     pub path: PathBuf,
     /// The percentage of use at which it warns; false switches this limit off.
     pub usage_max: Limit,
+    /// The percentage of used inodes at which it warns, where the file system counts them; without it as `usage_max`, false
+    /// switches this limit off.
+    #[cfg_attr(feature = "config", serde(skip_serializing_if = "Option::is_none"))]
+    pub inodes_max: Option<Limit>,
     /// The free space, in MB of 1024 x 1024 bytes, below which it warns; false switches this limit off.
     pub free_min: Limit,
 }
 
 impl Default for DiskSettings {
     fn default() -> Self {
-        Self { path: "/".into(), usage_max: Limit::At(90.0), free_min: Limit::Off }
+        Self { path: "/".into(), usage_max: Limit::At(90.0), inodes_max: None, free_min: Limit::Off }
     }
 }
 
@@ -58,7 +65,11 @@ impl CheckSettings for DiskSettings {
         if self.usage_max.not_a_percentage() {
             return Err(Misconfigured::new("usage_max", "expected a percentage: above 0, at most 100, or false"));
         }
-        if (self.usage_max, self.free_min) == (Limit::Off, Limit::Off) {
+        if self.inodes_max.is_some_and(Limit::not_a_percentage) {
+            return Err(Misconfigured::new("inodes_max", "expected a percentage: above 0, at most 100, or false"));
+        }
+        let inodes_max = self.inodes_max.unwrap_or(self.usage_max);
+        if (self.usage_max, inodes_max, self.free_min) == (Limit::Off, Limit::Off, Limit::Off) {
             return Ok(Vec::new());
         }
         Ok(vec![BoxCheck::new(DiskUsage::from(self))])
@@ -92,6 +103,14 @@ impl DiskUsage {
         self
     }
 
+    /// Warns at this percentage of used inodes, where the file system counts them; 0 switches the limit off. *Default*: as
+    /// [`usage_max`](Self::usage_max).
+    #[must_use]
+    pub fn inodes_max(mut self, percent: impl Into<Limit>) -> Self {
+        self.settings.inodes_max = Some(percent.into());
+        self
+    }
+
     /// Warns below this many MB (of 1024 x 1024 bytes) of free space; 0 switches the limit off. *Default*: off.
     #[must_use]
     pub fn free_min(mut self, megabytes: impl Into<Limit>) -> Self {
@@ -104,13 +123,25 @@ impl HealthCheck for DiskUsage {
     async fn check_status(&self, findings: &Findings) -> Result {
         let path = self.settings.path.clone();
         let space = self.thread.run(move || Space::of(&path)).await?;
-        let percent = space.percent_used();
+        if space.used + space.available <= 0.0 {
+            let error = ServiceUnavailable::new("the file system has no blocks: nothing can be stored at this path");
+            return Err(error.with_kind(FailureKind::Misconfigured).into());
+        }
+        let percent = share(space.used, space.available);
         findings.observe("used", percent, Unit::Percent);
         findings.observe("available", space.available, Unit::Bytes);
 
         let host = host();
         if let Some(max) = self.settings.usage_max.value().filter(|max| percent >= *max) {
             findings.add_error(ServiceWarning::new(format!("{host} {percent:.1}% disk usage exceeds {max}%")));
+        }
+        if let Some((used, free)) = space.inodes {
+            let percent = share(used, free);
+            findings.observe("inodes_used", percent, Unit::Percent);
+            let max = self.settings.inodes_max.unwrap_or(self.settings.usage_max);
+            if let Some(max) = max.value().filter(|max| percent >= *max) {
+                findings.add_error(ServiceWarning::new(format!("{host} {percent:.1}% of inodes used exceeds {max}%")));
+            }
         }
         let free = (space.available / MIB).floor();
         if let Some(min) = self.settings.free_min.value().filter(|min| free < *min) {
@@ -130,21 +161,28 @@ struct Space {
     used: f64,
     /// To those who are not root.
     available: f64,
+    /// Used and free ones, where the file system counts them.
+    inodes: Option<(f64, f64)>,
+}
+
+/// The percentage of what is used, to a tenth, as psutil rounds it.
+fn share(used: f64, available: f64) -> f64 {
+    let reachable = used + available;
+    if reachable > 0.0 { (used / reachable * 1000.0).round() / 10.0 } else { 0.0 }
 }
 
 impl Space {
-    /// To a tenth, as psutil rounds it.
-    fn percent_used(self) -> f64 {
-        let reachable = self.used + self.available;
-        if reachable > 0.0 { (self.used / reachable * 1000.0).round() / 10.0 } else { 0.0 }
-    }
-
     #[cfg(unix)]
     #[expect(clippy::cast_precision_loss, reason = "a byte more or less in 9 petabytes")]
     fn of(path: &Path) -> Result<Self> {
         let stat = rustix::fs::statvfs(path).or_unavailable("the path of the file system can't be read")?;
         let bytes = |blocks: u64| blocks as f64 * stat.f_frsize as f64;
-        Ok(Self { used: bytes(stat.f_blocks.saturating_sub(stat.f_bfree)), available: bytes(stat.f_bavail) })
+        let inodes = (stat.f_files.saturating_sub(stat.f_ffree) as f64, stat.f_favail as f64);
+        Ok(Self {
+            used: bytes(stat.f_blocks.saturating_sub(stat.f_bfree)),
+            available: bytes(stat.f_bavail),
+            inodes: (stat.f_files > 0).then_some(inodes),
+        })
     }
 
     #[cfg(not(unix))]
@@ -153,9 +191,9 @@ impl Space {
         let disks = sysinfo::Disks::new_with_refreshed_list().or_unavailable("the file systems can't be listed")?;
         let on = disks.iter().filter(|disk| path.starts_with(disk.mount_point()));
         let disk = on.max_by_key(|disk| disk.mount_point().as_os_str().len());
-        let disk = disk.ok_or_else(|| health_core::ServiceUnavailable::new("no file system has this path"))?;
+        let disk = disk.ok_or_else(|| ServiceUnavailable::new("no file system has this path"))?;
         let available = disk.available_space() as f64;
-        Ok(Self { used: disk.total_space() as f64 - available, available })
+        Ok(Self { used: disk.total_space() as f64 - available, available, inodes: None })
     }
 }
 
@@ -165,9 +203,24 @@ mod tests {
 
     #[test]
     fn percent_is_of_what_can_be_reached() {
-        let space = Space { used: 912.4, available: 87.6 };
-        assert!((space.percent_used() - 91.2).abs() < f64::EPSILON);
-        assert!((Space { used: 0.0, available: 0.0 }.percent_used()).abs() < f64::EPSILON);
+        assert!((share(912.4, 87.6) - 91.2).abs() < f64::EPSILON);
+        assert!(share(0.0, 0.0).abs() < f64::EPSILON);
+    }
+
+    #[tokio::test]
+    #[cfg(target_os = "linux")]
+    async fn a_file_system_without_blocks_is_an_error() {
+        let error = DiskUsage::new("/proc").check_status(&Findings::default()).await.unwrap_err();
+        let expected = "unavailable: the file system has no blocks: nothing can be stored at this path";
+        assert_eq!(error.to_string(), expected);
+    }
+
+    #[tokio::test]
+    async fn inodes_have_a_limit_of_their_own() {
+        let findings = Findings::default();
+        DiskUsage::new("/").usage_max(0).inodes_max(0.000_001).check_status(&findings).await.unwrap();
+        let shown = format!("{findings:?}");
+        assert!(shown.contains("% of inodes used exceeds 0.000001%") || !shown.contains("inodes_used"), "{shown}");
     }
 
     #[tokio::test]
@@ -184,7 +237,8 @@ mod tests {
             let output = std::process::Command::new("df").args(["--output=pcent", path]).output().unwrap();
             let text = String::from_utf8(output.stdout).unwrap();
             let df: f64 = text.lines().nth(1).unwrap().trim().trim_end_matches('%').parse().unwrap();
-            let ours = Space::of(Path::new(path)).unwrap().percent_used();
+            let space = Space::of(Path::new(path)).unwrap();
+            let ours = share(space.used, space.available);
             assert!((df - ours).abs() <= 1.0, "{path}: df says {df}, we say {ours}");
         }
     }

@@ -1,4 +1,4 @@
-//! Whether a name resolves.
+//! Whether the name servers know a name.
 //!
 //! ```
 //! use health_checks::DnsHealthCheck;
@@ -17,7 +17,7 @@ use health_core::{
     Unit, UnknownError,
 };
 use hickory_resolver::TokioResolver;
-use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolverConfig};
+use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig};
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::net::{DnsError, NetError};
 use hickory_resolver::proto::op::ResponseCode;
@@ -61,6 +61,9 @@ impl CheckSettings for DnsSettings {
         if self.hostname.trim().is_empty() {
             return Err(Misconfigured::new("hostname", "expected a name"));
         }
+        if self.hostname.trim_matches(['[', ']']).parse::<IpAddr>().is_ok() {
+            return Err(Misconfigured::new("hostname", "expected a name: no name server is asked for an address"));
+        }
         Ok(vec![BoxCheck::new(DnsHealthCheck::new(self.hostname).nameservers(nameservers))])
     }
 }
@@ -89,6 +92,7 @@ impl DnsHealthCheck {
         };
         let options = builder.options_mut();
         options.cache_size = 0;
+        options.use_hosts_file = ResolveHosts::Never; // what is written there says nothing of the name servers
         options.attempts = 1;
         options.timeout = findings.time_left().mul_f64(0.3).min(Duration::from_secs(5));
         builder.build().or_unavailable("the name servers can't be used")

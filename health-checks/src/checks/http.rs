@@ -10,6 +10,7 @@
 //! ```
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::OnceLock;
 use std::time::Instant;
@@ -18,7 +19,8 @@ use health_core::{
     BoxCheck, FailureKind, Findings, HealthCheck, Result, ResultExt as _, Secret, ServiceReturnedUnexpectedResult,
     ServiceUnavailable, Unit, UnknownError,
 };
-use reqwest::{Client, redirect};
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Client, Method, Response, Url, redirect};
 use rustls::ClientConfig;
 use serde::{Deserialize, Deserializer, de};
 
@@ -28,10 +30,16 @@ use crate::support::{io, tls};
 /// No more of a body is read than this.
 const MOST: usize = 1024 * 1024;
 
-/// Sends a GET. Redirects are not followed: what is asked for has to answer itself.
+/// No more pieces of a body are looked at than this: a server may send it byte by byte.
+const PIECES: usize = 4096;
+
+/// Sends a request, a GET by default. Redirects are not followed: what is asked for has to answer itself.
 #[derive(Clone)]
 pub struct HttpHealthCheck {
     url: Secret,
+    method: Method,
+    headers: HeaderMap,
+    body: Option<String>,
     status: ExpectedStatus,
     contains: Option<String>,
     client: OnceLock<Client>,
@@ -46,6 +54,17 @@ pub struct HttpSettings {
     /// What is asked for: `http://` or `https://`.
     #[cfg_attr(feature = "config", schemars(with = "String"))]
     pub url: Secret,
+    /// The method of the request.
+    #[serde(default = "get")]
+    pub method: String,
+    /// Headers of the request, such as `Host` or `Authorization`.
+    #[serde(default)]
+    #[cfg_attr(feature = "config", schemars(with = "BTreeMap<String, String>"))]
+    pub headers: BTreeMap<String, Secret>,
+    /// The body of the request.
+    #[serde(default)]
+    #[cfg_attr(feature = "config", schemars(with = "Option<String>"))]
+    pub body: Option<Secret>,
     /// The status that is right: a code such as 204, or a class such as "2xx".
     #[serde(default)]
     #[cfg_attr(feature = "config", schemars(default = "any_success"))]
@@ -55,6 +74,10 @@ pub struct HttpSettings {
     pub contains: Option<String>,
 }
 
+fn get() -> String {
+    Method::GET.to_string()
+}
+
 #[cfg(feature = "config")]
 fn any_success() -> String {
     ExpectedStatus::default().to_string()
@@ -62,7 +85,7 @@ fn any_success() -> String {
 
 impl CheckSettings for HttpSettings {
     const KIND: &'static str = "http";
-    const SUMMARY: &'static str = "a GET and what it has to answer";
+    const SUMMARY: &'static str = "a request, and what it has to answer";
 
     fn checks(self) -> Result<Vec<BoxCheck>, Misconfigured> {
         let url = reqwest::Url::parse(self.url.expose()).ok();
@@ -70,6 +93,11 @@ impl CheckSettings for HttpSettings {
             return Err(Misconfigured::new("url", "expected a URL: http://... or https://..."));
         }
         let mut check = HttpHealthCheck::new(self.url).status(self.status);
+        check.method = parse_method(&self.method)?;
+        for (name, value) in &self.headers {
+            check = check.header(name, value.expose())?;
+        }
+        check.body = self.body.map(|body| body.expose().to_owned());
         check.contains = self.contains;
         Ok(vec![BoxCheck::new(check)])
     }
@@ -164,7 +192,46 @@ impl schemars::JsonSchema for ExpectedStatus {
 impl HttpHealthCheck {
     /// A URL that should answer with a 2xx.
     pub fn new(url: impl Into<Secret>) -> Self {
-        Self { url: url.into(), status: ExpectedStatus::default(), contains: None, client: OnceLock::new() }
+        Self {
+            url: url.into(),
+            method: Method::GET,
+            headers: HeaderMap::new(),
+            body: None,
+            status: ExpectedStatus::default(),
+            contains: None,
+            client: OnceLock::new(),
+        }
+    }
+
+    /// The method of the request, such as `POST`. *Default*: `GET`.
+    ///
+    /// # Errors
+    /// Where it is no method.
+    pub fn method(mut self, method: &str) -> Result<Self, Misconfigured> {
+        self.method = parse_method(method)?;
+        Ok(self)
+    }
+
+    /// A header of the request; `Host` goes before the URL's. *Default*: none.
+    ///
+    /// # Errors
+    /// Where the name or the value is none of a header.
+    pub fn header(mut self, name: &str, value: &str) -> Result<Self, Misconfigured> {
+        let name: HeaderName = name
+            .parse()
+            .map_err(|_| Misconfigured::new("headers", "expected names of headers, such as Authorization"))?;
+        let expected = || Misconfigured::new("headers", format!("{name}: expected a value without line breaks"));
+        let mut value = HeaderValue::from_str(value).map_err(|_| expected())?;
+        value.set_sensitive(true);
+        self.headers.insert(name, value);
+        Ok(self)
+    }
+
+    /// The body of the request. *Default*: none.
+    #[must_use]
+    pub fn body(mut self, body: impl Into<String>) -> Self {
+        self.body = Some(body.into());
+        self
     }
 
     /// The status that is right. *Default*: 2xx.
@@ -194,8 +261,17 @@ impl HttpHealthCheck {
         if let Some(client) = self.client.get() {
             return Ok(client.clone());
         }
-        let builder = Client::builder().redirect(redirect::Policy::none()).user_agent("health-check");
-        let tls = tls::client_config().or_unavailable("the certificates of the system can't be read")?;
+        let url = Url::parse(self.url.expose()).ok();
+        let mut builder = Client::builder().redirect(redirect::Policy::none()).user_agent("health-check");
+        // Certificates are not needed where there is no TLS, and no proxy leads to this machine.
+        let tls = match &url {
+            Some(url) if url.scheme() == "http" => tls::without_roots(),
+            _ => tls::client_config(),
+        };
+        let tls = tls.or_unavailable("the certificates of the system can't be read")?;
+        if url.as_ref().is_some_and(is_local) {
+            builder = builder.no_proxy();
+        }
         let builder = builder.tls_backend_preconfigured(ClientConfig::clone(&tls)).pool_max_idle_per_host(0);
         let client = builder.build().or_unknown()?;
         Ok(self.client.get_or_init(|| client).clone())
@@ -205,7 +281,11 @@ impl HttpHealthCheck {
 impl HealthCheck for HttpHealthCheck {
     async fn check_status(&self, findings: &Findings) -> Result {
         let (client, began) = (self.own_client()?, Instant::now());
-        let mut response = client.get(self.url.expose()).send().await.map_err(describe)?;
+        let mut request = client.request(self.method.clone(), self.url.expose()).headers(self.headers.clone());
+        if let Some(body) = &self.body {
+            request = request.body(body.clone());
+        }
+        let mut response = request.send().await.map_err(describe)?;
         findings.observe("latency", began.elapsed().as_secs_f64(), Unit::Seconds);
         let status = response.status().as_u16();
         findings.observe("status", status, Unit::Count);
@@ -214,15 +294,8 @@ impl HealthCheck for HttpHealthCheck {
             return Err(ServiceReturnedUnexpectedResult::new(message).into());
         }
         let Some(wanted) = &self.contains else { return Ok(()) };
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(describe)? {
-            body.extend_from_slice(&chunk);
-            if String::from_utf8_lossy(&body).contains(wanted) {
-                return Ok(());
-            }
-            if body.len() > MOST {
-                break;
-            }
+        if contains(&mut response, wanted).await? {
+            return Ok(());
         }
         Err(ServiceReturnedUnexpectedResult::new("the body does not contain what it should").into())
     }
@@ -230,6 +303,40 @@ impl HealthCheck for HttpHealthCheck {
     fn identifier(&self) -> Cow<'_, str> {
         "HTTP".into()
     }
+}
+
+/// Whether the body has this within its first megabyte. What was looked at is not looked at again, however small the pieces
+/// are that the body comes in.
+async fn contains(response: &mut Response, wanted: &str) -> Result<bool> {
+    let wanted = wanted.as_bytes();
+    let (mut tail, mut read, mut pieces) = (Vec::new(), 0, 0);
+    while let Some(chunk) = response.chunk().await.map_err(describe)? {
+        tail.extend_from_slice(&chunk);
+        read += chunk.len();
+        pieces += 1;
+        if wanted.is_empty() || tail.windows(wanted.len()).any(|part| part == wanted) {
+            return Ok(true);
+        }
+        if read > MOST || pieces > PIECES {
+            return Ok(false);
+        }
+        tail.drain(..tail.len().saturating_sub(wanted.len() - 1));
+    }
+    Ok(wanted.is_empty())
+}
+
+/// Whether it is on this machine.
+fn is_local(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+    host == "localhost" || host.parse().is_ok_and(|address: std::net::IpAddr| address.is_loopback())
+}
+
+fn parse_method(method: &str) -> Result<Method, Misconfigured> {
+    let known = [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS];
+    let method = Method::from_bytes(method.to_ascii_uppercase().as_bytes()).ok();
+    method.filter(|method| known.contains(method)).ok_or_else(|| {
+        Misconfigured::new("method", "expected a method: GET, HEAD, POST, PUT, PATCH, DELETE or OPTIONS")
+    })
 }
 
 /// Without the client, whose default headers may hold a token.

@@ -14,15 +14,17 @@ use std::fmt;
 use std::time::Duration;
 
 use health_core::{
-    BoxCheck, FailureKind, Findings, HealthCheck, HealthCheckException, Result, Secret, ServiceUnavailable,
-    UnknownError,
+    BoxCheck, FailureKind, Findings, HealthCheck, HealthCheckException, Result, ResultExt as _, Secret,
+    ServiceUnavailable, UnknownError,
 };
+use lettre::transport::smtp::client::{Certificate, CertificateStore, Tls, TlsParameters};
+use lettre::transport::smtp::extension::ClientId;
 use lettre::transport::smtp::{AsyncSmtpTransportBuilder, Error};
 use lettre::{AsyncSmtpTransport, Tokio1Executor};
 use serde::Deserialize;
 
 use crate::kind::{CheckSettings, Misconfigured};
-use crate::support::io;
+use crate::support::{io, tls};
 
 /// Providers lock an account that logs in too often.
 const TTL: Duration = Duration::from_secs(30);
@@ -36,7 +38,18 @@ pub struct MailHealthCheck {
 #[derive(Clone)]
 enum Client {
     Own(AsyncSmtpTransport<Tokio1Executor>),
-    Url(AsyncSmtpTransportBuilder),
+    Url { builder: AsyncSmtpTransportBuilder, tls: Option<(Security, String)> },
+}
+
+/// When TLS begins.
+#[derive(Debug, Clone, Copy)]
+enum Security {
+    /// With the connection.
+    Wrapper,
+    /// By STARTTLS, or not at all.
+    Required,
+    /// By STARTTLS where the server offers it.
+    Opportunistic,
 }
 
 /// The keys of kind `mail`.
@@ -48,6 +61,9 @@ pub struct MailSettings {
     /// `smtp://` without TLS, `smtps://` with it, `smtp://user:password@host:587?tls=required` for STARTTLS.
     #[cfg_attr(feature = "config", schemars(with = "String"))]
     pub url: Secret,
+    /// The name that this client calls itself in EHLO; without it the name of this machine. Relays refuse `localhost`.
+    #[serde(default)]
+    pub helo: Option<String>,
 }
 
 impl CheckSettings for MailSettings {
@@ -55,7 +71,14 @@ impl CheckSettings for MailSettings {
     const SUMMARY: &'static str = "connect to an SMTP server, log in and quit";
 
     fn checks(self) -> Result<Vec<BoxCheck>, Misconfigured> {
-        Ok(vec![BoxCheck::new(MailHealthCheck::new(self.url)?)])
+        let mut check = MailHealthCheck::new(self.url)?;
+        if let Some(helo) = self.helo {
+            if helo.is_empty() || helo.contains(char::is_whitespace) {
+                return Err(Misconfigured::new("helo", "expected the name of a host, such as web1.example.com"));
+            }
+            check = check.helo(helo);
+        }
+        Ok(vec![BoxCheck::new(check)])
     }
 }
 
@@ -65,10 +88,60 @@ impl MailHealthCheck {
     /// # Errors
     /// Where it is not such a URL.
     pub fn new(url: impl Into<Secret>) -> Result<Self, Misconfigured> {
+        let url = url.into();
+        let expected = || Misconfigured::new("url", "expected a URL such as smtps://user:password@mail.example.com");
         // The parser's own words may quote the URL.
-        AsyncSmtpTransport::<Tokio1Executor>::from_url(url.into().expose())
-            .map(|builder| Self { client: Client::Url(builder) })
-            .map_err(|_| Misconfigured::new("url", "expected a URL such as smtps://user:password@mail.example.com"))
+        let builder = AsyncSmtpTransport::<Tokio1Executor>::from_url(url.expose()).map_err(|_| expected())?;
+        let (scheme, rest) = url.expose().split_once("://").ok_or_else(expected)?;
+        let query = rest.split_once('?').map_or("", |(_, query)| query);
+        let security = match query.split('&').find_map(|pair| pair.strip_prefix("tls=")) {
+            _ if scheme == "smtps" => Some(Security::Wrapper),
+            Some("required") => Some(Security::Required),
+            Some("opportunistic") => Some(Security::Opportunistic),
+            _ => None,
+        };
+        let tls = security.map(|security| (security, host(rest).to_owned()));
+        Ok(Self { client: Client::Url { builder, tls } })
+    }
+}
+
+/// The host in a URL, behind its scheme.
+fn host(rest: &str) -> &str {
+    let authority = rest.split(['/', '?']).next().unwrap_or_default();
+    let place = authority.rsplit_once('@').map_or(authority, |(_, place)| place);
+    if let Some((host, _)) = place.strip_prefix('[').and_then(|place| place.split_once(']')) {
+        return host;
+    }
+    place.split(':').next().unwrap_or_default()
+}
+
+/// TLS with the roots that all checks trust.
+fn secured(security: Security, host: &str) -> Result<Tls> {
+    const UNREADABLE: &str = "the certificates of the system can't be read";
+    let mut parameters = TlsParameters::builder(host.to_owned()).certificate_store(CertificateStore::None);
+    for certificate in tls::certificates().or_unavailable(UNREADABLE)? {
+        // One that this client can't read is none that it needs.
+        if let Ok(certificate) = Certificate::from_der(certificate.to_vec()) {
+            parameters = parameters.add_root_certificate(certificate);
+        }
+    }
+    let parameters = parameters.build_rustls().or_unavailable(UNREADABLE)?;
+    Ok(match security {
+        Security::Wrapper => Tls::Wrapper(parameters),
+        Security::Required => Tls::Required(parameters),
+        Security::Opportunistic => Tls::Opportunistic(parameters),
+    })
+}
+
+impl MailHealthCheck {
+    /// The name that this client calls itself in EHLO; not of the application's own transport. *Default*: that of the URL's
+    /// path, or else of this machine.
+    #[must_use]
+    pub fn helo(mut self, name: impl Into<String>) -> Self {
+        if let Client::Url { builder, tls } = self.client {
+            self.client = Client::Url { builder: builder.hello_name(ClientId::Domain(name.into())), tls };
+        }
+        self
     }
 }
 
@@ -84,7 +157,13 @@ impl HealthCheck for MailHealthCheck {
         let patience = findings.time_left().mul_f64(0.8).min(Duration::from_mins(1));
         let transport = match &self.client {
             Client::Own(transport) => transport.clone(),
-            Client::Url(builder) => builder.clone().timeout(Some(patience)).build(),
+            Client::Url { builder, tls } => {
+                let mut builder = builder.clone().timeout(Some(patience));
+                if let Some((security, host)) = tls {
+                    builder = builder.tls(secured(*security, host)?);
+                }
+                builder.build()
+            }
         };
         if !transport.test_connection().await.map_err(describe)? {
             return Err(ServiceUnavailable::new("the server does not answer to NOOP")
@@ -115,7 +194,11 @@ fn describe(error: Error) -> HealthCheckException {
     let (kind, message) = match (code, io::failure_below(&error)) {
         (Some(530 | 534 | 535 | 538), _) => (Kind::Authentication, "authentication failed".into()),
         (Some(454), _) => (Kind::Saturated, "the server takes no login at present: too many of them, perhaps".into()),
-        (Some(421), _) => (Kind::Lost, "the server is shutting down".into()),
+        // Not only when it shuts down: also for whom it does not like, and when too many come.
+        (Some(421), _) => (
+            Kind::Lost,
+            "the server has closed the connection (421): busy, shutting down, or it refuses this client".into(),
+        ),
         (Some(code), _) => (Kind::UnexpectedAnswer, format!("the server refused with {code}")),
         (None, Some((kind, message))) => (kind, message.to_owned()),
         (None, None) if error.is_timeout() => (Kind::TimedOut, "timed out".into()),

@@ -22,8 +22,6 @@ use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::primitives::ByteStream;
 use aws_smithy_http_client::Builder;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode};
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
 use health_core::{
     BoxCheck, FailureKind, Findings, HealthCheck, HealthCheckException, Result, ResultExt as _, Secret,
     ServiceUnavailable, UnknownError,
@@ -175,22 +173,15 @@ impl Access {
             Self::Config { config, is_tls } => (config, *is_tls),
         };
         let http = if is_tls {
-            let context = TlsContext::builder().with_trust_store(trust_store()?).build().or_unknown()?;
+            let pem = tls::pem().or_unavailable("the certificates of the system can't be read")?;
+            let roots = TrustStore::empty().with_pem_certificate(pem);
+            let context = TlsContext::builder().with_trust_store(roots).build().or_unknown()?;
             Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).tls_context(context).build_https()
         } else {
             Builder::new().build_http()
         };
         Ok(Client::from_conf(config.to_builder().http_client(http).build()))
     }
-}
-
-/// The certificates that all checks trust, in the form that this client reads.
-fn trust_store() -> Result<TrustStore> {
-    let certificates = tls::certificates().or_unavailable("the certificates of the system can't be read")?;
-    let pem = certificates.iter().fold(String::new(), |pem, certificate| {
-        pem + "-----BEGIN CERTIFICATE-----\n" + &BASE64_STANDARD.encode(certificate) + "\n-----END CERTIFICATE-----\n"
-    });
-    Ok(TrustStore::empty().with_pem_certificate(pem))
 }
 
 /// A bucket, in one run.
@@ -208,8 +199,17 @@ struct Bucket {
 impl Storage for Bucket {
     async fn save(&self, name: &str, content: &[u8]) -> Result<String> {
         let key = format!("{}{name}", self.prefix);
-        let body = ByteStream::from(content.to_owned());
-        match self.client.put_object().bucket(&self.name).key(&key).body(body).send().await {
+        let put = || {
+            let body = ByteStream::from(content.to_owned());
+            self.client.put_object().bucket(&self.name).key(&key).body(body)
+        };
+        let mut saved = put().send().await;
+        if saved.as_ref().is_err_and(wants_checksum) {
+            let with_checksum =
+                Config::builder().request_checksum_calculation(RequestChecksumCalculation::WhenSupported);
+            saved = put().customize().config_override(with_checksum).send().await;
+        }
+        match saved {
             Ok(saved) => {
                 let version = saved.version_id().filter(|version| *version != "null").map(str::to_owned);
                 *self.version.lock().unwrap_or_else(PoisonError::into_inner) = version;
@@ -248,6 +248,13 @@ impl Storage for Bucket {
         let delete = self.client.delete_object().bucket(&self.name).key(name).set_version_id(version);
         delete.send().await.map(drop).map_err(describe)
     }
+}
+
+/// Whether the bucket takes an object with a checksum only, as one with Object Lock does. Others may not know checksums.
+fn wants_checksum<E: ProvideErrorMetadata>(error: &SdkError<E>) -> bool {
+    let SdkError::ServiceError(answer) = error else { return false };
+    let text = answer.err().message().unwrap_or_default().to_ascii_lowercase();
+    answer.raw().status().as_u16() == 400 && (text.contains("checksum") || text.contains("content-md5"))
 }
 
 /// Whether it is not known what the service has done.
@@ -301,6 +308,9 @@ fn by_code(code: &str, status: u16, text: &str) -> Option<(FailureKind, &'static
         }
         (_, 401 | 403) if text.contains("signature") => SIGNATURE,
         (_, 403) if text.contains("no such key") => KEY,
+        (_, 403) if text.contains("object lock") || text.contains("worm") || text.contains("retention") => {
+            (Kind::Forbidden, "the bucket locks its objects: the check can't delete its own")
+        }
         (_, 401 | 403) => (Kind::Forbidden, "access denied"),
         (_, 404) => (Kind::NotFound, "the bucket or the object does not exist"),
         (_, 500..) => (Kind::UnexpectedAnswer, "the service failed"),

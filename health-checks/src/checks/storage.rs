@@ -189,7 +189,9 @@ fn describe(error: io::Error) -> HealthCheckException {
         ErrorKind::NotADirectory => (Kind::Misconfigured, "storage folder is not a folder"),
         ErrorKind::PermissionDenied => (Kind::Forbidden, "storage folder is not writable: permission denied"),
         ErrorKind::ReadOnlyFilesystem => (Kind::ReadOnly, "storage folder is not writable: read-only file system"),
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => (Kind::Saturated, "no space left in the storage folder"),
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+            (Kind::Saturated, "no space, or no inode, left in the storage folder")
+        }
         _ => return UnknownError::caused_by(error).into(),
     };
     ServiceUnavailable::new(message).with_kind(kind).with_source(error).into()

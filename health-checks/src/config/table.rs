@@ -144,7 +144,9 @@ impl<'a> Document<'a> {
             return at(child(&key, name), format!("unknown key{listed}"));
         }
         if let Some(name) = message.strip_prefix(MISSING) {
-            return at(child(&key, name.trim_end_matches('`')), "missing, and it has no default".into());
+            // A key that a variable has filled stands for the whole table, and is not the one that lacks it.
+            let table = if span == places.table { &places.path } else { &key };
+            return at(child(table, name.trim_end_matches('`')), "missing, and it has no default".into());
         }
         // Only what is behind the last "expected" is ours; what is before it, or stands alone, may quote the value.
         let Some((_, expected)) = message.rsplit_once("expected ") else {

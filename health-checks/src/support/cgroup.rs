@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 pub(crate) struct MemoryLimit {
     /// The most that the group may use.
     pub(crate) limit: u64,
-    /// What it may still use. The page cache that the kernel drops first counts as available, as the kubelet counts
-    /// it: a group that reads many files is always near its limit otherwise.
+    /// What it may still use. The page cache counts as available, whether files were read once (inactive) or more often
+    /// (active), and what the kernel keeps of directories as well: it drops them before it kills anybody.
     pub(crate) available: u64,
 }
 
@@ -71,15 +71,17 @@ impl Hierarchy {
 
     fn read(self, dir: &Path) -> Option<MemoryLimit> {
         let (limit, used, cached) = match self {
-            Self::V1 => ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
-            Self::V2 => ("memory.max", "memory.current", "inactive_file"),
+            Self::V1 => {
+                ("memory.limit_in_bytes", "memory.usage_in_bytes", &["total_inactive_file", "total_active_file"][..])
+            }
+            Self::V2 => ("memory.max", "memory.current", &["inactive_file", "active_file", "slab_reclaimable"][..]),
         };
         let number = |file: &str| std::fs::read_to_string(dir.join(file)).ok()?.trim().parse::<u64>().ok();
         let limit = number(limit)?; // "max" is no number, and no limit
-        let cached = std::fs::read_to_string(dir.join("memory.stat")).ok().and_then(|stat| {
-            stat.lines().find_map(|line| line.split_once(' ').filter(|(key, _)| *key == cached)?.1.parse::<u64>().ok())
-        });
-        let used = number(used)?.saturating_sub(cached.unwrap_or(0));
+        let stat = std::fs::read_to_string(dir.join("memory.stat")).unwrap_or_default();
+        let fields = stat.lines().filter_map(|line| line.split_once(' '));
+        let cached = fields.filter(|(key, _)| cached.contains(key)).filter_map(|(_, bytes)| bytes.parse::<u64>().ok());
+        let used = number(used)?.saturating_sub(cached.sum());
         Some(MemoryLimit { limit, available: limit.saturating_sub(used) })
     }
 }
@@ -114,7 +116,7 @@ mod tests {
     fn the_tightest_group_on_the_way_up_counts() {
         let mut files = vec![("proc/self/cgroup", "0::/pod/app\n".into()), ("proc/self/mountinfo", V2_MOUNT.into())];
         files.extend(group("pod/app/", [("memory.max", 1024 * MIB), ("memory.current", 600 * MIB)], "inactive_file 0"));
-        let stat = format!("inactive_file {}", 100 * MIB);
+        let stat = format!("inactive_file {}\nactive_file {}\nslab_reclaimable {}", 50 * MIB, 40 * MIB, 10 * MIB);
         files.extend(group("pod/", [("memory.max", 700 * MIB), ("memory.current", 650 * MIB)], &stat));
         let root = tree(&files);
         let expected = MemoryLimit { limit: 700 * MIB, available: 150 * MIB };

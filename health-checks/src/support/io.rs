@@ -9,10 +9,13 @@ pub(crate) type Words = (FailureKind, &'static str);
 pub(crate) fn failure_below(error: &(dyn std::error::Error + 'static)) -> Option<Words> {
     let mut next = Some(error);
     while let Some(error) = next {
-        if let Some(words) = error.downcast_ref::<Error>().and_then(failure) {
+        let io = error.downcast_ref::<Error>();
+        if let Some(words) = tls(error).or_else(|| failure(io?)) {
             return Some(words);
         }
-        next = error.source();
+        // The source of such an error is its content's source, which leaves the content itself out.
+        let content = io.and_then(Error::get_ref).map(|error| error as &(dyn std::error::Error + 'static));
+        next = content.or_else(|| error.source());
     }
     None
 }
@@ -22,7 +25,19 @@ pub(crate) fn failure(error: &Error) -> Option<Words> {
     if is_unknown_host(error) {
         return Some((FailureKind::Dns, "the host name can't be resolved"));
     }
-    by_kind(error.kind())
+    let content = error.get_ref().map(|error| error as &(dyn std::error::Error + 'static));
+    content.and_then(tls).or_else(|| by_kind(error.kind()))
+}
+
+/// The words for what rustls refuses.
+fn tls(error: &(dyn std::error::Error + 'static)) -> Option<Words> {
+    #[cfg(feature = "_tls")]
+    return error.downcast_ref().map(|error| (FailureKind::Tls, super::tls::words(error)));
+    #[cfg(not(feature = "_tls"))]
+    return {
+        let _ = error;
+        None
+    };
 }
 
 /// Whether a name was not found: the standard library's own words, for it has no kind for that.

@@ -218,11 +218,16 @@ struct Solo(std::process::Child);
 
 impl Solo {
     fn start(service: &str) -> Self {
+        Self::with(service, &[])
+    }
+
+    /// With these variables, which the tasks' module reads.
+    fn with(service: &str, variables: &[(&str, &str)]) -> Self {
         let mut command = std::process::Command::new(variable("HEALTH_XTASK"));
         command.args(["services", "exec", service, "python", "-m", "celery", "-A", "tasks", "worker", "--pool=solo"]);
         command.args(["-Q", "solo", "-n", "solo@localhost", "--without-gossip", "--without-mingle"]);
         command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
-        Self(command.spawn().unwrap())
+        Self(command.envs(variables.iter().copied()).spawn().unwrap())
     }
 }
 
@@ -273,4 +278,46 @@ async fn results_of_rabbitmq_may_be_kept_in_redis_and_of_redis_be_sent_back() {
     assert_eq!(says(&health(&Celery::check("celery", &variable("BROKER_URL"), &more))).await, LATE);
     let more = format!("result_backend = \"rpc://\"\n{SHORT}");
     assert_eq!(says(&health(&Celery::check("celery", &redis, &more))).await, LATE);
+}
+
+/// kombu's `global_keyprefix` stands before every key, Celery's parts it from the name of a result; `control_exchange` is the
+/// name of the broadcasts.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn prefixes_and_the_control_exchange_are_the_workers_own() {
+    let _alone = alone().await;
+    let (rabbitmq, redis) = (over_rabbitmq(), over_redis());
+    rabbitmq.up();
+    redis.up();
+    let queue = "queues = [\"solo\"]\n";
+    for (celery, variables, keys) in [
+        (&redis, [("CELERY_PREFIX", "app"), ("CELERY_CONTROL", "shop")], "global_keyprefix = \"app\"\n"),
+        (&rabbitmq, [("CELERY_PREFIX", ""), ("CELERY_CONTROL", "shop")], ""),
+    ] {
+        let solo = Solo::with(celery.worker.0, &variables);
+        let ping = format!("{queue}{keys}control_exchange = \"shop\"\n");
+        celery.settles(&health(&Celery::check("celery_ping", &celery.url, &ping))).await;
+        let task = health(&Celery::check("celery", &celery.url, &format!("{queue}{keys}")));
+        assert_eq!(says(&task).await, "working", "{}", celery.broker.0);
+        // The other workers, without any of it, are still those of the checks without keys.
+        celery.settles(&health(&Celery::check("celery_ping", &celery.url, "queues = [\"celery\"]"))).await;
+        drop(solo);
+    }
+}
+
+/// To Redis, a task that nobody has taken may be one that nobody will take, or one that waits for a busy worker.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_busy_worker_on_redis_is_told_from_none() {
+    let _alone = alone().await;
+    let celery = over_redis();
+    celery.up();
+    let solo = Solo::start(celery.worker.0);
+    celery.settles(&health(&Celery::check("celery_ping", &celery.url, "queues = [\"solo\"]"))).await;
+    let busy = "queues = [\"solo\"]\ntask = \"tests.busy\"\nqueue_timeout = \"1s\"\nresult_timeout = \"300ms\"";
+    assert_eq!(says(&health(&Celery::check("celery", &celery.url, busy))).await, LATE);
+    let next = format!("queues = [\"solo\"]\n{SHORT}");
+    assert_eq!(says(&health(&Celery::check("celery", &celery.url, &next))).await, LATE, "it is busy");
+    drop(solo);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let gone = "unavailable: No worker for Celery task queue solo";
+    assert_eq!(says(&health(&Celery::check("celery", &celery.url, &next))).await, gone);
 }

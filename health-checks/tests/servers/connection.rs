@@ -100,12 +100,15 @@ fn user(url: &str, name: &str) -> String {
     format!("{scheme}://{name}:first@{}", rest.split_once('@').unwrap().1)
 }
 
+/// A kind, the variable with its URL, and how the password of the user `rotating` becomes this one.
+type Rotation<'f> = (&'static str, &'static str, &'f dyn Fn(&str));
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_password_that_was_rotated_is_seen_after_reconnect() {
     let _alone = alone().await;
     ["postgres", "mariadb", "redis", "rabbitmq"].into_iter().for_each(up);
     let sql = |sql: &str| exec("postgres", &["psql", "-qc", sql]);
-    let rotations: [(&str, &str, &dyn Fn(&str)); 4] = [
+    let rotations: [Rotation<'_>; 4] = [
         ("database", "POSTGRES_URL", &|password| {
             sql("DO $$ BEGIN CREATE ROLE rotating LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$");
             sql(&format!("ALTER ROLE rotating PASSWORD '{password}'"));
@@ -165,7 +168,7 @@ async fn answering(reply: &'static str) -> (u16, std::sync::Arc<std::sync::atomi
             tokio::spawn(async move {
                 let mut buffer = [0; 4096];
                 while let Ok(read) = stream.read(&mut buffer).await {
-                    let commands = buffer[..read].iter().filter(|byte| **byte == b'*').count();
+                    let commands = String::from_utf8_lossy(&buffer[..read]).matches('*').count();
                     let is_set = buffer[..read].windows(7).any(|part| part == b"SETINFO");
                     let answer =
                         if is_set { "+OK\r\n".repeat(commands) } else { format!("{reply}\r\n").repeat(commands) };

@@ -3,8 +3,6 @@ use std::fmt;
 use std::io::{self, ErrorKind};
 use std::time::Duration;
 
-use rustls::CertificateError;
-
 /// Why an endpoint did not say whether it is healthy: where, and what went wrong. Never holds the URL nor a header.
 #[derive(Debug)]
 pub(crate) struct Failure {
@@ -50,7 +48,8 @@ fn describe(error: &reqwest::Error, patience: Duration) -> String {
     let mut next: Option<&(dyn Error + 'static)> = Some(error);
     while let Some(error) = next {
         let io = error.downcast_ref::<io::Error>();
-        let words = error.downcast_ref().map(|error| tls(error).to_owned()).or_else(|| input_output(io?));
+        let words =
+            error.downcast_ref().map(|error| health_checks::tls_words(error).to_owned()).or_else(|| input_output(io?));
         if let Some(words) = words {
             return words;
         }
@@ -67,24 +66,6 @@ fn describe(error: &reqwest::Error, patience: Duration) -> String {
     ];
     let words = known.into_iter().find(|(sign, _)| text.contains(sign)).map(|(_, words)| words);
     words.unwrap_or(if error.is_connect() { "connection failed" } else { "connection lost" }).to_owned()
-}
-
-fn tls(error: &rustls::Error) -> &'static str {
-    match error {
-        rustls::Error::InvalidCertificate(error) => match error {
-            CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
-                "TLS failed: the certificate has expired"
-            }
-            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-                "TLS failed: the certificate is for another name"
-            }
-            CertificateError::UnknownIssuer => "TLS failed: the certificate's issuer is not trusted",
-            _ => "TLS failed: the certificate is not valid",
-        },
-        rustls::Error::InvalidMessage(_) => "TLS failed: what answers there does not speak TLS",
-        rustls::Error::AlertReceived(_) => "TLS failed: the server refused the handshake",
-        _ => "TLS failed",
-    }
 }
 
 fn input_output(error: &io::Error) -> Option<String> {

@@ -116,7 +116,7 @@ fn whether_it_works_or_not_it_is_as_the_draft_has_it() {
     let healthy = served(&shop.server, path);
     assert_eq!((&healthy["status"], &healthy["output"]), (&json!("pass"), &Value::Null));
     assert_eq!((&healthy["serviceId"], &healthy["releaseId"]), (&json!("shop-1"), &json!("1.4.2")));
-    let all = [IMAGES, "DiskUsage", "DiskUsage:available", "DiskUsage:used", ORDERS_KEY];
+    let all = [IMAGES, "DiskUsage", "DiskUsage:available", "DiskUsage:inodes_used", "DiskUsage:used", ORDERS_KEY];
     assert_eq!(keys(&healthy), all);
     let used = &healthy["checks"]["DiskUsage:used"][0];
     assert!(used["observedValue"].is_f64() && used["observedUnit"] == "percent", "{used}");
@@ -182,7 +182,7 @@ fn strangers_see_the_verdict_only() {
     assert_eq!(served(&shop.server, "/ht/?format=health"), json!({"status": "pass"}));
     shop.damage(ORDERS_FOLDER);
     assert_eq!(served(&shop.server, "/ht/?format=health"), json!({"status": "fail", "output": "Not working"}));
-    assert_eq!(keys(&served(&shop.server, "/ht/t0ken/?format=health")).len(), 5);
+    assert_eq!(keys(&served(&shop.server, "/ht/t0ken/?format=health")).len(), 6);
     let nearly_full = Server::of(&format!("[settings]\nwarnings_as_errors = false\n{STRANGERS}\n{WARNING}"));
     assert_eq!(served(&nearly_full, "/ht/?format=health"), json!({"status": "warn", "output": "Working"}));
 }

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-pub(crate) const WARNING: &str = "[[checks]]\nkind = \"disk\"\nusage_max = 0.001\n";
+pub(crate) const WARNING: &str = "[[checks]]\nkind = \"disk\"\nusage_max = 0.001\ninodes_max = false\n";
 pub(crate) const BROKEN: &str = "[[checks]]\nkind = \"storage\"\npath = \"/no/such/folder\"\n";
 pub(crate) const CACHE: &str = "[[checks]]\nkind = \"cache\"\n";
 

@@ -27,7 +27,10 @@ app.conf.update(
     redis_backend_health_check_interval=5,
 )
 if app.conf.broker_url.startswith("redis:"):
-    app.conf.broker_transport_options = {"health_check_interval": 5}
+    prefix = {"global_keyprefix": os.environ["CELERY_PREFIX"]} if "CELERY_PREFIX" in os.environ else {}
+    app.conf.broker_transport_options = {"health_check_interval": 5, **prefix}
+    app.conf.result_backend_transport_options = prefix
+app.conf.control_exchange = os.environ.get("CELERY_CONTROL", "celery")
 
 
 @app.task(name="health_check.contrib.celery.tasks.add", ignore_result=False)

@@ -23,6 +23,10 @@ pub(super) fn describe_connect(error: Error) -> HealthCheckException {
 
 /// A client's error in words that anybody may read; its own go to the log.
 pub(crate) fn describe(error: Error) -> HealthCheckException {
+    if let Some((kind @ Kind::Tls, words)) = io::failure_below(&error) {
+        let message = format!("Unable to connect to RabbitMQ: {words}.");
+        return ServiceUnavailable::new(message).with_kind(kind).with_source(error).into();
+    }
     let (kind, message) = match error.kind() {
         ErrorKind::IOError(io) => connecting(io),
         ErrorKind::ProtocolError(protocol) => match protocol.kind() {

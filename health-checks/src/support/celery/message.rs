@@ -98,3 +98,16 @@ pub(crate) struct Reply {
     pub(crate) method: &'static str,
     pub(crate) answer: Value,
 }
+
+impl Reply {
+    /// Whether it says that its worker holds this queue.
+    pub(crate) fn serves(&self, queue: &str) -> bool {
+        self.method == "active_queues" && self.queues().any(|held| held == queue)
+    }
+
+    /// The queues that its worker holds.
+    pub(crate) fn queues(&self) -> impl Iterator<Item = &str> {
+        let queues = self.answer.as_array().filter(|_| self.method == "active_queues").into_iter().flatten();
+        queues.filter_map(|queue| queue.get("name").and_then(Value::as_str))
+    }
+}

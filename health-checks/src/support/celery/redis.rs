@@ -15,6 +15,9 @@ use super::message::{Broadcast, Task};
 use super::{Outcome, POLL, Replies, Wait, not_understood};
 use crate::support::redis::{Connection, Server as Address, describe};
 
+/// How long workers may take to say which queues they hold.
+const ASKING: Duration = Duration::from_millis(500);
+
 /// How long it may take to clear up behind a run that was interrupted.
 const CLEARING: Duration = Duration::from_secs(2);
 
@@ -98,9 +101,18 @@ pub(super) async fn run(
     let untaken = left.clear(connection).await?;
     Ok(match answer {
         Some(answer) => Outcome::Answer(answer),
-        None if untaken => Outcome::NoWorker,
+        None if untaken && !may_be_served(server, connection, task.queue).await? => Outcome::NoWorker,
         None => Outcome::Late,
     })
+}
+
+/// Whether a worker holds a queue, or may: one that works on something else does not answer. Redis knows only who listens.
+async fn may_be_served(server: &Server, connection: &mut Connection, queue: &str) -> Result<bool> {
+    let question = Broadcast::new(&["active_queues"], ASKING, super::CONTROL);
+    let enough = |replies: &[super::Reply]| replies.iter().any(|reply| reply.serves(queue));
+    let wait = Wait { timeout: ASKING, enough: &enough, queues: &[queue.to_owned()] };
+    let found = broadcast(server, connection, &question, wait).await?;
+    Ok(enough(&found.answers) || !found.held.is_empty())
 }
 
 /// Whether a task is over: it may be started, or tried again, before that.
@@ -146,7 +158,8 @@ pub(super) async fn broadcast(
         found.answers.extend(broadcast.replies(ticket.as_deref(), &body));
     }
     // Redis does not say who takes from which list: any worker that did not answer may.
-    let answered = found.answers.iter().filter(|reply| reply.method == "ping").count();
+    let first = broadcast.questions.first().map(|(method, _)| *method);
+    let answered = found.answers.iter().filter(|reply| Some(reply.method) == first).count();
     if answered < listening {
         found.held = wait.queues.iter().cloned().collect();
     }

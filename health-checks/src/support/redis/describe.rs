@@ -28,6 +28,10 @@ pub(crate) fn describe(error: RedisError) -> HealthCheckException {
 
 /// Why there is no stream to the server.
 pub(crate) fn not_reached(error: IoError) -> HealthCheckException {
+    if let Some((kind @ Kind::Tls, words)) = io::failure(&error) {
+        let message = format!("Unable to connect to Redis: {words}.");
+        return ServiceUnavailable::new(message).with_kind(kind).with_source(error).into();
+    }
     let (kind, message) = connecting(&error);
     ServiceUnavailable::new(message).with_kind(kind).with_source(error).into()
 }
@@ -39,7 +43,6 @@ fn connecting(error: &IoError) -> Words {
         Some((kind @ Kind::Refused, _)) => (kind, "Unable to connect to Redis: Connection was refused."),
         Some((kind @ Kind::TimedOut, _)) => (kind, "Unable to connect to Redis: Timeout."),
         Some((kind @ Kind::Dns, _)) => (kind, "Unable to connect to Redis: the host name can't be resolved."),
-        Some((kind @ Kind::Tls, _)) => (kind, "Unable to connect to Redis: TLS failed."),
         _ if error.kind() == Io::NotFound => (Kind::NotFound, "Unable to connect to Redis: there is no such socket."),
         _ => LOST,
     }

@@ -18,7 +18,7 @@ pub(crate) fn describe(error: sqlx::Error) -> HealthCheckException {
             (FailureKind::NotFound, "there is no such file or socket")
         }
         sqlx::Error::Io(io) => io::failure(io).unwrap_or((FailureKind::Lost, "connection lost")),
-        sqlx::Error::Tls(_) => (FailureKind::Tls, "TLS failed"),
+        sqlx::Error::Tls(why) => io::failure_below(&**why).unwrap_or((FailureKind::Tls, "TLS failed")),
         sqlx::Error::Configuration(why) if why.to_string().starts_with("RSA") => (
             FailureKind::Authentication,
             "the server takes this password over TLS only: add ssl-mode=REQUIRED to the URL",

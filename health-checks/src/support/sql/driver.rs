@@ -1,6 +1,11 @@
 use std::future::Future;
+use std::time::Duration;
 
+use health_core::Result;
 use sqlx::{Connection, Database};
+
+/// The options of a database's connections.
+pub(super) type Options<DB> = <<DB as Database>::Connection as Connection>::Options;
 
 /// A value of a row, as text; `None` for NULL.
 pub(crate) type Text = Option<String>;
@@ -20,6 +25,20 @@ pub(crate) trait Driver: Database<Connection: Connection<Database = Self, Option
     const MIGRATIONS: &'static str;
     /// One value: 1 where a migration is under way, 0 where none is, nothing where that is not known.
     const IS_MIGRATING: Option<&'static str>;
+
+    /// Lets the driver trust the roots that all checks trust, where it verifies the server and its options name none.
+    fn trust_system(options: Options<Self>) -> Result<Options<Self>> {
+        Ok(options)
+    }
+
+    /// Lets the database wait for a lock no longer than this.
+    fn set_patience(
+        connection: &mut Self::Connection,
+        time: Duration,
+    ) -> impl Future<Output = sqlx::Result<()>> + Send {
+        let _ = (connection, time);
+        std::future::ready(Ok(()))
+    }
 
     /// All rows of a statement.
     fn rows(
@@ -56,6 +75,12 @@ impl Driver for sqlx::Postgres {
     const MIGRATIONS: &'static str = "SELECT version, success, encode(checksum, 'hex') FROM {table} ORDER BY version";
     const IS_MIGRATING: Option<&'static str> = None; // a migration is one transaction, whose row nobody else sees
 
+    fn trust_system(options: Options<Self>) -> Result<Options<Self>> {
+        use sqlx::postgres::PgSslMode::{VerifyCa, VerifyFull};
+        let verifies = matches!(options.get_ssl_mode(), VerifyCa | VerifyFull);
+        if verifies { Ok(options.ssl_root_cert_from_pem(roots()?)) } else { Ok(options) }
+    }
+
     rows!();
 }
 
@@ -77,6 +102,12 @@ impl Driver for sqlx::MySql {
          AND REPLACE(grantee, CHAR(39), '') = CURRENT_USER()) THEN 0 END",
     );
 
+    fn trust_system(options: Options<Self>) -> Result<Options<Self>> {
+        use sqlx::mysql::MySqlSslMode::{VerifyCa, VerifyIdentity};
+        let verifies = matches!(options.get_ssl_mode(), VerifyCa | VerifyIdentity);
+        if verifies { Ok(options.ssl_ca_from_pem(roots()?)) } else { Ok(options) }
+    }
+
     rows!();
 }
 
@@ -88,5 +119,17 @@ impl Driver for sqlx::Sqlite {
     const MIGRATIONS: &'static str = "SELECT version, success, hex(checksum) FROM {table} ORDER BY version";
     const IS_MIGRATING: Option<&'static str> = None;
 
+    async fn set_patience(connection: &mut Self::Connection, time: Duration) -> sqlx::Result<()> {
+        let milliseconds = time.as_millis().min(i32::MAX.unsigned_abs().into());
+        Self::rows(connection, format!("PRAGMA busy_timeout = {milliseconds}")).await.map(drop)
+    }
+
     rows!();
+}
+
+/// The roots that all checks trust.
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+fn roots() -> Result<Vec<u8>> {
+    use health_core::ResultExt as _;
+    crate::support::tls::pem().or_unavailable("the certificates of the system can't be read")
 }

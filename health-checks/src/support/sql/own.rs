@@ -1,15 +1,21 @@
 use std::path::PathBuf;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use health_core::{FailureKind, Findings, Result, ServiceUnavailable};
 use sqlx::{ConnectOptions as _, Connection};
 
+use super::driver::Options;
 use super::{Driver, Query, describe};
 use crate::support::connection::kept::Protocol;
 
+/// A lock of the database may take this share of the run's time, less than a kept connection may.
+const SHARE_OF_LOCKS: f64 = 0.4;
+
 /// A connection of the check's own, and what it is asked.
 pub(crate) struct Own<DB: Driver, Q> {
-    pub(super) options: <DB::Connection as Connection>::Options,
+    pub(super) options: Options<DB>,
+    /// Whether the URL names the certificates to trust.
+    pub(super) names_roots: bool,
     /// The file of the database, where it is one.
     pub(super) file: Option<PathBuf>,
     pub(super) query: Q,
@@ -30,7 +36,9 @@ impl<DB: Driver, Q: Query> Protocol for Own<DB, Q> {
 
     async fn open(&self) -> Result<Self::Connection> {
         // Drivers' futures for connecting are large.
-        let connection = Box::pin(self.options.connect()).await.map_err(describe)?;
+        let options = self.options.clone();
+        let options = if self.names_roots { options } else { DB::trust_system(options)? };
+        let connection = Box::pin(options.connect()).await.map_err(describe)?;
         Ok(Opened { connection, file: self.file().await })
     }
 
@@ -39,6 +47,9 @@ impl<DB: Driver, Q: Query> Protocol for Own<DB, Q> {
             let message = "the database file is another one than before";
             return Err(ServiceUnavailable::new(message).with_kind(FailureKind::Lost).into());
         }
+        // So that a lock that is held for long is told as such.
+        let time = findings.time_left().min(Duration::from_hours(1)).mul_f64(SHARE_OF_LOCKS);
+        DB::set_patience(&mut opened.connection, time).await.map_err(describe)?;
         self.query.ask::<DB>(&mut opened.connection, findings).await
     }
 

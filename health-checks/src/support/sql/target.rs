@@ -2,8 +2,9 @@ use std::convert::Infallible;
 use std::path::PathBuf;
 
 use health_core::{BoxCheck, Secret};
-use sqlx::{ConnectOptions as _, Connection, Pool};
+use sqlx::{ConnectOptions as _, Pool};
 
+use super::driver::Options;
 use super::own::Own;
 use super::pool::Pooled;
 use super::{Driver, Query};
@@ -70,12 +71,14 @@ impl std::fmt::Debug for DatabasePool {
 #[derive(Clone)]
 pub(crate) enum Target {
     Pool(DatabasePool),
+    /// And whether the URL names the certificates to trust.
     #[cfg(feature = "mysql")]
-    MySql(sqlx::mysql::MySqlConnectOptions),
+    MySql(sqlx::mysql::MySqlConnectOptions, bool),
+    /// And whether the URL names the certificates to trust.
     #[cfg(feature = "postgres")]
-    Postgres(sqlx::postgres::PgConnectOptions),
+    Postgres(sqlx::postgres::PgConnectOptions, bool),
     #[cfg(feature = "sqlite")]
-    Sqlite(sqlx::sqlite::SqliteConnectOptions),
+    Sqlite(Box<sqlx::sqlite::SqliteConnectOptions>),
 }
 
 /// The kind of database and nothing of how it is reached: options hold the password.
@@ -84,9 +87,9 @@ impl std::fmt::Debug for Target {
         match self {
             Self::Pool(pool) => pool.fmt(f),
             #[cfg(feature = "mysql")]
-            Self::MySql(_) => f.write_str(sqlx::MySql::NAME),
+            Self::MySql(..) => f.write_str(sqlx::MySql::NAME),
             #[cfg(feature = "postgres")]
-            Self::Postgres(_) => f.write_str(sqlx::Postgres::NAME),
+            Self::Postgres(..) => f.write_str(sqlx::Postgres::NAME),
             #[cfg(feature = "sqlite")]
             Self::Sqlite(_) => f.write_str(sqlx::Sqlite::NAME),
         }
@@ -101,17 +104,18 @@ impl Target {
             "mysql" | "mariadb" => {
                 // Nothing that the check does depends on the session's settings: they are not set.
                 let options = options::<sqlx::MySql>(url)?.pipes_as_concat(false).no_engine_substitution(false);
-                Ok(Self::MySql(options.timezone(None).set_names(false)))
+                Ok(Self::MySql(options.timezone(None).set_names(false), names(url, &["ssl-ca", "sslca", "ssl_ca"])))
             }
             #[cfg(feature = "postgres")]
             "postgres" | "postgresql" => {
                 // PgBouncer refuses this parameter, and the check reads no floats.
                 let options = options::<sqlx::Postgres>(url)?.extra_float_digits(None);
                 let has_name = options.get_application_name().is_some();
-                Ok(Self::Postgres(if has_name { options } else { options.application_name("health-check") }))
+                let options = if has_name { options } else { options.application_name("health-check") };
+                Ok(Self::Postgres(options, names(url, &["sslrootcert", "ssl-root-cert", "ssl-ca"])))
             }
             #[cfg(feature = "sqlite")]
-            "sqlite" => options::<sqlx::Sqlite>(url).map(Self::Sqlite),
+            "sqlite" => options::<sqlx::Sqlite>(url).map(Box::new).map(Self::Sqlite),
             scheme if ["mysql", "mariadb", "postgres", "postgresql", "sqlite"].contains(&scheme) => {
                 let message = format!("this build has no driver for {scheme}: switch on its cargo feature");
                 Err(Misconfigured::new("url", message))
@@ -131,16 +135,14 @@ impl Target {
             Self::Pool(DatabasePool::Sqlite(pool)) => pooled(pool, query),
             Self::Pool(DatabasePool::NoDriver(never)) => match *never {},
             #[cfg(feature = "mysql")]
-            Self::MySql(options) => own::<sqlx::MySql>(options, None, query),
+            Self::MySql(options, names_roots) => own::<sqlx::MySql>(options, *names_roots, None, query),
             #[cfg(feature = "postgres")]
-            Self::Postgres(options) => own::<sqlx::Postgres>(options, None, query),
+            Self::Postgres(options, names_roots) => own::<sqlx::Postgres>(options, *names_roots, None, query),
             #[cfg(feature = "sqlite")]
-            Self::Sqlite(options) => own::<sqlx::Sqlite>(options, Some(options.get_filename().to_owned()), query),
+            Self::Sqlite(options) => own::<sqlx::Sqlite>(options, true, Some(options.get_filename().to_owned()), query),
         }
     }
 }
-
-type Options<DB> = <<DB as sqlx::Database>::Connection as Connection>::Options;
 
 /// The driver's options of a URL, with statements kept out of the application's log.
 fn options<DB: Driver>(url: &Secret) -> Result<Options<DB>, Misconfigured> {
@@ -149,10 +151,17 @@ fn options<DB: Driver>(url: &Secret) -> Result<Options<DB>, Misconfigured> {
     Ok(options.map_err(|_| Misconfigured::new("url", "not a valid URL of this database"))?.disable_statement_logging())
 }
 
+/// Whether the query of a URL has one of these parameters.
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+fn names(url: &Secret, parameters: &[&str]) -> bool {
+    let query = url.expose().split_once('?').map_or("", |(_, query)| query);
+    query.split('&').any(|pair| parameters.contains(&pair.split('=').next().unwrap_or_default()))
+}
+
 fn pooled<DB: Driver>(pool: &Pool<DB>, query: impl Query) -> BoxCheck {
     BoxCheck::new(PoolHealthCheck::new(Pooled { pool: pool.clone(), query }))
 }
 
-fn own<DB: Driver>(options: &Options<DB>, file: Option<PathBuf>, query: impl Query) -> BoxCheck {
-    BoxCheck::new(Kept::new(Own::<DB, _> { options: options.clone(), file, query }))
+fn own<DB: Driver>(options: &Options<DB>, names_roots: bool, file: Option<PathBuf>, query: impl Query) -> BoxCheck {
+    BoxCheck::new(Kept::new(Own::<DB, _> { options: options.clone(), names_roots, file, query }))
 }
