@@ -6,7 +6,7 @@
 #[cfg(feature = "config")]
 #[allow(unused_imports, reason = "a build may have no check")]
 use crate::checks;
-pub use crate::kind::{CheckSettings, Misconfigured, Reads, Variable};
+pub use crate::kind::{CheckSettings, Misconfigured, Reads, TlsSettings, Variable};
 #[cfg(feature = "config")]
 pub use crate::kind::{Key, Kind};
 

@@ -2,8 +2,10 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::path::PathBuf;
 
 use health_core::BoxCheck;
+use serde::Deserialize;
 
 /// The settings of a kind of check: the keys of its table in a configuration file, beside those that all checks have.
 pub trait CheckSettings: Sized {
@@ -16,6 +18,9 @@ pub trait CheckSettings: Sized {
     /// Keys that a variable of the environment fills where the file does not.
     const VARIABLES: &'static [Variable] = &[];
 
+    /// The keys of [`TlsSettings`] that it can honour; none where it does not speak TLS.
+    const TLS: &'static [&'static str] = &[];
+
     /// What a check of this kind is called when the file gives it a name. *Default*: that name.
     fn renamed(identifier: &str, name: &str) -> String {
         let _ = identifier;
@@ -27,6 +32,87 @@ pub trait CheckSettings: Sized {
     /// # Errors
     /// Where a value can't be.
     fn checks(self) -> Result<Vec<BoxCheck>, Misconfigured>;
+
+    /// The same, with how they speak TLS. *Default*: refuses what is set there.
+    ///
+    /// # Errors
+    /// Where a value can't be.
+    fn checks_over(self, tls: TlsSettings) -> Result<Vec<BoxCheck>, Misconfigured> {
+        tls.needs(false)?;
+        self.checks()
+    }
+}
+
+/// How a check speaks TLS: keys of every kind that can, in each case beside the kind's own. A kind whose client can't honour
+/// one of them refuses it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct TlsSettings {
+    /// Certificates in PEM that are trusted beside those of the system.
+    pub ca_file: Option<PathBuf>,
+    /// The certificate that this client shows, in PEM, with its chain; with `client_key`.
+    pub client_cert: Option<PathBuf>,
+    /// The key of that certificate, in PEM.
+    pub client_key: Option<PathBuf>,
+    /// The name that the server's certificate has to have. *Default*: the host of the URL.
+    pub server_name: Option<String>,
+    /// Whether the server's certificate is verified. *Default*: yes.
+    pub verify: bool,
+}
+
+impl Default for TlsSettings {
+    fn default() -> Self {
+        Self { ca_file: None, client_cert: None, client_key: None, server_name: None, verify: true }
+    }
+}
+
+impl TlsSettings {
+    /// The keys, each with its meaning.
+    pub const KEYS: [(&'static str, &'static str); 5] = [
+        ("ca_file", "Certificates in PEM that are trusted beside those of the system."),
+        ("client_cert", "The certificate that this client shows, in PEM; with client_key."),
+        ("client_key", "The key of that certificate, in PEM."),
+        ("server_name", "The name that the server's certificate has to have, in place of the host of the URL."),
+        ("verify", "Whether the server's certificate is verified."),
+    ];
+
+    /// Trusts the certificates in this file, too.
+    #[must_use]
+    pub fn ca_file(self, path: impl Into<PathBuf>) -> Self {
+        Self { ca_file: Some(path.into()), ..self }
+    }
+
+    /// Shows this certificate, whose key is in the other file.
+    #[must_use]
+    pub fn identity(self, cert: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
+        Self { client_cert: Some(cert.into()), client_key: Some(key.into()), ..self }
+    }
+
+    /// Wants this name in the server's certificate.
+    #[must_use]
+    pub fn server_name(self, name: impl Into<String>) -> Self {
+        Self { server_name: Some(name.into()), ..self }
+    }
+
+    /// Refuses what is set where there is no TLS, and the half of an identity.
+    pub(crate) fn needs(&self, is_tls: bool) -> Result<(), Misconfigured> {
+        let set = [
+            ("ca_file", self.ca_file.is_some()),
+            ("client_cert", self.client_cert.is_some()),
+            ("client_key", self.client_key.is_some()),
+            ("server_name", self.server_name.is_some()),
+            ("verify", !self.verify),
+        ];
+        if let Some((key, _)) = set.into_iter().find(|(_, is_set)| *is_set && !is_tls) {
+            return Err(Misconfigured::new(key, "the URL does not use TLS, so this would be ignored"));
+        }
+        match (&self.client_cert, &self.client_key) {
+            (Some(_), None) => Err(Misconfigured::new("client_cert", "needs client_key beside it")),
+            (None, Some(_)) => Err(Misconfigured::new("client_key", "needs client_cert beside it")),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// A variable of the environment that fills a key.
@@ -89,7 +175,7 @@ mod erased {
     use serde::de::DeserializeOwned;
     use toml::de::ValueDeserializer;
 
-    use super::{CheckSettings, Misconfigured, Variable};
+    use super::{CheckSettings, Misconfigured, TlsSettings, Variable};
 
     /// A kind of check, with its type erased.
     #[derive(Clone, Copy)]
@@ -100,11 +186,13 @@ mod erased {
         pub summary: &'static str,
         /// The variables of the environment that fill its keys.
         pub variables: &'static [Variable],
+        /// The keys of [`TlsSettings`] that it can honour.
+        pub tls: &'static [&'static str],
         schema: fn() -> schemars::Schema,
         pub(crate) renamed: fn(&str, &str) -> String,
         /// Reads a table and makes nothing of it.
         pub(crate) read: fn(ValueDeserializer<'_>) -> Result<(), toml::de::Error>,
-        pub(crate) build: fn(ValueDeserializer<'_>) -> Result<Vec<BoxCheck>, Failure>,
+        pub(crate) build: fn(ValueDeserializer<'_>, TlsSettings) -> Result<Vec<BoxCheck>, Failure>,
     }
 
     /// Why a table did not become a check.
@@ -120,10 +208,13 @@ mod erased {
                 name: S::KIND,
                 summary: S::SUMMARY,
                 variables: S::VARIABLES,
+                tls: S::TLS,
                 schema: schema_of::<S>,
                 renamed: S::renamed,
                 read: |table| S::deserialize(table).map(drop),
-                build: |table| S::deserialize(table).map_err(Failure::Syntax)?.checks().map_err(Failure::Value),
+                build: |table, tls| {
+                    S::deserialize(table).map_err(Failure::Syntax)?.checks_over(tls).map_err(Failure::Value)
+                },
             }
         }
 
@@ -145,7 +236,13 @@ mod erased {
                     .unwrap_or_default()
                     .replace('\n', " "),
             };
-            properties.into_iter().flatten().map(key).collect()
+            let tls =
+                TlsSettings::KEYS.into_iter().filter(|(name, _)| self.tls.contains(name)).map(|(name, summary)| Key {
+                    name: name.to_owned(),
+                    default: (name == "verify").then(|| "true".to_owned()),
+                    summary: summary.to_owned(),
+                });
+            properties.into_iter().flatten().map(key).chain(tls).collect()
         }
     }
 

@@ -36,6 +36,9 @@ pub(crate) fn validate(args: &ValidateArgs) -> Outcome {
     };
     let variables = |name: &str| std::env::var(name).ok();
     let config = Config::from_file(Path::new(path), &variables, &Options::default())?;
+    for warning in config.warnings() {
+        anstream::eprintln!("warning: {warning}");
+    }
     let groups = config.groups.clone();
     let health = config.build()?;
     if args.kubernetes {

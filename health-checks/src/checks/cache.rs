@@ -33,7 +33,7 @@ use moka::Expiry;
 use serde::Deserialize;
 use uuid::Uuid;
 
-use crate::kind::{CheckSettings, Misconfigured};
+use crate::kind::{CheckSettings, Misconfigured, TlsSettings};
 
 #[cfg(feature = "memcached")]
 mod memcached;
@@ -119,14 +119,22 @@ impl Default for CacheSettings {
 impl CheckSettings for CacheSettings {
     const KIND: &'static str = "cache";
     const SUMMARY: &'static str = "set, get and delete a key";
+    const TLS: &'static [&'static str] = &["ca_file", "client_cert", "client_key", "server_name", "verify"];
 
     fn checks(self) -> Result<Vec<BoxCheck>, Misconfigured> {
+        self.checks_over(TlsSettings::default())
+    }
+
+    fn checks_over(self, tls: TlsSettings) -> Result<Vec<BoxCheck>, Misconfigured> {
+        if !self.url.expose().starts_with("rediss") {
+            tls.needs(false)?;
+        }
         let prefix = self.key_prefix;
         let check = match self.url.expose().split(':').next().unwrap_or_default() {
             "memory" if self.url.expose() == MEMORY => BoxCheck::new(CacheBackend::default().key_prefix(prefix)),
             #[cfg(feature = "redis")]
             "redis" | "rediss" | "redis+unix" | "unix" | "redis+sentinel" | "rediss+sentinel" => {
-                redis::own(&self.url, prefix)?
+                redis::own(&self.url, tls, prefix)?
             }
             #[cfg(feature = "memcached")]
             "memcached" => memcached::own(&self.url, prefix)?,

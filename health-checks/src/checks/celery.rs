@@ -32,7 +32,7 @@ use health_core::{
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::kind::{CheckSettings, Misconfigured, Reads, Variable};
+use crate::kind::{CheckSettings, Misconfigured, Reads, TlsSettings, Variable};
 use crate::support::celery::{Backend, Broker, Link, Outcome, Results, Task};
 use crate::support::connection::kept::{Kept, Protocol};
 use crate::support::redis::Connection;
@@ -124,6 +124,7 @@ fn three_seconds_text() -> String {
 impl CheckSettings for CelerySettings {
     const KIND: &'static str = "celery";
     const SUMMARY: &'static str = "a real task for each queue, and its result";
+    const TLS: &'static [&'static str] = &["ca_file", "client_cert", "client_key", "server_name", "verify"];
     const VARIABLES: &'static [Variable] = &[
         Variable { key: "broker_url", name: "BROKER_URL", reads: Reads::Text },
         Variable { key: "queue_timeout", name: "HEALTHCHECK_CELERY_QUEUE_TIMEOUT", reads: Reads::Seconds },
@@ -138,12 +139,16 @@ impl CheckSettings for CelerySettings {
     }
 
     fn checks(self) -> Result<Vec<BoxCheck>, Misconfigured> {
+        self.checks_over(TlsSettings::default())
+    }
+
+    fn checks_over(self, tls: TlsSettings) -> Result<Vec<BoxCheck>, Misconfigured> {
         if self.queues.is_empty() || self.queues.iter().any(String::is_empty) {
             return Err(Misconfigured::new("queues", "expected the names of one or more queues"));
         }
         // A broker for each queue, for its answers are one check's alone.
         let check = |queue: &String| {
-            let mut check = CeleryHealthCheck::new(self.broker_url.clone(), queue)?;
+            let mut check = CeleryHealthCheck::new(self.broker_url.clone(), queue)?.tls(tls.clone())?;
             check.run.backend = check.run.broker.backend(self.result_backend.as_ref())?;
             let check = check.task(&self.task).queue_timeout(self.queue_timeout).result_timeout(self.result_timeout);
             Ok(BoxCheck::new(check.global_keyprefix(&self.global_keyprefix)))
@@ -174,6 +179,16 @@ impl CeleryHealthCheck {
     fn with(mut self, change: impl FnOnce(&mut TaskRun)) -> Self {
         change(&mut self.run);
         Self { running: OnceLock::new(), ..self }
+    }
+
+    /// How it speaks TLS with the broker, where the URL says so. *Default*: with the roots of the system, which are those
+    /// for a Redis of the results as well.
+    ///
+    /// # Errors
+    /// Where the URL does not use TLS.
+    pub fn tls(mut self, tls: TlsSettings) -> Result<Self, Misconfigured> {
+        self.run.broker = self.run.broker.over(tls)?;
+        Ok(Self { running: OnceLock::new(), ..self })
     }
 
     /// Where results are: `rpc://` or `redis://...`. *Default*: `rpc://` for RabbitMQ, the broker for Redis.

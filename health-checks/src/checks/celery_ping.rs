@@ -19,7 +19,7 @@ use health_core::{
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::kind::{CheckSettings, Misconfigured, Reads, Variable};
+use crate::kind::{CheckSettings, Misconfigured, Reads, TlsSettings, Variable};
 use crate::support::celery::{Broadcast, Broker, CONTROL, Link, Replies, Reply, Wait};
 use crate::support::connection::kept::{Kept, Protocol};
 
@@ -109,16 +109,24 @@ fn one_second_text() -> String {
 impl CheckSettings for CeleryPingSettings {
     const KIND: &'static str = "celery_ping";
     const SUMMARY: &'static str = "all workers answer, and every queue has one";
+    const TLS: &'static [&'static str] = &["ca_file", "client_cert", "client_key", "server_name", "verify"];
     const VARIABLES: &'static [Variable] = &[
         Variable { key: "broker_url", name: "BROKER_URL", reads: Reads::Text },
         Variable { key: "reply_timeout", name: "HEALTHCHECK_CELERY_PING_TIMEOUT", reads: Reads::Seconds },
     ];
 
     fn checks(self) -> Result<Vec<BoxCheck>, Misconfigured> {
+        self.checks_over(TlsSettings::default())
+    }
+
+    fn checks_over(self, tls: TlsSettings) -> Result<Vec<BoxCheck>, Misconfigured> {
         if self.reply_timeout.is_zero() {
             return Err(Misconfigured::new("reply_timeout", "expected a duration longer than zero"));
         }
-        let check = CeleryPingHealthCheck::new(self.broker_url)?.queues(self.queues).reply_timeout(self.reply_timeout);
+        let check = CeleryPingHealthCheck::new(self.broker_url)?
+            .tls(tls)?
+            .queues(self.queues)
+            .reply_timeout(self.reply_timeout);
         let check = check.busy_is_alive(self.busy_is_alive).global_keyprefix(&self.global_keyprefix);
         Ok(vec![BoxCheck::new(check.control_exchange(self.control_exchange))])
     }
@@ -144,6 +152,15 @@ impl CeleryPingHealthCheck {
     fn with(mut self, change: impl FnOnce(&mut Workers)) -> Self {
         change(&mut self.workers);
         Self { running: OnceLock::new(), ..self }
+    }
+
+    /// How it speaks TLS, where the URL says so. *Default*: with the roots of the system.
+    ///
+    /// # Errors
+    /// Where the URL does not use TLS.
+    pub fn tls(mut self, tls: TlsSettings) -> Result<Self, Misconfigured> {
+        self.workers.broker = self.workers.broker.over(tls)?;
+        Ok(Self { running: OnceLock::new(), ..self })
     }
 
     /// What stands before every key in Redis: kombu's `global_keyprefix`. *Default*: nothing.

@@ -23,7 +23,7 @@ use health_core::{
 use serde::Deserialize;
 use sqlx::Connection as _;
 
-use crate::kind::{CheckSettings, Misconfigured, Reads, Variable};
+use crate::kind::{CheckSettings, Misconfigured, Reads, TlsSettings, Variable};
 use crate::support::sql::{DatabasePool, Driver, Query, Target, describe, is_missing_table, is_read_only};
 
 /// The migration for the table that `write` needs. Copy it into the application's own migrations.
@@ -64,10 +64,15 @@ pub struct DatabaseSettings {
 impl CheckSettings for DatabaseSettings {
     const KIND: &'static str = "database";
     const SUMMARY: &'static str = "a query, or a write, on PostgreSQL, MySQL, MariaDB or SQLite";
+    const TLS: &'static [&'static str] = &["ca_file", "client_cert", "client_key", "verify"];
     const VARIABLES: &'static [Variable] = &[Variable { key: "url", name: "DATABASE_URL", reads: Reads::Text }];
 
     fn checks(self) -> Result<Vec<BoxCheck>, Misconfigured> {
-        let check = DatabaseBackend::of(Target::from_url(&self.url)?);
+        self.checks_over(TlsSettings::default())
+    }
+
+    fn checks_over(self, tls: TlsSettings) -> Result<Vec<BoxCheck>, Misconfigured> {
+        let check = DatabaseBackend::of(Target::from_url(&self.url, &tls)?);
         Ok(vec![BoxCheck::new(check.write(self.write).require_writable(self.require_writable))])
     }
 }

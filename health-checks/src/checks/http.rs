@@ -12,7 +12,6 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::OnceLock;
 use std::time::Instant;
 
 use health_core::{
@@ -24,8 +23,9 @@ use reqwest::{Client, Method, Response, Url, redirect};
 use rustls::ClientConfig;
 use serde::{Deserialize, Deserializer, de};
 
-use crate::kind::{CheckSettings, Misconfigured};
-use crate::support::{io, tls};
+use crate::kind::{CheckSettings, Misconfigured, TlsSettings};
+use crate::support::io;
+use crate::support::tls::{self, Tls};
 
 /// No more of a body is read than this.
 const MOST: usize = 1024 * 1024;
@@ -42,7 +42,9 @@ pub struct HttpHealthCheck {
     body: Option<String>,
     status: ExpectedStatus,
     contains: Option<String>,
-    client: OnceLock<Client>,
+    tls: Tls,
+    /// The application's own.
+    client: Option<Client>,
 }
 
 /// The keys of kind `http`.
@@ -86,13 +88,18 @@ fn any_success() -> String {
 impl CheckSettings for HttpSettings {
     const KIND: &'static str = "http";
     const SUMMARY: &'static str = "a request, and what it has to answer";
+    const TLS: &'static [&'static str] = &["ca_file", "client_cert", "client_key", "server_name", "verify"];
 
     fn checks(self) -> Result<Vec<BoxCheck>, Misconfigured> {
+        self.checks_over(TlsSettings::default())
+    }
+
+    fn checks_over(self, tls: TlsSettings) -> Result<Vec<BoxCheck>, Misconfigured> {
         let url = reqwest::Url::parse(self.url.expose()).ok();
         if !url.is_some_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host()) {
             return Err(Misconfigured::new("url", "expected a URL: http://... or https://..."));
         }
-        let mut check = HttpHealthCheck::new(self.url).status(self.status);
+        let mut check = HttpHealthCheck::new(self.url).tls(tls)?.status(self.status);
         check.method = parse_method(&self.method)?;
         for (name, value) in &self.headers {
             check = check.header(name, value.expose())?;
@@ -199,8 +206,19 @@ impl HttpHealthCheck {
             body: None,
             status: ExpectedStatus::default(),
             contains: None,
-            client: OnceLock::new(),
+            tls: Tls::default(),
+            client: None,
         }
+    }
+
+    /// How it speaks TLS. *Default*: with the roots of the system.
+    ///
+    /// # Errors
+    /// Where the URL does not use TLS.
+    pub fn tls(mut self, tls: TlsSettings) -> Result<Self, Misconfigured> {
+        tls.needs(self.url.expose().starts_with("https:"))?;
+        self.tls = tls.into();
+        Ok(self)
     }
 
     /// The method of the request, such as `POST`. *Default*: `GET`.
@@ -251,30 +269,27 @@ impl HttpHealthCheck {
     /// The application's own client, with its own certificates and redirects.
     #[must_use]
     pub fn client(mut self, client: Client) -> Self {
-        self.client = client.into();
+        self.client = Some(client);
         self
     }
 
     /// Each run has a connection of its own: a server that ends idle ones is no failure, and a certificate that has expired
     /// is one. Certificates of the system are trusted.
     fn own_client(&self) -> Result<Client> {
-        if let Some(client) = self.client.get() {
+        if let Some(client) = &self.client {
             return Ok(client.clone());
         }
         let url = Url::parse(self.url.expose()).ok();
         let mut builder = Client::builder().redirect(redirect::Policy::none()).user_agent("health-check");
         // Certificates are not needed where there is no TLS, and no proxy leads to this machine.
         let tls = match &url {
-            Some(url) if url.scheme() == "http" => tls::without_roots(),
-            _ => tls::client_config(),
+            Some(url) if url.scheme() == "http" => tls::without_roots()?,
+            _ => ClientConfig::clone(&*self.tls.config()?),
         };
-        let tls = tls.or_unavailable("the certificates of the system can't be read")?;
         if url.as_ref().is_some_and(is_local) {
             builder = builder.no_proxy();
         }
-        let builder = builder.tls_backend_preconfigured(ClientConfig::clone(&tls)).pool_max_idle_per_host(0);
-        let client = builder.build().or_unknown()?;
-        Ok(self.client.get_or_init(|| client).clone())
+        builder.tls_backend_preconfigured(tls).pool_max_idle_per_host(0).build().or_unknown()
     }
 }
 

@@ -17,14 +17,19 @@ use health_core::{
     BoxCheck, FailureKind, Findings, HealthCheck, HealthCheckException, Result, ResultExt as _, Secret,
     ServiceUnavailable, UnknownError,
 };
-use lettre::transport::smtp::client::{Certificate, CertificateStore, Tls, TlsParameters};
+use lettre::transport::smtp::client::{
+    Certificate, CertificateStore, Identity, Tls, TlsParameters, TlsParametersBuilder,
+};
 use lettre::transport::smtp::extension::ClientId;
 use lettre::transport::smtp::{AsyncSmtpTransportBuilder, Error};
 use lettre::{AsyncSmtpTransport, Tokio1Executor};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
 use serde::Deserialize;
 
-use crate::kind::{CheckSettings, Misconfigured};
-use crate::support::{io, tls};
+use crate::kind::{CheckSettings, Misconfigured, TlsSettings};
+use crate::support::io;
+use crate::support::tls::{NO_IDENTITY, Tls as SystemTls};
 
 /// Providers lock an account that logs in too often.
 const TTL: Duration = Duration::from_secs(30);
@@ -38,7 +43,7 @@ pub struct MailHealthCheck {
 #[derive(Clone)]
 enum Client {
     Own(AsyncSmtpTransport<Tokio1Executor>),
-    Url { builder: AsyncSmtpTransportBuilder, tls: Option<(Security, String)> },
+    Url { builder: AsyncSmtpTransportBuilder, tls: Option<(Security, String, SystemTls)> },
 }
 
 /// When TLS begins.
@@ -69,9 +74,14 @@ pub struct MailSettings {
 impl CheckSettings for MailSettings {
     const KIND: &'static str = "mail";
     const SUMMARY: &'static str = "connect to an SMTP server, log in and quit";
+    const TLS: &'static [&'static str] = &["ca_file", "client_cert", "client_key", "server_name", "verify"];
 
     fn checks(self) -> Result<Vec<BoxCheck>, Misconfigured> {
-        let mut check = MailHealthCheck::new(self.url)?;
+        self.checks_over(TlsSettings::default())
+    }
+
+    fn checks_over(self, tls: TlsSettings) -> Result<Vec<BoxCheck>, Misconfigured> {
+        let mut check = MailHealthCheck::new(self.url)?.tls(tls)?;
         if let Some(helo) = self.helo {
             if helo.is_empty() || helo.contains(char::is_whitespace) {
                 return Err(Misconfigured::new("helo", "expected the name of a host, such as web1.example.com"));
@@ -100,7 +110,7 @@ impl MailHealthCheck {
             Some("opportunistic") => Some(Security::Opportunistic),
             _ => None,
         };
-        let tls = security.map(|security| (security, host(rest).to_owned()));
+        let tls = security.map(|security| (security, host(rest).to_owned(), SystemTls::default()));
         Ok(Self { client: Client::Url { builder, tls } })
     }
 }
@@ -116,16 +126,22 @@ fn host(rest: &str) -> &str {
 }
 
 /// TLS with the roots that all checks trust.
-fn secured(security: Security, host: &str) -> Result<Tls> {
-    const UNREADABLE: &str = "the certificates of the system can't be read";
-    let mut parameters = TlsParameters::builder(host.to_owned()).certificate_store(CertificateStore::None);
-    for certificate in tls::certificates().or_unavailable(UNREADABLE)? {
+fn secured(security: Security, host: &str, tls: &SystemTls) -> Result<Tls> {
+    const UNUSABLE: &str = "TLS can't be set up";
+    let mut parameters = TlsParameters::builder(tls.name(host).to_owned()).certificate_store(CertificateStore::None);
+    for certificate in tls.certificates()? {
         // One that this client can't read is none that it needs.
         if let Ok(certificate) = Certificate::from_der(certificate.to_vec()) {
             parameters = parameters.add_root_certificate(certificate);
         }
     }
-    let parameters = parameters.build_rustls().or_unavailable(UNREADABLE)?;
+    let is_verified = tls.settings().verify;
+    parameters =
+        parameters.dangerous_accept_invalid_certs(!is_verified).dangerous_accept_invalid_hostnames(!is_verified);
+    let parameters = match tls.identity_pem()? {
+        None => parameters.build_rustls().or_unavailable(UNUSABLE)?,
+        Some((cert, key)) => identified(&parameters, &cert, &key).or_unavailable(NO_IDENTITY)?,
+    };
     Ok(match security {
         Security::Wrapper => Tls::Wrapper(parameters),
         Security::Required => Tls::Required(parameters),
@@ -133,7 +149,30 @@ fn secured(security: Security, host: &str) -> Result<Tls> {
     })
 }
 
+/// With a certificate of its own. The client takes the bytes of `from_pem` for DER, for one certificate that is; should it
+/// read PEM one day, the second way is right.
+fn identified(parameters: &TlsParametersBuilder, cert: &[u8], key: &[u8]) -> Result<TlsParameters, Error> {
+    let with = |cert: &[u8]| parameters.clone().identify_with(Identity::from_pem(cert, key)?).build_rustls();
+    let first = CertificateDer::from_pem_slice(cert).ok();
+    first.map_or_else(|| with(cert), |first| with(&first).or_else(|_| with(cert)))
+}
+
 impl MailHealthCheck {
+    /// How it speaks TLS, where the URL says so. *Default*: with the roots of the system.
+    ///
+    /// # Errors
+    /// Where the URL does not use TLS, and on the application's own transport.
+    pub fn tls(mut self, settings: TlsSettings) -> Result<Self, Misconfigured> {
+        match &mut self.client {
+            Client::Url { tls: Some((_, _, tls)), .. } => {
+                settings.needs(true)?;
+                *tls = settings.into();
+            }
+            _ => settings.needs(false)?,
+        }
+        Ok(self)
+    }
+
     /// The name that this client calls itself in EHLO; not of the application's own transport. *Default*: that of the URL's
     /// path, or else of this machine.
     #[must_use]
@@ -159,8 +198,8 @@ impl HealthCheck for MailHealthCheck {
             Client::Own(transport) => transport.clone(),
             Client::Url { builder, tls } => {
                 let mut builder = builder.clone().timeout(Some(patience));
-                if let Some((security, host)) = tls {
-                    builder = builder.tls(secured(*security, host)?);
+                if let Some((security, host, tls)) = tls {
+                    builder = builder.tls(secured(*security, host, tls)?);
                 }
                 builder.build()
             }

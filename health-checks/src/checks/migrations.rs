@@ -26,7 +26,7 @@ use serde::Deserialize;
 use sqlx::migrate::{Migration, Migrator};
 use tokio::sync::OnceCell;
 
-use crate::kind::{CheckSettings, Misconfigured, Reads, Variable};
+use crate::kind::{CheckSettings, Misconfigured, Reads, TlsSettings, Variable};
 use crate::support::sql::{DatabasePool, Driver, Query, Target, describe, is_missing_table};
 
 /// How many migrations a message names.
@@ -92,12 +92,17 @@ fn default_source() -> PathBuf {
 impl CheckSettings for MigrationsSettings {
     const KIND: &'static str = "migrations";
     const SUMMARY: &'static str = "whether all migrations of the code are applied";
+    const TLS: &'static [&'static str] = &["ca_file", "client_cert", "client_key", "verify"];
     const VARIABLES: &'static [Variable] = &[
         Variable { key: "url", name: "HEALTHCHECK_MIGRATIONS_DB", reads: Reads::Text },
         Variable { key: "url", name: "DATABASE_URL", reads: Reads::Text },
     ];
 
     fn checks(self) -> Result<Vec<BoxCheck>, Misconfigured> {
+        self.checks_over(TlsSettings::default())
+    }
+
+    fn checks_over(self, tls: TlsSettings) -> Result<Vec<BoxCheck>, Misconfigured> {
         // It becomes a part of statements.
         let is_part = |c: char| c.is_alphanumeric() || matches!(c, '_' | '.' | '$' | '"' | '`');
         if self.table.is_empty() || !self.table.chars().all(is_part) {
@@ -106,7 +111,7 @@ impl CheckSettings for MigrationsSettings {
                 "expected the name of a table, such as _sqlx_migrations or app.migrations",
             ));
         }
-        let check = MigrationsHealthCheck::of(Target::from_url(&self.url)?, self.source).table(self.table);
+        let check = MigrationsHealthCheck::of(Target::from_url(&self.url, &tls)?, self.source).table(self.table);
         Ok(vec![BoxCheck::new(check.ignore_missing(self.ignore_missing))])
     }
 }

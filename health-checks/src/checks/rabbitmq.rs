@@ -18,7 +18,7 @@ use lapin::{BasicProperties, Channel};
 use serde::Deserialize;
 use uuid::Uuid;
 
-use crate::kind::{CheckSettings, Misconfigured, Reads, Variable};
+use crate::kind::{CheckSettings, Misconfigured, Reads, TlsSettings, Variable};
 use crate::support::amqp::{Connection, EXPECTED, SILENCE, Server, describe, is_refused, publish};
 use crate::support::connection::kept::{Kept, Protocol};
 
@@ -70,10 +70,15 @@ fn yes() -> bool {
 impl CheckSettings for RabbitMQSettings {
     const KIND: &'static str = "rabbitmq";
     const SUMMARY: &'static str = "open a channel, publish a message that goes nowhere";
+    const TLS: &'static [&'static str] = &["ca_file", "client_cert", "client_key", "server_name", "verify"];
     const VARIABLES: &'static [Variable] = &[Variable { key: "url", name: "BROKER_URL", reads: Reads::Text }];
 
     fn checks(self) -> Result<Vec<BoxCheck>, Misconfigured> {
-        Ok(vec![BoxCheck::new(RabbitMQHealthCheck::new(self.url)?.publish(self.publish))])
+        self.checks_over(TlsSettings::default())
+    }
+
+    fn checks_over(self, tls: TlsSettings) -> Result<Vec<BoxCheck>, Misconfigured> {
+        Ok(vec![BoxCheck::new(RabbitMQHealthCheck::new(self.url)?.tls(tls)?.publish(self.publish))])
     }
 }
 
@@ -90,6 +95,18 @@ impl RabbitMQHealthCheck {
     /// The application's own connection.
     pub fn with_connection(connection: Arc<lapin::Connection>) -> Self {
         Self { broker: Broker::Own(connection), publish: false, running: OnceLock::new() }
+    }
+
+    /// How it speaks TLS, where the URL says so. *Default*: with the roots of the system.
+    ///
+    /// # Errors
+    /// Where the URL does not use TLS, and on the application's own connection.
+    pub fn tls(mut self, tls: TlsSettings) -> Result<Self, Misconfigured> {
+        match self.broker {
+            Broker::Url(server) => self.broker = Broker::Url(server.over(tls)?),
+            Broker::Own(_) => tls.needs(false)?,
+        }
+        Ok(Self { running: OnceLock::new(), ..self })
     }
 
     /// Whether to publish a message that goes into no queue. *Default*: yes; never on the application's own connection.

@@ -17,7 +17,7 @@ use bb8_redis::RedisConnectionManager;
 use health_core::{BoxCheck, Findings, HealthCheck, Result, Secret};
 use serde::Deserialize;
 
-use crate::kind::{CheckSettings, Misconfigured, Reads, Variable};
+use crate::kind::{CheckSettings, Misconfigured, Reads, TlsSettings, Variable};
 use crate::support::connection::kept::{Kept, Protocol};
 use crate::support::connection::pool::PoolHealthCheck;
 use crate::support::redis::{Connection, EXPECTED, Server, ping};
@@ -51,10 +51,15 @@ impl Default for RedisSettings {
 impl CheckSettings for RedisSettings {
     const KIND: &'static str = "redis";
     const SUMMARY: &'static str = "PING";
+    const TLS: &'static [&'static str] = &["ca_file", "client_cert", "client_key", "server_name", "verify"];
     const VARIABLES: &'static [Variable] = &[Variable { key: "url", name: "REDIS_URL", reads: Reads::Text }];
 
     fn checks(self) -> Result<Vec<BoxCheck>, Misconfigured> {
-        let server = Server::from_url(&self.url).ok_or_else(|| Misconfigured::new("url", EXPECTED))?;
+        self.checks_over(TlsSettings::default())
+    }
+
+    fn checks_over(self, tls: TlsSettings) -> Result<Vec<BoxCheck>, Misconfigured> {
+        let server = Server::from_url(&self.url).ok_or_else(|| Misconfigured::new("url", EXPECTED))?.over(tls)?;
         Ok(vec![BoxCheck::new(RedisHealthCheck(BoxCheck::new(Kept::new(Pinger(server)))))])
     }
 }

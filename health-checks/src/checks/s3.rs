@@ -28,9 +28,10 @@ use health_core::{
 };
 use serde::Deserialize;
 
-use crate::kind::{CheckSettings, Misconfigured, Reads, Variable};
+use crate::kind::{CheckSettings, Misconfigured, Reads, TlsSettings, Variable};
+use crate::support::io;
 use crate::support::storage::{Storage, round_trip};
-use crate::support::{io, tls};
+use crate::support::tls::Tls;
 
 /// Saves an object, reads it back, compares, deletes it and sees that it is gone.
 ///
@@ -53,7 +54,7 @@ enum Access {
     Client(Client),
     /// A client for each run, whose connections end with it: a server that ends idle ones is no failure. Made when it is
     /// needed, for only then certificates are.
-    Config { config: Box<Config>, is_tls: bool },
+    Config { config: Box<Config>, tls: Option<Tls> },
 }
 
 /// The keys of kind `s3`.
@@ -95,6 +96,7 @@ fn default_region() -> String {
 impl CheckSettings for S3Settings {
     const KIND: &'static str = "s3";
     const SUMMARY: &'static str = "save, read back and delete an object in a bucket";
+    const TLS: &'static [&'static str] = &["ca_file"];
     const VARIABLES: &'static [Variable] = &[
         Variable { key: "endpoint_url", name: "S3_ENDPOINT_URL", reads: Reads::Text },
         Variable { key: "bucket", name: "S3_BUCKET", reads: Reads::Text },
@@ -105,6 +107,10 @@ impl CheckSettings for S3Settings {
     ];
 
     fn checks(self) -> Result<Vec<BoxCheck>, Misconfigured> {
+        self.checks_over(TlsSettings::default())
+    }
+
+    fn checks_over(self, tls: TlsSettings) -> Result<Vec<BoxCheck>, Misconfigured> {
         if self.bucket.is_empty() {
             return Err(Misconfigured::new("bucket", "expected the name of a bucket"));
         }
@@ -112,7 +118,8 @@ impl CheckSettings for S3Settings {
             return Err(Misconfigured::new("endpoint_url", "expected a URL: http://... or https://..."));
         }
         let is_tls = !self.endpoint_url.as_ref().is_some_and(|url| url.starts_with("http://"));
-        let access = Access::Config { config: Box::new(self.config()), is_tls };
+        tls.needs(is_tls)?;
+        let access = Access::Config { config: Box::new(self.config()), tls: is_tls.then(|| tls.into()) };
         Ok(vec![BoxCheck::new(S3StorageHealthCheck { access, bucket: self.bucket, prefix: self.prefix })])
     }
 }
@@ -168,13 +175,12 @@ impl HealthCheck for S3StorageHealthCheck {
 
 impl Access {
     fn client(&self) -> Result<Client> {
-        let (config, is_tls) = match self {
+        let (config, tls) = match self {
             Self::Client(client) => return Ok(client.clone()),
-            Self::Config { config, is_tls } => (config, *is_tls),
+            Self::Config { config, tls } => (config, tls),
         };
-        let http = if is_tls {
-            let pem = tls::pem().or_unavailable("the certificates of the system can't be read")?;
-            let roots = TrustStore::empty().with_pem_certificate(pem);
+        let http = if let Some(tls) = tls {
+            let roots = TrustStore::empty().with_pem_certificate(tls.pem()?);
             let context = TlsContext::builder().with_trust_store(roots).build().or_unknown()?;
             Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).tls_context(context).build_https()
         } else {

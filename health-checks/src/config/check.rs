@@ -11,7 +11,7 @@ use super::environment::Environment;
 use super::error::hint;
 use super::table::{Document, Places, Table, is_missing};
 use super::{Config, ConfigError, Options};
-use crate::kind::{Failure, Kind};
+use crate::kind::{Failure, Kind, TlsSettings};
 
 /// What any check takes, beside `kind`.
 #[derive(Debug, Default, Deserialize)]
@@ -73,7 +73,8 @@ pub(super) fn read_all<'a>(
     let mut filled = BTreeMap::new();
     for (position, table) in checks.into_iter().enumerate() {
         let (number, line) = (position + 1, document.line(table.span.start));
-        let mut check = Checks { document, kinds, environment, options, filled: &mut filled, number };
+        let warnings = &mut config.warnings;
+        let mut check = Checks { document, kinds, environment, options, filled: &mut filled, warnings, number };
         for check in check.read(table)? {
             config.checks.register(check);
             let identifier = config.checks.identifiers().last().unwrap_or_default().to_owned();
@@ -83,6 +84,12 @@ pub(super) fn read_all<'a>(
     Ok(())
 }
 
+/// How a check speaks TLS, and where that is written.
+struct Tls {
+    settings: TlsSettings,
+    places: Places,
+}
+
 struct Checks<'c, 'a> {
     document: &'c Document<'a>,
     kinds: &'c [&'c Kind],
@@ -90,6 +97,7 @@ struct Checks<'c, 'a> {
     options: &'c Options,
     /// Which check took which variable for which key of its kind.
     filled: &'c mut BTreeMap<(&'static str, &'static str), usize>,
+    warnings: &'c mut Vec<String>,
     number: usize,
 }
 
@@ -103,11 +111,12 @@ impl<'a> Checks<'_, 'a> {
             }
         }
         let common = self.common(common)?;
+        let tls = self.tls(&kind, &mut table)?;
         if common.enabled == Some(false) {
             return self.switched_off(&kind, table).map(|()| Vec::new());
         }
         let filled = self.fill(&kind, &mut table)?;
-        let checks = self.build(&kind, table, &filled)?;
+        let checks = self.build(&kind, table, tls, &filled)?;
         let configure = |check: BoxCheck| {
             let name = common.name.as_ref().map(|name| (kind.renamed)(&check.identifier(), name));
             let check = match name {
@@ -152,6 +161,24 @@ impl<'a> Checks<'_, 'a> {
         Ok(common)
     }
 
+    /// The keys of TLS that the kind can honour; those that it can't stay in the table, and are refused there.
+    fn tls(&mut self, kind: &Kind, table: &mut Table<'a>) -> Result<Tls, ConfigError> {
+        let mut keys = Table { path: table.path.clone(), span: table.span.clone(), ..Table::default() };
+        for key in kind.tls {
+            if let Some((name, value)) = table.values.remove_entry(*key) {
+                keys.values.insert(name, value);
+            }
+        }
+        let (places, start, key) = (Places::of(&keys), keys.span.start, keys.key("verify"));
+        let settings: TlsSettings = self.document.read(keys)?;
+        if !settings.verify {
+            let line = self.document.line(start);
+            let file = self.document.file;
+            self.warnings.push(format!("{file}:{line}: {key}: the certificate of the server is not verified"));
+        }
+        Ok(Tls { settings, places })
+    }
+
     /// What a check that is switched off says has to be right; what it leaves out is not missed.
     fn switched_off(&self, kind: &Kind, table: Table<'a>) -> Result<(), ConfigError> {
         let places = Places::of(&table);
@@ -181,14 +208,19 @@ impl<'a> Checks<'_, 'a> {
         &self,
         kind: &Kind,
         table: Table<'a>,
+        tls: Tls,
         filled: &[(&'static str, &'a str)],
     ) -> Result<Vec<BoxCheck>, ConfigError> {
         let places = Places::of(&table);
-        let wrong = match (kind.build)(table.into_deserializer()) {
+        let wrong = match (kind.build)(table.into_deserializer(), tls.settings) {
             Ok(checks) => return Ok(checks),
-            Err(Failure::Syntax(error)) => self.document.translate(&error, &places, &COMMON),
+            Err(Failure::Syntax(error)) => {
+                let others: Vec<_> = COMMON.iter().chain(kind.tls).copied().collect();
+                self.document.translate(&error, &places, &others)
+            }
             Err(Failure::Value(wrong)) => {
-                let (start, key) = places.find(wrong.key);
+                let is_tls = kind.tls.contains(&wrong.key);
+                let (start, key) = if is_tls { tls.places.find(wrong.key) } else { places.find(wrong.key) };
                 self.document.error(start, key, wrong.message)
             }
         };

@@ -30,6 +30,7 @@
 //! | `thresholds` | `{rise = 2, fall = 3}`: runs in a row until the verdict changes |
 //! | `depends_on` | checks that it can't work without |
 //! | `labels` | names and values for metrics |
+//! | `ca_file`, `client_cert`, `client_key`, `server_name`, `verify` | of kinds that speak TLS: see [`TlsSettings`](crate::catalogue::TlsSettings) |
 //! | others | the kind's own |
 //!
 //! In every string `${VAR}` is the variable of that name, `${VAR:-default}` has a default, `${file:/path}` is the
@@ -86,6 +87,7 @@ pub struct Config {
     /// `[[checks]]`, those that are not switched off.
     pub checks: Registry,
     notice: Option<String>,
+    warnings: Vec<String>,
     lines: Lines,
 }
 
@@ -125,6 +127,7 @@ impl Config {
             groups: BTreeMap::new(),
             checks: Registry::default(),
             notice: None,
+            warnings: Vec::new(),
             lines: Lines { file: file.to_owned(), ..Lines::default() },
         };
         config.take_settings(&document, &mut root, &environment)?;
@@ -185,6 +188,11 @@ impl Config {
             builder = builder.notice(notice);
         }
         (builder, self.lines)
+    }
+
+    /// What is valid and worth a word, each with its file and line: that a server's certificate is not verified.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
     }
 
     /// What every reader should know, such as that no file was given.

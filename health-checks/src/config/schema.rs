@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::{COMMON, Options};
 use crate::catalogue::CATALOGUE;
-use crate::kind::Kind;
+use crate::kind::{Kind, TlsSettings};
 
 /// The JSON Schema (draft 2020-12) of a configuration file with the kinds that this build has, and those of `options`.
 ///
@@ -114,6 +114,12 @@ fn of_kind(kind: &Kind) -> Value {
     let mut properties = Map::from_iter([("kind".to_owned(), json!({ "const": kind.name }))]);
     if let Some(Value::Object(own)) = schema.get_mut("properties").map(Value::take) {
         properties.extend(own.into_iter().map(|(key, own)| (key, or_variable(own))));
+    }
+    for (key, meaning) in TlsSettings::KEYS {
+        if kind.tls.contains(&key) {
+            let property = if key == "verify" { flag(meaning, Some(true)) } else { text(meaning) };
+            properties.insert(key.to_owned(), property);
+        }
     }
     for key in COMMON {
         properties.insert(key.to_owned(), json!({ "$ref": format!("#/$defs/common/{key}") }));

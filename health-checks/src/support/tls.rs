@@ -1,68 +1,154 @@
 //! TLS by rustls, with a provider of our own choice for each client: a library that installs one for the process takes the
 //! choice from its application, and clients that look for it panic where there is none.
 
+mod verifier;
+mod words;
+
 use std::io::{self, ErrorKind};
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use health_core::{FailureKind, HealthCheckException, Result, ServiceUnavailable};
+use rustls::client::WebPkiServerVerifier;
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::CertificateDer;
-#[cfg(feature = "_net")]
-use rustls::pki_types::ServerName;
-use rustls::{CertificateError, ClientConfig, RootCertStore};
-#[cfg(feature = "_net")]
-use tokio_rustls::TlsConnector;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
 
-#[cfg(feature = "_net")]
-use super::connection::net::{Io, Stream};
+use crate::kind::TlsSettings;
+#[doc(hidden)]
+pub use words::words;
 
-/// What all clients of this process use.
-static CONFIG: OnceLock<Arc<ClientConfig>> = OnceLock::new();
+/// What all clients without settings of their own use.
+static COMMON: OnceLock<Arc<ClientConfig>> = OnceLock::new();
 
-#[cfg(feature = "_net")]
-/// Speaks TLS over a stream to the server of this name.
-pub(crate) async fn connect(stream: impl Io + 'static, host: &str) -> io::Result<Stream> {
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    let name = ServerName::try_from(host.to_owned()).map_err(|error| io::Error::new(ErrorKind::InvalidInput, error))?;
-    Ok(Box::new(TlsConnector::from(client_config()?).connect(name, stream).await?))
-}
+/// How a client speaks TLS. Files are read when they are needed: what is wrong with them is an error of the row, and one
+/// that was renewed is read with the next connection.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Tls(Arc<TlsSettings>);
 
-/// The roots that the system trusts, or else Mozilla's; made when it is first needed.
-pub(crate) fn client_config() -> io::Result<Arc<ClientConfig>> {
-    if let Some(config) = CONFIG.get() {
-        return Ok(Arc::clone(config));
+impl From<TlsSettings> for Tls {
+    fn from(settings: TlsSettings) -> Self {
+        Self(Arc::new(settings))
     }
-    let builder = ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions();
-    let builder = builder.map_err(|error| io::Error::new(ErrorKind::InvalidData, error))?;
-    let config = builder.with_root_certificates(roots()?).with_no_client_auth();
-    Ok(Arc::clone(CONFIG.get_or_init(|| Arc::new(config))))
 }
 
-/// The same certificates as PEM, for clients that read nothing else.
-pub(crate) fn pem() -> io::Result<Vec<u8>> {
-    let pem = certificates()?.iter().fold(String::new(), |pem, certificate| {
-        pem + "-----BEGIN CERTIFICATE-----\n" + &BASE64_STANDARD.encode(certificate) + "\n-----END CERTIFICATE-----\n"
-    });
-    Ok(pem.into_bytes())
+impl Tls {
+    pub(crate) fn config(&self) -> Result<Arc<ClientConfig>> {
+        if *self.0 != TlsSettings::default() {
+            return self.build().map(Arc::new);
+        }
+        if let Some(config) = COMMON.get() {
+            return Ok(Arc::clone(config));
+        }
+        let config = Arc::new(self.build()?);
+        Ok(Arc::clone(COMMON.get_or_init(|| config)))
+    }
+
+    fn build(&self) -> Result<ClientConfig> {
+        let provider = provider();
+        let builder = ClientConfig::builder_with_provider(Arc::clone(&provider));
+        let builder =
+            builder.with_safe_default_protocol_versions().map_err(|error| unusable("TLS can't be set up", error))?;
+        let builder = match (self.0.verify, &self.0.server_name) {
+            (false, _) => builder.dangerous().with_custom_certificate_verifier(verifier::nobody(provider)),
+            (true, None) => builder.with_root_certificates(self.roots()?),
+            (true, Some(name)) => {
+                let name = ServerName::try_from(name.clone())
+                    .map_err(|error| unusable("server_name is no name of a server", error))?;
+                let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(self.roots()?), provider).build();
+                let verifier = verifier.map_err(|error| unusable(UNREADABLE, error))?;
+                builder.dangerous().with_custom_certificate_verifier(verifier::named(verifier, name))
+            }
+        };
+        match self.identity()? {
+            None => Ok(builder.with_no_client_auth()),
+            Some((chain, key)) => {
+                builder.with_client_auth_cert(chain, key).map_err(|error| unusable(NO_IDENTITY, error))
+            }
+        }
+    }
+
+    fn roots(&self) -> Result<RootCertStore> {
+        let mut roots = RootCertStore::empty();
+        roots.add_parsable_certificates(self.certificates()?);
+        Ok(roots)
+    }
+
+    /// The certificates that are trusted: those of the system and of `ca_file`.
+    pub(crate) fn certificates(&self) -> Result<Vec<CertificateDer<'static>>> {
+        let mut all = system().map_err(|error| unusable(UNREADABLE, error))?;
+        if let Some(path) = &self.0.ca_file {
+            all.extend(certificates_in(path).map_err(|error| unusable("ca_file can't be read", error))?);
+        }
+        Ok(all)
+    }
+
+    /// The certificate that this client shows, and its key.
+    pub(crate) fn identity(&self) -> Result<Option<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)>> {
+        let (Some(cert), Some(key)) = (&self.0.client_cert, &self.0.client_key) else { return Ok(None) };
+        let chain = certificates_in(cert).map_err(|error| unusable("client_cert can't be read", error))?;
+        let key = PrivateKeyDer::from_pem_file(key).map_err(|error| unusable("client_key can't be read", error))?;
+        Ok(Some((chain, key)))
+    }
+
+    /// The same as PEM.
+    #[cfg(any(feature = "mysql", feature = "postgres", feature = "mail"))]
+    pub(crate) fn identity_pem(&self) -> Result<Option<(Vec<u8>, Vec<u8>)>> {
+        let (Some(cert), Some(key)) = (&self.0.client_cert, &self.0.client_key) else { return Ok(None) };
+        let cert = std::fs::read(cert).map_err(|error| unusable("client_cert can't be read", error))?;
+        let key = std::fs::read(key).map_err(|error| unusable("client_key can't be read", error))?;
+        Ok(Some((cert, key)))
+    }
+
+    /// The certificates that are trusted, as PEM, for clients that read nothing else.
+    pub(crate) fn pem(&self) -> Result<Vec<u8>> {
+        Ok(self.certificates()?.iter().flat_map(|certificate| to_pem(certificate)).collect())
+    }
+
+    pub(crate) fn settings(&self) -> &TlsSettings {
+        &self.0
+    }
+
+    /// The name that the server is asked for, and that its certificate has to have.
+    pub(crate) fn name<'a>(&'a self, host: &'a str) -> &'a str {
+        self.0.server_name.as_deref().unwrap_or_else(|| host.trim_start_matches('[').trim_end_matches(']'))
+    }
+
+    /// Speaks TLS over a stream to a host.
+    #[cfg(feature = "_net")]
+    pub(crate) async fn connect(
+        &self,
+        stream: impl super::connection::net::Io + 'static,
+        host: &str,
+        describe: impl Fn(io::Error) -> HealthCheckException,
+    ) -> Result<super::connection::net::Stream> {
+        let name = ServerName::try_from(self.name(host).to_owned());
+        let name = name.map_err(|error| describe(io::Error::new(ErrorKind::InvalidInput, error)))?;
+        let connector = tokio_rustls::TlsConnector::from(self.config()?);
+        Ok(Box::new(connector.connect(name, stream).await.map_err(describe)?))
+    }
 }
 
 /// For a client that wants to know about TLS though it does not use it: it trusts nobody.
 #[cfg(feature = "http")]
-pub(crate) fn without_roots() -> io::Result<Arc<ClientConfig>> {
+pub(crate) fn without_roots() -> Result<ClientConfig> {
     let builder = ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions();
-    let builder = builder.map_err(|error| io::Error::new(ErrorKind::InvalidData, error))?;
-    Ok(Arc::new(builder.with_root_certificates(RootCertStore::empty()).with_no_client_auth()))
+    let builder = builder.map_err(|error| unusable("TLS can't be set up", error))?;
+    Ok(builder.with_root_certificates(RootCertStore::empty()).with_no_client_auth())
 }
 
-fn roots() -> io::Result<RootCertStore> {
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(certificates()?);
-    Ok(roots)
+const UNREADABLE: &str = "the certificates of the system can't be read";
+pub(crate) const NO_IDENTITY: &str = "client_cert and client_key do not belong together";
+
+fn unusable(message: &'static str, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> HealthCheckException {
+    ServiceUnavailable::new(message).with_kind(FailureKind::Misconfigured).with_source(cause).into()
 }
 
 /// The certificates that the system trusts (`SSL_CERT_FILE` and `SSL_CERT_DIR` included), or else Mozilla's.
-pub(crate) fn certificates() -> io::Result<Vec<CertificateDer<'static>>> {
+fn system() -> io::Result<Vec<CertificateDer<'static>>> {
     let found = rustls_native_certs::load_native_certs();
     if !found.certs.is_empty() {
         return Ok(found.certs);
@@ -74,31 +160,21 @@ pub(crate) fn certificates() -> io::Result<Vec<CertificateDer<'static>>> {
     Ok(webpki_root_certs::TLS_SERVER_ROOT_CERTS.to_vec())
 }
 
-/// The words for what rustls refuses; the same for checks and for whoever asks an endpoint.
-#[doc(hidden)]
-pub fn words(error: &rustls::Error) -> &'static str {
-    match error {
-        rustls::Error::InvalidCertificate(error) => match error {
-            CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
-                "TLS failed: the certificate has expired"
-            }
-            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-                "TLS failed: the certificate is not valid yet"
-            }
-            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-                "TLS failed: the certificate is for another name"
-            }
-            CertificateError::UnknownIssuer => "TLS failed: the certificate's issuer is not trusted",
-            // A certificate that signs itself is its own CA as a rule.
-            error if format!("{error:?}").contains("CaUsedAsEndEntity") => {
-                "TLS failed: the certificate is a CA's own, which is none of a server"
-            }
-            _ => "TLS failed: the certificate is not valid",
-        },
-        rustls::Error::InvalidMessage(_) => "TLS failed: what answers there does not speak TLS",
-        rustls::Error::AlertReceived(_) => "TLS failed: the server refused the handshake",
-        _ => "TLS failed",
+/// At least one.
+fn certificates_in(path: &Path) -> io::Result<Vec<CertificateDer<'static>>> {
+    let text = std::fs::read(path)?;
+    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
+    let certificates = certificates.map_err(|error| io::Error::new(ErrorKind::InvalidData, format!("{error:?}")))?;
+    if certificates.is_empty() {
+        Err(io::Error::new(ErrorKind::InvalidData, "no certificate"))
+    } else {
+        Ok(certificates)
     }
+}
+
+pub(crate) fn to_pem(certificate: &CertificateDer<'_>) -> Vec<u8> {
+    let text = BASE64_STANDARD.encode(certificate);
+    format!("-----BEGIN CERTIFICATE-----\n{text}\n-----END CERTIFICATE-----\n").into_bytes()
 }
 
 fn provider() -> Arc<CryptoProvider> {

@@ -16,3 +16,4 @@ mod proxy;
 mod scenario;
 mod store;
 mod thousand;
+mod tls;

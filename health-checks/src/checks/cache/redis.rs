@@ -6,7 +6,7 @@ use health_core::{BoxCheck, Findings, Result, Secret};
 use redis::{Cmd, FromRedisValue, RedisError, RedisResult, aio::ConnectionLike};
 
 use super::{CacheStore, EXPIRES_IN, Item, OwnCache};
-use crate::kind::Misconfigured;
+use crate::kind::{Misconfigured, TlsSettings};
 use crate::support::connection::kept::{Kept, Protocol};
 use crate::support::connection::pool::Asker;
 use crate::support::redis::{Connection, EXPECTED, Server, bb8 as pool, describe};
@@ -59,8 +59,8 @@ impl CacheStore for RedisStore {
 }
 
 /// A cache in Redis, by a connection of the check's own.
-pub(super) fn own(url: &Secret, prefix: String) -> Result<BoxCheck, Misconfigured> {
-    let server = Server::from_url(url).ok_or_else(|| Misconfigured::new("url", EXPECTED))?;
+pub(super) fn own(url: &Secret, tls: TlsSettings, prefix: String) -> Result<BoxCheck, Misconfigured> {
+    let server = Server::from_url(url).ok_or_else(|| Misconfigured::new("url", EXPECTED))?.over(tls)?;
     Ok(BoxCheck::new(OwnCache(Kept::new(OnRedis { server, prefix }))))
 }
 

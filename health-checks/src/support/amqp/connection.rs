@@ -11,15 +11,19 @@ use lapin::{Channel, ConnectionProperties, runtime};
 use tokio::net::TcpStream;
 
 use super::describe::{describe, describe_connect, not_reached};
+use crate::kind::{Misconfigured, TlsSettings};
 use crate::support::connection::net::tcp;
-use crate::support::tls;
+use crate::support::tls::Tls;
 
 /// How often client and broker tell each other that they are there, in seconds.
 const HEARTBEAT: u16 = 10;
 
 /// Where a broker is, and who asks.
 #[derive(Clone)]
-pub(crate) struct Server(Arc<AMQPUri>);
+pub(crate) struct Server {
+    uri: Arc<AMQPUri>,
+    tls: Tls,
+}
 
 impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -58,26 +62,33 @@ impl Server {
             uri.authority.port = port.unwrap_or(if uri.scheme == AMQPScheme::AMQPS { 5671 } else { 5672 });
         }
         uri.query.heartbeat = Some(HEARTBEAT);
-        Some(Self(Arc::new(uri)))
+        Some(Self { uri: Arc::new(uri), tls: Tls::default() })
+    }
+
+    /// Speaks TLS in this way, which the URL has to ask for.
+    pub(crate) fn over(self, settings: TlsSettings) -> Result<Self, Misconfigured> {
+        settings.needs(self.uri.scheme == AMQPScheme::AMQPS)?;
+        Ok(Self { tls: settings.into(), ..self })
     }
 
     /// Connects and logs in.
     pub(crate) async fn open(&self) -> Result<Connection> {
-        let uri = &self.0;
+        let uri = &self.uri;
         let host = uri.authority.host.clone();
         let (stream, socket) =
             split(tcp(&host, uri.authority.port).await.map_err(not_reached)?).map_err(not_reached)?;
         let tls = match uri.scheme {
             AMQPScheme::AMQP => None,
-            AMQPScheme::AMQPS => Some(RustlsConnector::from(tls::client_config().map_err(not_reached)?)),
+            AMQPScheme::AMQPS => Some(RustlsConnector::from(self.tls.config()?)),
         };
+        let name = self.tls.name(&host).to_owned();
         let stream = Mutex::new(Some(stream));
         let connect = async move |_, _| {
             // Once: the client would connect again by itself.
             let stream = stream.lock().unwrap_or_else(PoisonError::into_inner).take();
             let plain = AsyncTcpStream::Plain(stream.ok_or_else(|| Error::from(ErrorKind::NotConnected))?.compat());
             Ok(match &tls {
-                Some(tls) => plain.into_rustls(tls, host.trim_start_matches('[').trim_end_matches(']')).await?,
+                Some(tls) => plain.into_rustls(tls, &name).await?,
                 None => plain,
             })
         };
@@ -123,7 +134,7 @@ mod tests {
     #[test]
     fn a_url_means_the_host_that_it_names() {
         let read = |url: &str| {
-            let Server(uri) = Server::from_url(&url.into())?;
+            let Server { uri, .. } = Server::from_url(&url.into())?;
             Some((uri.authority.host.clone(), uri.authority.port, uri.vhost.clone()))
         };
         let found = |host: &str, port, vhost: &str| Some((host.to_owned(), port, vhost.to_owned()));

@@ -12,7 +12,7 @@ use std::time::Duration;
 use health_core::{FailureKind, HealthCheckException, Result, Secret, ServiceUnavailable};
 use serde_json::Value;
 
-use crate::kind::Misconfigured;
+use crate::kind::{Misconfigured, TlsSettings};
 use crate::support::{amqp as rabbitmq, redis as redis_server};
 pub(crate) use message::{Broadcast, Reply, Task};
 
@@ -48,6 +48,14 @@ impl Broker {
             "amqp" | "amqps" => rabbitmq::Server::from_url(url).map(Self::Amqp).ok_or_else(expected),
             _ => redis::Server::from_url(url).map(Self::Redis).ok_or_else(expected),
         }
+    }
+
+    /// Speaks TLS in this way, which the URL has to ask for.
+    pub(crate) fn over(self, tls: TlsSettings) -> Result<Self, Misconfigured> {
+        Ok(match self {
+            Self::Amqp(server) => Self::Amqp(server.over(tls)?),
+            Self::Redis(server) => Self::Redis(server.over(tls)?),
+        })
     }
 
     /// The backend of a URL; without one, `rpc://` for RabbitMQ and the broker itself for Redis.

@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use super::message::{Broadcast, Task};
 use super::{Outcome, POLL, Replies, Wait, not_understood};
+use crate::kind::{Misconfigured, TlsSettings};
 use crate::support::redis::{Connection, Server as Address, describe};
 
 /// How long workers may take to say which queues they hold.
@@ -35,6 +36,10 @@ impl Server {
     pub(super) fn from_url(url: &Secret) -> Option<Self> {
         let address = Address::from_url(url)?;
         Some(Self { address, prefix: "".into(), reply_to: Uuid::new_v4().to_string().into() })
+    }
+
+    pub(crate) fn over(self, tls: TlsSettings) -> Result<Self, Misconfigured> {
+        Ok(Self { address: self.address.over(tls)?, ..self })
     }
 
     pub(crate) async fn open(&self) -> Result<Connection> {

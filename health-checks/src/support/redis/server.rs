@@ -7,8 +7,9 @@ use redis::{AsyncConnectionConfig, ConnectionAddr, IntoConnectionInfo as _, Redi
 use tokio::task::AbortHandle;
 
 use super::{describe, not_reached};
+use crate::kind::{Misconfigured, TlsSettings};
 use crate::support::connection::net::{Address, tcp};
-use crate::support::tls;
+use crate::support::tls::Tls;
 
 /// The port of a sentinel that names none.
 const SENTINEL: u16 = 26379;
@@ -18,7 +19,8 @@ const SENTINEL: u16 = 26379;
 pub(crate) struct Server {
     route: Arc<Route>,
     settings: RedisConnectionInfo,
-    is_tls: bool,
+    /// `None` where the URL does not use it.
+    tls: Option<Tls>,
 }
 
 enum Route {
@@ -68,7 +70,11 @@ impl Server {
             ConnectionAddr::Unix(path) => (Address::Unix(path.clone()), false),
             _ => return None,
         };
-        Some(Self { route: Arc::new(Route::Direct(address)), settings: info.redis_settings().clone(), is_tls })
+        Some(Self {
+            route: Arc::new(Route::Direct(address)),
+            settings: info.redis_settings().clone(),
+            tls: is_tls.then(Tls::default),
+        })
     }
 
     fn behind_sentinels(is_tls: bool, rest: &str) -> Option<Self> {
@@ -93,7 +99,16 @@ impl Server {
             settings: read(&sentinel_login, "0")?,
             master: Some(master).filter(|master| !master.is_empty())?.to_owned(),
         };
-        Some(Self { route: Arc::new(route), settings: read(login, database)?, is_tls })
+        Some(Self { route: Arc::new(route), settings: read(login, database)?, tls: is_tls.then(Tls::default) })
+    }
+
+    /// Speaks TLS in this way, which the URL has to ask for.
+    pub(crate) fn over(mut self, settings: TlsSettings) -> Result<Self, Misconfigured> {
+        settings.needs(self.tls.is_some())?;
+        if let Some(tls) = &mut self.tls {
+            *tls = settings.into();
+        }
+        Ok(self)
     }
 
     pub(crate) fn database(&self) -> i64 {
@@ -124,7 +139,7 @@ impl Server {
     }
 
     async fn open_at(&self, address: &Address) -> Result<Connection> {
-        connect(address, self.is_tls, &self.settings).await
+        connect(address, self.tls.as_ref(), &self.settings).await
     }
 
     /// The address of the master, by the first sentinel that knows it.
@@ -137,7 +152,7 @@ impl Server {
         let mut failed = None;
         for (host, port) in sentinels {
             let ask = async {
-                let mut connection = connect(&Address::Tcp(host.clone(), *port), self.is_tls, settings).await?;
+                let mut connection = connect(&Address::Tcp(host.clone(), *port), self.tls.as_ref(), settings).await?;
                 let mut command = redis::cmd("SENTINEL");
                 command.arg("GET-MASTER-ADDR-BY-NAME").arg(master);
                 let found: Option<(String, u16)> =
@@ -170,13 +185,13 @@ fn host_and_port(text: &str) -> Option<(String, u16)> {
     (!host.is_empty()).then(|| (host.to_owned(), port))
 }
 
-async fn connect(address: &Address, is_tls: bool, settings: &RedisConnectionInfo) -> Result<Connection> {
-    let stream = match address {
-        Address::Tcp(host, port) if is_tls => {
+async fn connect(address: &Address, tls: Option<&Tls>, settings: &RedisConnectionInfo) -> Result<Connection> {
+    let stream = match (address, tls) {
+        (Address::Tcp(host, port), Some(tls)) => {
             let stream = tcp(host, *port).await.map_err(not_reached)?;
-            tls::connect(stream, host).await.map_err(not_reached)?
+            tls.connect(stream, host, not_reached).await?
         }
-        address => address.connect().await.map_err(not_reached)?,
+        (address, _) => address.connect().await.map_err(not_reached)?,
     };
     // What a command may take is up to the run.
     let config = AsyncConnectionConfig::new().set_response_timeout(None);
@@ -199,7 +214,7 @@ mod tests {
     fn sentinels_are_read_with_their_master() {
         let server = Server::from_url(&"redis+sentinel://app:s%40cret@s1,s2:26380,[::1]:26381/shop/3".into()).unwrap();
         assert_eq!((server.settings.username(), server.settings.password()), (Some("app"), Some("s@cret")));
-        assert_eq!((server.settings.db(), server.is_tls), (3, false));
+        assert_eq!((server.settings.db(), server.tls.is_some()), (3, false));
         let Route::Sentinels { sentinels, settings, master } = &*server.route else { panic!("sentinels") };
         assert_eq!(master, "shop");
         assert_eq!(settings.password(), None);
@@ -207,7 +222,7 @@ mod tests {
         assert_eq!(sentinels[..], expected);
         let with_password = Server::from_url(&"rediss+sentinel://s1/shop?sentinel_password=x".into()).unwrap();
         let Route::Sentinels { settings, .. } = &*with_password.route else { panic!("sentinels") };
-        assert_eq!((settings.password(), with_password.is_tls), (Some("x"), true));
+        assert_eq!((settings.password(), with_password.tls.is_some()), (Some("x"), true));
         for url in
             ["redis+sentinel://s1", "redis+sentinel://s1/", "redis+sentinel:///shop", "redis+sentinel://s1/shop?x=1"]
         {

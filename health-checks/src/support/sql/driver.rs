@@ -1,8 +1,14 @@
 use std::future::Future;
 use std::time::Duration;
 
+#[cfg(feature = "_tls")]
 use health_core::Result;
 use sqlx::{Connection, Database};
+
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+use crate::kind::TlsSettings;
+#[cfg(feature = "_tls")]
+use crate::support::tls::Tls;
 
 /// The options of a database's connections.
 pub(super) type Options<DB> = <<DB as Database>::Connection as Connection>::Options;
@@ -26,8 +32,10 @@ pub(crate) trait Driver: Database<Connection: Connection<Database = Self, Option
     /// One value: 1 where a migration is under way, 0 where none is, nothing where that is not known.
     const IS_MIGRATING: Option<&'static str>;
 
-    /// Lets the driver trust the roots that all checks trust, where it verifies the server and its options name none.
-    fn trust_system(options: Options<Self>) -> Result<Options<Self>> {
+    /// Lets the driver speak TLS in this way. Where the check has settings of its own the server is verified, whatever the
+    /// URL says, or by its word is not.
+    #[cfg(feature = "_tls")]
+    fn over(options: Options<Self>, _: &Tls) -> Result<Options<Self>> {
         Ok(options)
     }
 
@@ -75,10 +83,19 @@ impl Driver for sqlx::Postgres {
     const MIGRATIONS: &'static str = "SELECT version, success, encode(checksum, 'hex') FROM {table} ORDER BY version";
     const IS_MIGRATING: Option<&'static str> = None; // a migration is one transaction, whose row nobody else sees
 
-    fn trust_system(options: Options<Self>) -> Result<Options<Self>> {
-        use sqlx::postgres::PgSslMode::{VerifyCa, VerifyFull};
+    fn over(mut options: Options<Self>, tls: &Tls) -> Result<Options<Self>> {
+        use sqlx::postgres::PgSslMode::{Require, VerifyCa, VerifyFull};
+        if *tls.settings() != TlsSettings::default() && !matches!(options.get_ssl_mode(), VerifyCa | VerifyFull) {
+            options = options.ssl_mode(VerifyFull);
+        }
+        if !tls.settings().verify {
+            options = options.ssl_mode(Require);
+        }
+        if let Some((cert, key)) = tls.identity_pem()? {
+            options = options.ssl_client_cert_from_pem(cert).ssl_client_key_from_pem(key);
+        }
         let verifies = matches!(options.get_ssl_mode(), VerifyCa | VerifyFull);
-        if verifies { Ok(options.ssl_root_cert_from_pem(roots()?)) } else { Ok(options) }
+        if verifies { Ok(options.ssl_root_cert_from_pem(tls.pem()?)) } else { Ok(options) }
     }
 
     rows!();
@@ -102,10 +119,19 @@ impl Driver for sqlx::MySql {
          AND REPLACE(grantee, CHAR(39), '') = CURRENT_USER()) THEN 0 END",
     );
 
-    fn trust_system(options: Options<Self>) -> Result<Options<Self>> {
-        use sqlx::mysql::MySqlSslMode::{VerifyCa, VerifyIdentity};
+    fn over(mut options: Options<Self>, tls: &Tls) -> Result<Options<Self>> {
+        use sqlx::mysql::MySqlSslMode::{Required, VerifyCa, VerifyIdentity};
+        if *tls.settings() != TlsSettings::default() && !matches!(options.get_ssl_mode(), VerifyCa | VerifyIdentity) {
+            options = options.ssl_mode(VerifyIdentity);
+        }
+        if !tls.settings().verify {
+            options = options.ssl_mode(Required);
+        }
+        if let Some((cert, key)) = tls.identity_pem()? {
+            options = options.ssl_client_cert_from_pem(cert).ssl_client_key_from_pem(key);
+        }
         let verifies = matches!(options.get_ssl_mode(), VerifyCa | VerifyIdentity);
-        if verifies { Ok(options.ssl_ca_from_pem(roots()?)) } else { Ok(options) }
+        if verifies { Ok(options.ssl_ca_from_pem(tls.pem()?)) } else { Ok(options) }
     }
 
     rows!();
@@ -125,11 +151,4 @@ impl Driver for sqlx::Sqlite {
     }
 
     rows!();
-}
-
-/// The roots that all checks trust.
-#[cfg(any(feature = "mysql", feature = "postgres"))]
-fn roots() -> Result<Vec<u8>> {
-    use health_core::ResultExt as _;
-    crate::support::tls::pem().or_unavailable("the certificates of the system can't be read")
 }

@@ -14,8 +14,9 @@ const SHARE_OF_LOCKS: f64 = 0.4;
 /// A connection of the check's own, and what it is asked.
 pub(crate) struct Own<DB: Driver, Q> {
     pub(super) options: Options<DB>,
-    /// Whether the URL names the certificates to trust.
-    pub(super) names_roots: bool,
+    /// How it speaks TLS; `None` where the URL itself says so, or there is none.
+    #[cfg(feature = "_tls")]
+    pub(super) tls: Option<crate::support::tls::Tls>,
     /// The file of the database, where it is one.
     pub(super) file: Option<PathBuf>,
     pub(super) query: Q,
@@ -37,7 +38,11 @@ impl<DB: Driver, Q: Query> Protocol for Own<DB, Q> {
     async fn open(&self) -> Result<Self::Connection> {
         // Drivers' futures for connecting are large.
         let options = self.options.clone();
-        let options = if self.names_roots { options } else { DB::trust_system(options)? };
+        #[cfg(feature = "_tls")]
+        let options = match &self.tls {
+            Some(tls) => DB::over(options, tls)?,
+            None => options,
+        };
         let connection = Box::pin(options.connect()).await.map_err(describe)?;
         Ok(Opened { connection, file: self.file().await })
     }

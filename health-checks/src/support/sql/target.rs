@@ -1,5 +1,4 @@
 use std::convert::Infallible;
-use std::path::PathBuf;
 
 use health_core::{BoxCheck, Secret};
 use sqlx::{ConnectOptions as _, Pool};
@@ -8,9 +7,11 @@ use super::driver::Options;
 use super::own::Own;
 use super::pool::Pooled;
 use super::{Driver, Query};
-use crate::kind::Misconfigured;
+use crate::kind::{Misconfigured, TlsSettings};
 use crate::support::connection::kept::Kept;
 use crate::support::connection::pool::PoolHealthCheck;
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+use crate::support::tls::Tls;
 
 /// The application's own pool, of any database that this build has a driver for (features `mysql`, `postgres`,
 /// `sqlite`).
@@ -71,12 +72,12 @@ impl std::fmt::Debug for DatabasePool {
 #[derive(Clone)]
 pub(crate) enum Target {
     Pool(DatabasePool),
-    /// And whether the URL names the certificates to trust.
+    /// And how it speaks TLS, unless the URL itself names the certificates to trust.
     #[cfg(feature = "mysql")]
-    MySql(sqlx::mysql::MySqlConnectOptions, bool),
-    /// And whether the URL names the certificates to trust.
+    MySql(sqlx::mysql::MySqlConnectOptions, Option<Tls>),
+    /// And how it speaks TLS, unless the URL itself names the certificates to trust.
     #[cfg(feature = "postgres")]
-    Postgres(sqlx::postgres::PgConnectOptions, bool),
+    Postgres(sqlx::postgres::PgConnectOptions, Option<Tls>),
     #[cfg(feature = "sqlite")]
     Sqlite(Box<sqlx::sqlite::SqliteConnectOptions>),
 }
@@ -98,13 +99,15 @@ impl std::fmt::Debug for Target {
 
 impl Target {
     /// The database at a URL. Nothing is opened yet.
-    pub(crate) fn from_url(url: &Secret) -> Result<Self, Misconfigured> {
+    pub(crate) fn from_url(url: &Secret, tls: &TlsSettings) -> Result<Self, Misconfigured> {
         match url.expose().split(':').next().unwrap_or_default() {
             #[cfg(feature = "mysql")]
             "mysql" | "mariadb" => {
                 // Nothing that the check does depends on the session's settings: they are not set.
                 let options = options::<sqlx::MySql>(url)?.pipes_as_concat(false).no_engine_substitution(false);
-                Ok(Self::MySql(options.timezone(None).set_names(false), names(url, &["ssl-ca", "sslca", "ssl_ca"])))
+                let is_tls = !matches!(options.get_ssl_mode(), sqlx::mysql::MySqlSslMode::Disabled);
+                let tls = of_url(url, &["ssl-ca", "sslca", "ssl_ca"], is_tls, tls.clone())?;
+                Ok(Self::MySql(options.timezone(None).set_names(false), tls))
             }
             #[cfg(feature = "postgres")]
             "postgres" | "postgresql" => {
@@ -112,10 +115,15 @@ impl Target {
                 let options = options::<sqlx::Postgres>(url)?.extra_float_digits(None);
                 let has_name = options.get_application_name().is_some();
                 let options = if has_name { options } else { options.application_name("health-check") };
-                Ok(Self::Postgres(options, names(url, &["sslrootcert", "ssl-root-cert", "ssl-ca"])))
+                let is_tls = !matches!(options.get_ssl_mode(), sqlx::postgres::PgSslMode::Disable);
+                let tls = of_url(url, &["sslrootcert", "ssl-root-cert", "ssl-ca"], is_tls, tls.clone())?;
+                Ok(Self::Postgres(options, tls))
             }
             #[cfg(feature = "sqlite")]
-            "sqlite" => options::<sqlx::Sqlite>(url).map(Box::new).map(Self::Sqlite),
+            "sqlite" => {
+                tls.needs(false)?;
+                options::<sqlx::Sqlite>(url).map(Box::new).map(Self::Sqlite)
+            }
             scheme if ["mysql", "mariadb", "postgres", "postgresql", "sqlite"].contains(&scheme) => {
                 let message = format!("this build has no driver for {scheme}: switch on its cargo feature");
                 Err(Misconfigured::new("url", message))
@@ -135,11 +143,27 @@ impl Target {
             Self::Pool(DatabasePool::Sqlite(pool)) => pooled(pool, query),
             Self::Pool(DatabasePool::NoDriver(never)) => match *never {},
             #[cfg(feature = "mysql")]
-            Self::MySql(options, names_roots) => own::<sqlx::MySql>(options, *names_roots, None, query),
+            Self::MySql(options, tls) => BoxCheck::new(Kept::new(Own::<sqlx::MySql, _> {
+                options: options.clone(),
+                tls: tls.clone(),
+                file: None,
+                query,
+            })),
             #[cfg(feature = "postgres")]
-            Self::Postgres(options, names_roots) => own::<sqlx::Postgres>(options, *names_roots, None, query),
+            Self::Postgres(options, tls) => BoxCheck::new(Kept::new(Own::<sqlx::Postgres, _> {
+                options: options.clone(),
+                tls: tls.clone(),
+                file: None,
+                query,
+            })),
             #[cfg(feature = "sqlite")]
-            Self::Sqlite(options) => own::<sqlx::Sqlite>(options, true, Some(options.get_filename().to_owned()), query),
+            Self::Sqlite(options) => BoxCheck::new(Kept::new(Own::<sqlx::Sqlite, _> {
+                options: (**options).clone(),
+                #[cfg(feature = "_tls")]
+                tls: None,
+                file: Some(options.get_filename().to_owned()),
+                query,
+            })),
         }
     }
 }
@@ -151,17 +175,21 @@ fn options<DB: Driver>(url: &Secret) -> Result<Options<DB>, Misconfigured> {
     Ok(options.map_err(|_| Misconfigured::new("url", "not a valid URL of this database"))?.disable_statement_logging())
 }
 
-/// Whether the query of a URL has one of these parameters.
+/// How a check speaks TLS: not at all by settings of its own where the query of the URL has one of these parameters.
 #[cfg(any(feature = "mysql", feature = "postgres"))]
-fn names(url: &Secret, parameters: &[&str]) -> bool {
+fn of_url(url: &Secret, parameters: &[&str], is_tls: bool, tls: TlsSettings) -> Result<Option<Tls>, Misconfigured> {
+    tls.needs(is_tls)?;
     let query = url.expose().split_once('?').map_or("", |(_, query)| query);
-    query.split('&').any(|pair| parameters.contains(&pair.split('=').next().unwrap_or_default()))
+    if !query.split('&').any(|pair| parameters.contains(&pair.split('=').next().unwrap_or_default())) {
+        return Ok(Some(tls.into()));
+    }
+    if tls == TlsSettings::default() {
+        Ok(None)
+    } else {
+        Err(Misconfigured::new("ca_file", "the URL names the certificates to trust: leave them out there, or here"))
+    }
 }
 
 fn pooled<DB: Driver>(pool: &Pool<DB>, query: impl Query) -> BoxCheck {
     BoxCheck::new(PoolHealthCheck::new(Pooled { pool: pool.clone(), query }))
-}
-
-fn own<DB: Driver>(options: &Options<DB>, names_roots: bool, file: Option<PathBuf>, query: impl Query) -> BoxCheck {
-    BoxCheck::new(Kept::new(Own::<DB, _> { options: options.clone(), names_roots, file, query }))
 }

@@ -1,0 +1,195 @@
+//! Every kind that speaks TLS, with a private CA: TLS ends before the real server, as it does at a balancer.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+
+use crate::harness::{Server, alone, port, variable};
+use crate::scenario::says;
+
+/// A CA of our own, in files.
+struct Ca {
+    folder: tempfile::TempDir,
+    issuer: CertifiedIssuer<'static, KeyPair>,
+}
+
+impl Ca {
+    fn new() -> Self {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("ca.pem"), issuer.pem()).unwrap();
+        Self { folder, issuer }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Signs a certificate for a name, in the files `{file}.pem` and `{file}.key`.
+    fn sign(&self, file: &str, name: &str) {
+        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        std::fs::write(self.path(&format!("{file}.pem")), certificate.pem()).unwrap();
+        std::fs::write(self.path(&format!("{file}.key")), key.serialize_pem()).unwrap();
+    }
+
+    fn acceptor(&self, file: &str, wants_client: bool) -> TlsAcceptor {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let builder =
+            ServerConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions().unwrap();
+        let chain = vec![CertificateDer::from_pem_file(self.path(&format!("{file}.pem"))).unwrap()];
+        let key = PrivateKeyDer::from_pem_file(self.path(&format!("{file}.key"))).unwrap();
+        let config = if wants_client {
+            let mut roots = RootCertStore::empty();
+            roots.add(CertificateDer::from_pem_file(self.path("ca.pem")).unwrap()).unwrap();
+            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build().unwrap();
+            builder.with_client_cert_verifier(verifier).with_single_cert(chain, key)
+        } else {
+            builder.with_no_client_auth().with_single_cert(chain, key)
+        };
+        TlsAcceptor::from(Arc::new(config.unwrap()))
+    }
+}
+
+/// Ends TLS before a server; PostgreSQL is asked for it first.
+async fn before(server: u16, acceptor: TlsAcceptor, is_postgres: bool) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let own = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            let acceptor = acceptor.clone();
+            tokio::spawn(async move {
+                if is_postgres {
+                    let mut request = [0; 8];
+                    client.read_exact(&mut request).await?;
+                    client.write_all(b"S").await?;
+                }
+                let mut client = acceptor.accept(client).await?;
+                let mut server = TcpStream::connect(("127.0.0.1", server)).await?;
+                tokio::io::copy_bidirectional(&mut client, &mut server).await
+            });
+        }
+    });
+    own
+}
+
+/// A kind, its server, the key of its URL, the URL with TLS, and what it needs beside that.
+fn kinds() -> Vec<(&'static str, &'static str, &'static str, String, String)> {
+    let over = |name: &str, from: &str, to: &str| variable(name).replacen(from, to, 1);
+    let s3 = format!(
+        "bucket = \"{}\"\nregion = \"garage\"\naccess_key_id = \"{}\"\nsecret_access_key = \"{}\"\n",
+        variable("S3_BUCKET"),
+        variable("AWS_ACCESS_KEY_ID"),
+        variable("AWS_SECRET_ACCESS_KEY")
+    );
+    let queue = "queues = [\"celery\"]\n".to_owned();
+    vec![
+        ("redis", "redis", "url", over("REDIS_URL", "redis:", "rediss:"), String::new()),
+        ("cache", "redis", "url", over("REDIS_URL", "redis:", "rediss:"), String::new()),
+        ("celery_ping", "celery-redis", "broker_url", over("CELERY_REDIS_URL", "redis:", "rediss:"), queue.clone()),
+        ("celery", "celery", "broker_url", over("BROKER_URL", "amqp:", "amqps:"), queue),
+        ("rabbitmq", "rabbitmq", "url", over("BROKER_URL", "amqp:", "amqps:"), String::new()),
+        ("database", "postgres", "url", variable("POSTGRES_URL"), String::new()),
+        ("mail", "smtp", "url", over("SMTP_URL", "smtp:", "smtps:"), String::new()),
+        ("http", "s3", "url", over("S3_ENDPOINT_URL", "http:", "https:"), "status = 403\n".into()),
+        ("s3", "s3", "endpoint_url", over("S3_ENDPOINT_URL", "http:", "https:"), s3),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_private_ca_a_client_certificate_and_another_name() {
+    let _alone = alone().await;
+    let ca = Ca::new();
+    for (file, name) in [("server", "127.0.0.1"), ("other", "db.internal"), ("client", "health")] {
+        ca.sign(file, name);
+    }
+    let path = |name: &str| ca.path(name).display().to_string();
+    let (trusted, identity) = (
+        format!("ca_file = \"{}\"\n", path("ca.pem")),
+        format!("client_cert = \"{}\"\nclient_key = \"{}\"\n", path("client.pem"), path("client.key")),
+    );
+    for (kind, server, key, url, more) in kinds() {
+        tokio::task::block_in_place(|| Server(server).up());
+        let is_postgres = kind == "database";
+        let said = async |acceptor: TlsAcceptor, keys: &str| {
+            let own = before(port(&url), acceptor, is_postgres).await;
+            let url = url.replacen(&format!(":{}", port(&url)), &format!(":{own}"), 1);
+            let check = format!("kind = \"{kind}\"\n{key} = \"{url}\"\n{more}{keys}");
+            let subject = crate::scenario::health_within(&check, Duration::from_secs(5));
+            says(&subject).await
+        };
+        assert_eq!(said(ca.acceptor("server", false), &trusted).await, "working", "{kind}: ca_file");
+        let words = said(ca.acceptor("server", false), "").await;
+        let unverified = is_postgres && words == "working"; // libpq's `prefer` verifies nothing
+        assert!(unverified || words.contains("issuer is not trusted"), "{kind}, without ca_file: {words}");
+        let words = said(ca.acceptor("other", false), &trusted).await;
+        assert!(words.contains("for another name"), "{kind}, another name: {words}");
+        if kind == "s3" {
+            continue; // its client takes roots only, and a file that says more is refused
+        }
+        let unverified = said(ca.acceptor("other", false), "verify = false\n").await;
+        assert_eq!(unverified, "working", "{kind}: verify = false");
+        let both = format!("{trusted}{identity}");
+        assert_eq!(said(ca.acceptor("server", true), &both).await, "working", "{kind}: client_cert");
+        let words = said(ca.acceptor("server", true), &trusted).await;
+        assert!(words.starts_with("unavailable: "), "{kind}, without client_cert: {words}");
+        if kind != "database" {
+            let named = format!("{trusted}server_name = \"db.internal\"\n");
+            assert_eq!(said(ca.acceptor("other", false), &named).await, "working", "{kind}: server_name");
+        }
+        let missing = said(ca.acceptor("server", false), "ca_file = \"/no/such/file\"\n").await;
+        assert_eq!(missing, "unavailable: ca_file can't be read", "{kind}");
+    }
+}
+
+#[test]
+fn what_would_be_ignored_is_refused_by_name() {
+    use health_checks::config::{Config, Options};
+    let wrong = |keys: &str| {
+        let text = format!("[[checks]]\n{keys}");
+        Config::from_text("test.toml", &text, &|_| None, &Options::default()).unwrap_err().to_string()
+    };
+    let unused = "the URL does not use TLS, so this would be ignored";
+    for (keys, message) in [
+        (
+            "kind = \"redis\"\nurl = \"redis://h/0\"\nca_file = \"x\"",
+            format!("test.toml:4: checks[1].ca_file: {unused}"),
+        ),
+        ("kind = \"http\"\nurl = \"http://h/\"\nverify = false", format!("test.toml:4: checks[1].verify: {unused}")),
+        (
+            "kind = \"mail\"\nurl = \"smtp://h\"\nserver_name = \"x\"",
+            format!("test.toml:4: checks[1].server_name: {unused}"),
+        ),
+        (
+            "kind = \"database\"\nurl = \"sqlite:///x.db\"\nca_file = \"x\"",
+            format!("test.toml:4: checks[1].ca_file: {unused}"),
+        ),
+        (
+            "kind = \"rabbitmq\"\nurl = \"amqps://h/\"\nclient_cert = \"x\"",
+            "test.toml:4: checks[1].client_cert: needs client_key beside it".into(),
+        ),
+    ] {
+        assert_eq!(wrong(keys), message);
+    }
+    for (keys, key) in [
+        ("kind = \"database\"\nurl = \"postgres://h/d\"\nserver_name = \"x\"", "server_name"),
+        ("kind = \"s3\"\nbucket = \"b\"\naccess_key_id = \"a\"\nsecret_access_key = \"b\"\nverify = false", "verify"),
+        ("kind = \"disk\"\nca_file = \"x\"", "ca_file"),
+    ] {
+        let error = wrong(keys);
+        assert!(error.contains(&format!("checks[1].{key}: unknown key")), "{error}");
+    }
+}
