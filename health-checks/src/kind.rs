@@ -95,7 +95,7 @@ impl TlsSettings {
         Self { server_name: Some(name.into()), ..self }
     }
 
-    /// Refuses what is set where there is no TLS, and the half of an identity.
+    /// Refuses what is set where there is no TLS, the half of an identity, and TLS that this build can't do.
     pub(crate) fn needs(&self, is_tls: bool) -> Result<(), Misconfigured> {
         let set = [
             ("ca_file", self.ca_file.is_some()),
@@ -110,10 +110,17 @@ impl TlsSettings {
         match (&self.client_cert, &self.client_key) {
             (Some(_), None) => Err(Misconfigured::new("client_cert", "needs client_key beside it")),
             (None, Some(_)) => Err(Misconfigured::new("client_key", "needs client_cert beside it")),
+            _ if is_tls && !HAS_TLS => Err(Misconfigured::new("url", NO_TLS)),
             _ => Ok(()),
         }
     }
 }
+
+/// Whether this build can do the cryptography of TLS.
+pub(crate) const HAS_TLS: bool = cfg!(any(feature = "rustls-ring", feature = "rustls-aws-lc-rs"));
+
+pub(crate) const NO_TLS: &str =
+    "this build can't speak TLS: switch on the cargo feature rustls-ring, or rustls-aws-lc-rs, of health-checks";
 
 /// A variable of the environment that fills a key.
 #[derive(Debug, Clone, Copy)]
@@ -151,6 +158,12 @@ impl Misconfigured {
     /// What was expected of this key.
     pub fn new(key: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
         Self { key, message: message.into() }
+    }
+
+    /// Of a kind that calls its URL this.
+    #[cfg(any(feature = "celery", feature = "celery_ping", feature = "s3"))]
+    pub(crate) fn with_url_as(self, key: &'static str) -> Self {
+        if self.key == "url" { Self { key, ..self } } else { self }
     }
 }
 

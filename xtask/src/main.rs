@@ -88,7 +88,8 @@ fn documentation() -> Outcome {
 }
 
 fn features() -> Outcome {
-    for feature in tidy::features_of(&root(), "health-checks")? {
+    let together = ["full,rustls-ring", "full,rustls-aws-lc-rs", "full,rustls-aws-lc-rs,rustls-ring"];
+    for feature in tidy::features_of(&root(), "health-checks")?.into_iter().chain(together.map(str::to_owned)) {
         cargo([
             "clippy",
             "--package",

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package};
 
@@ -74,9 +75,20 @@ const TOP: &[&str] = &[
 /// Files of health-checks that are no checks.
 const NO_CHECKS: &[&str] = &["mod"];
 
-/// Features of health-checks that are no checks: what they read their settings from, and drivers and stores of checks.
-const NO_CHECK_FEATURES: &[&str] =
-    &["config", "default", "embedded", "full", "memcached", "mysql", "postgres", "sqlite"];
+/// Features of health-checks that are no checks: what they read their settings from, drivers and stores of checks, and who
+/// does the cryptography.
+const NO_CHECK_FEATURES: &[&str] = &[
+    "config",
+    "default",
+    "embedded",
+    "full",
+    "memcached",
+    "mysql",
+    "postgres",
+    "rustls-aws-lc-rs",
+    "rustls-ring",
+    "sqlite",
+];
 
 pub(crate) fn tidy(root: &Path) -> Outcome {
     println!("> tidy");
@@ -88,6 +100,7 @@ pub(crate) fn tidy(root: &Path) -> Outcome {
         conformance(package, &mut wrong);
     }
     top(root, &mut wrong)?;
+    one_provider(root, &mut wrong)?;
     catalogue(root, &mut wrong)?;
     wrong.sort();
     wrong.dedup();
@@ -163,6 +176,20 @@ fn unique_targets(package: &Package, metadata: &Metadata, wrong: &mut Vec<String
             wrong.push(format!("{owner} and {} both build \"{target}\"", package.name));
         }
     }
+}
+
+/// The program has one crypto provider: two make it larger, and what asks for the one there is panics.
+fn one_provider(root: &Path, wrong: &mut Vec<String>) -> Outcome {
+    let args = ["tree", "--package", "health-cli", "--edges", "normal,build", "--prefix", "none", "--locked"];
+    let tree = Command::new(env!("CARGO")).args(args).current_dir(root).output().map_err(|error| error.to_string())?;
+    let text = String::from_utf8_lossy(&tree.stdout);
+    if !tree.status.success() || !text.contains("\nring v") {
+        return Err(format!("cargo tree: {}\n{}", tree.status, String::from_utf8_lossy(&tree.stderr)));
+    }
+    if text.contains("\naws-lc-") {
+        wrong.push("health-cli: aws-lc-rs is in its tree; its provider is ring".to_owned());
+    }
+    Ok(())
 }
 
 fn top(root: &Path, wrong: &mut Vec<String>) -> Outcome {

@@ -20,12 +20,11 @@ use health_core::{
 };
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, Method, Response, Url, redirect};
-use rustls::ClientConfig;
 use serde::{Deserialize, Deserializer, de};
 
 use crate::kind::{CheckSettings, Misconfigured, TlsSettings};
 use crate::support::io;
-use crate::support::tls::{self, Tls};
+use crate::support::tls::Tls;
 
 /// No more of a body is read than this.
 const MOST: usize = 1024 * 1024;
@@ -282,14 +281,17 @@ impl HttpHealthCheck {
         let url = Url::parse(self.url.expose()).ok();
         let mut builder = Client::builder().redirect(redirect::Policy::none()).user_agent("health-check");
         // Certificates are not needed where there is no TLS, and no proxy leads to this machine.
-        let tls = match &url {
-            Some(url) if url.scheme() == "http" => tls::without_roots()?,
-            _ => ClientConfig::clone(&*self.tls.config()?),
-        };
         if url.as_ref().is_some_and(is_local) {
             builder = builder.no_proxy();
         }
-        builder.tls_backend_preconfigured(tls).pool_max_idle_per_host(0).build().or_unknown()
+        #[cfg(any(feature = "rustls-ring", feature = "rustls-aws-lc-rs"))]
+        {
+            builder = builder.tls_backend_preconfigured(match &url {
+                Some(url) if url.scheme() == "http" => crate::support::tls::without_roots()?,
+                _ => rustls::ClientConfig::clone(&*self.tls.config()?),
+            });
+        }
+        builder.pool_max_idle_per_host(0).build().or_unknown()
     }
 }
 

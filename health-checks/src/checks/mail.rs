@@ -100,8 +100,6 @@ impl MailHealthCheck {
     pub fn new(url: impl Into<Secret>) -> Result<Self, Misconfigured> {
         let url = url.into();
         let expected = || Misconfigured::new("url", "expected a URL such as smtps://user:password@mail.example.com");
-        // The parser's own words may quote the URL.
-        let builder = AsyncSmtpTransport::<Tokio1Executor>::from_url(url.expose()).map_err(|_| expected())?;
         let (scheme, rest) = url.expose().split_once("://").ok_or_else(expected)?;
         let query = rest.split_once('?').map_or("", |(_, query)| query);
         let security = match query.split('&').find_map(|pair| pair.strip_prefix("tls=")) {
@@ -110,6 +108,9 @@ impl MailHealthCheck {
             Some("opportunistic") => Some(Security::Opportunistic),
             _ => None,
         };
+        TlsSettings::default().needs(security.is_some())?; // or else the parser panics
+        // Its own words may quote the URL.
+        let builder = AsyncSmtpTransport::<Tokio1Executor>::from_url(url.expose()).map_err(|_| expected())?;
         let tls = security.map(|security| (security, host(rest).to_owned(), SystemTls::default()));
         Ok(Self { client: Client::Url { builder, tls } })
     }

@@ -16,12 +16,11 @@ use std::time::Duration;
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::{
-    BehaviorVersion, Config, Credentials, Region, RequestChecksumCalculation, retry::RetryConfig,
+    BehaviorVersion, Config, Credentials, Region, RequestChecksumCalculation, SharedHttpClient, retry::RetryConfig,
 };
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::primitives::ByteStream;
 use aws_smithy_http_client::Builder;
-use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode};
 use health_core::{
     BoxCheck, FailureKind, Findings, HealthCheck, HealthCheckException, Result, ResultExt as _, Secret,
     ServiceUnavailable, UnknownError,
@@ -118,7 +117,7 @@ impl CheckSettings for S3Settings {
             return Err(Misconfigured::new("endpoint_url", "expected a URL: http://... or https://..."));
         }
         let is_tls = !self.endpoint_url.as_ref().is_some_and(|url| url.starts_with("http://"));
-        tls.needs(is_tls)?;
+        tls.needs(is_tls).map_err(|wrong| wrong.with_url_as("endpoint_url"))?;
         let access = Access::Config { config: Box::new(self.config()), tls: is_tls.then(|| tls.into()) };
         Ok(vec![BoxCheck::new(S3StorageHealthCheck { access, bucket: self.bucket, prefix: self.prefix })])
     }
@@ -179,15 +178,29 @@ impl Access {
             Self::Client(client) => return Ok(client.clone()),
             Self::Config { config, tls } => (config, tls),
         };
-        let http = if let Some(tls) = tls {
-            let roots = TrustStore::empty().with_pem_certificate(tls.pem()?);
-            let context = TlsContext::builder().with_trust_store(roots).build().or_unknown()?;
-            Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).tls_context(context).build_https()
-        } else {
-            Builder::new().build_http()
+        let http = match tls {
+            Some(tls) => with_tls(tls)?,
+            None => Builder::new().build_http(),
         };
         Ok(Client::from_conf(config.to_builder().http_client(http).build()))
     }
+}
+
+#[cfg(any(feature = "rustls-ring", feature = "rustls-aws-lc-rs"))]
+fn with_tls(tls: &Tls) -> Result<SharedHttpClient> {
+    use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode};
+    #[cfg(feature = "rustls-aws-lc-rs")]
+    let provider = Provider::Rustls(CryptoMode::AwsLc);
+    #[cfg(not(feature = "rustls-aws-lc-rs"))]
+    let provider = Provider::Rustls(CryptoMode::Ring);
+    let roots = TrustStore::empty().with_pem_certificate(tls.pem()?);
+    let context = TlsContext::builder().with_trust_store(roots).build().or_unknown()?;
+    Ok(Builder::new().tls_provider(provider).tls_context(context).build_https())
+}
+
+#[cfg(not(any(feature = "rustls-ring", feature = "rustls-aws-lc-rs")))]
+fn with_tls(tls: &Tls) -> Result<SharedHttpClient> {
+    tls.config().map(|_| Builder::new().build_http()) // an error, as nothing is there to make one of
 }
 
 /// A bucket, in one run.

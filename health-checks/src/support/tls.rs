@@ -17,6 +17,8 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 
+#[cfg(not(any(feature = "rustls-ring", feature = "rustls-aws-lc-rs")))]
+use crate::kind::NO_TLS;
 use crate::kind::TlsSettings;
 #[doc(hidden)]
 pub use words::words;
@@ -48,7 +50,7 @@ impl Tls {
     }
 
     fn build(&self) -> Result<ClientConfig> {
-        let provider = provider();
+        let provider = provider()?;
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider));
         let builder =
             builder.with_safe_default_protocol_versions().map_err(|error| unusable("TLS can't be set up", error))?;
@@ -133,9 +135,9 @@ impl Tls {
 }
 
 /// For a client that wants to know about TLS though it does not use it: it trusts nobody.
-#[cfg(feature = "http")]
+#[cfg(all(feature = "http", any(feature = "rustls-ring", feature = "rustls-aws-lc-rs")))]
 pub(crate) fn without_roots() -> Result<ClientConfig> {
-    let builder = ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions();
+    let builder = ClientConfig::builder_with_provider(provider()?).with_safe_default_protocol_versions();
     let builder = builder.map_err(|error| unusable("TLS can't be set up", error))?;
     Ok(builder.with_root_certificates(RootCertStore::empty()).with_no_client_auth())
 }
@@ -177,6 +179,13 @@ pub(crate) fn to_pem(certificate: &CertificateDer<'_>) -> Vec<u8> {
     format!("-----BEGIN CERTIFICATE-----\n{text}\n-----END CERTIFICATE-----\n").into_bytes()
 }
 
-fn provider() -> Arc<CryptoProvider> {
-    Arc::new(rustls::crypto::ring::default_provider())
+/// Named here and handed to each client: none asks for that of the process, which is the application's to choose.
+fn provider() -> Result<Arc<CryptoProvider>> {
+    #[cfg(feature = "rustls-aws-lc-rs")]
+    let provider = Ok(Arc::new(rustls::crypto::aws_lc_rs::default_provider()));
+    #[cfg(all(feature = "rustls-ring", not(feature = "rustls-aws-lc-rs")))]
+    let provider = Ok(Arc::new(rustls::crypto::ring::default_provider()));
+    #[cfg(not(any(feature = "rustls-ring", feature = "rustls-aws-lc-rs")))]
+    let provider = Err(ServiceUnavailable::new(NO_TLS).with_kind(FailureKind::Misconfigured).into());
+    provider
 }

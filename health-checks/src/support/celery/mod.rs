@@ -52,10 +52,11 @@ impl Broker {
 
     /// Speaks TLS in this way, which the URL has to ask for.
     pub(crate) fn over(self, tls: TlsSettings) -> Result<Self, Misconfigured> {
-        Ok(match self {
-            Self::Amqp(server) => Self::Amqp(server.over(tls)?),
-            Self::Redis(server) => Self::Redis(server.over(tls)?),
-        })
+        let over = match self {
+            Self::Amqp(server) => server.over(tls).map(Self::Amqp),
+            Self::Redis(server) => server.over(tls).map(Self::Redis),
+        };
+        over.map_err(|wrong| wrong.with_url_as("broker_url"))
     }
 
     /// The backend of a URL; without one, `rpc://` for RabbitMQ and the broker itself for Redis.

@@ -7,6 +7,8 @@ use super::driver::Options;
 use super::own::Own;
 use super::pool::Pooled;
 use super::{Driver, Query};
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+use crate::kind::HAS_TLS;
 use crate::kind::{Misconfigured, TlsSettings};
 use crate::support::connection::kept::Kept;
 use crate::support::connection::pool::PoolHealthCheck;
@@ -103,19 +105,29 @@ impl Target {
         match url.expose().split(':').next().unwrap_or_default() {
             #[cfg(feature = "mysql")]
             "mysql" | "mariadb" => {
+                use sqlx::mysql::MySqlSslMode::{Disabled, Preferred};
                 // Nothing that the check does depends on the session's settings: they are not set.
                 let options = options::<sqlx::MySql>(url)?.pipes_as_concat(false).no_engine_substitution(false);
-                let is_tls = !matches!(options.get_ssl_mode(), sqlx::mysql::MySqlSslMode::Disabled);
+                let is_tls = match options.get_ssl_mode() {
+                    Disabled => false,
+                    Preferred => HAS_TLS,
+                    _ => true,
+                };
                 let tls = of_url(url, &["ssl-ca", "sslca", "ssl_ca"], is_tls, tls.clone())?;
                 Ok(Self::MySql(options.timezone(None).set_names(false), tls))
             }
             #[cfg(feature = "postgres")]
             "postgres" | "postgresql" => {
+                use sqlx::postgres::PgSslMode::{Allow, Disable, Prefer};
                 // PgBouncer refuses this parameter, and the check reads no floats.
                 let options = options::<sqlx::Postgres>(url)?.extra_float_digits(None);
                 let has_name = options.get_application_name().is_some();
                 let options = if has_name { options } else { options.application_name("health-check") };
-                let is_tls = !matches!(options.get_ssl_mode(), sqlx::postgres::PgSslMode::Disable);
+                let is_tls = match options.get_ssl_mode() {
+                    Disable => false,
+                    Allow | Prefer => HAS_TLS,
+                    _ => true,
+                };
                 let tls = of_url(url, &["sslrootcert", "ssl-root-cert", "ssl-ca"], is_tls, tls.clone())?;
                 Ok(Self::Postgres(options, tls))
             }
