@@ -155,6 +155,28 @@ async fn a_private_ca_a_client_certificate_and_another_name() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn mariadb_with_tls_of_its_own() {
+    let _alone = alone().await;
+    tokio::task::block_in_place(|| Server("mariadb").up());
+    let (plain, files) = (variable("MYSQL_URL"), variable("MYSQL_TLS"));
+    let trusted = format!("ca_file = \"{files}/ca.pem\"\n");
+    let identity = format!("client_cert = \"{files}/client.pem\"\nclient_key = \"{files}/client.key\"\n");
+    let said = async |url: &str, keys: &str| {
+        let check = format!("kind = \"database\"\nurl = \"{url}\"\n{keys}");
+        says(&crate::scenario::health_within(&check, Duration::from_secs(5))).await
+    };
+    assert_eq!(said(&plain, &trusted).await, "working");
+    let verifying = format!("{plain}?ssl-mode=VERIFY_IDENTITY");
+    assert!(said(&verifying, "").await.contains("issuer is not trusted"));
+    assert_eq!(said(&verifying, "verify = false\n").await, "working");
+    let elsewhere = plain.replacen("127.0.0.1", "localhost", 1);
+    assert!(said(&elsewhere, &trusted).await.contains("for another name"));
+    let mutual = plain.replacen("health:", "mutual:", 1);
+    assert_eq!(said(&mutual, &format!("{trusted}{identity}")).await, "working");
+    assert_eq!(said(&mutual, &trusted).await, "unavailable: authentication failed");
+}
+
 #[test]
 fn what_would_be_ignored_is_refused_by_name() {
     use health_checks::config::{Config, Options};

@@ -8,6 +8,7 @@ use super::host::{Env, Tool, find};
 use super::process::run;
 use super::service::{Service, server};
 use super::state::{Home, write_secret};
+use super::tls;
 use crate::Outcome;
 
 /// PostgreSQL: user and database `health`.
@@ -80,7 +81,7 @@ impl Service for Postgres {
     }
 }
 
-/// MariaDB: user and database `health`.
+/// MariaDB, with TLS: user and database `health`; user `mutual`, of the same password, has to show a certificate.
 #[derive(Debug)]
 pub(super) struct MariaDb;
 
@@ -109,11 +110,14 @@ impl Service for MariaDb {
 
     /// The statements run before the first connection is accepted, at every start.
     fn prepare(&self, home: &Home) -> Outcome {
+        tls::write(&home.place().join("tls"), Account::of(self.account())?)?;
         let password = home.password();
         let sql = format!(
             "CREATE DATABASE IF NOT EXISTS health;\n\
              CREATE USER IF NOT EXISTS health@'%' IDENTIFIED BY '{password}', health@localhost IDENTIFIED BY '{password}';\n\
              GRANT ALL ON health.* TO health@'%', health@localhost WITH GRANT OPTION;\n\
+             CREATE USER IF NOT EXISTS mutual@'%' IDENTIFIED BY '{password}' REQUIRE X509;\n\
+             GRANT SELECT ON health.* TO mutual@'%';\n\
              GRANT CREATE USER ON *.* TO health@'%', health@localhost;\n\
              ALTER USER root@localhost IDENTIFIED BY '{password}';\n\
              DELETE FROM mysql.global_priv WHERE User = '' OR User = 'root' AND Host <> 'localhost';\n\
@@ -128,6 +132,9 @@ impl Service for MariaDb {
         command.arg(format!("--init-file={}", home.place().join("users.sql").display()));
         // Relative to the data folder: the path of a socket may have 107 bytes.
         command.args(["--bind-address=127.0.0.1", "--socket=socket", "--pid-file=mariadbd.pid"]);
+        for (option, file) in [("ca", "ca.pem"), ("cert", "server.pem"), ("key", "server.key")] {
+            command.arg(format!("--ssl-{option}={}", home.place().join("tls").join(file).display()));
+        }
         command.args(["--skip-log-bin", "--skip-name-resolve", "--innodb-flush-log-at-trx-commit=2"]);
         Ok(command)
     }
@@ -139,7 +146,8 @@ impl Service for MariaDb {
     }
 
     fn env(&self, home: &Home) -> Env {
-        vec![("MYSQL_URL", format!("mysql://health:{}@{}/health", home.password(), home.address()))]
+        let tls = home.place().join("tls").display().to_string();
+        vec![("MYSQL_URL", format!("mysql://health:{}@{}/health", home.password(), home.address())), ("MYSQL_TLS", tls)]
     }
 
     fn tool_env(&self, home: &Home) -> Env {

@@ -37,6 +37,7 @@ mod sentinel;
 mod service;
 mod smtp;
 mod state;
+mod tls;
 mod venv;
 
 /// Real servers for tests.
