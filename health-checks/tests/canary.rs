@@ -12,6 +12,8 @@ use std::sync::{Mutex, PoisonError};
 use harness::{nobody, password, variable};
 use health_checks::config::{Config, Options};
 use health_core::Selection;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
 use tracing_subscriber::filter::LevelFilter;
 
 static LOG: Mutex<Vec<u8>> = Mutex::new(Vec::new());
@@ -38,6 +40,27 @@ async fn logged(check: &str) -> String {
     let report = health.read(&Selection::default()).await.unwrap();
     assert_eq!(report.checks.len(), 1);
     String::from_utf8_lossy(&LOG.lock().unwrap()).into_owned()
+}
+
+/// A fake of one exchange: a Redis, or a proxy before one, that does not know AUTH and says with what it came.
+async fn without_auth() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let place = listener.local_addr().unwrap().to_string();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut sent = [0; 1024];
+                while let Ok(read @ 1..) = stream.read(&mut sent).await {
+                    let sent = String::from_utf8_lossy(&sent[..read]);
+                    let args = sent.split("\r\n").filter(|part| !part.starts_with(['*', '$'])).skip(1);
+                    let args = args.collect::<Vec<_>>().join("' '");
+                    let answer = format!("-ERR unknown command 'AUTH', with args beginning with: '{args}'\r\n");
+                    let _client_may_have_gone = stream.write_all(answer.as_bytes()).await;
+                }
+            });
+        }
+    });
+    place
 }
 
 const WRONG: &str = "c4n4ry-0f-n0-us3";
@@ -84,6 +107,23 @@ async fn no_log_at_trace_level_holds_a_password() {
     let http =
         format!("kind = \"http\"\nurl = \"{}/?token={WRONG}\"", endpoint.replace("://", &format!("://a:{WRONG}@")));
     look("http".into(), http, &[WRONG]).await;
+    for url in [
+        format!(
+            "{}?password={WRONG}",
+            nobody(&variable("POSTGRES_URL")).replace(password(&variable("POSTGRES_URL")), "x")
+        ),
+        format!("{}?password={WRONG}", variable("POSTGRES_URL")),
+    ] {
+        look("database, in a parameter".into(), format!("kind = \"database\"\nurl = \"{url}\""), &[WRONG]).await;
+    }
+    let url = format!("redis://app:{WRONG}@{}", without_auth().await);
+    for check in [
+        format!("kind = \"redis\"\nurl = \"{url}\""),
+        format!("kind = \"cache\"\nurl = \"{url}\""),
+        format!("kind = \"celery_ping\"\nbroker_url = \"{url}\""),
+    ] {
+        look("a server that quotes".into(), check, &[WRONG]).await;
+    }
     assert!(logged_by_clients > 1000, "the clients' own logs are looked at: {logged_by_clients} lines");
     leaks.sort();
     leaks.dedup();

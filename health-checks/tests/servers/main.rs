@@ -10,6 +10,7 @@ mod broker;
 mod connection;
 mod database;
 mod harness;
+mod ipv6;
 mod network;
 mod pools;
 mod proxy;

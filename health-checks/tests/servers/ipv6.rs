@@ -1,0 +1,55 @@
+//! Servers at an IPv6 address: each stands behind a listener on `[::1]`.
+
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::harness::{Server, alone, port, variable};
+use crate::scenario::{health_within, says};
+
+async fn before(server: u16) -> u16 {
+    let listener = TcpListener::bind("[::1]:0").await.unwrap();
+    let own = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut server = TcpStream::connect(("127.0.0.1", server)).await?;
+                tokio::io::copy_bidirectional(&mut client, &mut server).await
+            });
+        }
+    });
+    own
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_kind_reaches_an_ipv6_address() {
+    let _alone = alone().await;
+    let s3 = format!(
+        "bucket = \"{}\"\nregion = \"garage\"\naccess_key_id = \"{}\"\nsecret_access_key = \"{}\"\n",
+        variable("S3_BUCKET"),
+        variable("AWS_ACCESS_KEY_ID"),
+        variable("AWS_SECRET_ACCESS_KEY")
+    );
+    let queue = "queues = [\"celery\"]\n";
+    for (kind, server, key, name, more) in [
+        ("redis", "redis", "url", "REDIS_URL", ""),
+        ("cache", "redis", "url", "REDIS_URL", ""),
+        ("celery", "celery", "broker_url", "BROKER_URL", queue),
+        ("celery_ping", "celery-redis", "broker_url", "CELERY_REDIS_URL", queue),
+        ("rabbitmq", "rabbitmq", "url", "BROKER_URL", ""),
+        ("database", "postgres", "url", "POSTGRES_URL", ""),
+        ("database", "mariadb", "url", "MYSQL_URL", ""),
+        ("http", "s3", "url", "S3_ENDPOINT_URL", "status = 403\n"),
+        ("s3", "s3", "endpoint_url", "S3_ENDPOINT_URL", &s3),
+        ("cache", "memcached", "url", "MEMCACHED_URL", ""),
+        ("tcp", "redis", "address", "REDIS_URL", ""),
+    ] {
+        tokio::task::block_in_place(|| Server(server).up());
+        let url = variable(name);
+        let own = before(port(&url)).await;
+        let place = format!("[::1]:{own}");
+        let url = if kind == "tcp" { place } else { url.replacen(&format!("127.0.0.1:{}", port(&url)), &place, 1) };
+        let check = format!("kind = \"{kind}\"\n{key} = \"{url}\"\n{more}");
+        assert_eq!(says(&health_within(&check, Duration::from_secs(5))).await, "working", "{kind} on {server}");
+    }
+}
