@@ -70,13 +70,12 @@ fn load_is_one_probe_a_second_and_leaves_nothing_behind() {
     assert!(probes >= 3, "{probes} probes in {seconds} s: it did not refresh");
 
     let patience = Instant::now() + Duration::from_secs(15);
-    let after = || (count(&served, "fd"), count(&served, "task"));
-    while after() > before && Instant::now() < patience {
+    let now = || (count(&served, "fd"), count(&served, "task"));
+    let is_gone = |after: (usize, usize)| after.0 <= before.0 && after.1 <= before.1;
+    let mut after = now();
+    while !is_gone(after) && Instant::now() < patience {
         sleep(Duration::from_millis(100));
+        after = now();
     }
-    assert!(
-        after().0 <= before.0 && after().1 <= before.1,
-        "descriptors and threads: {before:?} before, {:?} after",
-        after()
-    );
+    assert!(is_gone(after), "descriptors and threads: {before:?} before, {after:?} after");
 }

@@ -94,7 +94,7 @@ pub struct CacheBackend<S = MemoryStore> {
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct CacheSettings {
-    /// Where the cache is: `memory://` is one in this process; `redis://` and its relatives as for kind `redis`, also the
+    /// The place of the cache: `memory://` is one in this process; `redis://` and its relatives as for kind `redis`, also the
     /// node of a cluster; `memcached://host:11211`.
     #[cfg_attr(feature = "config", schemars(with = "String", default = "memory_url"))]
     pub url: Secret,
@@ -185,7 +185,7 @@ impl<S: CacheStore> CacheBackend<S> {
     }
 }
 
-/// What a run puts into a cache: a key of its own, and a value.
+/// A key of a run's own, and the value that it puts there.
 struct Item {
     key: String,
     value: String,
@@ -197,7 +197,7 @@ impl Item {
         Self { key: format!("{prefix}:{run}"), value: format!("itworks-{run}") }
     }
 
-    /// What was found before and after the item was deleted is what should be found.
+    /// Compares what was found before and after the item was deleted with what should be found.
     fn judge(&self, [found, left]: &[Option<String>; 2]) -> Result {
         if found.as_ref() != Some(&self.value) {
             return Err(ServiceUnavailable::new("Cache key does not match")

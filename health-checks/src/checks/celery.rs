@@ -85,7 +85,7 @@ pub struct CelerySettings {
     /// The name of the task that adds two numbers.
     #[serde(default = "default_task")]
     pub task: String,
-    /// What stands before every key in Redis: kombu's `global_keyprefix`, and that of Celery's results.
+    /// The text before every key in Redis: kombu's `global_keyprefix`, and that of Celery's results.
     #[serde(default)]
     pub global_keyprefix: String,
     /// How long the task may wait in its queue; then the worker revokes it.
@@ -181,7 +181,7 @@ impl CeleryHealthCheck {
         Self { running: OnceLock::new(), ..self }
     }
 
-    /// How it speaks TLS with the broker, where the URL says so. *Default*: with the roots of the system, which are those
+    /// Sets how it speaks TLS with the broker, where the URL says so. *Default*: with the roots of the system, which are those
     /// for a Redis of the results as well.
     ///
     /// # Errors
@@ -201,7 +201,7 @@ impl CeleryHealthCheck {
         Ok(self.with(|run| run.backend = backend))
     }
 
-    /// What stands before every key in Redis: kombu's `global_keyprefix`, and that of Celery's results. *Default*: nothing.
+    /// The text before every key in Redis: kombu's `global_keyprefix`, and that of Celery's results. *Default*: nothing.
     #[must_use]
     pub fn global_keyprefix(self, prefix: impl Into<String>) -> Self {
         self.with(|run| {

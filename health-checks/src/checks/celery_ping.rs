@@ -85,7 +85,7 @@ pub struct CeleryPingSettings {
     /// does not answer while it works on a task, nor does it send heartbeats; neither does one that hangs.
     #[serde(default)]
     pub busy_is_alive: bool,
-    /// What stands before every key in Redis: kombu's `global_keyprefix`.
+    /// The text before every key in Redis: kombu's `global_keyprefix`.
     #[serde(default)]
     pub global_keyprefix: String,
     /// Celery's setting `control_exchange`.
@@ -154,7 +154,7 @@ impl CeleryPingHealthCheck {
         Self { running: OnceLock::new(), ..self }
     }
 
-    /// How it speaks TLS, where the URL says so. *Default*: with the roots of the system.
+    /// Sets how it speaks TLS, where the URL says so. *Default*: with the roots of the system.
     ///
     /// # Errors
     /// Where the URL does not use TLS.
@@ -163,7 +163,7 @@ impl CeleryPingHealthCheck {
         Ok(Self { running: OnceLock::new(), ..self })
     }
 
-    /// What stands before every key in Redis: kombu's `global_keyprefix`. *Default*: nothing.
+    /// The text before every key in Redis: kombu's `global_keyprefix`. *Default*: nothing.
     #[must_use]
     pub fn global_keyprefix(self, prefix: impl AsRef<str>) -> Self {
         self.with(|workers| workers.broker.set_prefix(prefix.as_ref()))

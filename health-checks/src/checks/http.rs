@@ -210,7 +210,7 @@ impl HttpHealthCheck {
         }
     }
 
-    /// How it speaks TLS. *Default*: with the roots of the system.
+    /// Sets how it speaks TLS. *Default*: with the roots of the system.
     ///
     /// # Errors
     /// Where the URL does not use TLS.

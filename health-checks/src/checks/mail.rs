@@ -159,7 +159,7 @@ fn identified(parameters: &TlsParametersBuilder, cert: &[u8], key: &[u8]) -> Res
 }
 
 impl MailHealthCheck {
-    /// How it speaks TLS, where the URL says so. *Default*: with the roots of the system.
+    /// Sets how it speaks TLS, where the URL says so. *Default*: with the roots of the system.
     ///
     /// # Errors
     /// Where the URL does not use TLS, and on the application's own transport.

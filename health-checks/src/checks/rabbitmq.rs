@@ -97,7 +97,7 @@ impl RabbitMQHealthCheck {
         Self { broker: Broker::Own(connection), publish: false, running: OnceLock::new() }
     }
 
-    /// How it speaks TLS, where the URL says so. *Default*: with the roots of the system.
+    /// Sets how it speaks TLS, where the URL says so. *Default*: with the roots of the system.
     ///
     /// # Errors
     /// Where the URL does not use TLS, and on the application's own connection.

@@ -64,21 +64,48 @@ impl Ca {
     }
 }
 
-/// Ends TLS before a server; PostgreSQL is asked for it first.
-async fn before(server: u16, acceptor: TlsAcceptor, is_postgres: bool) -> u16 {
+/// When TLS begins.
+#[derive(Clone, Copy, PartialEq)]
+enum Begins {
+    AtOnce,
+    /// After the request of PostgreSQL's protocol.
+    OnRequest,
+    /// After STARTTLS (RFC 3207).
+    StartTls,
+}
+
+/// Ends TLS before a server.
+async fn before(server: u16, acceptor: TlsAcceptor, begins: Begins) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let own = listener.local_addr().unwrap().port();
     tokio::spawn(async move {
         while let Ok((mut client, _)) = listener.accept().await {
             let acceptor = acceptor.clone();
             tokio::spawn(async move {
-                if is_postgres {
-                    let mut request = [0; 8];
-                    client.read_exact(&mut request).await?;
-                    client.write_all(b"S").await?;
+                let mut server = TcpStream::connect(("127.0.0.1", server)).await?;
+                match begins {
+                    Begins::AtOnce => {}
+                    Begins::OnRequest => {
+                        client.read_exact(&mut [0; 8]).await?;
+                        client.write_all(b"S").await?;
+                    }
+                    Begins::StartTls => {
+                        let mut line = [0; 512];
+                        let greeting = server.read(&mut line).await?;
+                        client.write_all(&line[..greeting]).await?;
+                        for (command, answer) in
+                            [("EHLO ", "250-relay\r\n250 STARTTLS\r\n"), ("STARTTLS", "220 ready\r\n")]
+                        {
+                            let said = client.read(&mut line).await?;
+                            assert!(
+                                line[..said].starts_with(command.as_bytes()),
+                                "the client does not begin with {command}"
+                            );
+                            client.write_all(answer.as_bytes()).await?;
+                        }
+                    }
                 }
                 let mut client = acceptor.accept(client).await?;
-                let mut server = TcpStream::connect(("127.0.0.1", server)).await?;
                 tokio::io::copy_bidirectional(&mut client, &mut server).await
             });
         }
@@ -104,6 +131,7 @@ fn kinds() -> Vec<(&'static str, &'static str, &'static str, String, String)> {
         ("rabbitmq", "rabbitmq", "url", over("BROKER_URL", "amqp:", "amqps:"), String::new()),
         ("database", "postgres", "url", variable("POSTGRES_URL"), String::new()),
         ("mail", "smtp", "url", over("SMTP_URL", "smtp:", "smtps:"), String::new()),
+        ("mail", "smtp", "url", format!("{}/?tls=required", variable("SMTP_URL")), String::new()),
         ("http", "s3", "url", over("S3_ENDPOINT_URL", "http:", "https:"), "status = 403\n".into()),
         ("s3", "s3", "endpoint_url", over("S3_ENDPOINT_URL", "http:", "https:"), s3),
     ]
@@ -123,9 +151,13 @@ async fn a_private_ca_a_client_certificate_and_another_name() {
     );
     for (kind, server, key, url, more) in kinds() {
         tokio::task::block_in_place(|| Server(server).up());
-        let is_postgres = kind == "database";
+        let begins = match kind {
+            "database" => Begins::OnRequest,
+            "mail" if url.starts_with("smtp:") => Begins::StartTls,
+            _ => Begins::AtOnce,
+        };
         let said = async |acceptor: TlsAcceptor, keys: &str| {
-            let own = before(port(&url), acceptor, is_postgres).await;
+            let own = before(port(&url), acceptor, begins).await;
             let url = url.replacen(&format!(":{}", port(&url)), &format!(":{own}"), 1);
             let check = format!("kind = \"{kind}\"\n{key} = \"{url}\"\n{more}{keys}");
             let subject = crate::scenario::health_within(&check, Duration::from_secs(5));
@@ -133,7 +165,7 @@ async fn a_private_ca_a_client_certificate_and_another_name() {
         };
         assert_eq!(said(ca.acceptor("server", false), &trusted).await, "working", "{kind}: ca_file");
         let words = said(ca.acceptor("server", false), "").await;
-        let unverified = is_postgres && words == "working"; // libpq's `prefer` verifies nothing
+        let unverified = begins == Begins::OnRequest && words == "working"; // libpq's `prefer` verifies nothing
         assert!(unverified || words.contains("issuer is not trusted"), "{kind}, without ca_file: {words}");
         let words = said(ca.acceptor("other", false), &trusted).await;
         assert!(words.contains("for another name"), "{kind}, another name: {words}");

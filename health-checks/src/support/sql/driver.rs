@@ -152,3 +152,19 @@ impl Driver for sqlx::Sqlite {
 
     rows!();
 }
+
+#[cfg(all(test, feature = "mysql"))]
+mod tests {
+    use super::*;
+
+    /// MariaDB 12 says more than yes and no: its manual, `read_only`.
+    #[test]
+    fn whatever_is_not_off_takes_no_writes() {
+        for answer in ["0", "OFF", "off"] {
+            assert!(sqlx::MySql::takes_writes(Some(answer)), "{answer}");
+        }
+        for answer in ["1", "ON", "NO_LOCK", "NO_LOCK_NO_ADMIN"] {
+            assert!(!sqlx::MySql::takes_writes(Some(answer)), "{answer}");
+        }
+    }
+}

@@ -14,7 +14,7 @@ const SHARE_OF_LOCKS: f64 = 0.4;
 /// A connection of the check's own, and what it is asked.
 pub(crate) struct Own<DB: Driver, Q> {
     pub(super) options: Options<DB>,
-    /// How it speaks TLS; `None` where the URL itself says so, or there is none.
+    /// The settings of TLS; `None` where the URL itself says so, or there is none.
     #[cfg(feature = "_tls")]
     pub(super) tls: Option<crate::support::tls::Tls>,
     /// The file of the database, where it is one.
