@@ -2,24 +2,9 @@
 
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpStream};
-
 use crate::harness::{Server, alone, port, variable};
+use crate::proxy::Proxy;
 use crate::scenario::{health_within, says};
-
-async fn before(server: u16) -> u16 {
-    let listener = TcpListener::bind("[::1]:0").await.unwrap();
-    let own = listener.local_addr().unwrap().port();
-    tokio::spawn(async move {
-        while let Ok((mut client, _)) = listener.accept().await {
-            tokio::spawn(async move {
-                let mut server = TcpStream::connect(("127.0.0.1", server)).await?;
-                tokio::io::copy_bidirectional(&mut client, &mut server).await
-            });
-        }
-    });
-    own
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_kind_reaches_an_ipv6_address() {
@@ -46,8 +31,8 @@ async fn every_kind_reaches_an_ipv6_address() {
     ] {
         tokio::task::block_in_place(|| Server(server).up());
         let url = variable(name);
-        let own = before(port(&url)).await;
-        let place = format!("[::1]:{own}");
+        let proxy = Proxy::between("::1", port(&url), Duration::ZERO).await;
+        let place = format!("[::1]:{}", proxy.port);
         let url = if kind == "tcp" { place } else { url.replacen(&format!("127.0.0.1:{}", port(&url)), &place, 1) };
         let check = format!("kind = \"{kind}\"\n{key} = \"{url}\"\n{more}");
         assert_eq!(says(&health_within(&check, Duration::from_secs(5))).await, "working", "{kind} on {server}");

@@ -24,7 +24,12 @@ pub(crate) struct Proxy {
 impl Proxy {
     /// Carries bytes to this port of this machine and back, each after this time.
     pub(crate) async fn to(port: u16, delay: Duration) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::between("127.0.0.1", port, delay).await
+    }
+
+    /// The same, listening at another address of this machine.
+    pub(crate) async fn between(own: &str, port: u16, delay: Duration) -> Self {
+        let listener = TcpListener::bind((own, 0)).await.unwrap();
         let own = listener.local_addr().unwrap().port();
         let (taken, carriers) = (Arc::new(AtomicUsize::new(0)), Arc::new(Mutex::new(Vec::new())));
         let (forgotten, _) = watch::channel(0);
