@@ -77,6 +77,10 @@ impl TlsSettings {
         ("verify", "Whether the server's certificate is verified."),
     ];
 
+    /// The names of all keys.
+    pub const ALL: &'static [&'static str] =
+        &[Self::KEYS[0].0, Self::KEYS[1].0, Self::KEYS[2].0, Self::KEYS[3].0, Self::KEYS[4].0];
+
     /// Trusts the certificates in this file, too.
     #[must_use]
     pub fn ca_file(self, path: impl Into<PathBuf>) -> Self {
@@ -236,6 +240,11 @@ mod erased {
             (self.schema)().to_value()
         }
 
+        /// The keys of TLS that it can honour, each with its meaning.
+        pub(crate) fn tls_keys(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
+            TlsSettings::KEYS.into_iter().filter(|(name, _)| self.tls.contains(name))
+        }
+
         /// Its own keys, with their defaults and what they mean.
         pub fn keys(&self) -> Vec<Key> {
             let schema = self.schema();
@@ -249,12 +258,11 @@ mod erased {
                     .unwrap_or_default()
                     .replace('\n', " "),
             };
-            let tls =
-                TlsSettings::KEYS.into_iter().filter(|(name, _)| self.tls.contains(name)).map(|(name, summary)| Key {
-                    name: name.to_owned(),
-                    default: (name == "verify").then(|| "true".to_owned()),
-                    summary: summary.to_owned(),
-                });
+            let tls = self.tls_keys().map(|(name, summary)| Key {
+                name: name.to_owned(),
+                default: (name == "verify").then(|| "true".to_owned()),
+                summary: summary.to_owned(),
+            });
             properties.into_iter().flatten().map(key).chain(tls).collect()
         }
     }

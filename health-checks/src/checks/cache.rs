@@ -119,7 +119,7 @@ impl Default for CacheSettings {
 impl CheckSettings for CacheSettings {
     const KIND: &'static str = "cache";
     const SUMMARY: &'static str = "set, get and delete a key";
-    const TLS: &'static [&'static str] = &["ca_file", "client_cert", "client_key", "server_name", "verify"];
+    const TLS: &'static [&'static str] = TlsSettings::ALL;
 
     fn checks(self) -> Result<Vec<BoxCheck>, Misconfigured> {
         self.checks_over(TlsSettings::default())

@@ -124,7 +124,7 @@ fn three_seconds_text() -> String {
 impl CheckSettings for CelerySettings {
     const KIND: &'static str = "celery";
     const SUMMARY: &'static str = "a real task for each queue, and its result";
-    const TLS: &'static [&'static str] = &["ca_file", "client_cert", "client_key", "server_name", "verify"];
+    const TLS: &'static [&'static str] = TlsSettings::ALL;
     const VARIABLES: &'static [Variable] = &[
         Variable { key: "broker_url", name: "BROKER_URL", reads: Reads::Text },
         Variable { key: "queue_timeout", name: "HEALTHCHECK_CELERY_QUEUE_TIMEOUT", reads: Reads::Seconds },

@@ -109,7 +109,7 @@ fn one_second_text() -> String {
 impl CheckSettings for CeleryPingSettings {
     const KIND: &'static str = "celery_ping";
     const SUMMARY: &'static str = "all workers answer, and every queue has one";
-    const TLS: &'static [&'static str] = &["ca_file", "client_cert", "client_key", "server_name", "verify"];
+    const TLS: &'static [&'static str] = TlsSettings::ALL;
     const VARIABLES: &'static [Variable] = &[
         Variable { key: "broker_url", name: "BROKER_URL", reads: Reads::Text },
         Variable { key: "reply_timeout", name: "HEALTHCHECK_CELERY_PING_TIMEOUT", reads: Reads::Seconds },

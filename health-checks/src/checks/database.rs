@@ -24,7 +24,7 @@ use serde::Deserialize;
 use sqlx::Connection as _;
 
 use crate::kind::{CheckSettings, Misconfigured, Reads, TlsSettings, Variable};
-use crate::support::sql::{DatabasePool, Driver, Query, Target, describe, is_missing_table, is_read_only};
+use crate::support::sql::{DatabasePool, Driver, Query, TLS, Target, describe, is_missing_table, is_read_only};
 
 /// The migration for the table that `write` needs. Copy it into the application's own migrations.
 pub const MIGRATION: &str = include_str!("../../migrations/20210403000000_health_check_db_testmodel.sql");
@@ -64,7 +64,7 @@ pub struct DatabaseSettings {
 impl CheckSettings for DatabaseSettings {
     const KIND: &'static str = "database";
     const SUMMARY: &'static str = "a query, or a write, on PostgreSQL, MySQL, MariaDB or SQLite";
-    const TLS: &'static [&'static str] = &["ca_file", "client_cert", "client_key", "verify"];
+    const TLS: &'static [&'static str] = TLS;
     const VARIABLES: &'static [Variable] = &[Variable { key: "url", name: "DATABASE_URL", reads: Reads::Text }];
 
     fn checks(self) -> Result<Vec<BoxCheck>, Misconfigured> {

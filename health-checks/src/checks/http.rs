@@ -87,7 +87,7 @@ fn any_success() -> String {
 impl CheckSettings for HttpSettings {
     const KIND: &'static str = "http";
     const SUMMARY: &'static str = "a request, and what it has to answer";
-    const TLS: &'static [&'static str] = &["ca_file", "client_cert", "client_key", "server_name", "verify"];
+    const TLS: &'static [&'static str] = TlsSettings::ALL;
 
     fn checks(self) -> Result<Vec<BoxCheck>, Misconfigured> {
         self.checks_over(TlsSettings::default())

@@ -74,7 +74,7 @@ pub struct MailSettings {
 impl CheckSettings for MailSettings {
     const KIND: &'static str = "mail";
     const SUMMARY: &'static str = "connect to an SMTP server, log in and quit";
-    const TLS: &'static [&'static str] = &["ca_file", "client_cert", "client_key", "server_name", "verify"];
+    const TLS: &'static [&'static str] = TlsSettings::ALL;
 
     fn checks(self) -> Result<Vec<BoxCheck>, Misconfigured> {
         self.checks_over(TlsSettings::default())

@@ -27,7 +27,7 @@ use sqlx::migrate::{Migration, Migrator};
 use tokio::sync::OnceCell;
 
 use crate::kind::{CheckSettings, Misconfigured, Reads, TlsSettings, Variable};
-use crate::support::sql::{DatabasePool, Driver, Query, Target, describe, is_missing_table};
+use crate::support::sql::{DatabasePool, Driver, Query, TLS, Target, describe, is_missing_table};
 
 /// How many migrations a message names.
 const NAMED: usize = 5;
@@ -92,7 +92,7 @@ fn default_source() -> PathBuf {
 impl CheckSettings for MigrationsSettings {
     const KIND: &'static str = "migrations";
     const SUMMARY: &'static str = "whether all migrations of the code are applied";
-    const TLS: &'static [&'static str] = &["ca_file", "client_cert", "client_key", "verify"];
+    const TLS: &'static [&'static str] = TLS;
     const VARIABLES: &'static [Variable] = &[
         Variable { key: "url", name: "HEALTHCHECK_MIGRATIONS_DB", reads: Reads::Text },
         Variable { key: "url", name: "DATABASE_URL", reads: Reads::Text },

@@ -70,7 +70,7 @@ fn yes() -> bool {
 impl CheckSettings for RabbitMQSettings {
     const KIND: &'static str = "rabbitmq";
     const SUMMARY: &'static str = "open a channel, publish a message that goes nowhere";
-    const TLS: &'static [&'static str] = &["ca_file", "client_cert", "client_key", "server_name", "verify"];
+    const TLS: &'static [&'static str] = TlsSettings::ALL;
     const VARIABLES: &'static [Variable] = &[Variable { key: "url", name: "BROKER_URL", reads: Reads::Text }];
 
     fn checks(self) -> Result<Vec<BoxCheck>, Misconfigured> {

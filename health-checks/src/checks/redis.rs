@@ -51,7 +51,7 @@ impl Default for RedisSettings {
 impl CheckSettings for RedisSettings {
     const KIND: &'static str = "redis";
     const SUMMARY: &'static str = "PING";
-    const TLS: &'static [&'static str] = &["ca_file", "client_cert", "client_key", "server_name", "verify"];
+    const TLS: &'static [&'static str] = TlsSettings::ALL;
     const VARIABLES: &'static [Variable] = &[Variable { key: "url", name: "REDIS_URL", reads: Reads::Text }];
 
     fn checks(self) -> Result<Vec<BoxCheck>, Misconfigured> {

@@ -104,13 +104,7 @@ struct Checks<'c, 'a> {
 impl<'a> Checks<'_, 'a> {
     fn read(&mut self, mut table: Table<'a>) -> Result<Vec<Configured<BoxCheck>>, ConfigError> {
         let kind = self.kind(&mut table)?;
-        let mut common = Table { path: table.path.clone(), span: table.span.clone(), ..Table::default() };
-        for key in COMMON {
-            if let Some((name, value)) = table.values.remove_entry(key) {
-                common.values.insert(name, value);
-            }
-        }
-        let common = self.common(common)?;
+        let common = self.common(table.split_off(&COMMON))?;
         let tls = self.tls(&kind, &mut table)?;
         if common.enabled == Some(false) {
             return self.switched_off(&kind, table).map(|()| Vec::new());
@@ -163,12 +157,7 @@ impl<'a> Checks<'_, 'a> {
 
     /// The keys of TLS that the kind can honour; those that it can't stay in the table, and are refused there.
     fn tls(&mut self, kind: &Kind, table: &mut Table<'a>) -> Result<Tls, ConfigError> {
-        let mut keys = Table { path: table.path.clone(), span: table.span.clone(), ..Table::default() };
-        for key in kind.tls {
-            if let Some((name, value)) = table.values.remove_entry(*key) {
-                keys.values.insert(name, value);
-            }
-        }
+        let keys = table.split_off(kind.tls);
         let (places, start, key) = (Places::of(&keys), keys.span.start, keys.key("verify"));
         let settings: TlsSettings = self.document.read(keys)?;
         if !settings.verify {

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::{COMMON, Options};
 use crate::catalogue::CATALOGUE;
-use crate::kind::{Kind, TlsSettings};
+use crate::kind::Kind;
 
 /// The JSON Schema (draft 2020-12) of a configuration file with the kinds that this build has, and those of `options`.
 ///
@@ -115,11 +115,9 @@ fn of_kind(kind: &Kind) -> Value {
     if let Some(Value::Object(own)) = schema.get_mut("properties").map(Value::take) {
         properties.extend(own.into_iter().map(|(key, own)| (key, or_variable(own))));
     }
-    for (key, meaning) in TlsSettings::KEYS {
-        if kind.tls.contains(&key) {
-            let property = if key == "verify" { flag(meaning, Some(true)) } else { text(meaning) };
-            properties.insert(key.to_owned(), property);
-        }
+    for (key, meaning) in kind.tls_keys() {
+        let property = if key == "verify" { flag(meaning, Some(true)) } else { text(meaning) };
+        properties.insert(key.to_owned(), property);
     }
     for key in COMMON {
         properties.insert(key.to_owned(), json!({ "$ref": format!("#/$defs/common/{key}") }));

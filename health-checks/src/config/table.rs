@@ -37,6 +37,17 @@ impl<'a> Table<'a> {
         self.values.remove(key)
     }
 
+    /// Moves these keys into a table of their own, at the same place.
+    pub(super) fn split_off(&mut self, keys: &[&str]) -> Self {
+        let mut off = Self { path: self.path.clone(), span: self.span.clone(), ..Self::default() };
+        for key in keys {
+            if let Some((name, value)) = self.values.remove_entry(*key) {
+                off.values.insert(name, value);
+            }
+        }
+        off
+    }
+
     /// Puts in what the file does not say; its place is the table's.
     pub(super) fn fill(&mut self, key: &'static str, value: DeValue<'a>) {
         self.values.insert(Spanned::new(self.span.clone(), key.into()), Spanned::new(self.span.clone(), value));

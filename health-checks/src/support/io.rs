@@ -40,6 +40,11 @@ fn tls(error: &(dyn std::error::Error + 'static)) -> Option<Words> {
     };
 }
 
+/// A host as connections take it: an IPv6 address has brackets in a URL (RFC 3986, 3.2.2).
+pub(crate) fn without_brackets(host: &str) -> &str {
+    host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
+}
+
 /// Whether a name was not found: the standard library's own words, for it has no kind for that.
 pub(crate) fn is_unknown_host(error: &Error) -> bool {
     error.raw_os_error().is_none() && error.to_string().contains("failed to lookup address information")

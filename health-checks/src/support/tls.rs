@@ -5,7 +5,6 @@ mod verifier;
 mod words;
 
 use std::io::{self, ErrorKind};
-use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use base64::Engine as _;
@@ -20,6 +19,7 @@ use rustls::{ClientConfig, RootCertStore};
 #[cfg(not(any(feature = "rustls-ring", feature = "rustls-aws-lc-rs")))]
 use crate::kind::NO_TLS;
 use crate::kind::TlsSettings;
+use crate::support::io::without_brackets;
 #[doc(hidden)]
 pub use words::words;
 
@@ -83,25 +83,25 @@ impl Tls {
     pub(crate) fn certificates(&self) -> Result<Vec<CertificateDer<'static>>> {
         let mut all = system().map_err(|error| unusable(UNREADABLE, error))?;
         if let Some(path) = &self.0.ca_file {
-            all.extend(certificates_in(path).map_err(|error| unusable("ca_file can't be read", error))?);
+            let text = std::fs::read(path).map_err(|error| unusable(CA_FILE, error))?;
+            all.extend(parse(&text).map_err(|error| unusable(CA_FILE, error))?);
         }
         Ok(all)
     }
 
     /// The certificate that this client shows, and its key.
-    pub(crate) fn identity(&self) -> Result<Option<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)>> {
-        let (Some(cert), Some(key)) = (&self.0.client_cert, &self.0.client_key) else { return Ok(None) };
-        let chain = certificates_in(cert).map_err(|error| unusable("client_cert can't be read", error))?;
-        let key = PrivateKeyDer::from_pem_file(key).map_err(|error| unusable("client_key can't be read", error))?;
+    fn identity(&self) -> Result<Option<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)>> {
+        let Some((cert, key)) = self.identity_pem()? else { return Ok(None) };
+        let chain = parse(&cert).map_err(|error| unusable(CLIENT_CERT, error))?;
+        let key = PrivateKeyDer::from_pem_slice(&key).map_err(|error| unusable(CLIENT_KEY, error))?;
         Ok(Some((chain, key)))
     }
 
-    /// The same as PEM.
-    #[cfg(any(feature = "mysql", feature = "postgres", feature = "mail"))]
+    /// The same as PEM, for clients that read nothing else.
     pub(crate) fn identity_pem(&self) -> Result<Option<(Vec<u8>, Vec<u8>)>> {
         let (Some(cert), Some(key)) = (&self.0.client_cert, &self.0.client_key) else { return Ok(None) };
-        let cert = std::fs::read(cert).map_err(|error| unusable("client_cert can't be read", error))?;
-        let key = std::fs::read(key).map_err(|error| unusable("client_key can't be read", error))?;
+        let cert = std::fs::read(cert).map_err(|error| unusable(CLIENT_CERT, error))?;
+        let key = std::fs::read(key).map_err(|error| unusable(CLIENT_KEY, error))?;
         Ok(Some((cert, key)))
     }
 
@@ -116,7 +116,7 @@ impl Tls {
 
     /// The name that the server is asked for, and that its certificate has to have.
     pub(crate) fn name<'a>(&'a self, host: &'a str) -> &'a str {
-        self.0.server_name.as_deref().unwrap_or_else(|| host.trim_start_matches('[').trim_end_matches(']'))
+        self.0.server_name.as_deref().unwrap_or_else(|| without_brackets(host))
     }
 
     /// Speaks TLS over a stream to a host.
@@ -142,6 +142,9 @@ pub(crate) fn without_roots() -> Result<ClientConfig> {
     Ok(builder.with_root_certificates(RootCertStore::empty()).with_no_client_auth())
 }
 
+const CA_FILE: &str = "ca_file can't be read";
+const CLIENT_CERT: &str = "client_cert can't be read";
+const CLIENT_KEY: &str = "client_key can't be read";
 const UNREADABLE: &str = "the certificates of the system can't be read";
 pub(crate) const NO_IDENTITY: &str = "client_cert and client_key do not belong together";
 
@@ -163,9 +166,8 @@ fn system() -> io::Result<Vec<CertificateDer<'static>>> {
 }
 
 /// At least one.
-fn certificates_in(path: &Path) -> io::Result<Vec<CertificateDer<'static>>> {
-    let text = std::fs::read(path)?;
-    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
+fn parse(text: &[u8]) -> io::Result<Vec<CertificateDer<'static>>> {
+    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(text).collect();
     let certificates = certificates.map_err(|error| io::Error::new(ErrorKind::InvalidData, format!("{error:?}")))?;
     if certificates.is_empty() {
         Err(io::Error::new(ErrorKind::InvalidData, "no certificate"))
@@ -174,7 +176,7 @@ fn certificates_in(path: &Path) -> io::Result<Vec<CertificateDer<'static>>> {
     }
 }
 
-pub(crate) fn to_pem(certificate: &CertificateDer<'_>) -> Vec<u8> {
+fn to_pem(certificate: &CertificateDer<'_>) -> Vec<u8> {
     let text = BASE64_STANDARD.encode(certificate);
     format!("-----BEGIN CERTIFICATE-----\n{text}\n-----END CERTIFICATE-----\n").into_bytes()
 }

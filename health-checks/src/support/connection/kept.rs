@@ -9,6 +9,8 @@ use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep_until, timeout};
 
+use super::{SHARE_OF_RUN, share_of_time};
+
 /// How long a connection may take to say goodbye.
 const GOODBYE: Duration = Duration::from_secs(2);
 
@@ -24,9 +26,6 @@ const UNTAKEN: Duration = Duration::from_secs(1);
 
 /// A kept connection may take this share of a run's time, so that a new one has the rest.
 const SHARE_OF_KEPT: f64 = 0.5;
-
-/// A run gives up in this share of its time, so that it can say why.
-const SHARE_OF_RUN: f64 = 0.9;
 
 /// The protocol of a server, as a check speaks it.
 pub(crate) trait Protocol: Send + Sync + 'static {
@@ -112,13 +111,13 @@ impl<P: Protocol> Kept<P> {
     /// Probes the server.
     pub(crate) async fn check(&self, findings: &Findings) -> Result {
         if let Some(kept) = self.shared.take_idle(findings.reconnect()) {
-            let limit = findings.time_left().min(FOREVER).mul_f64(SHARE_OF_KEPT);
+            let limit = share_of_time(findings, SHARE_OF_KEPT);
             if self.probe(kept, limit, findings).await.is_ok() {
                 return Ok(());
             }
         }
         let new = self.open(findings).await?;
-        self.probe(new, time_left(findings), findings).await
+        self.probe(new, share_of_time(findings, SHARE_OF_RUN), findings).await
     }
 
     /// Probes one connection, and keeps it when that went well.
@@ -132,7 +131,7 @@ impl<P: Protocol> Kept<P> {
 
     /// A new connection: of the attempt under way if there is one, else of one that begins now.
     async fn open(&self, findings: &Findings) -> Result<Open<P>> {
-        let (limit, reconnect) = (time_left(findings), findings.reconnect());
+        let (limit, reconnect) = (share_of_time(findings, SHARE_OF_RUN), findings.reconnect());
         let (deadline, mut own) = (Instant::now() + limit, None);
         loop {
             let changed = self.shared.changed.notified(); // before the look, so that no change is missed
@@ -170,13 +169,6 @@ impl<P: Protocol> Kept<P> {
         state.attempts.push(Attempt { number, began: Instant::now(), task: task.abort_handle() });
         number
     }
-}
-
-/// A time limit that can be added to the present.
-const FOREVER: Duration = Duration::from_hours(24 * 365);
-
-fn time_left(findings: &Findings) -> Duration {
-    findings.time_left().min(FOREVER).mul_f64(SHARE_OF_RUN)
 }
 
 fn silence<P: Protocol>() -> HealthCheckException {

@@ -11,6 +11,8 @@ use futures::stream::FuturesUnordered;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, lookup_host};
 
+use crate::support::io::without_brackets;
+
 /// An address that does not answer has this head start before the next one is tried beside it:
 /// [RFC 8305](https://www.rfc-editor.org/rfc/rfc8305#section-5).
 const HEAD_START: Duration = Duration::from_millis(250);
@@ -42,9 +44,7 @@ impl Address {
 
 /// Connects to a host, whichever of its addresses answers first; the one that is named first is preferred.
 pub(crate) async fn tcp(host: &str, port: u16) -> io::Result<TcpStream> {
-    // An IPv6 address in a URL has brackets.
-    let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-    let addresses: Vec<SocketAddr> = lookup_host((host, port)).await?.collect();
+    let addresses: Vec<SocketAddr> = lookup_host((without_brackets(host), port)).await?.collect();
     let stream = first(interleaved(&addresses)).await?;
     stream.set_nodelay(true)?;
     Ok(stream)

@@ -41,14 +41,13 @@ use health_core::{FailureKind, Findings, HealthCheck, HealthCheckException, Resu
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 
+use super::{SHARE_OF_RUN, share_of_time};
+
 /// A direct connection is opened no more often than this.
 const BETWEEN_DIRECT: Duration = Duration::from_secs(30);
 
 /// The pool has this share of the run's time before the server is asked beside it.
 const SHARE_OF_POOL: f64 = 0.5;
-
-/// A run gives up in this share of its time, so that it can say why.
-const SHARE_OF_RUN: f64 = 0.9;
 
 /// A pool of connections that can be asked whether it works.
 ///
@@ -154,8 +153,8 @@ impl<P: Ping> Asker<P> {
 
     /// Waits for work on a connection of the pool, or says why there is none.
     pub(crate) async fn run<T>(&self, findings: &Findings, work: impl Future<Output = Result<T>> + Send) -> Result<T> {
-        let time = findings.time_left().min(Duration::from_hours(24 * 365));
-        let (half, end) = (Instant::now() + time.mul_f64(SHARE_OF_POOL), Instant::now() + time.mul_f64(SHARE_OF_RUN));
+        let at = |share| Instant::now() + share_of_time(findings, share);
+        let (half, end) = (at(SHARE_OF_POOL), at(SHARE_OF_RUN));
         let mut work = pin!(work);
         let mut outcome = timeout_at(half, work.as_mut()).await.ok();
         let usage = self.pool.usage();

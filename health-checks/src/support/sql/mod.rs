@@ -13,7 +13,7 @@ mod target;
 pub(crate) use describe::{describe, is_missing_table, is_read_only};
 pub(crate) use driver::Driver;
 pub use target::DatabasePool;
-pub(crate) use target::Target;
+pub(crate) use target::{TLS, Target};
 
 use std::future::Future;
 

@@ -13,6 +13,8 @@ use crate::kind::{Misconfigured, TlsSettings};
 use crate::support::connection::kept::Kept;
 use crate::support::connection::pool::PoolHealthCheck;
 #[cfg(any(feature = "mysql", feature = "postgres"))]
+use crate::support::io::without_brackets;
+#[cfg(any(feature = "mysql", feature = "postgres"))]
 use crate::support::tls::Tls;
 
 /// The application's own pool, of any database that this build has a driver for (features `mysql`, `postgres`,
@@ -70,6 +72,9 @@ impl std::fmt::Debug for DatabasePool {
     }
 }
 
+/// The keys of TLS that the drivers can honour: the name in a certificate is always that of the URL.
+pub(crate) const TLS: &[&str] = &["ca_file", "client_cert", "client_key", "verify"];
+
 /// A database that a check looks at: behind the application's pool, or by a connection of the check's own.
 #[derive(Clone)]
 pub(crate) enum Target {
@@ -108,10 +113,8 @@ impl Target {
                 use sqlx::mysql::MySqlSslMode::{Disabled, Preferred};
                 // Nothing that the check does depends on the session's settings: they are not set.
                 let options = options::<sqlx::MySql>(url)?.pipes_as_concat(false).no_engine_substitution(false);
-                let options = match bare(options.get_host()) {
-                    Some(host) => options.host(&host),
-                    None => options,
-                };
+                let host = without_brackets(options.get_host()).to_owned(); // the driver finds no host with brackets
+                let options = options.host(&host);
                 let is_tls = match options.get_ssl_mode() {
                     Disabled => false,
                     Preferred => HAS_TLS,
@@ -125,10 +128,8 @@ impl Target {
                 use sqlx::postgres::PgSslMode::{Allow, Disable, Prefer};
                 // PgBouncer refuses this parameter, and the check reads no floats.
                 let options = options::<sqlx::Postgres>(url)?.extra_float_digits(None);
-                let options = match bare(options.get_host()) {
-                    Some(host) => options.host(&host),
-                    None => options,
-                };
+                let host = without_brackets(options.get_host()).to_owned(); // the driver finds no host with brackets
+                let options = options.host(&host);
                 let has_name = options.get_application_name().is_some();
                 let options = if has_name { options } else { options.application_name("health-check") };
                 let is_tls = match options.get_ssl_mode() {
@@ -208,12 +209,6 @@ fn of_url(url: &Secret, parameters: &[&str], is_tls: bool, tls: TlsSettings) -> 
     } else {
         Err(Misconfigured::new("ca_file", "the URL names the certificates to trust: leave them out there, or here"))
     }
-}
-
-/// The driver keeps the brackets that an IPv6 address has in a URL (RFC 3986, 3.2.2), and finds no host of that name.
-#[cfg(any(feature = "mysql", feature = "postgres"))]
-fn bare(host: &str) -> Option<String> {
-    host.strip_prefix('[')?.strip_suffix(']').map(str::to_owned)
 }
 
 fn pooled<DB: Driver>(pool: &Pool<DB>, query: impl Query) -> BoxCheck {
