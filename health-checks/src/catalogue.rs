@@ -8,7 +8,7 @@
 use crate::checks;
 pub use crate::kind::{CheckSettings, Misconfigured, Reads, TlsSettings, Variable};
 #[cfg(feature = "config")]
-pub use crate::kind::{Key, Kind};
+pub use crate::kind::{Key, Kind, Login};
 
 /// Every kind that this build has: a line a check.
 #[cfg(feature = "config")]

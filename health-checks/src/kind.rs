@@ -4,8 +4,14 @@ use std::borrow::Cow;
 use std::fmt;
 use std::path::PathBuf;
 
-use health_core::BoxCheck;
+use health_core::{BoxCheck, Secret};
 use serde::Deserialize;
+
+#[cfg(feature = "config")]
+mod login;
+
+#[cfg(feature = "config")]
+pub use login::Login;
 
 /// The settings of a kind of check: the keys of its table in a configuration file, beside those that all checks have.
 pub trait CheckSettings: Sized {
@@ -20,6 +26,14 @@ pub trait CheckSettings: Sized {
 
     /// The keys of [`TlsSettings`] that it can honour; none where it does not speak TLS.
     const TLS: &'static [&'static str] = &[];
+
+    /// The key of its URL, where it has one: then `username`, `password` and `password_file` may stand beside it.
+    const URL: Option<&'static str> = None;
+
+    /// That URL. *Default*: none.
+    fn url_mut(&mut self) -> Option<&mut Secret> {
+        None
+    }
 
     /// What a check of this kind is called when the file gives it a name. *Default*: that name.
     fn renamed(identifier: &str, name: &str) -> String {
@@ -165,7 +179,7 @@ impl Misconfigured {
     }
 
     /// Of a kind that calls its URL this.
-    #[cfg(any(feature = "celery", feature = "celery_ping", feature = "s3"))]
+    #[cfg(any(feature = "config", feature = "celery", feature = "celery_ping", feature = "s3"))]
     pub(crate) fn with_url_as(self, key: &'static str) -> Self {
         if self.key == "url" { Self { key, ..self } } else { self }
     }
@@ -192,7 +206,7 @@ mod erased {
     use serde::de::DeserializeOwned;
     use toml::de::ValueDeserializer;
 
-    use super::{CheckSettings, Misconfigured, TlsSettings, Variable};
+    use super::{CheckSettings, Login, Misconfigured, TlsSettings, Variable};
 
     /// A kind of check, with its type erased.
     #[derive(Clone, Copy)]
@@ -205,11 +219,13 @@ mod erased {
         pub variables: &'static [Variable],
         /// The keys of [`TlsSettings`] that it can honour.
         pub tls: &'static [&'static str],
+        /// The keys of [`Login`] that may stand beside its URL: all or none.
+        pub login: &'static [&'static str],
         schema: fn() -> schemars::Schema,
         pub(crate) renamed: fn(&str, &str) -> String,
         /// Reads a table and makes nothing of it.
         pub(crate) read: fn(ValueDeserializer<'_>) -> Result<(), toml::de::Error>,
-        pub(crate) build: fn(ValueDeserializer<'_>, TlsSettings) -> Result<Vec<BoxCheck>, Failure>,
+        pub(crate) build: fn(ValueDeserializer<'_>, TlsSettings, Login) -> Result<Vec<BoxCheck>, Failure>,
     }
 
     /// Why a table did not become a check.
@@ -220,17 +236,23 @@ mod erased {
 
     impl Kind {
         /// The kind of these settings.
-        pub const fn of<S: CheckSettings + DeserializeOwned + JsonSchema>() -> Self {
+        pub const fn of<S>() -> Self
+        where
+            S: CheckSettings + Clone + DeserializeOwned + JsonSchema + Send + Sync + 'static,
+        {
             Self {
                 name: S::KIND,
                 summary: S::SUMMARY,
                 variables: S::VARIABLES,
                 tls: S::TLS,
+                login: if S::URL.is_some() { Login::ALL } else { &[] },
                 schema: schema_of::<S>,
                 renamed: S::renamed,
                 read: |table| S::deserialize(table).map(drop),
-                build: |table, tls| {
-                    S::deserialize(table).map_err(Failure::Syntax)?.checks_over(tls).map_err(Failure::Value)
+                build: |table, tls, login| {
+                    let settings = S::deserialize(table).map_err(Failure::Syntax)?;
+                    let url = S::URL.unwrap_or("url");
+                    login.checks(settings, tls).map_err(|wrong| Failure::Value(wrong.with_url_as(url)))
                 },
             }
         }
@@ -243,6 +265,11 @@ mod erased {
         /// The keys of TLS that it can honour, each with its meaning.
         pub(crate) fn tls_keys(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
             TlsSettings::KEYS.into_iter().filter(|(name, _)| self.tls.contains(name))
+        }
+
+        /// The keys of a login that may stand beside its URL, each with its meaning.
+        pub(crate) fn login_keys(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
+            Login::KEYS.into_iter().filter(|(name, _)| self.login.contains(name))
         }
 
         /// Its own keys, with their defaults and what they mean.
@@ -258,12 +285,12 @@ mod erased {
                     .unwrap_or_default()
                     .replace('\n', " "),
             };
-            let tls = self.tls_keys().map(|(name, summary)| Key {
+            let shared = self.login_keys().chain(self.tls_keys()).map(|(name, summary)| Key {
                 name: name.to_owned(),
                 default: (name == "verify").then(|| "true".to_owned()),
                 summary: summary.to_owned(),
             });
-            properties.into_iter().flatten().map(key).chain(tls).collect()
+            properties.into_iter().flatten().map(key).chain(shared).collect()
         }
     }
 

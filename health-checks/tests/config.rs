@@ -197,7 +197,7 @@ fn no_message_quotes_a_value() {
         "[settings]\nmax_concurrency = \"an expected hunter2\"",
         "[[checks]]\nkind = \"hunter2\"",
         "[[checks]]\nkind = \"database\"\nurl = \"redis://u:hunter2@h\"",
-        "[[checks]]\nkind = \"database\"\nurl = \"sqlite:x?hunter2=1\"",
+        "[[checks]]\nkind = \"database\"\nurl = \"sqlite:x?mode=hunter2\"",
         "[[checks]]\nkind = \"cache\"\nurl = \"hunter2\"",
         "[[checks]]\nkind = \"disk\"\nusage_max = \"hunter2\"",
         "[[checks]]\nkind = \"memory\"\nlimits = \"hunter2\"",

@@ -120,32 +120,57 @@ impl CheckSettings for CacheSettings {
     const KIND: &'static str = "cache";
     const SUMMARY: &'static str = "set, get and delete a key";
     const TLS: &'static [&'static str] = TlsSettings::ALL;
+    const URL: Option<&'static str> = Some("url");
+
+    fn url_mut(&mut self) -> Option<&mut Secret> {
+        Some(&mut self.url)
+    }
 
     fn checks(self) -> Result<Vec<BoxCheck>, Misconfigured> {
         self.checks_over(TlsSettings::default())
     }
 
     fn checks_over(self, tls: TlsSettings) -> Result<Vec<BoxCheck>, Misconfigured> {
-        if !self.url.expose().starts_with("rediss") {
-            tls.needs(false)?;
-        }
         let prefix = self.key_prefix;
-        let check = match self.url.expose().split(':').next().unwrap_or_default() {
-            "memory" if self.url.expose() == MEMORY => BoxCheck::new(CacheBackend::default().key_prefix(prefix)),
-            #[cfg(feature = "redis")]
-            "redis" | "rediss" | "redis+unix" | "unix" | "redis+sentinel" | "rediss+sentinel" => {
-                redis::own(&self.url, tls, prefix)?
+        let scheme = self.url.expose().split_once(':').map_or("", |(scheme, _)| scheme).to_ascii_lowercase();
+        let check = match scheme.as_str() {
+            "memory" if self.url.expose() == MEMORY => {
+                tls.needs(false)?;
+                BoxCheck::new(CacheBackend::default().key_prefix(prefix))
             }
             #[cfg(feature = "memcached")]
-            "memcached" => memcached::own(&self.url, prefix)?,
-            scheme if scheme.starts_with("redis") || scheme == "memcached" => {
+            "memcached" | "memcache" => {
+                tls.needs(false)?;
+                memcached::own(&self.url, prefix)?
+            }
+            #[cfg(feature = "redis")]
+            scheme if is_redis(scheme) => redis::own(&self.url, tls, prefix)?,
+            scheme if is_redis(scheme) || scheme.starts_with("memcache") => {
                 let message = format!("this build has no store for {scheme}: switch on its cargo feature");
                 return Err(Misconfigured::new("url", message));
             }
-            _ => return Err(Misconfigured::new("url", "expected memory://, redis://... or memcached://...")),
+            scheme => return Err(unknown(&self.url, scheme)),
         };
         Ok(vec![check])
     }
+}
+
+const EXPECTED: &str = "expected memory://, redis://... or memcached://...";
+
+fn is_redis(scheme: &str) -> bool {
+    scheme.contains("redis") || scheme.contains("valkey") || ["unix", "sentinel"].contains(&scheme)
+}
+
+#[cfg(feature = "_url")]
+fn unknown(url: &Secret, scheme: &str) -> Misconfigured {
+    use crate::support::url::{not, plain};
+    let known = ["memory", "redis", "rediss", "valkey", "memcached"];
+    plain(url.expose()).err().unwrap_or_else(|| not(EXPECTED, scheme, known))
+}
+
+#[cfg(not(feature = "_url"))]
+fn unknown(_: &Secret, _: &str) -> Misconfigured {
+    Misconfigured::new("url", EXPECTED)
 }
 
 /// A cache that is reached by a connection of the check's own.

@@ -132,6 +132,11 @@ impl CheckSettings for CelerySettings {
         Variable { key: "result_timeout", name: "HEALTHCHECK_CELERY_RESULT_TIMEOUT", reads: Reads::Seconds },
         Variable { key: "result_timeout", name: "HEALTHCHECK_CELERY_TIMEOUT", reads: Reads::Seconds },
     ];
+    const URL: Option<&'static str> = Some("broker_url");
+
+    fn url_mut(&mut self) -> Option<&mut Secret> {
+        Some(&mut self.broker_url)
+    }
 
     /// The name stands for the prefix, as there is a check for each queue.
     fn renamed(identifier: &str, name: &str) -> String {

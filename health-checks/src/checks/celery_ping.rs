@@ -114,6 +114,11 @@ impl CheckSettings for CeleryPingSettings {
         Variable { key: "broker_url", name: "BROKER_URL", reads: Reads::Text },
         Variable { key: "reply_timeout", name: "HEALTHCHECK_CELERY_PING_TIMEOUT", reads: Reads::Seconds },
     ];
+    const URL: Option<&'static str> = Some("broker_url");
+
+    fn url_mut(&mut self) -> Option<&mut Secret> {
+        Some(&mut self.broker_url)
+    }
 
     fn checks(self) -> Result<Vec<BoxCheck>, Misconfigured> {
         self.checks_over(TlsSettings::default())

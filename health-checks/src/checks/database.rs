@@ -66,6 +66,11 @@ impl CheckSettings for DatabaseSettings {
     const SUMMARY: &'static str = "a query, or a write, on PostgreSQL, MySQL, MariaDB or SQLite";
     const TLS: &'static [&'static str] = TLS;
     const VARIABLES: &'static [Variable] = &[Variable { key: "url", name: "DATABASE_URL", reads: Reads::Text }];
+    const URL: Option<&'static str> = Some("url");
+
+    fn url_mut(&mut self) -> Option<&mut Secret> {
+        Some(&mut self.url)
+    }
 
     fn checks(self) -> Result<Vec<BoxCheck>, Misconfigured> {
         self.checks_over(TlsSettings::default())

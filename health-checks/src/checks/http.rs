@@ -12,6 +12,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Instant;
 
 use health_core::{
@@ -23,8 +24,8 @@ use reqwest::{Client, Method, Response, Url, redirect};
 use serde::{Deserialize, Deserializer, de};
 
 use crate::kind::{CheckSettings, Misconfigured, TlsSettings};
-use crate::support::io;
 use crate::support::tls::Tls;
+use crate::support::{io, url};
 
 /// No more of a body is read than this.
 const MOST: usize = 1024 * 1024;
@@ -35,7 +36,8 @@ const PIECES: usize = 4096;
 /// Sends a request, a GET by default. Redirects are not followed: what is asked for has to answer itself.
 #[derive(Clone)]
 pub struct HttpHealthCheck {
-    url: Secret,
+    /// `Err`: what is wrong with the URL, which a run says.
+    target: Result<Target, Misconfigured>,
     method: Method,
     headers: HeaderMap,
     body: Option<String>,
@@ -52,7 +54,8 @@ pub struct HttpHealthCheck {
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct HttpSettings {
-    /// What is asked for: `http://` or `https://`.
+    /// What is asked for: `http://`, `https://`, or `http+unix://%2Frun%2Fapp.sock/path` and `unix:/run/app.sock:/path` at a
+    /// Unix socket.
     #[cfg_attr(feature = "config", schemars(with = "String"))]
     pub url: Secret,
     /// The method of the request.
@@ -88,17 +91,20 @@ impl CheckSettings for HttpSettings {
     const KIND: &'static str = "http";
     const SUMMARY: &'static str = "a request, and what it has to answer";
     const TLS: &'static [&'static str] = TlsSettings::ALL;
+    const URL: Option<&'static str> = Some("url");
+
+    fn url_mut(&mut self) -> Option<&mut Secret> {
+        Some(&mut self.url)
+    }
 
     fn checks(self) -> Result<Vec<BoxCheck>, Misconfigured> {
         self.checks_over(TlsSettings::default())
     }
 
     fn checks_over(self, tls: TlsSettings) -> Result<Vec<BoxCheck>, Misconfigured> {
-        let url = reqwest::Url::parse(self.url.expose()).ok();
-        if !url.is_some_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host()) {
-            return Err(Misconfigured::new("url", "expected a URL: http://... or https://..."));
-        }
-        let mut check = HttpHealthCheck::new(self.url).tls(tls)?.status(self.status);
+        let mut check = HttpHealthCheck::new(self.url);
+        check.target = Ok(check.target?);
+        check = check.tls(tls)?.status(self.status);
         check.method = parse_method(&self.method)?;
         for (name, value) in &self.headers {
             check = check.header(name, value.expose())?;
@@ -106,6 +112,54 @@ impl CheckSettings for HttpSettings {
         check.body = self.body.map(|body| body.expose().to_owned());
         check.contains = self.contains;
         Ok(vec![BoxCheck::new(check)])
+    }
+}
+
+const EXPECTED: &str = "expected a URL: http://... or https://...";
+
+/// Where the request goes.
+#[derive(Clone)]
+struct Target {
+    url: Url,
+    #[cfg_attr(not(unix), expect(dead_code, reason = "it is refused there"))]
+    socket: Option<PathBuf>,
+}
+
+impl Target {
+    fn read(text: &Secret) -> Result<Self, Misconfigured> {
+        url::plain(text.expose())?;
+        let scheme = url::scheme(text);
+        let (text, socket) = match (scheme.as_str(), text.expose().split_once("://")) {
+            ("http" | "https", Some((_, rest))) => {
+                let host = url::of_http(rest)?;
+                if host.name.is_empty() {
+                    return Err(Misconfigured::new("url", EXPECTED));
+                }
+                (text.expose().to_owned(), None)
+            }
+            ("http+unix", Some((_, rest))) => {
+                let (socket, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+                let login = socket.rsplit_once('@').map_or(String::new(), |(login, _)| format!("{login}@"));
+                (format!("http://{login}localhost{path}"), Some(url::of_http(socket)?.name))
+            }
+            ("unix", _) => {
+                let rest = text.expose().split_once(':').map_or("", |(_, rest)| rest);
+                let rest = rest.strip_prefix("//").unwrap_or(rest);
+                let (socket, path) = rest.split_once(':').unwrap_or((rest, "/"));
+                (format!("http://localhost{path}"), Some(socket.to_owned()))
+            }
+            _ => return Err(url::not(EXPECTED, &scheme, ["http", "https", "http+unix", "unix"])),
+        };
+        if socket.as_ref().is_some_and(|socket| !socket.starts_with('/')) {
+            let why = "expected the path of a socket: http+unix://%2Frun%2Fapp.sock/path or unix:/run/app.sock:/path";
+            return Err(Misconfigured::new("url", why));
+        }
+        if cfg!(not(unix)) && socket.is_some() {
+            return Err(Misconfigured::new("url", "there are no Unix sockets on this system"));
+        }
+        // Its own words may quote the URL.
+        let url = Url::parse(&text).map_err(|_| Misconfigured::new("url", EXPECTED))?;
+        Ok(Self { url, socket: socket.map(PathBuf::from) })
     }
 }
 
@@ -199,7 +253,7 @@ impl HttpHealthCheck {
     /// A URL that should answer with a 2xx.
     pub fn new(url: impl Into<Secret>) -> Self {
         Self {
-            url: url.into(),
+            target: Target::read(&url.into()),
             method: Method::GET,
             headers: HeaderMap::new(),
             body: None,
@@ -215,7 +269,7 @@ impl HttpHealthCheck {
     /// # Errors
     /// Where the URL does not use TLS.
     pub fn tls(mut self, tls: TlsSettings) -> Result<Self, Misconfigured> {
-        tls.needs(self.url.expose().starts_with("https:"))?;
+        tls.needs(self.target.as_ref().is_ok_and(|target| target.url.scheme() == "https"))?;
         self.tls = tls.into();
         Ok(self)
     }
@@ -274,20 +328,23 @@ impl HttpHealthCheck {
 
     /// Each run has a connection of its own: a server that ends idle ones is no failure, and a certificate that has expired
     /// is one. Certificates of the system are trusted.
-    fn own_client(&self) -> Result<Client> {
+    fn own_client(&self, target: &Target) -> Result<Client> {
         if let Some(client) = &self.client {
             return Ok(client.clone());
         }
-        let url = Url::parse(self.url.expose()).ok();
         let mut builder = Client::builder().redirect(redirect::Policy::none()).user_agent("health-check");
         // Certificates are not needed where there is no TLS, and no proxy leads to this machine.
-        if url.as_ref().is_some_and(is_local) {
+        if is_local(&target.url) {
             builder = builder.no_proxy();
+        }
+        #[cfg(unix)]
+        if let Some(socket) = &target.socket {
+            builder = builder.unix_socket(socket.as_path());
         }
         #[cfg(any(feature = "rustls-ring", feature = "rustls-aws-lc-rs"))]
         {
-            builder = builder.tls_backend_preconfigured(match &url {
-                Some(url) if url.scheme() == "http" => crate::support::tls::without_roots()?,
+            builder = builder.tls_backend_preconfigured(match target.url.scheme() {
+                "http" => crate::support::tls::without_roots()?,
                 _ => rustls::ClientConfig::clone(&*self.tls.config()?),
             });
         }
@@ -297,8 +354,13 @@ impl HttpHealthCheck {
 
 impl HealthCheck for HttpHealthCheck {
     async fn check_status(&self, findings: &Findings) -> Result {
-        let (client, began) = (self.own_client()?, Instant::now());
-        let mut request = client.request(self.method.clone(), self.url.expose()).headers(self.headers.clone());
+        let target = self.target.as_ref().map_err(|wrong| {
+            ServiceUnavailable::new("the URL can't be used")
+                .with_kind(FailureKind::Misconfigured)
+                .with_source(wrong.clone())
+        })?;
+        let (client, began) = (self.own_client(target)?, Instant::now());
+        let mut request = client.request(self.method.clone(), target.url.clone()).headers(self.headers.clone());
         if let Some(body) = &self.body {
             request = request.body(body.clone());
         }

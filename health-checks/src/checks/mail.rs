@@ -17,6 +17,7 @@ use health_core::{
     BoxCheck, FailureKind, Findings, HealthCheck, HealthCheckException, Result, ResultExt as _, Secret,
     ServiceUnavailable, UnknownError,
 };
+use lettre::transport::smtp::authentication::Credentials;
 use lettre::transport::smtp::client::{
     Certificate, CertificateStore, Identity, Tls, TlsParameters, TlsParametersBuilder,
 };
@@ -30,6 +31,9 @@ use serde::Deserialize;
 use crate::kind::{CheckSettings, Misconfigured, TlsSettings};
 use crate::support::io;
 use crate::support::tls::{NO_IDENTITY, Tls as SystemTls};
+use crate::support::url::{self, Url};
+
+const EXPECTED: &str = "expected a URL such as smtps://user:password@mail.example.com";
 
 /// Providers lock an account that logs in too often.
 const TTL: Duration = Duration::from_secs(30);
@@ -63,7 +67,7 @@ enum Security {
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct MailSettings {
-    /// `smtp://` without TLS, `smtps://` with it, `smtp://user:password@host:587?tls=required` for STARTTLS.
+    /// `smtp://` without TLS, `smtps://` with it, `smtp://user:password@host:587?tls=required` or `smtp+tls://` for STARTTLS.
     #[cfg_attr(feature = "config", schemars(with = "String"))]
     pub url: Secret,
     /// The name that this client calls itself in EHLO; without it the name of this machine. Relays refuse `localhost`.
@@ -75,6 +79,11 @@ impl CheckSettings for MailSettings {
     const KIND: &'static str = "mail";
     const SUMMARY: &'static str = "connect to an SMTP server, log in and quit";
     const TLS: &'static [&'static str] = TlsSettings::ALL;
+    const URL: Option<&'static str> = Some("url");
+
+    fn url_mut(&mut self) -> Option<&mut Secret> {
+        Some(&mut self.url)
+    }
 
     fn checks(self) -> Result<Vec<BoxCheck>, Misconfigured> {
         self.checks_over(TlsSettings::default())
@@ -98,32 +107,50 @@ impl MailHealthCheck {
     /// # Errors
     /// Where it is not such a URL.
     pub fn new(url: impl Into<Secret>) -> Result<Self, Misconfigured> {
-        let url = url.into();
-        let expected = || Misconfigured::new("url", "expected a URL such as smtps://user:password@mail.example.com");
-        let (scheme, rest) = url.expose().split_once("://").ok_or_else(expected)?;
-        let query = rest.split_once('?').map_or("", |(_, query)| query);
-        let security = match query.split('&').find_map(|pair| pair.strip_prefix("tls=")) {
-            _ if scheme == "smtps" => Some(Security::Wrapper),
-            Some("required") => Some(Security::Required),
-            Some("opportunistic") => Some(Security::Opportunistic),
-            _ => None,
+        let mut url = Url::parse(&url.into(), EXPECTED)?;
+        let flags = [("true", true), ("1", true), ("false", false), ("0", false)];
+        let words = [
+            ("required", Some(Security::Required)),
+            ("true", Some(Security::Required)),
+            ("1", Some(Security::Required)),
+            ("opportunistic", Some(Security::Opportunistic)),
+            ("false", None),
+            ("0", None),
+            ("none", None),
+        ];
+        let starttls = url.take_word(&["tls", "starttls"], &words)?.flatten();
+        let is_wrapped = url.take_word(&["ssl"], &flags)?.unwrap_or(false);
+        let security = match url.scheme.as_str() {
+            "smtp" => starttls,
+            "smtps" | "smtp+ssl" => Some(Security::Wrapper),
+            "smtp+tls" | "smtp+starttls" | "submission" => Some(Security::Required),
+            other => return Err(url::not(EXPECTED, other, ["smtp", "smtps", "smtp+tls", "smtp+ssl", "submission"])),
         };
-        TlsSettings::default().needs(security.is_some())?; // or else the parser panics
-        // Its own words may quote the URL.
-        let builder = AsyncSmtpTransport::<Tokio1Executor>::from_url(url.expose()).map_err(|_| expected())?;
-        let tls = security.map(|security| (security, host(rest).to_owned(), SystemTls::default()));
+        let security = if is_wrapped { Some(Security::Wrapper) } else { security };
+        if starttls.is_some() && matches!(security, Some(Security::Wrapper)) {
+            let why = "TLS from the first byte (smtps, ssl) and STARTTLS (tls): leave one out";
+            return Err(Misconfigured::new("url", why));
+        }
+        url.end()?;
+        TlsSettings::default().needs(security.is_some())?;
+        let (name, port) = (url.host()?.or_local().to_owned(), url.host()?.port);
+        let port = port.unwrap_or(match security {
+            None => 25,
+            Some(Security::Wrapper) => 465,
+            Some(Security::Required | Security::Opportunistic) => 587,
+        });
+        let mut builder = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(name.clone()).port(port);
+        match (url.username.take(), url.password.take()) {
+            (Some(username), Some(password)) => builder = builder.credentials(Credentials::new(username, password)),
+            (None, None) => {}
+            _ => return Err(Misconfigured::new("url", "a user without a password, or the other way round")),
+        }
+        if let Some(helo) = url.name() {
+            builder = builder.hello_name(ClientId::Domain(helo.to_owned()));
+        }
+        let tls = security.map(|security| (security, name, SystemTls::default()));
         Ok(Self { client: Client::Url { builder, tls } })
     }
-}
-
-/// The host in a URL, behind its scheme.
-fn host(rest: &str) -> &str {
-    let authority = rest.split(['/', '?']).next().unwrap_or_default();
-    let place = authority.rsplit_once('@').map_or(authority, |(_, place)| place);
-    if let Some((host, _)) = place.strip_prefix('[').and_then(|place| place.split_once(']')) {
-        return host;
-    }
-    place.split(':').next().unwrap_or_default()
 }
 
 /// TLS with the roots that all checks trust.

@@ -97,6 +97,11 @@ impl CheckSettings for MigrationsSettings {
         Variable { key: "url", name: "HEALTHCHECK_MIGRATIONS_DB", reads: Reads::Text },
         Variable { key: "url", name: "DATABASE_URL", reads: Reads::Text },
     ];
+    const URL: Option<&'static str> = Some("url");
+
+    fn url_mut(&mut self) -> Option<&mut Secret> {
+        Some(&mut self.url)
+    }
 
     fn checks(self) -> Result<Vec<BoxCheck>, Misconfigured> {
         self.checks_over(TlsSettings::default())

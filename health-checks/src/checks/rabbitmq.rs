@@ -19,7 +19,7 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use crate::kind::{CheckSettings, Misconfigured, Reads, TlsSettings, Variable};
-use crate::support::amqp::{Connection, EXPECTED, SILENCE, Server, describe, is_refused, publish};
+use crate::support::amqp::{Connection, SILENCE, Server, describe, is_refused, publish};
 use crate::support::connection::kept::{Kept, Protocol};
 
 /// A connection, its login and its end are three lines in the broker's log.
@@ -72,6 +72,11 @@ impl CheckSettings for RabbitMQSettings {
     const SUMMARY: &'static str = "open a channel, publish a message that goes nowhere";
     const TLS: &'static [&'static str] = TlsSettings::ALL;
     const VARIABLES: &'static [Variable] = &[Variable { key: "url", name: "BROKER_URL", reads: Reads::Text }];
+    const URL: Option<&'static str> = Some("url");
+
+    fn url_mut(&mut self) -> Option<&mut Secret> {
+        Some(&mut self.url)
+    }
 
     fn checks(self) -> Result<Vec<BoxCheck>, Misconfigured> {
         self.checks_over(TlsSettings::default())
@@ -88,7 +93,7 @@ impl RabbitMQHealthCheck {
     /// # Errors
     /// Where it is not the URL of one broker.
     pub fn new(url: impl Into<Secret>) -> Result<Self, Misconfigured> {
-        let server = Server::from_url(&url.into()).ok_or_else(|| Misconfigured::new("url", EXPECTED))?;
+        let server = Server::from_url(&url.into())?;
         Ok(Self { broker: Broker::Url(server), publish: true, running: OnceLock::new() })
     }
 

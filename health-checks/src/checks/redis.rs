@@ -20,7 +20,7 @@ use serde::Deserialize;
 use crate::kind::{CheckSettings, Misconfigured, Reads, TlsSettings, Variable};
 use crate::support::connection::kept::{Kept, Protocol};
 use crate::support::connection::pool::PoolHealthCheck;
-use crate::support::redis::{Connection, EXPECTED, Server, ping};
+use crate::support::redis::{Connection, Server, ping};
 
 /// Sends `PING`, on a connection of the application's pool or on one of its own.
 #[derive(Debug, Clone)]
@@ -53,13 +53,18 @@ impl CheckSettings for RedisSettings {
     const SUMMARY: &'static str = "PING";
     const TLS: &'static [&'static str] = TlsSettings::ALL;
     const VARIABLES: &'static [Variable] = &[Variable { key: "url", name: "REDIS_URL", reads: Reads::Text }];
+    const URL: Option<&'static str> = Some("url");
+
+    fn url_mut(&mut self) -> Option<&mut Secret> {
+        Some(&mut self.url)
+    }
 
     fn checks(self) -> Result<Vec<BoxCheck>, Misconfigured> {
         self.checks_over(TlsSettings::default())
     }
 
     fn checks_over(self, tls: TlsSettings) -> Result<Vec<BoxCheck>, Misconfigured> {
-        let server = Server::from_url(&self.url).ok_or_else(|| Misconfigured::new("url", EXPECTED))?.over(tls)?;
+        let server = Server::from_url(&self.url)?.over(tls)?;
         Ok(vec![BoxCheck::new(RedisHealthCheck(BoxCheck::new(Kept::new(Pinger(server)))))])
     }
 }

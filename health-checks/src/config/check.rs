@@ -8,10 +8,10 @@ use serde::Deserialize;
 use toml::de::DeValue;
 
 use super::environment::Environment;
-use super::error::hint;
 use super::table::{Document, Places, Table, is_missing};
 use super::{Config, ConfigError, Options};
-use crate::kind::{Failure, Kind, TlsSettings};
+use crate::kind::{Failure, Kind, Login, TlsSettings};
+use crate::support::nearest::hint;
 
 /// What any check takes, beside `kind`.
 #[derive(Debug, Default, Deserialize)]
@@ -84,9 +84,9 @@ pub(super) fn read_all<'a>(
     Ok(())
 }
 
-/// How a check speaks TLS, and where that is written.
-struct Tls {
-    settings: TlsSettings,
+/// Settings that many kinds share, and where they are written.
+struct Beside<S> {
+    settings: S,
     places: Places,
 }
 
@@ -106,11 +106,12 @@ impl<'a> Checks<'_, 'a> {
         let kind = self.kind(&mut table)?;
         let common = self.common(table.split_off(&COMMON))?;
         let tls = self.tls(&kind, &mut table)?;
+        let login = self.login(&kind, &mut table)?;
         if common.enabled == Some(false) {
             return self.switched_off(&kind, table).map(|()| Vec::new());
         }
         let filled = self.fill(&kind, &mut table)?;
-        let checks = self.build(&kind, table, tls, &filled)?;
+        let checks = self.build(&kind, table, (tls, login), &filled)?;
         let configure = |check: BoxCheck| {
             let name = common.name.as_ref().map(|name| (kind.renamed)(&check.identifier(), name));
             let check = match name {
@@ -156,7 +157,7 @@ impl<'a> Checks<'_, 'a> {
     }
 
     /// The keys of TLS that the kind can honour; those that it can't stay in the table, and are refused there.
-    fn tls(&mut self, kind: &Kind, table: &mut Table<'a>) -> Result<Tls, ConfigError> {
+    fn tls(&mut self, kind: &Kind, table: &mut Table<'a>) -> Result<Beside<TlsSettings>, ConfigError> {
         let keys = table.split_off(kind.tls);
         let (places, start, key) = (Places::of(&keys), keys.span.start, keys.key("verify"));
         let settings: TlsSettings = self.document.read(keys)?;
@@ -165,7 +166,14 @@ impl<'a> Checks<'_, 'a> {
             let file = self.document.file;
             self.warnings.push(format!("{file}:{line}: {key}: the certificate of the server is not verified"));
         }
-        Ok(Tls { settings, places })
+        Ok(Beside { settings, places })
+    }
+
+    /// The keys of a login beside the URL of the kind, which may be one of its own defaults.
+    fn login(&self, kind: &Kind, table: &mut Table<'a>) -> Result<Beside<Login>, ConfigError> {
+        let keys = table.split_off(kind.login);
+        let places = Places::of(&keys);
+        Ok(Beside { settings: self.document.read(keys)?, places })
     }
 
     /// What a check that is switched off says has to be right; what it leaves out is not missed.
@@ -197,19 +205,23 @@ impl<'a> Checks<'_, 'a> {
         &self,
         kind: &Kind,
         table: Table<'a>,
-        tls: Tls,
+        (tls, login): (Beside<TlsSettings>, Beside<Login>),
         filled: &[(&'static str, &'a str)],
     ) -> Result<Vec<BoxCheck>, ConfigError> {
         let places = Places::of(&table);
-        let wrong = match (kind.build)(table.into_deserializer(), tls.settings) {
+        let wrong = match (kind.build)(table.into_deserializer(), tls.settings, login.settings) {
             Ok(checks) => return Ok(checks),
             Err(Failure::Syntax(error)) => {
-                let others: Vec<_> = COMMON.iter().chain(kind.tls).copied().collect();
+                let others: Vec<_> = COMMON.iter().chain(kind.login).chain(kind.tls).copied().collect();
                 self.document.translate(&error, &places, &others)
             }
             Err(Failure::Value(wrong)) => {
-                let is_tls = kind.tls.contains(&wrong.key);
-                let (start, key) = if is_tls { tls.places.find(wrong.key) } else { places.find(wrong.key) };
+                let places = match wrong.key {
+                    key if kind.tls.contains(&key) => tls.places,
+                    key if kind.login.contains(&key) => login.places,
+                    _ => places,
+                };
+                let (start, key) = places.find(wrong.key);
                 self.document.error(start, key, wrong.message)
             }
         };

@@ -115,7 +115,7 @@ fn of_kind(kind: &Kind) -> Value {
     if let Some(Value::Object(own)) = schema.get_mut("properties").map(Value::take) {
         properties.extend(own.into_iter().map(|(key, own)| (key, or_variable(own))));
     }
-    for (key, meaning) in kind.tls_keys() {
+    for (key, meaning) in kind.login_keys().chain(kind.tls_keys()) {
         let property = if key == "verify" { flag(meaning, Some(true)) } else { text(meaning) };
         properties.insert(key.to_owned(), property);
     }

@@ -7,7 +7,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
 
 use super::ConfigError;
-use super::error::hint;
+use crate::support::nearest::hint;
 
 /// The file that is read.
 #[derive(Debug, Clone, Copy)]

@@ -22,6 +22,8 @@ pub(crate) mod duration;
 pub(crate) mod io;
 #[cfg(any(feature = "disk", feature = "memory"))]
 pub(crate) mod limit;
+#[cfg(feature = "_url")]
+pub(crate) mod nearest;
 #[cfg(any(feature = "redis", feature = "celery", feature = "celery_ping"))]
 #[cfg_attr(not(feature = "full"), allow(dead_code, unused, reason = "each check needs a part of it"))]
 pub(crate) mod redis;
@@ -43,3 +45,6 @@ pub(crate) mod storage;
 #[cfg(feature = "_tls")]
 #[cfg_attr(not(feature = "full"), allow(dead_code, reason = "each check needs a part of it"))]
 pub(crate) mod tls;
+#[cfg(feature = "_url")]
+#[cfg_attr(not(feature = "full"), allow(dead_code, reason = "each check needs a part of it"))]
+pub(crate) mod url;

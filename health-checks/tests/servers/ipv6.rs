@@ -27,6 +27,7 @@ async fn every_kind_reaches_an_ipv6_address() {
         ("http", "s3", "url", "S3_ENDPOINT_URL", "status = 403\n"),
         ("s3", "s3", "endpoint_url", "S3_ENDPOINT_URL", &s3),
         ("cache", "memcached", "url", "MEMCACHED_URL", ""),
+        ("mail", "smtp", "url", "SMTP_URL", ""),
         ("tcp", "redis", "address", "REDIS_URL", ""),
     ] {
         tokio::task::block_in_place(|| Server(server).up());

@@ -18,3 +18,4 @@ mod scenario;
 mod store;
 mod thousand;
 mod tls;
+mod urls;

@@ -9,26 +9,35 @@ use crate::kind::Misconfigured;
 use crate::support::connection::kept::{Kept, Protocol};
 use crate::support::connection::net::{Address, Stream};
 use crate::support::io;
+use crate::support::url::Url;
 
 const PORT: u16 = 11211;
 
 /// A cache in memcached, by a connection of the check's own.
 pub(super) fn own(url: &Secret, prefix: String) -> Result<BoxCheck, Misconfigured> {
-    let address = address(url.expose()).ok_or_else(|| Misconfigured::new("url", "expected memcached://host:11211"))?;
+    let address = address(url)?;
     Ok(BoxCheck::new(OwnCache(Kept::new(OnMemcached { address, prefix }))))
 }
 
-fn address(url: &str) -> Option<Address> {
-    let place = url.strip_prefix("memcached://")?.trim_end_matches('/');
-    if place.is_empty() || place.contains(['/', '@', '?', ',']) {
-        return None;
+/// `memcached://host[:11211]`, or `memcached:///path/of/socket`.
+fn address(text: &Secret) -> Result<Address, Misconfigured> {
+    let url = Url::parse(text, "expected memcached://host:11211")?;
+    let host = url.host()?;
+    url.refuse_login("memcached")?;
+    url.end()?;
+    if host.name.is_empty() && url.path.len() > 1 {
+        #[cfg(unix)]
+        return Ok(Address::Unix(url.path.into()));
+        #[cfg(not(unix))]
+        return Err(Misconfigured::new("url", "there are no Unix sockets on this system"));
     }
-    let (host, port) = match place.rsplit_once(':') {
-        Some((host, port)) if !port.contains(']') => (host, port.parse().ok()?),
-        _ => (place, PORT),
-    };
-    let is_bare_ipv6 = host.contains(':') && !host.starts_with('[');
-    (!host.is_empty() && !is_bare_ipv6).then(|| Address::Tcp(host.to_owned(), port))
+    match url.name() {
+        None if host.name.is_empty() => {
+            Err(Misconfigured::new("url", "names no host: expected memcached://host:11211"))
+        }
+        None => Ok(Address::Tcp(host.name.clone(), host.port.unwrap_or(PORT))),
+        Some(_) => Err(Misconfigured::new("url", "a path, which memcached does not have: leave it out")),
+    }
 }
 
 struct OnMemcached {
@@ -86,15 +95,25 @@ mod tests {
 
     #[test]
     fn addresses() {
-        let tcp = |host: &str, port| Some(Address::Tcp(host.into(), port));
-        assert_eq!(address("memcached://cache"), tcp("cache", 11211));
-        assert_eq!(address("memcached://cache:11212/"), tcp("cache", 11212));
-        assert_eq!(address("memcached://[::1]:11212"), tcp("[::1]", 11212));
-        assert_eq!(address("memcached://[::1]"), tcp("[::1]", 11211));
-        for url in
-            ["memcached://", "memcached://a,b", "memcached://u@h", "memcached://h/0", "memcached://::1", "http://h"]
-        {
-            assert_eq!(address(url), None, "{url}");
+        let read = |url: &str| address(&url.into()).map_err(|error| error.to_string());
+        let tcp = |host: &str, port| Ok(Address::Tcp(host.into(), port));
+        assert_eq!(read("memcached://cache"), tcp("cache", 11211));
+        assert_eq!(read("memcached://cache:11212/"), tcp("cache", 11212));
+        assert_eq!(read("memcached://[::1]:11212"), tcp("::1", 11212));
+        assert_eq!(read("memcached://[::1]"), tcp("::1", 11211));
+        #[cfg(unix)]
+        assert_eq!(read("memcached:///run/memcached.sock"), Ok(Address::Unix("/run/memcached.sock".into())));
+        for (url, message) in [
+            ("memcached://", "names no host"),
+            ("memcached:///", "names no host"),
+            ("memcached://a,b", "several hosts: write a check for each"),
+            ("memcached://u@h", "a user or a password"),
+            ("memcached://h/0", "a path"),
+            ("memcached://::1", "write an IPv6 address in [ ]"),
+            ("memcached://h?a=b", "the parameter a is unknown"),
+        ] {
+            let error = read(url).unwrap_err();
+            assert!(error.contains(message), "{url}: {error}");
         }
     }
 }

@@ -9,7 +9,7 @@ use super::{CacheStore, EXPIRES_IN, Item, OwnCache};
 use crate::kind::{Misconfigured, TlsSettings};
 use crate::support::connection::kept::{Kept, Protocol};
 use crate::support::connection::pool::Asker;
-use crate::support::redis::{Connection, EXPECTED, Server, bb8 as pool, describe};
+use crate::support::redis::{Connection, Server, bb8 as pool, describe};
 
 /// A cache in Redis, through a pool of connections.
 #[derive(Debug, Clone)]
@@ -60,7 +60,7 @@ impl CacheStore for RedisStore {
 
 /// A cache in Redis, by a connection of the check's own.
 pub(super) fn own(url: &Secret, tls: TlsSettings, prefix: String) -> Result<BoxCheck, Misconfigured> {
-    let server = Server::from_url(url).ok_or_else(|| Misconfigured::new("url", EXPECTED))?.over(tls)?;
+    let server = Server::from_url(url)?.over(tls)?;
     Ok(BoxCheck::new(OwnCache(Kept::new(OnRedis { server, prefix }))))
 }
 

@@ -6,14 +6,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_compat::CompatExt as _;
 use health_core::{Result, Secret};
 use lapin::tcp::{AsyncTcpStream, RustlsConnector};
-use lapin::uri::{AMQPScheme, AMQPUri};
+use lapin::uri::{AMQPAuthority, AMQPQueryString, AMQPScheme, AMQPUri, AMQPUserInfo, SASLMechanism};
 use lapin::{Channel, ConnectionProperties, runtime};
 use tokio::net::TcpStream;
 
+use super::EXPECTED;
 use super::describe::{describe, describe_connect, not_reached};
 use crate::kind::{Misconfigured, TlsSettings};
 use crate::support::connection::net::tcp;
 use crate::support::tls::Tls;
+use crate::support::url::{self, Url};
 
 /// How often client and broker tell each other that they are there, in seconds.
 const HEARTBEAT: u16 = 10;
@@ -48,21 +50,47 @@ impl Drop for Socket {
 }
 
 impl Server {
-    /// The broker at a URL.
-    pub(crate) fn from_url(url: &Secret) -> Option<Self> {
-        let text = url.expose();
-        // Several brokers in one URL: the password of one would go to another.
-        if text.contains(';') {
-            return None;
+    /// The broker at a URL, by RabbitMQ's [specification](https://www.rabbitmq.com/docs/uri-spec) and
+    /// [parameters](https://www.rabbitmq.com/docs/uri-query-parameters). Without a virtual host it is `/`, also where the path is
+    /// a slash alone: so kombu and pika have it.
+    pub(crate) fn from_url(text: &Secret) -> Result<Self, Misconfigured> {
+        if text.expose().contains(';') {
+            // The password of one would go to another.
+            return Err(Misconfigured::new("url", "several brokers in one URL: write a check for each of them"));
         }
-        // The client's own words may quote the URL.
-        let mut uri: AMQPUri = text.parse().ok()?;
-        if let Some((host, port)) = ipv6(text) {
-            host.clone_into(&mut uri.authority.host);
-            uri.authority.port = port.unwrap_or(if uri.scheme == AMQPScheme::AMQPS { 5671 } else { 5672 });
+        let mut url = Url::parse(text, EXPECTED)?;
+        let scheme = match url.scheme.as_str() {
+            "amqp" | "pyamqp" | "librabbitmq" => AMQPScheme::AMQP,
+            "amqps" => AMQPScheme::AMQPS,
+            other => return Err(url::not(EXPECTED, other, ["amqp", "amqps", "pyamqp"])),
+        };
+        let host = url.host()?;
+        let authority = AMQPAuthority {
+            host: host.or_local().to_owned(),
+            port: host.port.unwrap_or(if scheme == AMQPScheme::AMQPS { 5671 } else { 5672 }),
+            userinfo: match (url.username.take(), url.password.take()) {
+                (None, None) => AMQPUserInfo { username: "guest".into(), password: "guest".into() },
+                (username, password) => AMQPUserInfo {
+                    username: username.unwrap_or_else(|| "guest".into()),
+                    password: password.unwrap_or_default(),
+                },
+            },
+        };
+        let vhost = url.name().unwrap_or("/").to_owned();
+        let mechanisms = [("plain", SASLMechanism::Plain), ("external", SASLMechanism::External)];
+        let query = AMQPQueryString {
+            frame_max: url.take_number(&["frame_max"])?,
+            channel_max: url.take_number(&["channel_max"])?,
+            heartbeat: Some(url.take_number(&["heartbeat"])?.unwrap_or(HEARTBEAT)),
+            connection_timeout: None,
+            auth_mechanism: url.take_word(&["auth_mechanism", "login_method"], &mechanisms)?,
+        };
+        if scheme == AMQPScheme::AMQPS {
+            url.take_word(&["verify"], &[("verify_peer", ())])?;
         }
-        uri.query.heartbeat = Some(HEARTBEAT);
-        Some(Self { uri: Arc::new(uri), tls: Tls::default() })
+        url.end()?;
+        let uri = AMQPUri { scheme, authority, vhost, query };
+        Ok(Self { uri: Arc::new(uri), tls: Tls::default() })
     }
 
     /// Speaks TLS in this way, which the URL has to ask for.
@@ -119,14 +147,6 @@ fn split(stream: TcpStream) -> Result<(TcpStream, Socket), Error> {
     Ok((TcpStream::from_std(stream)?, socket))
 }
 
-/// The IPv6 address in a URL, and its port: the client's own parser knows names and IPv4 addresses.
-fn ipv6(url: &str) -> Option<(&str, Option<u16>)> {
-    let authority = url.split_once("://")?.1.split(['/', '?']).next()?;
-    let place = authority.rsplit_once('@').map_or(authority, |(_, place)| place);
-    let (host, rest) = place.strip_prefix('[')?.split_once(']')?;
-    Some((host, rest.strip_prefix(':').and_then(|port| port.parse().ok())))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -134,15 +154,26 @@ mod tests {
     #[test]
     fn a_url_means_the_host_that_it_names() {
         let read = |url: &str| {
-            let Server { uri, .. } = Server::from_url(&url.into())?;
-            Some((uri.authority.host.clone(), uri.authority.port, uri.vhost.clone()))
+            let Server { uri, .. } = Server::from_url(&url.into()).map_err(|error| error.to_string())?;
+            Ok((uri.authority.host.clone(), uri.authority.port, uri.vhost.clone()))
         };
-        let found = |host: &str, port, vhost: &str| Some((host.to_owned(), port, vhost.to_owned()));
+        let found = |host: &str, port, vhost: &str| Ok::<_, String>((host.to_owned(), port, vhost.to_owned()));
         assert_eq!(read("amqp://u:p@broker/%2f"), found("broker", 5672, "/"));
         assert_eq!(read("amqp://u:p@[::1]:5673/shop"), found("::1", 5673, "shop"));
-        assert_eq!(read("amqps://u:p@[fd00::1]/shop"), found("fd00::1", 5671, "shop"));
-        for url in ["amqp://a//;amqp://b:secret@b//", "http://broker"] {
-            assert_eq!(read(url), None);
+        assert_eq!(read("amqps://u:p@[fd00::1]/shop?verify=verify_peer"), found("fd00::1", 5671, "shop"));
+        for url in ["amqp://", "amqp:///", "pyamqp://localhost//", "amqp://localhost/%2F?heartbeat=30"] {
+            assert_eq!(read(url), found("localhost", 5672, "/"), "{url}");
+        }
+        for (url, message) in [
+            ("amqp://a//;amqp://b:secret@b//", "several brokers"),
+            ("amqp://a,b/", "several hosts"),
+            ("http://broker", "not http://"),
+            ("amqps://b/?verify=verify_none", "for another one write verify beside the URL"),
+            ("amqp://b/?cacertfile=x", "write ca_file beside the URL"),
+            ("amqp://b/?heartbeat=often", "the parameter heartbeat: expected a number"),
+        ] {
+            let error = read(url).unwrap_err();
+            assert!(error.contains(message), "{url}: {error}");
         }
     }
 }

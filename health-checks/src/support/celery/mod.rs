@@ -13,7 +13,7 @@ use health_core::{FailureKind, HealthCheckException, Result, Secret, ServiceUnav
 use serde_json::Value;
 
 use crate::kind::{Misconfigured, TlsSettings};
-use crate::support::{amqp as rabbitmq, redis as redis_server};
+use crate::support::{amqp as rabbitmq, redis as redis_server, url};
 pub(crate) use message::{Broadcast, Reply, Task};
 
 /// How often something that can only be polled is looked at.
@@ -21,6 +21,17 @@ const POLL: Duration = Duration::from_millis(20);
 
 /// What Celery calls the exchange of its broadcasts, unless `control_exchange` says something else.
 pub(crate) const CONTROL: &str = "celery";
+
+/// What a URL of a broker looks like.
+const EXPECTED: &str = "expected amqp://user:password@host/vhost or redis://host/0";
+
+/// The schemes that kombu has for AMQP.
+const AMQP: [&str; 4] = ["amqp", "amqps", "pyamqp", "librabbitmq"];
+
+/// Whether it is a scheme of Redis, in one of the dialects.
+fn is_redis(scheme: &str) -> bool {
+    scheme.contains("redis") || scheme.contains("valkey") || ["unix", "sentinel"].contains(&scheme)
+}
 
 /// Where tasks and broadcasts go.
 #[derive(Debug, Clone)]
@@ -41,13 +52,19 @@ pub(crate) enum Backend {
 }
 
 impl Broker {
-    pub(crate) fn from_url(url: &Secret) -> Result<Self, Misconfigured> {
-        let expected =
-            || Misconfigured::new("broker_url", "expected amqp://user:password@host/vhost or redis://host/0");
-        match url.expose().split(':').next().unwrap_or_default() {
-            "amqp" | "amqps" => rabbitmq::Server::from_url(url).map(Self::Amqp).ok_or_else(expected),
-            _ => redis::Server::from_url(url).map(Self::Redis).ok_or_else(expected),
-        }
+    pub(crate) fn from_url(text: &Secret) -> Result<Self, Misconfigured> {
+        let scheme = url::scheme(text);
+        let broker = if AMQP.contains(&scheme.as_str()) {
+            rabbitmq::Server::from_url(text).map(Self::Amqp)
+        } else if text.expose().contains(';') {
+            Err(Misconfigured::new("url", "several brokers in one URL: write a check for each of them"))
+        } else if is_redis(&scheme) {
+            redis::Server::from_url(text).map(Self::Redis)
+        } else {
+            url::plain(text.expose())
+                .and_then(|()| Err(url::not(EXPECTED, &scheme, AMQP.into_iter().chain(["redis", "rediss"]))))
+        };
+        broker.map_err(|wrong| wrong.with_url_as("broker_url"))
     }
 
     /// Speaks TLS in this way, which the URL has to ask for.
@@ -61,12 +78,17 @@ impl Broker {
 
     /// The backend of a URL; without one, `rpc://` for RabbitMQ and the broker itself for Redis.
     pub(crate) fn backend(&self, url: Option<&Secret>) -> Result<Backend, Misconfigured> {
-        let expected = || Misconfigured::new("result_backend", "expected rpc:// or redis://host/0");
-        match (url, self) {
-            (None, Self::Amqp(_)) => Ok(Backend::Rpc),
-            (None, Self::Redis(_)) => Ok(Backend::Broker),
-            (Some(url), _) if url.expose().starts_with("rpc:") => Ok(Backend::Rpc),
-            (Some(url), _) => redis::Server::from_url(url).map(Backend::Redis).ok_or_else(expected),
+        let wrong = |wrong: Misconfigured| wrong.with_url_as("result_backend");
+        let Some(text) = url else {
+            return Ok(if matches!(self, Self::Amqp(_)) { Backend::Rpc } else { Backend::Broker });
+        };
+        match url::scheme(text).as_str() {
+            "rpc" => Ok(Backend::Rpc),
+            scheme if is_redis(scheme) => redis::Server::from_url(text).map(Backend::Redis).map_err(wrong),
+            scheme => {
+                url::plain(text.expose()).map_err(wrong)?;
+                Err(wrong(url::not("expected rpc:// or redis://host/0", scheme, ["rpc", "redis", "rediss"])))
+            }
         }
     }
 

@@ -33,9 +33,9 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    pub(super) fn from_url(url: &Secret) -> Option<Self> {
+    pub(super) fn from_url(url: &Secret) -> Result<Self, Misconfigured> {
         let address = Address::from_url(url)?;
-        Some(Self { address, prefix: "".into(), reply_to: Uuid::new_v4().to_string().into() })
+        Ok(Self { address, prefix: "".into(), reply_to: Uuid::new_v4().to_string().into() })
     }
 
     pub(crate) fn over(self, tls: TlsSettings) -> Result<Self, Misconfigured> {

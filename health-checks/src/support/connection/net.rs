@@ -1,13 +1,15 @@
 //! The stream below a connection: TCP over both address families, or a Unix socket, with or without TLS.
 
+use std::future::Future;
 use std::io::{self, ErrorKind};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 #[cfg(unix)]
 use std::path::PathBuf;
 use std::time::Duration;
 
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
+use health_core::{HealthCheckException, ServiceUnavailable};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, lookup_host};
 
@@ -44,10 +46,18 @@ impl Address {
 
 /// Connects to a host, whichever of its addresses answers first; the one that is named first is preferred.
 pub(crate) async fn tcp(host: &str, port: u16) -> io::Result<TcpStream> {
-    let addresses: Vec<SocketAddr> = lookup_host((without_brackets(host), port)).await?.collect();
-    let stream = first(interleaved(&addresses)).await?;
+    let mut addresses: Vec<SocketAddr> = lookup_host((without_brackets(host), port)).await?.collect();
+    if host.eq_ignore_ascii_case("localhost") {
+        addresses.extend(loopback(port).into_iter().filter(|address| !addresses.contains(address)).collect::<Vec<_>>());
+    }
+    let stream = first(interleaved(&addresses).into_iter().map(TcpStream::connect), HEAD_START).await?;
     stream.set_nodelay(true)?;
     Ok(stream)
+}
+
+/// What `localhost` is, whatever a hosts file leaves out ([RFC 6761](https://www.rfc-editor.org/rfc/rfc6761#section-6.3)).
+fn loopback(port: u16) -> [SocketAddr; 2] {
+    [(Ipv6Addr::LOCALHOST, port).into(), (Ipv4Addr::LOCALHOST, port).into()]
 }
 
 /// The families take turns, beginning with that of the first address.
@@ -66,27 +76,49 @@ fn interleaved(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
     all
 }
 
-async fn first(addresses: Vec<SocketAddr>) -> io::Result<TcpStream> {
-    let mut waiting = addresses.into_iter();
+/// What comes of the first of these that succeeds; each has a head start before the next one.
+pub(crate) async fn first<T, E>(
+    attempts: impl IntoIterator<Item: Future<Output = Result<T, E>>, IntoIter: ExactSizeIterator>,
+    head_start: Duration,
+) -> Result<T, E>
+where
+    E: From<NoAttempt>,
+{
+    let mut waiting = attempts.into_iter();
     let mut under_way = FuturesUnordered::new();
-    let mut failed = io::Error::new(ErrorKind::NotFound, "failed to lookup address information: no address");
+    let mut failed = None;
     loop {
         match waiting.next() {
-            Some(address) => under_way.push(TcpStream::connect(address)),
-            None if under_way.is_empty() => return Err(failed),
+            Some(attempt) => under_way.push(attempt),
+            None if under_way.is_empty() => return Err(failed.unwrap_or_else(|| NoAttempt.into())),
             None => {}
         }
-        let head_start = async {
-            if waiting.len() == 0 { std::future::pending().await } else { tokio::time::sleep(HEAD_START).await }
-        };
+        let is_last = waiting.len() == 0;
+        let head_start =
+            async { if is_last { std::future::pending().await } else { tokio::time::sleep(head_start).await } };
         tokio::select! {
             ended = under_way.next() => match ended {
-                Some(Ok(stream)) => return Ok(stream),
-                Some(Err(error)) => failed = error,
+                Some(Ok(value)) => return Ok(value),
+                Some(Err(error)) => failed = Some(error),
                 None => {}
             },
             () = head_start => {}
         }
+    }
+}
+
+/// There was nothing to try.
+pub(crate) struct NoAttempt;
+
+impl From<NoAttempt> for io::Error {
+    fn from(_: NoAttempt) -> Self {
+        Self::new(ErrorKind::NotFound, "failed to lookup address information: no address")
+    }
+}
+
+impl From<NoAttempt> for HealthCheckException {
+    fn from(_: NoAttempt) -> Self {
+        ServiceUnavailable::new("the URL names no server").into()
     }
 }
 
@@ -107,6 +139,7 @@ mod tests {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let there = listener.local_addr().unwrap();
         let nobody = "127.0.0.1:1".parse().unwrap();
+        let first = |addresses: Vec<SocketAddr>| first(addresses.into_iter().map(TcpStream::connect), HEAD_START);
         assert_eq!(first(vec![nobody, there]).await.unwrap().peer_addr().unwrap(), there);
         assert_eq!(first(vec![nobody]).await.unwrap_err().kind(), ErrorKind::ConnectionRefused);
         assert!(first(Vec::new()).await.is_err());

@@ -4,6 +4,7 @@
 pub(crate) mod bb8;
 mod describe;
 mod server;
+mod url;
 
 use std::time::Instant;
 

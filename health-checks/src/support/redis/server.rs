@@ -3,27 +3,24 @@ use std::sync::Arc;
 
 use health_core::{FailureKind, Result, Secret, ServiceUnavailable};
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, ConnectionAddr, IntoConnectionInfo as _, RedisConnectionInfo, RedisError};
+use redis::{AsyncConnectionConfig, RedisConnectionInfo, RedisError};
 use tokio::task::AbortHandle;
 
-use super::{describe, not_reached};
+use super::{describe, not_reached, url};
 use crate::kind::{Misconfigured, TlsSettings};
 use crate::support::connection::net::{Address, tcp};
 use crate::support::tls::Tls;
 
-/// The port of a sentinel that names none.
-const SENTINEL: u16 = 26379;
-
 /// Where Redis is, and who asks.
 #[derive(Clone)]
 pub(crate) struct Server {
-    route: Arc<Route>,
-    settings: RedisConnectionInfo,
+    pub(super) route: Arc<Route>,
+    pub(super) settings: RedisConnectionInfo,
     /// `None` where the URL does not use it.
-    tls: Option<Tls>,
+    pub(super) tls: Option<Tls>,
 }
 
-enum Route {
+pub(super) enum Route {
     Direct(Address),
     /// The sentinels know where the master of this name is.
     Sentinels {
@@ -56,50 +53,9 @@ impl Drop for Driver {
 }
 
 impl Server {
-    /// `redis://`, `rediss://`, `redis+unix://`, and `redis+sentinel://[user:password@]host[:26379][,host..]/master[/database]`.
-    pub(crate) fn from_url(url: &Secret) -> Option<Self> {
-        let (scheme, rest) = url.expose().split_once("://")?;
-        if let Some(scheme) = scheme.strip_suffix("+sentinel") {
-            return Self::behind_sentinels(scheme == "rediss", rest);
-        }
-        let info = url.expose().into_connection_info().ok()?;
-        let (address, is_tls) = match info.addr() {
-            ConnectionAddr::Tcp(host, port) => (Address::Tcp(host.clone(), *port), false),
-            ConnectionAddr::TcpTls { host, port, insecure: false, .. } => (Address::Tcp(host.clone(), *port), true),
-            #[cfg(unix)]
-            ConnectionAddr::Unix(path) => (Address::Unix(path.clone()), false),
-            _ => return None,
-        };
-        Some(Self {
-            route: Arc::new(Route::Direct(address)),
-            settings: info.redis_settings().clone(),
-            tls: is_tls.then(Tls::default),
-        })
-    }
-
-    fn behind_sentinels(is_tls: bool, rest: &str) -> Option<Self> {
-        let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
-        let (authority, path) = rest.split_once('/')?;
-        let (login, hosts) = authority.rsplit_once('@').map_or(("", authority), |(login, hosts)| (login, hosts));
-        let (master, database) =
-            path.trim_end_matches('/').split_once('/').unwrap_or((path.trim_end_matches('/'), "0"));
-        // What the client reads of a URL with one host is read by the client.
-        let read = |login: &str, database: &str| {
-            let url = format!("redis://{login}{}localhost/{database}", if login.is_empty() { "" } else { "@" });
-            Some(url.as_str().into_connection_info().ok()?.redis_settings().clone())
-        };
-        let mut sentinel_login = String::new();
-        if !query.is_empty() {
-            sentinel_login =
-                format!(":{}", query.strip_prefix("sentinel_password=").filter(|rest| !rest.contains('&'))?);
-        }
-        let sentinels: Option<Vec<_>> = hosts.split(',').map(host_and_port).collect();
-        let route = Route::Sentinels {
-            sentinels: sentinels?,
-            settings: read(&sentinel_login, "0")?,
-            master: Some(master).filter(|master| !master.is_empty())?.to_owned(),
-        };
-        Some(Self { route: Arc::new(route), settings: read(login, database)?, tls: is_tls.then(Tls::default) })
+    /// The Redis at a URL: see [`url::read`](super::url::read).
+    pub(crate) fn from_url(text: &Secret) -> Result<Self, Misconfigured> {
+        url::read(text)
     }
 
     /// Speaks TLS in this way, which the URL has to ask for.
@@ -177,14 +133,6 @@ impl Server {
 /// The longest that one sentinel may take.
 const SENTINEL_TIME: std::time::Duration = std::time::Duration::from_secs(1);
 
-fn host_and_port(text: &str) -> Option<(String, u16)> {
-    let (host, port) = match text.rsplit_once(':') {
-        Some((host, port)) if !port.contains(']') => (host, port.parse().ok()?),
-        _ => (text, SENTINEL),
-    };
-    (!host.is_empty()).then(|| (host.to_owned(), port))
-}
-
 async fn connect(address: &Address, tls: Option<&Tls>, settings: &RedisConnectionInfo) -> Result<Connection> {
     let stream = match (address, tls) {
         (Address::Tcp(host, port), Some(tls)) => {
@@ -204,29 +152,4 @@ async fn connect(address: &Address, tls: Option<&Tls>, settings: &RedisConnectio
         redis::cmd("SELECT").arg(settings.db()).exec_async(&mut connection.client).await.map_err(describe)?;
     }
     Ok(connection)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sentinels_are_read_with_their_master() {
-        let server = Server::from_url(&"redis+sentinel://app:s%40cret@s1,s2:26380,[::1]:26381/shop/3".into()).unwrap();
-        assert_eq!((server.settings.username(), server.settings.password()), (Some("app"), Some("s@cret")));
-        assert_eq!((server.settings.db(), server.tls.is_some()), (3, false));
-        let Route::Sentinels { sentinels, settings, master } = &*server.route else { panic!("sentinels") };
-        assert_eq!(master, "shop");
-        assert_eq!(settings.password(), None);
-        let expected = [("s1", 26379), ("s2", 26380), ("[::1]", 26381)].map(|(host, port)| (host.to_owned(), port));
-        assert_eq!(sentinels[..], expected);
-        let with_password = Server::from_url(&"rediss+sentinel://s1/shop?sentinel_password=x".into()).unwrap();
-        let Route::Sentinels { settings, .. } = &*with_password.route else { panic!("sentinels") };
-        assert_eq!((settings.password(), with_password.tls.is_some()), (Some("x"), true));
-        for url in
-            ["redis+sentinel://s1", "redis+sentinel://s1/", "redis+sentinel:///shop", "redis+sentinel://s1/shop?x=1"]
-        {
-            assert!(Server::from_url(&url.into()).is_none(), "{url}");
-        }
-    }
 }

@@ -1,3 +1,5 @@
+use std::future::Future;
+use std::io::{Error, ErrorKind};
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
@@ -7,19 +9,53 @@ use sqlx::{ConnectOptions as _, Connection};
 use super::driver::Options;
 use super::{Driver, Query, describe};
 use crate::support::connection::kept::Protocol;
+use crate::support::connection::net::first;
 
 /// A lock of the database may take this share of the run's time, less than a kept connection may.
 const SHARE_OF_LOCKS: f64 = 0.4;
 
+/// A server of several that does not answer has this head start before the next one is tried beside it.
+const HEAD_START: Duration = Duration::from_secs(1);
+
 /// A connection of the check's own, and what it is asked.
 pub(crate) struct Own<DB: Driver, Q> {
-    pub(super) options: Options<DB>,
+    pub(super) servers: Servers<DB>,
     /// The settings of TLS; `None` where the URL itself says so, or there is none.
     #[cfg(feature = "_tls")]
     pub(super) tls: Option<crate::support::tls::Tls>,
     /// The file of the database, where it is one.
     pub(super) file: Option<PathBuf>,
     pub(super) query: Q,
+}
+
+/// The servers of a URL: one, or several of which the first that is there and plays the role is taken.
+pub(crate) struct Servers<DB: Driver> {
+    pub(super) all: Vec<Options<DB>>,
+    pub(super) role: Option<Role>,
+}
+
+/// What a server has to be: libpq's `target_session_attrs`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(not(feature = "postgres"), expect(dead_code, reason = "other databases' URLs have no word for it"))]
+pub(crate) enum Role {
+    ReadWrite,
+    ReadOnly,
+    Primary,
+    Standby,
+    /// A standby, or else any.
+    PreferStandby,
+}
+
+impl<DB: Driver> Servers<DB> {
+    pub(super) fn one(options: Options<DB>) -> Self {
+        Self { all: vec![options], role: None }
+    }
+}
+
+impl<DB: Driver> Clone for Servers<DB> {
+    fn clone(&self) -> Self {
+        Self { all: self.all.clone(), role: self.role }
+    }
 }
 
 /// An open connection.
@@ -36,14 +72,14 @@ impl<DB: Driver, Q: Query> Protocol for Own<DB, Q> {
     type Connection = Opened<DB::Connection>;
 
     async fn open(&self) -> Result<Self::Connection> {
-        // Drivers' futures for connecting are large.
-        let options = self.options.clone();
-        #[cfg(feature = "_tls")]
-        let options = match &self.tls {
-            Some(tls) => DB::over(options, tls)?,
-            None => options,
+        self.is_there().await?;
+        let connection = match self.servers.role {
+            Some(Role::PreferStandby) => match self.first(Some(Role::Standby)).await {
+                Ok(connection) => connection,
+                Err(_) => self.first(None).await?,
+            },
+            role => self.first(role).await?,
         };
-        let connection = Box::pin(options.connect()).await.map_err(describe)?;
         Ok(Opened { connection, file: self.file().await })
     }
 
@@ -64,10 +100,83 @@ impl<DB: Driver, Q: Query> Protocol for Own<DB, Q> {
 }
 
 impl<DB: Driver, Q> Own<DB, Q> {
+    /// A connection to the first of the servers that plays this role. One that does not answer has a head start.
+    async fn first(&self, role: Option<Role>) -> Result<DB::Connection> {
+        let attempt = |options: &Options<DB>| {
+            let options = options.clone();
+            #[cfg(feature = "_tls")]
+            let options = match &self.tls {
+                Some(tls) => DB::over(options, tls)?,
+                None => options,
+            };
+            Ok(connect::<DB>(options, role))
+        };
+        if let [options] = self.servers.all.as_slice() {
+            return attempt(options)?.await;
+        }
+        let attempts: Result<Vec<_>> = self.servers.all.iter().map(attempt).collect();
+        first(attempts?.into_iter().map(finished::<DB>), HEAD_START).await
+    }
+
+    /// The database's own words for a file that is missing do not say which one.
+    async fn is_there(&self) -> Result {
+        let Some(path) = &self.file else { return Ok(()) };
+        match tokio::fs::metadata(path).await {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
+                let cause = Error::new(ErrorKind::NotFound, format!("{}: {error}", path.display()));
+                let error = ServiceUnavailable::new("the database file does not exist");
+                Err(error.with_kind(FailureKind::NotFound).with_source(cause).into())
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// The file that is there under the database's name.
     async fn file(&self) -> Option<File> {
         identify(&tokio::fs::metadata(self.file.as_ref()?).await.ok()?)
     }
+}
+
+/// Connects to one server, which has to play this role.
+async fn connect<DB: Driver>(options: Options<DB>, role: Option<Role>) -> Result<DB::Connection> {
+    // Drivers' futures for connecting are large.
+    let mut connection = Box::pin(options.connect()).await.map_err(describe)?;
+    let Some(role) = role else { return Ok(connection) };
+    match plays::<DB>(&mut connection, role).await.map_err(describe) {
+        Ok(true) => Ok(connection),
+        other => {
+            let _ = connection.close().await; // it is not the one
+            other?;
+            let error = ServiceUnavailable::new("no server of the URL is what target_session_attrs asks for");
+            Err(error.with_kind(FailureKind::ReadOnly).into())
+        }
+    }
+}
+
+async fn plays<DB: Driver>(connection: &mut DB::Connection, role: Role) -> sqlx::Result<bool> {
+    let (sql, is_wanted) = match role {
+        Role::ReadWrite => ("SHOW transaction_read_only", false),
+        Role::ReadOnly => ("SHOW transaction_read_only", true),
+        Role::Primary => ("SELECT pg_is_in_recovery()", false),
+        Role::Standby | Role::PreferStandby => ("SELECT pg_is_in_recovery()", true),
+    };
+    let answer = DB::value(connection, sql.to_owned()).await?;
+    Ok(DB::takes_writes(answer.as_deref()) != is_wanted)
+}
+
+/// The same, and a connection that nobody waits for any more says goodbye: servers count handshakes that are dropped.
+async fn finished<DB: Driver>(
+    connect: impl Future<Output = Result<DB::Connection>> + Send + 'static,
+) -> Result<DB::Connection> {
+    let (sender, receiver) = tokio::sync::oneshot::channel();
+    tokio::spawn(async move {
+        if let Err(Ok(unwanted)) = sender.send(connect.await) {
+            let _ = unwanted.close().await; // another one was faster
+        }
+    });
+    let lost = || Err(ServiceUnavailable::new("connection lost").with_kind(FailureKind::Lost).into());
+    receiver.await.unwrap_or_else(|_| lost())
 }
 
 #[cfg(unix)]

@@ -1,0 +1,139 @@
+use std::borrow::Cow;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use health_core::{
+    BoxCheck, FailureKind, Findings, HealthCheck, HealthCheckException, Result, Scope, Secret, ServiceUnavailable,
+};
+use serde::Deserialize;
+
+use super::{CheckSettings, Misconfigured, TlsSettings};
+use crate::support::url;
+
+/// Who asks: keys beside the URL of every kind that has one ([`CheckSettings::URL`]), so that a password need not be encoded.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Login {
+    /// The user.
+    pub username: Option<String>,
+    /// The password.
+    pub password: Option<Secret>,
+    /// A file that holds the password, read anew in each run: a password that is rotated there needs no restart.
+    pub password_file: Option<PathBuf>,
+}
+
+impl Login {
+    /// The keys, each with its meaning.
+    pub const KEYS: [(&'static str, &'static str); 3] = [
+        ("username", "The user, in place of that in the URL."),
+        ("password", "The password, as it is and not percent-encoded, in place of that in the URL."),
+        ("password_file", "A file that holds the password, read anew in each run."),
+    ];
+
+    /// The names of all keys.
+    pub const ALL: &'static [&'static str] = &[Self::KEYS[0].0, Self::KEYS[1].0, Self::KEYS[2].0];
+
+    /// The checks of these settings, with this login in their URL.
+    pub(crate) fn checks<S>(self, settings: S, tls: TlsSettings) -> Result<Vec<BoxCheck>, Misconfigured>
+    where
+        S: CheckSettings + Clone + Send + Sync + 'static,
+    {
+        if self.password.is_some() && self.password_file.is_some() {
+            return Err(Misconfigured::new("password_file", "password is there as well: leave one out"));
+        }
+        let Some(path) = self.password_file.clone() else {
+            return self.with(settings, self.password.as_ref())?.checks_over(tls);
+        };
+        // What the URL says is judged now; the file may come later.
+        let models = self.with(settings.clone(), Some(&"x".into()))?.checks_over(tls.clone())?;
+        let rotating = |(at, model)| {
+            let (login, settings, tls) = (self.clone(), settings.clone(), tls.clone());
+            BoxCheck::new(Rotating { login, settings, tls, at, path: path.clone(), model, current: Mutex::default() })
+        };
+        Ok(models.into_iter().enumerate().map(rotating).collect())
+    }
+
+    fn with<S: CheckSettings>(&self, mut settings: S, password: Option<&Secret>) -> Result<S, Misconfigured> {
+        if let Some(url) = settings.url_mut()
+            && (self.username.is_some() || password.is_some())
+        {
+            *url = url::with_login(url, self.username.as_deref(), password)?;
+        }
+        Ok(settings)
+    }
+}
+
+/// A check whose password is in a file: made anew when the file holds another one.
+struct Rotating<S> {
+    login: Login,
+    settings: S,
+    tls: TlsSettings,
+    /// Which of the checks that the settings ask for.
+    at: usize,
+    path: PathBuf,
+    /// The check with some password, for what it says of itself.
+    model: BoxCheck,
+    current: Mutex<Option<(Secret, BoxCheck)>>,
+}
+
+impl<S: CheckSettings + Clone + Send + Sync + 'static> Rotating<S> {
+    fn check(&self, password: Secret) -> Result<BoxCheck> {
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((known, check)) = &*current
+            && *known == password
+        {
+            return Ok(check.clone());
+        }
+        let checks = self.login.with(self.settings.clone(), Some(&password));
+        let checks = checks.and_then(|settings| settings.checks_over(self.tls.clone())).map_err(unusable)?;
+        let check = checks.into_iter().nth(self.at).unwrap_or_else(|| self.model.clone());
+        *current = Some((password, check.clone()));
+        Ok(check)
+    }
+}
+
+impl<S: CheckSettings + Clone + Send + Sync + 'static> HealthCheck for Rotating<S> {
+    async fn check_status(&self, findings: &Findings) -> Result {
+        // As certificates are: a small file of this machine, most often in memory.
+        let text = std::fs::read_to_string(&self.path).map_err(unusable)?;
+        self.check(text.trim().into())?.check_status(findings).await
+    }
+
+    fn identifier(&self) -> Cow<'_, str> {
+        self.model.identifier()
+    }
+
+    fn critical_service(&self) -> bool {
+        self.model.critical_service()
+    }
+
+    fn scope(&self) -> Scope {
+        self.model.scope()
+    }
+
+    fn default_timeout(&self) -> Option<Duration> {
+        self.model.default_timeout()
+    }
+
+    fn default_ttl(&self) -> Option<Duration> {
+        self.model.default_ttl()
+    }
+
+    fn runs_at_home(&self) -> bool {
+        self.model.runs_at_home()
+    }
+}
+
+impl<S> fmt::Debug for Rotating<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rotating").finish_non_exhaustive()
+    }
+}
+
+fn unusable(cause: impl std::error::Error + Send + Sync + 'static) -> HealthCheckException {
+    let error = ServiceUnavailable::new("password_file can't be read");
+    error.with_kind(FailureKind::Misconfigured).with_source(cause).into()
+}

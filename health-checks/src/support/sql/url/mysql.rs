@@ -1,0 +1,103 @@
+use health_core::Secret;
+use sqlx::ConnectOptions as _;
+use sqlx::mysql::{MySqlConnectOptions, MySqlSslMode};
+
+use super::super::Target;
+use super::super::own::Servers;
+use super::{EXPECTED, tls_of};
+use crate::kind::{HAS_TLS, Misconfigured, TlsSettings};
+use crate::support::url::Url;
+
+/// How TLS is spoken, from the weakest to the strongest.
+const MODES: [(&str, MySqlSslMode); 5] = [
+    ("disabled", MySqlSslMode::Disabled),
+    ("preferred", MySqlSslMode::Preferred),
+    ("required", MySqlSslMode::Required),
+    ("verify_ca", MySqlSslMode::VerifyCa),
+    ("verify_identity", MySqlSslMode::VerifyIdentity),
+];
+
+/// Names of a parameter, and the words that it may be with their places among the modes.
+type Words = (&'static [&'static str], &'static [(&'static str, usize)]);
+
+/// The words of other clients for these, by their places: those of MySQL itself, of Go, JDBC, Prisma and Python.
+const WORDS: &[Words] = &[
+    (
+        &["ssl-mode", "sslmode", "ssl_mode", "sslMode"],
+        &[("disabled", 0), ("preferred", 1), ("required", 2), ("verify_ca", 3), ("verify_identity", 4)],
+    ),
+    (&["tls"], &[("false", 0), ("preferred", 1), ("skip_verify", 2), ("true", 4)]),
+    (&["useSSL"], &[("false", 0), ("true", 2)]),
+    (&["requireSSL"], &[("false", 0), ("true", 2)]),
+    (&["verifyServerCertificate"], &[("false", 0), ("true", 3)]),
+    (&["sslaccept"], &[("accept_invalid_certs", 2), ("strict", 4)]),
+    (&["ssl_verify_cert"], &[("false", 0), ("true", 3)]),
+    (&["ssl_verify_identity"], &[("false", 0), ("true", 4)]),
+];
+
+pub(super) fn read(text: &Secret, tls: &TlsSettings) -> Result<Target, Misconfigured> {
+    let mut url = Url::parse(text, EXPECTED)?;
+    // Nothing that the check does depends on the session's settings: they are not set.
+    let mut options = MySqlConnectOptions::new().pipes_as_concat(false).no_engine_substitution(false);
+    options = options.timezone(None).set_names(false).disable_statement_logging();
+    if let Some(username) = &url.username {
+        options = options.username(username);
+    }
+    if let Some(password) = &url.password {
+        options = options.password(password);
+    }
+    if let Some(database) = url.name() {
+        options = options.database(database);
+    }
+    if let Some(charset) = url.take(&["charset"])? {
+        options = options.charset(&charset);
+    }
+    if let Some(collation) = url.take(&["collation"])? {
+        options = options.collation(&collation);
+    }
+    if let Some(capacity) = url.take_number(&["statement-cache-capacity"])? {
+        options = options.statement_cache_capacity(capacity);
+    }
+    let cert = url.take(&["sslcert", "ssl-cert", "ssl_cert"])?;
+    let key = url.take(&["sslkey", "ssl-key", "ssl_key"])?;
+    if let Some(cert) = &cert {
+        options = options.ssl_client_cert(cert);
+    }
+    if let Some(key) = &key {
+        options = options.ssl_client_key(key);
+    }
+    // Several words may be there: the strongest counts.
+    let mut strongest = None;
+    for (names, words) in WORDS {
+        strongest = strongest.max(url.take_word(names, words)?);
+    }
+    let roots = url.take(&["ssl-ca", "sslca", "ssl_ca", "sslCa"])?;
+    if let Some(roots) = &roots {
+        options = options.ssl_ca(roots);
+        // Whoever names certificates wants them verified.
+        strongest = strongest.max(Some(3));
+    }
+    let mode = strongest.map_or(MySqlSslMode::Preferred, |place| MODES[place].1);
+    options = options.ssl_mode(mode);
+
+    let socket = url.take(&["unix_socket", "socket"])?;
+    let mut servers = Vec::new();
+    for host in &url.hosts {
+        let mut options = options.clone().host(host.or_local()).port(host.port.unwrap_or(3306));
+        if let Some(socket) = &socket {
+            options = options.socket(socket);
+        }
+        servers.push(options);
+    }
+    if servers.len() > 1 && (socket.is_some() || url.hosts.iter().any(|host| host.name.is_empty())) {
+        return Err(Misconfigured::new("url", "a list of hosts with an empty one, or with a socket"));
+    }
+    url.end()?;
+    let is_tls = match mode {
+        MySqlSslMode::Disabled => false,
+        MySqlSslMode::Preferred => HAS_TLS,
+        _ => true,
+    };
+    let tls = tls_of(roots.is_some(), is_tls, tls)?;
+    Ok(Target::MySql(Servers { all: servers, role: None }, tls))
+}
