@@ -87,6 +87,22 @@ fn what_is_wrong_is_named_with_its_line_and_the_nearest_name() {
             "health.toml:1: checks[1].kind: missing: it says which check this is; the kinds are",
         ),
         ("[[checks]]\nkind = 7", "health.toml:2: checks[1].kind: expected a string"),
+        ("[[checks]]\nkind = \"postgres\"", r#"checks[1].kind: unknown kind; did you mean "database"?"#),
+        ("[[checks]]\nkind = \"smtp\"", r#"checks[1].kind: unknown kind; did you mean "mail"?"#),
+        ("[[checks]]\nkind = \"celery\"\nurl = \"x\"", r#"checks[1].url: unknown key; did you mean "broker_url"?"#),
+        ("[[checks]]\nkind = \"redis\"\nhost = \"x\"", r#"checks[1].host: unknown key; did you mean "url"?"#),
+        (
+            "[[checks]]\nkind = \"disk\"\ngroups = \"ready\"",
+            "checks[1].groups: expected a list: groups = [\"...\"], found a string",
+        ),
+        (
+            "[[checks]]\nkind = \"disk\"\ngroups = [\"a\", \"${NONE}\"]",
+            "checks[1].groups[2]: the variable NONE is not set",
+        ),
+        (
+            "[[checks]]\nkind = \"disk\"\nusage_max = \"'90'\"",
+            "found a string; it has quotation marks of its own, as env files of Docker keep them: leave them out",
+        ),
         (
             "[[checks]]\nkind = \"dsik\"",
             r#"health.toml:2: checks[1].kind: unknown kind; did you mean "disk"?; the kinds"#,
@@ -110,7 +126,7 @@ fn what_is_wrong_is_named_with_its_line_and_the_nearest_name() {
         ),
         (
             "[[checks]]\nkind = \"disk\"\nenabled = \"yes\"",
-            "health.toml:3: checks[1].enabled: expected a boolean, found a string",
+            "health.toml:3: checks[1].enabled: expected true or false, found a string",
         ),
         (
             "[[checks]]\nkind = \"disk\"\ntimeout = \"5 parsecs\"",
@@ -138,7 +154,7 @@ fn what_is_wrong_is_named_with_its_line_and_the_nearest_name() {
         ),
         (
             "[[checks]]\nkind = \"disk\"\ngroups = [3]",
-            "health.toml:3: checks[1].groups: expected a string, found an integer",
+            "health.toml:3: checks[1].groups[1]: expected a string, found an integer",
         ),
         (
             "[[checks]]\nkind = \"disk\"\ngroups = [\"live\"]",
@@ -182,6 +198,44 @@ fn a_check_that_is_switched_off_needs_no_keys_and_takes_no_wrong_ones() {
         let text = format!("[[checks]]\nkind = \"tcp\"\nenabled = false\n{key}");
         assert!(wrong(&text).starts_with(message), "{}", wrong(&text));
     }
+}
+
+/// What comes from a variable is text, whatever the key wants.
+#[tokio::test]
+async fn text_is_a_number_a_switch_or_a_duration_where_the_key_wants_one() {
+    let health = load(
+        r#"
+        [settings]
+        timeout = "${T}"
+        max_concurrency = "${N:-7}"
+        warnings_as_errors = "${OFF}"
+        token = "${TOKEN}"
+
+        [[checks]]
+        kind = "disk"
+        enabled = "${ON}"
+        usage_max = "${LIMIT}"
+        thresholds = { rise = "${N:-2}", fall = 3 }
+        ttl = "0.5"
+
+        [[checks]]
+        kind = "memory"
+        min = "${OFF}"
+        enabled = "${OFF}"
+        "#,
+        &[("T", "5"), ("OFF", "False"), ("ON", " true\n"), ("LIMIT", "99.5"), ("TOKEN", "abc\n")],
+    )
+    .unwrap();
+    let settings = health.settings();
+    assert_eq!((settings.timeout, settings.max_concurrency), (Duration::from_secs(5), 7));
+    assert!(!settings.warnings_as_errors);
+    assert_eq!(settings.token.as_ref().unwrap().expose(), "abc");
+    assert_eq!(health.identifiers().collect::<Vec<_>>(), ["DiskUsage"]);
+    let message = load("[settings]\nmax_concurrency = \"many\"", &[]).unwrap_err().to_string();
+    assert!(message.ends_with("settings.max_concurrency: expected usize, found a string"), "{message}");
+    // A text that looks like a number stays a text where one is wanted.
+    load("[[checks]]\nkind = \"disk\"\nname = \"7\"", &[]).unwrap();
+    assert!(load("[[checks]]\nkind = \"disk\"\nname = 7", &[]).is_err());
 }
 
 #[test]

@@ -1,13 +1,16 @@
 use std::error::Error;
-use std::path::PathBuf;
+use std::ffi::{OsStr, OsString};
 
 use clap::ValueHint;
 use comfy_table::Table;
 use health_checks::catalogue::{CATALOGUE, Kind};
-use health_checks::config::{COMMON, Config, Options};
+use health_checks::config::{COMMON, Options};
+use serde_json::{Value, json};
 
+use crate::format::{self, Format};
 use crate::outcome::{HEALTHY, Outcome};
 use crate::table::table;
+use crate::values::{self, FileParser};
 
 /// List the kinds of checks, or the checks of a file
 #[derive(Debug, clap::Args)]
@@ -15,20 +18,38 @@ use crate::table::table;
 Examples:
   health list
   health list --config health.toml
+  health list --format json | jq '.kinds[].kind'
 
 Exit status: 0, or 2 wrong usage or configuration.")]
 pub(crate) struct ListArgs {
-    /// List the checks of this file instead
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    config: Option<PathBuf>,
+    /// List the checks of this file instead; - is standard input
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, value_parser = FileParser)]
+    config: Option<OsString>,
+    /// What is printed
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    format: Format,
 }
 
 pub(crate) fn list(args: &ListArgs) -> Outcome {
-    match &args.config {
-        Some(path) => checks(path)?,
-        None => kinds(),
+    match (&args.config, args.format) {
+        (Some(path), format) => checks(path, format)?,
+        (None, Format::Text) => kinds(),
+        (None, Format::Json) => {
+            let kinds: Vec<_> = CATALOGUE.iter().map(kind).collect();
+            format::json(&json!({ "kinds": kinds, "common": COMMON }))?;
+        }
     }
     Ok(HEALTHY)
+}
+
+fn kind(kind: &Kind) -> Value {
+    let keys = kind.keys().into_iter().map(|key| {
+        // A default is written in JSON.
+        let default = key.default.map(|text| serde_json::from_str(&text).unwrap_or(Value::String(text)));
+        let variables = variables(kind, &key.name);
+        json!({ "key": key.name, "default": default, "variables": variables, "meaning": key.summary })
+    });
+    json!({ "kind": kind.name, "summary": kind.summary, "keys": keys.collect::<Vec<_>>() })
 }
 
 fn kinds() {
@@ -42,16 +63,32 @@ fn kinds() {
 fn keys(kind: &Kind) -> Table {
     let mut table = table(["key", "default", "variable", "meaning"]);
     for key in kind.keys() {
-        let names = kind.variables.iter().filter(|variable| variable.key == key.name).map(|variable| variable.name);
-        let names = names.collect::<Vec<_>>().join(", ");
+        let names = variables(kind, &key.name).join(", ");
         table.add_row([key.name, key.default.unwrap_or_else(|| "-".into()), names, key.summary]);
     }
     table
 }
 
-fn checks(path: &std::path::Path) -> Result<(), Box<dyn Error>> {
-    let variables = |name: &str| std::env::var(name).ok();
-    let health = Config::from_file(path, &variables, &Options::default())?.build()?;
+/// The variables that fill a key.
+fn variables(kind: &Kind, key: &str) -> Vec<&'static str> {
+    kind.variables.iter().filter(|variable| variable.key == key).map(|variable| variable.name).collect()
+}
+
+fn checks(path: &OsStr, format: Format) -> Result<(), Box<dyn Error>> {
+    let health = values::config(path, &Options::default())?.build()?;
+    if format == Format::Json {
+        let checks = health.checks().map(|check| {
+            json!({
+                "check": check.identifier,
+                "critical": check.critical,
+                "scope": check.scope.to_string(),
+                "timeout_seconds": check.timeout.as_secs_f64(),
+                "groups": check.groups,
+            })
+        });
+        format::json(&json!({ "checks": checks.collect::<Vec<_>>() }))?;
+        return Ok(());
+    }
     let mut table = table(["check", "critical", "scope", "timeout", "groups"]);
     for check in health.checks() {
         table.add_row([

@@ -1,12 +1,11 @@
 use std::error::Error;
-use std::path::Path;
 use std::time::Duration;
 
 use health_checks::config::{Config, ConfigError, Options};
 use health_core::Health;
 
 use crate::ending;
-use crate::values::Source;
+use crate::values::{self, Source};
 
 /// The health of a file, or of the embedded default; what that default works on is there as long as this is.
 pub(crate) struct Loaded {
@@ -21,11 +20,14 @@ pub(crate) async fn load(
     timeout: Option<Duration>,
     build: impl FnOnce(Config) -> Result<Health, ConfigError>,
 ) -> Result<Loaded, Box<dyn Error>> {
-    let variables = |name: &str| std::env::var(name).ok();
     let mut options = Options::default();
     options.timeout = timeout;
-    if let Some(path) = source.config.as_ref().filter(|path| !path.is_empty()) {
-        let health = build(Config::from_file(Path::new(path), &variables, &options)?)?;
+    if let Some(path) = &source.config {
+        let config = values::config(path, &options)?;
+        for warning in config.warnings() {
+            anstream::eprintln!("warning: {warning}");
+        }
+        let health = build(config)?;
         ending::remember(&health);
         return Ok(Loaded {
             health,
@@ -35,6 +37,7 @@ pub(crate) async fn load(
     }
     #[cfg(feature = "embedded")]
     {
+        let variables = |name: &str| std::env::var(name).ok();
         let (config, scratch) = Config::embedded(&variables, &options).await?;
         anstream::eprintln!("{} (--config FILE or HEALTH_CONFIG)", config.notice().unwrap_or_default());
         let health = build(config)?;

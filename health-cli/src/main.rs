@@ -9,6 +9,7 @@ mod check;
 mod completions;
 mod ending;
 mod exit;
+mod format;
 mod kubernetes;
 mod list;
 mod load;

@@ -11,16 +11,16 @@ use crate::ask::{self, Answer, Asked, Client};
 use crate::load::{Loaded, load};
 use crate::row::Row;
 use crate::show;
-use crate::values::{Source, secret};
+use crate::values::{FileParser, Source, secret};
 
-const CONFIG: &str = "Without a URL: the file whose checks are run, or else that of HEALTH_CONFIG, or else checks that need \
-                      no server";
+const CONFIG: &str =
+    "Without a URL: the file whose checks are run, or - for standard input; or else that of HEALTH_CONFIG";
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct SubjectArgs {
     #[arg(value_name = "URL", value_parser = secret, help = ask::URL)]
     url: Option<Secret>,
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "url", help = CONFIG)]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, value_parser = FileParser, conflicts_with = "url", help = CONFIG)]
     config: Option<OsString>,
     /// Only the checks of this group; it is added to the URL's path
     #[arg(long, short)]
@@ -49,7 +49,10 @@ impl Subject {
         if let Some(url) = &args.url {
             return Ok(Self::Endpoint(Client::new(url, args.group.as_deref(), &args.asked)?));
         }
-        let config = args.config.clone().or_else(|| std::env::var_os("HEALTH_CONFIG"));
+        let config = args.config.clone().or_else(|| std::env::var_os("HEALTH_CONFIG").filter(|path| !path.is_empty()));
+        if config.is_none() {
+            return Err("name what to look at: a URL, or a file with --config or HEALTH_CONFIG".into());
+        }
         let source = Source { config };
         let loaded = load(&source, None, |mut config| {
             config.settings.ttl = config.settings.ttl.min(fresh);

@@ -1,17 +1,21 @@
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
 use clap::ValueHint;
-use health_checks::config::{Config, Options};
+use health_checks::config::{ConfigError, Options};
+use serde_json::{Map, json};
 
+use crate::format::{self, Format};
 use crate::kubernetes::{self, Probes};
-use crate::outcome::{HEALTHY, Outcome};
+use crate::outcome::{HEALTHY, Outcome, WRONG};
+use crate::values::{self, FileParser};
 
 /// Check a file without running anything
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   health validate --config health.toml
+  health validate --config health.toml --format json
   health validate --config health.toml --kubernetes --path /ht/ --port http
 
 Whatever is wrong is named with its line; no value is shown. Variables in the file have to be set.
@@ -20,35 +24,64 @@ grace period is longer than drain_delay.
 
 Exit status: 0 valid, 2 not valid.")]
 pub(crate) struct ValidateArgs {
-    /// The configuration file
-    #[arg(long, value_name = "FILE", env = "HEALTH_CONFIG", value_hint = ValueHint::FilePath)]
+    /// The configuration file, or - for standard input
+    #[arg(long, value_name = "FILE", env = "HEALTH_CONFIG", value_hint = ValueHint::FilePath, value_parser = FileParser)]
     config: Option<OsString>,
+    /// What is printed
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    format: Format,
     /// Print the probes of a container that serves these checks, as YAML
-    #[arg(long)]
+    #[arg(long, conflicts_with = "format")]
     kubernetes: bool,
     #[command(flatten)]
     probes: Probes,
 }
 
 pub(crate) fn validate(args: &ValidateArgs) -> Outcome {
-    let Some(path) = args.config.as_ref().filter(|path| !path.is_empty()) else {
+    let Some(path) = &args.config else {
         return Err("name a file with --config or HEALTH_CONFIG".into());
     };
-    let variables = |name: &str| std::env::var(name).ok();
-    let config = Config::from_file(Path::new(path), &variables, &Options::default())?;
-    for warning in config.warnings() {
+    match judge(args, path) {
+        Err(wrong) if args.format == Format::Json => {
+            let error = json!({
+                "file": wrong.file(),
+                "line": wrong.line(),
+                "key": wrong.key(),
+                "message": wrong.message(),
+            });
+            format::json(&json!({ "valid": false, "error": error }))?;
+            Ok(WRONG)
+        }
+        outcome => Ok(outcome.map(|()| HEALTHY)?),
+    }
+}
+
+fn judge(args: &ValidateArgs, path: &OsStr) -> Result<(), ConfigError> {
+    let config = values::config(path, &Options::default())?;
+    let warnings = config.warnings().to_vec();
+    for warning in &warnings {
         anstream::eprintln!("warning: {warning}");
     }
     let groups = config.groups.clone();
     let health = config.build()?;
     if args.kubernetes {
         anstream::print!("{}", kubernetes::yaml(&health, &groups, &args.probes));
-        return Ok(HEALTHY);
+        return Ok(());
     }
     let checks: Vec<_> = health.checks().collect();
     let members = |group: &str| checks.iter().filter(|check| check.groups.iter().any(|name| name == group)).count();
+    let name = Path::new(path).display();
+    if args.format == Format::Json {
+        let groups: Map<_, _> = health.groups().map(|group| (group.to_owned(), members(group).into())).collect();
+        let checks: Vec<_> = health.identifiers().collect();
+        let said = json!({
+            "valid": true, "file": name.to_string(), "checks": checks, "groups": groups, "warnings": warnings,
+        });
+        format::json(&said).ok(); // whoever reads no more needs no more
+        return Ok(());
+    }
     let groups: Vec<_> = health.groups().map(|group| format!("{group} ({})", members(group))).collect();
     let (count, plural) = (checks.len(), if checks.len() == 1 { "" } else { "s" });
-    anstream::println!("{}: {count} check{plural}, groups {}", Path::new(path).display(), groups.join(", "));
-    Ok(HEALTHY)
+    anstream::println!("{name}: {count} check{plural}, groups {}", groups.join(", "));
+    Ok(())
 }

@@ -10,9 +10,43 @@ use health_core::Secret;
 /// Where the checks are.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Source {
-    /// The configuration file; without one, checks that need no server
-    #[arg(long, value_name = "FILE", env = "HEALTH_CONFIG", value_hint = ValueHint::FilePath)]
+    /// The configuration file, or - for standard input; without one, checks that need no server
+    #[arg(long, value_name = "FILE", env = "HEALTH_CONFIG", value_hint = ValueHint::FilePath, value_parser = FileParser)]
     pub(crate) config: Option<OsString>,
+}
+
+/// The name of a file, which is not nothing: an unset variable of a script would be the default checks, and green.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct FileParser;
+
+impl clap::builder::TypedValueParser for FileParser {
+    type Value = OsString;
+
+    fn parse_ref(
+        &self,
+        command: &clap::Command,
+        _: Option<&clap::Arg>,
+        value: &std::ffi::OsStr,
+    ) -> Result<OsString, clap::Error> {
+        if value.is_empty() {
+            let message = "--config, or HEALTH_CONFIG, is empty: name a file, or leave it out\n";
+            return Err(clap::Error::raw(clap::error::ErrorKind::InvalidValue, message).with_cmd(command));
+        }
+        Ok(value.to_owned())
+    }
+}
+
+/// What a file says; `-` is standard input.
+pub(crate) fn config(
+    path: &std::ffi::OsStr,
+    options: &health_checks::config::Options,
+) -> Result<health_checks::config::Config, health_checks::config::ConfigError> {
+    use health_checks::config::Config;
+    let variables = |name: &str| std::env::var(name).ok();
+    if path == "-" {
+        return Config::from_reader("standard input", std::io::stdin().lock(), &variables, options);
+    }
+    Config::from_file(std::path::Path::new(path), &variables, options)
 }
 
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {

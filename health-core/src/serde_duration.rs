@@ -69,6 +69,10 @@ impl de::Visitor<'_> for Seconds {
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<Duration, E> {
         // Neither the text nor humantime's words for it: the value may be somebody's secret in the wrong place.
+        let text = text.trim();
+        if let Ok(seconds) = text.parse() {
+            return self.visit_f64(seconds);
+        }
         humantime::parse_duration(text).map_err(|_| E::invalid_value(de::Unexpected::Other("text"), &self))
     }
 

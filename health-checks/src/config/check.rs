@@ -179,6 +179,7 @@ impl<'a> Checks<'_, 'a> {
     /// What a check that is switched off says has to be right; what it leaves out is not missed.
     fn switched_off(&self, kind: &Kind, table: Table<'a>) -> Result<(), ConfigError> {
         let places = Places::of(&table);
+        let table = table.typed(kind.read);
         // Of a table that is wrong and incomplete, serde says first what is wrong.
         match (kind.read)(table.into_deserializer()) {
             Err(error) if !is_missing(&error) => Err(self.document.translate(&error, &places, &COMMON)),
@@ -209,6 +210,7 @@ impl<'a> Checks<'_, 'a> {
         filled: &[(&'static str, &'a str)],
     ) -> Result<Vec<BoxCheck>, ConfigError> {
         let places = Places::of(&table);
+        let table = table.typed(kind.read);
         let wrong = match (kind.build)(table.into_deserializer(), tls.settings, login.settings) {
             Ok(checks) => return Ok(checks),
             Err(Failure::Syntax(error)) => {

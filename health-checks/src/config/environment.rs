@@ -72,7 +72,7 @@ impl Value {
             (Reads::Seconds, number) if number.parse::<f64>().is_ok_and(f64::is_finite) => {
                 Ok(Some(Self::Number(number.to_owned())))
             }
-            (Reads::Text | Reads::Seconds, _) => Ok(Some(Self::Text(text.to_owned()))),
+            (Reads::Text | Reads::Seconds, _) => Ok(Some(Self::Text(text.trim().to_owned()))),
             (Reads::Bool, "true" | "1") => Ok(Some(Self::Bool(true))),
             (Reads::Bool, "false" | "0") | (Reads::Limit, "" | "none" | "false" | "0") => Ok(Some(Self::Bool(false))),
             (Reads::Bool, _) => Err("expected true, false, 1 or 0"),

@@ -31,6 +31,11 @@ impl ConfigError {
         Self::new("environment", None, Some(name.to_owned()), message)
     }
 
+    /// The file, or whatever its name was said to be; `environment` where a variable is wrong.
+    pub fn file(&self) -> &str {
+        &self.file
+    }
+
     /// What is wrong, without where.
     pub fn message(&self) -> &str {
         &self.message

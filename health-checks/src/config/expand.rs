@@ -1,5 +1,6 @@
-//! `${VAR}`, `${VAR:-default}`, `${file:/path}` and `$${` in strings, after the file was parsed.
+//! `${VAR}`, `${VAR:-default}`, `${VAR|url}`, `${file:/path}` and `$${` in strings, after the file was parsed.
 
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use toml::de::{DeTable, DeValue};
 
 use super::table::{Document, Table};
@@ -52,48 +53,133 @@ fn value(
     Ok(())
 }
 
-/// Expands `${VAR}`, `${VAR:-default}` and `${file:/path}` in a text, as in the strings of a file; `$${` stands for `${`.
+/// Expands variables and files in a text, as in the strings of a file.
+///
+/// ```text
+/// text    = { "$${" | "${" value "}" | any other character }
+/// value   = name [ "|url" ] [ ":-" default ] | "file:" path [ "|url" ]
+/// name    = a letter, a digit or _, at least one
+/// path    = any characters but { } | and white space at its ends
+/// default = { "$${" default "}" | "${" value "}" | any other character but { and } }
+/// ```
+///
+/// `$${` stands for `${`. A default is for a variable that is not set or empty. `|url` percent-encodes whatever the value is. White
+/// space at the ends of a variable and of a file is cut off: secrets often end with a line break. What was put in is never expanded.
 ///
 /// # Errors
-/// A variable without default that is not set, a file that can't be read: in words, without any value.
-pub fn text(mut rest: &str, variables: Variables<'_>) -> Result<String, String> {
-    let mut expanded = String::new();
-    while let Some(at) = rest.find("${") {
-        let (before, after) = (&rest[..at], &rest[at + 2..]);
-        if let Some(before) = before.strip_suffix('$') {
-            expanded.push_str(before);
-            expanded.push_str("${");
-            rest = after;
-            continue;
-        }
-        let (inside, after) = after.split_once('}').ok_or("${ without its }; write $${ for a literal one")?;
-        expanded.push_str(before);
-        expanded.push_str(&lookup(inside, variables)?);
-        rest = after;
-    }
-    expanded.push_str(rest);
+/// Whatever begins with `${` and is none of this, a variable without default that is not set, a file that can't be read: in
+/// words, without any value.
+pub fn text(text: &str, variables: Variables<'_>) -> Result<String, String> {
+    let mut reader = Reader { rest: text, variables };
+    let expanded = reader.text(None)?;
     Ok(expanded)
 }
 
-fn lookup(inside: &str, variables: Variables<'_>) -> Result<String, String> {
-    if let Some(path) = inside.strip_prefix("file:") {
-        let content = std::fs::read_to_string(path);
-        let content = content.map_err(|error| format!("the file {path} can't be read: {}", error.kind()))?;
-        return Ok(content.trim_end_matches(['\r', '\n']).to_owned());
+/// What is not read yet.
+struct Reader<'t, 'v> {
+    rest: &'t str,
+    variables: Variables<'v>,
+}
+
+impl<'t> Reader<'t, '_> {
+    fn accept(&mut self, token: &str) -> bool {
+        match self.rest.strip_prefix(token) {
+            Some(rest) => {
+                self.rest = rest;
+                true
+            }
+            None => false,
+        }
     }
-    let (name, default) = match inside.split_once(":-") {
-        Some((name, default)) => (name, Some(default)),
-        None => (inside, None),
-    };
-    let is_name =
-        |name: &str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-    if !is_name(name) {
-        return Err("${ } needs the name of a variable: letters, digits and _".into());
+
+    /// Up to the end, or of a default up to its `}`.
+    fn text(&mut self, of: Option<Default>) -> Result<String, String> {
+        let mut text = String::new();
+        while let Some(next) = self.rest.chars().next() {
+            if self.accept("$${") {
+                text.push_str("${");
+                if of.is_some() {
+                    text.push_str(&self.text(of)?);
+                    text.push('}');
+                }
+            } else if self.accept("${") {
+                text.push_str(&self.value()?);
+            } else if of.is_some() && self.accept("}") {
+                return Ok(text);
+            } else if of.is_some() && next == '{' {
+                return Err("a default can't hold a { of its own: put the text into a variable".into());
+            } else {
+                text.push(next);
+                self.rest = &self.rest[next.len_utf8()..];
+            }
+        }
+        if of.is_some() { Err(UNCLOSED.into()) } else { Ok(text) }
     }
-    let value = variables(name).filter(|value| !(value.is_empty() && default.is_some()));
-    value
-        .or_else(|| default.map(str::to_owned))
-        .ok_or_else(|| format!("the variable {name} is not set: set it, or give a default: ${{{name}:-...}}"))
+
+    /// What stands behind `${`, with its `}`.
+    fn value(&mut self) -> Result<String, String> {
+        if self.accept("file:") {
+            let (path, rest) = self.rest.split_once('}').ok_or(UNCLOSED)?;
+            self.rest = rest;
+            let (path, encode) = match path.split_once('|') {
+                Some((path, "url")) => (path, true),
+                Some(_) => return Err(FILTER.into()),
+                None => (path, false),
+            };
+            let content = file(path)?;
+            return Ok(if encode { percent(&content) } else { content });
+        }
+        let name = self.name();
+        if name.is_empty() {
+            return Err("${ } needs the name of a variable: letters, digits and _".into());
+        }
+        let encode = self.accept("|url");
+        let value = (self.variables)(name).map(|value| value.trim().to_owned());
+        let value = if self.accept(":-") {
+            let default = self.text(Some(Default))?;
+            if default.ends_with("|url") {
+                return Err(format!("write |url behind the name: ${{{name}|url:-...}}"));
+            }
+            value.filter(|value| !value.is_empty()).unwrap_or(default)
+        } else if self.accept("}") {
+            value
+                .ok_or_else(|| format!("the variable {name} is not set: set it, or give a default: ${{{name}:-...}}"))?
+        } else if self.rest.starts_with('|') {
+            return Err(FILTER.into());
+        } else if self.rest.contains('}') {
+            return Err("${ } needs the name of a variable: letters, digits and _".into());
+        } else {
+            return Err(UNCLOSED.into());
+        };
+        Ok(if encode { percent(&value) } else { value })
+    }
+
+    fn name(&mut self) -> &'t str {
+        let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        let (name, rest) = self.rest.split_at(self.rest.find(|c| !is_part(c)).unwrap_or(self.rest.len()));
+        self.rest = rest;
+        name
+    }
+}
+
+/// The text is a default, and ends with its `}`.
+#[derive(Clone, Copy)]
+struct Default;
+
+const UNCLOSED: &str = "${ without its }; write $${ for a literal one";
+const FILTER: &str = "what stands behind | is not url, the only thing that may stand there";
+
+fn percent(text: &str) -> String {
+    utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
+}
+
+fn file(path: &str) -> Result<String, String> {
+    if path.trim() != path || path.is_empty() || path.contains('{') {
+        return Err("${file: } needs the path of a file, without { and without space at its ends".into());
+    }
+    let content = std::fs::read_to_string(path);
+    let content = content.map_err(|error| format!("the file {path} can't be read: {}", error.kind()))?;
+    Ok(content.trim().to_owned())
 }
 
 #[cfg(test)]
@@ -103,7 +189,9 @@ mod tests {
     fn expanded(input: &str) -> Result<String, String> {
         text(input, &|name| match name {
             "HOST" => Some("db1".into()),
-            "EMPTY" => Some(String::new()),
+            "EMPTY" => Some(" ".into()),
+            "SECRET" => Some("p@ss/w\n".into()),
+            "TRAP" => Some("${HOST}".into()),
             _ => None,
         })
     }
@@ -111,7 +199,7 @@ mod tests {
     #[test]
     fn variables_defaults_files_and_literals() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), "hunter2\n").unwrap();
+        std::fs::write(file.path(), " hunter@2\n").unwrap();
         for (input, output) in [
             ("plain $HOST $ {", "plain $HOST $ {"),
             ("a ${HOST} b ${HOST}", "a db1 b db1"),
@@ -119,7 +207,14 @@ mod tests {
             ("${EMPTY}${EMPTY:-filled}", "filled"),
             ("${NONE:-}", ""),
             ("$${HOST} costs $$", "${HOST} costs $$"),
-            (&format!("${{file:{}}}", file.path().display()), "hunter2"),
+            ("${NONE:-${HOST}}", "db1"),
+            ("${NONE:-a${EMPTY:-b${NONE:-c}}d}e", "abcde"),
+            ("${NONE:-$${HOST}}}", "${HOST}}"),
+            ("${SECRET}:${SECRET|url}:${NONE|url:-a b}", "p@ss/w:p%40ss%2Fw:a%20b"),
+            ("${TRAP}${NONE:-${TRAP}}", "${HOST}${HOST}"),
+            ("{\"json\": {}}", "{\"json\": {}}"),
+            (&format!("${{file:{}}}", file.path().display()), "hunter@2"),
+            (&format!("${{file:{}|url}}", file.path().display()), "hunter%402"),
         ] {
             assert_eq!(expanded(input).as_deref(), Ok(output), "{input}");
         }
@@ -127,9 +222,93 @@ mod tests {
 
     #[test]
     fn what_can_not_be_expanded_says_what_to_do() {
-        assert!(expanded("${NONE}").unwrap_err().contains("NONE is not set"));
-        assert!(expanded("${HOST").unwrap_err().contains("without its }"));
-        assert!(expanded("${a b}").unwrap_err().contains("letters, digits"));
-        assert!(expanded("${file:/no/such/file}").unwrap_err().contains("/no/such/file can't be read"));
+        for (input, message) in [
+            ("${NONE}", "NONE is not set"),
+            ("${NONE:-${OTHER}}", "OTHER is not set"),
+            ("${HOST", "without its }"),
+            ("${HOST:-a", "without its }"),
+            ("${HOST:-${EMPTY}", "without its }"),
+            ("${a b}", "letters, digits"),
+            ("${}", "letters, digits"),
+            ("${HOST-x}", "letters, digits"),
+            ("${HOST:x}", "letters, digits"),
+            ("${HOST|uri}", "is not url"),
+            ("${HOST:-x|url}", "write |url behind the name: ${HOST|url:-...}"),
+            ("${HOST:-{\"a\": 1}}", "can't hold a {"),
+            ("${file:/no/such/file}", "/no/such/file can't be read"),
+            ("${file: /etc/hostname}", "without space at its ends"),
+            ("${file:}", "needs the path"),
+            ("${file:/no/such/file", "without its }"),
+        ] {
+            let error = expanded(input).unwrap_err();
+            assert!(error.contains(message), "{input}: {error}");
+        }
+    }
+
+    /// The grammar once more, told the other way round: a text is made of parts, and with it what it stands for.
+    mod grammar {
+        use proptest::prelude::*;
+
+        use super::*;
+
+        /// A text, and what it stands for.
+        type Part = (String, String);
+
+        fn plain() -> impl Strategy<Value = Part> {
+            // Neither the beginning of a value, nor what ends one.
+            "[a-z0-9 :/@%-]{0,6}".prop_map(|text| (text.clone(), text))
+        }
+
+        fn set() -> impl Strategy<Value = Part> {
+            prop_oneof![
+                Just(("${HOST}", "db1")),
+                Just(("${HOST:-unused}", "db1")),
+                Just(("${SECRET|url}", "p%40ss%2Fw")),
+                Just(("${TRAP}", "${HOST}")),
+            ]
+            .prop_map(|(text, value)| (text.to_owned(), value.to_owned()))
+        }
+
+        /// `$${` and what stands in a default behind it, up to a `}`, stand for themselves.
+        fn literal() -> impl Strategy<Value = Part> {
+            plain().prop_map(|(text, _)| (format!("$${{{text}}}"), format!("${{{text}}}")))
+        }
+
+        fn with_default(inner: impl Strategy<Value = Part>) -> impl Strategy<Value = Part> {
+            (inner, any::<bool>()).prop_map(|((text, value), encode)| {
+                if encode {
+                    (format!("${{NONE|url:-{text}}}"), percent(&value))
+                } else {
+                    (format!("${{NONE:-{text}}}"), value)
+                }
+            })
+        }
+
+        fn any_part() -> impl Strategy<Value = Part> {
+            let leaf = prop_oneof![plain(), set(), literal()];
+            leaf.prop_recursive(3, 24, 4, |inner| with_default(prop::collection::vec(inner, 0..4).prop_map(joined)))
+        }
+
+        fn joined(parts: Vec<Part>) -> Part {
+            parts.into_iter().fold(Part::default(), |all, part| (all.0 + &part.0, all.1 + &part.1))
+        }
+
+        proptest! {
+            #[test]
+            fn a_text_of_the_grammar_stands_for_what_it_says(parts in prop::collection::vec(any_part(), 0..6)) {
+                let (text, value) = joined(parts);
+                prop_assert_eq!(expanded(&text), Ok(value), "{}", text);
+            }
+
+            /// Whatever a text is, it is taken, or refused: then it has a `${`. What has none is left as it is.
+            #[test]
+            fn any_text_is_expanded_or_refused(text in r"[$}{|:a-zA-Z_ -]{0,24}") {
+                match super::expanded(&text) {
+                    Ok(value) if !text.contains("${") => prop_assert_eq!(value, text),
+                    Ok(_) => {}
+                    Err(_) => prop_assert!(text.contains("${"), "{}", text),
+                }
+            }
+        }
     }
 }

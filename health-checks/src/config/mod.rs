@@ -31,10 +31,12 @@
 //! | `depends_on` | checks that it can't work without |
 //! | `labels` | names and values for metrics |
 //! | `ca_file`, `client_cert`, `client_key`, `server_name`, `verify` | of kinds that speak TLS: see [`TlsSettings`](crate::catalogue::TlsSettings) |
+//! | `username`, `password`, `password_file` | of kinds with a URL: see [`Login`](crate::catalogue::Login) |
 //! | others | the kind's own |
 //!
-//! In every string `${VAR}` is the variable of that name, `${VAR:-default}` has a default, `${file:/path}` is the
-//! content of a file, and `$${` stands for `${`. A variable such as `DISK_USAGE_MAX` fills a key that is absent: see
+//! In every string `${VAR}` is the variable of that name, `${VAR:-default}` has a default, `${VAR|url}` is percent-encoded,
+//! `${file:/path}` is the content of a file, and `$${` stands for `${`: see [`expand`]. What is a number or a switch then is one
+//! where the key wants one. A variable such as `DISK_USAGE_MAX` fills a key that is absent: see
 //! [`Kind::variables`](crate::catalogue::Kind::variables).
 
 mod check;
@@ -112,6 +114,21 @@ impl Config {
         Self::from_text(&name, &text, variables, options)
     }
 
+    /// Reads to the end, such as of standard input; the name is for messages.
+    ///
+    /// # Errors
+    /// Where it can't be read, and whatever [`from_text`](Self::from_text) refuses.
+    pub fn from_reader(
+        name: &str,
+        mut reader: impl std::io::Read,
+        variables: Variables<'_>,
+        options: &Options,
+    ) -> Result<Self, ConfigError> {
+        let mut text = String::new();
+        reader.read_to_string(&mut text).map_err(|error| ConfigError::unreadable(name, &error))?;
+        Self::from_text(name, &text, variables, options)
+    }
+
     /// Reads the text of a file; its name is for messages.
     ///
     /// # Errors
@@ -138,6 +155,9 @@ impl Config {
         let checks = document.list(&mut root, "checks")?;
         document.refuse_rest(&root, &["settings", "groups", "checks"])?;
         check::read_all(&document, checks, &kinds, &environment, options, &mut config)?;
+        if config.checks.identifiers().next().is_none() {
+            config.warnings.push(format!("{file}: there are no checks, so nothing is looked at"));
+        }
         Ok(config)
     }
 
@@ -190,7 +210,7 @@ impl Config {
         (builder, self.lines)
     }
 
-    /// What is valid and worth a word, each with its file and line: that a server's certificate is not verified.
+    /// What is valid and worth a word, each with its file: that a server's certificate is not verified, that there are no checks.
     pub fn warnings(&self) -> &[String] {
         &self.warnings
     }

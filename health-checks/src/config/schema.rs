@@ -19,8 +19,8 @@ pub fn schema(options: &Options) -> Value {
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Health checks of a service",
-        "description": "In every string ${VAR} is a variable of the environment, ${VAR:-default} has a default, and \
-                        ${file:/path} is the content of a file.",
+        "description": "In every string ${VAR} is a variable of the environment, ${VAR:-default} has a default, ${VAR|url} is \
+                        percent-encoded, and ${file:/path} is the content of a file.",
         "type": "object",
         "properties": {
             "settings": settings(),

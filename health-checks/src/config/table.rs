@@ -135,6 +135,7 @@ impl<'a> Document<'a> {
     /// Reads a table into a struct.
     pub(super) fn read<T: DeserializeOwned>(&self, table: Table<'a>) -> Result<T, ConfigError> {
         let places = Places::of(&table);
+        let table = table.typed(|table| T::deserialize(table).map(drop));
         T::deserialize(table.into_deserializer()).map_err(|error| self.translate(&error, &places, &[]))
     }
 
@@ -164,13 +165,20 @@ impl<'a> Document<'a> {
             return at(key, "not a valid value".into());
         };
         let found = message.strip_prefix("invalid type: ").and_then(|rest| rest.split([' ', ',']).next());
-        at(
-            key,
-            match found {
-                Some(found) => format!("expected {expected}, found {}", article(found)),
-                None => format!("expected {expected}"),
-            },
-        )
+        let found = found.map(|found| format!(", found {}", article(found))).unwrap_or_default();
+        let name = key.rsplit('.').next().unwrap_or_default();
+        let expected = match expected {
+            "a sequence" => format!("a list: {name} = [\"...\"]"),
+            "a map" => format!("a table: {name} = {{ ... }}"),
+            "a boolean" => "true or false".to_owned(),
+            other => other.to_owned(),
+        };
+        let quotes = if places.quoted.contains(&key) {
+            "; it has quotation marks of its own, as env files of Docker keep them: leave them out"
+        } else {
+            ""
+        };
+        at(key, format!("expected {expected}{found}{quotes}"))
     }
 }
 
@@ -183,8 +191,53 @@ pub(super) fn is_missing(error: &toml::de::Error) -> bool {
 }
 
 impl<'a> Table<'a> {
+    /// The same, where text that is a number or a switch is one wherever the reader wants one: what came from a variable is text.
+    pub(super) fn typed(mut self, read: impl Fn(ValueDeserializer<'a>) -> Result<(), toml::de::Error>) -> Self {
+        loop {
+            let again = Self { path: self.path.clone(), span: self.span.clone(), values: self.values.clone() };
+            let Err(error) = read(again.into_deserializer()) else { return self };
+            let is_text = error.message().starts_with("invalid type: string");
+            let Some(span) = error.span().filter(|_| is_text) else { return self };
+            let value = text_at(&mut self.values, &span).and_then(|text| Some((number_or_switch(text)?, text)));
+            let Some((value, text)) = value else { return self };
+            *text = value;
+        }
+    }
+
     pub(super) fn into_deserializer(self) -> ValueDeserializer<'a> {
         Spanned::new(self.span, DeValue::Table(self.values)).into()
+    }
+}
+
+/// The text at this place.
+fn text_at<'t, 'a>(values: &'t mut DeTable<'a>, span: &Range<usize>) -> Option<&'t mut DeValue<'a>> {
+    for (_, value) in values.iter_mut() {
+        let is_it = value.span() == *span;
+        match value.get_mut() {
+            text @ DeValue::String(_) if is_it => return Some(text),
+            DeValue::Table(inner) => {
+                if let Some(found) = text_at(inner, span) {
+                    return Some(found);
+                }
+            }
+            _ => {}
+        }
+    }
+    None
+}
+
+/// What a text stands for where no text is wanted: `true`, `false`, or a number in decimal digits.
+fn number_or_switch<'a>(text: &DeValue<'_>) -> Option<DeValue<'a>> {
+    let text = text.as_str()?.trim().to_ascii_lowercase();
+    match text.as_str() {
+        "true" => Some(DeValue::Boolean(true)),
+        "false" => Some(DeValue::Boolean(false)),
+        number if number.bytes().all(|byte| byte.is_ascii_digit() || b".-".contains(&byte)) => {
+            // The parser's values borrow from their text: these few bytes stay for as long as the process.
+            let parsed = Box::leak(text.into_boxed_str());
+            DeValue::parse(parsed).ok().map(Spanned::into_inner)
+        }
+        _ => None,
     }
 }
 
@@ -194,13 +247,43 @@ pub(super) struct Places {
     path: String,
     table: Range<usize>,
     keys: Vec<(Range<usize>, String)>,
+    /// The keys whose values begin and end with a quotation mark.
+    quoted: Vec<String>,
 }
 
 impl Places {
     pub(super) fn of(table: &Table<'_>) -> Self {
-        let mut keys = Vec::new();
-        collect(&table.values, &table.path, &mut keys);
-        Self { path: table.path.clone(), table: table.span.clone(), keys }
+        let mut places =
+            Self { path: table.path.clone(), table: table.span.clone(), keys: Vec::new(), quoted: Vec::new() };
+        places.collect(&table.values, &table.path);
+        places
+    }
+
+    fn collect(&mut self, values: &DeTable<'_>, path: &str) {
+        for (key, value) in values {
+            let name = if path.is_empty() { key.get_ref().to_string() } else { format!("{path}.{}", key.get_ref()) };
+            self.keys.push((key.span(), name.clone()));
+            self.add(value, name);
+        }
+    }
+
+    fn add(&mut self, value: &Spanned<DeValue<'_>>, name: String) {
+        match value.get_ref() {
+            DeValue::Table(values) => self.collect(values, &name),
+            DeValue::Array(items) => {
+                for (at, item) in items.iter().enumerate() {
+                    self.add(item, format!("{name}[{}]", at + 1));
+                }
+            }
+            DeValue::String(text) => {
+                let is_quoted = |quote| text.len() > 1 && text.starts_with(quote) && text.ends_with(quote);
+                if is_quoted('"') || is_quoted('\'') {
+                    self.quoted.push(name.clone());
+                }
+            }
+            _ => {}
+        }
+        self.keys.push((value.span(), name));
     }
 
     /// The innermost key whose value, or name, covers this place.
@@ -224,17 +307,6 @@ fn child(key: &str, name: &str) -> String {
         return key.to_owned();
     }
     if key.is_empty() { name.to_owned() } else { format!("{key}.{name}") }
-}
-
-fn collect(values: &DeTable<'_>, path: &str, keys: &mut Vec<(Range<usize>, String)>) {
-    for (key, value) in values {
-        let name = if path.is_empty() { key.get_ref().to_string() } else { format!("{path}.{}", key.get_ref()) };
-        keys.push((key.span(), name.clone()));
-        keys.push((value.span(), name.clone()));
-        if let DeValue::Table(values) = value.get_ref() {
-            collect(values, &name, keys);
-        }
-    }
 }
 
 fn article(kind: &str) -> String {

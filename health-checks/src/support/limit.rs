@@ -67,6 +67,16 @@ impl de::Visitor<'_> for LimitVisitor {
         }
     }
 
+    /// As a variable has it.
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Limit, E> {
+        match (text.trim().to_ascii_lowercase().as_str(), text.trim().parse()) {
+            ("false" | "none" | "off", _) => Ok(Limit::Off),
+            (_, Ok(value)) => self.visit_f64(value),
+            // Not the text, which may be somebody's secret in the wrong place.
+            _ => Err(E::invalid_type(de::Unexpected::Other("string"), &self)),
+        }
+    }
+
     fn visit_i64<E: de::Error>(self, value: i64) -> Result<Limit, E> {
         let value = u32::try_from(value).map_err(|_| E::invalid_value(de::Unexpected::Signed(value), &self))?;
         Ok(Limit::from(value))
