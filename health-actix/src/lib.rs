@@ -2,17 +2,15 @@
 
 mod convert;
 
-use std::io;
-use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::thread;
 
+use actix_web::HttpRequest;
 use actix_web::guard::{self, GuardContext};
 use actix_web::web::{self, ServiceConfig};
-use actix_web::{App, HttpRequest, HttpServer, rt};
 use convert::{Converter, REST};
 use futures::FutureExt as _;
+pub use health_core::listen::{Listening, listen};
 use health_core::{Endpoint, Health, RequestHead};
 
 /// The health at a path such as `/ht/`, for `configure` of an `App` or of a scope: all methods, the path with and
@@ -35,25 +33,4 @@ pub fn routes(path: &str, health: Health) -> impl FnOnce(&mut ServiceConfig) + C
             }));
         }
     }
-}
-
-/// The health on a port of its own, where a thread and a worker of its own answer for as long as the process lives, however
-/// busy the application is. Port 0 takes a free one; the address is returned.
-///
-/// Checks still run where the health was built: while that runtime stands still, their rows are stale and then
-/// unavailable, and `live` without members is all the same. [`HealthBuilder::runtime`](health_core::HealthBuilder::runtime)
-/// gives them a runtime of their own.
-///
-/// # Errors
-/// Those of listening there.
-pub fn listen(address: impl ToSocketAddrs, path: &str, health: Health) -> io::Result<SocketAddr> {
-    let listener = TcpListener::bind(address)?;
-    let address = listener.local_addr()?;
-    let routes = routes(path, health);
-    let serve = move || {
-        let server = HttpServer::new(move || App::new().configure(routes.clone()));
-        rt::System::new().block_on(server.workers(1).disable_signals().listen(listener)?.run())
-    };
-    thread::Builder::new().name("health".into()).spawn(serve)?;
-    Ok(address)
 }

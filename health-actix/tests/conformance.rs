@@ -75,6 +75,6 @@ impl Adapter for Actix {
     }
 
     fn listen(&self, path: &str, health: Health) -> io::Result<SocketAddr> {
-        health_actix::listen("127.0.0.1:0", path, health)
+        Ok(health_actix::listen("127.0.0.1:0", path, health)?.address())
     }
 }

@@ -59,6 +59,6 @@ impl Adapter for Axum {
     }
 
     fn listen(&self, path: &str, health: Health) -> io::Result<SocketAddr> {
-        health_axum::listen("127.0.0.1:0", path, health)
+        Ok(health_axum::listen("127.0.0.1:0", path, health)?.address())
     }
 }

@@ -87,21 +87,27 @@ fn what_is_wrong_is_named_with_its_line_and_the_nearest_name() {
             "health.toml:1: checks[1].kind: missing: it says which check this is; the kinds are",
         ),
         ("[[checks]]\nkind = 7", "health.toml:2: checks[1].kind: expected a string"),
-        ("[[checks]]\nkind = \"postgres\"", r#"checks[1].kind: unknown kind; did you mean "database"?"#),
-        ("[[checks]]\nkind = \"smtp\"", r#"checks[1].kind: unknown kind; did you mean "mail"?"#),
-        ("[[checks]]\nkind = \"celery\"\nurl = \"x\"", r#"checks[1].url: unknown key; did you mean "broker_url"?"#),
-        ("[[checks]]\nkind = \"redis\"\nhost = \"x\"", r#"checks[1].host: unknown key; did you mean "url"?"#),
+        ("[[checks]]\nkind = \"postgres\"", r#"health.toml:2: checks[1].kind: unknown kind; did you mean "database"?"#),
+        ("[[checks]]\nkind = \"smtp\"", r#"health.toml:2: checks[1].kind: unknown kind; did you mean "mail"?"#),
+        (
+            "[[checks]]\nkind = \"celery\"\nurl = \"x\"",
+            r#"health.toml:3: checks[1].url: unknown key; did you mean "broker_url"?"#,
+        ),
+        (
+            "[[checks]]\nkind = \"redis\"\nhost = \"x\"",
+            r#"health.toml:3: checks[1].host: unknown key; did you mean "url"?"#,
+        ),
         (
             "[[checks]]\nkind = \"disk\"\ngroups = \"ready\"",
-            "checks[1].groups: expected a list: groups = [\"...\"], found a string",
+            "health.toml:3: checks[1].groups: expected a list: groups = [\"...\"], found a string",
         ),
         (
             "[[checks]]\nkind = \"disk\"\ngroups = [\"a\", \"${NONE}\"]",
-            "checks[1].groups[2]: the variable NONE is not set",
+            "health.toml:3: checks[1].groups[2]: the variable NONE is not set",
         ),
         (
             "[[checks]]\nkind = \"disk\"\nusage_max = \"'90'\"",
-            "found a string; it has quotation marks of its own, as env files of Docker keep them: leave them out",
+            "health.toml:3: checks[1].usage_max: expected a number above 0, or false to switch the limit off, found a string; it has quotation marks of its own, as env files of Docker keep them: leave them out",
         ),
         (
             "[[checks]]\nkind = \"dsik\"",

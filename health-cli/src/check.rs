@@ -7,6 +7,7 @@ use crate::exit::ExitArgs;
 use crate::load::load;
 use crate::nagios;
 use crate::outcome::{HEALTHY, Outcome, UNHEALTHY};
+use crate::output;
 use crate::progress::Progress;
 use crate::row::Row;
 use crate::show;
@@ -58,15 +59,16 @@ pub(crate) async fn check(args: &CheckArgs) -> Outcome {
     if args.exit.is_nagios() {
         return Ok(nagios::report(report.healthy, &rows, None));
     }
-    match renderer {
+    let printed = match renderer {
         Some(renderer) => {
             let mut output = String::new();
             renderer.render(&report, &mut output)?;
             // The last line of JSON and HTML has no end of its own.
-            anstream::print!("{output}{}", if output.ends_with('\n') { "" } else { "\n" });
+            output::print(format_args!("{output}{}", if output.ends_with('\n') { "" } else { "\n" }))
         }
         None => show::print(&rows, format),
-    }
+    };
+    args.exit.printed(printed)?;
     Ok(if report.healthy { HEALTHY } else { UNHEALTHY })
 }
 

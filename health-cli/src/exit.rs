@@ -8,6 +8,7 @@ use clap::ValueEnum;
 use crate::ask::Failure;
 use crate::nagios::{self, State};
 use crate::outcome::{Outcome, UNHEALTHY, WRONG};
+use crate::output;
 
 /// Who looks at the exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -31,6 +32,11 @@ impl ExitArgs {
         self.exit == Some(Exit::Nagios)
     }
 
+    /// Whether a report that could not be printed is a failure: not for whoever looks at the code.
+    pub(crate) fn printed(&self, printed: std::io::Result<()>) -> std::io::Result<()> {
+        if self.exit.is_some() { Ok(()) } else { printed }
+    }
+
     /// The format to print, text where none was asked for.
     pub(crate) fn format<'a>(&self, format: Option<&'a str>) -> Result<&'a str, &'static str> {
         if self.is_nagios() && format.is_some() {
@@ -51,7 +57,7 @@ pub(crate) fn end(exit: Option<Exit>, outcome: Outcome) -> ExitCode {
             nagios::print(if is_down { State::Critical } else { State::Unknown }, &error.to_string())
         }
         (exit, Err(error)) => {
-            anstream::eprintln!("error: {error}");
+            output::note(format_args!("error: {error}"));
             wrong(exit)
         }
     };

@@ -11,10 +11,7 @@ pub(crate) enum Format {
     Json,
 }
 
-/// Prints it to stdout.
-pub(crate) fn json(value: &Value) -> std::io::Result<()> {
-    use std::io::Write as _;
-    let mut out = anstream::stdout().lock();
-    serde_json::to_writer_pretty(&mut out, value)?;
-    out.write_all(b"\n")
+/// JSON for people as well, with its last line's end.
+pub(crate) fn json(value: &Value) -> String {
+    format!("{value:#}\n")
 }

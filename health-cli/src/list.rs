@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::format::{self, Format};
 use crate::outcome::{HEALTHY, Outcome};
+use crate::output;
 use crate::table::table;
 use crate::values::{self, FileParser};
 
@@ -32,11 +33,11 @@ pub(crate) struct ListArgs {
 
 pub(crate) fn list(args: &ListArgs) -> Outcome {
     match (&args.config, args.format) {
-        (Some(path), format) => checks(path, format)?,
-        (None, Format::Text) => kinds(),
+        (Some(path), format) => output::print(checks(path, format)?)?,
+        (None, Format::Text) => output::print(kinds())?,
         (None, Format::Json) => {
             let kinds: Vec<_> = CATALOGUE.iter().map(kind).collect();
-            format::json(&json!({ "kinds": kinds, "common": COMMON }))?;
+            output::print(format::json(&json!({ "kinds": kinds, "common": COMMON })))?;
         }
     }
     Ok(HEALTHY)
@@ -52,12 +53,10 @@ fn kind(kind: &Kind) -> Value {
     json!({ "kind": kind.name, "summary": kind.summary, "keys": keys.collect::<Vec<_>>() })
 }
 
-fn kinds() {
-    for (position, kind) in CATALOGUE.iter().enumerate() {
-        anstream::println!("{}{}: {}", if position == 0 { "" } else { "\n" }, kind.name, kind.summary);
-        anstream::println!("{}", keys(kind).trim_fmt());
-    }
-    anstream::println!("\nEvery check also takes: {}", COMMON.join(", "));
+fn kinds() -> String {
+    let kinds = CATALOGUE.iter().map(|kind| format!("{}: {}\n{}\n", kind.name, kind.summary, keys(kind).trim_fmt()));
+    let kinds: Vec<_> = kinds.collect();
+    format!("{}\nEvery check also takes: {}\n", kinds.join("\n"), COMMON.join(", "))
 }
 
 fn keys(kind: &Kind) -> Table {
@@ -74,7 +73,7 @@ fn variables(kind: &Kind, key: &str) -> Vec<&'static str> {
     kind.variables.iter().filter(|variable| variable.key == key).map(|variable| variable.name).collect()
 }
 
-fn checks(path: &OsStr, format: Format) -> Result<(), Box<dyn Error>> {
+fn checks(path: &OsStr, format: Format) -> Result<String, Box<dyn Error>> {
     let health = values::config(path, &Options::default())?.build()?;
     if format == Format::Json {
         let checks = health.checks().map(|check| {
@@ -86,8 +85,7 @@ fn checks(path: &OsStr, format: Format) -> Result<(), Box<dyn Error>> {
                 "groups": check.groups,
             })
         });
-        format::json(&json!({ "checks": checks.collect::<Vec<_>>() }))?;
-        return Ok(());
+        return Ok(format::json(&json!({ "checks": checks.collect::<Vec<_>>() })));
     }
     let mut table = table(["check", "critical", "scope", "timeout", "groups"]);
     for check in health.checks() {
@@ -99,6 +97,5 @@ fn checks(path: &OsStr, format: Format) -> Result<(), Box<dyn Error>> {
             check.groups.join(", "),
         ]);
     }
-    anstream::println!("{}", table.trim_fmt());
-    Ok(())
+    Ok(table.trim_fmt() + "\n")
 }

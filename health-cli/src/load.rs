@@ -5,6 +5,7 @@ use health_checks::config::{Config, ConfigError, Options};
 use health_core::Health;
 
 use crate::ending;
+use crate::output;
 use crate::values::{self, Source};
 
 /// The health of a file, or of the embedded default; what that default works on is there as long as this is.
@@ -25,7 +26,7 @@ pub(crate) async fn load(
     if let Some(path) = &source.config {
         let config = values::config(path, &options)?;
         for warning in config.warnings() {
-            anstream::eprintln!("warning: {warning}");
+            output::warn(format_args!("warning: {warning}"));
         }
         let health = build(config)?;
         ending::remember(&health);
@@ -39,7 +40,7 @@ pub(crate) async fn load(
     {
         let variables = |name: &str| std::env::var(name).ok();
         let (config, scratch) = Config::embedded(&variables, &options).await?;
-        anstream::eprintln!("{} (--config FILE or HEALTH_CONFIG)", config.notice().unwrap_or_default());
+        output::note(format_args!("{} (--config FILE or HEALTH_CONFIG)", config.notice().unwrap_or_default()));
         let health = build(config)?;
         ending::remember(&health);
         Ok(Loaded { health, _scratch: Some(scratch) })

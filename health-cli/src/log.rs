@@ -9,7 +9,7 @@ use crate::progress;
 pub(crate) fn init(default: &str) {
     let wanted = std::env::var("RUST_LOG").ok().filter(|wanted| !wanted.is_empty());
     let filter: Targets = wanted.as_deref().unwrap_or(default).parse().unwrap_or_default();
-    let to_stderr = fmt::layer().with_writer(writer).with_target(false);
+    let to_stderr = fmt::layer().with_writer(writer).with_target(false).log_internal_errors(false);
     tracing_subscriber::registry().with(to_stderr).with(filter).init();
 }
 

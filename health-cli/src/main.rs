@@ -26,7 +26,9 @@ mod screen;
 mod serve;
 mod show;
 mod signal;
+mod sockets;
 mod subject;
+mod systemd;
 mod table;
 mod validate;
 mod values;
@@ -51,6 +53,9 @@ fn main() -> ExitCode {
     };
     let exit = args.command.exit();
     args.color.write_global();
+    if exit == Some(Exit::Nagios) {
+        output::be_quiet(); // Icinga shows stderr before the line
+    }
     log::init(args.command.log());
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,

@@ -1,10 +1,12 @@
 //! A report as Nagios, Icinga and their kin want it of a plugin: a line with a state, figures behind a bar, more lines.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::time::Duration;
 
 use health_core::{Observation, Status, Unit};
 
+use crate::output;
 use crate::row::Row;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,7 +39,7 @@ impl State {
 
 /// Prints a line without figures, and returns the exit code.
 pub(crate) fn print(state: State, what: &str) -> u8 {
-    anstream::println!("HEALTH {} - {}", state.as_str(), plain(what));
+    let _ = output::print(format_args!("HEALTH {} - {}\n", state.as_str(), plain(what))); // the code says it as well
     state.code()
 }
 
@@ -51,15 +53,57 @@ pub(crate) fn report(is_healthy: bool, rows: &[Row], took: Option<Duration>) -> 
         let observed = |seen: &Observation| figure(&format!("{}_{}", row.name, seen.name), seen.value, seen.unit);
         figures.extend(row.observations.iter().map(observed));
     }
-    let mut output = format!("HEALTH {} - {}", state.as_str(), plain(&what));
-    if !figures.is_empty() {
-        let _ = write!(output, " | {}", figures.join(" "));
-    }
-    for row in rows {
-        let _ = write!(output, "\n{:<24} ... {}", plain(&row.name), plain(&row.text));
-    }
-    anstream::println!("{output}");
+    let head = format!("HEALTH {} - {}", state.as_str(), plain(&what));
+    let _ = output::print(arrange(&cut(&head, MOST / 2), rows, &figures)); // the code says it as well
     state.code()
+}
+
+/// NRPE cuts what is longer than this, and with it a figure in two.
+const MOST: usize = 1024;
+
+/// The share of it that figures can't have where there are reasons.
+const REASONS: usize = 600;
+
+/// What is wrong comes first and the figures last; what is cut off behind [`MOST`] bytes are whole figures, and rows that are
+/// left out are counted.
+fn arrange(head: &str, rows: &[Row], figures: &[String]) -> String {
+    let behind: usize = figures.iter().map(|figure| figure.len() + 1).sum::<usize>() + " | \n".len();
+    let limit = MOST.saturating_sub(behind).max(REASONS);
+    let more = "\n... and 1000 more".len();
+    let mut text = head.to_owned();
+    let (wrong, working): (Vec<_>, Vec<_>) = rows.iter().partition(|row| row.status != Status::Working);
+    let mut left = rows.len();
+    for row in wrong.into_iter().chain(working) {
+        let line = format!("\n{:<24} ... {}", plain(&row.name), plain(&row.text).replace('\n', " "));
+        let room = limit.saturating_sub(text.len() + if left > 1 { more } else { 0 });
+        if line.len() > room && (room < line.len() / 2 || row.status == Status::Working) {
+            let _ = write!(text, "\n... and {left} more");
+            break;
+        }
+        text.push_str(&cut(&line, room));
+        left -= 1;
+    }
+    let mut separator = " | ";
+    for figure in figures {
+        if text.len() < MOST && text.len() + separator.len() + figure.len() + 1 > MOST {
+            // The rest is for whoever reads on.
+            let _ = write!(text, "{:1$}\n", "", MOST - text.len());
+            separator = if separator == " " { "" } else { "| " };
+        }
+        let _ = write!(text, "{separator}{figure}");
+        separator = " ";
+    }
+    text.push('\n');
+    text
+}
+
+/// No longer than this many bytes.
+fn cut(text: &str, most: usize) -> Cow<'_, str> {
+    if text.len() <= most {
+        return text.into();
+    }
+    let end = text.floor_char_boundary(most.saturating_sub("...".len()));
+    format!("{}...", &text[..end]).into()
 }
 
 fn judge(is_healthy: bool, rows: &[Row]) -> (State, String) {

@@ -56,9 +56,10 @@ pub(crate) async fn probe(args: &ProbeArgs) -> Outcome {
     if args.exit.is_nagios() {
         return Ok(nagios::report(is_healthy, &rows.unwrap_or_default(), Some(answer.took)));
     }
-    match rows.filter(|_| is_ours) {
+    let printed = match rows.filter(|_| is_ours) {
         Some(rows) => show::print(&rows, format),
-        None => answer.print()?,
-    }
+        None => answer.print(),
+    };
+    args.exit.printed(printed)?;
     Ok(if is_healthy { HEALTHY } else { UNHEALTHY })
 }

@@ -1,14 +1,16 @@
 use std::time::Duration;
 
-use axum::Router;
 use futures::FutureExt as _;
 use health_checks::config::Config;
-use health_core::Endpoint;
-use tokio::net::TcpListener;
+use health_core::listen::{Limits, Socket, serve as answer};
+use health_core::{Endpoint, Health};
 
 use crate::load::load;
 use crate::outcome::{HEALTHY, Outcome};
-use crate::signal::interrupted;
+use crate::output;
+use crate::signal::{hang_up_is_terminate, interrupted, killed};
+use crate::sockets::sockets;
+use crate::systemd;
 use crate::values::Source;
 
 /// How long open connections may take to end once the listener is closed.
@@ -19,49 +21,76 @@ const GRACE: Duration = Duration::from_secs(5);
 #[command(after_help = "\
 Examples:
   health serve
-  health serve --config health.toml --listen 0.0.0.0:8000
+  health serve --config health.toml --listen :8000
+  health serve --listen 127.0.0.1:8000 --listen unix:/run/health.sock
   curl http://127.0.0.1:8000/ht/?format=json
 
-SIGTERM makes /ht/ and /ht/ready/ fail, and stops the server after drain_delay; SIGINT stops it at
-once.
+--listen takes HOST:PORT, a port of this machine alone (8000), a port of all addresses (:8000), unix:PATH,
+and systemd: the sockets that systemd hands over, which are taken in any case where --listen is left out.
+
+SIGTERM and SIGHUP make /ht/ and /ht/ready/ fail, and stop the server after drain_delay; SIGINT, and a second signal,
+stop it at once. systemd is told READY=1, what is wrong (STATUS=), and WATCHDOG=1 while live is healthy.
+
+No more than 512 connections are open: whoever comes then takes the place of the one that was silent longest.
 
 Exit status: 0 when it was stopped, 2 wrong usage or configuration.")]
 pub(crate) struct ServeArgs {
     #[command(flatten)]
     source: Source,
-    /// The address to listen at; port 0 takes a free one
-    #[arg(long, value_name = "ADDRESS", env = "HEALTH_LISTEN", default_value = "127.0.0.1:8000")]
-    listen: String,
+    /// Where to listen, once or several times; port 0 takes a free one [default: 127.0.0.1:8000]
+    #[arg(long, value_name = "ADDRESS", env = "HEALTH_LISTEN", value_delimiter = ',')]
+    listen: Vec<String>,
     /// The path of the endpoint
     #[arg(long, default_value = "/ht/")]
     path: String,
 }
 
 pub(crate) async fn serve(args: &ServeArgs) -> Outcome {
-    let loaded = load(&args.source, None, Config::build).await?;
+    // What was made until the server stands is cleaned up as well.
+    let interruption = interrupted();
+    let manager = systemd::Manager::default();
+    let loaded = tokio::select! {
+        biased; // signals are listened for before anything is made
+        () = interruption => return Ok(HEALTHY),
+        loaded = load(&args.source, None, |config: Config| {
+            config.build_with(|builder| builder.listener(manager.listener()))
+        }) => loaded?,
+    };
     let health = loaded.health.clone();
-    let listener =
-        TcpListener::bind(&args.listen).await.map_err(|error| format!("can't listen at {}: {error}", args.listen))?;
-    let address = listener.local_addr()?;
+    let sockets = sockets(&args.listen)?;
+    hang_up_is_terminate();
+    let stop = health.drain_on_sigterm().shared();
     health.start();
 
-    let path = format!("{}/", Endpoint::new(&args.path, health.clone()).base());
-    anstream::println!("http://{address}{path}");
-    let app: Router = health_axum::routes(&path, health.clone());
-    let stop = health.drain_on_sigterm().shared();
-    let server = axum::serve(listener, app).with_graceful_shutdown(stop.clone());
-    let late = async {
-        stop.await;
-        if health.is_draining() {
-            tokio::select! {
-                () = tokio::time::sleep(GRACE) => {}
-                () = interrupted() => {}
-            }
-        }
-    };
-    tokio::select! {
-        ended = server.into_future() => ended?,
-        () = late => {} // at once after SIGINT, whoever is still connected
+    let endpoint = Endpoint::new(&args.path, health.clone());
+    for socket in &sockets {
+        let _ = output::print(line(socket, endpoint.base())); // nobody may read it
     }
+    manager.is_ready(&health);
+    let mut limits = Limits::default();
+    limits.grace = GRACE;
+    let server = answer(sockets, endpoint, limits, stop.clone());
+    tokio::select! {
+        ended = server => ended?,
+        () = at_once(&health, stop) => {}
+        () = killed() => {}
+    }
+    manager.stops();
     Ok(HEALTHY)
+}
+
+/// Where a socket is asked, as `probe` takes it.
+fn line(socket: &Socket, base: &str) -> String {
+    match socket.address() {
+        Some(address) => format!("http://{address}{base}/\n"),
+        None => format!("{socket}:{base}/\n"),
+    }
+}
+
+/// Ends at once after SIGINT, whoever is still connected, and on a signal after the one that made the service drain.
+async fn at_once(health: &Health, stop: impl Future<Output = ()>) {
+    stop.await;
+    if health.is_draining() {
+        interrupted().await;
+    }
 }

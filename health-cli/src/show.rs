@@ -1,7 +1,9 @@
 //! Rows on stdout.
 
 use std::fmt::Write as _;
+use std::io;
 
+use crate::output;
 use crate::row::Row;
 use crate::table;
 
@@ -9,11 +11,11 @@ use crate::table;
 pub(crate) const FORMATS: [&str; 2] = ["table", "text"];
 
 /// Prints rows in one of these formats.
-pub(crate) fn print(rows: &[Row], format: &str) {
+pub(crate) fn print(rows: &[Row], format: &str) -> io::Result<()> {
     if format == "table" && !rows.is_empty() {
-        anstream::println!("{}", table::of_rows(rows, |_| None).trim_fmt());
+        output::print(table::of_rows(rows, |_| None).trim_fmt() + "\n")
     } else {
-        anstream::print!("{}", lines(rows));
+        output::print(lines(rows))
     }
 }
 

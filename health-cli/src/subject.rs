@@ -106,7 +106,7 @@ impl Sight {
     /// The report, to stdout.
     pub(crate) fn print(&self) -> std::io::Result<()> {
         match (&self.rows, &self.answer) {
-            (Some(rows), _) => show::print(rows, "text"),
+            (Some(rows), _) => show::print(rows, "text")?,
             (None, Some(answer)) => answer.print()?,
             (None, None) => {}
         }

@@ -8,6 +8,7 @@ use serde_json::{Map, json};
 use crate::format::{self, Format};
 use crate::kubernetes::{self, Probes};
 use crate::outcome::{HEALTHY, Outcome, WRONG};
+use crate::output;
 use crate::values::{self, FileParser};
 
 /// Check a file without running anything
@@ -49,24 +50,27 @@ pub(crate) fn validate(args: &ValidateArgs) -> Outcome {
                 "key": wrong.key(),
                 "message": wrong.message(),
             });
-            format::json(&json!({ "valid": false, "error": error }))?;
+            output::print(format::json(&json!({ "valid": false, "error": error })))?;
             Ok(WRONG)
         }
-        outcome => Ok(outcome.map(|()| HEALTHY)?),
+        said => {
+            output::print(said?)?;
+            Ok(HEALTHY)
+        }
     }
 }
 
-fn judge(args: &ValidateArgs, path: &OsStr) -> Result<(), ConfigError> {
+/// What to print.
+fn judge(args: &ValidateArgs, path: &OsStr) -> Result<String, ConfigError> {
     let config = values::config(path, &Options::default())?;
     let warnings = config.warnings().to_vec();
     for warning in &warnings {
-        anstream::eprintln!("warning: {warning}");
+        output::note(format_args!("warning: {warning}"));
     }
     let groups = config.groups.clone();
     let health = config.build()?;
     if args.kubernetes {
-        anstream::print!("{}", kubernetes::yaml(&health, &groups, &args.probes));
-        return Ok(());
+        return Ok(kubernetes::yaml(&health, &groups, &args.probes));
     }
     let checks: Vec<_> = health.checks().collect();
     let members = |group: &str| checks.iter().filter(|check| check.groups.iter().any(|name| name == group)).count();
@@ -77,11 +81,9 @@ fn judge(args: &ValidateArgs, path: &OsStr) -> Result<(), ConfigError> {
         let said = json!({
             "valid": true, "file": name.to_string(), "checks": checks, "groups": groups, "warnings": warnings,
         });
-        format::json(&said).ok(); // whoever reads no more needs no more
-        return Ok(());
+        return Ok(format::json(&said));
     }
     let groups: Vec<_> = health.groups().map(|group| format!("{group} ({})", members(group))).collect();
     let (count, plural) = (checks.len(), if checks.len() == 1 { "" } else { "s" });
-    anstream::println!("{name}: {count} check{plural}, groups {}", groups.join(", "));
-    Ok(())
+    Ok(format!("{name}: {count} check{plural}, groups {}\n", groups.join(", ")))
 }

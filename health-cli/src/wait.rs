@@ -1,6 +1,7 @@
 use std::time::{Duration, Instant};
 
 use crate::outcome::{HEALTHY, Outcome, UNHEALTHY};
+use crate::output;
 use crate::row::gist;
 use crate::subject::{Sight, Subject, SubjectArgs};
 use crate::values::duration;
@@ -42,7 +43,7 @@ pub(crate) async fn wait(args: &WaitArgs) -> Outcome {
     while !left().is_zero() {
         let seen = subject.look(left().min(PATIENCE)).await;
         if seen.as_ref().is_ok_and(|sight| sight.is_healthy) {
-            anstream::eprintln!("healthy after {:.1} s", began.elapsed().as_secs_f64());
+            output::note(format_args!("healthy after {:.1} s", began.elapsed().as_secs_f64()));
             return Ok(HEALTHY);
         }
         told.take(seen, subject.place(), left().is_zero());
@@ -51,7 +52,7 @@ pub(crate) async fn wait(args: &WaitArgs) -> Outcome {
     if let Some(sight) = told.last {
         sight.print()?;
     }
-    anstream::eprintln!("not healthy within {}", humantime::format_duration(args.timeout));
+    output::note(format_args!("not healthy within {}", humantime::format_duration(args.timeout)));
     Ok(UNHEALTHY)
 }
 
@@ -68,7 +69,7 @@ impl Told {
         let what = what(&seen, place);
         let is_cut = is_end && seen.is_err() && !self.what.is_empty();
         if gist(&what) != gist(&self.what) && !is_cut {
-            anstream::eprintln!("waiting for {what}");
+            output::note(format_args!("waiting for {what}"));
             self.what = what;
         }
         if let Ok(sight) = seen {

@@ -1,14 +1,13 @@
 //! Rocket has types of its own; the endpoint has those of http 1.
 
 use std::borrow::Cow;
-use std::io::{self, Cursor};
+use std::io::Cursor;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use health_core::Endpoint;
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, EXPIRES, VARY, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response};
-use rocket::error::ErrorKind;
 use rocket::http::{Header, Status};
 
 pub(crate) fn method(request: &rocket::Request<'_>) -> Method {
@@ -65,13 +64,5 @@ fn length(response: &Response<Bytes>) -> Option<usize> {
     match response.body().len() {
         0 => response.headers().get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok(),
         length => Some(length),
-    }
-}
-
-/// Looking at a Rocket's error keeps it from panicking when it is dropped.
-pub(crate) fn error(error: &rocket::Error) -> io::Error {
-    match error.kind() {
-        ErrorKind::Bind(error) => io::Error::new(error.kind(), error.to_string()),
-        other => io::Error::other(other.to_string()),
     }
 }

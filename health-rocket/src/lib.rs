@@ -2,18 +2,14 @@
 
 mod convert;
 
-use std::future::{Future, ready};
-use std::io;
-use std::net::{SocketAddr, ToSocketAddrs};
-use std::sync::mpsc;
-use std::thread;
+use std::future::Future;
 
+pub use health_core::listen::{Listening, listen};
 use health_core::{Endpoint, Health, RequestHead};
 use http::Method;
 use rocket::catcher::{self, Catcher};
-use rocket::config::{Config, Shutdown};
+use rocket::config::Shutdown;
 use rocket::fairing::{AdHoc, Fairing, Info, Kind};
-use rocket::figment::Figment;
 use rocket::http::Method::{Connect, Delete, Get, Head, Options, Patch, Post, Put, Trace};
 use rocket::http::Status;
 use rocket::route::{Handler, Outcome, Route};
@@ -95,38 +91,4 @@ pub fn no_signals() -> Shutdown {
     return Shutdown { ctrlc: false, signals: [].into(), ..Shutdown::default() };
     #[cfg(not(unix))]
     Shutdown { ctrlc: false, ..Shutdown::default() }
-}
-
-/// The health on a port of its own, where a thread and a Rocket of its own answer for as long as the process lives, however
-/// busy the application is. Port 0 takes a free one; the address is returned.
-///
-/// Checks still run where the health was built: while that runtime stands still, their rows are stale and then
-/// unavailable, and `live` without members is all the same. [`HealthBuilder::runtime`](health_core::HealthBuilder::runtime)
-/// gives them a runtime of their own.
-///
-/// # Errors
-/// Those of listening there.
-pub fn listen(address: impl ToSocketAddrs, path: &str, health: Health) -> io::Result<SocketAddr> {
-    let address = address.to_socket_addrs()?.next().ok_or(io::ErrorKind::AddrNotAvailable)?;
-    let config =
-        Config { address: address.ip(), port: address.port(), shutdown: no_signals(), ..Config::release_default() };
-    let log_level = Config::figment().extract_inner("log_level").unwrap_or(config.log_level); // it is one for all Rockets
-    let config = Config { log_level, ..config };
-    let (tell, told) = mpsc::channel();
-    let tell_failure = tell.clone();
-    // With Rocket's feature `secrets` there has to be a key, though this Rocket has no secrets.
-    let config = Figment::from(config).merge(("secret_key", "01".repeat(32)));
-    let rocket =
-        rocket::custom(config).attach(fairing(path, health)).attach(AdHoc::on_liftoff("address", move |rocket| {
-            let _ = tell.send(Ok(SocketAddr::new(rocket.config().address, rocket.config().port)));
-            Box::pin(ready(()))
-        }));
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let serve = async move {
-        if let Err(error) = rocket.launch().await {
-            let _ = tell_failure.send(Err(convert::error(&error)));
-        }
-    };
-    thread::Builder::new().name("health".into()).spawn(move || runtime.block_on(serve))?;
-    told.recv().map_err(io::Error::other)?
 }

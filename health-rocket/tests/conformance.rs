@@ -89,6 +89,6 @@ impl Adapter for Rockets {
     }
 
     fn listen(&self, path: &str, health: Health) -> io::Result<SocketAddr> {
-        health_rocket::listen("127.0.0.1:0", path, health)
+        Ok(health_rocket::listen("127.0.0.1:0", path, health)?.address())
     }
 }

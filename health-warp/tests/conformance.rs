@@ -51,6 +51,6 @@ impl Adapter for Warp {
     }
 
     fn listen(&self, path: &str, health: Health) -> io::Result<SocketAddr> {
-        health_warp::listen("127.0.0.1:0", path, health)
+        Ok(health_warp::listen("127.0.0.1:0", path, health)?.address())
     }
 }

@@ -41,7 +41,12 @@ impl Config {
         migrate(&database, &migrations).await.map_err(|error| failed("database", &error))?;
 
         let path = dir.path().to_string_lossy().into_owned();
-        let variables = |name: &str| if name == "HEALTH_EMBEDDED" { Some(path.clone()) } else { variables(name) };
+        let volume = std::env::current_dir().map_or_else(|_| "/".into(), |here| here.to_string_lossy().into_owned());
+        let variables = |name: &str| match name {
+            "HEALTH_EMBEDDED" => Some(path.clone()),
+            "HEALTH_EMBEDDED_VOLUME" => Some(volume.clone()),
+            name => variables(name),
+        };
         let mut config = Self::from_text(FILE, TEXT, &variables, options)?;
         config.notice = Some(NOTICE.into());
         Ok((config, Scratch(dir)))

@@ -1,0 +1,87 @@
+//! Where `serve` listens.
+
+use std::io;
+
+use health_core::listen::Socket;
+
+const DEFAULT: &str = "127.0.0.1:8000";
+
+/// The sockets of `--listen`, or else those that systemd hands over, or else the default one.
+pub(crate) fn sockets(listen: &[String]) -> Result<Vec<Socket>, String> {
+    let mut handed = handed_over()?;
+    if listen.is_empty() {
+        return if handed.is_empty() { Ok(vec![bind(DEFAULT)?]) } else { Ok(handed) };
+    }
+    let mut all = Vec::new();
+    for place in listen {
+        match place.as_str() {
+            "systemd" if handed.is_empty() => {
+                return Err(
+                    "--listen systemd: no socket was handed over: LISTEN_FDS is not set, or is for another process"
+                        .into(),
+                );
+            }
+            "systemd" => all.append(&mut handed),
+            place => all.push(bind(place)?),
+        }
+    }
+    if handed.is_empty() {
+        Ok(all)
+    } else {
+        Err("systemd has handed over sockets: add --listen systemd, or leave --listen out".into())
+    }
+}
+
+fn bind(place: &str) -> Result<Socket, String> {
+    let failed = |error: io::Error| format!("can't listen at {place}: {error}");
+    if let Some(path) = place.strip_prefix("unix:") {
+        return bind_unix(path.strip_prefix("//").unwrap_or(path)).map_err(failed);
+    }
+    let wrong =
+        || format!("--listen {place}: expected HOST:PORT, PORT, :PORT, [::1]:PORT, unix:/path/of/socket or systemd");
+    if place.contains("://") || place.contains('/') {
+        return Err(wrong());
+    }
+    let (host, port) = place.rsplit_once(':').unwrap_or(("127.0.0.1", place));
+    let port: u16 = port.parse().map_err(|_| wrong())?;
+    let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    if !matches!(host, "" | "*") {
+        return Socket::bind((host, port)).map_err(failed);
+    }
+    // Both families by one socket, where there is IPv6.
+    match Socket::bind(("::", port)) {
+        Err(error) if error.kind() != io::ErrorKind::AddrInUse => Socket::bind(("0.0.0.0", port)).map_err(failed),
+        bound => bound.map_err(failed),
+    }
+}
+
+#[cfg(unix)]
+fn bind_unix(path: &str) -> io::Result<Socket> {
+    if path.is_empty() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "expected unix:/path/of/socket"));
+    }
+    Socket::bind_unix(path)
+}
+
+#[cfg(not(unix))]
+fn bind_unix(_: &str) -> io::Result<Socket> {
+    Err(io::Error::new(io::ErrorKind::Unsupported, "this system has no Unix sockets"))
+}
+
+#[cfg(unix)]
+fn handed_over() -> Result<Vec<Socket>, String> {
+    let mut handed = listenfd::ListenFd::from_env();
+    let mut sockets = Vec::new();
+    for number in 0..handed.len() {
+        let tcp = handed.take_tcp_listener(number).ok().flatten().map(Socket::from);
+        let socket = tcp.or_else(|| handed.take_unix_listener(number).ok().flatten().map(Socket::from));
+        let message = || format!("socket {number} of systemd is none that listens: ListenStream= makes one");
+        sockets.push(socket.ok_or_else(message)?);
+    }
+    Ok(sockets)
+}
+
+#[cfg(not(unix))]
+fn handed_over() -> Result<Vec<Socket>, String> {
+    Ok(Vec::new())
+}

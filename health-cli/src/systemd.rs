@@ -1,0 +1,105 @@
+//! What the service manager is told: [sd_notify(3)](https://www.freedesktop.org/software/systemd/man/latest/sd_notify.html).
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use health_core::{Health, Listener, Status, Transition};
+
+/// Whoever has started this process, where it wants to know.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Manager {
+    /// What each check was found to be.
+    seen: Arc<Mutex<BTreeMap<String, Status>>>,
+}
+
+impl Manager {
+    /// Tells it what changes.
+    pub(crate) fn listener(&self) -> impl Listener + use<> {
+        let seen = Arc::clone(&self.seen);
+        move |transition: &Transition| {
+            let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+            seen.insert(transition.check.clone(), transition.to);
+            tell::status(&sum(&seen));
+        }
+    }
+
+    /// The sockets listen. From now on the manager hears, as often as it wants to, that `live` is healthy.
+    pub(crate) fn is_ready(&self, health: &Health) {
+        tell::ready();
+        if let Some(period) = tell::watchdog() {
+            let health = health.clone();
+            tokio::spawn(async move {
+                let mut turns = tokio::time::interval(period / 2);
+                let live = health_core::Selection::default().group("live");
+                loop {
+                    turns.tick().await;
+                    if health.read(&live).await.is_ok_and(|report| report.healthy) {
+                        tell::alive();
+                    }
+                }
+            });
+        }
+    }
+
+    pub(crate) fn stops(&self) {
+        tell::stopping();
+    }
+}
+
+fn sum(seen: &BTreeMap<String, Status>) -> String {
+    let wrong = seen.iter().filter(|(_, status)| **status != Status::Working);
+    let wrong: Vec<_> = wrong.map(|(name, status)| format!("{name} {}", status.as_str())).collect();
+    let working = format!("{} of {} checks working", seen.len() - wrong.len(), seen.len());
+    // One line, whatever a check is called.
+    let sum = if wrong.is_empty() { working } else { format!("{working}: {}", wrong.join(", ")) };
+    sum.replace(['\n', '\r'], " ")
+}
+
+#[cfg(unix)]
+mod tell {
+    use std::time::Duration;
+
+    use sd_notify::{NotifyState, notify};
+
+    /// Where nobody wants to know, or can be told, there is nothing to do about it.
+    fn say(state: NotifyState<'_>) {
+        let _ = notify(&[state]);
+    }
+
+    pub(super) fn ready() {
+        say(NotifyState::Ready);
+    }
+
+    pub(super) fn status(text: &str) {
+        say(NotifyState::Status(text));
+    }
+
+    pub(super) fn alive() {
+        say(NotifyState::Watchdog);
+    }
+
+    pub(super) fn stopping() {
+        say(NotifyState::Stopping);
+    }
+
+    pub(super) fn watchdog() -> Option<Duration> {
+        sd_notify::watchdog_enabled().filter(|period| !period.is_zero())
+    }
+}
+
+#[cfg(not(unix))]
+mod tell {
+    use std::time::Duration;
+
+    pub(super) fn ready() {}
+
+    pub(super) fn status(_: &str) {}
+
+    pub(super) fn alive() {}
+
+    pub(super) fn stopping() {}
+
+    pub(super) fn watchdog() -> Option<Duration> {
+        None
+    }
+}

@@ -1,0 +1,239 @@
+//! Where `health serve` listens, whom it lets in, what systemd hears, and how it ends.
+
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may")]
+
+mod support;
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::net::{UnixDatagram, UnixStream};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use support::{CACHE, Running, Server, folder, health, run, signal, stderr, told, wait};
+
+/// A server with these arguments, and the lines that it prints for its sockets.
+fn serve(folder: &tempfile::TempDir, args: &[&str], lines: usize) -> (Running, Vec<String>) {
+    let mut command = health(folder.path());
+    command.args(["serve", "--config", "health.toml"]).args(args);
+    let mut process = Running::new(command.stdout(Stdio::piped()).stderr(Stdio::null()));
+    let output = BufReader::new(process.stdout.take().unwrap());
+    (process, output.lines().take(lines).map(Result::unwrap).collect())
+}
+
+fn get(mut stream: impl std::io::Read + std::io::Write, path: &str) -> String {
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+#[test]
+fn every_form_of_an_address() {
+    let folder = folder(CACHE);
+    for form in ["{port}", ":{port}", "*:{port}", "[::]:{port}", "localhost:{port}", "0.0.0.0:{port}"] {
+        let port = free_port();
+        let (_server, lines) = serve(&folder, &["--listen", &form.replace("{port}", &port.to_string())], 1);
+        assert!(lines[0].ends_with(&format!(":{port}/ht/")), "{form}: {lines:?}");
+        let answer = get(TcpStream::connect(("127.0.0.1", port)).unwrap(), "/ht/?format=json");
+        assert!(answer.starts_with("HTTP/1.1 200 OK"), "{form}: {answer}");
+    }
+    for (form, message) in [
+        ("http://127.0.0.1:8000", "expected HOST:PORT, PORT, :PORT"),
+        ("nope", "expected HOST:PORT"),
+        ("127.0.0.1:99999", "expected HOST:PORT"),
+        ("unix:", "expected unix:/path/of/socket"),
+        ("systemd", "no socket was handed over"),
+    ] {
+        let (code, _, error) = told(&["serve", "--listen", form], &[]);
+        assert!(code == 2 && error.contains(message), "{form}: {code} {error}");
+    }
+}
+
+#[test]
+fn several_addresses_and_a_unix_socket_that_goes_in_the_end() {
+    let folder = folder(CACHE);
+    let socket = folder.path().join("health.sock");
+    let place = format!("unix:{}", socket.display());
+    for _ in 0..2 {
+        let (mut server, lines) = serve(&folder, &["--listen", "127.0.0.1:0", "--listen", &place], 2);
+        assert_eq!(lines[1], format!("{place}:/ht/"));
+        assert!(get(UnixStream::connect(&socket).unwrap(), "/ht/").starts_with("HTTP/1.1 200 OK"));
+        let address = lines[0].strip_prefix("http://").unwrap().trim_end_matches("/ht/");
+        assert!(get(TcpStream::connect(address).unwrap(), "/ht/live/").starts_with("HTTP/1.1 200 OK"));
+        assert_eq!(told(&["probe", &lines[1]], &[]).0, 0, "the line is what probe takes");
+        let second = run(folder.path(), &["serve", "--config", "health.toml", "--listen", &place], &[]);
+        assert!(stderr(&second).contains("in use"), "{}", stderr(&second));
+        signal(&server, "INT");
+        assert_eq!(wait(&mut server).1, Some(0));
+        assert!(!socket.exists());
+    }
+    // Left behind by a process that was killed.
+    let (mut server, _) = serve(&folder, &["--listen", &place], 1);
+    server.kill().unwrap();
+    server.wait().unwrap();
+    assert!(socket.exists());
+    let (_server, _) = serve(&folder, &["--listen", &place], 1);
+    assert!(get(UnixStream::connect(&socket).unwrap(), "/ht/").starts_with("HTTP/1.1 200 OK"));
+}
+
+#[test]
+fn a_socket_that_was_handed_over() {
+    let folder = folder(CACHE);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    for more in ["", " --listen systemd"] {
+        // As systemd does it: file 3, and the number of the process that it is for.
+        let script = format!("LISTEN_PID=$$ LISTEN_FDS=1 exec \"$0\" serve --config health.toml{more} 3<&0 </dev/null");
+        let mut command = std::process::Command::new("sh");
+        command.args(["-c", &script, env!("CARGO_BIN_EXE_health")]).current_dir(folder.path());
+        command.stdin(std::os::fd::OwnedFd::from(listener.try_clone().unwrap()));
+        let mut server = Running::new(command.stdout(Stdio::piped()).stderr(Stdio::null()));
+        let mut line = String::new();
+        BufReader::new(server.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        assert_eq!(line, format!("http://{address}/ht/\n"), "{more}");
+        assert!(get(TcpStream::connect(address).unwrap(), "/ht/").starts_with("HTTP/1.1 200 OK"), "{more}");
+    }
+}
+
+#[test]
+fn systemd_hears_of_the_start_of_what_is_wrong_and_that_it_lives() {
+    let folder = folder(&format!("{CACHE}[[checks]]\nkind = \"storage\"\npath = \"data\"\nevery = \"50ms\"\n"));
+    let data = folder.path().join("data");
+    std::fs::create_dir(&data).unwrap();
+    let path = folder.path().join("notify.sock");
+    let manager = UnixDatagram::bind(&path).unwrap();
+    manager.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    let hear = |wanted: &str| {
+        let (mut buffer, began) = ([0; 1024], Instant::now());
+        loop {
+            let length = manager.recv(&mut buffer).unwrap();
+            let said = String::from_utf8_lossy(&buffer[..length]).into_owned();
+            if said.contains(wanted) {
+                return;
+            }
+            assert!(began.elapsed() < Duration::from_secs(10), "not heard: {wanted}");
+        }
+    };
+    let mut command = health(folder.path());
+    command.args(["serve", "--config", "health.toml", "--listen", "127.0.0.1:0"]);
+    command.env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "200000").stdout(Stdio::null()).stderr(Stdio::null());
+    let mut server = Running::new(&mut command);
+    hear("READY=1");
+    hear("STATUS=1 of 1 checks working");
+    hear("WATCHDOG=1");
+    std::fs::remove_dir_all(&data).unwrap();
+    hear("STATUS=0 of 1 checks working: DefaultFileStorageHealthCheck unavailable");
+    hear("WATCHDOG=1"); // live does not hang on it
+    signal(&server, "INT");
+    hear("STOPPING=1");
+    assert_eq!(wait(&mut server).1, Some(0));
+}
+
+/// A check in `live` that fails: the watchdog has to bite.
+#[test]
+fn the_watchdog_is_not_fed_while_live_fails() {
+    let folder = folder(
+        "[groups.live]\nwaive = [\"storage\"]\n[[checks]]\nkind = \"storage\"\npath = \"/no/such\"\nname = \"storage\"\ngroups = [\"live\"]\n",
+    );
+    let path = folder.path().join("notify.sock");
+    let manager = UnixDatagram::bind(&path).unwrap();
+    manager.set_read_timeout(Some(Duration::from_millis(1200))).unwrap();
+    let mut command = health(folder.path());
+    command.args(["serve", "--config", "health.toml", "--listen", "127.0.0.1:0"]);
+    command.env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "200000").stdout(Stdio::null()).stderr(Stdio::null());
+    let _server = Running::new(&mut command);
+    let (mut buffer, mut all) = ([0; 1024], String::new());
+    while let Ok(length) = manager.recv(&mut buffer) {
+        all.push_str(&String::from_utf8_lossy(&buffer[..length]));
+    }
+    assert!(all.contains("READY=1") && all.contains("storage unavailable"), "{all}");
+    assert!(!all.contains("WATCHDOG=1"), "{all}");
+}
+
+#[test]
+fn who_says_nothing_keeps_nobody_out() {
+    let limit = getrlimit(Resource::Nofile);
+    let most = limit.maximum.unwrap_or(20_000);
+    setrlimit(Resource::Nofile, Rlimit { current: Some(most), maximum: limit.maximum }).unwrap();
+    let server = Server::of(CACHE);
+    let many = usize::try_from(most).unwrap().saturating_sub(200).min(2_000);
+    let silent: Vec<_> = (0..many).map(|_| TcpStream::connect(&server.address).unwrap()).collect();
+    for path in ["/ht/live/", "/ht/"] {
+        let began = Instant::now();
+        assert_eq!(server.get(path).0, 200);
+        assert!(
+            began.elapsed() < Duration::from_secs(1),
+            "{path} beside {many} silent connections: {:?}",
+            began.elapsed()
+        );
+    }
+    // The oldest were closed, the youngest were not.
+    let read = |mut stream: &TcpStream| {
+        stream.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
+        stream.read(&mut [0; 1]).map_err(|error| error.kind())
+    };
+    assert!(!matches!(read(&silent[0]), Err(std::io::ErrorKind::WouldBlock)), "{:?}", read(&silent[0]));
+    let youngest = silent.last().unwrap();
+    assert!(matches!(read(youngest), Err(std::io::ErrorKind::WouldBlock)), "{:?}", read(youngest));
+}
+
+#[test]
+fn a_hang_up_drains_and_no_signal_leaves_a_folder_behind() {
+    let drains = folder(&format!("[settings]\ndrain_delay = \"1s\"\n{CACHE}"));
+    let mut server = Server::start(drains.path(), &["--config", "health.toml"]);
+    signal(&server.process, "HUP");
+    std::thread::sleep(Duration::from_millis(300));
+    assert_eq!((server.get("/ht/ready/").0, server.get("/ht/live/").0), (500, 200));
+    let (took, code) = wait(&mut server.process);
+    assert!(code == Some(0) && took > Duration::from_millis(400), "{code:?} after {took:?}");
+
+    for name in ["HUP", "INT", "TERM", "QUIT", "USR1", "USR2", "ALRM"] {
+        let temp = folder("");
+        let mut command = health(temp.path());
+        command.env("TMPDIR", temp.path()).args(["serve", "--listen", "127.0.0.1:0"]);
+        let mut server = Running::new(command.stdout(Stdio::piped()).stderr(Stdio::null()));
+        let mut line = String::new();
+        BufReader::new(server.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let made = |folder: &tempfile::TempDir| std::fs::read_dir(folder.path()).unwrap().count() - 1;
+        assert_eq!(made(&temp), 1, "{name}");
+        signal(&server, name);
+        std::thread::sleep(Duration::from_millis(200));
+        signal(&server, name); // once more: the drain delay is not waited for
+        wait(&mut server);
+        assert_eq!(made(&temp), 0, "{name}");
+    }
+}
+
+#[test]
+fn stdout_that_can_not_be_written_changes_nothing() {
+    let folder = folder(CACHE);
+    let full = || std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let check = |args: &[&str]| {
+        let mut command = health(folder.path());
+        let output = command.args(args).stdout(full()).stderr(Stdio::piped()).output().unwrap();
+        (output.status.code(), stderr(&output))
+    };
+    assert_eq!(check(&["check", "--config", "health.toml", "--exit", "docker"]), (Some(0), String::new()));
+    assert_eq!(check(&["check", "--config", "health.toml", "--exit", "nagios"]), (Some(0), String::new()));
+    let (code, error) = check(&["check", "--config", "health.toml"]);
+    assert!(code == Some(2) && error.contains("stdout can't be written"), "{code:?} {error}");
+    let port = free_port();
+    let mut command = health(folder.path());
+    command.args(["serve", "--config", "health.toml", "--listen", &port.to_string()]).stdout(full()).stderr(full());
+    let _server = Running::new(&mut command);
+    let began = Instant::now();
+    let stream = loop {
+        match TcpStream::connect(("127.0.0.1", port)) {
+            Ok(stream) => break stream,
+            Err(error) => assert!(began.elapsed() < Duration::from_secs(10), "{error}"),
+        }
+    };
+    assert!(get(stream, "/ht/").starts_with("HTTP/1.1 200 OK"));
+}

@@ -1,0 +1,148 @@
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+/// The connections that are open, in the order in which they fell silent.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Connections(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    state: Mutex<State>,
+    changed: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// How to end each of those that are silent. The lowest number has been so for longest.
+    silent: BTreeMap<u64, Arc<Notify>>,
+    open: usize,
+    next: u64,
+}
+
+/// An open connection, silent until a request comes.
+#[derive(Debug)]
+pub(super) struct Connection {
+    all: Connections,
+    number: Mutex<Option<u64>>,
+    end: Arc<Notify>,
+}
+
+impl Connections {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A new connection; where there are too many, the one that has been silent for longest is asked to end.
+    pub(super) fn enter(&self, most: usize) -> Arc<Connection> {
+        let end = Arc::new(Notify::new());
+        let mut state = self.lock();
+        state.open += 1;
+        if state.open > most {
+            state.end_oldest();
+        }
+        let number = state.add(Arc::clone(&end));
+        drop(state);
+        Arc::new(Connection { all: self.clone(), number: Mutex::new(Some(number)), end })
+    }
+
+    /// Asks the one that has been silent for longest to end.
+    pub(super) fn end_oldest(&self) {
+        self.lock().end_oldest();
+    }
+
+    /// Ends once none is open.
+    pub(super) async fn none(&self) {
+        loop {
+            let changed = self.0.changed.notified(); // before the look, so that no change is missed
+            if self.lock().open == 0 {
+                return;
+            }
+            changed.await;
+        }
+    }
+}
+
+impl State {
+    fn add(&mut self, end: Arc<Notify>) -> u64 {
+        let number = self.next;
+        self.next += 1;
+        self.silent.insert(number, end);
+        number
+    }
+
+    fn end_oldest(&mut self) {
+        if let Some((_, end)) = self.silent.pop_first() {
+            end.notify_one();
+        }
+    }
+}
+
+impl Connection {
+    /// A request has come.
+    pub(super) fn speaks(&self) {
+        if let Some(number) = self.number.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            self.all.lock().silent.remove(&number);
+        }
+    }
+
+    /// It was answered.
+    pub(super) fn falls_silent(&self) {
+        let number = self.all.lock().add(Arc::clone(&self.end));
+        *self.number.lock().unwrap_or_else(PoisonError::into_inner) = Some(number);
+    }
+
+    pub(super) fn is_silent(&self) -> bool {
+        self.number.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    /// Ends when this connection has to.
+    pub(super) async fn ends(&self) {
+        self.end.notified().await;
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.speaks();
+        self.all.lock().open -= 1;
+        self.all.0.changed.notify_waiters();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt as _;
+
+    use super::*;
+
+    #[test]
+    fn the_oldest_silent_one_has_to_end() {
+        let all = Connections::default();
+        let [first, second, third] = [(); 3].map(|()| all.enter(3));
+        first.speaks(); // it is not silent
+        second.speaks();
+        second.falls_silent(); // not as long as the third
+        let _fourth = all.enter(3);
+        assert!(third.ends().now_or_never().is_some());
+        assert!(first.ends().now_or_never().is_none() && second.ends().now_or_never().is_none());
+        drop(third);
+        let _fifth = all.enter(4);
+        assert!(second.ends().now_or_never().is_none());
+        all.end_oldest();
+        assert!(second.ends().now_or_never().is_some());
+    }
+
+    #[test]
+    fn where_all_speak_nobody_has_to_end() {
+        let all = Connections::default();
+        let first = all.enter(1);
+        first.speaks();
+        let second = all.enter(1);
+        assert!(first.ends().now_or_never().is_none() && second.ends().now_or_never().is_none());
+        assert!(all.none().now_or_never().is_none());
+        drop((first, second));
+        assert!(all.none().now_or_never().is_some());
+    }
+}

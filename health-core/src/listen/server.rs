@@ -1,0 +1,138 @@
+use std::convert::Infallible;
+use std::future::Future;
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::stream::{FuturesUnordered, StreamExt as _};
+use http::{Request, Response};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::sync::watch;
+use tokio::time::sleep;
+
+use super::connections::{Connection, Connections};
+use super::socket::{Io, Listener};
+use super::{Limits, Socket};
+use crate::Endpoint;
+
+/// How long to wait after a failed accept: most often there is no file left for a connection.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// Who is connected and silent when the server stops may say something for this long.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+
+/// Serves an endpoint at these sockets, HTTP/1.1 without TLS, until `stop` ends; then those who are connected have
+/// [`Limits::grace`].
+///
+/// # Errors
+/// Where a socket can't be listened at.
+pub async fn serve(
+    sockets: Vec<Socket>,
+    endpoint: Endpoint,
+    limits: Limits,
+    stop: impl Future<Output = ()> + Send,
+) -> io::Result<()> {
+    let (ending, end) = watch::channel(());
+    let server = Server { endpoint, limits, connections: Connections::default(), end };
+    let listeners = sockets.iter().map(Socket::listener).collect::<io::Result<Vec<_>>>()?;
+    let accepting: FuturesUnordered<_> = listeners.iter().map(|listener| server.accept(listener)).collect();
+    tokio::select! {
+        () = stop => {}
+        () = accepting.for_each(|()| std::future::ready(())) => {}
+    }
+    drop((listeners, sockets));
+    drop(ending);
+    tokio::select! {
+        () = server.connections.none() => {}
+        () = sleep(limits.grace) => {}
+    }
+    Ok(())
+}
+
+struct Server {
+    endpoint: Endpoint,
+    limits: Limits,
+    connections: Connections,
+    /// Ends when the server does.
+    end: watch::Receiver<()>,
+}
+
+impl Server {
+    async fn accept(&self, listener: &Listener) {
+        loop {
+            match listener.accept().await {
+                Ok(stream) => {
+                    let connection = self.connections.enter(self.limits.connections.max(1));
+                    tokio::spawn(answer(stream, connection, self.endpoint.clone(), self.limits.head, self.end.clone()));
+                }
+                Err(error) if is_of_one_connection(&error) => {}
+                Err(error) => {
+                    tracing::warn!(%error, "a connection can't be taken");
+                    self.connections.end_oldest();
+                    sleep(PAUSE).await;
+                }
+            }
+        }
+    }
+}
+
+/// Whether the client has gone before it was let in.
+fn is_of_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+}
+
+async fn answer(
+    stream: Box<dyn Io>,
+    connection: Arc<Connection>,
+    endpoint: Endpoint,
+    head: Duration,
+    mut end: watch::Receiver<()>,
+) {
+    let service = service_fn(|request: Request<Incoming>| {
+        let asked = Asked::new(&connection);
+        let answer = endpoint.respond(&request);
+        async move {
+            let answer = answer.await.map(Full::new);
+            drop(asked);
+            Ok::<Response<_>, Infallible>(answer)
+        }
+    });
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(head);
+    let mut serving = pin!(http.serve_connection(TokioIo::new(stream), service));
+    tokio::select! {
+        _ = serving.as_mut() => return, // whatever ended it, nobody is there to be told
+        () = connection.ends() => return,
+        _ = end.changed() => {} // the sender is gone
+    }
+    serving.as_mut().graceful_shutdown();
+    tokio::select! {
+        _ = serving.as_mut() => return,
+        () = sleep(LAST_WORDS) => {}
+    }
+    if !connection.is_silent() {
+        let _ = serving.await; // as above
+    }
+}
+
+/// A request that is under way, also when it is dropped.
+struct Asked(Arc<Connection>);
+
+impl Asked {
+    fn new(connection: &Arc<Connection>) -> Self {
+        connection.speaks();
+        Self(Arc::clone(connection))
+    }
+}
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        self.0.falls_silent();
+    }
+}

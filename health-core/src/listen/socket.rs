@@ -1,0 +1,141 @@
+use std::fmt;
+use std::io;
+use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+#[cfg(unix)]
+use std::path::{Path, PathBuf};
+
+use tokio::io::{AsyncRead, AsyncWrite};
+
+/// Where a server listens; nobody is let in before it is served.
+#[derive(Debug)]
+pub struct Socket(Kind);
+
+#[derive(Debug)]
+enum Kind {
+    Tcp(TcpListener),
+    #[cfg(unix)]
+    Unix {
+        listener: std::os::unix::net::UnixListener,
+        /// The file to remove in the end, where this process made it.
+        file: Option<PathBuf>,
+    },
+}
+
+impl Socket {
+    /// The first of these addresses that is free; port 0 takes any.
+    ///
+    /// # Errors
+    /// Those of listening there.
+    pub fn bind(address: impl ToSocketAddrs) -> io::Result<Self> {
+        TcpListener::bind(address).map(Self::from)
+    }
+
+    /// A Unix socket at this path. A socket that is there and that nobody listens at is taken over: it was left behind.
+    ///
+    /// # Errors
+    /// Those of listening there, and where somebody does.
+    #[cfg(unix)]
+    pub fn bind_unix(path: impl AsRef<Path>) -> io::Result<Self> {
+        use std::os::unix::fs::FileTypeExt as _;
+        use std::os::unix::net::{UnixListener, UnixStream};
+        let path = path.as_ref();
+        let is_socket = std::fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket());
+        if is_socket && UnixStream::connect(path).is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused) {
+            std::fs::remove_file(path)?;
+        }
+        let listener = UnixListener::bind(path)?;
+        let file = std::path::absolute(path)?;
+        Ok(Self(Kind::Unix { listener, file: Some(file) }))
+    }
+
+    /// Its address, where it has a port.
+    pub fn address(&self) -> Option<SocketAddr> {
+        match &self.0 {
+            Kind::Tcp(listener) => listener.local_addr().ok(),
+            #[cfg(unix)]
+            Kind::Unix { .. } => None,
+        }
+    }
+
+    pub(super) fn listener(&self) -> io::Result<Listener> {
+        Ok(match &self.0 {
+            Kind::Tcp(listener) => {
+                let listener = listener.try_clone()?;
+                listener.set_nonblocking(true)?;
+                Listener::Tcp(tokio::net::TcpListener::from_std(listener)?)
+            }
+            #[cfg(unix)]
+            Kind::Unix { listener, .. } => {
+                let listener = listener.try_clone()?;
+                listener.set_nonblocking(true)?;
+                Listener::Unix(tokio::net::UnixListener::from_std(listener)?)
+            }
+        })
+    }
+}
+
+impl From<TcpListener> for Socket {
+    fn from(listener: TcpListener) -> Self {
+        Self(Kind::Tcp(listener))
+    }
+}
+
+#[cfg(unix)]
+impl From<std::os::unix::net::UnixListener> for Socket {
+    /// One that somebody else has made, and removes.
+    fn from(listener: std::os::unix::net::UnixListener) -> Self {
+        Self(Kind::Unix { listener, file: None })
+    }
+}
+
+/// As URLs show it: `127.0.0.1:8000`, or `unix:/run/health.sock`.
+impl fmt::Display for Socket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Kind::Tcp(listener) => match listener.local_addr() {
+                Ok(address) => write!(f, "{address}"),
+                Err(error) => write!(f, "({error})"),
+            },
+            #[cfg(unix)]
+            Kind::Unix { listener, file } => {
+                let address = listener.local_addr().ok();
+                let path = file.as_deref().or_else(|| address.as_ref()?.as_pathname());
+                write!(f, "unix:{}", path.map(Path::display).unwrap_or_else(|| Path::new("").display()))
+            }
+        }
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        #[cfg(unix)]
+        if let Kind::Unix { file: Some(file), .. } = &self.0 {
+            let _ = std::fs::remove_file(file); // it may be gone already
+        }
+    }
+}
+
+/// Bytes in both directions.
+pub(super) trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Io for S {}
+
+pub(super) enum Listener {
+    Tcp(tokio::net::TcpListener),
+    #[cfg(unix)]
+    Unix(tokio::net::UnixListener),
+}
+
+impl Listener {
+    pub(super) async fn accept(&self) -> io::Result<Box<dyn Io>> {
+        Ok(match self {
+            Self::Tcp(listener) => {
+                let (stream, _) = listener.accept().await?;
+                let _ = stream.set_nodelay(true); // it is closed already, perhaps
+                Box::new(stream)
+            }
+            #[cfg(unix)]
+            Self::Unix(listener) => Box::new(listener.accept().await?.0),
+        })
+    }
+}
