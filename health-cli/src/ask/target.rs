@@ -18,6 +18,11 @@ pub(super) struct Target {
 impl Target {
     /// A URL, or a Unix socket as nginx writes it: `unix:/run/app.sock:/ht/`.
     pub(super) fn parse(text: &str) -> Result<Self, &'static str> {
+        if !is_clear(text) {
+            return Err(
+                "URL: not clear where its parts end: percent-encode a user and a password (@ is %40, / is %2F)",
+            );
+        }
         let Some(rest) = text.strip_prefix("unix:") else { return Self::tcp(text).ok_or(EXPECTED) };
         if cfg!(not(unix)) {
             return Err("URL: this system has no Unix sockets");
@@ -47,6 +52,15 @@ impl Target {
         let loopback = |address: std::net::IpAddr| address.is_loopback();
         host == "localhost" || self.socket.is_some() || host.parse().is_ok_and(loopback)
     }
+}
+
+/// Whether no part of a password could be taken for a host, which would be looked up.
+fn is_clear(text: &str) -> bool {
+    let rest = text.split_once("://").map_or("", |(_, rest)| rest);
+    let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    let path = path.split('?').next().unwrap_or_default();
+    let signs = authority.matches('@').count();
+    signs == 0 || (signs == 1 && !path.contains('@'))
 }
 
 #[cfg(test)]
@@ -81,5 +95,13 @@ mod tests {
         ] {
             assert_eq!(Target::parse(text).unwrap().group("ready").url.as_str(), url);
         }
+    }
+
+    #[test]
+    fn no_part_of_a_password_is_taken_for_a_host() {
+        for text in ["http://app:p@hunter2/w@127.0.0.1/", "http://app:p@ss@h/"] {
+            assert!(Target::parse(text).is_err_and(|error| error.contains("percent-encode")), "{text}");
+        }
+        assert!(Target::parse("http://h/@user").is_ok());
     }
 }
