@@ -87,28 +87,6 @@ fn what_is_wrong_is_named_with_its_line_and_the_nearest_name() {
             "health.toml:1: checks[1].kind: missing: it says which check this is; the kinds are",
         ),
         ("[[checks]]\nkind = 7", "health.toml:2: checks[1].kind: expected a string"),
-        ("[[checks]]\nkind = \"postgres\"", r#"health.toml:2: checks[1].kind: unknown kind; did you mean "database"?"#),
-        ("[[checks]]\nkind = \"smtp\"", r#"health.toml:2: checks[1].kind: unknown kind; did you mean "mail"?"#),
-        (
-            "[[checks]]\nkind = \"celery\"\nurl = \"x\"",
-            r#"health.toml:3: checks[1].url: unknown key; did you mean "broker_url"?"#,
-        ),
-        (
-            "[[checks]]\nkind = \"redis\"\nhost = \"x\"",
-            r#"health.toml:3: checks[1].host: unknown key; did you mean "url"?"#,
-        ),
-        (
-            "[[checks]]\nkind = \"disk\"\ngroups = \"ready\"",
-            "health.toml:3: checks[1].groups: expected a list: groups = [\"...\"], found a string",
-        ),
-        (
-            "[[checks]]\nkind = \"disk\"\ngroups = [\"a\", \"${NONE}\"]",
-            "health.toml:3: checks[1].groups[2]: the variable NONE is not set",
-        ),
-        (
-            "[[checks]]\nkind = \"disk\"\nusage_max = \"'90'\"",
-            "health.toml:3: checks[1].usage_max: expected a number above 0, or false to switch the limit off, found a string; it has quotation marks of its own, as env files of Docker keep them: leave them out",
-        ),
         (
             "[[checks]]\nkind = \"dsik\"",
             r#"health.toml:2: checks[1].kind: unknown kind; did you mean "disk"?; the kinds"#,
@@ -184,6 +162,38 @@ fn what_is_wrong_is_named_with_its_line_and_the_nearest_name() {
         (
             "[[checks]]\nkind = \"disk\"\n[[checks]]\nkind = \"memory\"\nenabled = false\n[[checks]]\nkind = \"disk\"",
             "health.toml:6: checks 1 and 3 are both \"DiskUsage\": add name = \"...\"",
+        ),
+    ] {
+        let said = wrong(text);
+        assert!(said.starts_with(message), "\n  {text:?}\nsays\n  {said}\ninstead of\n  {message}");
+        assert_eq!(said.lines().count(), 1, "{said}");
+    }
+}
+
+#[test]
+fn names_from_elsewhere_lead_to_ours() {
+    for (text, message) in [
+        ("[[checks]]\nkind = \"postgres\"", r#"health.toml:2: checks[1].kind: unknown kind; did you mean "database"?"#),
+        ("[[checks]]\nkind = \"smtp\"", r#"health.toml:2: checks[1].kind: unknown kind; did you mean "mail"?"#),
+        (
+            "[[checks]]\nkind = \"celery\"\nurl = \"x\"",
+            r#"health.toml:3: checks[1].url: unknown key; did you mean "broker_url"?"#,
+        ),
+        (
+            "[[checks]]\nkind = \"redis\"\nhost = \"x\"",
+            r#"health.toml:3: checks[1].host: unknown key; did you mean "url"?"#,
+        ),
+        (
+            "[[checks]]\nkind = \"disk\"\ngroups = \"ready\"",
+            "health.toml:3: checks[1].groups: expected a list: groups = [\"...\"], found a string",
+        ),
+        (
+            "[[checks]]\nkind = \"disk\"\ngroups = [\"a\", \"${NONE}\"]",
+            "health.toml:3: checks[1].groups[2]: the variable NONE is not set",
+        ),
+        (
+            "[[checks]]\nkind = \"disk\"\nusage_max = \"'90'\"",
+            "health.toml:3: checks[1].usage_max: expected a number above 0, or false to switch the limit off, found a string; it has quotation marks of its own, as env files of Docker keep them: leave them out",
         ),
     ] {
         let said = wrong(text);

@@ -87,7 +87,7 @@ fn arrange(head: &str, rows: &[Row], figures: &[String]) -> String {
     for figure in figures {
         if text.len() < MOST && text.len() + separator.len() + figure.len() + 1 > MOST {
             // The rest is for whoever reads on.
-            let _ = write!(text, "{:1$}\n", "", MOST - text.len());
+            let _ = writeln!(text, "{:1$}", "", MOST - text.len());
             separator = if separator == " " { "" } else { "| " };
         }
         let _ = write!(text, "{separator}{figure}");

@@ -48,12 +48,11 @@ pub(crate) struct ServeArgs {
 pub(crate) async fn serve(args: &ServeArgs) -> Outcome {
     // What was made until the server stands is cleaned up as well.
     let interruption = interrupted();
-    let manager = systemd::Manager::default();
     let loaded = tokio::select! {
         biased; // signals are listened for before anything is made
         () = interruption => return Ok(HEALTHY),
         loaded = load(&args.source, None, |config: Config| {
-            config.build_with(|builder| builder.listener(manager.listener()))
+            config.build_with(|builder| builder.listener(systemd::listener()))
         }) => loaded?,
     };
     let health = loaded.health.clone();
@@ -66,7 +65,7 @@ pub(crate) async fn serve(args: &ServeArgs) -> Outcome {
     for socket in &sockets {
         let _ = output::print(line(socket, endpoint.base())); // nobody may read it
     }
-    manager.is_ready(&health);
+    systemd::is_ready(&health);
     let mut limits = Limits::default();
     limits.grace = GRACE;
     let server = answer(sockets, endpoint, limits, stop.clone());
@@ -75,7 +74,7 @@ pub(crate) async fn serve(args: &ServeArgs) -> Outcome {
         () = at_once(&health, stop) => {}
         () = killed() => {}
     }
-    manager.stops();
+    systemd::stops();
     Ok(HEALTHY)
 }
 

@@ -1,49 +1,40 @@
 //! What the service manager is told: [sd_notify(3)](https://www.freedesktop.org/software/systemd/man/latest/sd_notify.html).
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use health_core::{Health, Listener, Status, Transition};
 
-/// Whoever has started this process, where it wants to know.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Manager {
-    /// What each check was found to be.
-    seen: Arc<Mutex<BTreeMap<String, Status>>>,
+/// Tells it what changes.
+pub(crate) fn listener() -> impl Listener {
+    let seen = Mutex::new(BTreeMap::new());
+    move |transition: &Transition| {
+        let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.insert(transition.check.clone(), transition.to);
+        tell::status(&sum(&seen));
+    }
 }
 
-impl Manager {
-    /// Tells it what changes.
-    pub(crate) fn listener(&self) -> impl Listener + use<> {
-        let seen = Arc::clone(&self.seen);
-        move |transition: &Transition| {
-            let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
-            seen.insert(transition.check.clone(), transition.to);
-            tell::status(&sum(&seen));
-        }
-    }
-
-    /// The sockets listen. From now on the manager hears, as often as it wants to, that `live` is healthy.
-    pub(crate) fn is_ready(&self, health: &Health) {
-        tell::ready();
-        if let Some(period) = tell::watchdog() {
-            let health = health.clone();
-            tokio::spawn(async move {
-                let mut turns = tokio::time::interval(period / 2);
-                let live = health_core::Selection::default().group("live");
-                loop {
-                    turns.tick().await;
-                    if health.read(&live).await.is_ok_and(|report| report.healthy) {
-                        tell::alive();
-                    }
+/// The sockets listen. From now on the manager hears, as often as it wants to, that `live` is healthy.
+pub(crate) fn is_ready(health: &Health) {
+    tell::ready();
+    if let Some(period) = tell::watchdog() {
+        let health = health.clone();
+        tokio::spawn(async move {
+            let mut turns = tokio::time::interval(period / 2);
+            let live = health_core::Selection::default().group("live");
+            loop {
+                turns.tick().await;
+                if health.read(&live).await.is_ok_and(|report| report.healthy) {
+                    tell::alive();
                 }
-            });
-        }
+            }
+        });
     }
+}
 
-    pub(crate) fn stops(&self) {
-        tell::stopping();
-    }
+pub(crate) fn stops() {
+    tell::stopping();
 }
 
 fn sum(seen: &BTreeMap<String, Status>) -> String {

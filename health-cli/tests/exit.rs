@@ -46,7 +46,8 @@ fn nagios_has_a_state_a_sum_figures_and_the_rows() {
 /// NRPE hands on the first kilobyte.
 #[test]
 fn the_first_kilobyte_has_the_reasons_and_whole_figures() {
-    let many: String = (0..30).map(|n| format!("{CACHE}name = \"cache-number-{n}\"\n")).collect();
+    let many: Vec<_> = (0..30).map(|n| format!("{CACHE}name = \"cache-number-{n}\"\n")).collect();
+    let many = many.concat();
     let (code, output, _) = check(&format!("{many}{BROKEN}"), &["--exit", "nagios"]);
     let (first, rest) = output.split_at(1024);
     assert_eq!(code, 2);

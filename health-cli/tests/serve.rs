@@ -1,7 +1,12 @@
 //! Where `health serve` listens, whom it lets in, what systemd hears, and how it ends.
 
 #![cfg(unix)]
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "a test may, and this is no executor's thread"
+)]
 
 mod support;
 

@@ -234,7 +234,12 @@ pub(crate) struct Snapshot {
     pub(crate) report: Arc<Report>,
     good: Option<Good>,
     answers: Box<[OnceLock<Arc<Response<Bytes>>>]>,
+    /// Those that tell how long ago things were, with the second that they were made in.
+    aged: Box<[Mutex<Option<Aged>>]>,
 }
+
+/// When an answer was made, and the answer.
+type Aged = (SystemTime, Arc<Response<Bytes>>);
 
 /// How a report is shown to a reader.
 #[derive(Debug, Clone, Copy)]
@@ -249,13 +254,48 @@ pub(crate) struct View {
 
 impl Snapshot {
     fn new(report: Report, good: Option<Good>, renderers: &Renderers) -> Self {
-        let answers = (0..4 * renderers.len()).map(|_| OnceLock::new()).collect();
-        Self { report: Arc::new(report), good, answers }
+        let places = 4 * renderers.len();
+        Self {
+            report: Arc::new(report),
+            good,
+            answers: (0..places).map(|_| OnceLock::new()).collect(),
+            aged: (0..places).map(|_| Mutex::default()).collect(),
+        }
     }
 
     /// The answer to a reader of a view, made once.
     pub(crate) fn answer(&self, view: View, make: impl FnOnce(&Report) -> Response<Bytes>) -> &Arc<Response<Bytes>> {
-        let answer = &self.answers[4 * view.renderer + 2 * usize::from(view.verbose) + usize::from(view.bare)];
+        let answer = &self.answers[view.place()];
         answer.get_or_init(|| Arc::new(if view.bare { make(&self.report.without_rows()) } else { make(&self.report) }))
+    }
+
+    /// The same for a view that tells how long ago things were: made once a second, as of then.
+    pub(crate) fn answer_now(
+        &self,
+        view: View,
+        now: SystemTime,
+        make: impl FnOnce(&Report) -> Response<Bytes>,
+    ) -> Arc<Response<Bytes>> {
+        let now = now.max(self.report.generated_at);
+        let lock = || self.aged[view.place()].lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((made_at, answer)) = &*lock()
+            && now.duration_since(*made_at).is_ok_and(|age| age < SECOND)
+        {
+            return Arc::clone(answer);
+        }
+        let mut report = if view.bare { self.report.without_rows() } else { Report::clone(&self.report) };
+        report.generated_at = now;
+        let answer = Arc::new(make(&report)); // outside of the lock
+        *lock() = Some((now, Arc::clone(&answer)));
+        answer
+    }
+}
+
+/// What tells how long ago things were is true for this long.
+const SECOND: Duration = Duration::from_secs(1);
+
+impl View {
+    fn place(self) -> usize {
+        4 * self.renderer + 2 * usize::from(self.verbose) + usize::from(self.bare)
     }
 }

@@ -33,7 +33,8 @@ fn verify(changes: &[(&str, &str)]) -> (bool, String) {
         fs::write(&path, changes.iter().fold(unit, |unit, (from, to)| unit.replace(from, to))).unwrap();
         path
     };
-    let units = ["shop.service", "shop-health.service", "shop-health.timer"].map(write);
+    let units = ["shop.service", "shop-health.service", "shop-health.timer", "shop-page.service", "shop-page.socket"]
+        .map(write);
     outcome(program("systemd-analyze", "systemd").args(["verify", "--man=no"]).args(units))
 }
 

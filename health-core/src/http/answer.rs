@@ -52,7 +52,14 @@ pub(super) fn refuse<T>(health: &Health, refusal: Refusal, method: &Method, tell
 }
 
 fn show<T>(health: &Health, question: &Question, snapshot: &Snapshot, tell: Tell<T>) -> T {
-    let answer = snapshot.answer(question.view, |report| make(health, question.view, report));
+    let make = |report: &Report| make(health, question.view, report);
+    let aged;
+    let answer = if health.renderers().at(question.view.renderer).shows_ages() {
+        aged = snapshot.answer_now(question.view, health.clock().time(), make);
+        &aged
+    } else {
+        snapshot.answer(question.view, make)
+    };
     if question.method == Method::GET && question.refresh.is_none() {
         return tell(answer);
     }

@@ -100,7 +100,7 @@ impl fmt::Display for Socket {
             Kind::Unix { listener, file } => {
                 let address = listener.local_addr().ok();
                 let path = file.as_deref().or_else(|| address.as_ref()?.as_pathname());
-                write!(f, "unix:{}", path.map(Path::display).unwrap_or_else(|| Path::new("").display()))
+                write!(f, "unix:{}", path.map_or_else(|| Path::new("").display(), Path::display))
             }
         }
     }

@@ -10,7 +10,7 @@ use tera::{Context, Tera};
 use super::Renderer;
 use super::outcome::{problems, verdict};
 use super::strip::Strip;
-use super::words::{ago, brief, parts, time};
+use super::words::{ago, brief, parts, time, tone};
 use crate::report::ErrorReport;
 use crate::{CheckReport, Report, Status};
 
@@ -52,6 +52,7 @@ const OWN: &str = "health_check/own.html";
 /// | `generated_at`, `duration` | time of the answer (RFC 3339, UTC); how long the reader waited (`0.0040 seconds`) |
 /// | `checks` | the rows, what fails first and what it blocks below it, each with: |
 /// | `identifier`, `status`, `raw_status` | name; effective status; status of the last run |
+/// | `tone` | the status as a class of the page's style: `good`, `fair`, `open`, `bad`. The style holds no status's word, so that a monitor that looks for one in the page finds it where a check has it |
 /// | `errors` | each with `message_type`, `message` and `reference` (log reference or none) |
 /// | `lines` | `working`, or the errors as `{type}: {message}` |
 /// | `observations` | `name = value unit`, ready to be shown |
@@ -60,7 +61,7 @@ const OWN: &str = "health_check/own.html";
 /// | `took`, `age`, `for_how_long` | the same for people: `12 ms`, `3 s ago`, `5 min`; none before the first run |
 /// | `blocked_by`, `below_cause` | the check that is the cause, or none; whether this row stands below it |
 /// | `parts` | a long identifier in pieces, between which a line may break; a short one as it is |
-/// | `strip` | its last runs, or none: `summary` in words, `width`, `height`, `bars` of `x`, `y`, `height`, `status` |
+/// | `strip` | its last runs, or none: `summary` in words, `width`, `height`, `bars` of `x`, `y`, `height`, `status`, `tone` |
 /// | `groups`, `labels` | names of its groups; its labels, name and value |
 ///
 /// What comes from checks is escaped. A variable that does not exist is an error, which is logged; the reader gets the
@@ -141,6 +142,10 @@ impl Renderer for Html {
         &["text/html", "application/xhtml+xml"]
     }
 
+    fn shows_ages(&self) -> bool {
+        true
+    }
+
     fn render(&self, report: &Report, out: &mut dyn fmt::Write) -> fmt::Result {
         let page = Context::from_serialize(&Page::from(report)).and_then(|page| self.tera.render(self.page, &page));
         match page {
@@ -189,6 +194,7 @@ struct Section<'a> {
 struct Row<'a> {
     identifier: &'a str,
     status: Status,
+    tone: &'static str,
     raw_status: Status,
     errors: &'a [ErrorReport],
     lines: Vec<String>,
@@ -267,6 +273,7 @@ impl<'a> Row<'a> {
         Self {
             identifier: &check.identifier,
             status: check.status,
+            tone: tone(check.status),
             raw_status: check.raw_status,
             errors: &check.errors,
             lines: check.pretty_status().lines().map(str::to_owned).collect(),

@@ -69,6 +69,12 @@ pub trait Renderer: Send + Sync + 'static {
         self.render(report, out)
     }
 
+    /// Whether it tells how long ago things were, measured from [`Report::generated_at`](crate::Report::generated_at): then an
+    /// answer is made anew once a second. *Default*: `false`.
+    fn shows_ages(&self) -> bool {
+        false
+    }
+
     /// Whether the answer is 200 however the service is, for scrapers and readers of feeds, which throw away everything
     /// else. *Default*: `false`.
     fn ignores_verdict(&self) -> bool {

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::words::brief;
+use super::words::{brief, tone};
 use crate::{History, PastRun, Status};
 
 /// The width of a bar and of the gap after it, in pixels.
@@ -27,6 +27,7 @@ struct Bar {
     y: u16,
     height: u16,
     status: Status,
+    tone: &'static str,
 }
 
 impl Strip {
@@ -36,7 +37,7 @@ impl Strip {
         let longest = runs.iter().map(|run| run.duration).max().filter(|_| runs.len() > 1)?;
         let bar = |(position, run): (usize, &PastRun)| {
             let height = height(run.duration, longest);
-            Bar { x: position * STEP, y: HEIGHT - height, height, status: run.status }
+            Bar { x: position * STEP, y: HEIGHT - height, height, status: run.status, tone: tone(run.status) }
         };
         let bars: Vec<Bar> = runs.iter().enumerate().map(bar).collect();
         Some(Self { summary: summary(&runs, longest), width: bars.len() * STEP, height: HEIGHT, bars })
@@ -51,12 +52,17 @@ fn height(duration: Duration, longest: Duration) -> u16 {
     (height / 4.0 + share.clamp(0.0, 1.0) * height * 0.75).round() as u16
 }
 
-/// `last 20 runs: 18 working, 2 unavailable; the longest took 1.2 s`
+/// `last 20 runs: 18 passed, 2 failed; the longest took 1.2 s`, without the words for a status, which none may have now.
 fn summary(runs: &[PastRun], longest: Duration) -> String {
-    let statuses = [Status::Working, Status::Warning, Status::Unknown, Status::Unavailable];
-    let counts = statuses.map(|status| (status, runs.iter().filter(|run| run.status == status).count()));
+    let statuses = [
+        (Status::Working, "passed"),
+        (Status::Warning, "passed with a remark"),
+        (Status::Unknown, "without a result"),
+        (Status::Unavailable, "failed"),
+    ];
+    let counts = statuses.map(|(status, word)| (word, runs.iter().filter(|run| run.status == status).count()));
     let counts: Vec<_> =
-        counts.into_iter().filter(|(_, count)| *count > 0).map(|(status, count)| format!("{count} {status}")).collect();
+        counts.into_iter().filter(|(_, count)| *count > 0).map(|(word, count)| format!("{count} {word}")).collect();
     format!("last {} runs: {}; the longest took {}", runs.len(), counts.join(", "), brief(longest))
 }
 
@@ -73,7 +79,7 @@ mod tests {
         assert!(strip(&[]).is_none() && strip(&[run(Status::Working, 5)]).is_none());
         let three = [run(Status::Working, 0), run(Status::Unavailable, 2000), run(Status::Working, 1000)];
         let strip = strip(&three).expect("there are three");
-        assert_eq!(strip.summary, "last 3 runs: 2 working, 1 unavailable; the longest took 2 s");
+        assert_eq!(strip.summary, "last 3 runs: 2 passed, 1 failed; the longest took 2 s");
         let bars: Vec<_> = strip.bars.iter().map(|bar| (bar.x, bar.y, bar.height)).collect();
         assert_eq!(bars, [(0, 18, 6), (6, 0, 24), (12, 9, 15)]);
     }

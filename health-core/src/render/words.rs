@@ -1,5 +1,7 @@
 use std::time::{Duration, SystemTime};
 
+use crate::Status;
+
 /// Names of up to this many characters stay in one piece: they fit, and keyword monitors search the page for those of the
 /// built-in checks.
 const FITS: usize = 32;
@@ -44,6 +46,16 @@ pub(super) fn parts(name: &str) -> Vec<&str> {
     });
     let borders: Vec<usize> = [0].into_iter().chain(begins).chain([name.len()]).collect();
     borders.windows(2).map(|border| &name[border[0]..border[1]]).collect()
+}
+
+/// A status as a class of the page's style.
+pub(super) fn tone(status: Status) -> &'static str {
+    match status {
+        Status::Working => "good",
+        Status::Warning => "fair",
+        Status::Unknown => "open",
+        Status::Unavailable => "bad",
+    }
 }
 
 #[cfg(test)]
