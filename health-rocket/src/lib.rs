@@ -84,7 +84,7 @@ impl catcher::Handler for View {
     }
 }
 
-/// For [`Config`]: the signals are somebody else's, such as those of
+/// For [`Config`](rocket::Config): the signals are somebody else's, such as those of
 /// [`drain_on_sigterm`](health_core::Health::drain_on_sigterm).
 pub fn no_signals() -> Shutdown {
     #[cfg(unix)]
