@@ -10,8 +10,8 @@ use actix_web::guard::{self, GuardContext};
 use actix_web::web::{self, ServiceConfig};
 use convert::{Converter, REST};
 use futures::FutureExt as _;
-pub use health_core::listen::{Listening, listen};
 use health_core::{Endpoint, Health, RequestHead};
+pub use health_listen::{Listening, listen};
 
 /// The health at a path such as `/ht/`, for `configure` of an `App` or of a scope: all methods, the path with and
 /// without its final slash, and what is below it.

@@ -1,8 +1,8 @@
 #![doc = include_str!("../README.md")]
 
 use axum::Router;
-pub use health_core::listen::{Listening, listen};
 use health_core::{Endpoint, Health};
+pub use health_listen::{Listening, listen};
 
 /// The health at a path such as `/ht/`: all methods, the path with and without its final slash, and what is below it.
 ///

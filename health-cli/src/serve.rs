@@ -2,8 +2,8 @@ use std::time::Duration;
 
 use futures::FutureExt as _;
 use health_checks::config::Config;
-use health_core::listen::{Limits, Socket, serve as answer};
 use health_core::{Endpoint, Health};
+use health_listen::{Limits, Socket, serve as answer};
 
 use crate::load::load;
 use crate::outcome::{HEALTHY, Outcome};

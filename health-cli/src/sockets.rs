@@ -2,7 +2,7 @@
 
 use std::io;
 
-use health_core::listen::Socket;
+use health_listen::Socket;
 
 const DEFAULT: &str = "127.0.0.1:8000";
 

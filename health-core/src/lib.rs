@@ -10,8 +10,6 @@ mod findings;
 mod health;
 mod history;
 pub mod http;
-#[cfg(feature = "listen")]
-pub mod listen;
 mod listener;
 mod registry;
 pub mod render;

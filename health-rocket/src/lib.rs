@@ -4,8 +4,8 @@ mod convert;
 
 use std::future::Future;
 
-pub use health_core::listen::{Listening, listen};
 use health_core::{Endpoint, Health, RequestHead};
+pub use health_listen::{Listening, listen};
 use http::Method;
 use rocket::catcher::{self, Catcher};
 use rocket::config::Shutdown;

@@ -3,8 +3,8 @@
 use std::future::ready;
 
 use bytes::Bytes;
-pub use health_core::listen::{Listening, listen};
 use health_core::{Endpoint, Health, RequestHead};
+pub use health_listen::{Listening, listen};
 use http::{HeaderMap, Method, Response};
 use warp::filters::method::method;
 use warp::path::Peek;

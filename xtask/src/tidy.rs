@@ -13,13 +13,14 @@ use crate::Outcome;
 const DIRECTIONS: &[(&str, &[&str])] = &[
     ("health-core", &[]),
     ("health-checks", &["health-core"]),
+    ("health-listen", &["health-core"]),
     ("health-testkit", &["health-core"]),
-    ("health-cli", &["health-core", "health-checks", "health-axum"]),
+    ("health-cli", &["health-core", "health-checks", "health-listen"]),
     ("xtask", &[]),
     ("health-bench", &["health-core", "health-actix", "health-axum", "health-rocket", "health-warp"]),
 ];
 
-/// Adapters know the engine, and each passes the conformance suite.
+/// Adapters know the engine and the server of a port of its own, and each passes the conformance suite.
 const ADAPTERS: &[&str] = &["health-actix", "health-axum", "health-rocket", "health-warp"];
 
 /// Packages below `examples/` may use these and the adapters.
@@ -65,6 +66,7 @@ const TOP: &[&str] = &[
     "health-checks",
     "health-cli",
     "health-core",
+    "health-listen",
     "health-rocket",
     "health-testkit",
     "health-warp",
@@ -126,7 +128,7 @@ fn directions(root: &Path, package: &Package, metadata: &Metadata, wrong: &mut V
     let is_example = package.manifest_path.as_std_path().starts_with(root.join("examples"));
     let allowed = match DIRECTIONS.iter().find(|(member, _)| *member == name) {
         Some((_, allowed)) => allowed.to_vec(),
-        None if ADAPTERS.contains(&name) => vec!["health-core"],
+        None if ADAPTERS.contains(&name) => vec!["health-core", "health-listen"],
         None if is_example => [EXAMPLES, ADAPTERS].concat(),
         None => {
             wrong.push(format!("{name}: a new member; say in xtask/src/tidy.rs what it may depend on"));

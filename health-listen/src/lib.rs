@@ -1,19 +1,4 @@
-//! The health on a port of its own, answered by a thread and a runtime of its own, however busy the application is.
-//!
-//! ```no_run
-//! use health_core::{Health, listen};
-//!
-//! let health = Health::builder().build()?;
-//! let listening = listen::listen("127.0.0.1:0", "/ht/", health)?;
-//! println!("http://{}/ht/", listening.address());
-//! listening.shutdown(); // or never: it ends with the process
-//! listening.join()?;
-//! # Ok::<(), Box<dyn std::error::Error>>(())
-//! ```
-//!
-//! A connection costs a file, of which a process has a limited number: no more than [`Limits::connections`] are open, and
-//! whoever comes then takes the place of the one that has been silent longest. So nobody who opens connections and says
-//! nothing can keep a probe out.
+#![doc = include_str!("../README.md")]
 
 mod connections;
 mod server;
@@ -25,12 +10,11 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use health_core::{Endpoint, Health};
 use tokio::sync::Notify;
 
 pub use server::serve;
 pub use socket::Socket;
-
-use crate::{Endpoint, Health};
 
 /// What a server takes from those who ask.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,7 +66,7 @@ impl Listening {
 /// Serves the health at an address and a path. Port 0 takes a free one.
 ///
 /// Checks still run where the health was built: while that runtime stands still, their rows are stale and then
-/// unavailable, and `live` without members is all the same. [`HealthBuilder::runtime`](crate::HealthBuilder::runtime)
+/// unavailable, and `live` without members is all the same. [`HealthBuilder::runtime`](health_core::HealthBuilder::runtime)
 /// gives them a runtime of their own.
 ///
 /// # Errors

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::stream::{FuturesUnordered, StreamExt as _};
+use health_core::Endpoint;
 use http::{Request, Response};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -15,10 +16,9 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::sync::watch;
 use tokio::time::sleep;
 
-use super::connections::{Connection, Connections};
-use super::socket::{Io, Listener};
-use super::{Limits, Socket};
-use crate::Endpoint;
+use crate::connections::{Connection, Connections};
+use crate::socket::{Io, Listener};
+use crate::{Limits, Socket};
 
 /// How long to wait after a failed accept: most often there is no file left for a connection.
 const PAUSE: Duration = Duration::from_millis(20);

@@ -5,7 +5,7 @@ use tokio::sync::Notify;
 
 /// The connections that are open, in the order in which they fell silent.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Connections(Arc<Shared>);
+pub(crate) struct Connections(Arc<Shared>);
 
 #[derive(Debug, Default)]
 struct Shared {
@@ -23,7 +23,7 @@ struct State {
 
 /// An open connection, silent until a request comes.
 #[derive(Debug)]
-pub(super) struct Connection {
+pub(crate) struct Connection {
     all: Connections,
     number: Mutex<Option<u64>>,
     end: Arc<Notify>,
@@ -35,7 +35,7 @@ impl Connections {
     }
 
     /// A new connection; where there are too many, the one that has been silent for longest is asked to end.
-    pub(super) fn enter(&self, most: usize) -> Arc<Connection> {
+    pub(crate) fn enter(&self, most: usize) -> Arc<Connection> {
         let end = Arc::new(Notify::new());
         let mut state = self.lock();
         state.open += 1;
@@ -48,12 +48,12 @@ impl Connections {
     }
 
     /// Asks the one that has been silent for longest to end.
-    pub(super) fn end_oldest(&self) {
+    pub(crate) fn end_oldest(&self) {
         self.lock().end_oldest();
     }
 
     /// Ends once none is open.
-    pub(super) async fn none(&self) {
+    pub(crate) async fn none(&self) {
         loop {
             let changed = self.0.changed.notified(); // before the look, so that no change is missed
             if self.lock().open == 0 {
@@ -81,24 +81,24 @@ impl State {
 
 impl Connection {
     /// A request has come.
-    pub(super) fn speaks(&self) {
+    pub(crate) fn speaks(&self) {
         if let Some(number) = self.number.lock().unwrap_or_else(PoisonError::into_inner).take() {
             self.all.lock().silent.remove(&number);
         }
     }
 
     /// It was answered.
-    pub(super) fn falls_silent(&self) {
+    pub(crate) fn falls_silent(&self) {
         let number = self.all.lock().add(Arc::clone(&self.end));
         *self.number.lock().unwrap_or_else(PoisonError::into_inner) = Some(number);
     }
 
-    pub(super) fn is_silent(&self) -> bool {
+    pub(crate) fn is_silent(&self) -> bool {
         self.number.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
     /// Ends when this connection has to.
-    pub(super) async fn ends(&self) {
+    pub(crate) async fn ends(&self) {
         self.end.notified().await;
     }
 }

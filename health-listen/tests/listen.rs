@@ -1,14 +1,13 @@
 //! The health on a port of its own.
 
-#![cfg(feature = "listen")]
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use health_core::listen::{Limits, Socket, listen, serve};
 use health_core::{Endpoint, Health, check_fn};
+use health_listen::{Limits, Socket, listen, serve};
 
 fn get(address: SocketAddr) -> std::io::Result<String> {
     let mut stream = TcpStream::connect(address)?;

@@ -57,7 +57,7 @@ impl Socket {
         }
     }
 
-    pub(super) fn listener(&self) -> io::Result<Listener> {
+    pub(crate) fn listener(&self) -> io::Result<Listener> {
         Ok(match &self.0 {
             Kind::Tcp(listener) => {
                 let listener = listener.try_clone()?;
@@ -116,18 +116,18 @@ impl Drop for Socket {
 }
 
 /// Bytes in both directions.
-pub(super) trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
+pub(crate) trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Io for S {}
 
-pub(super) enum Listener {
+pub(crate) enum Listener {
     Tcp(tokio::net::TcpListener),
     #[cfg(unix)]
     Unix(tokio::net::UnixListener),
 }
 
 impl Listener {
-    pub(super) async fn accept(&self) -> io::Result<Box<dyn Io>> {
+    pub(crate) async fn accept(&self) -> io::Result<Box<dyn Io>> {
         Ok(match self {
             Self::Tcp(listener) => {
                 let (stream, _) = listener.accept().await?;
