@@ -117,7 +117,7 @@ async fn what_is_no_database_says_so_and_recovers() {
     assert_eq!(said(check.clone()).await, "unavailable: the file is not a database");
     tokio::time::sleep(Duration::from_millis(1100)).await; // past its ttl
     std::fs::remove_file(&file).unwrap();
-    assert_eq!(said(check.clone()).await, "unavailable: the database file can't be opened");
+    assert_eq!(said(check.clone()).await, "unavailable: the database file does not exist");
     tokio::time::sleep(Duration::from_millis(1100)).await;
     pool(folder.path()).await.close().await;
     assert_eq!(said(check).await, "working", "back again without restarting anything");
@@ -195,7 +195,7 @@ async fn a_file_that_was_replaced_or_deleted_is_seen_at_once() {
     std::fs::rename(&other, &here).unwrap();
     assert_eq!(says().await, "unavailable: the file is not a database");
     std::fs::remove_file(&here).unwrap();
-    assert_eq!(says().await, "unavailable: the database file can't be opened");
+    assert_eq!(says().await, "unavailable: the database file does not exist");
     pool(folder.path()).await.close().await;
     assert_eq!(says().await, "working");
 }

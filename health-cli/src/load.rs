@@ -25,10 +25,11 @@ pub(crate) async fn load(
     options.timeout = timeout;
     if let Some(path) = &source.config {
         let config = values::config(path, &options)?;
-        for warning in config.warnings() {
+        let warnings = config.warnings().to_vec();
+        let health = build(config)?;
+        for warning in warnings {
             output::warn(format_args!("warning: {warning}"));
         }
-        let health = build(config)?;
         ending::remember(&health);
         return Ok(Loaded {
             health,

@@ -25,13 +25,16 @@ Examples:
   health serve --listen 127.0.0.1:8000 --listen unix:/run/health.sock
   curl http://127.0.0.1:8000/ht/?format=json
 
---listen takes HOST:PORT, a port of this machine alone (8000), a port of all addresses (:8000), unix:PATH,
-and systemd: the sockets that systemd hands over, which are taken in any case where --listen is left out.
+--listen takes HOST:PORT, a port of this machine alone (8000), a port of all addresses (:8000),
+unix:PATH, and systemd: the sockets that systemd hands over, which are taken in any case where
+--listen is left out.
 
-SIGTERM and SIGHUP make /ht/ and /ht/ready/ fail, and stop the server after drain_delay; SIGINT, and a second signal,
-stop it at once. systemd is told READY=1, what is wrong (STATUS=), and WATCHDOG=1 while live is healthy.
+SIGTERM and SIGHUP make /ht/ and /ht/ready/ fail, and stop the server after drain_delay; SIGINT, and
+a second signal, stop it at once. systemd is told READY=1, what is wrong (STATUS=), and WATCHDOG=1
+while live is healthy.
 
-No more than 512 connections are open: whoever comes then takes the place of the one that was silent longest.
+No more than 512 connections are open: whoever comes then takes the place of the one that was silent
+longest.
 
 Exit status: 0 when it was stopped, 2 wrong usage or configuration.")]
 pub(crate) struct ServeArgs {

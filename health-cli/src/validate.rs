@@ -64,11 +64,11 @@ pub(crate) fn validate(args: &ValidateArgs) -> Outcome {
 fn judge(args: &ValidateArgs, path: &OsStr) -> Result<String, ConfigError> {
     let config = values::config(path, &Options::default())?;
     let warnings = config.warnings().to_vec();
+    let groups = config.groups.clone();
+    let health = config.build()?;
     for warning in &warnings {
         output::note(format_args!("warning: {warning}"));
     }
-    let groups = config.groups.clone();
-    let health = config.build()?;
     if args.kubernetes {
         return Ok(kubernetes::yaml(&health, &groups, &args.probes));
     }

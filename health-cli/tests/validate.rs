@@ -16,7 +16,9 @@ fn validate(config: &str, args: &[&str], variables: &[(&str, &str)]) -> (i32, St
 #[test]
 fn a_valid_file_is_summed_up_and_not_run() {
     let said = |text: &str| (0, format!("health.toml: {text}\n"), String::new());
-    assert_eq!(validate("", &[], &[]), said("0 checks, groups live (0), ready (0), startup (0)"));
+    let (code, output, error) = validate("", &[], &[]);
+    assert_eq!((code, output.as_str()), (0, "health.toml: 0 checks, groups live (0), ready (0), startup (0)\n"));
+    assert_eq!(error, "warning: health.toml: there are no checks, so nothing is looked at\n");
     assert_eq!(validate(BROKEN, &[], &[]), said("1 check, groups live (0), ready (1), startup (1)"));
     let config = format!("[groups.batch]\n{CACHE}groups = [\"batch\", \"ready\"]\n{BROKEN}groups = [\"batch\"]\n");
     assert_eq!(validate(&config, &[], &[]), said("2 checks, groups live (0), ready (1), startup (2), batch (2)"));

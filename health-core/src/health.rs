@@ -276,7 +276,8 @@ impl Snapshot {
         now: SystemTime,
         make: impl FnOnce(&Report) -> Response<Bytes>,
     ) -> Arc<Response<Bytes>> {
-        let now = now.max(self.report.generated_at);
+        let is_later = now.duration_since(self.report.generated_at).is_ok_and(|age| age >= SECOND);
+        let now = if is_later { now } else { self.report.generated_at };
         let lock = || self.aged[view.place()].lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((made_at, answer)) = &*lock()
             && now.duration_since(*made_at).is_ok_and(|age| age < SECOND)

@@ -59,14 +59,14 @@ fn settings() -> Value {
         "budget": duration("The longest that a reader waits.", Some("4s")),
         "probe_budget": duration("The same for live, ready and startup.", Some("800ms")),
         "max_stale": duration("How old a verdict may be to stand in for a run that is not over.", Some("30s")),
-        "max_concurrency": {
+        "max_concurrency": as_text(json!({
             "description": "How many checks run at the same time.", "type": "integer", "minimum": 1, "default": 256,
-        },
+        })),
         "drain_delay": duration("How long a service goes on serving after SIGTERM, while ready already fails.", Some("5s")),
-        "unhealthy_status": {
+        "unhealthy_status": as_text(json!({
             "description": "The status code of an unhealthy answer.",
             "type": "integer", "minimum": 400, "maximum": 599, "default": 500,
-        },
+        })),
         "token": text("What a reader has to know; write it as ${VAR} or ${file:/path}."),
         "anonymous": described("anonymous", "What a reader without the token gets."),
         "content_security_policy": text("The Content-Security-Policy of pages."),
@@ -88,7 +88,7 @@ fn group() -> Value {
 
 /// The keys that any check takes, by name.
 fn common() -> Value {
-    let run = json!({ "type": "integer", "minimum": 1, "default": 1 });
+    let run = as_text(json!({ "type": "integer", "minimum": 1, "default": 1 }));
     json!({
         "name": text("Its identifier, in place of the kind's own."),
         "enabled": flag("Whether there is this check at all.", Some(true)),
@@ -140,8 +140,17 @@ fn of_kind(kind: &Kind) -> Value {
     schema
 }
 
-/// One of several words may come from a variable, too.
+/// What comes from a variable is text, whatever the key wants: one of several words, a number or a switch.
 fn or_variable(mut property: Value) -> Value {
+    let is_typed = |property: &Value| {
+        let kind = property.get("type").and_then(Value::as_str);
+        kind.is_some_and(|kind| ["boolean", "integer", "number"].contains(&kind))
+    };
+    let any = property.get("anyOf").and_then(Value::as_array);
+    let takes_text = any.is_some_and(|any| any.iter().any(|one| one.get("type") == Some(&json!("string"))));
+    if (is_typed(&property) || any.is_some_and(|any| any.iter().any(is_typed))) && !takes_text {
+        return as_text(property);
+    }
     let words = property.get("oneOf").and_then(Value::as_array);
     if words.is_some_and(|words| words.iter().all(|word| word.get("const").is_some_and(Value::is_string)))
         && let Some(words) = property.get_mut("oneOf").map(Value::take)
@@ -151,6 +160,22 @@ fn or_variable(mut property: Value) -> Value {
         property.insert("anyOf".into(), json!([{ "oneOf": words }, variable()]));
     }
     property
+}
+
+/// The same, or text that stands for it.
+fn as_text(mut property: Value) -> Value {
+    let kept = ["description", "default"].map(|key| (key, property.get(key).cloned()));
+    if let Some(property) = property.as_object_mut() {
+        kept.iter().for_each(|(key, _)| drop(property.remove(*key)));
+    }
+    let text = json!({ "type": "string", "pattern": "\\$\\{|^(true|false|none|off|[0-9.]+)$" });
+    let mut both = json!({ "anyOf": [property, text] });
+    for (key, value) in kept {
+        if let Some(value) = value {
+            both[key] = value;
+        }
+    }
+    both
 }
 
 fn words(words: &[&str]) -> Value {
@@ -175,7 +200,7 @@ fn duration(description: &str, default: Option<&str>) -> Value {
 }
 
 fn flag(description: &str, default: Option<bool>) -> Value {
-    with_default(json!({ "description": description, "type": "boolean" }), default.map(Value::from))
+    as_text(with_default(json!({ "description": description, "type": "boolean" }), default.map(Value::from)))
 }
 
 fn text(description: &str) -> Value {

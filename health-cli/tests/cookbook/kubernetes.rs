@@ -41,8 +41,9 @@ fn kubernetes_api_has_schemas_that_take_the_manifest_and_not_a_wrong_one() {
 fn kubernetes_api_takes_the_probes_that_validate_prints() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("health.toml");
-    for (config, port) in [("", "8000"), ("[settings]\ndrain_delay = 0\ntoken = \"t0ken\"\nprobe_budget = 3", "http")] {
-        fs::write(&file, config).unwrap();
+    for (config, port) in [("", "8000"), ("[settings]\ndrain_delay = 0\ntoken = \"t0ken\"\nprobe_budget = 3\n", "http")]
+    {
+        fs::write(&file, format!("{config}[[checks]]\nkind = \"cache\"\n")).unwrap();
         let mut command = Command::new(HEALTH);
         command.env_clear().args(["validate", "--kubernetes", "--port", port, "--config"]).arg(&file);
         let printed = run(&mut command);

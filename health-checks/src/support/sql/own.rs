@@ -1,6 +1,6 @@
 use std::future::Future;
 use std::io::{Error, ErrorKind};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use health_core::{FailureKind, Findings, Result, ServiceUnavailable};
@@ -123,8 +123,7 @@ impl<DB: Driver, Q> Own<DB, Q> {
         let Some(path) = &self.file else { return Ok(()) };
         match tokio::fs::metadata(path).await {
             Err(error) if error.kind() == ErrorKind::NotFound => {
-                let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
-                let cause = Error::new(ErrorKind::NotFound, format!("{}: {error}", path.display()));
+                let cause = Error::new(ErrorKind::NotFound, format!("{}: {error}", abridged(path)));
                 let error = ServiceUnavailable::new("the database file does not exist");
                 Err(error.with_kind(FailureKind::NotFound).with_source(cause).into())
             }
@@ -136,6 +135,16 @@ impl<DB: Driver, Q> Own<DB, Q> {
     async fn file(&self) -> Option<File> {
         identify(&tokio::fs::metadata(self.file.as_ref()?).await.ok()?)
     }
+}
+
+/// A path that shows whether it is absolute, and its last name: what is between may be a secret, as all of a URL may.
+fn abridged(path: &Path) -> String {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let is_direct = path.parent().is_none_or(|parent| parent.as_os_str().is_empty() || parent.parent().is_none());
+    let start = if path.is_absolute() { "/" } else { "./" };
+    let between = if is_direct { "" } else { ".../" };
+    let of = if path.is_absolute() { "an absolute path" } else { "from the current folder" };
+    format!("{start}{between}{name} ({of})")
 }
 
 /// Connects to one server, which has to play this role.
