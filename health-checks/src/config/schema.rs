@@ -166,7 +166,9 @@ fn or_variable(mut property: Value) -> Value {
 fn as_text(mut property: Value) -> Value {
     let kept = ["description", "default"].map(|key| (key, property.get(key).cloned()));
     if let Some(property) = property.as_object_mut() {
-        kept.iter().for_each(|(key, _)| drop(property.remove(*key)));
+        for (key, _) in &kept {
+            property.remove(*key);
+        }
     }
     let text = json!({ "type": "string", "pattern": "\\$\\{|^(true|false|none|off|[0-9.]+)$" });
     let mut both = json!({ "anyOf": [property, text] });
