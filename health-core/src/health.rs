@@ -1,18 +1,15 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
-
-use arc_swap::ArcSwapOption;
-use bytes::Bytes;
-use http::Response;
 
 use crate::builder::HealthBuilder;
 use crate::registry::DRAINING;
 use crate::render::Renderers;
 use crate::report::CheckInfo;
-use crate::runner::{Good, Plan, Runner, Tasks};
+use crate::runner::{Plan, Runner, Tasks};
 use crate::selection::{Selection, UnknownName};
+use crate::snapshot::{Slot, Snapshot};
 use crate::{Clock, Report, Settings};
 
 /// The health of a service: its checks, how they run and how they are shown. Built once, cheap to clone, handed to an
@@ -42,11 +39,26 @@ struct Inner {
     renderers: Renderers,
     notice: Option<String>,
     built_at: SystemTime,
-    drained_at: OnceLock<SystemTime>,
-    /// The last report of each plan, with what was rendered of it.
-    snapshots: Vec<ArcSwapOption<Snapshot>>,
+    drained_at: Mutex<Option<SystemTime>>,
+    /// The last reports of each plan, with what was rendered of them.
+    slots: Vec<Slot>,
+    /// The same of plans without some of their checks, the last that were asked for.
+    narrowed: Mutex<VecDeque<Arc<Narrowed>>>,
     tasks: Mutex<Option<Tasks>>,
 }
+
+/// A plan without the checks that readers excluded.
+struct Narrowed {
+    /// Which plan, and what was to be left out, sorted.
+    of: (usize, Vec<String>),
+    plan: Plan,
+    /// What no check of the plan is called.
+    unmatched: Vec<String>,
+    slot: Slot,
+}
+
+/// So many sets of excluded checks are kept in mind.
+const NARROWED: usize = 16;
 
 impl Health {
     /// Starts to put a service's health together.
@@ -55,10 +67,10 @@ impl Health {
     }
 
     pub(crate) fn new(runner: Runner, settings: Settings, renderers: Renderers, notice: Option<String>) -> Self {
-        let snapshots = runner.plans().iter().map(|_| ArcSwapOption::empty()).collect();
-        let (built_at, drained_at) = (runner.clock.time(), OnceLock::new());
+        let slots = runner.plans().iter().map(|_| Slot::default()).collect();
+        let (built_at, drained_at, narrowed) = (runner.clock.time(), Mutex::default(), Mutex::default());
         let (runner, tasks) = (Arc::new(runner), Mutex::default());
-        Self(Arc::new(Inner { runner, settings, renderers, notice, built_at, drained_at, snapshots, tasks }))
+        Self(Arc::new(Inner { runner, settings, renderers, notice, built_at, drained_at, slots, narrowed, tasks }))
     }
 
     /// Reads all checks, within [`Settings::budget`].
@@ -74,7 +86,11 @@ impl Health {
         let plan = selection.plan(&self.0.runner)?;
         self.start();
         let patience = self.0.runner.patience(&plan);
-        let mut report = self.0.runner.read(&plan, patience).await.report;
+        let runner = &self.0.runner;
+        let waited = runner.wait_for(&plan, patience).await;
+        let reading = runner.reading(&plan, &waited, patience);
+        runner.tell_of_expiry(&reading.expired);
+        let mut report = reading.report;
         self.complete(&mut report);
         Ok(report)
     }
@@ -83,16 +99,43 @@ impl Health {
     /// does nothing, unless they have ended with the runtime that they were on.
     pub fn start(&self) {
         let mut tasks = self.0.tasks.lock().unwrap_or_else(PoisonError::into_inner);
-        if tasks.as_ref().is_none_or(Tasks::have_ended) {
+        let ended = match &*tasks {
+            Some(tasks) => tasks.have_ended(),
+            None => Some(false),
+        };
+        if let Some(was_home) = ended {
+            self.0.runner.lost_home(was_home);
             *tasks = self.0.runner.refresh_in_background();
         }
     }
 
-    /// Says that the process is about to end: `ready` and the whole fail from now on, so that no new work is sent
-    /// here. `live` and `startup` stay as they are.
+    /// Says that the process is about to end, or wants no new work: `ready`, the whole and every declared group (unless
+    /// [`GroupSettings::drains`](crate::GroupSettings::drains) says otherwise) fail from now on. `live` and `startup` stay as they
+    /// are.
     pub fn drain(&self) {
-        self.0.drained_at.get_or_init(|| self.clock().time());
-        self.0.runner.drain();
+        self.note_drain();
+        self.0.runner.drain(true);
+    }
+
+    /// Takes [`drain`](Self::drain) back: a service that was taken out of its balancer for a while, and not to end. Returns
+    /// whether it does not drain any more; `false` once SIGTERM has come.
+    pub fn undrain(&self) -> bool {
+        let is_back = self.0.runner.drain(false);
+        if is_back {
+            *self.0.drained_at.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        }
+        is_back
+    }
+
+    /// Drains, and there is no way back.
+    pub(crate) fn terminate(&self) {
+        self.note_drain();
+        self.0.runner.terminate();
+    }
+
+    fn note_drain(&self) {
+        let mut drained_at = self.0.drained_at.lock().unwrap_or_else(PoisonError::into_inner);
+        drained_at.get_or_insert_with(|| self.clock().time());
     }
 
     /// Ends all runs of checks for good, and waits until what they had begun elsewhere is undone (see
@@ -161,43 +204,78 @@ impl Health {
 
     /// The report of a plan: the last one while it is true, else a new one.
     pub(crate) async fn snapshot(&self, place: usize, budget: Option<Duration>) -> Arc<Snapshot> {
-        if let Some(snapshot) = self.kept(place, Arc::clone) {
-            return snapshot;
-        }
-        self.start();
-        let plan = &self.plans()[place];
-        let budget = plan.budget.min(budget.unwrap_or(Duration::MAX));
-        let mut reading = self.0.runner.read(plan, budget).await;
-        self.complete(&mut reading.report);
-        if let Some(snapshot) = self.kept(place, Arc::clone) {
-            return snapshot; // another reader of the same run was faster, and may have rendered it
-        }
-        let snapshot = Arc::new(Snapshot::new(reading.report, reading.good, &self.0.renderers));
-        if snapshot.good.is_some() {
-            self.0.snapshots[place].store(Some(Arc::clone(&snapshot)));
-        }
-        snapshot
+        self.see(&self.plans()[place], &self.0.slots[place], &[], budget).await
     }
 
-    /// The report of a plan without some of its checks: of the same cells, for this reader alone.
+    /// The report of a plan without some of its checks: of the same cells.
     pub(crate) async fn snapshot_without(
         &self,
         exclude: &[String],
         place: usize,
         budget: Option<Duration>,
     ) -> Arc<Snapshot> {
-        if exclude.is_empty() {
-            return self.snapshot(place, budget).await;
+        let narrowed = self.narrowed(exclude, place);
+        self.see(&narrowed.plan, &narrowed.slot, &narrowed.unmatched, budget).await
+    }
+
+    /// Whether one of these is a check of the plan.
+    pub(crate) fn is_member(&self, names: &[String], place: usize) -> bool {
+        let mut members = self.plans()[place].members.iter().map(|&member| self.0.runner.name_of(member));
+        members.any(|member| names.iter().any(|name| name == member))
+    }
+
+    fn narrowed(&self, exclude: &[String], place: usize) -> Arc<Narrowed> {
+        let exclude: BTreeSet<&str> = exclude.iter().map(String::as_str).collect();
+        let mut all = self.0.narrowed.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_it = |known: &Arc<Narrowed>| {
+            known.of.0 == place && known.of.1.iter().map(String::as_str).eq(exclude.iter().copied())
+        };
+        if let Some(found) = all.iter().find(|known| is_it(known)) {
+            return Arc::clone(found);
+        }
+        let (runner, plan) = (&self.0.runner, &self.plans()[place]);
+        let members: BTreeSet<&str> = plan.members.iter().map(|&member| runner.name_of(member)).collect();
+        let narrowed = Arc::new(Narrowed {
+            of: (place, exclude.iter().map(ToString::to_string).collect()),
+            plan: runner.narrow(plan, |name| !exclude.contains(name)),
+            unmatched: exclude.difference(&members).map(ToString::to_string).collect(),
+            slot: Slot::default(),
+        });
+        if all.len() >= NARROWED {
+            all.pop_front();
+        }
+        all.push_back(Arc::clone(&narrowed));
+        narrowed
+    }
+
+    /// The last report in this slot while it is true, else a new one.
+    async fn see(&self, plan: &Plan, slot: &Slot, unmatched: &[String], budget: Option<Duration>) -> Arc<Snapshot> {
+        if let Some(snapshot) = self.kept_in(slot, Arc::clone) {
+            return snapshot;
         }
         self.start();
-        let (runner, plan) = (&self.0.runner, &self.plans()[place]);
-        let exclude: BTreeSet<&str> = exclude.iter().map(String::as_str).collect();
-        let members: BTreeSet<&str> = plan.members.iter().map(|&member| runner.name_of(member)).collect();
-        let some = runner.narrow(plan, |name| !exclude.contains(name));
-        let mut report = runner.read(&some, plan.budget.min(budget.unwrap_or(Duration::MAX))).await.report;
-        self.complete(&mut report);
-        report.unmatched = exclude.difference(&members).map(|&name| name.to_owned()).collect();
-        Arc::new(Snapshot::new(report, None, &self.0.renderers))
+        let runner = &self.0.runner;
+        let budget = plan.budget.min(budget.unwrap_or(Duration::MAX));
+        let waited = runner.wait_for(plan, budget).await;
+        // Another reader of the same runs was faster, and has built the rows.
+        if let Some(snapshot) = self.kept_in(slot, Arc::clone) {
+            return snapshot;
+        }
+        let mut expired = Vec::new();
+        let mut make = || {
+            let mut reading = runner.reading(plan, &waited, budget);
+            expired = reading.expired;
+            self.complete(&mut reading.report);
+            reading.report.unmatched = unmatched.to_vec();
+            Snapshot::new(reading.report, reading.good, &self.0.renderers)
+        };
+        let snapshot =
+            if waited.is_partial() { slot.partial(self.clock().now(), budget, make) } else { Arc::new(make()) };
+        if snapshot.good.is_some() {
+            slot.kept.store(Some(Arc::clone(&snapshot)));
+        }
+        runner.tell_of_expiry(&expired);
+        snapshot
     }
 
     /// Adds what the runner does not know.
@@ -207,14 +285,18 @@ impl Health {
         report.version.clone_from(&self.0.settings.version);
         report.built_at = self.0.built_at;
         if let Some(draining) = report.checks.iter_mut().find(|row| row.identifier == DRAINING) {
-            draining.since = self.0.drained_at.get().copied();
+            draining.since = *self.0.drained_at.lock().unwrap_or_else(PoisonError::into_inner);
         }
     }
 
     /// Reads the last report of a plan, while it is true. Without a clone: counting its owners would be the one thing that
     /// the threads of a busy service wait for.
     pub(crate) fn kept<T>(&self, place: usize, read: impl FnOnce(&Arc<Snapshot>) -> T) -> Option<T> {
-        let kept = self.0.snapshots[place].load();
+        self.kept_in(&self.0.slots[place], read)
+    }
+
+    fn kept_in<T>(&self, slot: &Slot, read: impl FnOnce(&Arc<Snapshot>) -> T) -> Option<T> {
+        let kept = slot.kept.load();
         let snapshot = kept.as_ref()?;
         self.0.runner.is_good(snapshot.good.as_ref()?).then(|| read(snapshot))
     }
@@ -226,77 +308,5 @@ impl fmt::Debug for Health {
             .field("checks", &self.identifiers().collect::<Vec<_>>())
             .field("groups", &self.groups().collect::<Vec<_>>())
             .finish_non_exhaustive()
-    }
-}
-
-/// A report and the answers that were made of it, so that a cached one costs a look-up.
-pub(crate) struct Snapshot {
-    pub(crate) report: Arc<Report>,
-    good: Option<Good>,
-    answers: Box<[OnceLock<Arc<Response<Bytes>>>]>,
-    /// Those that tell how long ago things were, with the second that they were made in.
-    aged: Box<[Mutex<Option<Aged>>]>,
-}
-
-/// When an answer was made, and the answer.
-type Aged = (SystemTime, Arc<Response<Bytes>>);
-
-/// How a report is shown to a reader.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct View {
-    /// The position of the format.
-    pub(crate) renderer: usize,
-    /// Whether the reader may see the verdict only.
-    pub(crate) bare: bool,
-    /// Whether the reader wants to know more.
-    pub(crate) verbose: bool,
-}
-
-impl Snapshot {
-    fn new(report: Report, good: Option<Good>, renderers: &Renderers) -> Self {
-        let places = 4 * renderers.len();
-        Self {
-            report: Arc::new(report),
-            good,
-            answers: (0..places).map(|_| OnceLock::new()).collect(),
-            aged: (0..places).map(|_| Mutex::default()).collect(),
-        }
-    }
-
-    /// The answer to a reader of a view, made once.
-    pub(crate) fn answer(&self, view: View, make: impl FnOnce(&Report) -> Response<Bytes>) -> &Arc<Response<Bytes>> {
-        let answer = &self.answers[view.place()];
-        answer.get_or_init(|| Arc::new(if view.bare { make(&self.report.without_rows()) } else { make(&self.report) }))
-    }
-
-    /// The same for a view that tells how long ago things were: made once a second, as of then.
-    pub(crate) fn answer_now(
-        &self,
-        view: View,
-        now: SystemTime,
-        make: impl FnOnce(&Report) -> Response<Bytes>,
-    ) -> Arc<Response<Bytes>> {
-        let is_later = now.duration_since(self.report.generated_at).is_ok_and(|age| age >= SECOND);
-        let now = if is_later { now } else { self.report.generated_at };
-        let lock = || self.aged[view.place()].lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((made_at, answer)) = &*lock()
-            && now.duration_since(*made_at).is_ok_and(|age| age < SECOND)
-        {
-            return Arc::clone(answer);
-        }
-        let mut report = if view.bare { self.report.without_rows() } else { Report::clone(&self.report) };
-        report.generated_at = now;
-        let answer = Arc::new(make(&report)); // outside of the lock
-        *lock() = Some((now, Arc::clone(&answer)));
-        answer
-    }
-}
-
-/// What tells how long ago things were is true for this long.
-const SECOND: Duration = Duration::from_secs(1);
-
-impl View {
-    fn place(self) -> usize {
-        4 * self.renderer + 2 * usize::from(self.verbose) + usize::from(self.bare)
     }
 }

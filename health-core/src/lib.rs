@@ -20,6 +20,7 @@ mod selection;
 pub mod serde_duration;
 pub mod settings;
 mod signal;
+mod snapshot;
 mod status;
 mod sync;
 
@@ -47,4 +48,5 @@ pub use report::{CheckInfo, CheckReport, ErrorReport, Report};
 pub use secret::Secret;
 pub use selection::{Selection, UnknownName};
 pub use settings::{Anonymous, GroupSettings, Settings};
+pub use signal::Drained;
 pub use status::Status;

@@ -175,6 +175,8 @@ pub struct GroupSettings {
     pub warnings_as_errors: Option<bool>,
     /// What a reader without the token gets of this group.
     pub anonymous: Option<Anonymous>,
+    /// Whether this group fails while the service drains; for groups of your own. *Default*: yes.
+    pub drains: Option<bool>,
     /// Checks that may be in `live` although a restart does not mend what they look at, by name.
     pub waive: BTreeSet<String>,
 }
@@ -198,6 +200,13 @@ impl GroupSettings {
     #[must_use]
     pub fn anonymous(mut self, anonymous: Anonymous) -> Self {
         self.anonymous = Some(anonymous);
+        self
+    }
+
+    /// Sets [`drains`](field@Self::drains).
+    #[must_use]
+    pub fn drains(mut self, drains: bool) -> Self {
+        self.drains = Some(drains);
         self
     }
 

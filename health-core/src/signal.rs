@@ -1,6 +1,12 @@
+use std::fmt;
 use std::future::{Future, pending};
 use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
 
+use futures::FutureExt as _;
+use futures::future::{BoxFuture, Shared};
 use tokio::runtime::Handle;
 
 use crate::Health;
@@ -11,25 +17,72 @@ impl Health {
     /// SIGTERM drains first: `ready` fails from then on while the service goes on serving for
     /// [`Settings::drain_delay`](crate::Settings::drain_delay), so that balancers see it and stop sending before the
     /// listener closes (Kubernetes sends SIGTERM and takes the pod out of its endpoints at the same time, in no order).
-    /// SIGINT, and a second SIGTERM, end the delay at once. What the framework then does with open connections is its
-    /// own: axum and warp wait for them without limit. Elsewhere than on Unix, Ctrl-C stops at once.
+    /// SIGINT, and a second SIGTERM, end the delay at once. A signal after that ends the process: what the framework does with
+    /// open connections is its own, and axum and warp wait for them without limit, unless [`Drained::limit`] gives them one.
+    /// Elsewhere than on Unix, Ctrl-C stops at once.
     ///
     /// Called within a runtime it listens for signals at once, otherwise from when it is first polled.
     ///
     /// # Panics
     /// In a runtime whose IO driver is not enabled.
-    pub fn drain_on_sigterm(&self) -> impl Future<Output = ()> + Send + 'static + use<> {
+    pub fn drain_on_sigterm(&self) -> Drained {
         let health = self.clone();
         let listening = Handle::try_current().is_ok().then(Signals::listen);
-        async move {
+        let drained = async move {
             match listening.unwrap_or_else(Signals::listen) {
-                Ok(signals) => signals.drain(&health).await,
+                Ok(signals) => {
+                    let signals = signals.drain(&health).await;
+                    tokio::spawn(signals.end());
+                }
                 Err(error) => {
                     tracing::error!(%error, "signals can't be listened for: the service will not drain");
                     pending::<()>().await;
                 }
             }
+        };
+        Drained(drained.boxed().shared())
+    }
+}
+
+/// Ends when the process should stop serving; its clones end together. See [`Health::drain_on_sigterm`].
+#[derive(Clone)]
+pub struct Drained(Shared<BoxFuture<'static, ()>>);
+
+impl Drained {
+    /// Runs a server until it has ended, or until this long after it was to stop: `None` then, whoever is still connected.
+    ///
+    /// ```no_run
+    /// # use std::time::Duration;
+    /// # async fn example(health: health_core::Health) {
+    /// # fn serve(_: impl Future<Output = ()>) -> impl Future<Output = ()> { std::future::ready(()) }
+    /// let drained = health.drain_on_sigterm();
+    /// let server = serve(drained.clone()); // its graceful shutdown
+    /// drained.limit(Duration::from_secs(20), server).await;
+    /// # }
+    /// ```
+    pub async fn limit<T>(self, time: Duration, server: impl Future<Output = T>) -> Option<T> {
+        let late = async {
+            self.await;
+            tokio::time::sleep(time).await;
+        };
+        tokio::select! {
+            ended = server => Some(ended),
+            () = late => None,
         }
+    }
+}
+
+impl Future for Drained {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        self.0.poll_unpin(context)
+    }
+}
+
+impl fmt::Debug for Drained {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Drained").finish_non_exhaustive()
     }
 }
 
@@ -46,10 +99,10 @@ impl Signals {
         Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
 
-    async fn drain(mut self, health: &Health) {
+    async fn drain(mut self, health: &Health) -> Self {
         tokio::select! {
-            _ = self.interrupt.recv() => return,
-            _ = self.terminate.recv() => health.drain(),
+            _ = self.interrupt.recv() => return self,
+            _ = self.terminate.recv() => health.terminate(),
         }
         let delay = health.settings().drain_delay;
         tracing::info!(delay_seconds = delay.as_secs_f64(), "draining: ready fails, requests are still served");
@@ -58,6 +111,17 @@ impl Signals {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
         }
+        self
+    }
+
+    /// Ends the process at the next signal, with the code that a shell has for it.
+    async fn end(mut self) {
+        let code = tokio::select! {
+            _ = self.interrupt.recv() => 130,
+            _ = self.terminate.recv() => 143,
+        };
+        tracing::warn!("asked to end once more: connections that are open are lost");
+        std::process::exit(code);
     }
 }
 
@@ -71,9 +135,16 @@ impl Signals {
         Ok(Self)
     }
 
-    async fn drain(self, _: &Health) {
+    async fn drain(self, _: &Health) -> Self {
         if tokio::signal::ctrl_c().await.is_err() {
             pending::<()>().await;
+        }
+        self
+    }
+
+    async fn end(self) {
+        if tokio::signal::ctrl_c().await.is_ok() {
+            std::process::exit(130);
         }
     }
 }

@@ -7,6 +7,11 @@ pub(crate) use shuttle::sync::{Mutex, MutexGuard};
 #[cfg(not(test))]
 pub(crate) use std::sync::{Mutex, MutexGuard};
 
+#[cfg(test)]
+pub(crate) use shuttle::sync::atomic::AtomicU64;
+#[cfg(not(test))]
+pub(crate) use std::sync::atomic::AtomicU64;
+
 /// Locks; a panic elsewhere has left nothing half-done here.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)

@@ -28,6 +28,8 @@ use health_core::Clock;
 pub struct ManualClock {
     start: (Instant, SystemTime),
     passed: Arc<Mutex<Duration>>,
+    /// By how much the date is ahead.
+    slept: Arc<Mutex<Duration>>,
 }
 
 impl Default for ManualClock {
@@ -40,12 +42,17 @@ impl Default for ManualClock {
 impl ManualClock {
     /// A clock that shows this time.
     pub fn starting_at(time: SystemTime) -> Self {
-        Self { start: (Instant::now(), time), passed: Arc::default() }
+        Self { start: (Instant::now(), time), passed: Arc::default(), slept: Arc::default() }
     }
 
     /// Lets time pass.
     pub fn advance(&self, duration: Duration) {
         *self.passed.lock().unwrap_or_else(PoisonError::into_inner) += duration;
+    }
+
+    /// Suspends the machine: the date goes on, and the clock that ages are measured by stands still.
+    pub fn suspend(&self, duration: Duration) {
+        *self.slept.lock().unwrap_or_else(PoisonError::into_inner) += duration;
     }
 
     fn passed(&self) -> Duration {
@@ -59,6 +66,6 @@ impl Clock for ManualClock {
     }
 
     fn time(&self) -> SystemTime {
-        self.start.1 + self.passed()
+        self.start.1 + self.passed() + *self.slept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -6,6 +6,7 @@
 //! ```
 
 use std::error::Error;
+use std::time::Duration;
 
 use axum::Router;
 use axum::response::Html;
@@ -23,6 +24,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let drained = shop.health.drain_on_sigterm();
     let listener = TcpListener::bind(shop.listen).await?;
     Shop::listens_at(listener.local_addr()?);
-    axum::serve(listener, app).with_graceful_shutdown(drained).await?;
+    let server = axum::serve(listener, app).with_graceful_shutdown(drained.clone());
+    // axum waits for open connections: no longer than this.
+    drained.limit(Duration::from_secs(20), server.into_future()).await.unwrap_or(Ok(()))?;
     Ok(())
 }

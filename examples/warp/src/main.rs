@@ -6,6 +6,7 @@
 //! ```
 
 use std::error::Error;
+use std::time::Duration;
 
 use example_shop::{PAGE, Shop};
 use tokio::net::TcpListener;
@@ -21,6 +22,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let drained = shop.health.drain_on_sigterm();
     let listener = TcpListener::bind(shop.listen).await?;
     Shop::listens_at(listener.local_addr()?);
-    warp::serve(app).incoming(listener).graceful(drained).run().await;
+    let server = warp::serve(app).incoming(listener).graceful(drained.clone()).run();
+    // warp waits for open connections: no longer than this.
+    drained.limit(Duration::from_secs(20), server).await;
     Ok(())
 }

@@ -81,6 +81,7 @@ fn group() -> Value {
         "budget": duration("The longest that a reader of this group waits.", None),
         "warnings_as_errors": flag("Whether a warning fails this group.", None),
         "anonymous": described("anonymous", "What a reader without the token gets of this group."),
+        "drains": flag("Whether this group fails while the service drains; for groups of your own.", Some(true)),
         "waive": described("names", "Checks that may be in live although a restart does not mend what they look at."),
     });
     object("A group.", properties)

@@ -33,7 +33,8 @@ where
 /// A check from a closure that blocks: file systems, C libraries, synchronous clients, endless computations.
 ///
 /// It runs on a thread of its own, which no runtime waits for when it ends. A timeout ends the wait, not the thread:
-/// while that is still busy the check is not started again beside itself, and its row says since when it runs.
+/// while that is still busy the check is not started again beside itself, and its row says since when it runs. Where Tokio's
+/// time is paused, a timeout is over before a thread could answer: `health_testkit::in_real_time` is for that.
 ///
 /// ```
 /// use health_core::{check_blocking, ResultExt};

@@ -14,9 +14,8 @@ use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 
 use super::question::Question;
 use super::refusal::Refusal;
-use crate::health::Snapshot;
-use crate::health::View;
 use crate::render::{Renderer, Text};
+use crate::snapshot::{Snapshot, View};
 use crate::{Health, Report};
 
 /// What the endpoint answers to.
@@ -33,7 +32,13 @@ pub(super) fn kept<T>(health: &Health, question: &Question, tell: Tell<T>) -> Op
 
 /// The answer of a run, within the budget of the reader.
 pub(super) async fn run<T>(health: &Health, question: &Question, budget: Option<Duration>, tell: Tell<T>) -> T {
-    let snapshot = health.snapshot_without(&question.exclude, question.plan, budget).await;
+    // Only the verbose view tells of names that match nothing.
+    let is_plain = !question.view.verbose && !health.is_member(&question.exclude, question.plan);
+    let snapshot = if question.exclude.is_empty() || is_plain {
+        health.snapshot(question.plan, budget).await
+    } else {
+        health.snapshot_without(&question.exclude, question.plan, budget).await
+    };
     show(health, question, &snapshot, tell)
 }
 

@@ -12,7 +12,7 @@ use subtle::ConstantTimeEq as _;
 use super::accept;
 use super::refusal::Refusal;
 use super::{Endpoint, RequestHead};
-use crate::health::View;
+use crate::snapshot::View;
 use crate::{Anonymous, Secret};
 
 /// Prometheus says by this header how long it waits.

@@ -3,18 +3,22 @@ use std::time::Duration;
 
 use tokio::task::AbortHandle;
 
-use super::cell::jitter;
+use super::cell::pause;
 use super::{Cell, Runner};
 use crate::check::Refresh;
 
 /// The background tasks of a health; dropping them ends them. Runs under way end by themselves.
 #[derive(Debug)]
-pub(crate) struct Tasks(Vec<AbortHandle>);
+pub(crate) struct Tasks {
+    all: Vec<AbortHandle>,
+    /// Whether they live on the home runtime.
+    at_home: bool,
+}
 
 impl Tasks {
     /// Ends them, and waits until they are gone.
     pub(crate) async fn end(self) {
-        for task in &self.0 {
+        for task in &self.all {
             task.abort();
             while !task.is_finished() {
                 tokio::time::sleep(Duration::from_millis(1)).await;
@@ -22,35 +26,35 @@ impl Tasks {
         }
     }
 
-    /// Whether they have ended, as they do with their runtime.
-    pub(crate) fn have_ended(&self) -> bool {
-        self.0.iter().any(AbortHandle::is_finished)
+    /// Whether they have ended, as they do with their runtime, and whether that was the home runtime.
+    pub(crate) fn have_ended(&self) -> Option<bool> {
+        self.all.iter().any(AbortHandle::is_finished).then_some(self.at_home)
     }
 }
 
 impl Drop for Tasks {
     fn drop(&mut self) {
-        self.0.iter().for_each(AbortHandle::abort);
+        self.all.iter().for_each(AbortHandle::abort);
     }
 }
 
 impl Runner {
     /// Starts to refresh the checks that have an interval. `None` where there is no runtime to do it on.
     pub(crate) fn refresh_in_background(self: &Arc<Self>) -> Option<Tasks> {
-        let runtime = self.runtime()?;
+        let (runtime, at_home) = self.runtime()?;
         let interval = |cell: &Cell| match cell.refresh {
             Refresh::Every(interval) => Some(interval),
             Refresh::Ttl(_) => None,
         };
         let timed = self.cells.iter().enumerate().filter_map(|(position, cell)| Some((position, interval(cell)?)));
         let start = |(position, every)| runtime.spawn(keep_fresh(Arc::clone(self), position, every)).abort_handle();
-        Some(Tasks(timed.map(start).collect()))
+        Some(Tasks { all: timed.map(start).collect(), at_home })
     }
 }
 
 async fn keep_fresh(runner: Arc<Runner>, cell: usize, interval: Duration) {
     loop {
         runner.board(cell).landed().await;
-        tokio::time::sleep(interval + jitter(interval).mul_f64(fastrand::f64())).await;
+        tokio::time::sleep(pause(interval, fastrand::f64())).await;
     }
 }

@@ -33,8 +33,12 @@ pub(crate) struct Cell {
 struct State {
     held: Option<Held>,
     flight: Option<Arc<Flight>>,
+    /// When it was first asked for a verdict.
+    asked: Option<Instant>,
     /// The best status that any run ended with.
     best: Option<Status>,
+    /// Whether it was told that the verdict has expired.
+    is_expired: bool,
     journal: Journal,
 }
 
@@ -84,10 +88,12 @@ impl Cell {
         }
     }
 
-    /// Answers a read. `None` when the last verdict is still good, else the run that brings a new one.
-    pub(crate) fn ask(&self, now: Instant) -> Option<Boarded> {
-        let state = self.lock();
-        let is_good = state.held.as_ref().is_some_and(|held| self.is_good(held, now));
+    /// Answers a read. `None` when the last verdict is still good, else the run that brings a new one. While the machine slept
+    /// no verdict was renewed, not even in the background.
+    pub(crate) fn ask(&self, now: Instant, sleeps: u64) -> Option<Boarded> {
+        let mut state = self.lock();
+        state.asked.get_or_insert(now);
+        let is_good = state.held.as_ref().is_some_and(|held| self.is_good(held, now) && !held.is_before(sleeps));
         (!is_good).then(|| Self::join(state))
     }
 
@@ -139,6 +145,12 @@ impl Cell {
         look(self.lock().held.as_ref())
     }
 
+    /// How long it has been asked without a first verdict.
+    pub(crate) fn silent_for(&self, now: Instant) -> Option<Duration> {
+        let state = self.lock();
+        if state.held.is_some() { None } else { Some(now.saturating_duration_since(state.asked?)) }
+    }
+
     /// The best status that any of its runs ended with; `None` before the first end.
     pub(crate) fn best(&self) -> Option<Status> {
         self.lock().best
@@ -149,7 +161,9 @@ impl Cell {
         let verdict = Arc::new(verdict);
         let run = PastRun::new(verdict.status, verdict.duration, verdict.finished_at);
         let mut state = self.lock();
-        let before = state.held.as_ref().map(|held| held.effective.status);
+        let was_expired = std::mem::take(&mut state.is_expired);
+        let held = state.held.as_ref().map(|held| held.effective.status);
+        let before = if was_expired { Some(Status::Unavailable) } else { held };
         let held = match state.held.take() {
             None => Held::first(verdict),
             Some(held) => held.next(verdict, self.rise, self.fall),
@@ -157,9 +171,16 @@ impl Cell {
         state.flight = None;
         self.history.push(run);
         state.best = Some(state.best.map_or(run.status, |best| best.min(run.status)));
-        let entries = state.journal.note(before, &held.effective, run.status);
+        let entries = state.journal.note(before, &held.effective, &held.last);
         state.held = Some(held);
         entries
+    }
+
+    /// Notes that its verdict has expired; what it was, where that was not noted before.
+    pub(crate) fn expire(&self) -> Option<Status> {
+        let mut state = self.lock();
+        let held = state.held.as_ref()?.effective.status;
+        (!std::mem::replace(&mut state.is_expired, true)).then_some(held)
     }
 
     /// Forgets a run that will not end.
@@ -199,7 +220,17 @@ pub(crate) fn jitter(interval: Duration) -> Duration {
     interval / 10
 }
 
+/// The time from the end of a background run to the next one, for a number between 0 and 1 that is drawn for each.
+pub(crate) fn pause(interval: Duration, drawn: f64) -> Duration {
+    interval.saturating_add(Duration::try_from_secs_f64(jitter(interval).as_secs_f64() * drawn).unwrap_or_default())
+}
+
 impl Held {
+    /// Whether it is older than the last sleep of the machine.
+    pub(crate) fn is_before(&self, sleeps: u64) -> bool {
+        self.last.sleeps < sleeps
+    }
+
     /// The first verdict takes effect at once.
     fn first(verdict: Arc<Verdict>) -> Self {
         Self { since: verdict.finished_at, effective: Arc::clone(&verdict), last: verdict, streak: 0 }
@@ -236,6 +267,14 @@ mod tests {
             held.insert(next).effective.status
         };
         runs.iter().map(&mut step).collect()
+    }
+
+    #[test]
+    fn a_pause_is_up_to_a_tenth_longer_and_never_too_long_to_be_one() {
+        let second = Duration::from_secs(1);
+        assert_eq!([pause(second, 0.0), pause(second, 0.5)], [second, Duration::from_millis(1050)]);
+        assert_eq!(pause(second, 1.0), second + jitter(second));
+        assert_eq!(pause(Duration::MAX, 1.0), Duration::MAX);
     }
 
     #[test]

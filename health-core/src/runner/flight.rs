@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use futures::future::join_all;
+use futures::FutureExt as _;
 
 use super::verdict::Verdict;
 use super::{Cell, Runner};
@@ -54,58 +54,77 @@ impl Flight {
     }
 }
 
-/// Flights by their cells.
-pub(crate) type Flights = Vec<(usize, Arc<Flight>)>;
-
-/// Whoever holds it has to land its flights; dropping it does.
+/// Whoever holds it has to land its flight; dropping it does.
 ///
 /// Single-flight stays alive by `Drop` and not by a flag: a runtime may end in the middle of a run, or be gone before
 /// the run starts.
 pub(crate) struct Pilot {
     runner: Arc<Runner>,
-    flights: Flights,
+    cell: usize,
+    flight: Arc<Flight>,
+    /// Whether it flies on the home runtime, whose end it would tell of.
+    at_home: bool,
 }
 
 impl Pilot {
-    pub(crate) fn new(runner: &Arc<Runner>, flights: Flights) -> Self {
-        Self { runner: Arc::clone(runner), flights }
+    pub(crate) fn new(runner: &Arc<Runner>, cell: usize, flight: Arc<Flight>) -> Self {
+        Self { runner: Arc::clone(runner), cell, flight, at_home: false }
     }
 
-    /// Runs the checks and stores their verdicts in the cells, unless the runner is shut down meanwhile.
+    pub(super) fn at_home(self, at_home: bool) -> Self {
+        let mut pilot = self;
+        pilot.at_home = at_home;
+        pilot
+    }
+
+    pub(super) fn cell(&self) -> usize {
+        self.cell
+    }
+
+    /// Runs the check and stores its verdict in the cell, unless the runner is shut down meanwhile.
     pub(crate) async fn fly(self) {
-        let runs = join_all(self.flights.iter().map(|(cell, flight)| self.run(*cell, flight)));
         tokio::select! {
             biased; // a run that ends at once registers nowhere
-            _ = runs => {}
+            () = self.run() => {}
             () = self.runner.shutdown.requested() => {}
         }
     }
 
-    async fn run(&self, cell: usize, flight: &Flight) {
-        let Cell { check, limits, in_live, .. } = &self.runner.cells[cell];
+    async fn run(&self) {
+        let Cell { check, limits, in_live, .. } = &self.runner.cells[self.cell];
         let _place = if *in_live { None } else { self.runner.places.acquire().await.ok() };
-        let verdict = super::verdict::run(check, *limits, &flight.findings, &*self.runner.clock).await;
-        self.land(cell, flight, verdict);
+        let sleeps = self.runner.awake.sleeps();
+        let verdict = super::verdict::run(check, *limits, &self.flight.findings, &*self.runner.clock).await;
+        self.land(Verdict { sleeps, ..verdict });
     }
 
-    fn land(&self, cell: usize, flight: &Flight, verdict: Verdict) {
-        let cell = &self.runner.cells[cell];
+    fn land(&self, verdict: Verdict) {
+        let cell = &self.runner.cells[self.cell];
         let entries = cell.settle(verdict);
         self.runner.changed();
         self.runner.tell(&cell.identifier, &entries);
-        flight.land(Landing::Settled);
+        self.flight.land(Landing::Settled);
+    }
+}
+
+/// Several runs that are begun by one task: those that end at once do, and each of the others goes on in a task of its own, so
+/// that none can hold up another. Within their runtime.
+pub(crate) fn begin(pilots: Vec<Pilot>) {
+    for pilot in pilots {
+        let mut run = Box::pin(pilot.fly());
+        if run.as_mut().now_or_never().is_none() {
+            tokio::spawn(run);
+        }
     }
 }
 
 impl Drop for Pilot {
     fn drop(&mut self) {
-        for (cell, flight) in &self.flights {
-            if flight.landing() == Landing::Awaited {
-                self.runner.cells[*cell].abandon(flight);
-                let is_lost = !std::thread::panicking() && !self.runner.shutdown.is_requested();
-                self.runner.lost_home(is_lost);
-                flight.land(Landing::Lost);
-            }
+        if self.flight.landing() == Landing::Awaited {
+            self.runner.cells[self.cell].abandon(&self.flight);
+            let is_lost = self.at_home && !std::thread::panicking() && !self.runner.shutdown.is_requested();
+            self.runner.lost_home(is_lost);
+            self.flight.land(Landing::Lost);
         }
     }
 }
@@ -120,16 +139,21 @@ mod tests {
 
     use super::*;
     use crate::clock::SystemClock;
-    use crate::runner::Listeners;
     use crate::runner::cell::Boarded;
+    use crate::runner::{Answers, Listeners, Waited};
     use crate::{CheckExt as _, Registry, Settings, Status, check_fn};
 
     /// How many schedules each situation is tried in.
     const SCHEDULES: usize = 2_000;
 
     fn runner() -> Arc<Runner> {
+        runner_of(Duration::ZERO)
+    }
+
+    /// Of a check whose verdicts are good for this long.
+    fn runner_of(ttl: Duration) -> Arc<Runner> {
         let mut registry = Registry::default();
-        registry.register(check_fn("queue", || async { Ok(()) }).ttl(Duration::ZERO));
+        registry.register(check_fn("queue", || async { Ok(()) }).ttl(ttl));
         let settings = Settings::default();
         let runner = Runner::new(registry, &[].into(), &settings, None, Arc::new(SystemClock), Listeners(Vec::new()));
         Arc::new(runner.expect("it can be built"))
@@ -140,16 +164,15 @@ mod tests {
     fn readers(runner: &Arc<Runner>, number: usize, lose: bool) -> (Vec<bool>, usize) {
         let (running, runs) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         let read = move |runner: Arc<Runner>, running: Arc<AtomicUsize>, runs: Arc<AtomicUsize>| {
-            let Some(Boarded { flight, is_new }) = runner.cells[0].ask(Instant::now()) else { return true };
+            let Some(Boarded { flight, is_new }) = runner.cells[0].ask(Instant::now(), 0) else { return true };
             if is_new {
                 assert_eq!(running.fetch_add(1, Ordering::SeqCst), 0, "two runs of a check at a time");
                 runs.fetch_add(1, Ordering::SeqCst);
-                let pilot = Pilot::new(&runner, vec![(0, Arc::clone(&flight))]);
-                let flight = Arc::clone(&flight);
+                let pilot = Pilot::new(&runner, 0, Arc::clone(&flight));
                 thread::spawn(move || {
                     thread::yield_now();
                     running.fetch_sub(1, Ordering::SeqCst); // before it lands: then the next one may start
-                    if lose { drop(pilot) } else { pilot.land(0, &flight, Verdict::of(Status::Working)) }
+                    if lose { drop(pilot) } else { pilot.land(Verdict::of(Status::Working)) }
                 });
             }
             block_on(flight.landed())
@@ -181,6 +204,65 @@ mod tests {
             let (got, _) = readers(&runner, 3, true);
             assert_eq!(got, [false; 3], "it was given up, and every reader was told");
             assert_eq!(readers(&runner, 1, false), (vec![true], 1), "the next one runs");
+        };
+        shuttle::check_random(test, SCHEDULES);
+        shuttle::check_pct(test, SCHEDULES, 3);
+    }
+
+    /// A report is put together while a run lands: whoever reads it again later sees what the run has found.
+    #[test]
+    fn a_report_that_is_still_good_has_the_last_verdict() {
+        let test = || {
+            let runner = runner_of(Duration::from_hours(1));
+            let landing = {
+                let runner = Arc::clone(&runner);
+                let Boarded { flight, .. } = runner.cells[0].board();
+                thread::spawn(move || Pilot::new(&runner, 0, flight).land(Verdict::of(Status::Unavailable)))
+            };
+            let reading = {
+                let runner = Arc::clone(&runner);
+                thread::spawn(move || {
+                    let waited = Waited { began: Instant::now(), answers: Answers(vec![(0, None)]) };
+                    runner.reading(&runner.plans()[0], &waited, Duration::from_secs(1))
+                })
+            };
+            landing.join().expect("it lands");
+            let reading = reading.join().expect("it reads");
+            if reading.good.is_some_and(|good| runner.is_good(&good)) {
+                assert_eq!(reading.report.checks[0].status, Status::Unavailable);
+            }
+        };
+        shuttle::check_random(test, SCHEDULES);
+        shuttle::check_pct(test, SCHEDULES, 3);
+    }
+
+    /// A run is lost, and whoever has waited for it launches the next one: one, however many have waited.
+    #[test]
+    fn a_run_that_was_lost_is_launched_anew_by_one_of_its_readers() {
+        let test = || {
+            let (runner, runs) = (runner(), Arc::new(AtomicUsize::new(0)));
+            let launch = |runner: &Arc<Runner>, runs: &Arc<AtomicUsize>, boarded: Boarded| {
+                if boarded.is_new {
+                    let is_first = runs.fetch_add(1, Ordering::SeqCst) == 0;
+                    let pilot = Pilot::new(runner, 0, Arc::clone(&boarded.flight));
+                    thread::spawn(
+                        move || if is_first { drop(pilot) } else { pilot.land(Verdict::of(Status::Working)) },
+                    );
+                }
+                boarded.flight
+            };
+            let read = |_| {
+                let (runner, runs) = (Arc::clone(&runner), Arc::clone(&runs));
+                thread::spawn(move || {
+                    let first = launch(&runner, &runs, runner.cells[0].board());
+                    let mut answers = Answers(vec![(0, Some(first))]);
+                    block_on(answers.land(|cell| launch(&runner, &runs, runner.cells[cell].board())));
+                    answers.0[0].1.is_none()
+                })
+            };
+            let readers: Vec<_> = (0..3).map(read).collect();
+            assert!(readers.into_iter().all(|reader| reader.join().expect("no reader panics")), "all have landed");
+            assert!((2..=6).contains(&runs.load(Ordering::SeqCst)));
         };
         shuttle::check_random(test, SCHEDULES);
         shuttle::check_pct(test, SCHEDULES, 3);

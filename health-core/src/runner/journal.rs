@@ -1,3 +1,4 @@
+use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,8 +9,10 @@ use crate::Status;
 /// A check that stays failed is repeated this often, and so is a cause.
 const REPEAT: Duration = Duration::from_mins(5);
 
-/// No check keeps more references than this in mind.
-const MOST: usize = 64;
+/// No more causes of a check than this are written within that time: they may vary with each run.
+const MOST: usize = 8;
+
+const TOO_MANY: &str = "this check's causes vary: more of them are not written for five minutes";
 
 /// What the log was told of a check, so that nothing is written on every poll.
 #[derive(Debug, Default)]
@@ -31,26 +34,28 @@ pub(crate) struct Entries {
 
 impl Journal {
     /// A change of the effective status is due at once, the first verdict included; a failure every five minutes; a
-    /// cause when its reference is new to the log.
-    pub(crate) fn note(&mut self, before: Option<Status>, effective: &Arc<Verdict>, raw: Status) -> Entries {
-        let now = effective.finished;
+    /// cause when its reference is new to the log, also that of a run whose verdict has no effect yet.
+    pub(crate) fn note(&mut self, before: Option<Status>, effective: &Arc<Verdict>, last: &Verdict) -> Entries {
+        let now = last.finished;
         let is_due = before != Some(effective.status)
             || effective.status != Status::Working && self.last.is_none_or(|last| now >= last + REPEAT);
         if is_due {
             self.last = Some(now);
         }
-        if self.references.len() > MOST {
-            self.references.clear();
-        }
-        let causes = effective.causes.iter().filter(|(reference, _)| {
-            let is_new = self.references.get(reference).is_none_or(|told| now >= *told + REPEAT);
-            if is_new {
-                self.references.insert(reference.clone(), now);
+        self.references.retain(|_, told| now < *told + REPEAT);
+        let mut causes = Vec::new();
+        for (reference, cause) in &last.causes {
+            if self.references.contains_key(reference) {
+                continue;
             }
-            is_new
-        });
-        let causes = causes.cloned().collect();
-        Entries { before, effective: Arc::clone(effective), raw, is_due, causes }
+            match self.references.len().cmp(&MOST) {
+                Ordering::Less => causes.push((reference.clone(), cause.clone())),
+                Ordering::Equal => causes.push((reference.clone(), TOO_MANY.to_owned())),
+                Ordering::Greater => continue,
+            }
+            self.references.insert(reference.clone(), now);
+        }
+        Entries { before, effective: Arc::clone(effective), raw: last.status, is_due, causes }
     }
 }
 
@@ -75,5 +80,42 @@ impl Entries {
             let errors = self.effective.errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
             tracing::warn!(target: "health_check", check, status, from, errors, "health check failed");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failed(cause: &str, after: Duration) -> Verdict {
+        let mut verdict = Verdict::of(Status::Unavailable);
+        verdict.causes = vec![(cause.to_owned(), format!("because of {cause}"))];
+        verdict.finished += after;
+        verdict
+    }
+
+    fn causes(journal: &mut Journal, last: &Verdict) -> Vec<String> {
+        let effective = Arc::new(Verdict::of(Status::Working)); // the thresholds still hold it
+        let entries = journal.note(Some(Status::Working), &effective, last);
+        assert!(!entries.is_transition());
+        entries.causes.into_iter().map(|(_, cause)| cause).collect()
+    }
+
+    #[test]
+    fn the_cause_of_a_failure_that_has_no_effect_yet_is_written_once() {
+        let mut journal = Journal::default();
+        assert_eq!(causes(&mut journal, &failed("a", Duration::ZERO)), ["because of a"]);
+        assert_eq!(causes(&mut journal, &failed("a", Duration::from_secs(1))), [""; 0]);
+        assert_eq!(causes(&mut journal, &failed("a", REPEAT + Duration::from_secs(1))), ["because of a"]);
+    }
+
+    #[test]
+    fn causes_that_vary_do_not_flood_the_log() {
+        let mut journal = Journal::default();
+        let runs = (0..100).map(|run| failed(&format!("cause {run}"), Duration::from_secs(run)));
+        let written: Vec<_> = runs.flat_map(|last| causes(&mut journal, &last)).collect();
+        assert_eq!(written.len(), MOST + 1);
+        assert_eq!((written[0].as_str(), written[MOST].as_str()), ("because of cause 0", TOO_MANY));
+        assert_eq!(causes(&mut journal, &failed("later", 2 * REPEAT)), ["because of later"]);
     }
 }

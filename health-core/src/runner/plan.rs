@@ -21,6 +21,8 @@ pub(crate) struct Plan {
     pub(crate) budget: Duration,
     pub(crate) warnings_as_errors: bool,
     pub(crate) anonymous: Anonymous,
+    /// Whether it fails once the service drains.
+    pub(crate) drains: bool,
 }
 
 /// The groups whose meaning the engine knows.
@@ -52,6 +54,10 @@ pub(crate) fn lay_out(
     let mut plans = vec![plan(None, Kind::All, &GroupSettings::default(), &cells, settings)];
     for (name, kind) in PROBES {
         let own = groups.get(name).cloned().unwrap_or_default();
+        if own.drains.is_some() {
+            let message = "drains is for groups of your own: ready always drains, live and startup never do";
+            return Err(BuildError::group(name, message));
+        }
         plans.push(plan(Some(name), kind, &own, &cells, settings));
         if kind == Kind::Live {
             refuse_in_live(&cells, &own)?;
@@ -86,6 +92,11 @@ fn plan(name: Option<&str>, kind: Kind, own: &GroupSettings, cells: &[Cell], set
         budget: own.budget.unwrap_or(if is_probe { settings.probe_budget } else { settings.budget }),
         warnings_as_errors: own.warnings_as_errors.unwrap_or(settings.warnings_as_errors && !is_probe),
         anonymous: own.anonymous.unwrap_or(settings.anonymous),
+        drains: match kind {
+            Kind::All | Kind::Ready => true,
+            Kind::Live | Kind::Startup => false,
+            Kind::Declared => own.drains.unwrap_or(true),
+        },
     }
 }
 

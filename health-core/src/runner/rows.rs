@@ -7,7 +7,7 @@ use super::cell::Held;
 use super::verdict::seconds;
 use super::{Answers, Cell, Flight, Kind, Plan, Runner};
 use crate::registry::{DRAINING, STARTUP};
-use crate::{CheckReport, FailureKind, HealthCheckException, Scope, ServiceUnavailable, Status};
+use crate::{CheckReport, FailureKind, HealthCheckException, Scope, ServiceUnavailable, Status, Transition};
 
 /// Until when rows stay true: `None` when they are not to be read again, `Some(None)` when only a change ends them.
 type Until = Option<Option<Instant>>;
@@ -37,18 +37,32 @@ impl Runner {
                 && match row.status {
                     Status::Working => false,
                     Status::Warning => plan.warnings_as_errors,
-                    Status::Unknown => plan.kind != Kind::Live,
+                    Status::Unknown => plan.kind != Kind::Live || self.is_overdue(&row.identifier, plan, now),
                     Status::Unavailable => true,
                 };
         }
         match plan.kind {
             Kind::Startup => self.start_up(plan, &mut rows),
-            Kind::All | Kind::Ready if self.is_draining() => {
-                rows.push(CheckReport::failed(DRAINING, &unavailable(FailureKind::Other, "shutting down")));
-            }
+            _ if plan.drains && self.is_draining() => rows.push(CheckReport::failed(DRAINING, &shutting_down())),
             _ => {}
         }
         (rows, until)
+    }
+
+    /// The background verdicts that have expired since anybody was told.
+    pub(super) fn expired(&self, rows: &[CheckReport]) -> Vec<Transition> {
+        let is_expired = |row: &&CheckReport| row.errors.iter().any(|error| error.kind == FailureKind::Expired);
+        let told = |row: &CheckReport| {
+            let from = self.cell_of(&row.identifier)?.expire()?;
+            let (check, errors) = (row.identifier.clone(), row.errors.clone());
+            Some(Transition { check, from: Some(from), to: row.status, errors, at: self.clock.time() })
+        };
+        rows.iter().filter(is_expired).filter_map(told).collect()
+    }
+
+    fn cell_of(&self, identifier: &str) -> Option<&Cell> {
+        let place = self.cells.binary_search_by(|cell| cell.identifier.as_str().cmp(identifier));
+        place.ok().map(|place| &self.cells[place])
     }
 
     /// A row whose run is not over: the last verdict stands in while it is not too old.
@@ -61,7 +75,9 @@ impl Runner {
         now: Instant,
     ) -> CheckReport {
         let mut row = cell.row(held);
-        let is_recent = |held: &Held| now.saturating_duration_since(held.last.finished) < self.max_stale;
+        let sleeps = self.awake.sleeps();
+        let is_recent =
+            |held: &Held| now.saturating_duration_since(held.last.finished) < self.max_stale && !held.is_before(sleeps);
         if held.is_some_and(|held| is_recent(held) && cell.expired(held, now).is_none()) {
             row.stale = true;
             return row;
@@ -75,6 +91,15 @@ impl Runner {
         }
         (row.raw_status, row.since) = (row.status, None);
         row
+    }
+
+    /// Whether a member of `live` has had its time for a first verdict. By the reader's clock: the runtime of the checks may
+    /// stand still, which is what liveness is for.
+    fn is_overdue(&self, identifier: &str, plan: &Plan, now: Instant) -> bool {
+        self.cell_of(identifier).is_some_and(|cell| {
+            let time = cell.limits.timeout.min(self.max_stale).saturating_add(plan.budget);
+            cell.silent_for(now).is_some_and(|silence| silence > time)
+        })
     }
 
     /// A failing row whose dependency is unavailable names the one at the root of it.
@@ -146,6 +171,11 @@ fn earlier(a: Until, b: Until) -> Until {
         (Some(a), Some(b)) => Some(Some(a.min(b))),
         (a, b) => Some(a.or(b)),
     }
+}
+
+/// Why a draining service is not ready.
+pub(super) fn shutting_down() -> HealthCheckException {
+    unavailable(FailureKind::Other, "shutting down")
 }
 
 fn unavailable(kind: FailureKind, message: impl Into<std::borrow::Cow<'static, str>>) -> HealthCheckException {

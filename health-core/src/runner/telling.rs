@@ -2,7 +2,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::Runner;
 use super::journal::Entries;
-use crate::{Listener, Transition};
+use super::rows::shutting_down;
+use crate::registry::DRAINING;
+use crate::{Listener, Status, Transition};
 
 /// Those who are told of what changes.
 pub(crate) struct Listeners(pub(crate) Vec<Box<dyn Listener>>);
@@ -21,16 +23,51 @@ impl Runner {
         if !entries.is_transition() || self.listeners.0.is_empty() {
             return;
         }
-        let transition = Transition {
+        self.tell_listeners(&Transition {
             check: check.to_owned(),
             from: entries.before,
             to: entries.effective.status,
             errors: entries.effective.errors.clone(),
             at: entries.effective.finished_at,
-        };
+        });
+    }
+
+    /// Tells of background verdicts that have expired.
+    pub(crate) fn tell_of_expiry(&self, expired: &[Transition]) {
+        for transition in expired {
+            let (check, from) = (&transition.check, transition.from.map_or("none", Status::as_str));
+            let errors = transition.errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+            tracing::warn!(target: "health_check", check, status = transition.to.as_str(), from, errors, "health check expired");
+            if transition.from != Some(transition.to) {
+                count_transition(check, transition.to);
+                self.tell_listeners(transition);
+            }
+        }
+    }
+
+    /// Tells that the service drains, or does no more.
+    pub(super) fn tell_of_draining(&self, drains: bool) {
+        if drains {
+            tracing::warn!(target: "health_check", "the service drains: ready fails");
+        } else {
+            tracing::info!(target: "health_check", "the service does not drain any more");
+        }
+        let (from, to) =
+            if drains { (Status::Working, Status::Unavailable) } else { (Status::Unavailable, Status::Working) };
+        let errors = if drains { vec![(&shutting_down()).into()] } else { Vec::new() };
+        self.tell_listeners(&Transition {
+            check: DRAINING.into(),
+            from: Some(from),
+            to,
+            errors,
+            at: self.clock.time(),
+        });
+    }
+
+    fn tell_listeners(&self, transition: &Transition) {
         for listener in &self.listeners.0 {
-            if catch_unwind(AssertUnwindSafe(|| listener.transition(&transition))).is_err() {
-                tracing::error!(check, "a listener panicked");
+            if catch_unwind(AssertUnwindSafe(|| listener.transition(transition))).is_err() {
+                tracing::error!(check = transition.check, "a listener panicked");
             }
         }
     }
@@ -39,12 +76,21 @@ impl Runner {
 /// Counts runs by their raw status and transitions by the status that they lead to.
 #[cfg(feature = "metrics")]
 fn count(check: &str, entries: &Entries) {
-    let labels = |status: crate::Status| [("check", check.to_owned()), ("status", status.as_str().to_owned())];
-    metrics::counter!("health_check_runs_total", &labels(entries.raw)).increment(1);
+    let labels = [("check", check.to_owned()), ("status", entries.raw.as_str().to_owned())];
+    metrics::counter!("health_check_runs_total", &labels).increment(1);
     if entries.is_transition() {
-        metrics::counter!("health_check_transitions_total", &labels(entries.effective.status)).increment(1);
+        count_transition(check, entries.effective.status);
     }
 }
+
+#[cfg(feature = "metrics")]
+fn count_transition(check: &str, to: Status) {
+    let labels = [("check", check.to_owned()), ("status", to.as_str().to_owned())];
+    metrics::counter!("health_check_transitions_total", &labels).increment(1);
+}
+
+#[cfg(not(feature = "metrics"))]
+fn count_transition(_: &str, _: Status) {}
 
 #[cfg(not(feature = "metrics"))]
 fn count(_: &str, _: &Entries) {}

@@ -21,6 +21,8 @@ pub(crate) struct Verdict {
     pub(crate) duration: Duration,
     pub(crate) finished: Instant,
     pub(crate) finished_at: SystemTime,
+    /// How often the machine had slept when it began.
+    pub(crate) sleeps: u64,
 }
 
 #[cfg(test)]
@@ -35,6 +37,7 @@ impl Verdict {
             duration: Duration::ZERO,
             finished: Instant::now(),
             finished_at: SystemTime::now(),
+            sleeps: 0,
         }
     }
 }
@@ -88,6 +91,7 @@ pub(crate) async fn run(check: &BoxCheck, limits: Limits, findings: &Findings, c
         duration: finished.saturating_duration_since(started),
         finished,
         finished_at: clock.time(),
+        sleeps: 0,
     }
 }
 

@@ -1,0 +1,73 @@
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+
+/// A difference of the two clocks that is smaller than this is no news.
+const SLEW: i64 = 1_000;
+
+/// Sees that the machine was suspended: then the date runs ahead of the clock that ages are measured by, which stands still
+/// meanwhile, and a verdict is older than it seems.
+#[derive(Debug)]
+pub(super) struct Awake {
+    began: (Instant, SystemTime),
+    /// By how many milliseconds the date was seen to be ahead.
+    ahead: AtomicI64,
+    /// How often it was seen to have jumped.
+    sleeps: AtomicU64,
+}
+
+impl Awake {
+    pub(super) fn new(clock: &dyn crate::Clock) -> Self {
+        Self { began: (clock.now(), clock.time()), ahead: AtomicI64::new(0), sleeps: AtomicU64::new(0) }
+    }
+
+    /// Whether the date has jumped ahead by more than `limit` since this was last asked. A step of the clock looks the same,
+    /// and costs one run of each check.
+    pub(super) fn has_slept(&self, now: Instant, time: SystemTime, limit: Duration) -> bool {
+        let by_clock = milliseconds(now.saturating_duration_since(self.began.0));
+        let by_date = match time.duration_since(self.began.1) {
+            Ok(passed) => milliseconds(passed),
+            Err(back) => -milliseconds(back.duration()),
+        };
+        let (ahead, known) = (by_date - by_clock, self.ahead.load(Ordering::Relaxed));
+        if (ahead - known).abs() <= SLEW {
+            return false; // and nothing is written, as threads share it
+        }
+        self.ahead.store(ahead, Ordering::Relaxed);
+        let has_slept = ahead - known > milliseconds(limit).max(SLEW);
+        if has_slept {
+            self.sleeps.fetch_add(1, Ordering::Relaxed);
+            tracing::info!(target: "health_check", seconds = (ahead - known) / 1000, "the date has jumped ahead: verdicts from before are old");
+        }
+        has_slept
+    }
+
+    /// How often the machine has slept: a verdict of a run that began before the last time is old.
+    pub(super) fn sleeps(&self) -> u64 {
+        self.sleeps.load(Ordering::Relaxed)
+    }
+}
+
+fn milliseconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX / 4)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Clock;
+    use crate::clock::SystemClock;
+
+    #[test]
+    fn a_jump_of_the_date_is_seen_once_and_a_slew_is_not() {
+        let (clock, second) = (SystemClock, Duration::from_secs(1));
+        let (awake, limit) = (Awake::new(&clock), 30 * second);
+        let (now, time) = (clock.now(), clock.time());
+        assert!(!awake.has_slept(now + 3600 * second, time + 3600 * second, limit), "an hour has passed for both");
+        assert!(!awake.has_slept(now + 3600 * second, time + 3620 * second, limit), "a small step");
+        assert!(!awake.has_slept(now + 3600 * second, time, limit), "a step back");
+        assert_eq!(awake.sleeps(), 0);
+        assert!(awake.has_slept(now + 3601 * second, time + 60 * second, limit));
+        assert!(!awake.has_slept(now + 3602 * second, time + 61 * second, limit), "told once");
+        assert_eq!(awake.sleeps(), 1);
+    }
+}

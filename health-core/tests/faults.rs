@@ -1,0 +1,289 @@
+//! Faults that two readings of the engine found beside its tests.
+
+#![allow(clippy::unwrap_used, reason = "a test may")]
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Barrier, Mutex};
+use std::time::{Duration, Instant};
+
+use futures::future::join_all;
+use health_core::{
+    CheckExt, Endpoint, Findings, GroupSettings, Health, HealthBuilder, HealthCheck, Renderer as _, Result, Scope,
+    ServiceUnavailable, Settings, Status, Transition, check_fn, render_fn,
+};
+use health_testkit::{ManualClock, ScriptedCheck, Step};
+use http::Request;
+use tokio::time::sleep;
+
+const LONG: Duration = Duration::from_hours(1);
+
+async fn ask(endpoint: &Endpoint, path: &str) -> (u16, String) {
+    let answer = endpoint.respond(&Request::get(path).body(()).unwrap()).await;
+    (answer.status().as_u16(), String::from_utf8_lossy(answer.body()).into_owned())
+}
+
+async fn status(endpoint: &Endpoint, path: &str) -> u16 {
+    ask(endpoint, path).await.0
+}
+
+fn endpoint(builder: HealthBuilder) -> Endpoint {
+    Endpoint::new("/ht/", builder.build().unwrap())
+}
+
+fn hung(name: &'static str) -> impl HealthCheck {
+    check_fn(name, || async {
+        std::future::pending::<()>().await;
+        Ok(())
+    })
+}
+
+/// What a listener was told: name, from, to.
+type Told = Arc<Mutex<Vec<(String, Option<Status>, Status)>>>;
+
+fn listener(told: &Told) -> impl Fn(&Transition) + Send + Sync + 'static {
+    let told = Arc::clone(told);
+    move |transition| told.lock().unwrap().push((transition.check.clone(), transition.from, transition.to))
+}
+
+#[tokio::test]
+async fn live_does_not_wait_for_ever_for_a_first_verdict() {
+    let clock = ManualClock::default();
+    let settings = Settings::default().probe_budget(Duration::from_millis(20)).max_stale(Duration::from_secs(30));
+    let check = hung("loop").scoped(Scope::Process).timeout(LONG).groups(["live"]);
+    let endpoint = endpoint(Health::builder().settings(settings).clock(clock.clone()).check(check));
+    assert_eq!(status(&endpoint, "/ht/live/").await, 200, "it has just started");
+    clock.advance(Duration::from_secs(30));
+    assert_eq!(status(&endpoint, "/ht/live/").await, 200, "within max_stale, which is less than its timeout");
+    clock.advance(Duration::from_millis(200));
+    assert_eq!(status(&endpoint, "/ht/live/").await, 500, "and the budget of the probe");
+}
+
+#[tokio::test]
+async fn declared_groups_drain_and_a_drain_can_be_taken_back() {
+    let told = Told::default();
+    let check = check_fn("queue", || async { Ok(()) }).groups(["ready", "lb", "batch"]);
+    let builder = Health::builder().check(check).listener(listener(&told));
+    let endpoint =
+        endpoint(builder.group("lb", GroupSettings::default()).group("batch", GroupSettings::default().drains(false)));
+    let all = async || {
+        let mut all = Vec::new();
+        for path in ["/ht/", "/ht/ready/", "/ht/lb/", "/ht/batch/", "/ht/live/", "/ht/startup/"] {
+            all.push(status(&endpoint, path).await);
+        }
+        all
+    };
+    assert_eq!(all().await, [200; 6]);
+    endpoint.health().drain();
+    assert_eq!(all().await, [500, 500, 500, 200, 200, 200]);
+    assert!(endpoint.health().undrain() && !endpoint.health().is_draining());
+    assert_eq!(all().await, [200; 6]);
+    let (up, down) = (Status::Working, Status::Unavailable);
+    let expected = [("queue", None, up), ("Draining", Some(up), down), ("Draining", Some(down), up)];
+    assert_eq!(*told.lock().unwrap(), expected.map(|(name, from, to)| (name.to_owned(), from, to)));
+    for group in ["live", "ready", "startup"] {
+        let error = Health::builder().group(group, GroupSettings::default().drains(true)).build().unwrap_err();
+        assert!(error.to_string().contains("drains is for groups of your own"), "{error}");
+    }
+}
+
+#[test]
+fn background_checks_move_when_their_runtime_ends() {
+    let runtime = || tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let (check, home) = (ScriptedCheck::new("queue"), runtime());
+    let health = home.block_on(async {
+        let check = check.clone().every(Duration::from_millis(20)).timeout(Duration::from_millis(20));
+        let health = Health::builder().check(check).build().unwrap();
+        health.report().await;
+        health
+    });
+    drop(home);
+    let next = runtime();
+    next.block_on(async {
+        sleep(Duration::from_millis(150)).await; // its verdict expires
+        let before = check.runs();
+        for _ in 0..50 {
+            health.report().await;
+            sleep(Duration::from_millis(10)).await;
+        }
+        assert!(check.runs() > before + 3, "{} runs before, {} after", before, check.runs());
+        assert!(health.report().await.healthy);
+    });
+}
+
+/// Runs where it is asked, and is slow there.
+struct Elsewhere;
+
+impl HealthCheck for Elsewhere {
+    async fn check_status(&self, _: &Findings) -> Result {
+        sleep(LONG).await;
+        Ok(())
+    }
+
+    fn runs_at_home(&self) -> bool {
+        false
+    }
+}
+
+#[test]
+fn a_run_that_is_lost_elsewhere_gives_no_home_up() {
+    let runtime = || tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let (home, places) = (runtime(), Arc::new(Mutex::new(Vec::new())));
+    let seen = Arc::clone(&places);
+    let here = check_fn("here", move || {
+        seen.lock().unwrap().push(tokio::runtime::Handle::current().id());
+        async { Ok(()) }
+    });
+    let health = Health::builder().runtime(home.handle().clone()).check(here.ttl(Duration::ZERO)).check(Elsewhere);
+    let health = health.settings(Settings::default().budget(Duration::from_millis(50))).build().unwrap();
+    let visitor = runtime();
+    visitor.block_on(health.report());
+    drop(visitor); // and with it the run of the other check
+    runtime().block_on(health.report());
+    assert_eq!(*places.lock().unwrap(), [home.handle().id(); 2]);
+}
+
+/// More checks than get a task each from the start; one of them waits, and then blocks.
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn a_check_that_blocks_after_it_has_waited_stops_no_other() {
+    let mut builder = Health::builder().settings(Settings::default().budget(Duration::from_millis(400)));
+    for number in 0..96 {
+        builder = builder.check(check_fn(format!("c{number:02}"), move || async move {
+            sleep(Duration::from_millis(20)).await;
+            if number == 3 {
+                #[expect(clippy::disallowed_methods, reason = "it is what must not be done")]
+                std::thread::sleep(Duration::from_secs(2));
+            }
+            Ok(())
+        }));
+    }
+    let report = builder.build().unwrap().report().await;
+    let late: Vec<_> =
+        report.checks.iter().filter(|row| row.status != Status::Working).map(|row| &row.identifier).collect();
+    assert_eq!(late, ["c03"]);
+}
+
+#[tokio::test]
+async fn an_interval_may_be_as_long_as_it_likes() {
+    let check = ScriptedCheck::new("queue");
+    let health = Health::builder().check(check.clone().every(Duration::MAX)).build().unwrap();
+    for _ in 0..5 {
+        assert!(health.report().await.healthy);
+        sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(check.runs(), 1);
+}
+
+#[tokio::test]
+async fn what_the_bare_verdict_says_follows_the_code() {
+    let settings = Settings::default().token("t0ken").anonymous(health_core::Anonymous::Status);
+    let failing = check_fn("queue", || async { Err(ServiceUnavailable::new("refused").into()) });
+    let endpoint = endpoint(Health::builder().settings(settings).check(failing));
+    for path in ["/ht/", "/ht/live/", "/ht/ready/", "/ht/startup/"] {
+        let (status, body) = ask(&endpoint, &format!("{path}?format=json")).await;
+        assert_eq!(body == r#"{"status": "working"}"#, status == 200, "{path}: {status} {body}");
+        assert!(body.starts_with(r#"{"status": "#), "{path}: {body}");
+    }
+}
+
+#[tokio::test]
+async fn an_expiry_is_told_once_and_so_is_its_end() {
+    let (clock, told) = (ManualClock::default(), Told::default());
+    let check = ScriptedCheck::new("queue").every(Duration::from_hours(2));
+    let health = Health::builder().check(check).clock(clock.clone()).listener(listener(&told)).build().unwrap();
+    health.report().await;
+    clock.advance(Duration::from_hours(7));
+    for _ in 0..3 {
+        assert!(!health.report().await.healthy);
+    }
+    let (up, down) = (Status::Working, Status::Unavailable);
+    let expected = [("queue".to_owned(), None, up), ("queue".to_owned(), Some(up), down)];
+    assert_eq!(*told.lock().unwrap(), expected);
+}
+
+/// While a machine sleeps its clock stands still and its date goes on: what was found before is old.
+#[tokio::test]
+async fn a_verdict_from_before_the_machine_slept_is_old() {
+    let (clock, check) = (ManualClock::default(), ScriptedCheck::new("queue"));
+    let timed = check.clone().every(Duration::from_hours(2));
+    let health = Health::builder().check(timed).clock(clock.clone()).build().unwrap();
+    health.report().await;
+    health.report().await;
+    assert_eq!(check.runs(), 1);
+    check.script([Step::Fail("gone")]);
+    clock.suspend(Duration::from_hours(8));
+    assert!(!health.report().await.healthy, "it was asked again");
+    assert_eq!(check.runs(), 2);
+    health.report().await;
+    assert_eq!(check.runs(), 2, "once");
+}
+
+/// A format that counts how often it is rendered.
+fn counted() -> (Arc<AtomicUsize>, impl health_core::Renderer) {
+    let renders = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&renders);
+    let renderer = render_fn("count", "text/count", move |report| {
+        counter.fetch_add(1, Ordering::SeqCst);
+        let mut text = String::new();
+        health_core::Text.render(report, &mut text).unwrap();
+        text
+    });
+    (renders, renderer)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_partial_report_is_rendered_for_all_who_wait_for_it() {
+    let (renders, renderer) = counted();
+    let settings = Settings::default().budget(Duration::from_millis(100));
+    let builder = Health::builder().settings(settings).check(hung("hung")).renderer(renderer);
+    let endpoint = endpoint(builder.check(check_fn("queue", || async { Ok(()) }).ttl(LONG)));
+    let answers = join_all((0..100).map(|_| ask(&endpoint, "/ht/?format=count"))).await;
+    assert!(
+        answers.iter().all(|answer| *answer == answers[0]) && answers[0].1.contains("no result yet"),
+        "{:?}",
+        answers[0]
+    );
+    // Each worker may be at it at the same time.
+    assert!((1..=3).contains(&renders.load(Ordering::SeqCst)), "rendered {renders:?} times for 100 readers");
+    let began = Instant::now();
+    ask(&endpoint, "/ht/?format=count").await;
+    assert!(began.elapsed() >= Duration::from_millis(90), "who comes later waits for its own budget");
+}
+
+#[tokio::test]
+async fn readers_who_exclude_the_same_checks_share_a_report() {
+    let (renders, renderer) = counted();
+    let builder = Health::builder().renderer(renderer);
+    let endpoint = endpoint(
+        ["a", "b", "c"]
+            .into_iter()
+            .fold(builder, |builder, name| builder.check(check_fn(name, || async { Ok(()) }).ttl(LONG))),
+    );
+    for query in ["exclude=a&exclude=b", "exclude=b&exclude=a", "exclude=b&exclude=a&exclude=a"] {
+        let (status, body) = ask(&endpoint, &format!("/ht/?format=count&{query}")).await;
+        assert_eq!((status, body.lines().count(), renders.load(Ordering::SeqCst)), (200, 1, 1), "{query}: {body}");
+    }
+    let plain = ask(&endpoint, "/ht/?format=count").await;
+    for number in 0..40 {
+        assert_eq!(ask(&endpoint, &format!("/ht/?format=count&exclude=none{number}")).await, plain);
+    }
+    assert_eq!(renders.load(Ordering::SeqCst), 2, "what matches nothing is the plain answer");
+}
+
+/// Two readers render at the same time: under a lock the second would wait for the first, which here waits for it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn no_renderer_runs_under_a_lock() {
+    let both = Arc::new(Barrier::new(2));
+    let meet = Arc::clone(&both);
+    let renderer = render_fn("slow", "text/slow", move |_| {
+        meet.wait();
+        "both".to_owned()
+    });
+    let endpoint = endpoint(Health::builder().renderer(renderer).check(check_fn("a", || async { Ok(()) }).ttl(LONG)));
+    endpoint.health().report().await;
+    let read = || {
+        let endpoint = endpoint.clone();
+        tokio::spawn(async move { ask(&endpoint, "/ht/?format=slow").await })
+    };
+    let both = tokio::time::timeout(Duration::from_secs(10), join_all([read(), read()])).await.unwrap();
+    assert!(both.into_iter().all(|answer| answer.unwrap().1 == "both"));
+}
