@@ -223,6 +223,13 @@ async fn a_background_check_is_only_read() {
         assert!(report.healthy && !report.checks[0].stale);
     }
     assert_eq!(runs.load(Ordering::SeqCst), 1, "5 s of reads");
+    for _ in 0..60 {
+        sleep(SECOND).await;
+        assert!(health.report().await.healthy);
+    }
+    // An interval of 10 s, a run of 0.1 s and a jitter of up to a second: it goes on by itself, and in no other rhythm.
+    let runs = runs.load(Ordering::SeqCst);
+    assert!((6..=7).contains(&runs), "{runs} runs in 65 s");
 }
 
 #[test]

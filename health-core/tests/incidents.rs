@@ -201,7 +201,9 @@ async fn a_check_slower_than_the_prober_is_shown_by_its_last_verdict() {
         sleep(PROBE).await;
         assert_eq!(probe(&endpoint, "/ht/ready/").await, (200, vec![line("orders", "working")]));
     }
-    assert!(runs.load(Ordering::Relaxed) <= 15, "one run after another");
+    // 20 s of reads, a run of 1.5 s at a time: it is neither doubled nor given up.
+    let runs = runs.load(Ordering::Relaxed);
+    assert!((10..=15).contains(&runs), "{runs} runs, one after another");
 }
 
 #[tokio::test(start_paused = true)]
@@ -238,7 +240,8 @@ async fn the_matrix_of_faults_under_load() {
         sleep(Duration::from_millis(1_001)).await;
     }
     for check in scripted {
-        assert!(check.runs() <= 11, "{check:?}: {} runs in 10 s", check.runs());
+        // Ten rounds, each a little longer than the ttl.
+        assert!((10..=11).contains(&check.runs()), "{check:?}: {} runs in 10 s", check.runs());
     }
 }
 
