@@ -125,6 +125,9 @@ impl TlsSettings {
         if let Some((key, _)) = set.into_iter().find(|(_, is_set)| *is_set && !is_tls) {
             return Err(Misconfigured::new(key, "the URL does not use TLS, so this would be ignored"));
         }
+        if self.server_name.as_ref().is_some_and(|name| name.is_empty() || name.contains(char::is_whitespace)) {
+            return Err(Misconfigured::new("server_name", "expected the name of a host"));
+        }
         match (&self.client_cert, &self.client_key) {
             (Some(_), None) => Err(Misconfigured::new("client_cert", "needs client_key beside it")),
             (None, Some(_)) => Err(Misconfigured::new("client_key", "needs client_cert beside it")),

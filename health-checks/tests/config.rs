@@ -80,7 +80,7 @@ fn what_is_wrong_is_named_with_its_line_and_the_nearest_name() {
         ("[settings]\ntimeout = 0", "health.toml:2: setting timeout: must be longer than zero"),
         ("[settings]\nunhealthy_status = 200", "health.toml:2: setting unhealthy_status: must be a status code"),
         ("[settings]\nanonymous = \"secret\"", "health.toml:2: settings.anonymous: expected `nothing` or `status`"),
-        ("settings = 3", "health.toml:1: settings: expected a table, found an integer"),
+        ("settings = 3", "health.toml:1: settings: expected a table: [settings], found an integer"),
         ("[checks]\nkind = \"disk\"", "health.toml:1: checks: expected a list of tables: [[checks]]"),
         (
             "[[checks]]\npath = \"/\"",
@@ -248,7 +248,7 @@ async fn text_is_a_number_a_switch_or_a_duration_where_the_key_wants_one() {
     assert_eq!(settings.token.as_ref().unwrap().expose(), "abc");
     assert_eq!(health.identifiers().collect::<Vec<_>>(), ["DiskUsage"]);
     let message = load("[settings]\nmax_concurrency = \"many\"", &[]).unwrap_err().to_string();
-    assert!(message.ends_with("settings.max_concurrency: expected usize, found a string"), "{message}");
+    assert!(message.ends_with("settings.max_concurrency: expected a whole number, found a string"), "{message}");
     // A text that looks like a number stays a text where one is wanted.
     load("[[checks]]\nkind = \"disk\"\nname = \"7\"", &[]).unwrap();
     assert!(load("[[checks]]\nkind = \"disk\"\nname = 7", &[]).is_err());

@@ -54,7 +54,11 @@ pub(crate) async fn check(args: &CheckArgs) -> Outcome {
     let health = &loaded.health;
     let renderer = renderer(health, format)?;
     let selection = args.selection();
-    let report = progress.show(&args.names_of(health), health.read(&selection)).await?;
+    let read = progress.show(&args.names_of(health), health.read(&selection)).await;
+    let report = read.map_err(|error| match args.names.iter().find(|name| std::path::Path::new(name).is_file()) {
+        Some(file) => format!("{error}; {file} is a file: write --config {file}"),
+        None => error.to_string(),
+    })?;
     let rows: Vec<_> = report.checks.iter().map(Row::from).collect();
     if args.exit.is_nagios() {
         return Ok(nagios::report(report.healthy, &rows, None));

@@ -3,12 +3,18 @@ use tracing_subscriber::fmt;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-use crate::progress;
+use crate::{output, progress};
 
 /// Logs to stderr, by `RUST_LOG` or else by this default.
 pub(crate) fn init(default: &str) {
     let wanted = std::env::var("RUST_LOG").ok().filter(|wanted| !wanted.is_empty());
-    let filter: Targets = wanted.as_deref().unwrap_or(default).parse().unwrap_or_default();
+    let parsed: Option<Targets> = wanted.as_deref().and_then(|wanted| wanted.parse().ok());
+    if wanted.is_some() && parsed.is_none() {
+        output::warn(
+            "warning: RUST_LOG can't be understood, and is not used: expected a level such as debug, or TARGET=LEVEL",
+        );
+    }
+    let filter = parsed.unwrap_or_else(|| default.parse().unwrap_or_default());
     let to_stderr = fmt::layer().with_writer(writer).with_target(false).log_internal_errors(false);
     tracing_subscriber::registry().with(to_stderr).with(filter).init();
 }

@@ -37,8 +37,11 @@ fn bind(place: &str) -> Result<Socket, String> {
     if let Some(path) = place.strip_prefix("unix:") {
         return bind_unix(path.strip_prefix("//").unwrap_or(path)).map_err(failed);
     }
-    let wrong =
-        || format!("--listen {place}: expected HOST:PORT, PORT, :PORT, [::1]:PORT, unix:/path/of/socket or systemd");
+    let wrong = || {
+        format!(
+            "--listen or HEALTH_LISTEN {place:?}: expected HOST:PORT, PORT, :PORT, [::1]:PORT, unix:/path/of/socket or systemd"
+        )
+    };
     if place.contains("://") || place.contains('/') {
         return Err(wrong());
     }

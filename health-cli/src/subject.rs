@@ -50,6 +50,9 @@ impl Subject {
             return Ok(Self::Endpoint(Client::new(url, args.group.as_deref(), &args.asked)?));
         }
         let config = args.config.clone().or_else(|| std::env::var_os("HEALTH_CONFIG").filter(|path| !path.is_empty()));
+        if !args.asked.is_nothing() {
+            return Err("--header is for a URL, and there is none".into());
+        }
         if config.is_none() {
             return Err("name what to look at: a URL, or a file with --config or HEALTH_CONFIG".into());
         }

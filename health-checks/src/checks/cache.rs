@@ -149,7 +149,7 @@ impl CheckSettings for CacheSettings {
                 let message = format!("this build has no store for {scheme}: switch on its cargo feature");
                 return Err(Misconfigured::new("url", message));
             }
-            scheme => return Err(unknown(&self.url, scheme)),
+            _ => return Err(unknown(&self.url)),
         };
         Ok(vec![check])
     }
@@ -162,14 +162,14 @@ fn is_redis(scheme: &str) -> bool {
 }
 
 #[cfg(feature = "_url")]
-fn unknown(url: &Secret, scheme: &str) -> Misconfigured {
+fn unknown(url: &Secret) -> Misconfigured {
     use crate::support::url::{not, plain};
     let known = ["memory", "redis", "rediss", "valkey", "memcached"];
-    plain(url.expose()).err().unwrap_or_else(|| not(EXPECTED, scheme, known))
+    plain(url.expose()).err().unwrap_or_else(|| not(EXPECTED, url, known))
 }
 
 #[cfg(not(feature = "_url"))]
-fn unknown(_: &Secret, _: &str) -> Misconfigured {
+fn unknown(_: &Secret) -> Misconfigured {
     Misconfigured::new("url", EXPECTED)
 }
 

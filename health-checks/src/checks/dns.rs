@@ -50,6 +50,9 @@ impl CheckSettings for DnsSettings {
     const SUMMARY: &'static str = "resolve a name";
 
     fn checks(self) -> Result<Vec<BoxCheck>, Misconfigured> {
+        if self.hostname.is_empty() || self.hostname.contains(['/', ':', '@', ' ']) {
+            return Err(Misconfigured::new("hostname", "expected the name of a host, such as db.internal, and no URL"));
+        }
         let address = |text: &String| {
             let with_port = text.parse::<SocketAddr>().ok();
             with_port.or_else(|| Some(SocketAddr::new(text.parse::<IpAddr>().ok()?, 53)))

@@ -129,7 +129,7 @@ impl Target {
     fn read(text: &Secret) -> Result<Self, Misconfigured> {
         url::plain(text.expose())?;
         let scheme = url::scheme(text);
-        let (text, socket) = match (scheme.as_str(), text.expose().split_once("://")) {
+        let (target, socket) = match (scheme.as_str(), text.expose().split_once("://")) {
             ("http" | "https", Some((_, rest))) => {
                 let host = url::of_http(rest)?;
                 if host.name.is_empty() {
@@ -148,7 +148,7 @@ impl Target {
                 let (socket, path) = rest.split_once(':').unwrap_or((rest, "/"));
                 (format!("http://localhost{path}"), Some(socket.to_owned()))
             }
-            _ => return Err(url::not(EXPECTED, &scheme, ["http", "https", "http+unix", "unix"])),
+            _ => return Err(url::not(EXPECTED, text, ["http", "https", "http+unix", "unix"])),
         };
         if socket.as_ref().is_some_and(|socket| !socket.starts_with('/')) {
             let why = "expected the path of a socket: http+unix://%2Frun%2Fapp.sock/path or unix:/run/app.sock:/path";
@@ -158,7 +158,7 @@ impl Target {
             return Err(Misconfigured::new("url", "there are no Unix sockets on this system"));
         }
         // Its own words may quote the URL.
-        let url = Url::parse(&text).map_err(|_| Misconfigured::new("url", EXPECTED))?;
+        let url = Url::parse(&target).map_err(|_| Misconfigured::new("url", EXPECTED))?;
         Ok(Self { url, socket: socket.map(PathBuf::from) })
     }
 }

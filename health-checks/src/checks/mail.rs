@@ -107,7 +107,8 @@ impl MailHealthCheck {
     /// # Errors
     /// Where it is not such a URL.
     pub fn new(url: impl Into<Secret>) -> Result<Self, Misconfigured> {
-        let mut url = Url::parse(&url.into(), EXPECTED)?;
+        let text = url.into();
+        let mut url = Url::parse(&text, EXPECTED)?;
         let flags = [("true", true), ("1", true), ("false", false), ("0", false)];
         let words = [
             ("required", Some(Security::Required)),
@@ -124,7 +125,7 @@ impl MailHealthCheck {
             "smtp" => starttls,
             "smtps" | "smtp+ssl" => Some(Security::Wrapper),
             "smtp+tls" | "smtp+starttls" | "submission" => Some(Security::Required),
-            other => return Err(url::not(EXPECTED, other, ["smtp", "smtps", "smtp+tls", "smtp+ssl", "submission"])),
+            _ => return Err(url::not(EXPECTED, &text, ["smtp", "smtps", "smtp+tls", "smtp+ssl", "submission"])),
         };
         let security = if is_wrapped { Some(Security::Wrapper) } else { security };
         if starttls.is_some() && matches!(security, Some(Security::Wrapper)) {
@@ -143,7 +144,12 @@ impl MailHealthCheck {
         match (url.username.take(), url.password.take()) {
             (Some(username), Some(password)) => builder = builder.credentials(Credentials::new(username, password)),
             (None, None) => {}
-            _ => return Err(Misconfigured::new("url", "a user without a password, or the other way round")),
+            (Some(_), None) => {
+                return Err(Misconfigured::new("url", "a user without a password: add it, or the key password"));
+            }
+            (None, Some(_)) => {
+                return Err(Misconfigured::new("url", "a password without a user: add it, or the key username"));
+            }
         }
         if let Some(helo) = url.name() {
             builder = builder.hello_name(ClientId::Domain(helo.to_owned()));

@@ -38,9 +38,16 @@ impl CheckSettings for TcpSettings {
     const SUMMARY: &'static str = "connect to an address";
 
     fn checks(self) -> Result<Vec<BoxCheck>, Misconfigured> {
-        let port = self.address.rsplit_once(':').filter(|(host, _)| !host.is_empty()).map(|(_, port)| port);
+        let is_host = |host: &str| {
+            let is_bracketed = host.starts_with('[') && host.ends_with(']');
+            !host.is_empty() && !host.contains(['/', '@', ' ']) && (is_bracketed || !host.contains(':'))
+        };
+        let port = self.address.rsplit_once(':').filter(|(host, _)| is_host(host)).map(|(_, port)| port);
         if !port.is_some_and(|port| port.parse::<u16>().is_ok_and(|port| port > 0)) {
-            return Err(Misconfigured::new("address", "expected a host and a port, such as printer.internal:9100"));
+            return Err(Misconfigured::new(
+                "address",
+                "expected a host and a port, such as printer.internal:9100 or [::1]:9100",
+            ));
         }
         Ok(vec![BoxCheck::new(TcpHealthCheck::new(self.address))])
     }

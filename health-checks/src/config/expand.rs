@@ -131,9 +131,12 @@ impl<'t> Reader<'t, '_> {
         }
         let name = self.name();
         if name.is_empty() {
-            return Err("${ } needs the name of a variable: letters, digits and _".into());
+            return Err("${ } needs the name of a variable (letters, digits and _): ${NAME}, ${NAME:-default}, ${NAME|url} or ${file:/path}".into());
         }
         let encode = self.accept("|url");
+        if encode && !self.rest.starts_with(['}', ':']) {
+            return Err(FILTER.into());
+        }
         let value = (self.variables)(name).map(|value| value.trim().to_owned());
         let value = if self.accept(":-") {
             let default = self.text(Some(Default))?;
@@ -147,7 +150,7 @@ impl<'t> Reader<'t, '_> {
         } else if self.rest.starts_with('|') {
             return Err(FILTER.into());
         } else if self.rest.contains('}') {
-            return Err("${ } needs the name of a variable: letters, digits and _".into());
+            return Err("${ } needs the name of a variable (letters, digits and _): ${NAME}, ${NAME:-default}, ${NAME|url} or ${file:/path}".into());
         } else {
             return Err(UNCLOSED.into());
         };
@@ -233,6 +236,7 @@ mod tests {
             ("${HOST-x}", "letters, digits"),
             ("${HOST:x}", "letters, digits"),
             ("${HOST|uri}", "is not url"),
+            ("${HOST|urlencode}", "is not url"),
             ("${HOST:-x|url}", "write |url behind the name: ${HOST|url:-...}"),
             ("${HOST:-{\"a\": 1}}", "can't hold a {"),
             ("${file:/no/such/file}", "/no/such/file can't be read"),

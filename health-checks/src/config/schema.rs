@@ -171,7 +171,9 @@ fn as_text(mut property: Value) -> Value {
             property.remove(*key);
         }
     }
-    let text = json!({ "type": "string", "pattern": "\\$\\{|^(true|false|none|off|[0-9.]+)$" });
+    let is_switch = property.get("type") == Some(&json!("boolean"));
+    let text = if is_switch { "\\$\\{|^(true|false|1|0)$" } else { "\\$\\{|^(false|none|off|[0-9.]+)$" };
+    let text = json!({ "type": "string", "pattern": text });
     let mut both = json!({ "anyOf": [property, text] });
     for (key, value) in kept {
         if let Some(value) = value {

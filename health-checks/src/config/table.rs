@@ -67,7 +67,13 @@ impl<'a> Document<'a> {
     pub(super) fn parse(&self) -> Result<Table<'a>, ConfigError> {
         let root = DeTable::parse(self.text).map_err(|error| {
             let line = error.span().map(|span| self.line(span.start));
-            ConfigError::new(self.file, line, None, format!("not valid TOML: {}", error.message()))
+            let is_list = |line: &str| line.trim_start().starts_with("- ");
+            let looks = match self.text.trim_start().chars().next() {
+                Some('{' | '<') => "; the file has to be TOML, and looks like something else",
+                _ if self.text.lines().any(is_list) => "; the file has to be TOML, and looks like YAML",
+                _ => "",
+            };
+            ConfigError::new(self.file, line, None, format!("not valid TOML: {}{looks}", error.message()))
         })?;
         Ok(Table { path: String::new(), span: root.span(), values: root.into_inner() })
     }
@@ -119,7 +125,8 @@ impl<'a> Document<'a> {
         match value.into_inner() {
             DeValue::Table(values) => Ok(Table { path, span, values }),
             other => {
-                let message = format!("expected a table, found {}", article(other.type_str()));
+                let header = if path.contains('[') { String::new() } else { format!(": [{path}]") };
+                let message = format!("expected a table{header}, found {}", article(other.type_str()));
                 Err(self.error(span.start, path, message))
             }
         }
@@ -128,7 +135,9 @@ impl<'a> Document<'a> {
     /// Refuses what is left of a table after all that is known was taken out.
     pub(super) fn refuse_rest(&self, table: &Table<'_>, known: &[&str]) -> Result<(), ConfigError> {
         let Some((key, span)) = table.entries().next() else { return Ok(()) };
-        let message = format!("unknown key{}", hint(key, known.iter().copied()));
+        let near = hint(key, known.iter().copied());
+        let tables = "; what stands here are [settings], [groups.NAME], and [[checks]] with a kind";
+        let message = format!("unknown key{}", if near.is_empty() { tables } else { &near });
         Err(self.error(span.start, table.key(key), message))
     }
 
@@ -170,6 +179,8 @@ impl<'a> Document<'a> {
         let expected = match expected {
             "a sequence" => format!("a list: {name} = [\"...\"]"),
             "a map" => format!("a table: {name} = {{ ... }}"),
+            expected if expected.starts_with("struct ") => format!("a table: {name} = {{ ... }}"),
+            "usize" | "u16" | "u32" | "u64" => "a whole number".to_owned(),
             "a boolean" => "true or false".to_owned(),
             other => other.to_owned(),
         };
@@ -196,9 +207,14 @@ impl<'a> Table<'a> {
         loop {
             let again = Self { path: self.path.clone(), span: self.span.clone(), values: self.values.clone() };
             let Err(error) = read(again.into_deserializer()) else { return self };
-            let is_text = error.message().starts_with("invalid type: string");
+            let message = error.message();
+            let wanted = ["boolean", "usize", "u16", "u32", "u64", "i64", "f64"];
+            let is_text =
+                message.starts_with("invalid type: string") && wanted.iter().any(|kind| message.ends_with(kind));
             let Some(span) = error.span().filter(|_| is_text) else { return self };
-            let value = text_at(&mut self.values, &span).and_then(|text| Some((number_or_switch(text)?, text)));
+            let wants_switch = error.message().ends_with("expected a boolean");
+            let value =
+                text_at(&mut self.values, &span).and_then(|text| Some((typed_value(text, wants_switch)?, text)));
             let Some((value, text)) = value else { return self };
             *text = value;
         }
@@ -226,13 +242,13 @@ fn text_at<'t, 'a>(values: &'t mut DeTable<'a>, span: &Range<usize>) -> Option<&
     None
 }
 
-/// What a text stands for where no text is wanted: `true`, `false`, or a number in decimal digits.
-fn number_or_switch<'a>(text: &DeValue<'_>) -> Option<DeValue<'a>> {
+/// What a text stands for where no text is wanted: a switch, or a number in decimal digits.
+fn typed_value<'a>(text: &DeValue<'_>, wants_switch: bool) -> Option<DeValue<'a>> {
     let text = text.as_str()?.trim().to_ascii_lowercase();
     match text.as_str() {
-        "true" => Some(DeValue::Boolean(true)),
-        "false" => Some(DeValue::Boolean(false)),
-        number if number.bytes().all(|byte| byte.is_ascii_digit() || b".-".contains(&byte)) => {
+        "true" | "1" if wants_switch => Some(DeValue::Boolean(true)),
+        "false" | "0" if wants_switch => Some(DeValue::Boolean(false)),
+        number if !wants_switch && number.bytes().all(|byte| byte.is_ascii_digit() || b".-".contains(&byte)) => {
             // The parser's values borrow from their text: these few bytes stay for as long as the process.
             let parsed = Box::leak(text.into_boxed_str());
             DeValue::parse(parsed).ok().map(Spanned::into_inner)

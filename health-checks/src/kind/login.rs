@@ -41,6 +41,16 @@ impl Login {
     where
         S: CheckSettings + Clone + Send + Sync + 'static,
     {
+        let is_empty = |text: &str| text.is_empty();
+        for (key, empty) in [
+            ("username", self.username.as_deref().is_some_and(is_empty)),
+            ("password", self.password.as_ref().is_some_and(|password| is_empty(password.expose()))),
+            ("password_file", self.password_file.as_ref().is_some_and(|path| path.as_os_str().is_empty())),
+        ] {
+            if empty {
+                return Err(Misconfigured::new(key, "empty: give it a value, or leave it out"));
+            }
+        }
         if self.password.is_some() && self.password_file.is_some() {
             return Err(Misconfigured::new("password_file", "password is there as well: leave one out"));
         }

@@ -19,6 +19,8 @@ const ELSEWHERE: &[(&[&str], &str)] = &[
     (&["key", "key_file", "private_key"], "client_key"),
     (&["insecure", "skip_verify", "ssl_verify", "tls_verify"], "verify"),
     (&["interval", "period", "schedule"], "every"),
+    (&["retries", "retry", "attempts"], "thresholds"),
+    (&["type"], "kind"),
     (&["cache_for", "max_age", "cache_ttl"], "ttl"),
     (&["group", "tags"], "groups"),
     (&["disabled", "active", "enable"], "enabled"),
@@ -42,7 +44,9 @@ pub(crate) fn hint<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> 
     }
     let near = known.into_iter().map(|known| (strsim::damerau_levenshtein(&small, known), known));
     match near.min() {
-        Some((distance, known)) if distance <= 1 + known.len() / 3 => format!("; did you mean \"{known}\"?"),
+        Some((distance, known)) if distance <= (known.len().max(3) / 3).max(1) => {
+            format!("; did you mean \"{known}\"?")
+        }
         _ => String::new(),
     }
 }

@@ -31,6 +31,9 @@ const KEYS: &[(&[&str], &str)] = &[
     ),
 ];
 
+/// Parameters that other clients have for TLS.
+const TLS: [&str; 4] = ["ssl", "tls", "use_ssl", "usessl"];
+
 /// The parts of a URL, decoded.
 pub(crate) struct Url {
     /// In small letters, with what stands behind its `+`.
@@ -70,12 +73,14 @@ pub(crate) fn scheme(text: &Secret) -> String {
 }
 
 /// What to say of a URL whose scheme is none of these. A text without a scheme may be anything, and is not told.
-pub(crate) fn not<'a>(expected: &str, scheme: &'a str, known: impl IntoIterator<Item = &'a str>) -> Misconfigured {
+pub(crate) fn not<'a>(expected: &str, text: &Secret, known: impl IntoIterator<Item = &'a str>) -> Misconfigured {
     let is_scheme = |c: char| c.is_ascii_alphanumeric() || "+-.".contains(c);
-    if scheme.is_empty() || !scheme.chars().all(is_scheme) {
+    let scheme = text.expose().split_once("://").map_or("", |(scheme, _)| scheme).to_ascii_lowercase();
+    let known: Vec<_> = known.into_iter().collect();
+    if scheme.is_empty() || !scheme.chars().all(is_scheme) || known.contains(&scheme.as_str()) {
         return wrong(expected.to_owned());
     }
-    wrong(format!("{expected}, not {scheme}://{}", hint(scheme, known)))
+    wrong(format!("{expected}, not {scheme}://{}", hint(&scheme, known)))
 }
 
 /// The same URL with this user and this password, which it must not have itself.
@@ -238,6 +243,11 @@ impl Url {
         if let Some(key) = beside(&[name.as_str()]) {
             return Err(wrong(format!("the parameter {name} is not used here: write {key} beside the URL")));
         }
+        if TLS.contains(&name.to_ascii_lowercase().as_str()) {
+            let message =
+                format!("the parameter {name} is not used here: the scheme says it, such as rediss:// and amqps://");
+            return Err(wrong(message));
+        }
         let near = hint(name, self.known.iter().copied());
         let listed = match self.known.as_slice() {
             _ if !near.is_empty() => near,
@@ -272,7 +282,9 @@ impl Host {
             Some(port) => {
                 let number = port.bytes().all(|byte| byte.is_ascii_digit()).then(|| port.parse().ok()).flatten();
                 let number = number.filter(|port| *port > 0);
-                Some(number.ok_or_else(|| wrong(format!("the port is not a number from 1 to 65535; else {ENCODE}")))?)
+                let is_number = port.bytes().all(|byte| byte.is_ascii_digit());
+                let or = if is_number { String::new() } else { format!("; else {ENCODE}") };
+                Some(number.ok_or_else(|| wrong(format!("the port is not a number from 1 to 65535{or}")))?)
             }
         };
         Ok(Self { name: decode(name)?, port })
@@ -313,9 +325,10 @@ pub(crate) fn plain(text: &str) -> Result<(), Misconfigured> {
 fn unambiguous(rest: &str) -> Result<(), Misconfigured> {
     let authority = &rest[..rest.find(['/', '?', '#']).unwrap_or(rest.len())];
     let signs = rest.matches('@').count();
-    if rest.contains('#') || signs > 1 || signs != authority.matches('@').count() {
+    if signs > 1 || signs != authority.matches('@').count() {
         return Err(wrong(format!("not clear where its parts end; {ENCODE}")));
     }
+    no_fragment(rest)?;
     Ok(())
 }
 
@@ -325,12 +338,27 @@ pub(crate) fn of_http(rest: &str) -> Result<Host, Misconfigured> {
     let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
     let path = path.split('?').next().unwrap_or_default();
     let has_login = authority.contains('@');
-    if rest.contains('#') || authority.matches('@').count() > 1 || (has_login && path.contains('@')) {
+    if authority.matches('@').count() > 1 || (has_login && path.contains('@')) {
         return Err(wrong(format!("not clear where its parts end; {ENCODE}")));
+    }
+    no_fragment(rest)?;
+    if authority.rsplit('@').next().is_some_and(|host| host.contains(',')) {
+        return Err(wrong("several hosts: write a check for each of them"));
     }
     let (login, host) = authority.rsplit_once('@').unwrap_or(("", authority));
     decode(login)?;
     Host::parse(host)
+}
+
+/// What stands behind a # would be ignored, and may be the end of a password.
+fn no_fragment(rest: &str) -> Result<(), Misconfigured> {
+    match rest.split_once('#') {
+        None => Ok(()),
+        Some((before, _)) if before.contains(['/', '?']) && !before.contains('@') => {
+            Err(wrong("a # and what stands behind it would be ignored: leave it out, or write it as %23"))
+        }
+        Some(_) => Err(wrong(format!("not clear where its parts end; {ENCODE}"))),
+    }
 }
 
 /// Decodes a part; a `%` without two digits behind it is part of a password that is not encoded.

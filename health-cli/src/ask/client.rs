@@ -24,6 +24,12 @@ pub(crate) struct Asked {
     headers: Vec<Secret>,
 }
 
+impl Asked {
+    pub(crate) fn is_nothing(&self) -> bool {
+        self.headers.is_empty()
+    }
+}
+
 /// A client of one endpoint.
 pub(crate) struct Client {
     target: Target,

@@ -62,7 +62,7 @@ impl Server {
         let scheme = match url.scheme.as_str() {
             "amqp" | "pyamqp" | "librabbitmq" => AMQPScheme::AMQP,
             "amqps" => AMQPScheme::AMQPS,
-            other => return Err(url::not(EXPECTED, other, ["amqp", "amqps", "pyamqp"])),
+            _ => return Err(url::not(EXPECTED, text, ["amqp", "amqps", "pyamqp"])),
         };
         let host = url.host()?;
         let authority = AMQPAuthority {

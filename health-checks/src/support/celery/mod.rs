@@ -62,7 +62,7 @@ impl Broker {
             redis::Server::from_url(text).map(Self::Redis)
         } else {
             url::plain(text.expose())
-                .and_then(|()| Err(url::not(EXPECTED, &scheme, AMQP.into_iter().chain(["redis", "rediss"]))))
+                .and_then(|()| Err(url::not(EXPECTED, text, AMQP.into_iter().chain(["redis", "rediss"]))))
         };
         broker.map_err(|wrong| wrong.with_url_as("broker_url"))
     }
@@ -85,9 +85,9 @@ impl Broker {
         match url::scheme(text).as_str() {
             "rpc" => Ok(Backend::Rpc),
             scheme if is_redis(scheme) => redis::Server::from_url(text).map(Backend::Redis).map_err(wrong),
-            scheme => {
+            _ => {
                 url::plain(text.expose()).map_err(wrong)?;
-                Err(wrong(url::not("expected rpc:// or redis://host/0", scheme, ["rpc", "redis", "rediss"])))
+                Err(wrong(url::not("expected rpc:// or redis://host/0", text, ["rpc", "redis", "rediss"])))
             }
         }
     }

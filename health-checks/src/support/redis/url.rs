@@ -43,7 +43,7 @@ pub(crate) fn read(text: &Secret) -> Result<Server, Misconfigured> {
     } else if SOCKETS.contains(&scheme.as_str()) {
         socket(&mut url)?
     } else {
-        return Err(other(&scheme));
+        return Err(other(text, &scheme));
     };
     if tls {
         url.take_word(&["ssl_cert_reqs"], &[("required", ()), ("cert_required", ())])?;
@@ -53,14 +53,14 @@ pub(crate) fn read(text: &Secret) -> Result<Server, Misconfigured> {
 }
 
 /// What to write in place of this scheme.
-fn other(scheme: &str) -> Misconfigured {
+fn other(text: &Secret, scheme: &str) -> Misconfigured {
     let known = TCP.iter().map(|(name, _)| *name).chain(SOCKETS).chain(["redis+sentinel", "rediss+sentinel"]);
     if scheme == "sentinel" {
         // Celery has the name of the master among its transport options.
         let why = "sentinel:// does not name the master: write redis+sentinel://host1:26379,host2:26379/master/0";
         return Misconfigured::new("url", why);
     }
-    url::not(EXPECTED, scheme, known)
+    url::not(EXPECTED, text, known)
 }
 
 fn address(host: &Host, port: u16) -> Address {

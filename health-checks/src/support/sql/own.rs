@@ -32,6 +32,8 @@ pub(crate) struct Own<DB: Driver, Q> {
 pub(crate) struct Servers<DB: Driver> {
     pub(super) all: Vec<Options<DB>>,
     pub(super) role: Option<Role>,
+    /// The longest that one of them may take, where the URL says so.
+    pub(super) patience: Option<Duration>,
 }
 
 /// What a server has to be: libpq's `target_session_attrs`.
@@ -48,13 +50,13 @@ pub(crate) enum Role {
 
 impl<DB: Driver> Servers<DB> {
     pub(super) fn one(options: Options<DB>) -> Self {
-        Self { all: vec![options], role: None }
+        Self { all: vec![options], role: None, patience: None }
     }
 }
 
 impl<DB: Driver> Clone for Servers<DB> {
     fn clone(&self) -> Self {
-        Self { all: self.all.clone(), role: self.role }
+        Self { all: self.all.clone(), role: self.role, patience: self.patience }
     }
 }
 
@@ -111,11 +113,18 @@ impl<DB: Driver, Q> Own<DB, Q> {
             };
             Ok(connect::<DB>(options, role))
         };
-        if let [options] = self.servers.all.as_slice() {
+        let patience = self.servers.patience;
+        if let ([options], None) = (self.servers.all.as_slice(), patience) {
             return attempt(options)?.await;
         }
         let attempts: Result<Vec<_>> = self.servers.all.iter().map(attempt).collect();
-        first(attempts?.into_iter().map(finished::<DB>), HEAD_START).await
+        let bounded = |attempt| async move {
+            match tokio::time::timeout(patience.unwrap_or(Duration::MAX), finished::<DB>(attempt)).await {
+                Ok(connected) => connected,
+                Err(_) => Err(ServiceUnavailable::new("timed out").with_kind(FailureKind::TimedOut).into()),
+            }
+        };
+        first(attempts?.into_iter().map(bounded), HEAD_START).await
     }
 
     /// The database's own words for a file that is missing do not say which one.

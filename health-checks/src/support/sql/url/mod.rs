@@ -42,9 +42,16 @@ pub(super) fn read(text: &Secret, tls: &TlsSettings) -> Result<Target, Misconfig
         None if scheme == "jdbc" => Err(Misconfigured::new("url", "leave out the jdbc: that it begins with")),
         None => {
             let known = SCHEMES.iter().flat_map(|(_, schemes)| schemes.iter().copied());
-            Err(url::not(EXPECTED, family, known))
+            Err(url::not(EXPECTED, text, known))
         }
     }
+}
+
+/// The longest that one server may take to let the client in: a number of seconds, as all drivers have it.
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+fn patience(url: &mut url::Url) -> Result<Option<std::time::Duration>, Misconfigured> {
+    let seconds: Option<u32> = url.take_number(&["connect_timeout"])?;
+    Ok(seconds.filter(|seconds| *seconds > 0).map(|seconds| std::time::Duration::from_secs(seconds.into())))
 }
 
 /// How a check speaks TLS: `None`, by the certificates that the URL names, where it names any.

@@ -5,7 +5,7 @@ use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
 use super::super::Target;
 use super::super::own::{Role, Servers};
-use super::{EXPECTED, tls_of};
+use super::{EXPECTED, patience, tls_of};
 use crate::kind::{HAS_TLS, Misconfigured, TlsSettings};
 use crate::support::url::{Host, Url};
 
@@ -61,9 +61,14 @@ pub(super) fn read(text: &Secret, tls: &TlsSettings) -> Result<Target, Misconfig
         ("standby", Some(Role::Standby)),
         ("prefer_standby", Some(Role::PreferStandby)),
     ];
+    let patience = patience(&mut url)?;
     let role = url.take_word(&["target_session_attrs", "targetServerType"], &roles)?.flatten();
     // What this client does anyway; it does nothing else.
-    url.take_word(&["channel_binding"], &[("prefer", ()), ("disable", ())])?;
+    let binding = url.take_word(&["channel_binding"], &[("prefer", false), ("disable", false), ("require", true)])?;
+    if binding == Some(true) {
+        // It proves that nobody is in between, which this client does by the certificate alone.
+        mode = Some(VerifyFull);
+    }
     url.take_word(&["gssencmode"], &[("prefer", ()), ("disable", ())])?;
     url.take_word(&["sslnegotiation"], &[("postgres", ())])?;
     url.take_word(&["load_balance_hosts"], &[("disable", ())])?;
@@ -103,7 +108,7 @@ pub(super) fn read(text: &Secret, tls: &TlsSettings) -> Result<Target, Misconfig
         Some(_) => true,
     };
     let tls = tls_of(roots.is_some() && !is_system, is_tls, tls)?;
-    Ok(Target::Postgres(Servers { all: servers, role }, tls))
+    Ok(Target::Postgres(Servers { all: servers, role, patience }, tls))
 }
 
 /// The hosts of the URL, or of the parameters `host` and `port`, which may be lists as well.
