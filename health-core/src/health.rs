@@ -47,17 +47,17 @@ struct Inner {
     tasks: Mutex<Option<Tasks>>,
 }
 
-/// A plan without the checks that readers excluded.
+/// A plan of the checks that readers want to see.
 struct Narrowed {
-    /// Which plan, and what was to be left out, sorted.
-    of: (usize, Vec<String>),
+    /// Which plan, what alone was to be seen and what was to be left out, both sorted.
+    of: (usize, BTreeSet<String>, BTreeSet<String>),
     plan: Plan,
     /// What no check of the plan is called.
     unmatched: Vec<String>,
     slot: Slot,
 }
 
-/// So many sets of excluded checks are kept in mind.
+/// So many sets of checks are kept in mind.
 const NARROWED: usize = 16;
 
 impl Health {
@@ -207,40 +207,40 @@ impl Health {
         self.see(&self.plans()[place], &self.0.slots[place], &[], budget).await
     }
 
-    /// The report of a plan without some of its checks: of the same cells.
-    pub(crate) async fn snapshot_without(
+    /// The report of some of a plan's checks: of the same cells.
+    pub(crate) async fn snapshot_of_some(
         &self,
+        only: &[String],
         exclude: &[String],
         place: usize,
         budget: Option<Duration>,
     ) -> Arc<Snapshot> {
-        let narrowed = self.narrowed(exclude, place);
+        let narrowed = self.narrowed(only, exclude, place);
         self.see(&narrowed.plan, &narrowed.slot, &narrowed.unmatched, budget).await
     }
 
-    /// Whether one of these is a check of the plan.
-    pub(crate) fn is_member(&self, names: &[String], place: usize) -> bool {
-        let mut members = self.plans()[place].members.iter().map(|&member| self.0.runner.name_of(member));
-        members.any(|member| names.iter().any(|name| name == member))
+    /// The names of a plan's checks.
+    pub(crate) fn members(&self, place: usize) -> impl Iterator<Item = &str> {
+        self.plans()[place].members.iter().map(|&member| self.0.runner.name_of(member))
     }
 
-    fn narrowed(&self, exclude: &[String], place: usize) -> Arc<Narrowed> {
-        let exclude: BTreeSet<&str> = exclude.iter().map(String::as_str).collect();
+    /// Whether all of these are checks of the plan.
+    pub(crate) fn has_members(&self, names: &[String], place: usize) -> bool {
+        names.iter().all(|name| self.members(place).any(|member| member == name))
+    }
+
+    fn narrowed(&self, only: &[String], exclude: &[String], place: usize) -> Arc<Narrowed> {
+        let of = (place, BTreeSet::from_iter(only.to_vec()), BTreeSet::from_iter(exclude.to_vec()));
         let mut all = self.0.narrowed.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_it = |known: &Arc<Narrowed>| {
-            known.of.0 == place && known.of.1.iter().map(String::as_str).eq(exclude.iter().copied())
-        };
-        if let Some(found) = all.iter().find(|known| is_it(known)) {
+        if let Some(found) = all.iter().find(|known| known.of == of) {
             return Arc::clone(found);
         }
-        let (runner, plan) = (&self.0.runner, &self.plans()[place]);
-        let members: BTreeSet<&str> = plan.members.iter().map(|&member| runner.name_of(member)).collect();
-        let narrowed = Arc::new(Narrowed {
-            of: (place, exclude.iter().map(ToString::to_string).collect()),
-            plan: runner.narrow(plan, |name| !exclude.contains(name)),
-            unmatched: exclude.difference(&members).map(ToString::to_string).collect(),
-            slot: Slot::default(),
-        });
+        let (_, only, exclude) = &of;
+        let keep = |name: &str| (only.is_empty() || only.contains(name)) && !exclude.contains(name);
+        let members: BTreeSet<&str> = self.members(place).collect();
+        let unmatched = exclude.iter().filter(|name| !members.contains(name.as_str())).cloned().collect();
+        let plan = self.0.runner.narrow(&self.plans()[place], keep);
+        let narrowed = Arc::new(Narrowed { of, plan, unmatched, slot: Slot::default() });
         if all.len() >= NARROWED {
             all.pop_front();
         }

@@ -287,3 +287,24 @@ async fn no_renderer_runs_under_a_lock() {
     let both = tokio::time::timeout(Duration::from_secs(10), join_all([read(), read()])).await.unwrap();
     assert!(both.into_iter().all(|answer| answer.unwrap().1 == "both"));
 }
+
+#[tokio::test]
+async fn readers_of_one_check_share_a_report_and_see_that_the_service_drains() {
+    let (renders, renderer) = counted();
+    let builder = Health::builder().renderer(renderer).check(ScriptedCheck::new("b").groups(["live"]).scoped(Scope::Process));
+    let endpoint = endpoint(builder.check(check_fn("a", || async { Ok(()) }).ttl(LONG)));
+    for _ in 0..3 {
+        let (status, body) = ask(&endpoint, "/ht/?format=count&only=a").await;
+        assert_eq!((status, body.as_str()), (200, "a                        ... working\n"));
+    }
+    assert_eq!(renders.load(Ordering::SeqCst), 1);
+    for path in ["/ht/?only=nobody", "/ht/?only=", "/ht/?only=a&only=nobody", "/ht/live/?only=a"] {
+        assert_eq!(status(&endpoint, path).await, 404, "{path}");
+    }
+    let (status, body) = ask(&endpoint, "/ht/live/?only=a").await;
+    assert_eq!((status, body.as_str()), (404, "Not Found: the checks here are b"));
+    assert_eq!(ask(&endpoint, "/ht/startup/?format=count&only=nobody").await.0, 200);
+    endpoint.health().drain();
+    let (status, body) = ask(&endpoint, "/ht/?format=count&only=a").await;
+    assert_eq!((status, body.lines().count()), (500, 2), "{body}");
+}

@@ -34,6 +34,7 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use crate::kind::{CheckSettings, Misconfigured, TlsSettings};
+use crate::support::is_redis;
 
 #[cfg(feature = "memcached")]
 mod memcached;
@@ -156,10 +157,6 @@ impl CheckSettings for CacheSettings {
 }
 
 const EXPECTED: &str = "expected memory://, redis://... or memcached://...";
-
-fn is_redis(scheme: &str) -> bool {
-    scheme.contains("redis") || scheme.contains("valkey") || ["unix", "sentinel"].contains(&scheme)
-}
 
 #[cfg(feature = "_url")]
 fn unknown(url: &Secret) -> Misconfigured {

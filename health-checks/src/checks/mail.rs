@@ -152,6 +152,9 @@ impl MailHealthCheck {
             }
         }
         if let Some(helo) = url.name() {
+            if helo.contains(char::is_whitespace) {
+                return Err(Misconfigured::new("url", "the path is the name for EHLO: expected that of a host"));
+            }
             builder = builder.hello_name(ClientId::Domain(helo.to_owned()));
         }
         let tls = security.map(|security| (security, name, SystemTls::default()));

@@ -26,18 +26,20 @@ pub(super) type Tell<T> = fn(&Arc<Response<Bytes>>) -> T;
 
 /// The answer that needs no check, where the last report is still true.
 pub(super) fn kept<T>(health: &Health, question: &Question, tell: Tell<T>) -> Option<T> {
-    let shows_all = question.exclude.is_empty();
+    let shows_all = question.exclude.is_empty() && question.only.is_empty();
     shows_all.then(|| health.kept(question.plan, |snapshot| show(health, question, snapshot, tell)))?
 }
 
 /// The answer of a run, within the budget of the reader.
 pub(super) async fn run<T>(health: &Health, question: &Question, budget: Option<Duration>, tell: Tell<T>) -> T {
     // Only the verbose view tells of names that match nothing.
-    let is_plain = !question.view.verbose && !health.is_member(&question.exclude, question.plan);
-    let snapshot = if question.exclude.is_empty() || is_plain {
+    let (only, exclude) = (&question.only, &question.exclude);
+    let excludes = |name| exclude.iter().any(|excluded| excluded == name);
+    let is_plain = exclude.is_empty() || !question.view.verbose && !health.members(question.plan).any(excludes);
+    let snapshot = if only.is_empty() && is_plain {
         health.snapshot(question.plan, budget).await
     } else {
-        health.snapshot_without(&question.exclude, question.plan, budget).await
+        health.snapshot_of_some(only, exclude, question.plan, budget).await
     };
     show(health, question, &snapshot, tell)
 }

@@ -66,6 +66,7 @@ const NOT_IN_A_PATH: &AsciiSet = &CONTROLS
 /// | `?format=<name>` | that format, whatever `Accept` says; 400 for an unknown one |
 /// | `?refresh=<seconds>` | the same, and a browser asks again after that time, without a script |
 /// | nothing acceptable | 406, before any check runs |
+/// | `?only=<name>`, any number of them | these checks alone; 404 for one that the group does not have. `startup` ignores it |
 /// | `?exclude=<name>`, any number of them | without these checks, and without them in the verdict |
 /// | `?verbose` | more, where the format has it: [`Renderer::render_verbose`](crate::Renderer::render_verbose) |
 ///

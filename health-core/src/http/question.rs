@@ -12,6 +12,7 @@ use subtle::ConstantTimeEq as _;
 use super::accept;
 use super::refusal::Refusal;
 use super::{Endpoint, RequestHead};
+use crate::runner::Kind;
 use crate::snapshot::View;
 use crate::{Anonymous, Secret};
 
@@ -24,6 +25,8 @@ pub(super) struct Question {
     pub(super) method: Method,
     pub(super) plan: usize,
     pub(super) view: View,
+    /// The only checks that the reader wants; none for all.
+    pub(super) only: Vec<String>,
     /// The checks that the reader leaves out.
     pub(super) exclude: Vec<String>,
     /// After how many seconds a browser asks again.
@@ -36,15 +39,21 @@ impl Endpoint {
         if ![Method::GET, Method::HEAD, Method::OPTIONS].contains(request.method) {
             return Err(Refusal::UnknownMethod);
         }
-        let wishes = Wishes::read(request.query);
+        let mut wishes = Wishes::read(request.query);
+        // Who may see the verdict only must not find out what makes it, and what starts does so as a whole.
+        if bare || self.0.health.plans()[plan].kind == Kind::Startup {
+            wishes.only.clear();
+        }
+        if !self.0.health.has_members(&wishes.only, plan) {
+            return Err(Refusal::UnknownCheck(plan));
+        }
         let renderer = match wishes.format.filter(|name| !name.is_empty()) {
             Some(name) => self.0.health.renderers().position(&name).ok_or(Refusal::UnknownFormat)?,
             None => accept::choose(request.headers.get_all(ACCEPT), &self.0.offers).ok_or(Refusal::NotAcceptable)?,
         };
         let view = View { renderer, bare, verbose: wishes.verbose };
-        // Who may see the verdict only must not find out what makes it.
-        let exclude = if bare { Vec::new() } else { wishes.exclude };
-        Ok(Question { method: request.method.clone(), plan, view, exclude, refresh: wishes.refresh })
+        let (only, exclude) = (wishes.only, if bare { Vec::new() } else { wishes.exclude });
+        Ok(Question { method: request.method.clone(), plan, view, only, exclude, refresh: wishes.refresh })
     }
 
     /// The plan that a path names, and whether the reader may see its verdict only.
@@ -128,6 +137,7 @@ struct Wishes<'a> {
     /// The last one, as Django takes it; an empty one is none.
     format: Option<Cow<'a, str>>,
     verbose: bool,
+    only: Vec<String>,
     exclude: Vec<String>,
     /// After how many seconds a browser asks again.
     refresh: Option<u16>,
@@ -155,6 +165,7 @@ impl<'a> Wishes<'a> {
         match name {
             "format" => self.format = Some(value),
             "verbose" => self.verbose = true,
+            "only" => self.only.push(value.into_owned()),
             "exclude" if !value.is_empty() => self.exclude.push(value.into_owned()),
             "refresh" => self.refresh = value.parse().ok().filter(|seconds| *seconds > 0),
             _ => {}

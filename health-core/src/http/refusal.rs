@@ -11,6 +11,8 @@ pub(super) enum Refusal {
     /// The path is another's, or the token is not right.
     NotFound,
     UnknownGroup,
+    /// `?only=` names a check that the plan in this place does not have.
+    UnknownCheck(usize),
     UnknownMethod,
     UnknownFormat,
     NotAcceptable,
@@ -19,7 +21,7 @@ pub(super) enum Refusal {
 impl Refusal {
     pub(super) fn status(self) -> StatusCode {
         match self {
-            Self::NotFound | Self::UnknownGroup => StatusCode::NOT_FOUND,
+            Self::NotFound | Self::UnknownGroup | Self::UnknownCheck(_) => StatusCode::NOT_FOUND,
             Self::UnknownMethod => StatusCode::METHOD_NOT_ALLOWED,
             Self::UnknownFormat => StatusCode::BAD_REQUEST,
             Self::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
@@ -32,6 +34,7 @@ impl Refusal {
         match self {
             Self::NotFound => "Not Found".to_owned(),
             Self::UnknownGroup => format!("Not Found: the groups are {}", list(health.groups().collect())),
+            Self::UnknownCheck(plan) => format!("Not Found: the checks here are {}", list(health.members(plan).collect())),
             Self::UnknownMethod => "Method Not Allowed: use GET, HEAD or OPTIONS".to_owned(),
             Self::UnknownFormat => {
                 format!("Bad Request: the formats are {}", list(health.renderers().formats().collect()))

@@ -32,8 +32,9 @@ impl Awake {
         if (ahead - known).abs() <= SLEW {
             return false; // and nothing is written, as threads share it
         }
-        self.ahead.store(ahead, Ordering::Relaxed);
-        let has_slept = ahead - known > milliseconds(limit).max(SLEW);
+        // Of several threads that see it, one tells.
+        let is_first = self.ahead.compare_exchange(known, ahead, Ordering::Relaxed, Ordering::Relaxed).is_ok();
+        let has_slept = is_first && ahead - known > milliseconds(limit).max(SLEW);
         if has_slept {
             self.sleeps.fetch_add(1, Ordering::Relaxed);
             tracing::info!(target: "health_check", seconds = (ahead - known) / 1000, "the date has jumped ahead: verdicts from before are old");

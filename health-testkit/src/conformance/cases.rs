@@ -102,6 +102,10 @@ fn formats() -> Vec<Case> {
         Case::new("verbose_healthy", "/ht/?format=text&verbose").of(Healthy),
         Case::new("verbose_empty", "/ht/?format=text&verbose").of(Empty),
         Case::new("verbose_group", "/ht/batch?verbose=1&format=text"),
+        Case::new("only", "/ht/?format=json&only=queue&only=disk"),
+        Case::new("only_unknown", "/ht/?only=queue&only=nobody"),
+        Case::new("only_empty", "/ht/ready/?only="),
+        Case::new("only_startup", "/ht/startup/?format=json&only=nobody"),
         Case::new("exclude", "/ht/?format=json&exclude=queue&exclude=disk&exclude=nobody"),
         Case::new("exclude_percent_encoded", "/ht/?format=text&verbose&exclude=gr%C3%B6%C3%9Fe&exclude=%22x%0A"),
     ]

@@ -13,7 +13,7 @@ use health_core::{FailureKind, HealthCheckException, Result, Secret, ServiceUnav
 use serde_json::Value;
 
 use crate::kind::{Misconfigured, TlsSettings};
-use crate::support::{amqp as rabbitmq, redis as redis_server, url};
+use crate::support::{amqp as rabbitmq, is_redis, redis as redis_server, url};
 pub(crate) use message::{Broadcast, Reply, Task};
 
 /// How often something that can only be polled is looked at.
@@ -27,11 +27,6 @@ const EXPECTED: &str = "expected amqp://user:password@host/vhost or redis://host
 
 /// The schemes that kombu has for AMQP.
 const AMQP: [&str; 4] = ["amqp", "amqps", "pyamqp", "librabbitmq"];
-
-/// Whether it is a scheme of Redis, in one of the dialects.
-fn is_redis(scheme: &str) -> bool {
-    scheme.contains("redis") || scheme.contains("valkey") || ["unix", "sentinel"].contains(&scheme)
-}
 
 /// Where tasks and broadcasts go.
 #[derive(Debug, Clone)]
