@@ -216,7 +216,7 @@ fn a_check_that_is_switched_off_needs_no_keys_and_takes_no_wrong_ones() {
     }
 }
 
-/// What comes from a variable is text, whatever the key wants.
+/// A variable yields text, even for a key that wants a number.
 #[tokio::test]
 async fn text_is_a_number_a_switch_or_a_duration_where_the_key_wants_one() {
     let health = load(

@@ -5,7 +5,7 @@
 
 use health_checks::config::{Config, ConfigError, Options};
 
-/// What stands between backquotes.
+/// Returns the texts between backquotes.
 fn quoted(text: &str) -> Vec<&str> {
     text.split('`').skip(1).step_by(2).collect()
 }

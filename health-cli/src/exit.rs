@@ -32,7 +32,7 @@ impl ExitArgs {
         self.exit == Some(Exit::Nagios)
     }
 
-    /// Whether a report that could not be printed is a failure: not for whoever looks at the code.
+    /// Ignores a report that could not be printed where somebody looks at the exit code.
     pub(crate) fn printed(&self, printed: std::io::Result<()>) -> std::io::Result<()> {
         if self.exit.is_some() { Ok(()) } else { printed }
     }

@@ -1,4 +1,4 @@
-//! What `list` and `validate` print: for people, or for programs.
+//! The output format of `list` and `validate`: for people, or for programs.
 
 use clap::ValueEnum;
 use serde_json::Value;

@@ -64,7 +64,7 @@ const MOST: usize = 1024;
 /// The share of it that figures can't have where there are reasons.
 const REASONS: usize = 600;
 
-/// What is wrong comes first and the figures last; what is cut off behind [`MOST`] bytes are whole figures, and rows that are
+/// Arranges the failing rows first and the figures last. The first [`MOST`] bytes end between two figures, and rows that are
 /// left out are counted.
 fn arrange(head: &str, rows: &[Row], figures: &[String]) -> String {
     let behind: usize = figures.iter().map(|figure| figure.len() + 1).sum::<usize>() + " | \n".len();

@@ -81,7 +81,7 @@ pub(crate) async fn serve(args: &ServeArgs) -> Outcome {
     Ok(HEALTHY)
 }
 
-/// Where a socket is asked, as `probe` takes it.
+/// The address of a socket as `probe` takes it.
 fn line(socket: &Socket, base: &str) -> String {
     match socket.address() {
         Some(address) => format!("http://{address}{base}/\n"),

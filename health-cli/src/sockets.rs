@@ -1,4 +1,4 @@
-//! Where `serve` listens.
+//! The sockets that `serve` listens at.
 
 use std::io;
 

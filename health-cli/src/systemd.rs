@@ -1,4 +1,4 @@
-//! What the service manager is told: [sd_notify(3)](https://www.freedesktop.org/software/systemd/man/latest/sd_notify.html).
+//! Messages to the service manager: [sd_notify(3)](https://www.freedesktop.org/software/systemd/man/latest/sd_notify.html).
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -52,7 +52,7 @@ mod tell {
 
     use sd_notify::{NotifyState, notify};
 
-    /// Where nobody wants to know, or can be told, there is nothing to do about it.
+    /// Sends a message. Nothing can be done where nobody listens.
     fn say(state: NotifyState<'_>) {
         let _ = notify(&[state]);
     }

@@ -60,7 +60,7 @@ pub(crate) fn validate(args: &ValidateArgs) -> Outcome {
     }
 }
 
-/// What to print.
+/// Returns the text to print.
 fn judge(args: &ValidateArgs, path: &OsStr) -> Result<String, ConfigError> {
     let config = values::config(path, &Options::default())?;
     let warnings = config.warnings().to_vec();

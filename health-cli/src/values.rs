@@ -36,7 +36,7 @@ impl clap::builder::TypedValueParser for FileParser {
     }
 }
 
-/// What a file says; `-` is standard input.
+/// Reads the file at this path; `-` is standard input.
 pub(crate) fn config(
     path: &std::ffi::OsStr,
     options: &health_checks::config::Options,

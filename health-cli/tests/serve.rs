@@ -1,4 +1,4 @@
-//! Where `health serve` listens, whom it lets in, what systemd hears, and how it ends.
+//! `health serve`: its sockets, its limits, its messages to systemd, and its end.
 
 #![cfg(unix)]
 #![allow(

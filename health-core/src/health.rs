@@ -49,10 +49,10 @@ struct Inner {
 
 /// A plan of the checks that readers want to see.
 struct Narrowed {
-    /// Which plan, what alone was to be seen and what was to be left out, both sorted.
+    /// The place of the plan, the only checks to show, and the checks to leave out.
     of: (usize, BTreeSet<String>, BTreeSet<String>),
     plan: Plan,
-    /// What no check of the plan is called.
+    /// Excluded names that no check of the plan has.
     unmatched: Vec<String>,
     slot: Slot,
 }
@@ -224,7 +224,7 @@ impl Health {
         self.plans()[place].members.iter().map(|&member| self.0.runner.name_of(member))
     }
 
-    /// Whether all of these are checks of the plan.
+    /// Returns `true` if all of these are checks of the plan.
     pub(crate) fn has_members(&self, names: &[String], place: usize) -> bool {
         names.iter().all(|name| self.members(place).any(|member| member == name))
     }

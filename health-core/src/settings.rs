@@ -175,7 +175,7 @@ pub struct GroupSettings {
     pub warnings_as_errors: Option<bool>,
     /// What a reader without the token gets of this group.
     pub anonymous: Option<Anonymous>,
-    /// Whether this group fails while the service drains; for groups of your own. *Default*: yes.
+    /// Lets this group fail while the service drains; for groups of your own. *Default*: yes.
     pub drains: Option<bool>,
     /// Checks that may be in `live` although a restart does not mend what they look at, by name.
     pub waive: BTreeSet<String>,

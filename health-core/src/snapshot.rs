@@ -14,10 +14,10 @@ use crate::runner::Good;
 /// Readers whose budgets end within this time see the same partial report.
 const TOGETHER: Duration = Duration::from_millis(100);
 
-/// What tells how long ago things were is true for this long.
+/// An answer that shows ages is made anew after this time.
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Where the last reports of a plan are kept.
+/// The last reports of a plan.
 #[derive(Default)]
 pub(crate) struct Slot {
     /// The last one that is true for a while.
@@ -61,14 +61,14 @@ pub(crate) struct Snapshot {
 /// When an answer was made, and the answer.
 type Aged = (SystemTime, Arc<Response<Bytes>>);
 
-/// How a report is shown to a reader.
+/// The way that a reader wants to see a report.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct View {
     /// The position of the format.
     pub(crate) renderer: usize,
-    /// Whether the reader may see the verdict only.
+    /// `true` if the reader may see the verdict only.
     pub(crate) bare: bool,
-    /// Whether the reader wants to know more.
+    /// `true` if the reader wants to know more.
     pub(crate) verbose: bool,
 }
 

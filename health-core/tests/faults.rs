@@ -37,7 +37,7 @@ fn hung(name: &'static str) -> impl HealthCheck {
     })
 }
 
-/// What a listener was told: name, from, to.
+/// The transitions that a listener has received: name, from, to.
 type Told = Arc<Mutex<Vec<(String, Option<Status>, Status)>>>;
 
 fn listener(told: &Told) -> impl Fn(&Transition) + Send + Sync + 'static {

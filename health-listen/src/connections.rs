@@ -15,7 +15,7 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct State {
-    /// How to end each of those that are silent. The lowest number has been so for longest.
+    /// The silent connections, each with the means to end it. The lowest number has been silent for longest.
     silent: BTreeMap<u64, Arc<Notify>>,
     open: usize,
     next: u64,

@@ -16,15 +16,15 @@ use tokio::sync::Notify;
 pub use server::serve;
 pub use socket::Socket;
 
-/// What a server takes from those who ask.
+/// The limits of a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
-    /// How many connections are open at a time; at least 1. *Default*: 512.
+    /// The most connections that are open at a time; at least 1. *Default*: 512.
     pub connections: usize,
-    /// How long a request's head may take, from the first byte or from the end of the request before it on. *Default*: 30 s.
+    /// The longest that the head of a request may take, counted from the end of the request before it. *Default*: 30 s.
     pub head: Duration,
-    /// How long open connections may take to end once the server stops. *Default*: 5 s.
+    /// The time in which open connections have to end once the server stops. *Default*: 5 s.
     pub grace: Duration,
 }
 
@@ -43,7 +43,7 @@ pub struct Listening {
 }
 
 impl Listening {
-    /// Where it listens: the port that was found where port 0 was asked for.
+    /// Returns the address, with the port that was found where port 0 was asked for.
     pub fn address(&self) -> SocketAddr {
         self.address
     }

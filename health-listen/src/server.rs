@@ -20,17 +20,17 @@ use crate::connections::{Connection, Connections};
 use crate::socket::{Io, Listener};
 use crate::{Limits, Socket};
 
-/// How long to wait after a failed accept: most often there is no file left for a connection.
+/// The pause after a failed accept: most often there is no file left for a connection.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Who is connected and silent when the server stops may say something for this long.
+/// A connection that is silent when the server stops stays open for this long.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// Serves an endpoint at these sockets, HTTP/1.1 without TLS, until `stop` ends; then those who are connected have
 /// [`Limits::grace`].
 ///
 /// # Errors
-/// Where a socket can't be listened at.
+/// Fails if a socket can't be listened at.
 pub async fn serve(
     sockets: Vec<Socket>,
     endpoint: Endpoint,
@@ -81,7 +81,7 @@ impl Server {
     }
 }
 
-/// Whether the client has gone before it was let in.
+/// Returns `true` if the client has gone before it was let in.
 fn is_of_one_connection(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)

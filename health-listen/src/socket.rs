@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
-/// Where a server listens; nobody is let in before it is served.
+/// A socket that listens. Nobody is let in before [`serve`](crate::serve) is called.
 #[derive(Debug)]
 pub struct Socket(Kind);
 

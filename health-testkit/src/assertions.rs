@@ -3,7 +3,7 @@ use health_core::Health;
 /// Reads all checks and panics with the failing rows unless the service is healthy.
 ///
 /// # Panics
-/// Where it is unhealthy; that is what it is for. And where there are no checks, for then nothing was looked at.
+/// Panics if the service is unhealthy, and if it has no checks, because then nothing was looked at.
 pub async fn assert_healthy(health: &Health) {
     let report = health.report().await;
     assert!(!report.checks.is_empty(), "there are no checks: nothing was looked at");

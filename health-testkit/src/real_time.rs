@@ -24,7 +24,7 @@ use tokio::sync::oneshot;
 /// ```
 ///
 /// # Errors
-/// Where no runtime can be made, and where the future panics.
+/// Fails if no runtime can be made, or if the future panics.
 pub async fn in_real_time<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> io::Result<T> {
     let (sender, receiver) = oneshot::channel();
     let runtime = Builder::new_current_thread().enable_all().build()?;

@@ -117,7 +117,7 @@ impl CheckSettings for HttpSettings {
 
 const EXPECTED: &str = "expected a URL: http://... or https://...";
 
-/// Where the request goes.
+/// The destination of the request.
 #[derive(Clone)]
 struct Target {
     url: Url,

@@ -75,7 +75,7 @@ pub fn text(text: &str, variables: Variables<'_>) -> Result<String, String> {
     Ok(expanded)
 }
 
-/// What is not read yet.
+/// The part of a text that is not read yet.
 struct Reader<'t, 'v> {
     rest: &'t str,
     variables: Variables<'v>,
@@ -116,7 +116,7 @@ impl<'t> Reader<'t, '_> {
         if of.is_some() { Err(UNCLOSED.into()) } else { Ok(text) }
     }
 
-    /// What stands behind `${`, with its `}`.
+    /// Reads a value: the text behind `${`, with its `}`.
     fn value(&mut self) -> Result<String, String> {
         if self.accept("file:") {
             let (path, rest) = self.rest.split_once('}').ok_or(UNCLOSED)?;

@@ -210,7 +210,7 @@ impl Config {
         (builder, self.lines)
     }
 
-    /// What is valid and worth a word, each with its file: that a server's certificate is not verified, that there are no checks.
+    /// Warnings about a valid file, each with its name: a certificate that is not verified, a file without checks.
     pub fn warnings(&self) -> &[String] {
         &self.warnings
     }

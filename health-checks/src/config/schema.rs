@@ -141,7 +141,7 @@ fn of_kind(kind: &Kind) -> Value {
     schema
 }
 
-/// What comes from a variable is text, whatever the key wants: one of several words, a number or a switch.
+/// Accepts text as well, because a variable yields text for a key that wants a word, a number or a switch.
 fn or_variable(mut property: Value) -> Value {
     let is_typed = |property: &Value| {
         let kind = property.get("type").and_then(Value::as_str);

@@ -242,7 +242,7 @@ fn text_at<'t, 'a>(values: &'t mut DeTable<'a>, span: &Range<usize>) -> Option<&
     None
 }
 
-/// What a text stands for where no text is wanted: a switch, or a number in decimal digits.
+/// Converts text to the switch or the decimal number that the reader wants in its place.
 fn typed_value<'a>(text: &DeValue<'_>, wants_switch: bool) -> Option<DeValue<'a>> {
     let text = text.as_str()?.trim().to_ascii_lowercase();
     match text.as_str() {

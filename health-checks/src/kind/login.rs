@@ -12,7 +12,7 @@ use serde::Deserialize;
 use super::{CheckSettings, Misconfigured, TlsSettings};
 use crate::support::url;
 
-/// Who asks: keys beside the URL of every kind that has one ([`CheckSettings::URL`]), so that a password need not be encoded.
+/// A login: keys beside the URL of every kind that has one ([`CheckSettings::URL`]), so that a password need not be encoded.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
@@ -81,7 +81,7 @@ struct Rotating<S> {
     login: Login,
     settings: S,
     tls: TlsSettings,
-    /// Which of the checks that the settings ask for.
+    /// The position of this check among those that the settings ask for.
     at: usize,
     path: PathBuf,
     /// The check with some password, for what it says of itself.

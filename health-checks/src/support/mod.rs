@@ -49,7 +49,7 @@ pub(crate) mod tls;
 #[cfg_attr(not(feature = "full"), allow(dead_code, reason = "each check needs a part of it"))]
 pub(crate) mod url;
 
-/// Whether it is a scheme of Redis, in one of the dialects.
+/// Returns `true` for a scheme of Redis, in any of the dialects.
 #[cfg(any(feature = "cache", feature = "celery", feature = "celery_ping"))]
 pub(crate) fn is_redis(scheme: &str) -> bool {
     scheme.contains("redis") || scheme.contains("valkey") || ["unix", "sentinel"].contains(&scheme)

@@ -14,7 +14,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use super::nearest::hint;
 use crate::kind::Misconfigured;
 
-/// What the characters are called in messages that end a password too early.
+/// Advice for messages about characters that end a password too early.
 const ENCODE: &str = "percent-encode what a URL has another meaning for in a name or a password: % as %25, @ as %40, / as %2F, \
                       ? as %3F, # as %23, : as %3A; ${VAR|url} does it, or write username and password beside the URL";
 
@@ -72,7 +72,7 @@ pub(crate) fn scheme(text: &Secret) -> String {
     text.expose().split_once(':').map_or("", |(scheme, _)| scheme).to_ascii_lowercase()
 }
 
-/// What to say of a URL whose scheme is none of these. A text without a scheme may be anything, and is not told.
+/// Builds the error for a URL whose scheme is none of these. A text without a scheme may be anything, and is not quoted.
 pub(crate) fn not<'a>(expected: &str, text: &Secret, known: impl IntoIterator<Item = &'a str>) -> Misconfigured {
     let is_scheme = |c: char| c.is_ascii_alphanumeric() || "+-.".contains(c);
     let scheme = text.expose().split_once("://").map_or("", |(scheme, _)| scheme).to_ascii_lowercase();
@@ -350,7 +350,7 @@ pub(crate) fn of_http(rest: &str) -> Result<Host, Misconfigured> {
     Host::parse(host)
 }
 
-/// What stands behind a # would be ignored, and may be the end of a password.
+/// Refuses a fragment: it would be ignored, and may be the end of a password.
 fn no_fragment(rest: &str) -> Result<(), Misconfigured> {
     match rest.split_once('#') {
         None => Ok(()),

@@ -54,7 +54,7 @@ impl Target {
     }
 }
 
-/// Whether no part of a password could be taken for a host, which would be looked up.
+/// Returns `false` where a part of a password could be taken for a host, which would be looked up.
 fn is_clear(text: &str) -> bool {
     let rest = text.split_once("://").map_or("", |(_, rest)| rest);
     let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));

@@ -69,7 +69,7 @@ pub trait Renderer: Send + Sync + 'static {
         self.render(report, out)
     }
 
-    /// Whether it tells how long ago things were, measured from [`Report::generated_at`](crate::Report::generated_at): then an
+    /// Tells the engine that the format shows how long ago things were, measured from [`Report::generated_at`](crate::Report::generated_at): then an
     /// answer is made anew once a second. *Default*: `false`.
     fn shows_ages(&self) -> bool {
         false

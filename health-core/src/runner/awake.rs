@@ -11,7 +11,7 @@ pub(super) struct Awake {
     began: (Instant, SystemTime),
     /// By how many milliseconds the date was seen to be ahead.
     ahead: AtomicI64,
-    /// How often it was seen to have jumped.
+    /// The number of jumps so far.
     sleeps: AtomicU64,
 }
 
@@ -20,7 +20,7 @@ impl Awake {
         Self { began: (clock.now(), clock.time()), ahead: AtomicI64::new(0), sleeps: AtomicU64::new(0) }
     }
 
-    /// Whether the date has jumped ahead by more than `limit` since this was last asked. A step of the clock looks the same,
+    /// Returns `true` if the date has jumped ahead by more than `limit` since the last call. A step of the clock looks the same,
     /// and costs one run of each check.
     pub(super) fn has_slept(&self, now: Instant, time: SystemTime, limit: Duration) -> bool {
         let by_clock = milliseconds(now.saturating_duration_since(self.began.0));
@@ -42,7 +42,7 @@ impl Awake {
         has_slept
     }
 
-    /// How often the machine has slept: a verdict of a run that began before the last time is old.
+    /// The number of times that the machine has slept. A verdict from before the last time is old.
     pub(super) fn sleeps(&self) -> u64 {
         self.sleeps.load(Ordering::Relaxed)
     }

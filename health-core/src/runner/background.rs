@@ -11,7 +11,7 @@ use crate::check::Refresh;
 #[derive(Debug)]
 pub(crate) struct Tasks {
     all: Vec<AbortHandle>,
-    /// Whether they live on the home runtime.
+    /// `true` if they live on the home runtime.
     at_home: bool,
 }
 
@@ -26,7 +26,7 @@ impl Tasks {
         }
     }
 
-    /// Whether they have ended, as they do with their runtime, and whether that was the home runtime.
+    /// Returns `Some` if they have ended, as they do with their runtime, and says if that was the home runtime.
     pub(crate) fn have_ended(&self) -> Option<bool> {
         self.all.iter().any(AbortHandle::is_finished).then_some(self.at_home)
     }

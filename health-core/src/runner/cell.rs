@@ -37,7 +37,7 @@ struct State {
     asked: Option<Instant>,
     /// The best status that any run ended with.
     best: Option<Status>,
-    /// Whether it was told that the verdict has expired.
+    /// `true` once the expiry of the verdict was reported.
     is_expired: bool,
     journal: Journal,
 }
@@ -145,7 +145,7 @@ impl Cell {
         look(self.lock().held.as_ref())
     }
 
-    /// How long it has been asked without a first verdict.
+    /// Returns the time since the first read, while there is no verdict.
     pub(crate) fn silent_for(&self, now: Instant) -> Option<Duration> {
         let state = self.lock();
         if state.held.is_some() { None } else { Some(now.saturating_duration_since(state.asked?)) }
@@ -226,7 +226,7 @@ pub(crate) fn pause(interval: Duration, drawn: f64) -> Duration {
 }
 
 impl Held {
-    /// Whether it is older than the last sleep of the machine.
+    /// Returns `true` if it is from before the last sleep of the machine.
     pub(crate) fn is_before(&self, sleeps: u64) -> bool {
         self.last.sleeps < sleeps
     }

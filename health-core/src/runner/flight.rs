@@ -62,7 +62,7 @@ pub(crate) struct Pilot {
     runner: Arc<Runner>,
     cell: usize,
     flight: Arc<Flight>,
-    /// Whether it flies on the home runtime, whose end it would tell of.
+    /// `true` if the run is on the home runtime, whose end its loss would mean.
     at_home: bool,
 }
 

@@ -50,7 +50,7 @@ pub(crate) struct Runner {
     /// Counts whatever may change a report.
     epoch: AtomicU64,
     draining: AtomicBool,
-    /// Whether there is no way back from draining.
+    /// `true` once draining can no longer be taken back.
     terminating: AtomicBool,
     started_up: AtomicBool,
     awake: Awake,
@@ -68,7 +68,7 @@ pub(crate) struct Reading {
     pub(crate) report: Report,
     /// `None` for a report that is partial or has expired already.
     pub(crate) good: Option<Good>,
-    /// What was seen to have expired, to be told once the report is there.
+    /// Background verdicts that were found to have expired, to be reported afterwards.
     pub(crate) expired: Vec<Transition>,
 }
 
@@ -181,7 +181,7 @@ impl Runner {
         good.epoch == self.epoch.load(Ordering::Acquire) && good.until.is_none_or(|until| now < until)
     }
 
-    /// Where the machine was suspended, no report from before holds any more.
+    /// Invalidates all reports if the machine was suspended.
     fn see_sleep(&self, now: Instant) {
         if self.awake.has_slept(now, self.clock.time(), self.max_stale) {
             self.changed();
@@ -267,7 +267,7 @@ impl Runner {
         self.home_is_gone.fetch_or(is_lost, Ordering::Relaxed);
     }
 
-    /// Where runs go, and whether that is the home runtime.
+    /// Returns the runtime for runs, and `true` if that is the home runtime.
     fn runtime(&self) -> Option<(Handle, bool)> {
         let home = self.home.clone().filter(|_| !self.home_is_gone.load(Ordering::Relaxed));
         home.map(|home| (home, true)).or_else(|| Some((Handle::try_current().ok()?, false)))
@@ -312,7 +312,7 @@ pub(crate) struct Waited {
 }
 
 impl Waited {
-    /// Whether its budget has ended before a run.
+    /// Returns `true` if the budget ended before a run did.
     pub(crate) fn is_partial(&self) -> bool {
         self.answers.0.iter().any(|(_, awaited)| awaited.is_some())
     }

@@ -21,7 +21,7 @@ pub(crate) struct Plan {
     pub(crate) budget: Duration,
     pub(crate) warnings_as_errors: bool,
     pub(crate) anonymous: Anonymous,
-    /// Whether it fails once the service drains.
+    /// `true` if the group fails while the service drains.
     pub(crate) drains: bool,
 }
 

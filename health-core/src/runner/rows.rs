@@ -93,7 +93,7 @@ impl Runner {
         row
     }
 
-    /// Whether a member of `live` has had its time for a first verdict. By the reader's clock: the runtime of the checks may
+    /// Returns `true` if a member of `live` has had its time for a first verdict. By the reader's clock: the runtime of the checks may
     /// stand still, which is what liveness is for.
     fn is_overdue(&self, identifier: &str, plan: &Plan, now: Instant) -> bool {
         self.cell_of(identifier).is_some_and(|cell| {

@@ -21,7 +21,7 @@ pub(crate) struct Verdict {
     pub(crate) duration: Duration,
     pub(crate) finished: Instant,
     pub(crate) finished_at: SystemTime,
-    /// How often the machine had slept when it began.
+    /// The number of sleeps of the machine when the run began.
     pub(crate) sleeps: u64,
 }
 

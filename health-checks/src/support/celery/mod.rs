@@ -22,7 +22,7 @@ const POLL: Duration = Duration::from_millis(20);
 /// What Celery calls the exchange of its broadcasts, unless `control_exchange` says something else.
 pub(crate) const CONTROL: &str = "celery";
 
-/// What a URL of a broker looks like.
+/// An example for messages about a URL that is none of a broker.
 const EXPECTED: &str = "expected amqp://user:password@host/vhost or redis://host/0";
 
 /// The schemes that kombu has for AMQP.

@@ -55,7 +55,7 @@ pub(crate) async fn tcp(host: &str, port: u16) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
-/// What `localhost` is, whatever a hosts file leaves out ([RFC 6761](https://www.rfc-editor.org/rfc/rfc6761#section-6.3)).
+/// Both addresses of `localhost`, even where a hosts file leaves one out ([RFC 6761](https://www.rfc-editor.org/rfc/rfc6761#section-6.3)).
 fn loopback(port: u16) -> [SocketAddr; 2] {
     [(Ipv6Addr::LOCALHOST, port).into(), (Ipv4Addr::LOCALHOST, port).into()]
 }
@@ -76,7 +76,7 @@ fn interleaved(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
     all
 }
 
-/// What comes of the first of these that succeeds; each has a head start before the next one.
+/// Returns the result of the first attempt that succeeds; each has a head start before the next one.
 pub(crate) async fn first<T, E>(
     attempts: impl IntoIterator<Item: Future<Output = Result<T, E>>, IntoIter: ExactSizeIterator>,
     head_start: Duration,

@@ -52,7 +52,7 @@ pub(crate) fn read(text: &Secret) -> Result<Server, Misconfigured> {
     Ok(server)
 }
 
-/// What to write in place of this scheme.
+/// Suggests a scheme in place of this one.
 fn other(text: &Secret, scheme: &str) -> Misconfigured {
     let known = TCP.iter().map(|(name, _)| *name).chain(SOCKETS).chain(["redis+sentinel", "rediss+sentinel"]);
     if scheme == "sentinel" {
@@ -67,7 +67,7 @@ fn address(host: &Host, port: u16) -> Address {
     Address::Tcp(host.or_local().to_owned(), host.port.unwrap_or(port))
 }
 
-/// Who asks, and for which database.
+/// Reads the login and the number of the database.
 fn settings(url: &mut Url, path: &str) -> Result<RedisConnectionInfo, Misconfigured> {
     let expected = |what: &str| Misconfigured::new("url", format!("{what}: expected the number of a database"));
     let number = |text: &str| text.parse::<u32>().ok();

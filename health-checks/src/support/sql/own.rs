@@ -36,7 +36,7 @@ pub(crate) struct Servers<DB: Driver> {
     pub(super) patience: Option<Duration>,
 }
 
-/// What a server has to be: libpq's `target_session_attrs`.
+/// The role that a server has to play: libpq's `target_session_attrs`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(not(feature = "postgres"), expect(dead_code, reason = "other databases' URLs have no word for it"))]
 pub(crate) enum Role {

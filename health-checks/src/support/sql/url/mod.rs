@@ -54,7 +54,7 @@ fn patience(url: &mut url::Url) -> Result<Option<std::time::Duration>, Misconfig
     Ok(seconds.filter(|seconds| *seconds > 0).map(|seconds| std::time::Duration::from_secs(seconds.into())))
 }
 
-/// How a check speaks TLS: `None`, by the certificates that the URL names, where it names any.
+/// Returns the settings of TLS, or `None` where the URL itself names the certificates to trust.
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 fn tls_of(
     names_certificates: bool,

@@ -8,7 +8,7 @@ use super::{EXPECTED, patience, tls_of};
 use crate::kind::{HAS_TLS, Misconfigured, TlsSettings};
 use crate::support::url::Url;
 
-/// How TLS is spoken, from the weakest to the strongest.
+/// The modes of TLS, from the weakest to the strongest.
 const MODES: [(&str, MySqlSslMode); 5] = [
     ("disabled", MySqlSslMode::Disabled),
     ("preferred", MySqlSslMode::Preferred),
