@@ -291,7 +291,8 @@ async fn no_renderer_runs_under_a_lock() {
 #[tokio::test]
 async fn readers_of_one_check_share_a_report_and_see_that_the_service_drains() {
     let (renders, renderer) = counted();
-    let builder = Health::builder().renderer(renderer).check(ScriptedCheck::new("b").groups(["live"]).scoped(Scope::Process));
+    let builder =
+        Health::builder().renderer(renderer).check(ScriptedCheck::new("b").groups(["live"]).scoped(Scope::Process));
     let endpoint = endpoint(builder.check(check_fn("a", || async { Ok(()) }).ttl(LONG)));
     for _ in 0..3 {
         let (status, body) = ask(&endpoint, "/ht/?format=count&only=a").await;

@@ -34,7 +34,9 @@ impl Refusal {
         match self {
             Self::NotFound => "Not Found".to_owned(),
             Self::UnknownGroup => format!("Not Found: the groups are {}", list(health.groups().collect())),
-            Self::UnknownCheck(plan) => format!("Not Found: the checks here are {}", list(health.members(plan).collect())),
+            Self::UnknownCheck(plan) => {
+                format!("Not Found: the checks here are {}", list(health.members(plan).collect()))
+            }
             Self::UnknownMethod => "Method Not Allowed: use GET, HEAD or OPTIONS".to_owned(),
             Self::UnknownFormat => {
                 format!("Bad Request: the formats are {}", list(health.renderers().formats().collect()))
