@@ -109,6 +109,34 @@ fn what_is_wrong_with_a_file_is_said_in_one_line() {
 }
 
 #[test]
+fn list_is_for_programs_as_well() {
+    let (code, output, error) = support::told(&["list", "--format", "json"], &[]);
+    assert!(code == 0 && error.is_empty(), "{error}");
+    let said: serde_json::Value = serde_json::from_str(&output).unwrap();
+    let kinds = said["kinds"].as_array().unwrap();
+    let key = |kind: &str, key: &str| {
+        let kind = kinds.iter().find(|one| one["kind"] == kind).unwrap();
+        kind["keys"].as_array().unwrap().iter().find(|one| one["key"] == key).unwrap().clone()
+    };
+    assert_eq!(key("runtime", "lag_max")["default"], "1s");
+    assert_eq!(key("database", "url")["variables"], serde_json::json!(["DATABASE_URL"]));
+    assert_eq!(key("disk", "usage_max")["default"], 90.0);
+    let folder = folder(CACHE);
+    let checks = stdout(&run(folder.path(), &["list", "--config", "health.toml", "--format", "json"], &[]));
+    let checks: serde_json::Value = serde_json::from_str(&checks).unwrap();
+    assert_eq!(checks["checks"][0]["check"], "CacheBackend");
+    assert_eq!(checks["checks"][0]["timeout_seconds"], 5.0);
+    let valid = stdout(&run(folder.path(), &["validate", "--config", "health.toml", "--format", "json"], &[]));
+    let valid: serde_json::Value = serde_json::from_str(&valid).unwrap();
+    assert_eq!((&valid["valid"], &valid["groups"]["ready"]), (&true.into(), &1.into()));
+    std::fs::write(folder.path().join("health.toml"), "[[checks]]\nkind = \"dsk\"\n").unwrap();
+    let output = run(folder.path(), &["validate", "--config", "health.toml", "--format", "json"], &[]);
+    let wrong: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert_eq!((output.status.code(), &wrong["valid"], &wrong["error"]["line"]), (Some(2), &false.into(), &2.into()));
+    assert_eq!(wrong["error"]["key"], "checks[1].kind");
+}
+
+#[test]
 fn list_shows_kinds_and_checks() {
     let folder = folder(&format!("{BROKEN}name = \"media\"\ncritical = false\ntimeout = 2\n"));
     let kinds = stdout(&run(folder.path(), &["list"], &[]));

@@ -92,14 +92,14 @@ pub struct CelerySettings {
     #[serde(default = "three_seconds", with = "serde_duration")]
     #[cfg_attr(
         feature = "config",
-        schemars(with = "crate::support::duration::DurationSchema", default = "three_seconds_text")
+        schemars(with = "crate::support::duration::DurationSchema", extend("default" = "3s"))
     )]
     pub queue_timeout: Duration,
     /// How long the result is waited for.
     #[serde(default = "three_seconds", with = "serde_duration")]
     #[cfg_attr(
         feature = "config",
-        schemars(with = "crate::support::duration::DurationSchema", default = "three_seconds_text")
+        schemars(with = "crate::support::duration::DurationSchema", extend("default" = "3s"))
     )]
     pub result_timeout: Duration,
 }
@@ -114,11 +114,6 @@ fn default_task() -> String {
 
 fn three_seconds() -> Duration {
     Duration::from_secs(3)
-}
-
-#[cfg(feature = "config")]
-fn three_seconds_text() -> String {
-    "3s".into()
 }
 
 impl CheckSettings for CelerySettings {

@@ -78,7 +78,7 @@ pub struct CeleryPingSettings {
     #[serde(default = "one_second", with = "serde_duration")]
     #[cfg_attr(
         feature = "config",
-        schemars(with = "crate::support::duration::DurationSchema", default = "one_second_text")
+        schemars(with = "crate::support::duration::DurationSchema", extend("default" = "1s"))
     )]
     pub reply_timeout: Duration,
     /// Whether workers are alive that do not answer, but hold their connection to the broker. A worker of the solo pool
@@ -99,11 +99,6 @@ fn celery() -> String {
 
 fn one_second() -> Duration {
     Duration::from_secs(1)
-}
-
-#[cfg(feature = "config")]
-fn one_second_text() -> String {
-    "1s".into()
 }
 
 impl CheckSettings for CeleryPingSettings {

@@ -45,18 +45,13 @@ pub struct RuntimeSettings {
     #[serde(default = "one_second", with = "health_core::serde_duration")]
     #[cfg_attr(
         feature = "config",
-        schemars(with = "crate::support::duration::DurationSchema", default = "one_second_in_words")
+        schemars(with = "crate::support::duration::DurationSchema", extend("default" = "1s"))
     )]
     pub lag_max: Duration,
 }
 
 fn one_second() -> Duration {
     Duration::from_secs(1)
-}
-
-#[cfg(feature = "config")]
-fn one_second_in_words() -> &'static str {
-    "1s"
 }
 
 /// What the watching thread has seen.
