@@ -57,11 +57,15 @@ fn patience(url: &mut url::Url) -> Result<Option<std::time::Duration>, Misconfig
 /// Returns the settings of TLS, or `None` where the URL itself names the certificates to trust.
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 fn tls_of(
-    names_certificates: bool,
+    (names_certificates, has_identity): (bool, bool),
     is_tls: bool,
     tls: &TlsSettings,
 ) -> Result<Option<crate::support::tls::Tls>, Misconfigured> {
     tls.needs(is_tls)?;
+    if has_identity && tls.client_cert.is_some() {
+        let why = "the URL names a certificate of this client as well: leave one out";
+        return Err(Misconfigured::new("client_cert", why));
+    }
     match (names_certificates, *tls == TlsSettings::default()) {
         (false, _) => Ok(Some(tls.clone().into())),
         (true, true) => Ok(None),

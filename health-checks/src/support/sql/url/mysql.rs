@@ -99,6 +99,6 @@ pub(super) fn read(text: &Secret, tls: &TlsSettings) -> Result<Target, Misconfig
         MySqlSslMode::Preferred => HAS_TLS,
         _ => true,
     };
-    let tls = tls_of(roots.is_some(), is_tls, tls)?;
+    let tls = tls_of((roots.is_some(), cert.is_some() || key.is_some()), is_tls, tls)?;
     Ok(Target::MySql(Servers { all: servers, role: None, patience }, tls))
 }

@@ -49,8 +49,11 @@ pub(super) fn read(text: &Secret, tls: &TlsSettings) -> Result<Target, Misconfig
     let is_system = roots.as_deref() == Some("system");
     if is_system {
         mode = Some(VerifyFull);
-    } else if roots.is_some() && matches!(mode, Some(Require)) {
+    } else if roots.is_some() && matches!(mode, None | Some(Require)) {
         mode = Some(VerifyCa);
+    } else if roots.is_some() && matches!(mode, Some(Disable | Allow | Prefer)) {
+        let why = "sslrootcert would be ignored: write sslmode=verify-ca or sslmode=verify-full";
+        return Err(Misconfigured::new("url", why));
     }
 
     let roles = [
@@ -107,7 +110,8 @@ pub(super) fn read(text: &Secret, tls: &TlsSettings) -> Result<Target, Misconfig
         None | Some(Allow | Prefer) => HAS_TLS,
         Some(_) => true,
     };
-    let tls = tls_of(roots.is_some() && !is_system, is_tls, tls)?;
+    let has_identity = login.iter().any(|(name, value)| ["sslcert", "sslkey"].contains(name) && value.is_some());
+    let tls = tls_of((roots.is_some() && !is_system, has_identity), is_tls, tls)?;
     Ok(Target::Postgres(Servers { all: servers, role, patience }, tls))
 }
 
