@@ -128,6 +128,7 @@ impl Health {
     }
 
     /// Drains, and there is no way back.
+    #[cfg(unix)]
     pub(crate) fn terminate(&self) {
         self.note_drain();
         self.0.runner.terminate();

@@ -21,8 +21,10 @@ use health_core::{
 use serde::Deserialize;
 
 use crate::kind::{CheckSettings, Misconfigured};
+#[cfg(unix)]
+use crate::support::storage::FOLDER;
 pub use crate::support::storage::Storage;
-use crate::support::storage::{FOLDER, round_trip};
+use crate::support::storage::round_trip;
 
 /// A file that a killed process left behind is swept by a later run once it is as old as this.
 const LEFT_BEHIND: Duration = Duration::from_hours(1);

@@ -166,6 +166,7 @@ impl Runner {
     }
 
     /// Drains for good.
+    #[cfg(unix)]
     pub(crate) fn terminate(&self) {
         self.terminating.store(true, Ordering::SeqCst);
         self.drain(true);
