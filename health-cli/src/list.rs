@@ -26,7 +26,7 @@ pub(crate) struct ListArgs {
     /// List the checks of this file instead; - is standard input
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, value_parser = FileParser)]
     config: Option<OsString>,
-    /// What is printed
+    /// Print in this format
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     format: Format,
 }

@@ -1,5 +1,3 @@
-use std::time::Duration;
-
 use futures::FutureExt as _;
 use health_checks::config::Config;
 use health_core::{Endpoint, Health};
@@ -12,9 +10,6 @@ use crate::signal::{hang_up_is_terminate, interrupted, killed};
 use crate::sockets::sockets;
 use crate::systemd;
 use crate::values::Source;
-
-/// How long open connections may take to end once the listener is closed.
-const GRACE: Duration = Duration::from_secs(5);
 
 /// Serve the checks at a URL: a page, JSON and text
 #[derive(Debug, clap::Args)]
@@ -40,7 +35,7 @@ Exit status: 0 when it was stopped, 2 wrong usage or configuration.")]
 pub(crate) struct ServeArgs {
     #[command(flatten)]
     source: Source,
-    /// Where to listen, once or several times; port 0 takes a free one [default: 127.0.0.1:8000]
+    /// Listen here, once or several times; port 0 takes a free one [default: 127.0.0.1:8000]
     #[arg(long, value_name = "ADDRESS", env = "HEALTH_LISTEN", value_delimiter = ',')]
     listen: Vec<String>,
     /// The path of the endpoint
@@ -69,9 +64,7 @@ pub(crate) async fn serve(args: &ServeArgs) -> Outcome {
         let _ = output::print(line(socket, endpoint.base())); // nobody may read it
     }
     systemd::is_ready(&health);
-    let mut limits = Limits::default();
-    limits.grace = GRACE;
-    let server = answer(sockets, endpoint, limits, stop.clone());
+    let server = answer(sockets, endpoint, Limits::default(), stop.clone());
     tokio::select! {
         ended = server => ended?,
         () = at_once(&health, stop) => {}

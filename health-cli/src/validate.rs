@@ -28,7 +28,7 @@ pub(crate) struct ValidateArgs {
     /// The configuration file, or - for standard input
     #[arg(long, value_name = "FILE", env = "HEALTH_CONFIG", value_hint = ValueHint::FilePath, value_parser = FileParser)]
     config: Option<OsString>,
-    /// What is printed
+    /// Print in this format
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     format: Format,
     /// Print the probes of a container that serves these checks, as YAML

@@ -34,7 +34,7 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use crate::kind::{CheckSettings, Misconfigured, TlsSettings};
-use crate::support::is_redis;
+use crate::support::{is_redis, scheme};
 
 #[cfg(feature = "memcached")]
 mod memcached;
@@ -133,7 +133,7 @@ impl CheckSettings for CacheSettings {
 
     fn checks_over(self, tls: TlsSettings) -> Result<Vec<BoxCheck>, Misconfigured> {
         let prefix = self.key_prefix;
-        let scheme = self.url.expose().split_once(':').map_or("", |(scheme, _)| scheme).to_ascii_lowercase();
+        let scheme = scheme(&self.url);
         let check = match scheme.as_str() {
             "memory" if self.url.expose() == MEMORY => {
                 tls.needs(false)?;

@@ -54,7 +54,7 @@ pub struct HttpHealthCheck {
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct HttpSettings {
-    /// What is asked for: `http://`, `https://`, or `http+unix://%2Frun%2Fapp.sock/path` and `unix:/run/app.sock:/path` at a
+    /// The URL to ask: `http://`, `https://`, or `http+unix://%2Frun%2Fapp.sock/path` and `unix:/run/app.sock:/path` at a
     /// Unix socket.
     #[cfg_attr(feature = "config", schemars(with = "String"))]
     pub url: Secret,

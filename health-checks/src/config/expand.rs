@@ -1,10 +1,10 @@
 //! `${VAR}`, `${VAR:-default}`, `${VAR|url}`, `${file:/path}` and `$${` in strings, after the file was parsed.
 
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use toml::de::{DeTable, DeValue};
 
 use super::table::{Document, Table};
 use super::{ConfigError, Variables};
+use crate::support::url;
 
 pub(super) fn expand(
     document: &Document<'_>,
@@ -71,8 +71,7 @@ fn value(
 /// words, without any value.
 pub fn text(text: &str, variables: Variables<'_>) -> Result<String, String> {
     let mut reader = Reader { rest: text, variables };
-    let expanded = reader.text(None)?;
-    Ok(expanded)
+    reader.text(false)
 }
 
 /// The part of a text that is not read yet.
@@ -92,28 +91,28 @@ impl<'t> Reader<'t, '_> {
         }
     }
 
-    /// Up to the end, or of a default up to its `}`.
-    fn text(&mut self, of: Option<Default>) -> Result<String, String> {
+    /// Expands up to the end, or a default up to its `}`.
+    fn text(&mut self, is_default: bool) -> Result<String, String> {
         let mut text = String::new();
         while let Some(next) = self.rest.chars().next() {
             if self.accept("$${") {
                 text.push_str("${");
-                if of.is_some() {
-                    text.push_str(&self.text(of)?);
+                if is_default {
+                    text.push_str(&self.text(true)?);
                     text.push('}');
                 }
             } else if self.accept("${") {
                 text.push_str(&self.value()?);
-            } else if of.is_some() && self.accept("}") {
+            } else if is_default && self.accept("}") {
                 return Ok(text);
-            } else if of.is_some() && next == '{' {
+            } else if is_default && next == '{' {
                 return Err("a default can't hold a { of its own: put the text into a variable".into());
             } else {
                 text.push(next);
                 self.rest = &self.rest[next.len_utf8()..];
             }
         }
-        if of.is_some() { Err(UNCLOSED.into()) } else { Ok(text) }
+        if is_default { Err(UNCLOSED.into()) } else { Ok(text) }
     }
 
     /// Reads a value: the text behind `${`, with its `}`.
@@ -127,11 +126,11 @@ impl<'t> Reader<'t, '_> {
                 None => (path, false),
             };
             let content = file(path)?;
-            return Ok(if encode { percent(&content) } else { content });
+            return Ok(if encode { url::encode(&content) } else { content });
         }
         let name = self.name();
         if name.is_empty() {
-            return Err("${ } needs the name of a variable (letters, digits and _): ${NAME}, ${NAME:-default}, ${NAME|url} or ${file:/path}".into());
+            return Err(NAME.into());
         }
         let encode = self.accept("|url");
         if encode && !self.rest.starts_with(['}', ':']) {
@@ -139,7 +138,7 @@ impl<'t> Reader<'t, '_> {
         }
         let value = (self.variables)(name).map(|value| value.trim().to_owned());
         let value = if self.accept(":-") {
-            let default = self.text(Some(Default))?;
+            let default = self.text(true)?;
             if default.ends_with("|url") {
                 return Err(format!("write |url behind the name: ${{{name}|url:-...}}"));
             }
@@ -150,11 +149,11 @@ impl<'t> Reader<'t, '_> {
         } else if self.rest.starts_with('|') {
             return Err(FILTER.into());
         } else if self.rest.contains('}') {
-            return Err("${ } needs the name of a variable (letters, digits and _): ${NAME}, ${NAME:-default}, ${NAME|url} or ${file:/path}".into());
+            return Err(NAME.into());
         } else {
             return Err(UNCLOSED.into());
         };
-        Ok(if encode { percent(&value) } else { value })
+        Ok(if encode { url::encode(&value) } else { value })
     }
 
     fn name(&mut self) -> &'t str {
@@ -165,16 +164,10 @@ impl<'t> Reader<'t, '_> {
     }
 }
 
-/// The text is a default, and ends with its `}`.
-#[derive(Clone, Copy)]
-struct Default;
-
 const UNCLOSED: &str = "${ without its }; write $${ for a literal one";
+const NAME: &str = "${ } needs the name of a variable (letters, digits and _): ${NAME}, ${NAME:-default}, ${NAME|url} \
+                    or ${file:/path}";
 const FILTER: &str = "what stands behind | is not url, the only thing that may stand there";
-
-fn percent(text: &str) -> String {
-    utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
-}
 
 fn file(path: &str) -> Result<String, String> {
     if path.trim() != path || path.is_empty() || path.contains('{') {
@@ -281,7 +274,7 @@ mod tests {
         fn with_default(inner: impl Strategy<Value = Part>) -> impl Strategy<Value = Part> {
             (inner, any::<bool>()).prop_map(|((text, value), encode)| {
                 if encode {
-                    (format!("${{NONE|url:-{text}}}"), percent(&value))
+                    (format!("${{NONE|url:-{text}}}"), url::encode(&value))
                 } else {
                     (format!("${{NONE:-{text}}}"), value)
                 }

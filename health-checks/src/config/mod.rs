@@ -110,14 +110,14 @@ impl Config {
     /// Where it can't be read, and whatever [`from_text`](Self::from_text) refuses.
     pub fn from_file(path: &Path, variables: Variables<'_>, options: &Options) -> Result<Self, ConfigError> {
         let name = path.display().to_string();
-        let text = std::fs::read_to_string(path).map_err(|error| ConfigError::unreadable(&name, &error))?;
-        Self::from_text(&name, &text, variables, options)
+        let file = std::fs::File::open(path).map_err(|error| ConfigError::unreadable(&name, &error))?;
+        Self::from_reader(&name, file, variables, options)
     }
 
     /// Reads to the end, such as of standard input; the name is for messages.
     ///
     /// # Errors
-    /// Where it can't be read, and whatever [`from_text`](Self::from_text) refuses.
+    /// Fails if it can't be read, and for whatever [`from_text`](Self::from_text) refuses.
     pub fn from_reader(
         name: &str,
         mut reader: impl std::io::Read,

@@ -212,7 +212,7 @@ impl<'a> Table<'a> {
             let is_text =
                 message.starts_with("invalid type: string") && wanted.iter().any(|kind| message.ends_with(kind));
             let Some(span) = error.span().filter(|_| is_text) else { return self };
-            let wants_switch = error.message().ends_with("expected a boolean");
+            let wants_switch = message.ends_with("expected a boolean");
             let value =
                 text_at(&mut self.values, &span).and_then(|text| Some((typed_value(text, wants_switch)?, text)));
             let Some((value, text)) = value else { return self };

@@ -49,6 +49,12 @@ pub(crate) mod tls;
 #[cfg_attr(not(feature = "full"), allow(dead_code, reason = "each check needs a part of it"))]
 pub(crate) mod url;
 
+/// The scheme of a text that may be a URL, in small letters; nothing where it has none.
+#[cfg(any(feature = "cache", feature = "_url"))]
+pub(crate) fn scheme(text: &health_core::Secret) -> String {
+    text.expose().split_once(':').map_or("", |(scheme, _)| scheme).to_ascii_lowercase()
+}
+
 /// Returns `true` for a scheme of Redis, in any of the dialects.
 #[cfg(any(feature = "cache", feature = "celery", feature = "celery_ping"))]
 pub(crate) fn is_redis(scheme: &str) -> bool {

@@ -7,11 +7,10 @@
 use std::fmt;
 
 use health_core::Secret;
-use percent_encoding::percent_decode_str;
-#[cfg(feature = "config")]
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 use super::nearest::hint;
+pub(crate) use super::scheme;
 use crate::kind::Misconfigured;
 
 /// Advice for messages about characters that end a password too early.
@@ -67,11 +66,6 @@ fn wrong(message: impl Into<std::borrow::Cow<'static, str>>) -> Misconfigured {
     Misconfigured::new("url", message)
 }
 
-/// The scheme of a text that may be a URL, in small letters; nothing where it has none.
-pub(crate) fn scheme(text: &Secret) -> String {
-    text.expose().split_once(':').map_or("", |(scheme, _)| scheme).to_ascii_lowercase()
-}
-
 /// Builds the error for a URL whose scheme is none of these. A text without a scheme may be anything, and is not quoted.
 pub(crate) fn not<'a>(expected: &str, text: &Secret, known: impl IntoIterator<Item = &'a str>) -> Misconfigured {
     let is_scheme = |c: char| c.is_ascii_alphanumeric() || "+-.".contains(c);
@@ -102,7 +96,6 @@ pub(crate) fn with_login(
         None => ("", rest),
     };
     let (own_username, own_password) = login.split_once(':').unwrap_or((login, ""));
-    let encode = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
     let both = |key| Misconfigured::new(key, "the URL has one as well: leave one out");
     let username = match username {
         Some(_) if !own_username.is_empty() => return Err(both("username")),
@@ -280,9 +273,8 @@ impl Host {
         let port = match port {
             None | Some("") => None,
             Some(port) => {
-                let number = port.bytes().all(|byte| byte.is_ascii_digit()).then(|| port.parse().ok()).flatten();
-                let number = number.filter(|port| *port > 0);
                 let is_number = port.bytes().all(|byte| byte.is_ascii_digit());
+                let number = port.parse().ok().filter(|port| is_number && *port > 0);
                 let or = if is_number { String::new() } else { format!("; else {ENCODE}") };
                 Some(number.ok_or_else(|| wrong(format!("the port is not a number from 1 to 65535{or}")))?)
             }
@@ -321,12 +313,16 @@ pub(crate) fn plain(text: &str) -> Result<(), Misconfigured> {
     Ok(())
 }
 
+fn unclear() -> Misconfigured {
+    wrong(format!("not clear where its parts end; {ENCODE}"))
+}
+
 /// Refuses what readers of URLs take apart in different ways: a part of a password could be taken for a host.
 fn unambiguous(rest: &str) -> Result<(), Misconfigured> {
     let authority = &rest[..rest.find(['/', '?', '#']).unwrap_or(rest.len())];
     let signs = rest.matches('@').count();
     if signs > 1 || signs != authority.matches('@').count() {
-        return Err(wrong(format!("not clear where its parts end; {ENCODE}")));
+        return Err(unclear());
     }
     no_fragment(rest)?;
     Ok(())
@@ -339,7 +335,7 @@ pub(crate) fn of_http(rest: &str) -> Result<Host, Misconfigured> {
     let path = path.split('?').next().unwrap_or_default();
     let has_login = authority.contains('@');
     if authority.matches('@').count() > 1 || (has_login && path.contains('@')) {
-        return Err(wrong(format!("not clear where its parts end; {ENCODE}")));
+        return Err(unclear());
     }
     no_fragment(rest)?;
     if authority.rsplit('@').next().is_some_and(|host| host.contains(',')) {
@@ -357,8 +353,13 @@ fn no_fragment(rest: &str) -> Result<(), Misconfigured> {
         Some((before, _)) if before.contains(['/', '?']) && !before.contains('@') => {
             Err(wrong("a # and what stands behind it would be ignored: leave it out, or write it as %23"))
         }
-        Some(_) => Err(wrong(format!("not clear where its parts end; {ENCODE}"))),
+        Some(_) => Err(unclear()),
     }
+}
+
+/// Encodes whatever could mean something in a URL.
+pub(crate) fn encode(text: &str) -> String {
+    utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
 }
 
 /// Decodes a part; a `%` without two digits behind it is part of a password that is not encoded.

@@ -28,8 +28,8 @@ const SOCKETS: [&str; 4] = ["redis+unix", "unix", "redis+socket", "valkey+unix"]
 /// - `redis+unix:///path/of/socket?db=1`, which redis-py calls `unix://` and Celery `redis+socket://`;
 /// - `redis+sentinel://[user:password@]host[:26379][,host..]/master[/database]`, `rediss+sentinel://` for TLS.
 ///
-/// What [redis-py](https://redis.readthedocs.io/en/stable/connections.html) calls `db` and Celery `virtual_host` is the database
-/// as well.
+/// The parameters `db` of [redis-py](https://redis.readthedocs.io/en/stable/connections.html) and `virtual_host` of Celery name the
+/// database as well.
 pub(crate) fn read(text: &Secret) -> Result<Server, Misconfigured> {
     let mut url = Url::parse(text, EXPECTED)?;
     let scheme = url.scheme.clone();

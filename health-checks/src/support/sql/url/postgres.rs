@@ -1,5 +1,4 @@
 use health_core::Secret;
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use sqlx::ConnectOptions as _;
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
@@ -7,7 +6,7 @@ use super::super::Target;
 use super::super::own::{Role, Servers};
 use super::{EXPECTED, patience, tls_of};
 use crate::kind::{HAS_TLS, Misconfigured, TlsSettings};
-use crate::support::url::{Host, Url};
+use crate::support::url::{Host, Url, encode};
 
 /// By the words of [libpq](https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PARAMKEYWORDS), and those of
 /// `SQLAlchemy`, Prisma and JDBC for the same things.
@@ -156,8 +155,7 @@ fn hosts(url: &mut Url) -> Result<Vec<Host>, Misconfigured> {
 /// The driver's options, which it reads from a URL alone: there it adds the variables and the password file of PostgreSQL.
 fn options(parameters: &[(&str, Option<String>)]) -> Result<PgConnectOptions, Misconfigured> {
     let set = parameters.iter().filter_map(|(name, value)| Some((name, value.as_ref()?)));
-    let pairs: Vec<_> =
-        set.map(|(name, value)| format!("{name}={}", utf8_percent_encode(value, NON_ALPHANUMERIC))).collect();
+    let pairs: Vec<_> = set.map(|(name, value)| format!("{name}={}", encode(value))).collect();
     let options: Result<PgConnectOptions, _> = format!("postgres:///?{}", pairs.join("&")).parse();
     // Its own words may quote the URL.
     Ok(options.map_err(|_| Misconfigured::new("url", "not a valid URL of PostgreSQL"))?.disable_statement_logging())
