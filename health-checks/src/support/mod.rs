@@ -46,7 +46,7 @@ pub(crate) mod storage;
 #[cfg_attr(not(feature = "full"), allow(dead_code, reason = "each check needs a part of it"))]
 pub(crate) mod tls;
 #[cfg(feature = "_url")]
-#[cfg_attr(not(feature = "full"), allow(dead_code, reason = "each check needs a part of it"))]
+#[cfg_attr(not(feature = "full"), allow(dead_code, unused_imports, reason = "each check needs a part of it"))]
 pub(crate) mod url;
 
 /// The scheme of a text that may be a URL, in small letters; nothing where it has none.
