@@ -31,7 +31,7 @@ pub(crate) fn method(request: &HttpRequest) -> Method {
 pub(crate) fn headers(request: &HttpRequest) -> HeaderMap {
     let mut headers = HeaderMap::new();
     for (name, value) in request.headers() {
-        if let Some(name) = Endpoint::READS.into_iter().find(|read| name == *read)
+        if let Some(name) = Endpoint::REQUEST_HEADERS.iter().copied().find(|read| name == *read)
             && let Ok(value) = http::HeaderValue::from_bytes(value.as_bytes())
         {
             headers.append(name, value);

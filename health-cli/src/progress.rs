@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use health_core::{Listener, Transition};
+use health_core::{StatusListener, Transition};
 use tokio::time::{Instant, interval_at};
 
 use crate::screen;
@@ -24,7 +24,7 @@ pub(crate) struct Progress(Arc<Mutex<BTreeSet<String>>>);
 
 impl Progress {
     /// Hears of each check's first verdict.
-    pub(crate) fn listener(&self) -> impl Listener + use<> {
+    pub(crate) fn listener(&self) -> impl StatusListener + use<> {
         let done = Arc::clone(&self.0);
         move |transition: &Transition| {
             done.lock().unwrap_or_else(PoisonError::into_inner).insert(transition.check.clone());

@@ -14,7 +14,7 @@ pub(crate) struct Row {
     /// Whether its errors make the whole unhealthy; an endpoint does not tell.
     pub(crate) critical: Option<bool>,
     /// Whether it makes the whole unhealthy; an endpoint does not tell.
-    pub(crate) counts: Option<bool>,
+    pub(crate) fails_report: Option<bool>,
     /// How long the last run took; an endpoint does not tell.
     pub(crate) took: Option<Duration>,
     pub(crate) observations: Vec<Observation>,
@@ -27,7 +27,7 @@ impl From<&CheckReport> for Row {
             status: check.status,
             text: clean(&check.line()),
             critical: Some(check.critical),
-            counts: Some(check.counts),
+            fails_report: Some(check.fails_report),
             took: check.duration,
             observations: check.observations.clone(),
         }
@@ -42,7 +42,7 @@ impl Row {
             status: status(text),
             text: clean(&text.replace('\n', "; ")),
             critical: None,
-            counts: None,
+            fails_report: None,
             took: None,
             observations: Vec::new(),
         }

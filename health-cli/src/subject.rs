@@ -118,6 +118,6 @@ impl Sight {
 
     /// The rows that are in the way of health; an endpoint does not tell which of those that are wrong count.
     pub(crate) fn in_the_way(&self) -> impl Iterator<Item = &Row> {
-        self.rows.iter().flatten().filter(|row| row.counts.unwrap_or(row.status != health_core::Status::Working))
+        self.rows.iter().flatten().filter(|row| row.fails_report.unwrap_or(row.status != health_core::Status::Working))
     }
 }

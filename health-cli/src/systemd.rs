@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-use health_core::{Health, Listener, Status, Transition};
+use health_core::{Health, Status, StatusListener, Transition};
 
 /// Tells it what changes.
-pub(crate) fn listener() -> impl Listener {
+pub(crate) fn listener() -> impl StatusListener {
     let seen = Mutex::new(BTreeMap::new());
     move |transition: &Transition| {
         let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);

@@ -9,7 +9,7 @@ use crate::clock::SystemClock;
 use crate::registry::{BuildError, Registry};
 use crate::render::{Renderer, Renderers};
 use crate::runner::{Listeners, Runner};
-use crate::{Clock, GroupSettings, Health, Listener, Settings};
+use crate::{Clock, GroupSettings, Health, Settings, StatusListener};
 
 /// Puts a service's health together: checks, settings, groups, formats.
 #[derive(Default)]
@@ -22,7 +22,7 @@ pub struct HealthBuilder {
     notice: Option<String>,
     runtime: Option<Handle>,
     clock: Option<Arc<dyn Clock>>,
-    pub(crate) listeners: Vec<Box<dyn Listener>>,
+    pub(crate) listeners: Vec<Box<dyn StatusListener>>,
 }
 
 impl HealthBuilder {
@@ -84,9 +84,10 @@ impl HealthBuilder {
     /// Two checks of one identifier, names of groups or checks that there are not, options and settings that can't be.
     pub fn build(self) -> Result<Health, BuildError> {
         self.validate()?;
-        let home = self.runtime.or_else(|| Handle::try_current().ok());
+        let own_runtime = self.runtime.or_else(|| Handle::try_current().ok());
         let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock));
-        let runner = Runner::new(self.registry, &self.groups, &self.settings, home, clock, Listeners(self.listeners))?;
+        let runner =
+            Runner::new(self.registry, &self.groups, &self.settings, own_runtime, clock, Listeners(self.listeners))?;
         Ok(Health::new(runner, self.settings, self.renderers, self.notice))
     }
 

@@ -155,7 +155,7 @@ exceptions! {
 impl HealthCheckException {
     /// The same error, its type and its source, in other words.
     #[must_use]
-    pub fn reworded(mut self, words: impl FnOnce(&str) -> String) -> Self {
+    pub fn map_message(mut self, words: impl FnOnce(&str) -> String) -> Self {
         *self.message_mut() = words(self.message()).into();
         self
     }

@@ -53,7 +53,7 @@ struct Narrowed {
     of: (usize, BTreeSet<String>, BTreeSet<String>),
     plan: Plan,
     /// Excluded names that no check of the plan has.
-    unmatched: Vec<String>,
+    unknown_excludes: Vec<String>,
     slot: Slot,
 }
 
@@ -85,11 +85,11 @@ impl Health {
     pub async fn read(&self, selection: &Selection) -> Result<Report, UnknownName> {
         let plan = selection.plan(&self.0.runner)?;
         self.start();
-        let patience = self.0.runner.patience(&plan);
+        let max_wait = self.0.runner.max_wait(&plan);
         let runner = &self.0.runner;
-        let waited = runner.wait_for(&plan, patience).await;
-        let reading = runner.reading(&plan, &waited, patience);
-        runner.tell_of_expiry(&reading.expired);
+        let waited = runner.wait_for(&plan, max_wait).await;
+        let reading = runner.reading(&plan, &waited, max_wait);
+        runner.notify_expired(&reading.expired);
         let mut report = reading.report;
         self.complete(&mut report);
         Ok(report)
@@ -103,8 +103,8 @@ impl Health {
             Some(tasks) => tasks.have_ended(),
             None => Some(false),
         };
-        if let Some(was_home) = ended {
-            self.0.runner.lost_home(was_home);
+        if let Some(was_own) = ended {
+            self.0.runner.runtime_is_gone(was_own);
             *tasks = self.0.runner.refresh_in_background();
         }
     }
@@ -139,7 +139,7 @@ impl Health {
         drained_at.get_or_insert_with(|| self.clock().time());
     }
 
-    /// Ends all runs of checks for good, and waits until what they had begun elsewhere is undone (see
+    /// Ends all runs of checks for freshness, and waits until what they had begun elsewhere is undone (see
     /// [`cleanup`](crate::cleanup())), no longer than `limit`. For the end of a process: reads see the last verdicts from
     /// then on. Handed the last clone, it also closes the connections that checks have kept.
     ///
@@ -217,7 +217,7 @@ impl Health {
         budget: Option<Duration>,
     ) -> Arc<Snapshot> {
         let narrowed = self.narrowed(only, exclude, place);
-        self.see(&narrowed.plan, &narrowed.slot, &narrowed.unmatched, budget).await
+        self.see(&narrowed.plan, &narrowed.slot, &narrowed.unknown_excludes, budget).await
     }
 
     /// The names of a plan's checks.
@@ -239,9 +239,9 @@ impl Health {
         let (_, only, exclude) = &of;
         let keep = |name: &str| (only.is_empty() || only.contains(name)) && !exclude.contains(name);
         let members: BTreeSet<&str> = self.members(place).collect();
-        let unmatched = exclude.iter().filter(|name| !members.contains(name.as_str())).cloned().collect();
+        let unknown_excludes = exclude.iter().filter(|name| !members.contains(name.as_str())).cloned().collect();
         let plan = self.0.runner.narrow(&self.plans()[place], keep);
-        let narrowed = Arc::new(Narrowed { of, plan, unmatched, slot: Slot::default() });
+        let narrowed = Arc::new(Narrowed { of, plan, unknown_excludes, slot: Slot::default() });
         if all.len() >= NARROWED {
             all.pop_front();
         }
@@ -250,7 +250,13 @@ impl Health {
     }
 
     /// The last report in this slot while it is true, else a new one.
-    async fn see(&self, plan: &Plan, slot: &Slot, unmatched: &[String], budget: Option<Duration>) -> Arc<Snapshot> {
+    async fn see(
+        &self,
+        plan: &Plan,
+        slot: &Slot,
+        unknown_excludes: &[String],
+        budget: Option<Duration>,
+    ) -> Arc<Snapshot> {
         if let Some(snapshot) = self.kept_in(slot, Arc::clone) {
             return snapshot;
         }
@@ -267,15 +273,15 @@ impl Health {
             let mut reading = runner.reading(plan, &waited, budget);
             expired = reading.expired;
             self.complete(&mut reading.report);
-            reading.report.unmatched = unmatched.to_vec();
-            Snapshot::new(reading.report, reading.good, &self.0.renderers)
+            reading.report.unknown_excludes = unknown_excludes.to_vec();
+            Snapshot::new(reading.report, reading.freshness, &self.0.renderers)
         };
         let snapshot =
             if waited.is_partial() { slot.partial(self.clock().now(), budget, make) } else { Arc::new(make()) };
-        if snapshot.good.is_some() {
+        if snapshot.freshness.is_some() {
             slot.kept.store(Some(Arc::clone(&snapshot)));
         }
-        runner.tell_of_expiry(&expired);
+        runner.notify_expired(&expired);
         snapshot
     }
 
@@ -299,7 +305,7 @@ impl Health {
     fn kept_in<T>(&self, slot: &Slot, read: impl FnOnce(&Arc<Snapshot>) -> T) -> Option<T> {
         let kept = slot.kept.load();
         let snapshot = kept.as_ref()?;
-        self.0.runner.is_good(snapshot.good.as_ref()?).then(|| read(snapshot))
+        self.0.runner.is_fresh(snapshot.freshness.as_ref()?).then(|| read(snapshot))
     }
 }
 

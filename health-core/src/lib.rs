@@ -39,7 +39,7 @@ pub use findings::{Findings, Observation, Unit};
 pub use health::Health;
 pub use history::{History, PastRun};
 pub use http::{Endpoint, RequestHead};
-pub use listener::{Listener, Transition};
+pub use listener::{StatusListener, Transition};
 pub use registry::{BuildError, Registry};
 pub use render::{
     Atom, HealthJson, Html, Json, OpenMetrics, Prometheus, Renderer, Renderers, Rss, TemplateError, Text, render_fn,

@@ -42,20 +42,20 @@ pub struct Transition {
 /// # Ok::<(), health_core::BuildError>(())
 /// # }).unwrap();
 /// ```
-pub trait Listener: Send + Sync + 'static {
+pub trait StatusListener: Send + Sync + 'static {
     /// A check has changed.
-    fn transition(&self, transition: &Transition);
+    fn on_transition(&self, transition: &Transition);
 }
 
-impl<F: Fn(&Transition) + Send + Sync + 'static> Listener for F {
-    fn transition(&self, transition: &Transition) {
+impl<F: Fn(&Transition) + Send + Sync + 'static> StatusListener for F {
+    fn on_transition(&self, transition: &Transition) {
         self(transition);
     }
 }
 
 impl HealthBuilder {
     /// Adds somebody who is told when a check changes its effective status.
-    pub fn listener(mut self, listener: impl Listener) -> Self {
+    pub fn listener(mut self, listener: impl StatusListener) -> Self {
         self.listeners.push(Box::new(listener));
         self
     }

@@ -27,10 +27,10 @@ pub struct Report {
     /// The worst status of the critical checks.
     pub status: Status,
     /// The rows, sorted by identifier. Empty where a service has no checks, and where the reader may only see the
-    /// verdict (`bare`).
+    /// verdict (`redacted`).
     pub checks: Vec<CheckReport>,
     /// Whether the rows were left out, for a reader who did not show the token.
-    pub bare: bool,
+    pub redacted: bool,
     /// When the report was put together.
     #[serde(serialize_with = "rfc3339")]
     pub generated_at: SystemTime,
@@ -41,7 +41,7 @@ pub struct Report {
     #[serde(serialize_with = "seconds")]
     pub duration: Duration,
     /// What the reader wanted to leave out and no check here is called.
-    pub unmatched: Vec<String>,
+    pub unknown_excludes: Vec<String>,
     /// Something that every reader should know, such as where the configuration came from.
     pub notice: Option<String>,
     /// Which of the service's processes answers.
@@ -51,13 +51,13 @@ pub struct Report {
 }
 
 impl Report {
-    /// A report of these rows, sorted and judged by [`CheckReport::counts`]. For tests, and for what the engine does.
+    /// A report of these rows, sorted and judged by [`CheckReport::fails_report`]. For tests, and for what the engine does.
     pub fn new(checks: impl IntoIterator<Item = CheckReport>) -> Self {
         let mut checks = Vec::from_iter(checks);
         checks.sort_by(|a, b| a.identifier.cmp(&b.identifier));
         Self {
             group: None,
-            healthy: !checks.iter().any(|check| check.counts),
+            healthy: !checks.iter().any(|check| check.fails_report),
             status: checks
                 .iter()
                 .filter(|check| check.critical)
@@ -65,11 +65,11 @@ impl Report {
                 .max()
                 .unwrap_or(Status::Working),
             checks,
-            bare: false,
+            redacted: false,
             generated_at: SystemTime::UNIX_EPOCH,
             built_at: SystemTime::UNIX_EPOCH,
             duration: Duration::ZERO,
-            unmatched: Vec::new(),
+            unknown_excludes: Vec::new(),
             notice: None,
             instance: None,
             version: None,
@@ -83,8 +83,8 @@ impl Report {
             checks: Vec::new(),
             // What is said follows the code: rows that do not count are not seen.
             status: if self.healthy && self.status > Status::Warning { Status::Working } else { self.status },
-            bare: true,
-            unmatched: Vec::new(),
+            redacted: true,
+            unknown_excludes: Vec::new(),
             notice: None,
             instance: None,
             version: None,
@@ -110,7 +110,7 @@ pub struct CheckReport {
     /// Whether its errors make the service unhealthy.
     pub critical: bool,
     /// Whether this row makes this report unhealthy.
-    pub counts: bool,
+    pub fails_report: bool,
     /// What it looks at.
     #[serde(serialize_with = "display")]
     pub scope: Scope,
@@ -150,7 +150,7 @@ impl CheckReport {
             errors: Vec::new(),
             observations: Vec::new(),
             critical: true,
-            counts: false,
+            fails_report: false,
             scope: Scope::External,
             groups: BTreeSet::new(),
             labels: BTreeMap::new(),
@@ -168,7 +168,7 @@ impl CheckReport {
         let mut row = Self::new(identifier);
         row.fail(error);
         row.raw_status = row.status;
-        row.counts = true;
+        row.fails_report = true;
         row
     }
 

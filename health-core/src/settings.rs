@@ -178,7 +178,8 @@ pub struct GroupSettings {
     /// Lets this group fail while the service drains; for groups of your own. *Default*: yes.
     pub drains: Option<bool>,
     /// Checks that may be in `live` although a restart does not mend what they look at, by name.
-    pub waive: BTreeSet<String>,
+    #[serde(alias = "waive")]
+    pub allow_in_live: BTreeSet<String>,
 }
 
 impl GroupSettings {
@@ -212,8 +213,8 @@ impl GroupSettings {
 
     /// Lets this check into `live` whatever its scope. Think twice: when it fails, the process is restarted.
     #[must_use]
-    pub fn waive(mut self, identifier: impl Into<String>) -> Self {
-        self.waive.insert(identifier.into());
+    pub fn allow_in_live(mut self, identifier: impl Into<String>) -> Self {
+        self.allow_in_live.insert(identifier.into());
         self
     }
 }

@@ -9,7 +9,7 @@ use http::Response;
 
 use crate::Report;
 use crate::render::Renderers;
-use crate::runner::Good;
+use crate::runner::Freshness;
 
 /// Readers whose budgets end within this time see the same partial report.
 const TOGETHER: Duration = Duration::from_millis(100);
@@ -52,7 +52,7 @@ impl Slot {
 /// A report and the answers that were made of it, so that a cached one costs a look-up.
 pub(crate) struct Snapshot {
     pub(crate) report: Arc<Report>,
-    pub(crate) good: Option<Good>,
+    pub(crate) freshness: Option<Freshness>,
     answers: Box<[OnceLock<Arc<Response<Bytes>>>]>,
     /// Those that tell how long ago things were, with the second that they were made in.
     aged: Box<[Mutex<Option<Aged>>]>,
@@ -67,25 +67,25 @@ pub(crate) struct View {
     /// The position of the format.
     pub(crate) renderer: usize,
     /// `true` if the reader may see the verdict only.
-    pub(crate) bare: bool,
+    pub(crate) redacted: bool,
     /// `true` if the reader wants to know more.
     pub(crate) verbose: bool,
 }
 
 impl View {
     fn place(self) -> usize {
-        4 * self.renderer + 2 * usize::from(self.verbose) + usize::from(self.bare)
+        4 * self.renderer + 2 * usize::from(self.verbose) + usize::from(self.redacted)
     }
 }
 
 impl Snapshot {
-    pub(crate) fn new(report: Report, good: Option<Good>, renderers: &Renderers) -> Self {
-        let places = 4 * renderers.len();
+    pub(crate) fn new(report: Report, freshness: Option<Freshness>, renderers: &Renderers) -> Self {
+        let permits = 4 * renderers.len();
         Self {
             report: Arc::new(report),
-            good,
-            answers: (0..places).map(|_| OnceLock::new()).collect(),
-            aged: (0..places).map(|_| Mutex::default()).collect(),
+            freshness,
+            answers: (0..permits).map(|_| OnceLock::new()).collect(),
+            aged: (0..permits).map(|_| Mutex::default()).collect(),
         }
     }
 
@@ -96,7 +96,7 @@ impl Snapshot {
         if let Some(answer) = answer.get() {
             return answer;
         }
-        let new = Arc::new(if view.bare { make(&self.report.without_rows()) } else { make(&self.report) });
+        let new = Arc::new(if view.redacted { make(&self.report.without_rows()) } else { make(&self.report) });
         answer.get_or_init(|| new)
     }
 
@@ -115,7 +115,7 @@ impl Snapshot {
         {
             return Arc::clone(answer);
         }
-        let mut report = if view.bare { self.report.without_rows() } else { Report::clone(&self.report) };
+        let mut report = if view.redacted { self.report.without_rows() } else { Report::clone(&self.report) };
         report.generated_at = now;
         let answer = Arc::new(make(&report));
         *lock() = Some((now, Arc::clone(&answer)));

@@ -499,8 +499,8 @@ fn what_can_not_be_is_refused_when_it_is_built() {
     assert_eq!(refused(cycle), r#"check "a": it depends on itself: a -> b -> a"#);
     let live = || one().check(working("disk").scoped(Scope::Instance).groups(["live"]));
     assert!(refused(live()).starts_with(r#"check "disk": its scope is instance"#));
-    build(live().group("live", GroupSettings::default().waive("disk")));
-    assert!(refused(one().group("live", GroupSettings::default().waive("disc"))).contains("waives \"disc\""));
+    build(live().group("live", GroupSettings::default().allow_in_live("disk")));
+    assert!(refused(one().group("live", GroupSettings::default().allow_in_live("disc"))).contains("allows \"disc\""));
     assert!(refused(one().settings(Settings::default().token("ready"))).contains("name of a group"));
     assert!(refused(one().settings(Settings::default().unhealthy_status(200))).contains("400 to 599"));
 }

@@ -119,8 +119,8 @@ impl HealthCheck for Elsewhere {
         Ok(())
     }
 
-    fn runs_at_home(&self) -> bool {
-        false
+    fn runs_on_caller(&self) -> bool {
+        true
     }
 }
 

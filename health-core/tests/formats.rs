@@ -34,7 +34,7 @@ fn troubled() -> Report {
     disk.observations.push(Observation::new("available", 23e9, Unit::Bytes));
     disk.scope = Scope::Instance;
     let mut mail = failed("Mail", ServiceUnavailable::new("connection refused").with_source("10.0.0.5:25").into());
-    (mail.critical, mail.counts, mail.stale) = (false, false, true);
+    (mail.critical, mail.fails_report, mail.stale) = (false, false, true);
     let mut waiting = CheckReport::failed("Queue", &ServiceUnavailable::new("no result yet").into());
     (waiting.status, waiting.raw_status) = (Status::Unknown, Status::Unknown);
     let mut recovering = failed("Redis", ServiceUnavailable::new("blocked by dns").into());
@@ -74,7 +74,7 @@ fn hostile() -> Report {
 
 /// What a stranger sees of it where strangers are shown the verdict.
 fn bare(mut report: Report) -> Report {
-    (report.checks, report.bare, report.notice) = (Vec::new(), true, None);
+    (report.checks, report.redacted, report.notice) = (Vec::new(), true, None);
     (report.instance, report.version) = (None, None);
     report
 }
@@ -191,7 +191,7 @@ fn health_says_what_the_service_comes_to() {
     assert_eq!(status(&bare(troubled())), r#"{"status":"fail","output":"Not working"}"#);
     assert_eq!(status(&bare(Report::new([CheckReport::new("a")]))), r#"{"status":"pass"}"#);
     let mut row = CheckReport::failed("a", &ServiceUnavailable::new("m").into());
-    (row.critical, row.counts) = (false, false);
+    (row.critical, row.fails_report) = (false, false);
     assert!(status(&Report::new([row])).starts_with(r#"{"status":"warn","output":"Working, with 1 problem","#));
 }
 
@@ -207,9 +207,9 @@ fn verbose_text() {
     assert_eq!(verbose(&bare(troubled())), "health check failed\n");
     assert_eq!(verbose(&Report::new([])), "no checks\nhealth check passed\n");
     let mut late = CheckReport::failed("a", &ServiceWarning::new("late").into());
-    late.counts = false;
+    late.fails_report = false;
     let mut report = Report::new([late]);
-    (report.group, report.unmatched) = (Some("ready".into()), vec!["x".into(), "\"\n".into()]);
+    (report.group, report.unknown_excludes) = (Some("ready".into()), vec!["x".into(), "\"\n".into()]);
     let warning = r#"warn: some health checks cannot be excluded: no matches for "x","\"\n""#;
     assert_eq!(verbose(&report), format!("[+]a ok: warning: late\n{warning}\nready check passed\n"));
 }

@@ -128,7 +128,7 @@ fn a_dependency_in_liveness_is_refused() {
     for (scope, says) in [(Scope::External, "external"), (Scope::Instance, "instance")] {
         let check = ScriptedCheck::new("orders").scoped(scope).groups(["live"]);
         let error = Health::builder().check(check).build().unwrap_err().to_string();
-        assert!(error.contains("\"orders\"") && error.contains(says) && error.contains("waive"), "{error}");
+        assert!(error.contains("\"orders\"") && error.contains(says) && error.contains("allow_in_live"), "{error}");
     }
     let check = ScriptedCheck::new("deadlock").scoped(Scope::Process).groups(["live"]);
     assert!(Health::builder().check(check).build().is_ok());

@@ -23,7 +23,7 @@ pub(crate) fn unknown_method() -> Method {
 pub(crate) fn headers(request: &rocket::Request<'_>) -> HeaderMap {
     let mut headers = HeaderMap::new();
     for header in request.headers().iter() {
-        if let Some(name) = Endpoint::READS.into_iter().find(|name| header.name == *name)
+        if let Some(name) = Endpoint::REQUEST_HEADERS.iter().copied().find(|name| header.name == *name)
             && let Ok(value) = HeaderValue::from_str(&header.value)
         {
             headers.append(name, value);

@@ -7,7 +7,7 @@ use health_core::Health;
 pub async fn assert_healthy(health: &Health) {
     let report = health.report().await;
     assert!(!report.checks.is_empty(), "there are no checks: nothing was looked at");
-    let failing = report.checks.iter().filter(|check| check.counts);
+    let failing = report.checks.iter().filter(|check| check.fails_report);
     let rows: Vec<_> = failing.map(|check| format!("  {}: {}", check.identifier, check.pretty_status())).collect();
     assert!(report.healthy, "unhealthy:\n{}", rows.join("\n"));
 }

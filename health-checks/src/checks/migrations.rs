@@ -267,7 +267,7 @@ impl Row {
 
 /// The original's words, and behind them what it is.
 fn not_ready(error: HealthCheckException) -> HealthCheckException {
-    error.reworded(|message| format!("Database is not ready: {message}"))
+    error.map_message(|message| format!("Database is not ready: {message}"))
 }
 
 fn compare(

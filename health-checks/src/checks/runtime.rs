@@ -153,8 +153,8 @@ impl HealthCheck for RuntimeHealthCheck {
         Scope::Process
     }
 
-    fn runs_at_home(&self) -> bool {
-        false
+    fn runs_on_caller(&self) -> bool {
+        true
     }
 }
 

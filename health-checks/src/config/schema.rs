@@ -82,7 +82,8 @@ fn group() -> Value {
         "warnings_as_errors": flag("Whether a warning fails this group.", None),
         "anonymous": described("anonymous", "What a reader without the token gets of this group."),
         "drains": flag("Whether this group fails while the service drains; for groups of your own.", Some(true)),
-        "waive": described("names", "Checks that may be in live although a restart does not mend what they look at."),
+        "allow_in_live": described("names", "Checks that may be in live although a restart does not mend what they look at."),
+        "waive": { "description": "An older name of allow_in_live.", "deprecated": true, "$ref": "#/$defs/names" },
     });
     object("A group.", properties)
 }

@@ -132,8 +132,8 @@ impl<S: CheckSettings + Clone + Send + Sync + 'static> HealthCheck for Rotating<
         self.model.default_ttl()
     }
 
-    fn runs_at_home(&self) -> bool {
-        self.model.runs_at_home()
+    fn runs_on_caller(&self) -> bool {
+        self.model.runs_on_caller()
     }
 }
 

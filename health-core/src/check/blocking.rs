@@ -31,11 +31,11 @@ impl Blocking {
     /// What the closure returns; `unknown error` where it panics; `unavailable` while an earlier call is still running
     /// and where the system has no thread left.
     pub async fn run<T: Send + 'static>(&self, call: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-        let turn = Turn::take(&self.0)?;
+        let guard = CallGuard::take(&self.0)?;
         let (sender, receiver) = oneshot::channel();
         let work = move || {
             let outcome = catch_unwind(AssertUnwindSafe(call));
-            drop(turn); // before the answer goes out, so that the next run finds the thread free
+            drop(guard); // before the answer goes out, so that the next run finds the thread free
             // Nobody may be waiting any more; then the result is of no use.
             let _ = sender.send(outcome.unwrap_or_else(|panic| Err(UnknownError::panicked(&*panic).into())));
         };
@@ -47,10 +47,10 @@ impl Blocking {
     }
 }
 
-/// The right to be the one call that runs; given back by `Drop`.
-struct Turn(Arc<Mutex<Option<SystemTime>>>);
+/// Marks a call as running until it is dropped.
+struct CallGuard(Arc<Mutex<Option<SystemTime>>>);
 
-impl Turn {
+impl CallGuard {
     fn take(running: &Arc<Mutex<Option<SystemTime>>>) -> Result<Self> {
         let mut since = running.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(since) = *since {
@@ -62,7 +62,7 @@ impl Turn {
     }
 }
 
-impl Drop for Turn {
+impl Drop for CallGuard {
     fn drop(&mut self) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }

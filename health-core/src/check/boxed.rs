@@ -51,8 +51,8 @@ impl HealthCheck for BoxCheck {
         self.0.dyn_default_ttl()
     }
 
-    fn runs_at_home(&self) -> bool {
-        self.0.dyn_runs_at_home()
+    fn runs_on_caller(&self) -> bool {
+        self.0.dyn_runs_on_caller()
     }
 }
 
@@ -71,7 +71,7 @@ trait DynCheck: Send + Sync {
     fn dyn_scope(&self) -> Scope;
     fn dyn_default_timeout(&self) -> Option<Duration>;
     fn dyn_default_ttl(&self) -> Option<Duration>;
-    fn dyn_runs_at_home(&self) -> bool;
+    fn dyn_runs_on_caller(&self) -> bool;
 }
 
 impl<C: HealthCheck> DynCheck for C {
@@ -99,7 +99,7 @@ impl<C: HealthCheck> DynCheck for C {
         self.default_ttl()
     }
 
-    fn dyn_runs_at_home(&self) -> bool {
-        self.runs_at_home()
+    fn dyn_runs_on_caller(&self) -> bool {
+        self.runs_on_caller()
     }
 }

@@ -63,12 +63,12 @@ pub trait HealthCheck: Send + Sync + 'static {
         Cow::Borrowed(path.rsplit("::").next().unwrap_or(path))
     }
 
-    /// Whether an error makes the whole service unhealthy. *Default*: `true`.
+    /// Returns `true` if an error makes the whole service unhealthy. *Default*: `true`.
     fn critical_service(&self) -> bool {
         true
     }
 
-    /// What a restart of the process could mend; liveness takes only [`Scope::Process`]. *Default*:
+    /// Returns the scope of the check: liveness takes only [`Scope::Process`]. *Default*:
     /// [`Scope::External`].
     fn scope(&self) -> Scope {
         Scope::External
@@ -87,11 +87,11 @@ pub trait HealthCheck: Send + Sync + 'static {
         None
     }
 
-    /// Whether its runs live on the home runtime of the health, as they should: see
-    /// [`HealthBuilder::runtime`](crate::HealthBuilder::runtime). *Default*: `true`. A check that watches this very
-    /// runtime has to run while it stands still: `false` lets it run on the runtime of whoever asks.
-    fn runs_at_home(&self) -> bool {
-        true
+    /// Returns `true` if its runs belong on the runtime of the caller that starts them, and not on the runtime of the `Health` (see
+    /// [`HealthBuilder::runtime`](crate::HealthBuilder::runtime)). A check that watches this very runtime needs that: it must run
+    /// while the runtime is blocked. *Default*: `false`.
+    fn runs_on_caller(&self) -> bool {
+        false
     }
 }
 
@@ -120,8 +120,8 @@ impl<C: HealthCheck> HealthCheck for Arc<C> {
         (**self).default_ttl()
     }
 
-    fn runs_at_home(&self) -> bool {
-        (**self).runs_at_home()
+    fn runs_on_caller(&self) -> bool {
+        (**self).runs_on_caller()
     }
 }
 

@@ -1,4 +1,4 @@
-//! From a question to the answer: the report, rendered, with its headers.
+//! From a query to the answer: the report, rendered, with its headers.
 
 use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -12,41 +12,41 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 
-use super::question::Question;
+use super::query::Query;
 use super::refusal::Refusal;
 use crate::render::{Renderer, Text};
 use crate::snapshot::{Snapshot, View};
 use crate::{Health, Report};
 
-/// What the endpoint answers to.
+/// The methods that the endpoint supports.
 const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, OPTIONS");
 
-/// What is made of an answer that others may be told, too.
-pub(super) type Tell<T> = fn(&Arc<Response<Bytes>>) -> T;
+/// Converts a shared answer into the type of a framework.
+pub(super) type Convert<T> = fn(&Arc<Response<Bytes>>) -> T;
 
-/// The answer that needs no check, where the last report is still true.
-pub(super) fn kept<T>(health: &Health, question: &Question, tell: Tell<T>) -> Option<T> {
-    let shows_all = question.exclude.is_empty() && question.only.is_empty();
-    shows_all.then(|| health.kept(question.plan, |snapshot| show(health, question, snapshot, tell)))?
+/// Returns the cached answer, if the last report is still fresh.
+pub(super) fn kept<T>(health: &Health, query: &Query, convert: Convert<T>) -> Option<T> {
+    let shows_all = query.exclude.is_empty() && query.only.is_empty();
+    shows_all.then(|| health.kept(query.plan, |snapshot| show(health, query, snapshot, convert)))?
 }
 
-/// The answer of a run, within the budget of the reader.
-pub(super) async fn run<T>(health: &Health, question: &Question, budget: Option<Duration>, tell: Tell<T>) -> T {
-    // Only the verbose view tells of names that match nothing.
-    let (only, exclude) = (&question.only, &question.exclude);
+/// Runs the checks that have to run and answers within the budget.
+pub(super) async fn run<T>(health: &Health, query: &Query, budget: Option<Duration>, convert: Convert<T>) -> T {
+    // Only the verbose view lists excluded names that are unknown.
+    let (only, exclude) = (&query.only, &query.exclude);
     let excludes = |name| exclude.iter().any(|excluded| excluded == name);
-    let is_plain = exclude.is_empty() || !question.view.verbose && !health.members(question.plan).any(excludes);
+    let is_plain = exclude.is_empty() || !query.view.verbose && !health.members(query.plan).any(excludes);
     let snapshot = if only.is_empty() && is_plain {
-        health.snapshot(question.plan, budget).await
+        health.snapshot(query.plan, budget).await
     } else {
-        health.snapshot_of_some(only, exclude, question.plan, budget).await
+        health.snapshot_of_some(only, exclude, query.plan, budget).await
     };
-    show(health, question, &snapshot, tell)
+    show(health, query, &snapshot, convert)
 }
 
-/// The answer that needs no report.
+/// Answers without a report.
 #[cold]
-pub(super) fn refuse<T>(health: &Health, refusal: Refusal, method: &Method, tell: Tell<T>) -> T {
+pub(super) fn refuse<T>(health: &Health, refusal: Refusal, method: &Method, convert: Convert<T>) -> T {
     let message = refusal.message(health);
     let mut response = Response::new(Bytes::new());
     *response.status_mut() = refusal.status();
@@ -55,26 +55,26 @@ pub(super) fn refuse<T>(health: &Health, refusal: Refusal, method: &Method, tell
         response.headers_mut().insert(ALLOW, METHODS);
     }
     *response.body_mut() = message.into();
-    tell(&Arc::new(trim(response, method)))
+    convert(&Arc::new(trim(response, method)))
 }
 
-fn show<T>(health: &Health, question: &Question, snapshot: &Snapshot, tell: Tell<T>) -> T {
-    let make = |report: &Report| make(health, question.view, report);
+fn show<T>(health: &Health, query: &Query, snapshot: &Snapshot, convert: Convert<T>) -> T {
+    let make = |report: &Report| make(health, query.view, report);
     let aged;
-    let answer = if health.renderers().at(question.view.renderer).shows_ages() {
-        aged = snapshot.answer_now(question.view, health.clock().time(), make);
+    let answer = if health.renderers().at(query.view.renderer).shows_ages() {
+        aged = snapshot.answer_now(query.view, health.clock().time(), make);
         &aged
     } else {
-        snapshot.answer(question.view, make)
+        snapshot.answer(query.view, make)
     };
-    if question.method == Method::GET && question.refresh.is_none() {
-        return tell(answer);
+    if query.method == Method::GET && query.refresh.is_none() {
+        return convert(answer);
     }
     let mut answer = Response::clone(answer);
-    if let Some(seconds) = question.refresh {
+    if let Some(seconds) = query.refresh {
         answer.headers_mut().insert(REFRESH, HeaderValue::from(seconds));
     }
-    tell(&Arc::new(trim(answer, &question.method)))
+    convert(&Arc::new(trim(answer, &query.method)))
 }
 
 fn make(health: &Health, view: View, report: &Report) -> Response<Bytes> {
@@ -91,14 +91,14 @@ fn make(health: &Health, view: View, report: &Report) -> Response<Bytes> {
     }
     let mut response = Response::new(Bytes::from(body));
     *response.headers_mut() = headers;
-    if !report.healthy && !renderer.ignores_verdict() {
+    if !report.healthy && !renderer.always_ok() {
         let status = StatusCode::from_u16(health.settings().unhealthy_status);
         *response.status_mut() = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     }
     response
 }
 
-/// `None` where the renderer fails or panics: a broken page must not look like a broken service.
+/// Renders a report. Returns `None` if the renderer fails or panics: a broken page must not look like a broken service.
 fn write(renderer: &dyn Renderer, verbose: bool, report: &Report) -> Option<String> {
     let mut body = String::new();
     let outcome = catch_unwind(AssertUnwindSafe(|| {
@@ -129,8 +129,8 @@ fn headers(content_type: &str, body: &str, time: SystemTime) -> HeaderMap {
     ])
 }
 
-/// What a method leaves of an answer. The length of an answer to HEAD is that of the body it would have had; any other
-/// method's client would wait for that body, so OPTIONS has a length of zero.
+/// Removes the parts of an answer that its method does not have. The length of an answer to HEAD is that of the body of a GET; the
+/// client of any other method would wait for that body, so OPTIONS has a length of zero.
 fn trim(mut response: Response<Bytes>, method: &Method) -> Response<Bytes> {
     if *method == Method::OPTIONS {
         response.headers_mut().insert(ALLOW, METHODS);

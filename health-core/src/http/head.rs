@@ -18,7 +18,7 @@ pub struct RequestHead<'a> {
     pub path: &'a str,
     /// What follows the question mark, percent-encoded as it was sent; empty where nothing does.
     pub query: &'a str,
-    /// The headers. Those in [`Endpoint::READS`](super::Endpoint::READS) are enough.
+    /// The headers. Those in [`Endpoint::REQUEST_HEADERS`](super::Endpoint::REQUEST_HEADERS) are enough.
     pub headers: &'a HeaderMap,
 }
 

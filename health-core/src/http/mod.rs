@@ -17,7 +17,7 @@
 mod accept;
 mod answer;
 mod head;
-mod question;
+mod query;
 mod refusal;
 #[cfg(feature = "tower")]
 mod tower;
@@ -37,7 +37,7 @@ use crate::Health;
 
 pub use self::head::RequestHead;
 
-/// What RFC 3986 does not allow in a path as it is; `%` is, for the path may be encoded already.
+/// The characters that RFC 3986 does not allow in a path. `%` is left alone, as the path may be encoded already.
 const NOT_IN_A_PATH: &AsciiSet = &CONTROLS
     .add(b' ')
     .add(b'"')
@@ -87,7 +87,7 @@ struct Shared {
 impl Endpoint {
     /// The request headers that it reads, in lower case: an adapter whose framework has header types of its own needs to
     /// convert no others.
-    pub const READS: [&'static str; 3] = ["accept", "authorization", question::SCRAPE_TIMEOUT];
+    pub const REQUEST_HEADERS: &'static [&'static str] = &["accept", "authorization", query::SCRAPE_TIMEOUT];
 
     /// The health at a path, such as `/ht/`; it starts and ends with a slash, which may be left out. What can't be in a
     /// URL is percent-encoded, empty segments are left out.
@@ -104,7 +104,7 @@ impl Endpoint {
         &self.0.base
     }
 
-    /// Whether a request's path is its own: the base, or below it.
+    /// Returns `true` if a path is the base of this endpoint or below it.
     pub fn covers(&self, path: &str) -> bool {
         path.strip_prefix(&*self.0.base).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
@@ -122,22 +122,22 @@ impl Endpoint {
     }
 
     /// As [`respond`](Self::respond), for an adapter whose framework has types of its own. The answer may be told to others,
-    /// too: `tell` makes of it what the framework needs, or keeps it, with `Arc::clone`.
+    /// too: `convert` makes of it what the framework needs, or keeps it, with `Arc::clone`.
     pub fn respond_with<T: Send + 'static>(
         &self,
         request: RequestHead<'_>,
-        tell: fn(&Arc<Response<Bytes>>) -> T,
+        convert: fn(&Arc<Response<Bytes>>) -> T,
     ) -> impl Future<Output = T> + Send + 'static + use<T> {
-        // What is there already is answered here and now: a future that can wait for checks is a large one to move.
+        // A cached answer is returned at once, as a future that can wait for checks is expensive to move.
         let health = &self.0.health;
-        let question = match self.understand(request) {
-            Ok(question) => question,
-            Err(refusal) => return Either::Left(ready(answer::refuse(health, refusal, request.method, tell))),
+        let query = match self.parse(request) {
+            Ok(query) => query,
+            Err(refusal) => return Either::Left(ready(answer::refuse(health, refusal, request.method, convert))),
         };
-        if let Some(answer) = answer::kept(health, &question, tell) {
+        if let Some(answer) = answer::kept(health, &query, convert) {
             return Either::Left(ready(answer));
         }
-        let (health, budget) = (health.clone(), question::budget(request.headers));
-        Either::Right(async move { answer::run(&health, &question, budget, tell).await }.boxed())
+        let (health, budget) = (health.clone(), query::budget(request.headers));
+        Either::Right(async move { answer::run(&health, &query, budget, convert).await }.boxed())
     }
 }

@@ -61,7 +61,7 @@ impl Renderer for Atom {
         feed::write_xml(&document, out)
     }
 
-    fn ignores_verdict(&self) -> bool {
+    fn always_ok(&self) -> bool {
         true
     }
 }

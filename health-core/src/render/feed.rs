@@ -51,7 +51,7 @@ pub(super) fn entries(report: &Report) -> Vec<Entry<'_>> {
 /// When the feed last changed: a recovery takes an entry away. The bare verdict has no date of its own.
 pub(super) fn updated(report: &Report) -> SystemTime {
     let dates = report.checks.iter().map(|row| date(row, report));
-    dates.max().unwrap_or(if report.bare { report.generated_at } else { report.built_at })
+    dates.max().unwrap_or(if report.redacted { report.generated_at } else { report.built_at })
 }
 
 /// Since when a row is what it is. Where no run says so, it is since the last one, or since the service was started.

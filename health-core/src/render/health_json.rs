@@ -73,7 +73,7 @@ struct Observed {
 impl<'a> From<&'a Report> for Response<'a> {
     fn from(report: &'a Report) -> Self {
         let status = Outcome::of_report(report);
-        let has_no_checks = !report.bare && report.checks.is_empty();
+        let has_no_checks = !report.redacted && report.checks.is_empty();
         let mut notes: Vec<&str> = report.notice.as_deref().into_iter().collect();
         notes.extend(has_no_checks.then_some("no checks"));
         Self {
@@ -82,7 +82,7 @@ impl<'a> From<&'a Report> for Response<'a> {
             service_id: report.instance.as_deref(),
             notes,
             output: (status != Outcome::Pass).then(|| verdict(report)),
-            checks: (!report.bare).then(|| checks(report)),
+            checks: (!report.redacted).then(|| checks(report)),
         }
     }
 }

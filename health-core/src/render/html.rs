@@ -44,7 +44,7 @@ const OWN: &str = "health_check/own.html";
 /// | `problems` | how many rows are not working, whether they count or not |
 /// | `healthy` | whether nothing that counts has an error |
 /// | `status` | the worst status of the critical checks: `working`, `warning`, `unknown`, `unavailable` |
-/// | `bare` | whether the reader may see the verdict only; `checks` is empty then |
+/// | `redacted` | `true` if the reader may see the verdict only; `checks` is empty then |
 /// | `group` | the group's name, or none |
 /// | `notice` | something every reader should know, or none |
 /// | `instance`, `version` | which process answers, and the release that it runs, or none |
@@ -56,7 +56,7 @@ const OWN: &str = "health_check/own.html";
 /// | `errors` | each with `message_type`, `message` and `reference` (log reference or none) |
 /// | `lines` | `working`, or the errors as `{type}: {message}` |
 /// | `observations` | `name = value unit`, ready to be shown |
-/// | `critical`, `counts`, `stale` | whether its errors matter; whether it makes this answer unhealthy; an older verdict |
+/// | `critical`, `fails_report`, `stale` | `true` if its errors matter; if it makes this answer unhealthy; if it is an older verdict |
 /// | `duration`, `last_run`, `since` | as `0.0040 seconds`; times (RFC 3339, UTC); none before the first run |
 /// | `took`, `age`, `for_how_long` | the same for people: `12 ms`, `3 s ago`, `5 min`; none before the first run |
 /// | `blocked_by`, `below_cause` | the check that is the cause, or none; whether this row stands below it |
@@ -171,7 +171,7 @@ struct Page<'a> {
     problems: usize,
     healthy: bool,
     status: Status,
-    bare: bool,
+    redacted: bool,
     group: Option<&'a str>,
     notice: Option<&'a str>,
     instance: Option<&'a str>,
@@ -200,7 +200,7 @@ struct Row<'a> {
     lines: Vec<String>,
     observations: Vec<String>,
     critical: bool,
-    counts: bool,
+    fails_report: bool,
     stale: bool,
     duration: Option<String>,
     last_run: Option<String>,
@@ -224,7 +224,7 @@ impl<'a> From<&'a Report> for Page<'a> {
             problems: problems(report),
             healthy: report.healthy,
             status: report.status,
-            bare: report.bare,
+            redacted: report.redacted,
             group: report.group.as_deref(),
             notice: report.notice.as_deref(),
             instance: report.instance.as_deref(),
@@ -241,7 +241,7 @@ impl<'a> From<&'a Report> for Page<'a> {
 /// comes first.
 fn sections(report: &Report) -> Vec<Section<'_>> {
     let section = |check: &CheckReport| match check.status {
-        _ if check.counts => 0,
+        _ if check.fails_report => 0,
         Status::Working => 2,
         _ => 1,
     };
@@ -279,7 +279,7 @@ impl<'a> Row<'a> {
             lines: check.pretty_status().lines().map(str::to_owned).collect(),
             observations: check.observations.iter().map(|seen| format!("{} = {seen}", seen.name)).collect(),
             critical: check.critical,
-            counts: check.counts,
+            fails_report: check.fails_report,
             stale: check.stale,
             duration: check.duration.map(seconds),
             last_run: check.last_run.map(time),
@@ -326,7 +326,7 @@ mod tests {
     #[test]
     fn nothing_stands_below_a_cause_that_is_elsewhere() {
         let mut dns = failed("dns", None);
-        (dns.critical, dns.counts) = (false, false);
+        (dns.critical, dns.fails_report) = (false, false);
         assert_eq!(failing(&Report::new([failed("a", Some("dns")), dns])), [("a", false)]);
     }
 }

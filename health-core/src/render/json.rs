@@ -19,7 +19,7 @@ impl Renderer for Json {
 
     fn render(&self, report: &Report, out: &mut dyn fmt::Write) -> fmt::Result {
         out.write_str("{")?;
-        if report.bare {
+        if report.redacted {
             member(out, "status", report.status.as_str())?;
         }
         for (position, check) in report.checks.iter().enumerate() {

@@ -77,7 +77,7 @@ pub trait Renderer: Send + Sync + 'static {
 
     /// Whether the answer is 200 however the service is, for scrapers and readers of feeds, which throw away everything
     /// else. *Default*: `false`.
-    fn ignores_verdict(&self) -> bool {
+    fn always_ok(&self) -> bool {
         false
     }
 }

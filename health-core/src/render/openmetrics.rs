@@ -34,7 +34,7 @@ impl Renderer for OpenMetrics {
         write(report, Dialect::OpenMetrics, out)
     }
 
-    fn ignores_verdict(&self) -> bool {
+    fn always_ok(&self) -> bool {
         true
     }
 }

@@ -20,7 +20,7 @@ impl Outcome {
     /// A check that can't be used fails, whether anybody needs it or not; a warning fails where it counts.
     pub(super) fn of_row(row: &CheckReport) -> Self {
         match row.status {
-            _ if row.counts => Self::Fail,
+            _ if row.fails_report => Self::Fail,
             Status::Working => Self::Pass,
             Status::Warning | Status::Unknown => Self::Warn,
             Status::Unavailable => Self::Fail,
@@ -44,9 +44,9 @@ pub(super) fn problems(report: &Report) -> usize {
 
 /// `All systems working`, `Working, with 1 problem`, `2 of 6 failing`.
 pub(super) fn verdict(report: &Report) -> String {
-    let failing = report.checks.iter().filter(|check| check.counts).count();
+    let failing = report.checks.iter().filter(|check| check.fails_report).count();
     match (report.healthy, report.checks.len(), problems(report)) {
-        (true, 0, _) if report.bare => "Working".into(),
+        (true, 0, _) if report.redacted => "Working".into(),
         (false, 0, _) => "Not working".into(),
         (true, 0, _) => "No checks".into(),
         (true, _, 0) => "All systems working".into(),
@@ -67,7 +67,7 @@ mod tests {
             Status::Warning => CheckReport::failed(name, &ServiceWarning::new("m").into()),
             _ => CheckReport::failed(name, &ServiceUnavailable::new("m").into()),
         };
-        (row.status, row.counts) = (status, counts);
+        (row.status, row.fails_report) = (status, counts);
         row
     }
 

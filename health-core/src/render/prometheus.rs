@@ -25,7 +25,7 @@ impl Renderer for Prometheus {
         write(report, Dialect::Prometheus, out)
     }
 
-    fn ignores_verdict(&self) -> bool {
+    fn always_ok(&self) -> bool {
         true
     }
 }

@@ -47,7 +47,7 @@ impl Renderer for Rss {
         feed::write_xml(&Document { version: "2.0", channel }, out)
     }
 
-    fn ignores_verdict(&self) -> bool {
+    fn always_ok(&self) -> bool {
         true
     }
 }

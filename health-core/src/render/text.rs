@@ -26,7 +26,7 @@ impl Renderer for Text {
     }
 
     fn render(&self, report: &Report, out: &mut dyn fmt::Write) -> fmt::Result {
-        if report.bare {
+        if report.redacted {
             return writeln!(out, "{}", report.status);
         }
         if report.checks.is_empty() {
@@ -36,12 +36,12 @@ impl Renderer for Text {
     }
 
     fn render_verbose(&self, report: &Report, out: &mut dyn fmt::Write) -> fmt::Result {
-        if report.checks.is_empty() && !report.bare {
+        if report.checks.is_empty() && !report.redacted {
             writeln!(out, "no checks")?;
         }
         report.checks.iter().try_for_each(|check| verbose_line(check, out))?;
-        if !report.unmatched.is_empty() {
-            let names: Vec<String> = report.unmatched.iter().map(|name| format!("{name:?}")).collect();
+        if !report.unknown_excludes.is_empty() {
+            let names: Vec<String> = report.unknown_excludes.iter().map(|name| format!("{name:?}")).collect();
             writeln!(out, "warn: some health checks cannot be excluded: no matches for {}", names.join(","))?;
         }
         let verdict = if report.healthy { "passed" } else { "failed" };

@@ -11,8 +11,8 @@ use crate::check::Refresh;
 #[derive(Debug)]
 pub(crate) struct Tasks {
     all: Vec<AbortHandle>,
-    /// `true` if they live on the home runtime.
-    at_home: bool,
+    /// `true` if they are on the runtime of the `Health`.
+    on_own_runtime: bool,
 }
 
 impl Tasks {
@@ -26,9 +26,9 @@ impl Tasks {
         }
     }
 
-    /// Returns `Some` if they have ended, as they do with their runtime, and says if that was the home runtime.
+    /// Returns `Some` with the value of `on_own_runtime` if a task has ended, which happens when its runtime shuts down.
     pub(crate) fn have_ended(&self) -> Option<bool> {
-        self.all.iter().any(AbortHandle::is_finished).then_some(self.at_home)
+        self.all.iter().any(AbortHandle::is_finished).then_some(self.on_own_runtime)
     }
 }
 
@@ -41,20 +41,20 @@ impl Drop for Tasks {
 impl Runner {
     /// Starts to refresh the checks that have an interval. `None` where there is no runtime to do it on.
     pub(crate) fn refresh_in_background(self: &Arc<Self>) -> Option<Tasks> {
-        let (runtime, at_home) = self.runtime()?;
+        let (runtime, on_own_runtime) = self.runtime()?;
         let interval = |cell: &Cell| match cell.refresh {
             Refresh::Every(interval) => Some(interval),
             Refresh::Ttl(_) => None,
         };
         let timed = self.cells.iter().enumerate().filter_map(|(position, cell)| Some((position, interval(cell)?)));
         let start = |(position, every)| runtime.spawn(keep_fresh(Arc::clone(self), position, every)).abort_handle();
-        Some(Tasks { all: timed.map(start).collect(), at_home })
+        Some(Tasks { all: timed.map(start).collect(), on_own_runtime })
     }
 }
 
 async fn keep_fresh(runner: Arc<Runner>, cell: usize, interval: Duration) {
     loop {
-        runner.board(cell).landed().await;
+        runner.join_or_start(cell).finished().await;
         tokio::time::sleep(pause(interval, fastrand::f64())).await;
     }
 }

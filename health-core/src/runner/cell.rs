@@ -2,8 +2,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::flight::Flight;
-use super::journal::{Entries, Journal};
+use super::journal::{Journal, Record};
+use super::run::Run;
 use super::verdict::{Limits, Verdict};
 use crate::check::{BoxCheck, HealthCheck as _, Refresh};
 use crate::registry::Entry;
@@ -31,8 +31,8 @@ pub(crate) struct Cell {
 
 #[derive(Debug, Default)]
 struct State {
-    held: Option<Held>,
-    flight: Option<Arc<Flight>>,
+    known: Option<LastVerdicts>,
+    run: Option<Arc<Run>>,
     /// When it was first asked for a verdict.
     asked: Option<Instant>,
     /// The best status that any run ended with.
@@ -44,7 +44,7 @@ struct State {
 
 /// What a cell remembers: the last verdict, and the one that counts.
 #[derive(Debug, Clone)]
-pub(crate) struct Held {
+pub(crate) struct LastVerdicts {
     pub(crate) last: Arc<Verdict>,
     /// The last verdict of the effective status.
     pub(crate) effective: Arc<Verdict>,
@@ -54,10 +54,10 @@ pub(crate) struct Held {
     streak: u32,
 }
 
-/// A run that is under way.
-pub(crate) struct Boarded {
-    pub(crate) flight: Arc<Flight>,
-    /// Whether it is the asker who has to launch it.
+/// A run that a caller joins.
+pub(crate) struct JoinedRun {
+    pub(crate) run: Arc<Run>,
+    /// `true` if the caller has to launch it.
     pub(crate) is_new: bool,
 }
 
@@ -90,38 +90,38 @@ impl Cell {
 
     /// Answers a read. `None` when the last verdict is still good, else the run that brings a new one. While the machine slept
     /// no verdict was renewed, not even in the background.
-    pub(crate) fn ask(&self, now: Instant, sleeps: u64) -> Option<Boarded> {
+    pub(crate) fn ask(&self, now: Instant, sleeps: u64) -> Option<JoinedRun> {
         let mut state = self.lock();
         state.asked.get_or_insert(now);
-        let is_good = state.held.as_ref().is_some_and(|held| self.is_good(held, now) && !held.is_before(sleeps));
-        (!is_good).then(|| Self::join(state))
+        let is_fresh = state.known.as_ref().is_some_and(|known| self.is_fresh(known, now) && !known.is_before(sleeps));
+        (!is_fresh).then(|| Self::join(state))
     }
 
     /// The run that is under way.
-    pub(crate) fn flight(&self) -> Option<Arc<Flight>> {
-        self.lock().flight.clone()
+    pub(crate) fn run(&self) -> Option<Arc<Run>> {
+        self.lock().run.clone()
     }
 
     /// The run that brings a new verdict, however good the last one is.
-    pub(crate) fn board(&self) -> Boarded {
+    pub(crate) fn join_or_start(&self) -> JoinedRun {
         Self::join(self.lock())
     }
 
-    fn join(mut state: MutexGuard<'_, State>) -> Boarded {
-        let is_new = state.flight.is_none();
-        Boarded { flight: Arc::clone(state.flight.get_or_insert_default()), is_new }
+    fn join(mut state: MutexGuard<'_, State>) -> JoinedRun {
+        let is_new = state.run.is_none();
+        JoinedRun { run: Arc::clone(state.run.get_or_insert_default()), is_new }
     }
 
-    fn is_good(&self, held: &Held, now: Instant) -> bool {
+    fn is_fresh(&self, known: &LastVerdicts, now: Instant) -> bool {
         match self.refresh {
-            Refresh::Ttl(ttl) => held.last.finished.checked_add(ttl).is_none_or(|end| now < end),
+            Refresh::Ttl(ttl) => known.last.finished.checked_add(ttl).is_none_or(|end| now < end),
             Refresh::Every(_) => true, // it may have expired, and then the row says so: a read starts no run
         }
     }
 
     /// Until when a verdict may be read without asking again; `None` for ever.
-    pub(crate) fn good_until(&self, held: &Held) -> Option<Instant> {
-        held.last.finished.checked_add(match self.refresh {
+    pub(crate) fn fresh_until(&self, known: &LastVerdicts) -> Option<Instant> {
+        known.last.finished.checked_add(match self.refresh {
             Refresh::Ttl(ttl) => ttl,
             Refresh::Every(interval) => self.expiry(interval),
         })
@@ -134,21 +134,21 @@ impl Cell {
     }
 
     /// How old the verdict is, if that is too old.
-    pub(crate) fn expired(&self, held: &Held, now: Instant) -> Option<Duration> {
+    pub(crate) fn expired(&self, known: &LastVerdicts, now: Instant) -> Option<Duration> {
         let Refresh::Every(interval) = self.refresh else { return None };
-        let age = now.saturating_duration_since(held.last.finished);
+        let age = now.saturating_duration_since(known.last.finished);
         (age >= self.expiry(interval)).then_some(age)
     }
 
     /// Looks at what it holds, without a copy.
-    pub(crate) fn look<T>(&self, look: impl FnOnce(Option<&Held>) -> T) -> T {
-        look(self.lock().held.as_ref())
+    pub(crate) fn look<T>(&self, look: impl FnOnce(Option<&LastVerdicts>) -> T) -> T {
+        look(self.lock().known.as_ref())
     }
 
     /// Returns the time since the first read, while there is no verdict.
     pub(crate) fn silent_for(&self, now: Instant) -> Option<Duration> {
         let state = self.lock();
-        if state.held.is_some() { None } else { Some(now.saturating_duration_since(state.asked?)) }
+        if state.known.is_some() { None } else { Some(now.saturating_duration_since(state.asked?)) }
     }
 
     /// The best status that any of its runs ended with; `None` before the first end.
@@ -157,55 +157,55 @@ impl Cell {
     }
 
     /// Takes the verdict of the run that was under way, and says what there is to tell of it.
-    pub(crate) fn settle(&self, verdict: Verdict) -> Entries {
+    pub(crate) fn settle(&self, verdict: Verdict) -> Record {
         let verdict = Arc::new(verdict);
         let run = PastRun::new(verdict.status, verdict.duration, verdict.finished_at);
         let mut state = self.lock();
         let was_expired = std::mem::take(&mut state.is_expired);
-        let held = state.held.as_ref().map(|held| held.effective.status);
-        let before = if was_expired { Some(Status::Unavailable) } else { held };
-        let held = match state.held.take() {
-            None => Held::first(verdict),
-            Some(held) => held.next(verdict, self.rise, self.fall),
+        let known = state.known.as_ref().map(|known| known.effective.status);
+        let before = if was_expired { Some(Status::Unavailable) } else { known };
+        let known = match state.known.take() {
+            None => LastVerdicts::first(verdict),
+            Some(known) => known.next(verdict, self.rise, self.fall),
         };
-        state.flight = None;
+        state.run = None;
         self.history.push(run);
         state.best = Some(state.best.map_or(run.status, |best| best.min(run.status)));
-        let entries = state.journal.note(before, &held.effective, &held.last);
-        state.held = Some(held);
-        entries
+        let record = state.journal.record(before, &known.effective, &known.last);
+        state.known = Some(known);
+        record
     }
 
     /// Notes that its verdict has expired; what it was, where that was not noted before.
     pub(crate) fn expire(&self) -> Option<Status> {
         let mut state = self.lock();
-        let held = state.held.as_ref()?.effective.status;
-        (!std::mem::replace(&mut state.is_expired, true)).then_some(held)
+        let known = state.known.as_ref()?.effective.status;
+        (!std::mem::replace(&mut state.is_expired, true)).then_some(known)
     }
 
     /// Forgets a run that will not end.
-    pub(crate) fn abandon(&self, flight: &Arc<Flight>) {
+    pub(crate) fn abandon(&self, run: &Arc<Run>) {
         let mut state = self.lock();
-        if state.flight.as_ref().is_some_and(|own| Arc::ptr_eq(own, flight)) {
-            state.flight = None;
+        if state.run.as_ref().is_some_and(|own| Arc::ptr_eq(own, run)) {
+            state.run = None;
         }
     }
 
     /// The row of a verdict; without one, a row that still has to be filled.
-    pub(crate) fn row(&self, held: Option<&Held>) -> CheckReport {
+    pub(crate) fn row(&self, known: Option<&LastVerdicts>) -> CheckReport {
         let mut row = CheckReport::with_history(self.identifier.clone(), self.history.clone());
         row.critical = self.critical;
         row.scope = self.scope;
         row.groups.clone_from(&self.groups);
         row.labels.clone_from(&self.labels);
-        if let Some(held) = held {
-            row.status = held.effective.status;
-            row.raw_status = held.last.status;
-            row.errors.clone_from(&held.effective.errors);
-            row.observations.clone_from(&held.last.observations);
-            row.duration = Some(held.last.duration);
-            row.last_run = Some(held.last.finished_at);
-            row.since = Some(held.since);
+        if let Some(known) = known {
+            row.status = known.effective.status;
+            row.raw_status = known.last.status;
+            row.errors.clone_from(&known.effective.errors);
+            row.observations.clone_from(&known.last.observations);
+            row.duration = Some(known.last.duration);
+            row.last_run = Some(known.last.finished_at);
+            row.since = Some(known.since);
         }
         row
     }
@@ -225,7 +225,7 @@ pub(crate) fn pause(interval: Duration, drawn: f64) -> Duration {
     interval.saturating_add(Duration::try_from_secs_f64(jitter(interval).as_secs_f64() * drawn).unwrap_or_default())
 }
 
-impl Held {
+impl LastVerdicts {
     /// Returns `true` if it is from before the last sleep of the machine.
     pub(crate) fn is_before(&self, sleeps: u64) -> bool {
         self.last.sleeps < sleeps
@@ -261,10 +261,11 @@ mod tests {
 
     /// The effective status after each run, for checks that rise after 2 and fall after 3.
     fn effective(runs: &[Status]) -> Vec<Status> {
-        let mut held: Option<Held> = None;
+        let mut known: Option<LastVerdicts> = None;
         let mut step = |status: &Status| {
-            let next = held.take().map_or_else(|| Held::first(verdict(*status)), |h| h.next(verdict(*status), 2, 3));
-            held.insert(next).effective.status
+            let next =
+                known.take().map_or_else(|| LastVerdicts::first(verdict(*status)), |h| h.next(verdict(*status), 2, 3));
+            known.insert(next).effective.status
         };
         runs.iter().map(&mut step).collect()
     }

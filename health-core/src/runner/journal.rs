@@ -22,7 +22,7 @@ pub(crate) struct Journal {
 }
 
 /// What there is to write, once the cell is unlocked.
-pub(crate) struct Entries {
+pub(crate) struct Record {
     pub(super) before: Option<Status>,
     pub(super) effective: Arc<Verdict>,
     /// The status of the run itself.
@@ -35,7 +35,7 @@ pub(crate) struct Entries {
 impl Journal {
     /// A change of the effective status is due at once, the first verdict included; a failure every five minutes; a
     /// cause when its reference is new to the log, also that of a run whose verdict has no effect yet.
-    pub(crate) fn note(&mut self, before: Option<Status>, effective: &Arc<Verdict>, last: &Verdict) -> Entries {
+    pub(crate) fn record(&mut self, before: Option<Status>, effective: &Arc<Verdict>, last: &Verdict) -> Record {
         let now = last.finished;
         let is_due = before != Some(effective.status)
             || effective.status != Status::Working && self.last.is_none_or(|last| now >= last + REPEAT);
@@ -55,11 +55,11 @@ impl Journal {
             }
             self.references.insert(reference.clone(), now);
         }
-        Entries { before, effective: Arc::clone(effective), raw: last.status, is_due, causes }
+        Record { before, effective: Arc::clone(effective), raw: last.status, is_due, causes }
     }
 }
 
-impl Entries {
+impl Record {
     /// Whether the effective status has changed, the first verdict included.
     pub(crate) fn is_transition(&self) -> bool {
         self.before != Some(self.effective.status)
@@ -75,7 +75,7 @@ impl Entries {
         let status = self.effective.status.as_str();
         let from = self.before.map_or("none", Status::as_str);
         if self.effective.status == Status::Working {
-            tracing::info!(target: "health_check", check, status, from, "health check works");
+            tracing::info!(target: "health_check", check, status, from, "health check passed");
         } else {
             let errors = self.effective.errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
             tracing::warn!(target: "health_check", check, status, from, errors, "health check failed");
@@ -96,9 +96,9 @@ mod tests {
 
     fn causes(journal: &mut Journal, last: &Verdict) -> Vec<String> {
         let effective = Arc::new(Verdict::of(Status::Working)); // the thresholds still hold it
-        let entries = journal.note(Some(Status::Working), &effective, last);
-        assert!(!entries.is_transition());
-        entries.causes.into_iter().map(|(_, cause)| cause).collect()
+        let record = journal.record(Some(Status::Working), &effective, last);
+        assert!(!record.is_transition());
+        record.causes.into_iter().map(|(_, cause)| cause).collect()
     }
 
     #[test]

@@ -1,18 +1,18 @@
-//! The engine: runs checks, remembers their verdicts and puts reports together.
+//! The engine: runs checks, remembers their verdicts and builds reports.
 //!
-//! A check is a [`cell`] that remembers its last verdict. A read asks the cells of a [`plan`]; each answers by a
-//! verdict that is still good, or by a [`flight`]: the one run that is under way, whoever asked for it. Flights are
-//! detached from their readers, who wait for them no longer than their budget.
+//! Each check has a [`cell`] that remembers its last verdict. A read visits the cells of a [`plan`]: a cell returns its verdict
+//! while that is fresh, and otherwise the [`run`] that brings a new one. A check has at most one run at a time, shared by all
+//! of its readers. Runs are detached from readers, and a reader waits no longer than its budget.
 
 mod awake;
 mod background;
 mod cell;
-mod flight;
 mod journal;
+mod notify;
 mod plan;
 mod rows;
+mod run;
 mod shutdown;
-mod telling;
 mod verdict;
 
 use std::sync::Arc;
@@ -24,11 +24,11 @@ use tokio::sync::Semaphore;
 
 use awake::Awake;
 pub(crate) use background::Tasks;
-use cell::{Boarded, Cell};
-use flight::{Flight, Pilot};
+use cell::{Cell, JoinedRun};
+pub(crate) use notify::Listeners;
 pub(crate) use plan::{Kind, Plan};
+use run::{Run, RunGuard};
 use shutdown::Shutdown;
-pub(crate) use telling::Listeners;
 
 use crate::check::HealthCheck as _;
 use crate::registry::{BuildError, Registry};
@@ -44,8 +44,8 @@ const TASKS: usize = 64;
 pub(crate) struct Runner {
     cells: Vec<Cell>,
     plans: Vec<Plan>,
-    places: Semaphore,
-    places_in_all: usize,
+    permits: Semaphore,
+    max_permits: usize,
     max_stale: Duration,
     /// Counts whatever may change a report.
     epoch: AtomicU64,
@@ -54,9 +54,9 @@ pub(crate) struct Runner {
     terminating: AtomicBool,
     started_up: AtomicBool,
     awake: Awake,
-    /// Where runs live: the runtime that the health was built in, until it ends.
-    home: Option<Handle>,
-    home_is_gone: AtomicBool,
+    /// The runtime that the `Health` was built in or was given. Runs live there until it shuts down.
+    own_runtime: Option<Handle>,
+    own_runtime_is_gone: AtomicBool,
     shutdown: Shutdown,
     pub(crate) clock: Arc<dyn Clock>,
     listeners: Listeners,
@@ -67,14 +67,14 @@ pub(crate) struct Runner {
 pub(crate) struct Reading {
     pub(crate) report: Report,
     /// `None` for a report that is partial or has expired already.
-    pub(crate) good: Option<Good>,
+    pub(crate) freshness: Option<Freshness>,
     /// Background verdicts that were found to have expired, to be reported afterwards.
     pub(crate) expired: Vec<Transition>,
 }
 
 /// The time in which a report stays true.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Good {
+pub(crate) struct Freshness {
     epoch: u64,
     until: Option<Instant>,
 }
@@ -84,24 +84,24 @@ impl Runner {
         registry: Registry,
         groups: &std::collections::BTreeMap<String, GroupSettings>,
         settings: &Settings,
-        home: Option<Handle>,
+        own_runtime: Option<Handle>,
         clock: Arc<dyn Clock>,
         listeners: Listeners,
     ) -> Result<Self, BuildError> {
-        let (cells, plans) = plan::lay_out(registry, groups, settings)?;
+        let (cells, plans) = plan::build_plans(registry, groups, settings)?;
         Ok(Self {
             cells,
             plans,
-            places: Semaphore::new(settings.max_concurrency.min(Semaphore::MAX_PERMITS)),
-            places_in_all: settings.max_concurrency,
+            permits: Semaphore::new(settings.max_concurrency.min(Semaphore::MAX_PERMITS)),
+            max_permits: settings.max_concurrency,
             max_stale: settings.max_stale,
             epoch: AtomicU64::new(0),
             draining: AtomicBool::new(false),
             terminating: AtomicBool::new(false),
             started_up: AtomicBool::new(false),
             awake: Awake::new(&*clock),
-            home,
-            home_is_gone: AtomicBool::new(false),
+            own_runtime,
+            own_runtime_is_gone: AtomicBool::new(false),
             shutdown: Shutdown::default(),
             clock,
             listeners,
@@ -130,9 +130,9 @@ impl Runner {
     }
 
     /// The time in which all checks of a plan should have ended by their timeouts, and a second more.
-    pub(crate) fn patience(&self, plan: &Plan) -> Duration {
+    pub(crate) fn max_wait(&self, plan: &Plan) -> Duration {
         let timeouts = plan.closure.iter().map(|&cell| self.cells[cell].limits.timeout);
-        let rounds = plan.closure.len().div_ceil(self.places_in_all.max(1));
+        let rounds = plan.closure.len().div_ceil(self.max_permits.max(1));
         let rounds = u32::try_from(rounds).unwrap_or(u32::MAX);
         timeouts.max().unwrap_or_default().saturating_mul(rounds).saturating_add(Duration::from_secs(1))
     }
@@ -160,7 +160,7 @@ impl Runner {
         }
         if self.draining.swap(drains, Ordering::SeqCst) != drains {
             self.changed();
-            self.tell_of_draining(drains);
+            self.notify_drain(drains);
         }
         true
     }
@@ -176,14 +176,14 @@ impl Runner {
         self.draining.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn is_good(&self, good: &Good) -> bool {
+    pub(crate) fn is_fresh(&self, freshness: &Freshness) -> bool {
         let now = self.clock.now();
-        self.see_sleep(now);
-        good.epoch == self.epoch.load(Ordering::Acquire) && good.until.is_none_or(|until| now < until)
+        self.check_suspend(now);
+        freshness.epoch == self.epoch.load(Ordering::Acquire) && freshness.until.is_none_or(|until| now < until)
     }
 
     /// Invalidates all reports if the machine was suspended.
-    fn see_sleep(&self, now: Instant) {
+    fn check_suspend(&self, now: Instant) {
         if self.awake.has_slept(now, self.clock.time(), self.max_stale) {
             self.changed();
         }
@@ -197,7 +197,7 @@ impl Runner {
     /// Asks a plan's cells, and waits for those that have to run, no longer than the budget.
     pub(crate) async fn wait_for(self: &Arc<Self>, plan: &Plan, budget: Duration) -> Waited {
         let began = self.clock.now();
-        self.see_sleep(began);
+        self.check_suspend(began);
         let mut answers = Answers::default();
         if plan.kind != Kind::Startup || !self.started_up.load(Ordering::Relaxed) {
             answers = self.ask(plan, began);
@@ -215,11 +215,11 @@ impl Runner {
         report.group.clone_from(&plan.name);
         report.generated_at = self.clock.time();
         report.duration = self.clock.now().saturating_duration_since(waited.began);
-        let good = until.map(|until| Good { epoch, until });
-        Reading { report, good, expired }
+        let freshness = until.map(|until| Freshness { epoch, until });
+        Reading { report, freshness, expired }
     }
 
-    /// Asks every cell that the plan needs, and launches what nobody has launched yet.
+    /// Visits every cell that the plan needs, and launches the runs that are missing.
     fn ask(self: &Arc<Self>, plan: &Plan, now: Instant) -> Answers {
         let mut answers = Vec::with_capacity(plan.closure.len());
         let sleeps = self.awake.sleeps();
@@ -227,11 +227,11 @@ impl Runner {
         for cells in plan.closure.chunks(together) {
             let mut new = Vec::new();
             for &cell in cells {
-                let boarded = self.cells[cell].ask(now, sleeps);
-                if let Some(Boarded { flight, is_new: true }) = &boarded {
-                    new.push(Pilot::new(self, cell, Arc::clone(flight)));
+                let joined = self.cells[cell].ask(now, sleeps);
+                if let Some(JoinedRun { run, is_new: true }) = &joined {
+                    new.push(RunGuard::new(self, cell, Arc::clone(run)));
                 }
-                answers.push((cell, boarded.map(|run| run.flight)));
+                answers.push((cell, joined.map(|run| run.run)));
             }
             self.launch(new);
         }
@@ -239,74 +239,75 @@ impl Runner {
     }
 
     /// Joins the run of a cell that is under way, else launches one.
-    fn board(self: &Arc<Self>, cell: usize) -> Arc<Flight> {
-        let Boarded { flight, is_new } = self.cells[cell].board();
+    fn join_or_start(self: &Arc<Self>, cell: usize) -> Arc<Run> {
+        let JoinedRun { run, is_new } = self.cells[cell].join_or_start();
         if is_new {
-            self.launch(vec![Pilot::new(self, cell, Arc::clone(&flight))]);
+            self.launch(vec![RunGuard::new(self, cell, Arc::clone(&run))]);
         }
-        flight
+        run
     }
 
-    /// Lets runs live on the home runtime, or on the asker's where there is no home any more.
-    fn launch(&self, pilots: Vec<Pilot>) {
-        let at_home = |pilot: &Pilot| self.cells[pilot.cell()].check.runs_at_home();
-        let (home, elsewhere): (Vec<_>, Vec<_>) = pilots.into_iter().partition(at_home);
-        launch_on(home, || self.runtime());
-        launch_on(elsewhere, || Handle::try_current().ok().map(|here| (here, false)).or_else(|| self.runtime()));
+    /// Spawns runs on the runtime of the `Health`, or on the caller's if that one is gone.
+    fn launch(&self, guards: Vec<RunGuard>) {
+        let on_caller = |guard: &RunGuard| self.cells[guard.cell()].check.runs_on_caller();
+        let (on_caller, others): (Vec<_>, Vec<_>) = guards.into_iter().partition(on_caller);
+        launch_on(others, || self.runtime());
+        launch_on(on_caller, || Handle::try_current().ok().map(|here| (here, false)).or_else(|| self.runtime()));
     }
 
     /// Drops the runs that are under way and lets none start any more; waits until they are gone.
     pub(crate) async fn end_runs(&self) {
         self.shutdown.request();
-        for flight in self.cells.iter().filter_map(Cell::flight) {
-            flight.landed().await;
+        for run in self.cells.iter().filter_map(Cell::run) {
+            run.finished().await;
         }
     }
 
-    /// A flight at home was given up without a panic, or a background task there ended: the home runtime has ended.
-    pub(crate) fn lost_home(&self, is_lost: bool) {
-        self.home_is_gone.fetch_or(is_lost, Ordering::Relaxed);
+    /// Records that the runtime of the `Health` has shut down, if `is_gone`: a run there was aborted without a panic, or a background
+    /// task there has ended.
+    pub(crate) fn runtime_is_gone(&self, is_gone: bool) {
+        self.own_runtime_is_gone.fetch_or(is_gone, Ordering::Relaxed);
     }
 
-    /// Returns the runtime for runs, and `true` if that is the home runtime.
+    /// Returns the runtime for runs, and `true` if that is the runtime of the `Health`.
     fn runtime(&self) -> Option<(Handle, bool)> {
-        let home = self.home.clone().filter(|_| !self.home_is_gone.load(Ordering::Relaxed));
-        home.map(|home| (home, true)).or_else(|| Some((Handle::try_current().ok()?, false)))
+        let own = self.own_runtime.clone().filter(|_| !self.own_runtime_is_gone.load(Ordering::Relaxed));
+        own.map(|own| (own, true)).or_else(|| Some((Handle::try_current().ok()?, false)))
     }
 
-    /// Waits until all flights have landed or the budget is used up.
+    /// Waits until all runs have finished or the budget is used up.
     async fn wait(self: &Arc<Self>, answers: &mut Answers, budget: Duration) {
-        let all = answers.land(|cell| self.board(cell));
-        // The timer lives on the reader's runtime; a reader outside of any borrows the home.
+        let all = answers.wait(|cell| self.join_or_start(cell));
+        // The timer lives on the caller's runtime, or on the runtime of the `Health` if the caller is outside of any.
         let Some(timeout) = Handle::try_current().ok().or_else(|| Some(self.runtime()?.0)).map(|runtime| {
             let _inside = runtime.enter();
             tokio::time::timeout(budget, all)
         }) else {
             return;
         };
-        let _ = timeout.await; // what has not landed by now is told by the rows
+        let _ = timeout.await; // the rows show what has not finished by now
     }
 }
 
-fn launch_on(pilots: Vec<Pilot>, runtime: impl FnOnce() -> Option<(Handle, bool)>) {
-    if pilots.is_empty() {
+fn launch_on(guards: Vec<RunGuard>, runtime: impl FnOnce() -> Option<(Handle, bool)>) {
+    if guards.is_empty() {
         return;
     }
-    let Some((runtime, at_home)) = runtime() else {
+    let Some((runtime, is_own)) = runtime() else {
         tracing::error!("no Tokio runtime to run health checks on: call from within one, or hand one to the builder");
-        return; // the pilots give their flights up
+        return; // the guards abort their runs
     };
-    let mut pilots: Vec<_> = pilots.into_iter().map(|pilot| pilot.at_home(at_home)).collect();
-    match pilots.pop() {
-        Some(pilot) if pilots.is_empty() => drop(runtime.spawn(pilot.fly())),
+    let mut guards: Vec<_> = guards.into_iter().map(|guard| guard.on_own_runtime(is_own)).collect();
+    match guards.pop() {
+        Some(guard) if guards.is_empty() => drop(runtime.spawn(guard.execute())),
         last => {
-            pilots.extend(last);
-            drop(runtime.spawn(async move { flight::begin(pilots) }));
+            guards.extend(last);
+            drop(runtime.spawn(async move { run::begin(guards) }));
         }
     }
 }
 
-/// When a reader began to wait, and what has come of it.
+/// A finished wait: when it began, and the runs that have not ended.
 pub(crate) struct Waited {
     began: Instant,
     answers: Answers,
@@ -319,22 +320,22 @@ impl Waited {
     }
 }
 
-/// The cells of a plan's closure in order, and the runs that are awaited.
+/// The cells of a plan's closure in order, each with the run that its reader waits for.
 #[derive(Default)]
-struct Answers(Vec<(usize, Option<Arc<Flight>>)>);
+struct Answers(Vec<(usize, Option<Arc<Run>>)>);
 
 impl Answers {
-    /// Waits until all have landed. A flight that is lost is boarded anew, twice: its runtime has ended, and the next one runs
-    /// on the asker's.
-    async fn land(&mut self, board: impl Fn(usize) -> Arc<Flight>) {
+    /// Waits until all runs have finished. Replaces an aborted run, at most twice: its runtime has shut down, and the next run is on the
+    /// caller's.
+    async fn wait(&mut self, restart: impl Fn(usize) -> Arc<Run>) {
         for (cell, awaited) in &mut self.0 {
             let mut tries = 2;
-            while let Some(flight) = awaited {
-                if flight.landed().await {
+            while let Some(run) = awaited {
+                if run.finished().await {
                     *awaited = None;
                 } else if tries > 0 {
                     tries -= 1;
-                    *flight = board(*cell);
+                    *run = restart(*cell);
                 } else {
                     break;
                 }

@@ -38,7 +38,7 @@ pub(crate) enum Kind {
 const PROBES: [(&str, Kind); 3] = [("live", Kind::Live), ("ready", Kind::Ready), ("startup", Kind::Startup)];
 
 /// The cells of a service, sorted by identifier, and its plans: all checks first, then the groups.
-pub(crate) fn lay_out(
+pub(crate) fn build_plans(
     registry: Registry,
     groups: &BTreeMap<String, GroupSettings>,
     settings: &Settings,
@@ -143,16 +143,16 @@ fn refuse_unknown_groups(entries: &[Entry], groups: &BTreeMap<String, GroupSetti
 }
 
 fn refuse_in_live(cells: &[Cell], live: &GroupSettings) -> Result<(), BuildError> {
-    if let Some(stranger) = live.waive.iter().find(|name| !cells.iter().any(|cell| cell.identifier == **name)) {
-        return Err(BuildError::group("live", format!("it waives \"{stranger}\", and there is no such check")));
+    if let Some(stranger) = live.allow_in_live.iter().find(|name| !cells.iter().any(|cell| cell.identifier == **name)) {
+        return Err(BuildError::group("live", format!("it allows \"{stranger}\", and there is no such check")));
     }
     let refused = cells.iter().find(|cell| {
-        cell.groups.contains("live") && cell.scope != Scope::Process && !live.waive.contains(&cell.identifier)
+        cell.groups.contains("live") && cell.scope != Scope::Process && !live.allow_in_live.contains(&cell.identifier)
     });
     let Some(cell) = refused else { return Ok(()) };
     let message = format!(
         "its scope is {}, and a failing liveness probe restarts the process, which does not mend that: \
-         take it out of \"live\", or waive it there by name",
+         take it out of \"live\", or allow_in_live it there by name",
         cell.scope
     );
     Err(BuildError::option(&cell.identifier, message))

@@ -3,9 +3,9 @@
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::cell::Held;
+use super::cell::LastVerdicts;
 use super::verdict::seconds;
-use super::{Answers, Cell, Flight, Kind, Plan, Runner};
+use super::{Answers, Cell, Kind, Plan, Run, Runner};
 use crate::registry::{DRAINING, STARTUP};
 use crate::{CheckReport, FailureKind, HealthCheckException, Scope, ServiceUnavailable, Status, Transition};
 
@@ -18,11 +18,11 @@ impl Runner {
         let mut until: Until = Some(None);
         let mut rows = Vec::with_capacity(answers.0.len() + 1);
         for (position, awaited) in &answers.0 {
-            let (cell, flight) = (&self.cells[*position], awaited.as_deref().filter(|flight| !flight.is_settled()));
+            let (cell, run) = (&self.cells[*position], awaited.as_deref().filter(|run| !run.is_finished()));
             // The newest verdict, not the one that was waited for: the epoch was read since.
-            let (row, good) = cell.look(|held| match (flight, held) {
-                (None, Some(held)) => verdict_row(cell, held, now),
-                (flight, held) => (self.missing_row(cell, held, flight, budget, now), None),
+            let (row, good) = cell.look(|known| match (run, known) {
+                (None, Some(known)) => verdict_row(cell, known, now),
+                (run, known) => (self.missing_row(cell, known, run, budget, now), None),
             });
             until = earlier(until, good);
             rows.push(row);
@@ -33,7 +33,7 @@ impl Runner {
             rows.retain(|_| positions.next().is_some_and(|position| plan.members.binary_search(position).is_ok()));
         }
         for row in &mut rows {
-            row.counts = row.critical
+            row.fails_report = row.critical
                 && match row.status {
                     Status::Working => false,
                     Status::Warning => plan.warnings_as_errors,
@@ -69,21 +69,22 @@ impl Runner {
     fn missing_row(
         &self,
         cell: &Cell,
-        held: Option<&Held>,
-        flight: Option<&Flight>,
+        known: Option<&LastVerdicts>,
+        run: Option<&Run>,
         budget: Duration,
         now: Instant,
     ) -> CheckReport {
-        let mut row = cell.row(held);
+        let mut row = cell.row(known);
         let sleeps = self.awake.sleeps();
-        let is_recent =
-            |held: &Held| now.saturating_duration_since(held.last.finished) < self.max_stale && !held.is_before(sleeps);
-        if held.is_some_and(|held| is_recent(held) && cell.expired(held, now).is_none()) {
+        let is_recent = |known: &LastVerdicts| {
+            now.saturating_duration_since(known.last.finished) < self.max_stale && !known.is_before(sleeps)
+        };
+        if known.is_some_and(|known| is_recent(known) && cell.expired(known, now).is_none()) {
             row.stale = true;
             return row;
         }
-        row.observations = flight.map(|flight| flight.findings.observed()).unwrap_or_default();
-        if held.is_none() {
+        row.observations = run.map(|run| run.findings.observed()).unwrap_or_default();
+        if known.is_none() {
             row.fail(&unavailable(FailureKind::Other, "no result yet"));
             row.status = Status::Unknown;
         } else {
@@ -144,7 +145,7 @@ impl Runner {
             self.started_up.store(true, Ordering::Relaxed);
         }
         for row in rows.iter_mut() {
-            row.counts = false;
+            row.fails_report = false;
         }
         if !plan.members.is_empty() {
             rows.push(if waiting.is_empty() {
@@ -157,9 +158,9 @@ impl Runner {
     }
 }
 
-fn verdict_row(cell: &Cell, held: &Held, now: Instant) -> (CheckReport, Until) {
-    let mut row = cell.row(Some(held));
-    let Some(age) = cell.expired(held, now) else { return (row, Some(cell.good_until(held))) };
+fn verdict_row(cell: &Cell, known: &LastVerdicts, now: Instant) -> (CheckReport, Until) {
+    let mut row = cell.row(Some(known));
+    let Some(age) = cell.expired(known, now) else { return (row, Some(cell.fresh_until(known))) };
     row.fail(&unavailable(FailureKind::Expired, format!("last result is {} s old", age.as_secs())));
     row.since = None; // that is told of a verdict, and there is none any more
     (row, None)

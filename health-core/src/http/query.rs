@@ -1,4 +1,4 @@
-//! From a request to what it asks for: everything that can be refused is refused here, before any check runs.
+//! Parses a request. Whatever is invalid is refused here, before any check runs.
 
 use std::borrow::Cow;
 use std::sync::atomic::Ordering;
@@ -16,53 +16,53 @@ use crate::runner::Kind;
 use crate::snapshot::View;
 use crate::{Anonymous, Secret};
 
-/// Prometheus says by this header how long it waits.
+/// The header in which Prometheus sends its scrape timeout.
 pub(super) const SCRAPE_TIMEOUT: &str = "x-prometheus-scrape-timeout-seconds";
 
-/// What a request asks for.
+/// A parsed request.
 #[derive(Debug)]
-pub(super) struct Question {
+pub(super) struct Query {
     pub(super) method: Method,
     pub(super) plan: usize,
     pub(super) view: View,
-    /// The only checks that the reader wants; none for all.
+    /// The checks of `?only=`; empty for all checks.
     pub(super) only: Vec<String>,
-    /// The checks that the reader leaves out.
+    /// The checks of `?exclude=`.
     pub(super) exclude: Vec<String>,
-    /// After how many seconds a browser asks again.
+    /// The seconds of `?refresh=`, after which a browser reloads the page.
     pub(super) refresh: Option<u16>,
 }
 
 impl Endpoint {
-    pub(super) fn understand(&self, request: RequestHead<'_>) -> Result<Question, Refusal> {
-        let (plan, bare) = self.find(request.path, request.headers)?;
+    pub(super) fn parse(&self, request: RequestHead<'_>) -> Result<Query, Refusal> {
+        let (plan, redacted) = self.find(request.path, request.headers)?;
         if ![Method::GET, Method::HEAD, Method::OPTIONS].contains(request.method) {
             return Err(Refusal::UnknownMethod);
         }
-        let mut wishes = Wishes::read(request.query);
-        // Who may see the verdict only must not find out what makes it, and what starts does so as a whole.
-        if bare || self.0.health.plans()[plan].kind == Kind::Startup {
-            wishes.only.clear();
+        let mut params = QueryParams::read(request.query);
+        // A redacted answer must not reveal the names of checks, and start-up is only meaningful as a whole.
+        if redacted || self.0.health.plans()[plan].kind == Kind::Startup {
+            params.only.clear();
         }
-        if !self.0.health.has_members(&wishes.only, plan) {
+        if !self.0.health.has_members(&params.only, plan) {
             return Err(Refusal::UnknownCheck(plan));
         }
-        let renderer = match wishes.format.filter(|name| !name.is_empty()) {
+        let renderer = match params.format.filter(|name| !name.is_empty()) {
             Some(name) => self.0.health.renderers().position(&name).ok_or(Refusal::UnknownFormat)?,
             None => accept::choose(request.headers.get_all(ACCEPT), &self.0.offers).ok_or(Refusal::NotAcceptable)?,
         };
-        let view = View { renderer, bare, verbose: wishes.verbose };
-        let (only, exclude) = (wishes.only, if bare { Vec::new() } else { wishes.exclude });
-        Ok(Question { method: request.method.clone(), plan, view, only, exclude, refresh: wishes.refresh })
+        let view = View { renderer, redacted, verbose: params.verbose };
+        let (only, exclude) = (params.only, if redacted { Vec::new() } else { params.exclude });
+        Ok(Query { method: request.method.clone(), plan, view, only, exclude, refresh: params.refresh })
     }
 
-    /// The plan that a path names, and whether the reader may see its verdict only.
+    /// Finds the plan that a path names. The flag is `true` if the answer has to be redacted.
     fn find(&self, path: &str, headers: &HeaderMap) -> Result<(usize, bool), Refusal> {
         if !self.covers(path) {
             return Err(Refusal::NotFound);
         }
         let mut segments = segments(&path[self.0.base.len()..]);
-        let shown = self.0.health.settings().token.as_ref().map(|token| show(token, &mut segments, headers));
+        let presented = self.0.health.settings().token.as_ref().map(|token| check_token(token, &mut segments, headers));
         let plans = self.0.health.plans();
         let group = match &segments[..] {
             [] => Some(None),
@@ -71,32 +71,32 @@ impl Endpoint {
         };
         let plan = group.and_then(|group| plans.iter().position(|plan| plan.name.as_deref() == group));
         let may_see = |plan: usize| plans[plan].anonymous == Anonymous::Status;
-        match (shown, plan) {
-            (None | Some(Shown::Right), Some(plan)) => Ok((plan, shown.is_none() && may_see(plan))),
-            (Some(Shown::Nothing), Some(plan)) if may_see(plan) => Ok((plan, true)),
-            (None | Some(Shown::Right), None) => Err(Refusal::UnknownGroup),
-            (Some(shown), _) => {
-                self.warn_of_refusal(if plan.is_some() { shown } else { Shown::Wrong });
+        match (presented, plan) {
+            (None | Some(TokenPresented::Right), Some(plan)) => Ok((plan, presented.is_none() && may_see(plan))),
+            (Some(TokenPresented::Nothing), Some(plan)) if may_see(plan) => Ok((plan, true)),
+            (None | Some(TokenPresented::Right), None) => Err(Refusal::UnknownGroup),
+            (Some(presented), _) => {
+                self.warn_of_refusal(if plan.is_some() { presented } else { TokenPresented::Wrong });
                 Err(Refusal::NotFound)
             }
         }
     }
 
-    /// At most once a minute, whoever asks how often.
+    /// Logs a refused token, at most once a minute.
     #[cold]
-    fn warn_of_refusal(&self, shown: Shown) {
+    fn warn_of_refusal(&self, presented: TokenPresented) {
         let now =
             self.0.health.clock().time().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
         let last = self.0.last_refusal.load(Ordering::Relaxed);
         let is_due = last == 0 || now >= last.saturating_add(60);
         if is_due && self.0.last_refusal.compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
-            let token = if shown == Shown::Nothing { "missing" } else { "wrong" };
+            let token = if presented == TokenPresented::Nothing { "missing" } else { "wrong" };
             tracing::warn!(token, "a reader of the health endpoint was refused");
         }
     }
 }
 
-/// The decoded segments of what follows the base; one slash at the end is optional.
+/// Decodes the segments below the base path; one slash at the end is optional.
 fn segments(rest: &str) -> Vec<Cow<'_, str>> {
     match rest.strip_prefix('/') {
         None | Some("") => Vec::new(),
@@ -107,58 +107,58 @@ fn segments(rest: &str) -> Vec<Cow<'_, str>> {
     }
 }
 
-/// Which token a reader has shown.
+/// Which token a reader has presented.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Shown {
+enum TokenPresented {
     Right,
     Wrong,
     Nothing,
 }
 
-/// Looks for the token in the path, and takes it out of there, and in the `Authorization` header.
-fn show(token: &Secret, segments: &mut Vec<Cow<'_, str>>, headers: &HeaderMap) -> Shown {
+/// Looks for the token in the path, from which it is removed, and in the `Authorization` header.
+fn check_token(token: &Secret, segments: &mut Vec<Cow<'_, str>>, headers: &HeaderMap) -> TokenPresented {
     let is_right = |text: &[u8]| bool::from(text.ct_eq(token.expose().as_bytes()));
     if segments.first().is_some_and(|first| is_right(first.as_bytes())) {
         segments.remove(0);
-        return Shown::Right;
+        return TokenPresented::Right;
     }
-    let Some(header) = headers.get(AUTHORIZATION) else { return Shown::Nothing };
+    let Some(header) = headers.get(AUTHORIZATION) else { return TokenPresented::Nothing };
     let bearer = header.as_bytes().split_at_checked(7).filter(|(scheme, _)| scheme.eq_ignore_ascii_case(b"bearer "));
     match bearer {
-        None => Shown::Nothing, // another scheme, which is somebody else's
-        Some((_, text)) if is_right(text.trim_ascii()) => Shown::Right,
-        Some(_) => Shown::Wrong,
+        None => TokenPresented::Nothing, // another scheme, which is not for this endpoint
+        Some((_, text)) if is_right(text.trim_ascii()) => TokenPresented::Right,
+        Some(_) => TokenPresented::Wrong,
     }
 }
 
-/// What a query asks for.
+/// The parameters of a query string.
 #[derive(Default)]
-struct Wishes<'a> {
-    /// The last one, as Django takes it; an empty one is none.
+struct QueryParams<'a> {
+    /// The last value wins, as in Django; an empty value counts as absent.
     format: Option<Cow<'a, str>>,
     verbose: bool,
     only: Vec<String>,
     exclude: Vec<String>,
-    /// After how many seconds a browser asks again.
+    /// The seconds of `?refresh=`, after which a browser reloads the page.
     refresh: Option<u16>,
 }
 
-impl<'a> Wishes<'a> {
+impl<'a> QueryParams<'a> {
     fn read(query: &'a str) -> Self {
-        let mut wishes = Self::default();
+        let mut params = Self::default();
         if query.bytes().any(|byte| matches!(byte, b'%' | b'+')) {
-            form_urlencoded::parse(query.as_bytes()).for_each(|(name, value)| wishes.take(&name, value));
+            form_urlencoded::parse(query.as_bytes()).for_each(|(name, value)| params.take(&name, value));
         } else {
-            // Nothing to decode, which most queries are, takes half the time of a cached answer's decisions to find out.
+            // Most queries need no decoding, and the general parser takes half the time of a cached answer.
             let mut rest = query;
             while !rest.is_empty() {
                 let (pair, others) = cut(rest, b'&');
                 let (name, value) = cut(pair, b'=');
-                wishes.take(name, value.into());
+                params.take(name, value.into());
                 rest = others;
             }
         }
-        wishes
+        params
     }
 
     fn take(&mut self, name: &str, value: Cow<'a, str>) {
@@ -173,7 +173,7 @@ impl<'a> Wishes<'a> {
     }
 }
 
-/// What is before a byte, and what is after it. In so short a text that is found sooner than the search of `str` begins.
+/// Splits at a byte. In such a short text this is faster than the search of `str`.
 fn cut(text: &str, at: u8) -> (&str, &str) {
     match text.bytes().position(|byte| byte == at) {
         Some(place) => (&text[..place], &text[place + 1..]),
@@ -181,7 +181,7 @@ fn cut(text: &str, at: u8) -> (&str, &str) {
     }
 }
 
-/// Half a second less than the scraper waits, if it says how long.
+/// Returns the scraper's timeout less half a second, if it sent one.
 pub(super) fn budget(headers: &HeaderMap) -> Option<Duration> {
     let seconds: f64 = headers.get(SCRAPE_TIMEOUT)?.to_str().ok()?.trim().parse().ok()?;
     let timeout = Duration::try_from_secs_f64(seconds).ok()?;

@@ -1,13 +1,13 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::Runner;
-use super::journal::Entries;
+use super::journal::Record;
 use super::rows::shutting_down;
 use crate::registry::DRAINING;
-use crate::{Listener, Status, Transition};
+use crate::{Status, StatusListener, Transition};
 
 /// Those who are told of what changes.
-pub(crate) struct Listeners(pub(crate) Vec<Box<dyn Listener>>);
+pub(crate) struct Listeners(pub(crate) Vec<Box<dyn StatusListener>>);
 
 impl std::fmt::Debug for Listeners {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -17,36 +17,36 @@ impl std::fmt::Debug for Listeners {
 
 impl Runner {
     /// Logs, counts and tells what a run has changed.
-    pub(super) fn tell(&self, check: &str, entries: &Entries) {
-        entries.log(check);
-        count(check, entries);
-        if !entries.is_transition() || self.listeners.0.is_empty() {
+    pub(super) fn notify(&self, check: &str, record: &Record) {
+        record.log(check);
+        count(check, record);
+        if !record.is_transition() || self.listeners.0.is_empty() {
             return;
         }
-        self.tell_listeners(&Transition {
+        self.notify_listeners(&Transition {
             check: check.to_owned(),
-            from: entries.before,
-            to: entries.effective.status,
-            errors: entries.effective.errors.clone(),
-            at: entries.effective.finished_at,
+            from: record.before,
+            to: record.effective.status,
+            errors: record.effective.errors.clone(),
+            at: record.effective.finished_at,
         });
     }
 
     /// Tells of background verdicts that have expired.
-    pub(crate) fn tell_of_expiry(&self, expired: &[Transition]) {
+    pub(crate) fn notify_expired(&self, expired: &[Transition]) {
         for transition in expired {
             let (check, from) = (&transition.check, transition.from.map_or("none", Status::as_str));
             let errors = transition.errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
             tracing::warn!(target: "health_check", check, status = transition.to.as_str(), from, errors, "health check expired");
             if transition.from != Some(transition.to) {
                 count_transition(check, transition.to);
-                self.tell_listeners(transition);
+                self.notify_listeners(transition);
             }
         }
     }
 
     /// Tells that the service drains, or does no more.
-    pub(super) fn tell_of_draining(&self, drains: bool) {
+    pub(super) fn notify_drain(&self, drains: bool) {
         if drains {
             tracing::warn!(target: "health_check", "the service drains: ready fails");
         } else {
@@ -55,7 +55,7 @@ impl Runner {
         let (from, to) =
             if drains { (Status::Working, Status::Unavailable) } else { (Status::Unavailable, Status::Working) };
         let errors = if drains { vec![(&shutting_down()).into()] } else { Vec::new() };
-        self.tell_listeners(&Transition {
+        self.notify_listeners(&Transition {
             check: DRAINING.into(),
             from: Some(from),
             to,
@@ -64,9 +64,9 @@ impl Runner {
         });
     }
 
-    fn tell_listeners(&self, transition: &Transition) {
+    fn notify_listeners(&self, transition: &Transition) {
         for listener in &self.listeners.0 {
-            if catch_unwind(AssertUnwindSafe(|| listener.transition(transition))).is_err() {
+            if catch_unwind(AssertUnwindSafe(|| listener.on_transition(transition))).is_err() {
                 tracing::error!(check = transition.check, "a listener panicked");
             }
         }
@@ -75,11 +75,11 @@ impl Runner {
 
 /// Counts runs by their raw status and transitions by the status that they lead to.
 #[cfg(feature = "metrics")]
-fn count(check: &str, entries: &Entries) {
-    let labels = [("check", check.to_owned()), ("status", entries.raw.as_str().to_owned())];
+fn count(check: &str, record: &Record) {
+    let labels = [("check", check.to_owned()), ("status", record.raw.as_str().to_owned())];
     metrics::counter!("health_check_runs_total", &labels).increment(1);
-    if entries.is_transition() {
-        count_transition(check, entries.effective.status);
+    if record.is_transition() {
+        count_transition(check, record.effective.status);
     }
 }
 
@@ -93,4 +93,4 @@ fn count_transition(check: &str, to: Status) {
 fn count_transition(_: &str, _: Status) {}
 
 #[cfg(not(feature = "metrics"))]
-fn count(_: &str, _: &Entries) {}
+fn count(_: &str, _: &Record) {}

@@ -1,0 +1,269 @@
+use std::sync::Arc;
+
+use futures::FutureExt as _;
+
+use super::verdict::Verdict;
+use super::{Cell, Runner};
+use crate::Findings;
+use crate::sync::{Mutex, Notify, lock};
+
+/// One run of a check that is under way. Everybody who waits for its verdict shares it.
+#[derive(Debug, Default)]
+pub(crate) struct Run {
+    pub(crate) findings: Findings,
+    outcome: Mutex<Outcome>,
+    notify: Notify,
+}
+
+/// The state of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+enum Outcome {
+    #[default]
+    Running,
+    /// The run was dropped, because the runtime that it ran on has shut down.
+    Aborted,
+    /// The verdict of the run is in the cell.
+    Finished,
+}
+
+impl Run {
+    /// Waits for the end of the run. Returns `false` if the run was aborted.
+    pub(crate) async fn finished(&self) -> bool {
+        loop {
+            let notified = self.notify.notified(); // before the state is read, so that no notification is missed
+            match self.outcome() {
+                Outcome::Finished => return true,
+                Outcome::Aborted => return false,
+                Outcome::Running => notified.await,
+            }
+        }
+    }
+
+    /// Returns `true` if the verdict of the run is in the cell.
+    pub(crate) fn is_finished(&self) -> bool {
+        self.outcome() == Outcome::Finished
+    }
+
+    fn outcome(&self) -> Outcome {
+        *lock(&self.outcome)
+    }
+
+    fn finish(&self, outcome: Outcome) {
+        *lock(&self.outcome) = outcome;
+        self.notify.notify_waiters();
+    }
+}
+
+/// Owns a run. A guard that is dropped before the run has finished marks the run as aborted.
+///
+/// `Drop` keeps the cell usable: a runtime may shut down in the middle of a run, or before the run was polled at all.
+pub(crate) struct RunGuard {
+    runner: Arc<Runner>,
+    cell: usize,
+    run: Arc<Run>,
+    /// `true` if the run is on the runtime of the `Health`: then an abort means that this runtime has shut down.
+    on_own_runtime: bool,
+}
+
+impl RunGuard {
+    pub(crate) fn new(runner: &Arc<Runner>, cell: usize, run: Arc<Run>) -> Self {
+        Self { runner: Arc::clone(runner), cell, run, on_own_runtime: false }
+    }
+
+    pub(super) fn on_own_runtime(self, on_own_runtime: bool) -> Self {
+        let mut guard = self;
+        guard.on_own_runtime = on_own_runtime;
+        guard
+    }
+
+    pub(super) fn cell(&self) -> usize {
+        self.cell
+    }
+
+    /// Runs the check and stores its verdict in the cell. Stops early when the runner shuts down.
+    pub(crate) async fn execute(self) {
+        tokio::select! {
+            biased; // a run that ends at once registers nowhere
+            () = self.run_check() => {}
+            () = self.runner.shutdown.requested() => {}
+        }
+    }
+
+    async fn run_check(&self) {
+        let Cell { check, limits, in_live, .. } = &self.runner.cells[self.cell];
+        let _permit = if *in_live { None } else { self.runner.permits.acquire().await.ok() };
+        let sleeps = self.runner.awake.sleeps();
+        let verdict = super::verdict::run(check, *limits, &self.run.findings, &*self.runner.clock).await;
+        self.finish(Verdict { sleeps, ..verdict });
+    }
+
+    fn finish(&self, verdict: Verdict) {
+        let cell = &self.runner.cells[self.cell];
+        let record = cell.settle(verdict);
+        self.runner.changed();
+        self.runner.notify(&cell.identifier, &record);
+        self.run.finish(Outcome::Finished);
+    }
+}
+
+/// Begins several runs within one task. Those that end at once do so here, and each of the others continues in a task of its
+/// own, so that none delays another. Must be called within the runtime of the runs.
+pub(crate) fn begin(guards: Vec<RunGuard>) {
+    for guard in guards {
+        let mut run = Box::pin(guard.execute());
+        if run.as_mut().now_or_never().is_none() {
+            tokio::spawn(run);
+        }
+    }
+}
+
+impl Drop for RunGuard {
+    fn drop(&mut self) {
+        if self.run.outcome() == Outcome::Running {
+            self.runner.cells[self.cell].abandon(&self.run);
+            let is_gone = self.on_own_runtime && !std::thread::panicking() && !self.runner.shutdown.is_requested();
+            self.runner.runtime_is_gone(is_gone);
+            self.run.finish(Outcome::Aborted);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::{Duration, Instant};
+
+    use shuttle::future::block_on;
+    use shuttle::thread;
+
+    use super::*;
+    use crate::clock::SystemClock;
+    use crate::runner::cell::JoinedRun;
+    use crate::runner::{Answers, Listeners, Waited};
+    use crate::{CheckExt as _, Registry, Settings, Status, check_fn};
+
+    /// The number of schedules that each test tries.
+    const SCHEDULES: usize = 2_000;
+
+    fn runner() -> Arc<Runner> {
+        runner_of(Duration::ZERO)
+    }
+
+    /// Returns a runner with one check, whose verdicts are fresh for `ttl`.
+    fn runner_of(ttl: Duration) -> Arc<Runner> {
+        let mut registry = Registry::default();
+        registry.register(check_fn("queue", || async { Ok(()) }).ttl(ttl));
+        let settings = Settings::default();
+        let runner = Runner::new(registry, &[].into(), &settings, None, Arc::new(SystemClock), Listeners(Vec::new()));
+        Arc::new(runner.expect("it can be built"))
+    }
+
+    /// Readers read at the same time; the one that starts a run executes it, or drops it, on a thread of its own. Returns which
+    /// readers got a verdict, and the number of runs.
+    fn readers(runner: &Arc<Runner>, number: usize, abort: bool) -> (Vec<bool>, usize) {
+        let (running, runs) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let read = move |runner: Arc<Runner>, running: Arc<AtomicUsize>, runs: Arc<AtomicUsize>| {
+            let Some(JoinedRun { run, is_new }) = runner.cells[0].ask(Instant::now(), 0) else { return true };
+            if is_new {
+                assert_eq!(running.fetch_add(1, Ordering::SeqCst), 0, "two runs of a check at a time");
+                runs.fetch_add(1, Ordering::SeqCst);
+                let guard = RunGuard::new(&runner, 0, Arc::clone(&run));
+                thread::spawn(move || {
+                    thread::yield_now();
+                    running.fetch_sub(1, Ordering::SeqCst); // before it finishes, as the next run may start then
+                    if abort { drop(guard) } else { guard.finish(Verdict::of(Status::Working)) }
+                });
+            }
+            block_on(run.finished())
+        };
+        let start = |_| {
+            let (runner, running, runs) = (Arc::clone(runner), Arc::clone(&running), Arc::clone(&runs));
+            thread::spawn(move || read(runner, running, runs))
+        };
+        let threads: Vec<_> = (0..number).map(start).collect();
+        let got = threads.into_iter().map(|thread| thread.join().expect("no reader panics")).collect();
+        (got, runs.load(Ordering::SeqCst))
+    }
+
+    #[test]
+    fn every_reader_gets_a_verdict_and_no_two_runs_overlap() {
+        let test = || {
+            let (got, runs) = readers(&runner(), 4, false);
+            assert_eq!(got, [true; 4]);
+            assert!((1..=4).contains(&runs));
+        };
+        shuttle::check_random(test, SCHEDULES);
+        shuttle::check_pct(test, SCHEDULES, 3);
+    }
+
+    #[test]
+    fn an_aborted_run_notifies_every_reader_and_frees_the_cell() {
+        let test = || {
+            let runner = runner();
+            let (got, _) = readers(&runner, 3, true);
+            assert_eq!(got, [false; 3], "it was aborted, and every reader was notified");
+            assert_eq!(readers(&runner, 1, false), (vec![true], 1), "the next one runs");
+        };
+        shuttle::check_random(test, SCHEDULES);
+        shuttle::check_pct(test, SCHEDULES, 3);
+    }
+
+    /// A report is built while a run finishes: a reader that gets the cached report later sees what the run has found.
+    #[test]
+    fn a_report_that_is_still_good_has_the_last_verdict() {
+        let test = || {
+            let runner = runner_of(Duration::from_hours(1));
+            let finishing = {
+                let runner = Arc::clone(&runner);
+                let JoinedRun { run, .. } = runner.cells[0].join_or_start();
+                thread::spawn(move || RunGuard::new(&runner, 0, run).finish(Verdict::of(Status::Unavailable)))
+            };
+            let reading = {
+                let runner = Arc::clone(&runner);
+                thread::spawn(move || {
+                    let waited = Waited { began: Instant::now(), answers: Answers(vec![(0, None)]) };
+                    runner.reading(&runner.plans()[0], &waited, Duration::from_secs(1))
+                })
+            };
+            finishing.join().expect("it finishes");
+            let reading = reading.join().expect("it reads");
+            if reading.freshness.is_some_and(|good| runner.is_fresh(&good)) {
+                assert_eq!(reading.report.checks[0].status, Status::Unavailable);
+            }
+        };
+        shuttle::check_random(test, SCHEDULES);
+        shuttle::check_pct(test, SCHEDULES, 3);
+    }
+
+    /// A run is aborted, and its readers launch the next one: exactly one, however many of them there are.
+    #[test]
+    fn an_aborted_run_is_launched_again_by_one_of_its_readers() {
+        let test = || {
+            let (runner, runs) = (runner(), Arc::new(AtomicUsize::new(0)));
+            let launch = |runner: &Arc<Runner>, runs: &Arc<AtomicUsize>, joined: JoinedRun| {
+                if joined.is_new {
+                    let is_first = runs.fetch_add(1, Ordering::SeqCst) == 0;
+                    let guard = RunGuard::new(runner, 0, Arc::clone(&joined.run));
+                    thread::spawn(
+                        move || if is_first { drop(guard) } else { guard.finish(Verdict::of(Status::Working)) },
+                    );
+                }
+                joined.run
+            };
+            let read = |_| {
+                let (runner, runs) = (Arc::clone(&runner), Arc::clone(&runs));
+                thread::spawn(move || {
+                    let first = launch(&runner, &runs, runner.cells[0].join_or_start());
+                    let mut answers = Answers(vec![(0, Some(first))]);
+                    block_on(answers.wait(|cell| launch(&runner, &runs, runner.cells[cell].join_or_start())));
+                    answers.0[0].1.is_none()
+                })
+            };
+            let readers: Vec<_> = (0..3).map(read).collect();
+            assert!(readers.into_iter().all(|reader| reader.join().expect("no reader panics")), "all have finished");
+            assert!((2..=6).contains(&runs.load(Ordering::SeqCst)));
+        };
+        shuttle::check_random(test, SCHEDULES);
+        shuttle::check_pct(test, SCHEDULES, 3);
+    }
+}
