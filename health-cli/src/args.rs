@@ -14,7 +14,7 @@ use crate::validate::ValidateArgs;
 use crate::wait::WaitArgs;
 use crate::watch::WatchArgs;
 
-/// Health checks of a service: run once, served at a URL, asked for, waited for, watched.
+/// Run the health checks of a service, serve them, or query a running endpoint
 #[derive(Debug, Parser)]
 #[command(name = "health", version, max_term_width = 100, after_help = AFTER)]
 pub(crate) struct Args {
@@ -26,15 +26,15 @@ pub(crate) struct Args {
 
 const AFTER: &str = "\
 Examples:
-  health check                              six checks of this machine that need no server
-  health check --config health.toml         the checks of a file
-  health serve --listen 0.0.0.0:8000        the same at http://0.0.0.0:8000/ht/
-  health probe http://127.0.0.1:8000/ht/    what is served there, for instance as a HEALTHCHECK
-  health watch http://127.0.0.1:8000/ht/    the same, as it changes
-  health wait http://127.0.0.1:8000/ht/     until it is healthy
-  health list                               the kinds of checks, with their keys
+  health check                              run six checks that need no server
+  health check --config health.toml         run the checks of a file
+  health serve --listen 0.0.0.0:8000        serve checks at http://0.0.0.0:8000/ht/
+  health probe http://127.0.0.1:8000/ht/    query an endpoint, for instance as a HEALTHCHECK
+  health watch http://127.0.0.1:8000/ht/    follow an endpoint as it changes
+  health wait http://127.0.0.1:8000/ht/     wait until an endpoint is healthy
+  health list                               list the kinds of checks with their keys
 
-Exit status: 0 healthy, 1 unhealthy, 2 wrong usage or configuration, or nobody there.
+Exit status: 0 healthy, 1 unhealthy, 2 wrong usage or configuration, or no valid response.
 
 RUST_LOG sets what is logged to stderr, for instance RUST_LOG=debug.";
 

@@ -13,7 +13,7 @@ use crate::row::Row;
 use crate::show;
 use crate::values::{Source, duration};
 
-/// Run the checks once and print a line each
+/// Run the checks once and print the report
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -27,21 +27,21 @@ Exit status: 0 healthy, 1 unhealthy, 2 wrong usage or configuration; see --exit 
 pub(crate) struct CheckArgs {
     #[command(flatten)]
     source: Source,
-    /// Only the checks of this group
+    /// Run only the checks of this group
     #[arg(long, short)]
     group: Option<String>,
-    /// Not this check; may be given several times
+    /// Skip this check; may be given several times
     #[arg(long, value_name = "NAME")]
     skip: Vec<String>,
-    /// The longest that each check may take, whatever the file says: 500ms, 5s, or a number of seconds
+    /// Override the timeout of every check: 500ms, 5s, or a number of seconds
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     timeout: Option<Duration>,
-    /// The output format: table, text, or one that the endpoint has, such as json and html [default: text]
+    /// Print the report in this format: table, text, or one of the endpoint's, such as json or html [default: text]
     #[arg(long, short)]
     format: Option<String>,
     #[command(flatten)]
     pub(crate) exit: ExitArgs,
-    /// Only these checks
+    /// Run only these checks
     #[arg(value_name = "NAME")]
     names: Vec<String>,
 }

@@ -21,8 +21,8 @@ pub(crate) enum Exit {
 /// For commands that end as somebody else wants it.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ExitArgs {
-    /// Other exit codes. nagios: 0 all working, 1 only warnings or non-critical errors, 2 a critical error, 3 can't
-    /// tell, with a line for Nagios. docker: 0, or 1 for anything else
+    /// Use other exit codes. nagios: 0 all working, 1 only warnings or non-critical errors, 2 a critical error, 3
+    /// unknown, and print a line for Nagios. docker: 0 healthy, 1 anything else
     #[arg(long, value_enum, value_name = "FOR")]
     pub(crate) exit: Option<Exit>,
 }

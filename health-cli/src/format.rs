@@ -5,9 +5,9 @@ use serde_json::Value;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
-    /// Tables and sentences
+    /// Tables and sentences for people
     Text,
-    /// One JSON value
+    /// A single JSON value
     Json,
 }
 

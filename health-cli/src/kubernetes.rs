@@ -14,10 +14,10 @@ const GRACE: Duration = Duration::from_secs(5);
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Probes {
-    /// The path of the endpoint, for --kubernetes
+    /// Set the path of the endpoint for --kubernetes
     #[arg(long, default_value = "/ht/", requires = "kubernetes")]
     path: String,
-    /// The port of the container, or its name, for --kubernetes
+    /// Set the port of the container, a number or a name, for --kubernetes
     #[arg(long, default_value = "8000", requires = "kubernetes", value_parser = port)]
     port: String,
 }

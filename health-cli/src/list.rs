@@ -21,7 +21,7 @@ Examples:
   health list --config health.toml
   health list --format json | jq '.kinds[].kind'
 
-Exit status: 0, or 2 wrong usage or configuration.")]
+Exit status: 0 success, 2 wrong usage or configuration.")]
 pub(crate) struct ListArgs {
     /// List the checks of this file instead; - is standard input
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, value_parser = FileParser)]

@@ -9,16 +9,16 @@ use clap_mangen::roff::{Roff, roman};
 use crate::outcome::{HEALTHY, Outcome};
 use crate::output;
 
-/// Print the manual page, or write those of all commands to a folder
+/// Print the manual page, or write the pages of all commands to a directory
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   health man | man -l -
   health man --dir /usr/local/share/man/man1
 
-Exit status: 0, or 2 wrong usage or a folder that can't be written to.")]
+Exit status: 0 success, 2 wrong usage or a directory that cannot be written to.")]
 pub(crate) struct ManArgs {
-    /// The folder that health.1, health-check.1 and the others are written to
+    /// Write health.1, health-check.1 and the other pages to this directory
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     dir: Option<PathBuf>,
 }

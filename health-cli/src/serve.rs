@@ -11,7 +11,7 @@ use crate::sockets::sockets;
 use crate::systemd;
 use crate::values::Source;
 
-/// Serve the checks at a URL: a page, JSON and text
+/// Serve the checks at a URL as a page, JSON and text
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -20,25 +20,24 @@ Examples:
   health serve --listen 127.0.0.1:8000 --listen unix:/run/health.sock
   curl http://127.0.0.1:8000/ht/?format=json
 
---listen takes HOST:PORT, a port of this machine alone (8000), a port of all addresses (:8000),
-unix:PATH, and systemd: the sockets that systemd hands over, which are taken in any case where
---listen is left out.
+--listen takes HOST:PORT, a port of the loopback address (8000), a port of all addresses (:8000),
+unix:PATH, or systemd. The last one stands for the sockets that systemd passes to the process; they
+are also used if --listen is left out.
 
-SIGTERM and SIGHUP make /ht/ and /ht/ready/ fail, and stop the server after drain_delay; SIGINT, and
-a second signal, stop it at once. systemd is told READY=1, what is wrong (STATUS=), and WATCHDOG=1
-while live is healthy.
+After SIGTERM or SIGHUP, /ht/ and /ht/ready/ fail, and the server stops once drain_delay is over.
+SIGINT or a second signal stops it at once. systemd receives READY=1, the checks that do not work
+(STATUS=), and WATCHDOG=1 while the group live is healthy.
 
-No more than 512 connections are open: whoever comes then takes the place of the one that was silent
-longest.
+At most 512 connections are open at a time: a further one replaces the one that was idle longest.
 
-Exit status: 0 when it was stopped, 2 wrong usage or configuration.")]
+Exit status: 0 stopped by a signal, 2 wrong usage or configuration.")]
 pub(crate) struct ServeArgs {
     #[command(flatten)]
     source: Source,
-    /// Listen here, once or several times; port 0 takes a free one [default: 127.0.0.1:8000]
+    /// Listen on this address; may be given several times; port 0 picks a free port [default: 127.0.0.1:8000]
     #[arg(long, value_name = "ADDRESS", env = "HEALTH_LISTEN", value_delimiter = ',')]
     listen: Vec<String>,
-    /// The path of the endpoint
+    /// Serve the endpoint under this path
     #[arg(long, default_value = "/ht/")]
     path: String,
 }

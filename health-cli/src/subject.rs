@@ -14,7 +14,7 @@ use crate::show;
 use crate::values::{FileParser, Source, secret};
 
 const CONFIG: &str =
-    "Without a URL: the file whose checks are run, or - for standard input; or else that of HEALTH_CONFIG";
+    "Without a URL, run the checks of this file (- is standard input), or else of the file in HEALTH_CONFIG";
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct SubjectArgs {
@@ -22,7 +22,7 @@ pub(crate) struct SubjectArgs {
     url: Option<Secret>,
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, value_parser = FileParser, conflicts_with = "url", help = CONFIG)]
     config: Option<OsString>,
-    /// Only the checks of this group; it is added to the URL's path
+    /// Read only this group; its name is appended to the URL's path
     #[arg(long, short)]
     group: Option<String>,
     #[command(flatten)]

@@ -10,7 +10,7 @@ use health_core::Secret;
 /// Where the checks are.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Source {
-    /// The configuration file, or - for standard input; without one, checks that need no server
+    /// Read the checks from this file (- is standard input); without a file, use checks that need no server
     #[arg(long, value_name = "FILE", env = "HEALTH_CONFIG", value_hint = ValueHint::FilePath, value_parser = FileParser)]
     pub(crate) config: Option<OsString>,
 }

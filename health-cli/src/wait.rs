@@ -12,25 +12,26 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// More checks than this are counted and not named.
 const NAMED: usize = 5;
 
-/// Wait until an endpoint, or the checks of a file, are healthy
+/// Wait until an endpoint or the checks of a file are healthy
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   health wait http://127.0.0.1:8000/ht/ --group ready
-  health wait --config health.toml && ./start           what a service needs, before it starts
+  health wait --config health.toml && ./start           start a service after what it needs
   health wait http://web:8000/ht/ --timeout 5m --interval 5s
 
-What it waits for is said on stderr, a line for each change; with RUST_LOG=warn the causes, too.
-It also waits for somebody to listen, and for an answer in place of a 404 or 502.
+The checks that are not healthy yet are printed to stderr, in a line for each change. RUST_LOG=warn
+adds their causes. The command also waits while connections are refused, and while the status of
+the response is unexpected, such as 404 or 502.
 
 Exit status: 0 healthy; 1 not healthy in time, with the last report; 2 wrong usage or configuration.")]
 pub(crate) struct WaitArgs {
     #[command(flatten)]
     subject: SubjectArgs,
-    /// The longest to wait: 500ms, 60s, 5m, or a number of seconds
+    /// Give up after this time: 500ms, 60s, 5m, or a number of seconds
     #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "60s")]
     timeout: Duration,
-    /// How long to wait between two looks
+    /// Wait this long between two reads
     #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "1s")]
     interval: Duration,
 }

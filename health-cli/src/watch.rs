@@ -11,22 +11,22 @@ use crate::view::View;
 /// An answer that takes longer than this is none.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Show the checks of an endpoint, or of a file, as they change
+/// Show the checks of an endpoint or of a file as they change
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  health watch                                   this machine
+  health watch                                   the file in HEALTH_CONFIG
   health watch http://127.0.0.1:8000/ht/
   health watch --config health.toml --group ready
   health watch http://127.0.0.1:8000/ht/ >> changes.log
 
-A terminal shows a table, which Ctrl-C ends; anything else gets a line for each change.
+On a terminal, the command shows a table until Ctrl-C. Otherwise it prints a line for each change.
 
-Exit status: 0 when it was ended, whatever the checks said; 2 wrong usage or configuration.")]
+Exit status: 0 stopped, whatever the checks reported; 2 wrong usage or configuration.")]
 pub(crate) struct WatchArgs {
     #[command(flatten)]
     subject: SubjectArgs,
-    /// How long to wait between two looks: 500ms, 5s, or a number of seconds
+    /// Wait this long between two reads: 500ms, 5s, or a number of seconds
     #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "1s")]
     interval: Duration,
 }

@@ -19,7 +19,7 @@ const REDIRECTS: usize = 5;
 /// What is asked, and how.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Asked {
-    /// A header of the request; may be given several times
+    /// Add a header to the request; may be given several times
     #[arg(long = "header", value_name = "NAME: VALUE", value_parser = values::secret)]
     headers: Vec<Secret>,
 }

@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use reqwest::Url;
 
 /// What a URL may be, for the help of commands that take one.
-pub(crate) const URL: &str = "Where the endpoint is: http://HOST/PATH, https://HOST/PATH or unix:SOCKET:/PATH";
+pub(crate) const URL: &str = "The URL of the endpoint: http://HOST/PATH, https://HOST/PATH or unix:SOCKET:/PATH";
 const EXPECTED: &str = "URL: expected http://HOST/PATH, https://HOST/PATH or unix:SOCKET:/PATH";
 
 /// Where an endpoint is. The path may hold a token, so nothing but the place is ever shown.
