@@ -1,4 +1,4 @@
-//! The command line as a whole: every command, with the arguments that its own file declares.
+//! The command line with all commands. Each command declares its arguments in its own file.
 
 use clap::{ColorChoice, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum as _};
 
@@ -53,7 +53,7 @@ pub(crate) enum Command {
 }
 
 impl Args {
-    /// The command line. Help and errors are in colour as it wants them, though it can't be understood.
+    /// Parses the command line. Help and errors follow its `--color`, even if the rest of it is invalid.
     pub(crate) fn read() -> Result<Self, clap::Error> {
         let args = std::env::args_os().map(|arg| arg.to_string_lossy().into_owned());
         let mut command = Self::command().color(color(&args.collect::<Vec<_>>()));
@@ -62,7 +62,7 @@ impl Args {
     }
 }
 
-/// What `--color` says, if it can be understood.
+/// Returns the value of `--color`, or the default if it is missing or invalid.
 fn color(args: &[String]) -> ColorChoice {
     let joined = args.iter().filter_map(|arg| arg.strip_prefix("--color="));
     let apart = args.windows(2).filter(|pair| pair[0] == "--color").map(|pair| &*pair[1]);
@@ -71,7 +71,7 @@ fn color(args: &[String]) -> ColorChoice {
 }
 
 impl Command {
-    /// Whose exit codes it ends with.
+    /// Returns the value of `--exit`, for the commands that have this option.
     pub(crate) fn exit(&self) -> Option<Exit> {
         match self {
             Self::Check(args) => args.exit.exit,
@@ -80,9 +80,11 @@ impl Command {
         }
     }
 
-    /// The log that it keeps where `RUST_LOG` says nothing. A server logs what changes, a single run only the causes of
-    /// what it reports on stdout, and what looks again and again nothing, for it says itself what changes. Nor does a
-    /// plug-in: Icinga shows its stderr before its line.
+    /// The log filter that applies unless `RUST_LOG` is set.
+    ///
+    /// A server logs changes, and a single run only logs the causes of the failures that it reports on stdout. `wait` and
+    /// `watch` log nothing, because they print each change themselves. Nothing is logged with `--exit nagios` either,
+    /// because Icinga shows the stderr of a plugin before its line.
     pub(crate) fn log(&self) -> &'static str {
         match self {
             Self::Serve(_) => "info",

@@ -67,7 +67,7 @@ pub(crate) async fn check(args: &CheckArgs) -> Outcome {
         Some(renderer) => {
             let mut output = String::new();
             renderer.render(&report, &mut output)?;
-            // The last line of JSON and HTML has no end of its own.
+            // JSON and HTML do not end with a newline.
             output::print(format_args!("{output}{}", if output.ends_with('\n') { "" } else { "\n" }))
         }
         None => show::print(&rows, format),
@@ -76,7 +76,7 @@ pub(crate) async fn check(args: &CheckArgs) -> Outcome {
     Ok(if report.healthy { HEALTHY } else { UNHEALTHY })
 }
 
-/// The renderer of a format; none for those that the command line has itself.
+/// Returns the renderer of a format, or `None` for the formats that the command line prints itself.
 fn renderer<'h>(health: &'h Health, format: &str) -> Result<Option<&'h dyn Renderer>, String> {
     if show::FORMATS.contains(&format) {
         return Ok(None);
@@ -100,7 +100,7 @@ impl CheckArgs {
         self.skip.iter().fold(selection, Selection::skip)
     }
 
-    /// The checks of the selection.
+    /// Returns the identifiers of the selected checks.
     fn names_of(&self, health: &Health) -> Vec<String> {
         let is_in = |check: &CheckInfo| self.group.as_ref().is_none_or(|group| check.groups.contains(group));
         let names = health.checks().filter(is_in).map(|check| check.identifier);

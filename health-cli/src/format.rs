@@ -1,4 +1,4 @@
-//! The output format of `list` and `validate`: for people, or for programs.
+//! The output format of `list` and `validate`: text for people, or JSON for programs.
 
 use clap::ValueEnum;
 use serde_json::Value;
@@ -11,7 +11,7 @@ pub(crate) enum Format {
     Json,
 }
 
-/// JSON for people as well, with its last line's end.
+/// Formats a value as indented JSON with a final newline.
 pub(crate) fn json(value: &Value) -> String {
     format!("{value:#}\n")
 }

@@ -42,19 +42,19 @@ pub(crate) fn man(args: &ManArgs, command: Command) -> Outcome {
     Ok(HEALTHY)
 }
 
-/// The page of a command. What its help ends with gets sections of its own, in which examples keep their lines.
+/// Writes the page of a command. The text after its help becomes separate sections, in which examples keep their lines.
 fn write(command: &Command, page: &mut impl Write) -> io::Result<()> {
     let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
-    // An empty date would not be written, and the source would stand in its place.
+    // An empty date would be left out, and the source would take its position.
     let man = Man::new(command.clone().after_help(None)).date("\"\"").manual("User Commands");
     man.source(concat!("health ", env!("CARGO_PKG_VERSION"))).render(page)?;
     let text = sections(&help).render();
-    // The definitions that it begins with are in the page already.
+    // The page already contains the definitions that this text begins with.
     page.write_all(text.find(".SH").map_or("", |start| &text[start..]).as_bytes())?;
     page.flush()
 }
 
-/// The end of a help text: examples, the exit status, and paragraphs between them.
+/// Renders the end of a help text: the exit status, other paragraphs, and the examples.
 fn sections(help: &str) -> Roff {
     const EXAMPLES: &str = "Examples:\n";
     const EXIT: &str = "Exit status: ";
@@ -78,7 +78,7 @@ fn sections(help: &str) -> Roff {
     roff
 }
 
-/// Text, and what is indented as it stands.
+/// Adds a text to the page. Indented lines keep their line breaks.
 fn lines(roff: &mut Roff, text: &str) {
     let mut is_indented = false;
     for line in text.lines() {

@@ -28,7 +28,8 @@ printed. Redirects are followed within the same host only. HTTP_PROXY, HTTPS_PRO
 respected, but requests to this machine use no proxy. SSL_CERT_FILE names the certificates to trust.
 The status of metrics and feeds (--format openmetrics, atom, ...) is 200 whatever the checks report.
 
-Exit status: 0 healthy (200), 1 unhealthy (500, 503), 2 wrong usage, no or another response.")]
+Exit status: 0 healthy (200), 1 unhealthy (500, 503), 2 wrong usage, no response, or a response
+that is not a health report.")]
 pub(crate) struct ProbeArgs {
     #[arg(value_name = "URL", value_parser = secret, help = ask::URL)]
     url: Secret,

@@ -43,10 +43,10 @@ pub(crate) struct ServeArgs {
 }
 
 pub(crate) async fn serve(args: &ServeArgs) -> Outcome {
-    // What was made until the server stands is cleaned up as well.
+    // If a signal arrives while the health is loading, what was created so far is cleaned up as well.
     let interruption = interrupted();
     let loaded = tokio::select! {
-        biased; // signals are listened for before anything is made
+        biased; // handles signals before anything is created
         () = interruption => return Ok(HEALTHY),
         loaded = load(&args.source, None, |config: Config| {
             config.build_with(|builder| builder.listener(systemd::listener()))
@@ -60,7 +60,7 @@ pub(crate) async fn serve(args: &ServeArgs) -> Outcome {
 
     let endpoint = Endpoint::new(&args.path, health.clone());
     for socket in &sockets {
-        let _ = output::print(line(socket, endpoint.base())); // nobody may read it
+        let _ = output::print(line(socket, endpoint.base())); // stdout may be closed
     }
     systemd::is_ready(&health);
     let server = answer(sockets, endpoint, Limits::default(), stop.clone());
@@ -73,7 +73,7 @@ pub(crate) async fn serve(args: &ServeArgs) -> Outcome {
     Ok(HEALTHY)
 }
 
-/// The address of a socket as `probe` takes it.
+/// Formats the address of a socket as a URL that `probe` accepts.
 fn line(socket: &Socket, base: &str) -> String {
     match socket.address() {
         Some(address) => format!("http://{address}{base}/\n"),
@@ -81,7 +81,8 @@ fn line(socket: &Socket, base: &str) -> String {
     }
 }
 
-/// Ends at once after SIGINT, whoever is still connected, and on a signal after the one that made the service drain.
+/// Completes when the server has to stop without waiting for open connections: on SIGINT, or on another signal after a
+/// drain.
 async fn at_once(health: &Health, stop: impl Future<Output = ()>) {
     stop.await;
     if health.is_draining() {

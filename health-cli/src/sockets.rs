@@ -1,4 +1,4 @@
-//! The sockets that `serve` listens at.
+//! The sockets that `serve` listens on.
 
 use std::io;
 
@@ -6,7 +6,7 @@ use health_listen::Socket;
 
 const DEFAULT: &str = "127.0.0.1:8000";
 
-/// The sockets of `--listen`, or else those that systemd hands over, or else the default one.
+/// Returns the sockets of `--listen`, or else those that systemd passes, or else the default one.
 pub(crate) fn sockets(listen: &[String]) -> Result<Vec<Socket>, String> {
     let mut handed = handed_over()?;
     if listen.is_empty() {
@@ -51,7 +51,7 @@ fn bind(place: &str) -> Result<Socket, String> {
     if !matches!(host, "" | "*") {
         return Socket::bind((host, port)).map_err(failed);
     }
-    // Both families by one socket, where there is IPv6.
+    // One socket for IPv4 and IPv6, if the system has IPv6.
     match Socket::bind(("::", port)) {
         Err(error) if error.kind() != io::ErrorKind::AddrInUse => Socket::bind(("0.0.0.0", port)).map_err(failed),
         bound => bound.map_err(failed),

@@ -1,4 +1,4 @@
-//! What `wait` and `watch` look at: an endpoint, or the checks of a file.
+//! The subject of `wait` and `watch`: an endpoint, or the checks of a file.
 
 use std::error::Error;
 use std::ffi::OsString;
@@ -34,17 +34,18 @@ pub(crate) enum Subject {
     Checks(Loaded, Selection),
 }
 
-/// What was seen.
+/// The result of a read.
 #[derive(Debug)]
 pub(crate) struct Sight {
     pub(crate) is_healthy: bool,
-    /// Nothing where an endpoint answers in a format without rows.
+    /// `None` if an endpoint responds in a format without rows.
     pub(crate) rows: Option<Vec<Row>>,
     answer: Option<Answer>,
 }
 
 impl Subject {
-    /// Verdicts are no older than `fresh`, except those of checks for which the file says something else.
+    /// Opens the endpoint, or loads the file. Verdicts of the file's checks are at most `fresh` old, unless the file has
+    /// another limit for a check.
     pub(crate) async fn open(args: &SubjectArgs, fresh: Duration) -> Result<Self, Box<dyn Error>> {
         if let Some(url) = &args.url {
             return Ok(Self::Endpoint(Client::new(url, args.group.as_deref(), &args.asked)?));
@@ -73,7 +74,7 @@ impl Subject {
         Ok(Self::Checks(loaded, selection))
     }
 
-    /// What it is called.
+    /// Returns the name of the subject for messages.
     pub(crate) fn place(&self) -> &str {
         match self {
             Self::Endpoint(client) => client.place(),
@@ -81,7 +82,7 @@ impl Subject {
         }
     }
 
-    /// Reads it once; an error is why there is nothing to see.
+    /// Reads the subject once. The error is the reason why there is no result.
     pub(crate) async fn look(&self, patience: Duration) -> Result<Sight, String> {
         match self {
             Self::Endpoint(client) => {
@@ -106,7 +107,7 @@ impl Sight {
         Ok(Self { is_healthy: answer.is_healthy()?, rows: answer.rows(), answer: Some(answer) })
     }
 
-    /// The report, to stdout.
+    /// Prints the report to stdout.
     pub(crate) fn print(&self) -> std::io::Result<()> {
         match (&self.rows, &self.answer) {
             (Some(rows), _) => show::print(rows, "text")?,
@@ -116,7 +117,8 @@ impl Sight {
         Ok(())
     }
 
-    /// The rows that are in the way of health; an endpoint does not tell which of those that are wrong count.
+    /// Returns the rows that make the report unhealthy. For an endpoint, these are all rows that do not work, because its
+    /// response does not contain which of them count.
     pub(crate) fn in_the_way(&self) -> impl Iterator<Item = &Row> {
         self.rows.iter().flatten().filter(|row| row.counts.unwrap_or(row.status != health_core::Status::Working))
     }

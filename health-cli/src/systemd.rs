@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use health_core::{Health, Listener, Status, Transition};
 
-/// Tells it what changes.
+/// Returns a listener that sends the state of the checks on each change.
 pub(crate) fn listener() -> impl Listener {
     let seen = Mutex::new(BTreeMap::new());
     move |transition: &Transition| {
@@ -15,7 +15,7 @@ pub(crate) fn listener() -> impl Listener {
     }
 }
 
-/// The sockets listen. From now on the manager hears, as often as it wants to, that `live` is healthy.
+/// Reports that the sockets are listening. If the watchdog is enabled, also notifies it regularly while `live` is healthy.
 pub(crate) fn is_ready(health: &Health) {
     tell::ready();
     if let Some(period) = tell::watchdog() {
@@ -41,7 +41,7 @@ fn sum(seen: &BTreeMap<String, Status>) -> String {
     let wrong = seen.iter().filter(|(_, status)| **status != Status::Working);
     let wrong: Vec<_> = wrong.map(|(name, status)| format!("{name} {}", status.as_str())).collect();
     let working = format!("{} of {} checks working", seen.len() - wrong.len(), seen.len());
-    // One line, whatever a check is called.
+    // The message is a single line, whatever the names of the checks contain.
     let sum = if wrong.is_empty() { working } else { format!("{working}: {}", wrong.join(", ")) };
     sum.replace(['\n', '\r'], " ")
 }
@@ -52,7 +52,7 @@ mod tell {
 
     use sd_notify::{NotifyState, notify};
 
-    /// Sends a message. Nothing can be done where nobody listens.
+    /// Sends a message. Errors are ignored, because the server works without a service manager.
     fn say(state: NotifyState<'_>) {
         let _ = notify(&[state]);
     }

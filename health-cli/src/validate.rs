@@ -23,7 +23,7 @@ An error is printed with its line and without the value. Variables in the file m
 --kubernetes prints probes that match the file: each timeout is longer than the budget of its group,
 and the grace period is longer than drain_delay.
 
-Exit status: 0 valid, 2 invalid, or wrong usage.")]
+Exit status: 0 valid, 2 invalid or wrong usage.")]
 pub(crate) struct ValidateArgs {
     /// Validate this file; - is standard input
     #[arg(long, value_name = "FILE", env = "HEALTH_CONFIG", value_hint = ValueHint::FilePath, value_parser = FileParser)]

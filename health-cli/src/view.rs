@@ -1,4 +1,4 @@
-//! What `watch` has seen: the rows as they are, and what of them has changed.
+//! The state of `watch`: the current rows, and the rows that have changed.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -12,10 +12,10 @@ use crate::subject::Sight;
 use crate::{screen, table};
 
 pub(crate) struct View {
-    /// The subject as a row: healthy, unhealthy, or why it does not answer.
+    /// The subject as a row: healthy, unhealthy, or the reason why it does not respond.
     whole: Row,
     rows: Vec<Row>,
-    /// Since when a row has its status, where that was seen.
+    /// The time when a row got its status, if `watch` has seen the change.
     since: BTreeMap<String, Instant>,
     last_answer: Option<Instant>,
     last_look: Option<SystemTime>,
@@ -27,7 +27,7 @@ impl View {
         Self { whole, rows: Vec::new(), since: BTreeMap::new(), last_answer: None, last_look: None }
     }
 
-    /// Takes in what was seen, and returns what has changed.
+    /// Stores the result of a read, and returns the rows that have changed.
     pub(crate) fn take(&mut self, seen: Result<Sight, String>) -> Vec<Row> {
         self.last_look = Some(SystemTime::now());
         let (status, text) = match &seen {
@@ -68,7 +68,7 @@ impl View {
         changed
     }
 
-    /// All of it, as wide as the terminal.
+    /// Formats the view for the width of the terminal.
     pub(crate) fn text(&self, interval: Duration) -> String {
         let (bold, style) = (Style::new().bold(), self.whole.style());
         let looked = self.last_look.map(|time| format!("{}, ", humantime::format_rfc3339_seconds(time)));

@@ -6,10 +6,10 @@ use crate::row::gist;
 use crate::subject::{Sight, Subject, SubjectArgs};
 use crate::values::duration;
 
-/// An answer that takes longer than this is none.
+/// The maximum wait for one response.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// More checks than this are counted and not named.
+/// The maximum number of checks that are named. Further checks are counted.
 const NAMED: usize = 5;
 
 /// Wait until an endpoint or the checks of a file are healthy
@@ -17,7 +17,7 @@ const NAMED: usize = 5;
 #[command(after_help = "\
 Examples:
   health wait http://127.0.0.1:8000/ht/ --group ready
-  health wait --config health.toml && ./start           start a service after what it needs
+  health wait --config health.toml && ./start           start a service after its dependencies
   health wait http://web:8000/ht/ --timeout 5m --interval 5s
 
 The checks that are not healthy yet are printed to stderr, in a line for each change. RUST_LOG=warn
@@ -57,7 +57,7 @@ pub(crate) async fn wait(args: &WaitArgs) -> Outcome {
     Ok(UNHEALTHY)
 }
 
-/// What was said, and the last report.
+/// The last message, and the last report.
 #[derive(Default)]
 struct Told {
     what: String,
@@ -65,7 +65,8 @@ struct Told {
 }
 
 impl Told {
-    /// Says what is waited for, where that has changed; that the last look was cut short by the end is no change.
+    /// Prints what the command is waiting for, if that has changed. A last read that failed because the time was up is not a
+    /// change.
     fn take(&mut self, seen: Result<Sight, String>, place: &str, is_end: bool) {
         let what = what(&seen, place);
         let is_cut = is_end && seen.is_err() && !self.what.is_empty();
@@ -79,7 +80,7 @@ impl Told {
     }
 }
 
-/// What is waited for, and what it says.
+/// Describes what the command is waiting for: the checks with their texts, or the subject.
 fn what(seen: &Result<Sight, String>, place: &str) -> String {
     let sight = match seen {
         Ok(sight) => sight,

@@ -8,7 +8,7 @@ use crate::subject::{Subject, SubjectArgs};
 use crate::values::duration;
 use crate::view::View;
 
-/// An answer that takes longer than this is none.
+/// The maximum wait for one response.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Show the checks of an endpoint or of a file as they change
@@ -42,7 +42,7 @@ pub(crate) async fn watch(args: &WatchArgs) -> Outcome {
     };
     match shown.await {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
-        _ => Ok(HEALTHY), // nobody reads it any more
+        _ => Ok(HEALTHY), // the reader has closed the pipe
     }
 }
 

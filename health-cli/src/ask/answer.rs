@@ -5,7 +5,7 @@ use super::Failure;
 use crate::output;
 use crate::row::Row;
 
-/// What an endpoint answered.
+/// The response of an endpoint.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(super) status: u16,
@@ -15,7 +15,7 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    /// Whether it is healthy, which its status code says.
+    /// Returns whether the endpoint is healthy according to the status code, or an error for an unexpected status code.
     pub(crate) fn is_healthy(&self) -> Result<bool, Failure> {
         let why = match self.status {
             200 => return Ok(true),
@@ -30,13 +30,13 @@ impl Answer {
         Err(Failure::answered(&self.place, format!("answered with {}{why}", self.status)))
     }
 
-    /// The rows of a JSON object of identifiers and texts.
+    /// Returns the rows, if the body is a JSON object of identifiers and texts.
     pub(crate) fn rows(&self) -> Option<Vec<Row>> {
         let object: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(&self.body).ok()?;
         object.iter().map(|(name, text)| Some(Row::told(name, text.as_str()?))).collect()
     }
 
-    /// The body as it came, to stdout; to a terminal without what could move its cursor.
+    /// Prints the body to stdout. A terminal gets it without control characters, which could move its cursor.
     pub(crate) fn print(&self) -> io::Result<()> {
         let mut body = if io::stdout().is_terminal() {
             let is_harmless = |c: &char| !c.is_control() || matches!(c, '\n' | '\t');

@@ -2,21 +2,21 @@ use std::path::PathBuf;
 
 use reqwest::Url;
 
-/// What a URL may be, for the help of commands that take one.
+/// The help text of the argument `URL`.
 pub(crate) const URL: &str = "The URL of the endpoint: http://HOST/PATH, https://HOST/PATH or unix:SOCKET:/PATH";
 const EXPECTED: &str = "URL: expected http://HOST/PATH, https://HOST/PATH or unix:SOCKET:/PATH";
 
-/// Where an endpoint is. The path may hold a token, so nothing but the place is ever shown.
+/// The address of an endpoint. Its path may contain a token, so only `place` is ever shown.
 #[derive(Clone)]
 pub(super) struct Target {
     pub(super) url: Url,
     pub(super) socket: Option<PathBuf>,
-    /// Host and port, or the socket.
+    /// The host and port, or the socket.
     pub(super) place: String,
 }
 
 impl Target {
-    /// A URL, or a Unix socket as nginx writes it: `unix:/run/app.sock:/ht/`.
+    /// Parses a URL, or a Unix socket in the syntax of nginx: `unix:/run/app.sock:/ht/`.
     pub(super) fn parse(text: &str) -> Result<Self, &'static str> {
         if !is_clear(text) {
             return Err(
@@ -38,7 +38,7 @@ impl Target {
         Some(Self { url, socket: None, place })
     }
 
-    /// The endpoint of a group: `/ht/` becomes `/ht/ready/`.
+    /// Returns the endpoint of a group: `/ht/` becomes `/ht/ready/`.
     pub(super) fn group(mut self, group: &str) -> Self {
         if let Ok(mut path) = self.url.path_segments_mut() {
             path.pop_if_empty().push(group).push("");
@@ -46,7 +46,7 @@ impl Target {
         self
     }
 
-    /// Whether it is on this machine, where no proxy leads to.
+    /// Returns `true` if the endpoint is on this machine. Requests to it use no proxy.
     pub(super) fn is_local(&self) -> bool {
         let host = self.url.host_str().unwrap_or_default().trim_matches(['[', ']']);
         let loopback = |address: std::net::IpAddr| address.is_loopback();
@@ -54,7 +54,7 @@ impl Target {
     }
 }
 
-/// Returns `false` where a part of a password could be taken for a host, which would be looked up.
+/// Returns `false` if a part of a password could be taken for a host, which would be looked up.
 fn is_clear(text: &str) -> bool {
     let rest = text.split_once("://").map_or("", |(_, rest)| rest);
     let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
