@@ -1,4 +1,4 @@
-//! Prometheus: its configuration, its alerts, and what it stores; Grafana's queries.
+//! Prometheus: its configuration, its alerts and its stored series; Grafana: its queries.
 
 use std::fs;
 use std::path::Path;
@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::support::{Process, Served, ask, config, folder, free_port, outcome, program, recipe, replaced, run, until};
 
 const PATIENCE: Duration = Duration::from_secs(30);
-/// A check that works, and one that does not, but does not count.
+/// A check that fails and is not critical.
 const BROKEN: &str = "[[checks]]\nkind = \"storage\"\npath = \"/no/such/folder\"\ncritical = false\n";
 
 fn promtool() -> Command {
@@ -28,7 +28,7 @@ fn prometheus_takes_the_configuration_and_the_alerts_fire_as_they_should() {
     run(promtool().args(["test", "rules", "health-rules-test.yml"]));
 }
 
-/// A Prometheus with the recipe's files, which asks `target` every second.
+/// A Prometheus with the files of the recipe, which scrapes `target` every second.
 struct Prometheus {
     address: String,
     _process: Process,
@@ -51,7 +51,7 @@ impl Prometheus {
         Self { address, _process: process, _folder: folder }
     }
 
-    /// The labels and the value of each series; nothing while it does not answer.
+    /// Returns the labels and the value of each series, or nothing while Prometheus does not respond.
     fn query(&self, expression: &str) -> Vec<(Value, String)> {
         let path = format!("/api/v1/query?query={expression}");
         let Ok((200, body)) = ask(&self.address, &path, "") else { return Vec::new() };
