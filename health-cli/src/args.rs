@@ -1,4 +1,4 @@
-//! The command line as a whole: every command, with the arguments that its own file declares.
+//! The command line with all commands. Each command declares its arguments in its own file.
 
 use clap::{ColorChoice, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum as _};
 
@@ -14,7 +14,7 @@ use crate::validate::ValidateArgs;
 use crate::wait::WaitArgs;
 use crate::watch::WatchArgs;
 
-/// Health checks of a service: run once, served at a URL, asked for, waited for, watched.
+/// Run the health checks of a service, serve them, or query a running endpoint
 #[derive(Debug, Parser)]
 #[command(name = "health", version, max_term_width = 100, after_help = AFTER)]
 pub(crate) struct Args {
@@ -26,15 +26,15 @@ pub(crate) struct Args {
 
 const AFTER: &str = "\
 Examples:
-  health check                              six checks of this machine that need no server
-  health check --config health.toml         the checks of a file
-  health serve --listen 0.0.0.0:8000        the same at http://0.0.0.0:8000/ht/
-  health probe http://127.0.0.1:8000/ht/    what is served there, for instance as a HEALTHCHECK
-  health watch http://127.0.0.1:8000/ht/    the same, as it changes
-  health wait http://127.0.0.1:8000/ht/     until it is healthy
-  health list                               the kinds of checks, with their keys
+  health check                              run six checks that need no server
+  health check --config health.toml         run the checks of a file
+  health serve --listen 0.0.0.0:8000        serve checks at http://0.0.0.0:8000/ht/
+  health probe http://127.0.0.1:8000/ht/    query an endpoint, for instance as a HEALTHCHECK
+  health watch http://127.0.0.1:8000/ht/    follow an endpoint as it changes
+  health wait http://127.0.0.1:8000/ht/     wait until an endpoint is healthy
+  health list                               list the kinds of checks with their keys
 
-Exit status: 0 healthy, 1 unhealthy, 2 wrong usage or configuration, or nobody there.
+Exit status: 0 healthy, 1 unhealthy, 2 wrong usage or configuration, or no valid response.
 
 RUST_LOG sets what is logged to stderr, for instance RUST_LOG=debug.";
 
@@ -53,7 +53,7 @@ pub(crate) enum Command {
 }
 
 impl Args {
-    /// The command line. Help and errors are in colour as it wants them, though it can't be understood.
+    /// Parses the command line. Help and errors follow its `--color`, even if the rest of it is invalid.
     pub(crate) fn read() -> Result<Self, clap::Error> {
         let args = std::env::args_os().map(|arg| arg.to_string_lossy().into_owned());
         let mut command = Self::command().color(color(&args.collect::<Vec<_>>()));
@@ -62,7 +62,7 @@ impl Args {
     }
 }
 
-/// What `--color` says, if it can be understood.
+/// Returns the value of `--color`, or the default if it is missing or invalid.
 fn color(args: &[String]) -> ColorChoice {
     let joined = args.iter().filter_map(|arg| arg.strip_prefix("--color="));
     let apart = args.windows(2).filter(|pair| pair[0] == "--color").map(|pair| &*pair[1]);
@@ -71,7 +71,7 @@ fn color(args: &[String]) -> ColorChoice {
 }
 
 impl Command {
-    /// Whose exit codes it ends with.
+    /// Returns the value of `--exit`, for the commands that have this option.
     pub(crate) fn exit(&self) -> Option<Exit> {
         match self {
             Self::Check(args) => args.exit.exit,
@@ -80,9 +80,11 @@ impl Command {
         }
     }
 
-    /// The log that it keeps where `RUST_LOG` says nothing. A server logs what changes, a single run only the causes of
-    /// what it reports on stdout, and what looks again and again nothing, for it says itself what changes. Nor does a
-    /// plug-in: Icinga shows its stderr before its line.
+    /// The log filter that applies unless `RUST_LOG` is set.
+    ///
+    /// A server logs changes, and a single run only logs the causes of the failures that it reports on stdout. `wait` and
+    /// `watch` log nothing, because they print each change themselves. Nothing is logged with `--exit nagios` either,
+    /// because Icinga shows the stderr of a plugin before its line.
     pub(crate) fn log(&self) -> &'static str {
         match self {
             Self::Serve(_) => "info",

@@ -13,7 +13,7 @@ use crate::row::Row;
 use crate::show;
 use crate::values::{Source, duration};
 
-/// Run the checks once and print a line each
+/// Run the checks once and print the report
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -27,21 +27,21 @@ Exit status: 0 healthy, 1 unhealthy, 2 wrong usage or configuration; see --exit 
 pub(crate) struct CheckArgs {
     #[command(flatten)]
     source: Source,
-    /// Only the checks of this group
+    /// Run only the checks of this group
     #[arg(long, short)]
     group: Option<String>,
-    /// Not this check; may be given several times
+    /// Skip this check; may be given several times
     #[arg(long, value_name = "NAME")]
     skip: Vec<String>,
-    /// The longest that each check may take, whatever the file says: 500ms, 5s, or a number of seconds
+    /// Override the timeout of every check: 500ms, 5s, or a number of seconds
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     timeout: Option<Duration>,
-    /// The output format: table, text, or one that the endpoint has, such as json and html [default: text]
+    /// Print the report in this format: table, text, or one of the endpoint's, such as json or html [default: text]
     #[arg(long, short)]
     format: Option<String>,
     #[command(flatten)]
     pub(crate) exit: ExitArgs,
-    /// Only these checks
+    /// Run only these checks
     #[arg(value_name = "NAME")]
     names: Vec<String>,
 }
@@ -67,7 +67,7 @@ pub(crate) async fn check(args: &CheckArgs) -> Outcome {
         Some(renderer) => {
             let mut output = String::new();
             renderer.render(&report, &mut output)?;
-            // The last line of JSON and HTML has no end of its own.
+            // JSON and HTML do not end with a newline.
             output::print(format_args!("{output}{}", if output.ends_with('\n') { "" } else { "\n" }))
         }
         None => show::print(&rows, format),
@@ -76,7 +76,7 @@ pub(crate) async fn check(args: &CheckArgs) -> Outcome {
     Ok(if report.healthy { HEALTHY } else { UNHEALTHY })
 }
 
-/// The renderer of a format; none for those that the command line has itself.
+/// Returns the renderer of a format, or `None` for the formats that the command line prints itself.
 fn renderer<'h>(health: &'h Health, format: &str) -> Result<Option<&'h dyn Renderer>, String> {
     if show::FORMATS.contains(&format) {
         return Ok(None);
@@ -100,7 +100,7 @@ impl CheckArgs {
         self.skip.iter().fold(selection, Selection::skip)
     }
 
-    /// The checks of the selection.
+    /// Returns the identifiers of the selected checks.
     fn names_of(&self, health: &Health) -> Vec<String> {
         let is_in = |check: &CheckInfo| self.group.as_ref().is_none_or(|group| check.groups.contains(group));
         let names = health.checks().filter(is_in).map(|check| check.identifier);

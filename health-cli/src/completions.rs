@@ -4,18 +4,18 @@ use clap_complete::Shell;
 use crate::outcome::{HEALTHY, Outcome};
 use crate::output;
 
-/// Print what completes this command in a shell
+/// Print the completion script for a shell
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   health completions bash > /usr/share/bash-completion/completions/health
   health completions zsh > \"${fpath[1]}/_health\"
   health completions fish > ~/.config/fish/completions/health.fish
-  source <(health completions bash)                      for this shell alone
+  source <(health completions bash)                      for the current shell only
 
-Exit status: 0, or 2 wrong usage.")]
+Exit status: 0 success, 2 wrong usage.")]
 pub(crate) struct CompletionsArgs {
-    /// The shell
+    /// Print the script for this shell
     #[arg(value_enum)]
     shell: Shell,
 }

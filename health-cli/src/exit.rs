@@ -1,4 +1,4 @@
-//! What the exit code means to whoever runs the command.
+//! Exit codes, and how they are adapted to the program that runs the command.
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -10,19 +10,19 @@ use crate::nagios::{self, State};
 use crate::outcome::{Outcome, UNHEALTHY, WRONG};
 use crate::output;
 
-/// Who looks at the exit code.
+/// The system that reads the exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Exit {
-    // Not documented here, for clap would then list them in place of the short help.
+    // These variants have no documentation: clap would list it in the help instead of the short form.
     Nagios,
     Docker,
 }
 
-/// For commands that end as somebody else wants it.
+/// The option of the commands whose exit codes can be adapted to another system.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ExitArgs {
-    /// Other exit codes. nagios: 0 all working, 1 only warnings or non-critical errors, 2 a critical error, 3 can't
-    /// tell, with a line for Nagios. docker: 0, or 1 for anything else
+    /// Use other exit codes. nagios: 0 all working, 1 only warnings or non-critical errors, 2 a critical error, 3
+    /// unknown, and print a line for Nagios. docker: 0 healthy, 1 anything else
     #[arg(long, value_enum, value_name = "FOR")]
     pub(crate) exit: Option<Exit>,
 }
@@ -32,12 +32,12 @@ impl ExitArgs {
         self.exit == Some(Exit::Nagios)
     }
 
-    /// Ignores a report that could not be printed where somebody looks at the exit code.
+    /// Ignores a failure to print the report if `--exit` is set, because the exit code is what matters then.
     pub(crate) fn printed(&self, printed: std::io::Result<()>) -> std::io::Result<()> {
         if self.exit.is_some() { Ok(()) } else { printed }
     }
 
-    /// The format to print, text where none was asked for.
+    /// Returns the format to print, which is `text` by default.
     pub(crate) fn format<'a>(&self, format: Option<&'a str>) -> Result<&'a str, &'static str> {
         if self.is_nagios() && format.is_some() {
             return Err("--exit nagios has a format of its own: leave --format out");
@@ -46,13 +46,13 @@ impl ExitArgs {
     }
 }
 
-/// Says what is wrong, if anything, and ends with the code for it.
+/// Prints the error, if any, and returns the exit code.
 pub(crate) fn end(exit: Option<Exit>, outcome: Outcome) -> ExitCode {
     let code = match (exit, outcome) {
         (Some(Exit::Docker), Ok(code)) => code.min(UNHEALTHY),
         (_, Ok(code)) => code,
         (Some(Exit::Nagios), Err(error)) => {
-            // An endpoint that can't be reached is down; one that answers something else may be another.
+            // An unreachable endpoint is down. An unexpected response may come from another program.
             let is_down = error.downcast_ref::<Failure>().is_some_and(|failure| !failure.is_answered);
             nagios::print(if is_down { State::Critical } else { State::Unknown }, &error.to_string())
         }
@@ -64,7 +64,7 @@ pub(crate) fn end(exit: Option<Exit>, outcome: Outcome) -> ExitCode {
     ExitCode::from(code)
 }
 
-/// Of a command line that can't be understood; `--exit` in it is found all the same.
+/// Prints the help, or the error of an invalid command line, and returns the exit code for the `--exit` in it.
 pub(crate) fn usage(mut error: clap::Error, args: impl Iterator<Item = OsString>) -> ExitCode {
     let args: Vec<_> = args.map(|arg| arg.to_string_lossy().into_owned()).collect();
     let is_secret = args.iter().any(|arg| ["probe", "wait", "watch"].contains(&&**arg));
@@ -80,7 +80,7 @@ pub(crate) fn usage(mut error: clap::Error, args: impl Iterator<Item = OsString>
     ExitCode::from(wrong(exit))
 }
 
-/// The code for what is neither healthy nor unhealthy.
+/// The exit code of a result that is neither healthy nor unhealthy.
 pub(crate) fn wrong(exit: Option<Exit>) -> u8 {
     match exit {
         Some(Exit::Nagios) => State::Unknown.code(),
@@ -94,7 +94,7 @@ fn is_for(exit: Exit, args: &[String]) -> bool {
     args.contains(&format!("--exit={name}")) || args.windows(2).any(|pair| pair == ["--exit", &*name])
 }
 
-/// What is one too many may be the half of a header whose quotes were forgotten.
+/// Masks an unexpected argument, which may be half of a header whose quotes were forgotten.
 fn mask(error: &mut clap::Error, is_secret: bool) {
     use clap::error::{ContextKind, ContextValue};
     let is_value = |value: &ContextValue| matches!(value, ContextValue::String(text) if !text.starts_with('-'));

@@ -1,17 +1,17 @@
-//! The output format of `list` and `validate`: for people, or for programs.
+//! The output format of `list` and `validate`: text for people, or JSON for programs.
 
 use clap::ValueEnum;
 use serde_json::Value;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
-    /// Tables and sentences
+    /// Tables and sentences for people
     Text,
-    /// One JSON value
+    /// A single JSON value
     Json,
 }
 
-/// JSON for people as well, with its last line's end.
+/// Formats a value as indented JSON with a final newline.
 pub(crate) fn json(value: &Value) -> String {
     format!("{value:#}\n")
 }

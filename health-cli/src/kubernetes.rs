@@ -1,4 +1,4 @@
-//! The probes of a container that serves a health, as its settings want them.
+//! Kubernetes probes for a container that serves health checks, derived from the settings of the health.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -6,23 +6,23 @@ use std::time::Duration;
 
 use health_core::{Anonymous, Endpoint, GroupSettings, Health};
 
-/// What the kubelet needs beyond the endpoint's own budget: the way there and back.
+/// The time that the kubelet's request needs beyond the endpoint's own budget: the network round trip.
 const WAY: Duration = Duration::from_millis(200);
 
-/// How long open requests may take to end after `drain_delay`, as in `health serve`.
+/// The time that open requests have to end after `drain_delay`, as in `health serve`.
 const GRACE: Duration = Duration::from_secs(5);
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Probes {
-    /// The path of the endpoint, for --kubernetes
+    /// Set the path of the endpoint for --kubernetes
     #[arg(long, default_value = "/ht/", requires = "kubernetes")]
     path: String,
-    /// The port of the container, or its name, for --kubernetes
+    /// Set the port of the container, a number or a name, for --kubernetes
     #[arg(long, default_value = "8000", requires = "kubernetes", value_parser = port)]
     port: String,
 }
 
-/// A number from 1 to 65535, or a name as Kubernetes has them.
+/// Parses a number from 1 to 65535, or the name of a port in the syntax of Kubernetes.
 fn port(text: &str) -> Result<String, &'static str> {
     let is_number = text.parse::<u16>().is_ok_and(|port| port > 0);
     let is_name = (1..=15).contains(&text.len())
@@ -35,7 +35,7 @@ fn port(text: &str) -> Result<String, &'static str> {
     valid.then(|| text.to_owned()).ok_or("expected a number from 1 to 65535, or the name of a port")
 }
 
-/// Two fragments: of the pod, and of its container.
+/// Returns two fragments of YAML, for the pod and for its container.
 pub(crate) fn yaml(health: &Health, groups: &BTreeMap<String, GroupSettings>, args: &Probes) -> String {
     let settings = health.settings();
     let base = Endpoint::new(&args.path, health.clone()).base().to_owned();
@@ -67,7 +67,7 @@ struct Probe {
 }
 
 fn probes(drain_delay: Duration) -> [Probe; 3] {
-    // Everybody has to see it fail before the listener closes.
+    // The readiness probe has to fail before the listener closes.
     let failures = if drain_delay < Duration::from_secs(2) { 1 } else { 2 };
     let period = (drain_delay.as_secs() / u64::from(failures)).clamp(1, 10);
     let ready = "gets no work while it fails, and fails while draining";
@@ -90,7 +90,7 @@ impl Probe {
     }
 }
 
-/// Whole seconds, rounded up; Kubernetes knows no others.
+/// Rounds up to whole seconds, because Kubernetes accepts no fractions.
 fn seconds(duration: Duration) -> u64 {
     duration.as_secs() + u64::from(duration.subsec_nanos() > 0)
 }

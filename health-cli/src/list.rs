@@ -21,7 +21,7 @@ Examples:
   health list --config health.toml
   health list --format json | jq '.kinds[].kind'
 
-Exit status: 0, or 2 wrong usage or configuration.")]
+Exit status: 0 success, 2 wrong usage or configuration.")]
 pub(crate) struct ListArgs {
     /// List the checks of this file instead; - is standard input
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, value_parser = FileParser)]
@@ -45,7 +45,7 @@ pub(crate) fn list(args: &ListArgs) -> Outcome {
 
 fn kind(kind: &Kind) -> Value {
     let keys = kind.keys().into_iter().map(|key| {
-        // A default is written in JSON.
+        // Defaults are written as JSON.
         let default = key.default.map(|text| serde_json::from_str(&text).unwrap_or(Value::String(text)));
         let variables = variables(kind, &key.name);
         json!({ "key": key.name, "default": default, "variables": variables, "meaning": key.summary })
@@ -68,7 +68,7 @@ fn keys(kind: &Kind) -> Table {
     table
 }
 
-/// The variables that fill a key.
+/// Returns the environment variables that set a key.
 fn variables(kind: &Kind, key: &str) -> Vec<&'static str> {
     kind.variables.iter().filter(|variable| variable.key == key).map(|variable| variable.name).collect()
 }

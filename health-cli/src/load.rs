@@ -8,14 +8,14 @@ use crate::ending;
 use crate::output;
 use crate::values::{self, Source};
 
-/// The health of a file, or of the embedded default; what that default works on is there as long as this is.
+/// The health of a file, or of the embedded default. The temporary folder of the default is deleted with this value.
 pub(crate) struct Loaded {
     pub(crate) health: Health,
     #[cfg(feature = "embedded")]
     _scratch: Option<health_checks::config::Scratch>,
 }
 
-/// The health is built by a function, so that a command can adjust what the file says.
+/// Loads the configuration and builds the health with `build`, in which a command can adjust the configuration.
 pub(crate) async fn load(
     source: &Source,
     timeout: Option<Duration>,

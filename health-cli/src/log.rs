@@ -5,7 +5,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::{output, progress};
 
-/// Logs to stderr, by `RUST_LOG` or else by this default.
+/// Logs to stderr with the filter in `RUST_LOG`, or else with this default.
 pub(crate) fn init(default: &str) {
     let wanted = std::env::var("RUST_LOG").ok().filter(|wanted| !wanted.is_empty());
     let parsed: Option<Targets> = wanted.as_deref().and_then(|wanted| wanted.parse().ok());
@@ -19,7 +19,7 @@ pub(crate) fn init(default: &str) {
     tracing_subscriber::registry().with(to_stderr).with(filter).init();
 }
 
-/// A line of progress makes room.
+/// Clears the progress line before a log line is written.
 fn writer() -> anstream::Stderr {
     progress::clear();
     anstream::stderr()

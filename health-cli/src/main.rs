@@ -1,4 +1,4 @@
-//! `health`: the checks of a service from the command line.
+//! The command `health`: runs, serves and queries the health checks of a service.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -43,7 +43,7 @@ use exit::Exit;
 use outcome::{HEALTHY, Outcome};
 use signal::interrupted;
 
-/// How long the end may take once the process is asked to end.
+/// The maximum duration of the shutdown after a signal.
 const STUCK: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
@@ -54,7 +54,7 @@ fn main() -> ExitCode {
     let exit = args.command.exit();
     args.color.write_global();
     if exit == Some(Exit::Nagios) {
-        output::be_quiet(); // Icinga shows stderr before the line
+        output::be_quiet(); // Icinga shows stderr before the plugin's line
     }
     log::init(args.command.log());
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
@@ -66,7 +66,7 @@ fn main() -> ExitCode {
         ending::end().await;
         outcome
     });
-    runtime.shutdown_background(); // a check that is stuck must not hold up the end
+    runtime.shutdown_background(); // a check that hangs must not delay the exit
     exit::end(exit, outcome)
 }
 
@@ -87,16 +87,16 @@ async fn run(command: Command) -> Outcome {
     }
 }
 
-/// Runs a command until it ends or is asked to end; what it had made is cleaned up.
+/// Runs a command until it ends or a signal interrupts it. An interrupted command is dropped, which cleans up after it.
 async fn unless_interrupted(exit: Option<Exit>, command: impl Future<Output = Outcome>, otherwise: Outcome) -> Outcome {
     let code = otherwise.as_ref().map_or_else(|_| exit::wrong(exit), |code| *code);
     tokio::spawn(async move {
         interrupted().await;
         tokio::time::sleep(STUCK).await;
-        std::process::exit(code.into()); // it is writing, and nobody reads
+        std::process::exit(code.into()); // the command may block in a write to a pipe that is not read
     });
     tokio::select! {
-        biased; // signals are listened for before the command begins
+        biased; // handles signals before the command begins
         () = interrupted() => otherwise,
         outcome = command => outcome,
     }

@@ -9,16 +9,16 @@ use clap_mangen::roff::{Roff, roman};
 use crate::outcome::{HEALTHY, Outcome};
 use crate::output;
 
-/// Print the manual page, or write those of all commands to a folder
+/// Print the manual page, or write the pages of all commands to a directory
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   health man | man -l -
   health man --dir /usr/local/share/man/man1
 
-Exit status: 0, or 2 wrong usage or a folder that can't be written to.")]
+Exit status: 0 success, 2 wrong usage or a directory that cannot be written to.")]
 pub(crate) struct ManArgs {
-    /// The folder that health.1, health-check.1 and the others are written to
+    /// Write health.1, health-check.1 and the other pages to this directory
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     dir: Option<PathBuf>,
 }
@@ -42,19 +42,19 @@ pub(crate) fn man(args: &ManArgs, command: Command) -> Outcome {
     Ok(HEALTHY)
 }
 
-/// The page of a command. What its help ends with gets sections of its own, in which examples keep their lines.
+/// Writes the page of a command. The text after its help becomes separate sections, in which examples keep their lines.
 fn write(command: &Command, page: &mut impl Write) -> io::Result<()> {
     let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
-    // An empty date would not be written, and the source would stand in its place.
+    // An empty date would be left out, and the source would take its position.
     let man = Man::new(command.clone().after_help(None)).date("\"\"").manual("User Commands");
     man.source(concat!("health ", env!("CARGO_PKG_VERSION"))).render(page)?;
     let text = sections(&help).render();
-    // The definitions that it begins with are in the page already.
+    // The page already contains the definitions that this text begins with.
     page.write_all(text.find(".SH").map_or("", |start| &text[start..]).as_bytes())?;
     page.flush()
 }
 
-/// The end of a help text: examples, the exit status, and paragraphs between them.
+/// Renders the end of a help text: the exit status, other paragraphs, and the examples.
 fn sections(help: &str) -> Roff {
     const EXAMPLES: &str = "Examples:\n";
     const EXIT: &str = "Exit status: ";
@@ -78,7 +78,7 @@ fn sections(help: &str) -> Roff {
     roff
 }
 
-/// Text, and what is indented as it stands.
+/// Adds a text to the page. Indented lines keep their line breaks.
 fn lines(roff: &mut Roff, text: &str) {
     let mut is_indented = false;
     for line in text.lines() {

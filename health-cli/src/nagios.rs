@@ -1,4 +1,4 @@
-//! A report as Nagios, Icinga and their kin want it of a plugin: a line with a state, figures behind a bar, more lines.
+//! Reports in the plugin format of Nagios and Icinga: a line with the state, further lines, and figures after a bar.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -39,12 +39,15 @@ impl State {
 
 /// Prints a line without figures, and returns the exit code.
 pub(crate) fn print(state: State, what: &str) -> u8 {
-    let _ = output::print(format_args!("HEALTH {} - {}\n", state.as_str(), plain(what))); // the code says it as well
+    let _ = output::print(format_args!("HEALTH {} - {}\n", state.as_str(), plain(what))); // the exit code suffices
     state.code()
 }
 
-/// Prints a report, and returns the exit code. An endpoint does not tell which checks are critical: where it is
-/// unhealthy its errors are, else they are not. Nor does it tell how long they took, only we how long it took.
+/// Prints a report, and returns the exit code.
+///
+/// The response of an endpoint does not contain which checks are critical: the errors of an unhealthy endpoint are taken
+/// for critical, and those of a healthy one are not. It does not contain the durations of the checks either, so `took` is
+/// the duration of the request.
 pub(crate) fn report(is_healthy: bool, rows: &[Row], took: Option<Duration>) -> u8 {
     let (state, what) = judge(is_healthy, rows);
     let mut figures: Vec<_> = took.map(|took| figure("time", took.as_secs_f64(), Unit::Seconds)).into_iter().collect();
@@ -54,21 +57,21 @@ pub(crate) fn report(is_healthy: bool, rows: &[Row], took: Option<Duration>) -> 
         figures.extend(row.observations.iter().map(observed));
     }
     let head = format!("HEALTH {} - {}", state.as_str(), plain(&what));
-    let _ = output::print(arrange(&cut(&head, MOST / 2), rows, &figures)); // the code says it as well
+    let _ = output::print(arrange(&cut(&head, MAX_LEN / 2), rows, &figures)); // the exit code suffices
     state.code()
 }
 
-/// NRPE cuts what is longer than this, and with it a figure in two.
-const MOST: usize = 1024;
+/// The length after which NRPE cuts off the output, possibly in the middle of a figure.
+const MAX_LEN: usize = 1024;
 
-/// The share of it that figures can't have where there are reasons.
+/// The part of `MAX_LEN` that is reserved for the rows, however long the figures are.
 const REASONS: usize = 600;
 
-/// Arranges the failing rows first and the figures last. The first [`MOST`] bytes end between two figures, and rows that are
-/// left out are counted.
+/// Arranges the failing rows first and the figures last. The first [`MAX_LEN`] bytes end between two figures. Rows that do not
+/// fit are counted.
 fn arrange(head: &str, rows: &[Row], figures: &[String]) -> String {
     let behind: usize = figures.iter().map(|figure| figure.len() + 1).sum::<usize>() + " | \n".len();
-    let limit = MOST.saturating_sub(behind).max(REASONS);
+    let limit = MAX_LEN.saturating_sub(behind).max(REASONS);
     let more = "\n... and 1000 more".len();
     let mut text = head.to_owned();
     let (wrong, working): (Vec<_>, Vec<_>) = rows.iter().partition(|row| row.status != Status::Working);
@@ -85,9 +88,9 @@ fn arrange(head: &str, rows: &[Row], figures: &[String]) -> String {
     }
     let mut separator = " | ";
     for figure in figures {
-        if text.len() < MOST && text.len() + separator.len() + figure.len() + 1 > MOST {
-            // The rest is for whoever reads on.
-            let _ = writeln!(text, "{:1$}", "", MOST - text.len());
+        if text.len() < MAX_LEN && text.len() + separator.len() + figure.len() + 1 > MAX_LEN {
+            // The other figures follow after the limit.
+            let _ = writeln!(text, "{:1$}", "", MAX_LEN - text.len());
             separator = if separator == " " { "" } else { "| " };
         }
         let _ = write!(text, "{separator}{figure}");
@@ -97,7 +100,7 @@ fn arrange(head: &str, rows: &[Row], figures: &[String]) -> String {
     text
 }
 
-/// No longer than this many bytes.
+/// Cuts a text to at most this many bytes.
 fn cut(text: &str, most: usize) -> Cow<'_, str> {
     if text.len() <= most {
         return text.into();
@@ -130,7 +133,8 @@ fn judge(is_healthy: bool, rows: &[Row]) -> (State, String) {
     }
 }
 
-/// `orders_time=0.012s`; a label with anything but letters, digits, `_`, `-` and `.` is in quotes.
+/// Formats a figure, such as `orders_time=0.012s`. A label with characters other than letters, digits, `_`, `-` and `.`
+/// is quoted.
 fn figure(label: &str, value: f64, unit: Unit) -> String {
     let label = label.replace(['=', '\'', '|'], "_");
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
@@ -143,7 +147,7 @@ fn figure(label: &str, value: f64, unit: Unit) -> String {
     }
 }
 
-/// Figures begin behind the first bar, wherever it is.
+/// Replaces the bars in a text, because figures begin after the first bar.
 fn plain(text: &str) -> String {
     text.replace('|', "/")
 }

@@ -1,32 +1,32 @@
-//! Stdout and stderr. No line that can't be written makes a command panic: what it found out, and how it ends, is more than what it says.
+//! Output to stdout and stderr. A failed write never panics, so that a command still ends with its own exit code.
 
 use std::fmt::Display;
 use std::io::{self, ErrorKind, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Writes to stdout as it is; that nobody reads any more is no failure.
+/// Writes bytes to stdout unchanged. A closed pipe is not an error.
 pub(crate) fn write(bytes: &[u8]) -> io::Result<()> {
     finish(&mut io::stdout().lock(), bytes)
 }
 
-/// The same for text, whose colours are taken out where it goes to no terminal.
+/// Writes text to stdout. Its colours are removed unless stdout is a terminal or colours are forced.
 pub(crate) fn print(text: impl Display) -> io::Result<()> {
     finish(&mut anstream::stdout().lock(), text.to_string().as_bytes())
 }
 
-/// A line on stderr, if it can be written.
+/// Writes a line to stderr, and ignores errors.
 pub(crate) fn note(line: impl Display) {
     let _ = finish(&mut anstream::stderr().lock(), format!("{line}\n").as_bytes());
 }
 
-/// The same, unless stderr is shown before what counts.
+/// Writes a line to stderr, unless `be_quiet` was called.
 pub(crate) fn warn(line: impl Display) {
     if !IS_QUIET.load(Ordering::Relaxed) {
         note(line);
     }
 }
 
-/// Leaves warnings out from now on.
+/// Suppresses warnings from now on.
 pub(crate) fn be_quiet() {
     IS_QUIET.store(true, Ordering::Relaxed);
 }

@@ -2,45 +2,46 @@ use std::time::Duration;
 
 use health_core::Secret;
 
-use crate::ask::{self, Asked, Client};
+use crate::ask::{self, Client, RequestArgs};
 use crate::exit::ExitArgs;
 use crate::nagios;
 use crate::outcome::{HEALTHY, Outcome, UNHEALTHY};
 use crate::show;
 use crate::values::{duration, secret};
 
-/// Ask a running endpoint and print its report; needs no curl
+/// Query a running endpoint and print its report, without curl
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   health probe http://127.0.0.1:8000/ht/
   health probe http://127.0.0.1:8000/ht/ --group ready --timeout 500ms
-  health probe unix:/run/app.sock:/ht/               a Unix socket, and the path behind it
+  health probe unix:/run/app.sock:/ht/               a Unix socket, then the path
   health probe https://shop.example/ht/ --header 'Authorization: Bearer ${HEALTH_TOKEN}'
   health probe 'http://127.0.0.1:8000/ht/${file:/run/secrets/token}/'
 
 In a Dockerfile:
   HEALTHCHECK CMD [\"health\", \"probe\", \"http://127.0.0.1:8000/ht/\", \"--exit\", \"docker\"]
 
-In the URL and in headers ${VAR} is a variable of the environment and ${file:/path} the content
-of a file, so that no token stands in the list of processes. No path and no header is ever printed.
-Redirects are followed to the same host only. HTTP_PROXY, HTTPS_PROXY and NO_PROXY are obeyed, but
-this machine is asked directly; SSL_CERT_FILE names the certificates to trust.
-Metrics and feeds (--format openmetrics, atom, ...) are answered with 200 whatever the checks say.
+In the URL and in headers, ${VAR} is replaced by an environment variable and ${file:/path} by the
+content of a file, so that no token appears in the process list. Paths and headers are never
+printed. Redirects are followed within the same host only. HTTP_PROXY, HTTPS_PROXY and NO_PROXY are
+respected, but requests to this machine use no proxy. SSL_CERT_FILE names the certificates to trust.
+The status of metrics and feeds (--format openmetrics, atom, ...) is 200 whatever the checks report.
 
-Exit status: 0 healthy (200), 1 unhealthy (500, 503), 2 wrong usage, nobody there, another answer.")]
+Exit status: 0 healthy (200), 1 unhealthy (500, 503), 2 wrong usage, no response, or a response
+that is not a health report.")]
 pub(crate) struct ProbeArgs {
     #[arg(value_name = "URL", value_parser = secret, help = ask::URL)]
     url: Secret,
-    /// The longest that the answer may take: 500ms, 5s, or a number of seconds
+    /// Limit the time for the response: 500ms, 5s, or a number of seconds
     #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "5s")]
     timeout: Duration,
-    /// Only the checks of this group; it is added to the URL's path
+    /// Read only this group; its name is appended to the URL's path
     #[arg(long, short)]
     group: Option<String>,
     #[command(flatten)]
-    asked: Asked,
-    /// The output format: table, text, or one that the endpoint has, such as json and html [default: text]
+    asked: RequestArgs,
+    /// Print the report in this format: table, text, or one of the endpoint's, such as json or html [default: text]
     #[arg(long, short)]
     format: Option<String>,
     #[command(flatten)]

@@ -1,4 +1,4 @@
-//! What a run still waits for, on stderr while it is a terminal; nothing where the run is over before anybody wonders.
+//! A line on stderr with the checks that a run is waiting for. It is only shown on a terminal, and not for short runs.
 
 use std::collections::BTreeSet;
 use std::io::{self, IsTerminal as _, Write as _};
@@ -12,10 +12,10 @@ use tokio::time::{Instant, interval_at};
 
 use crate::screen;
 
-const PATIENCE: Duration = Duration::from_millis(300);
+const SHOW_AFTER: Duration = Duration::from_millis(300);
 const INTERVAL: Duration = Duration::from_millis(100);
 
-/// Whether there is a line to take away before something else is written.
+/// `true` if a line has to be cleared before other output.
 static DRAWN: AtomicBool = AtomicBool::new(false);
 
 /// The checks that have a result.
@@ -23,7 +23,7 @@ static DRAWN: AtomicBool = AtomicBool::new(false);
 pub(crate) struct Progress(Arc<Mutex<BTreeSet<String>>>);
 
 impl Progress {
-    /// Hears of each check's first verdict.
+    /// Returns a listener that records the checks with a verdict.
     pub(crate) fn listener(&self) -> impl StatusListener + use<> {
         let done = Arc::clone(&self.0);
         move |transition: &Transition| {
@@ -31,13 +31,13 @@ impl Progress {
         }
     }
 
-    /// Runs something that waits for these checks.
+    /// Awaits `run`, and shows which of these checks it is waiting for.
     pub(crate) async fn show<T>(&self, names: &[String], run: impl Future<Output = T>) -> T {
         if !io::stderr().is_terminal() || !screen::can_move() {
             return run.await;
         }
         let mut run = pin!(run);
-        let mut ticks = interval_at(Instant::now() + PATIENCE, INTERVAL);
+        let mut ticks = interval_at(Instant::now() + SHOW_AFTER, INTERVAL);
         let _line = Line;
         loop {
             tokio::select! {
@@ -60,7 +60,7 @@ impl Progress {
     }
 }
 
-/// Takes the line away, where there is one.
+/// Clears the line, if it is shown.
 pub(crate) fn clear() {
     if DRAWN.swap(false, Ordering::SeqCst) {
         let _ = write!(io::stderr().lock(), "\r\x1b[K");

@@ -1,4 +1,4 @@
-//! A check's row as the command line shows it: of a report of this process, or of what an endpoint answered.
+//! The row of a check as the command line shows it, from a report of this process or from an endpoint's response.
 
 use std::time::Duration;
 
@@ -9,13 +9,13 @@ use health_core::{CheckReport, Observation, Status};
 pub(crate) struct Row {
     pub(crate) name: String,
     pub(crate) status: Status,
-    /// What the row says, on one line.
+    /// The status and the message, on one line.
     pub(crate) text: String,
-    /// Whether its errors make the whole unhealthy; an endpoint does not tell.
+    /// `true` if errors of the check make the report unhealthy. Unknown for the rows of an endpoint.
     pub(crate) critical: Option<bool>,
-    /// Whether it makes the whole unhealthy; an endpoint does not tell.
+    /// `true` if the row makes the report unhealthy. Unknown for the rows of an endpoint.
     pub(crate) fails_report: Option<bool>,
-    /// How long the last run took; an endpoint does not tell.
+    /// The duration of the last run. Unknown for the rows of an endpoint.
     pub(crate) took: Option<Duration>,
     pub(crate) observations: Vec<Observation>,
 }
@@ -35,8 +35,8 @@ impl From<&CheckReport> for Row {
 }
 
 impl Row {
-    /// A row of an answer, whose text begins with its status.
-    pub(crate) fn told(name: &str, text: &str) -> Self {
+    /// Creates a row of an endpoint's response, whose text begins with the status.
+    pub(crate) fn from_response(name: &str, text: &str) -> Self {
         Self {
             name: clean(name),
             status: status(text),
@@ -48,7 +48,7 @@ impl Row {
         }
     }
 
-    /// What is wrong, without the status; empty where it works.
+    /// Returns the message without the status. It is empty if the check works.
     pub(crate) fn message(&self) -> &str {
         let rest = self.text.strip_prefix(self.status.as_str());
         rest.map_or(&*self.text, |rest| rest.strip_prefix(": ").unwrap_or(rest))
@@ -74,12 +74,12 @@ fn status(text: &str) -> Status {
     }
 }
 
-/// What comes from elsewhere moves no cursor and sets no colour.
+/// Replaces control characters, so that text from elsewhere cannot move the cursor or set colours.
 fn clean(text: &str) -> String {
     text.replace(char::is_control, " ")
 }
 
-/// A text without its figures: that one of them moves is no change.
-pub(crate) fn gist(text: &str) -> String {
+/// Removes the digits from a text, so that texts that only differ in their numbers compare as equal.
+pub(crate) fn without_digits(text: &str) -> String {
     text.replace(|c: char| c.is_ascii_digit(), "")
 }

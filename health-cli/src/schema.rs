@@ -12,8 +12,8 @@ Examples:
 Editors with taplo (VS Code: Even Better TOML) complete and check a file that begins with
   #:schema ./health.schema.json
 
-The schema has the kinds of checks that this binary has. What only shows when the file is read, such
-as an unknown group, is for health validate.
+The schema describes the kinds of checks in this binary. Use health validate to find mistakes that
+the schema cannot describe, such as an unknown group.
 
 Exit status: 0.")]
 pub(crate) struct SchemaArgs {}

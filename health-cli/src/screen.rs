@@ -1,4 +1,4 @@
-//! The whole of a terminal, redrawn in place.
+//! A full-screen view of a terminal, redrawn in place.
 
 use std::io::{self, Write as _};
 
@@ -7,10 +7,10 @@ use terminal_size::{Height, Width, terminal_size};
 #[cfg(unix)]
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-const ENTER: &str = "\x1b[?1049h\x1b[?25l\x1b[?7l"; // the other buffer, no cursor, long lines are cut
+const ENTER: &str = "\x1b[?1049h\x1b[?25l\x1b[?7l"; // alternate buffer, no cursor, long lines are cut
 const LEAVE: &str = "\x1b[?7h\x1b[?25h\x1b[?1049l";
 
-/// As long as this is there, the terminal shows what is drawn; afterwards what it showed before.
+/// The alternate buffer of the terminal. Dropping it restores the previous content.
 pub(crate) struct Screen {
     #[cfg(unix)]
     resized: Signal,
@@ -30,8 +30,8 @@ impl Screen {
         Ok(screen)
     }
 
-    /// Shows this text from the upper left corner on, as far as there is room. Nothing flickers, for nothing is cleared
-    /// that is not written at once.
+    /// Draws a text from the upper left corner, as far as it fits. The text overwrites the previous one in a single write,
+    /// so that the screen does not flicker.
     pub(crate) fn draw(text: &str) -> io::Result<()> {
         let is_plain = AutoStream::choice(&io::stdout()) == ColorChoice::Never;
         let text = if is_plain { anstream::adapter::strip_str(text).to_string() } else { text.to_owned() };
@@ -44,9 +44,9 @@ impl Screen {
         write(&format!("\x1b[?2026h\x1b[H{}\x1b[J\x1b[?2026l", drawn.join("\r\n")))
     }
 
-    /// Ends when it has to be drawn again: the terminal has another size, or the process was stopped and goes on.
+    /// Completes when the screen has to be redrawn: after a resize, or when the process continues after a stop.
     #[cfg(unix)]
-    pub(crate) async fn disturbed(&mut self) -> io::Result<()> {
+    pub(crate) async fn needs_redraw(&mut self) -> io::Result<()> {
         tokio::select! {
             _ = self.resized.recv() => Ok(()),
             _ = self.stopped.recv() => {
@@ -58,7 +58,7 @@ impl Screen {
     }
 
     #[cfg(not(unix))]
-    pub(crate) async fn disturbed(&mut self) -> io::Result<()> {
+    pub(crate) async fn needs_redraw(&mut self) -> io::Result<()> {
         std::future::pending().await
     }
 }
@@ -69,12 +69,12 @@ impl Drop for Screen {
     }
 }
 
-/// Whether a terminal can do more than write line after line.
+/// Returns `true` if the terminal can move its cursor.
 pub(crate) fn can_move() -> bool {
     cfg!(windows) || std::env::var_os("TERM").is_some_and(|term| term != "dumb")
 }
 
-/// Columns and lines.
+/// Returns the columns and lines of the terminal.
 pub(crate) fn size() -> (u16, u16) {
     terminal_size().map_or((80, 24), |(Width(columns), Height(lines))| (columns, lines))
 }

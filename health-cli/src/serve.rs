@@ -6,12 +6,12 @@ use health_listen::{Limits, Socket, serve as answer};
 use crate::load::load;
 use crate::outcome::{HEALTHY, Outcome};
 use crate::output;
-use crate::signal::{hang_up_is_terminate, interrupted, killed};
+use crate::signal::{handle_hang_up_as_terminate, interrupted, killed};
 use crate::sockets::sockets;
 use crate::systemd;
 use crate::values::Source;
 
-/// Serve the checks at a URL: a page, JSON and text
+/// Serve the checks at a URL as a page, JSON and text
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -20,34 +20,33 @@ Examples:
   health serve --listen 127.0.0.1:8000 --listen unix:/run/health.sock
   curl http://127.0.0.1:8000/ht/?format=json
 
---listen takes HOST:PORT, a port of this machine alone (8000), a port of all addresses (:8000),
-unix:PATH, and systemd: the sockets that systemd hands over, which are taken in any case where
---listen is left out.
+--listen takes HOST:PORT, a port of the loopback address (8000), a port of all addresses (:8000),
+unix:PATH, or systemd. The last one stands for the sockets that systemd passes to the process; they
+are also used if --listen is left out.
 
-SIGTERM and SIGHUP make /ht/ and /ht/ready/ fail, and stop the server after drain_delay; SIGINT, and
-a second signal, stop it at once. systemd is told READY=1, what is wrong (STATUS=), and WATCHDOG=1
-while live is healthy.
+After SIGTERM or SIGHUP, /ht/ and /ht/ready/ fail, and the server stops once drain_delay is over.
+SIGINT or a second signal stops it at once. systemd receives READY=1, the checks that do not work
+(STATUS=), and WATCHDOG=1 while the group live is healthy.
 
-No more than 512 connections are open: whoever comes then takes the place of the one that was silent
-longest.
+At most 512 connections are open at a time: a further one replaces the one that was idle longest.
 
-Exit status: 0 when it was stopped, 2 wrong usage or configuration.")]
+Exit status: 0 stopped by a signal, 2 wrong usage or configuration.")]
 pub(crate) struct ServeArgs {
     #[command(flatten)]
     source: Source,
-    /// Listen here, once or several times; port 0 takes a free one [default: 127.0.0.1:8000]
+    /// Listen on this address; may be given several times; port 0 picks a free port [default: 127.0.0.1:8000]
     #[arg(long, value_name = "ADDRESS", env = "HEALTH_LISTEN", value_delimiter = ',')]
     listen: Vec<String>,
-    /// The path of the endpoint
+    /// Serve the endpoint under this path
     #[arg(long, default_value = "/ht/")]
     path: String,
 }
 
 pub(crate) async fn serve(args: &ServeArgs) -> Outcome {
-    // What was made until the server stands is cleaned up as well.
+    // If a signal arrives while the health is loading, what was created so far is cleaned up as well.
     let interruption = interrupted();
     let loaded = tokio::select! {
-        biased; // signals are listened for before anything is made
+        biased; // handles signals before anything is created
         () = interruption => return Ok(HEALTHY),
         loaded = load(&args.source, None, |config: Config| {
             config.build_with(|builder| builder.listener(systemd::listener()))
@@ -55,13 +54,13 @@ pub(crate) async fn serve(args: &ServeArgs) -> Outcome {
     };
     let health = loaded.health.clone();
     let sockets = sockets(&args.listen)?;
-    hang_up_is_terminate();
+    handle_hang_up_as_terminate();
     let stop = health.drain_on_sigterm().shared();
     health.start();
 
     let endpoint = Endpoint::new(&args.path, health.clone());
     for socket in &sockets {
-        let _ = output::print(line(socket, endpoint.base())); // nobody may read it
+        let _ = output::print(line(socket, endpoint.base())); // stdout may be closed
     }
     systemd::is_ready(&health);
     let server = answer(sockets, endpoint, Limits::default(), stop.clone());
@@ -74,7 +73,7 @@ pub(crate) async fn serve(args: &ServeArgs) -> Outcome {
     Ok(HEALTHY)
 }
 
-/// The address of a socket as `probe` takes it.
+/// Formats the address of a socket as a URL that `probe` accepts.
 fn line(socket: &Socket, base: &str) -> String {
     match socket.address() {
         Some(address) => format!("http://{address}{base}/\n"),
@@ -82,7 +81,8 @@ fn line(socket: &Socket, base: &str) -> String {
     }
 }
 
-/// Ends at once after SIGINT, whoever is still connected, and on a signal after the one that made the service drain.
+/// Completes when the server has to stop without waiting for open connections: on SIGINT, or on another signal after a
+/// drain.
 async fn at_once(health: &Health, stop: impl Future<Output = ()>) {
     stop.await;
     if health.is_draining() {

@@ -1,4 +1,4 @@
-//! Rows on stdout.
+//! Prints rows to stdout.
 
 use std::fmt::Write as _;
 use std::io;
@@ -7,7 +7,7 @@ use crate::output;
 use crate::row::Row;
 use crate::table;
 
-/// The formats that need rows and no renderer.
+/// The formats that are printed from rows, without a renderer.
 pub(crate) const FORMATS: [&str; 2] = ["table", "text"];
 
 /// Prints rows in one of these formats.
@@ -19,7 +19,7 @@ pub(crate) fn print(rows: &[Row], format: &str) -> io::Result<()> {
     }
 }
 
-/// The text format, in colours; they are taken out where the output is not a terminal.
+/// Returns the rows in the text format with colours, which the output removes if they are disabled.
 pub(crate) fn lines(rows: &[Row]) -> String {
     if rows.is_empty() {
         return "no checks\n".into();

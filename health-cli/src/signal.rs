@@ -1,13 +1,13 @@
-//! What asks the process to end.
+//! Signals that end the process.
 
 #[cfg(unix)]
 use rustix::process::Signal;
 
-/// Those that a server has its own answers to.
+/// The signals that a server handles itself.
 #[cfg(unix)]
 const ASKED: [Signal; 3] = [Signal::HUP, Signal::INT, Signal::TERM];
 
-/// The others that would end the process and can be caught.
+/// The other signals that would end the process and can be caught.
 #[cfg(unix)]
 const OTHERS: [Signal; 10] = [
     Signal::QUIT,
@@ -22,14 +22,14 @@ const OTHERS: [Signal; 10] = [
     Signal::IO,
 ];
 
-/// Ends when the process is asked to end: by any signal that would end it otherwise and can be caught. The signals are caught
-/// as soon as this is called.
+/// Completes when the process receives a signal that would otherwise end it and can be caught. The signals are caught as
+/// soon as this function is called.
 #[cfg(unix)]
 pub(crate) fn interrupted() -> impl Future<Output = ()> {
     any_of(ASKED.into_iter().chain(OTHERS))
 }
 
-/// The same by the signals that no server has an answer to.
+/// Like `interrupted`, but only for the signals that a server does not handle itself.
 #[cfg(unix)]
 pub(crate) fn killed() -> impl Future<Output = ()> {
     any_of(OTHERS)
@@ -44,7 +44,7 @@ fn any_of<S: IntoIterator<Item = Signal>>(signals: S) -> impl Future<Output = ()
     async move {
         let mut all: FuturesUnordered<_> = caught.into_iter().map(|mut one| async move { one.recv().await }).collect();
         if all.next().await.is_none() {
-            std::future::pending::<()>().await; // none can be caught
+            std::future::pending::<()>().await; // no signal can be caught
         }
     }
 }
@@ -61,8 +61,8 @@ pub(crate) async fn interrupted() {
     }
 }
 
-/// From now on SIGHUP does what SIGTERM does: a server whose terminal is closed drains as well.
-pub(crate) fn hang_up_is_terminate() {
+/// Handles SIGHUP like SIGTERM from now on, so that a server also drains when its terminal is closed.
+pub(crate) fn handle_hang_up_as_terminate() {
     #[cfg(unix)]
     {
         use rustix::process::{getpid, kill_process};
@@ -70,7 +70,7 @@ pub(crate) fn hang_up_is_terminate() {
         let Ok(mut hang_up) = signal(SignalKind::hangup()) else { return };
         tokio::spawn(async move {
             while hang_up.recv().await.is_some() {
-                let _ = kill_process(getpid(), Signal::TERM); // it is us: nobody else could refuse it
+                let _ = kill_process(getpid(), Signal::TERM); // a process may always signal itself
             }
         });
     }

@@ -1,4 +1,4 @@
-//! The sockets that `serve` listens at.
+//! The sockets that `serve` listens on.
 
 use std::io;
 
@@ -6,15 +6,15 @@ use health_listen::Socket;
 
 const DEFAULT: &str = "127.0.0.1:8000";
 
-/// The sockets of `--listen`, or else those that systemd hands over, or else the default one.
+/// Returns the sockets of `--listen`, or else those that systemd passes, or else the default one.
 pub(crate) fn sockets(listen: &[String]) -> Result<Vec<Socket>, String> {
     let mut handed = handed_over()?;
     if listen.is_empty() {
         return if handed.is_empty() { Ok(vec![bind(DEFAULT)?]) } else { Ok(handed) };
     }
     let mut all = Vec::new();
-    for place in listen {
-        match place.as_str() {
+    for address in listen {
+        match address.as_str() {
             "systemd" if handed.is_empty() => {
                 return Err(
                     "--listen systemd: no socket was handed over: LISTEN_FDS is not set, or is for another process"
@@ -22,7 +22,7 @@ pub(crate) fn sockets(listen: &[String]) -> Result<Vec<Socket>, String> {
                 );
             }
             "systemd" => all.append(&mut handed),
-            place => all.push(bind(place)?),
+            address => all.push(bind(address)?),
         }
     }
     if handed.is_empty() {
@@ -32,26 +32,26 @@ pub(crate) fn sockets(listen: &[String]) -> Result<Vec<Socket>, String> {
     }
 }
 
-fn bind(place: &str) -> Result<Socket, String> {
-    let failed = |error: io::Error| format!("can't listen at {place}: {error}");
-    if let Some(path) = place.strip_prefix("unix:") {
+fn bind(address: &str) -> Result<Socket, String> {
+    let failed = |error: io::Error| format!("can't listen at {address}: {error}");
+    if let Some(path) = address.strip_prefix("unix:") {
         return bind_unix(path.strip_prefix("//").unwrap_or(path)).map_err(failed);
     }
     let wrong = || {
         format!(
-            "--listen or HEALTH_LISTEN {place:?}: expected HOST:PORT, PORT, :PORT, [::1]:PORT, unix:/path/of/socket or systemd"
+            "--listen or HEALTH_LISTEN {address:?}: expected HOST:PORT, PORT, :PORT, [::1]:PORT, unix:/path/of/socket or systemd"
         )
     };
-    if place.contains("://") || place.contains('/') {
+    if address.contains("://") || address.contains('/') {
         return Err(wrong());
     }
-    let (host, port) = place.rsplit_once(':').unwrap_or(("127.0.0.1", place));
+    let (host, port) = address.rsplit_once(':').unwrap_or(("127.0.0.1", address));
     let port: u16 = port.parse().map_err(|_| wrong())?;
     let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
     if !matches!(host, "" | "*") {
         return Socket::bind((host, port)).map_err(failed);
     }
-    // Both families by one socket, where there is IPv6.
+    // One socket for IPv4 and IPv6, if the system has IPv6.
     match Socket::bind(("::", port)) {
         Err(error) if error.kind() != io::ErrorKind::AddrInUse => Socket::bind(("0.0.0.0", port)).map_err(failed),
         bound => bound.map_err(failed),

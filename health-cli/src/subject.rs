@@ -1,4 +1,4 @@
-//! What `wait` and `watch` look at: an endpoint, or the checks of a file.
+//! The subject of `wait` and `watch`: an endpoint, or the checks of a file.
 
 use std::error::Error;
 use std::ffi::OsString;
@@ -7,14 +7,14 @@ use std::time::Duration;
 use clap::ValueHint;
 use health_core::{Secret, Selection};
 
-use crate::ask::{self, Answer, Asked, Client};
+use crate::ask::{self, Answer, Client, RequestArgs};
 use crate::load::{Loaded, load};
 use crate::row::Row;
 use crate::show;
 use crate::values::{FileParser, Source, secret};
 
 const CONFIG: &str =
-    "Without a URL: the file whose checks are run, or - for standard input; or else that of HEALTH_CONFIG";
+    "Without a URL, run the checks of this file (- is standard input), or else of the file in HEALTH_CONFIG";
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct SubjectArgs {
@@ -22,11 +22,11 @@ pub(crate) struct SubjectArgs {
     url: Option<Secret>,
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, value_parser = FileParser, conflicts_with = "url", help = CONFIG)]
     config: Option<OsString>,
-    /// Only the checks of this group; it is added to the URL's path
+    /// Read only this group; its name is appended to the URL's path
     #[arg(long, short)]
     group: Option<String>,
     #[command(flatten)]
-    asked: Asked,
+    asked: RequestArgs,
 }
 
 pub(crate) enum Subject {
@@ -34,17 +34,18 @@ pub(crate) enum Subject {
     Checks(Loaded, Selection),
 }
 
-/// What was seen.
+/// The result of a read.
 #[derive(Debug)]
-pub(crate) struct Sight {
+pub(crate) struct Reading {
     pub(crate) is_healthy: bool,
-    /// Nothing where an endpoint answers in a format without rows.
+    /// `None` if an endpoint responds in a format without rows.
     pub(crate) rows: Option<Vec<Row>>,
     answer: Option<Answer>,
 }
 
 impl Subject {
-    /// Verdicts are no older than `fresh`, except those of checks for which the file says something else.
+    /// Opens the endpoint, or loads the file. Verdicts of the file's checks are at most `fresh` old, unless the file has
+    /// another limit for a check.
     pub(crate) async fn open(args: &SubjectArgs, fresh: Duration) -> Result<Self, Box<dyn Error>> {
         if let Some(url) = &args.url {
             return Ok(Self::Endpoint(Client::new(url, args.group.as_deref(), &args.asked)?));
@@ -73,31 +74,31 @@ impl Subject {
         Ok(Self::Checks(loaded, selection))
     }
 
-    /// What it is called.
-    pub(crate) fn place(&self) -> &str {
+    /// Returns the name of the subject for messages.
+    pub(crate) fn name(&self) -> &str {
         match self {
-            Self::Endpoint(client) => client.place(),
+            Self::Endpoint(client) => client.address(),
             Self::Checks(..) => "the checks",
         }
     }
 
-    /// Reads it once; an error is why there is nothing to see.
-    pub(crate) async fn look(&self, patience: Duration) -> Result<Sight, String> {
+    /// Reads the subject once. The error is the reason why there is no result.
+    pub(crate) async fn look(&self, max_wait: Duration) -> Result<Reading, String> {
         match self {
             Self::Endpoint(client) => {
-                let sight = async { Sight::of(client.ask(None, patience).await?) };
+                let sight = async { Reading::of(client.ask(None, max_wait).await?) };
                 sight.await.map_err(|failure: ask::Failure| failure.what().to_owned())
             }
             Self::Checks(loaded, selection) => {
-                let read = tokio::time::timeout(patience, loaded.health.read(selection)).await;
-                let report = read.map_err(|_| ask::late(patience))?.map_err(|error| error.to_string())?;
-                Ok(Sight::new(report.healthy, report.checks.iter().map(Row::from).collect()))
+                let read = tokio::time::timeout(max_wait, loaded.health.read(selection)).await;
+                let report = read.map_err(|_| ask::late(max_wait))?.map_err(|error| error.to_string())?;
+                Ok(Reading::new(report.healthy, report.checks.iter().map(Row::from).collect()))
             }
         }
     }
 }
 
-impl Sight {
+impl Reading {
     pub(crate) fn new(is_healthy: bool, rows: Vec<Row>) -> Self {
         Self { is_healthy, rows: Some(rows), answer: None }
     }
@@ -106,7 +107,7 @@ impl Sight {
         Ok(Self { is_healthy: answer.is_healthy()?, rows: answer.rows(), answer: Some(answer) })
     }
 
-    /// The report, to stdout.
+    /// Prints the report to stdout.
     pub(crate) fn print(&self) -> std::io::Result<()> {
         match (&self.rows, &self.answer) {
             (Some(rows), _) => show::print(rows, "text")?,
@@ -116,8 +117,9 @@ impl Sight {
         Ok(())
     }
 
-    /// The rows that are in the way of health; an endpoint does not tell which of those that are wrong count.
-    pub(crate) fn in_the_way(&self) -> impl Iterator<Item = &Row> {
+    /// Returns the rows that make the report unhealthy. For an endpoint, these are all rows that do not work, because its
+    /// response does not contain which of them count.
+    pub(crate) fn failing_rows(&self) -> impl Iterator<Item = &Row> {
         self.rows.iter().flatten().filter(|row| row.fails_report.unwrap_or(row.status != health_core::Status::Working))
     }
 }

@@ -5,20 +5,20 @@ use std::sync::{Mutex, PoisonError};
 
 use health_core::{Health, Status, StatusListener, Transition};
 
-/// Tells it what changes.
+/// Returns a listener that sends the state of the checks on each change.
 pub(crate) fn listener() -> impl StatusListener {
     let seen = Mutex::new(BTreeMap::new());
     move |transition: &Transition| {
         let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
         seen.insert(transition.check.clone(), transition.to);
-        tell::status(&sum(&seen));
+        notify::status(&sum(&seen));
     }
 }
 
-/// The sockets listen. From now on the manager hears, as often as it wants to, that `live` is healthy.
+/// Reports that the sockets are listening. If the watchdog is enabled, also notifies it regularly while `live` is healthy.
 pub(crate) fn is_ready(health: &Health) {
-    tell::ready();
-    if let Some(period) = tell::watchdog() {
+    notify::ready();
+    if let Some(period) = notify::watchdog() {
         let health = health.clone();
         tokio::spawn(async move {
             let mut turns = tokio::time::interval(period / 2);
@@ -26,7 +26,7 @@ pub(crate) fn is_ready(health: &Health) {
             loop {
                 turns.tick().await;
                 if health.read(&live).await.is_ok_and(|report| report.healthy) {
-                    tell::alive();
+                    notify::alive();
                 }
             }
         });
@@ -34,25 +34,25 @@ pub(crate) fn is_ready(health: &Health) {
 }
 
 pub(crate) fn stops() {
-    tell::stopping();
+    notify::stopping();
 }
 
 fn sum(seen: &BTreeMap<String, Status>) -> String {
     let wrong = seen.iter().filter(|(_, status)| **status != Status::Working);
     let wrong: Vec<_> = wrong.map(|(name, status)| format!("{name} {}", status.as_str())).collect();
     let working = format!("{} of {} checks working", seen.len() - wrong.len(), seen.len());
-    // One line, whatever a check is called.
+    // The message is a single line, whatever the names of the checks contain.
     let sum = if wrong.is_empty() { working } else { format!("{working}: {}", wrong.join(", ")) };
     sum.replace(['\n', '\r'], " ")
 }
 
 #[cfg(unix)]
-mod tell {
+mod notify {
     use std::time::Duration;
 
     use sd_notify::{NotifyState, notify};
 
-    /// Sends a message. Nothing can be done where nobody listens.
+    /// Sends a message. Errors are ignored, because the server works without a service manager.
     fn say(state: NotifyState<'_>) {
         let _ = notify(&[state]);
     }
@@ -79,7 +79,7 @@ mod tell {
 }
 
 #[cfg(not(unix))]
-mod tell {
+mod notify {
     use std::time::Duration;
 
     pub(super) fn ready() {}

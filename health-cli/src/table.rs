@@ -1,4 +1,4 @@
-//! Rows as a table.
+//! Formats rows as a table.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use health_core::Status;
 
 use crate::row::Row;
 
-/// A table without lines. It has colours in any case: what prints it takes them out where they are not wanted.
+/// Returns a table without borders. It always has colours, which the output removes if they are disabled.
 pub(crate) fn table<const N: usize>(header: [&str; N]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic).set_header(header);
@@ -15,7 +15,8 @@ pub(crate) fn table<const N: usize>(header: [&str; N]) -> Table {
     table
 }
 
-/// Each check with its status and what is wrong; where it is known with how long it has been so and how long it took.
+/// Returns a table with the status and the message of each check. The age of the status and the duration of the run are
+/// columns of their own if any row has them.
 pub(crate) fn of_rows(rows: &[Row], for_how_long: impl Fn(&Row) -> Option<Duration>) -> Table {
     let mut table = table(["check", "status", "for", "duration", "message"]);
     let (mut has_age, mut has_duration) = (false, false);
@@ -49,13 +50,13 @@ fn colour(status: Status) -> Color {
     }
 }
 
-/// `0.2 ms`, `1.3 s`.
+/// Formats a duration, such as `0.2 ms` or `1.3 s`.
 fn short(took: Duration) -> String {
     let seconds = took.as_secs_f64();
     if seconds < 1.0 { format!("{:.1} ms", seconds * 1e3) } else { format!("{seconds:.1} s") }
 }
 
-/// `3s`, `2m 5s`, `1h 4m`.
+/// Formats an age, such as `3s`, `2m 5s` or `1h 4m`.
 pub(crate) fn age(age: Duration) -> String {
     let seconds = age.as_secs();
     let coarse = if seconds < 3600 { seconds } else { seconds - seconds % 60 };

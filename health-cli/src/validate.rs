@@ -11,7 +11,7 @@ use crate::outcome::{HEALTHY, Outcome, WRONG};
 use crate::output;
 use crate::values::{self, FileParser};
 
-/// Check a file without running anything
+/// Validate a configuration file without running its checks
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -19,13 +19,13 @@ Examples:
   health validate --config health.toml --format json
   health validate --config health.toml --kubernetes --path /ht/ --port http
 
-Whatever is wrong is named with its line; no value is shown. Variables in the file have to be set.
---kubernetes prints probes that match: each timeout is longer than the budget of its group, and the
-grace period is longer than drain_delay.
+An error is printed with its line and without the value. Variables in the file must be set.
+--kubernetes prints probes that match the file: each timeout is longer than the budget of its group,
+and the grace period is longer than drain_delay.
 
-Exit status: 0 valid, 2 not valid.")]
+Exit status: 0 valid, 2 invalid or wrong usage.")]
 pub(crate) struct ValidateArgs {
-    /// The configuration file, or - for standard input
+    /// Validate this file; - is standard input
     #[arg(long, value_name = "FILE", env = "HEALTH_CONFIG", value_hint = ValueHint::FilePath, value_parser = FileParser)]
     config: Option<OsString>,
     /// Print in this format

@@ -1,4 +1,4 @@
-//! Arguments that several commands take, and how their texts are read.
+//! Arguments that several commands share, and the parsers of their values.
 
 use std::convert::Infallible;
 use std::ffi::OsString;
@@ -7,15 +7,16 @@ use std::time::Duration;
 use clap::ValueHint;
 use health_core::Secret;
 
-/// Where the checks are.
+/// The source of the checks.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Source {
-    /// The configuration file, or - for standard input; without one, checks that need no server
+    /// Read the checks from this file (- is standard input); without a file, use checks that need no server
     #[arg(long, value_name = "FILE", env = "HEALTH_CONFIG", value_hint = ValueHint::FilePath, value_parser = FileParser)]
     pub(crate) config: Option<OsString>,
 }
 
-/// The name of a file, which is not nothing: an unset variable of a script would be the default checks, and green.
+/// Parses the name of a file. An empty name is an error: otherwise, an unset variable of a script would select the default
+/// checks, which are healthy.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct FileParser;
 
@@ -36,7 +37,7 @@ impl clap::builder::TypedValueParser for FileParser {
     }
 }
 
-/// Reads the file at this path; `-` is standard input.
+/// Reads the configuration file at this path; `-` is standard input.
 pub(crate) fn config(
     path: &std::ffi::OsStr,
     options: &health_checks::config::Options,
@@ -57,7 +58,7 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "expected a duration longer than zero, such as 500ms, 5s or a number of seconds".into())
 }
 
-/// What is not to be printed, in error messages neither.
+/// Parses a value that must not be printed, not even in error messages.
 #[expect(clippy::unnecessary_wraps, reason = "the signature that clap calls")]
 pub(crate) fn secret(text: &str) -> Result<Secret, Infallible> {
     Ok(text.into())

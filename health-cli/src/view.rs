@@ -1,4 +1,4 @@
-//! What `watch` has seen: the rows as they are, and what of them has changed.
+//! The state of `watch`: the current rows, and the rows that have changed.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -7,15 +7,15 @@ use std::time::{Duration, Instant, SystemTime};
 use anstyle::Style;
 use health_core::Status;
 
-use crate::row::{Row, gist};
-use crate::subject::Sight;
+use crate::row::{Row, without_digits};
+use crate::subject::Reading;
 use crate::{screen, table};
 
 pub(crate) struct View {
-    /// The subject as a row: healthy, unhealthy, or why it does not answer.
+    /// The subject as a row: healthy, unhealthy, or the reason why it does not respond.
     whole: Row,
     rows: Vec<Row>,
-    /// Since when a row has its status, where that was seen.
+    /// The time when a row got its status, if `watch` has seen the change.
     since: BTreeMap<String, Instant>,
     last_answer: Option<Instant>,
     last_look: Option<SystemTime>,
@@ -23,12 +23,12 @@ pub(crate) struct View {
 
 impl View {
     pub(crate) fn new(place: &str) -> Self {
-        let whole = Row { name: place.to_owned(), ..Row::told(place, "not looked at yet") };
+        let whole = Row { name: place.to_owned(), ..Row::from_response(place, "not looked at yet") };
         Self { whole, rows: Vec::new(), since: BTreeMap::new(), last_answer: None, last_look: None }
     }
 
-    /// Takes in what was seen, and returns what has changed.
-    pub(crate) fn take(&mut self, seen: Result<Sight, String>) -> Vec<Row> {
+    /// Stores the result of a read, and returns the rows that have changed.
+    pub(crate) fn take(&mut self, seen: Result<Reading, String>) -> Vec<Row> {
         self.last_look = Some(SystemTime::now());
         let (status, text) = match &seen {
             Ok(sight) if sight.is_healthy => (Status::Working, "healthy"),
@@ -37,7 +37,7 @@ impl View {
         };
         let whole = Row { status, text: text.to_owned(), ..self.whole.clone() };
         let mut changed = Vec::new();
-        if gist(&whole.text) != gist(&self.whole.text) {
+        if without_digits(&whole.text) != without_digits(&self.whole.text) {
             changed.push(whole.clone());
         }
         self.whole = whole;
@@ -56,7 +56,8 @@ impl View {
             if old.as_ref().is_some_and(|old| old.status != row.status) {
                 self.since.insert(row.name.clone(), Instant::now());
             }
-            if old.is_none_or(|old| old.status != row.status || gist(&old.text) != gist(&row.text)) {
+            if old.is_none_or(|old| old.status != row.status || without_digits(&old.text) != without_digits(&row.text))
+            {
                 changed.push(row.clone());
             }
         }
@@ -68,7 +69,7 @@ impl View {
         changed
     }
 
-    /// All of it, as wide as the terminal.
+    /// Formats the view for the width of the terminal.
     pub(crate) fn text(&self, interval: Duration) -> String {
         let (bold, style) = (Style::new().bold(), self.whole.style());
         let looked = self.last_look.map(|time| format!("{}, ", humantime::format_rfc3339_seconds(time)));
@@ -95,8 +96,8 @@ impl View {
 mod tests {
     use super::*;
 
-    fn sight(is_healthy: bool, rows: &[(&str, &str)]) -> Sight {
-        Sight::new(is_healthy, rows.iter().map(|(name, text)| Row::told(name, text)).collect())
+    fn sight(is_healthy: bool, rows: &[(&str, &str)]) -> Reading {
+        Reading::new(is_healthy, rows.iter().map(|(name, text)| Row::from_response(name, text)).collect())
     }
 
     fn told(changes: &[Row]) -> Vec<(&str, &str)> {

@@ -2,35 +2,36 @@ use std::time::{Duration, Instant};
 
 use crate::outcome::{HEALTHY, Outcome, UNHEALTHY};
 use crate::output;
-use crate::row::gist;
-use crate::subject::{Sight, Subject, SubjectArgs};
+use crate::row::without_digits;
+use crate::subject::{Reading, Subject, SubjectArgs};
 use crate::values::duration;
 
-/// An answer that takes longer than this is none.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// The maximum wait for one response.
+const MAX_WAIT: Duration = Duration::from_secs(5);
 
-/// More checks than this are counted and not named.
+/// The maximum number of checks that are named. Further checks are counted.
 const NAMED: usize = 5;
 
-/// Wait until an endpoint, or the checks of a file, are healthy
+/// Wait until an endpoint or the checks of a file are healthy
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   health wait http://127.0.0.1:8000/ht/ --group ready
-  health wait --config health.toml && ./start           what a service needs, before it starts
+  health wait --config health.toml && ./start           start a service after its dependencies
   health wait http://web:8000/ht/ --timeout 5m --interval 5s
 
-What it waits for is said on stderr, a line for each change; with RUST_LOG=warn the causes, too.
-It also waits for somebody to listen, and for an answer in place of a 404 or 502.
+The checks that are not healthy yet are printed to stderr, in a line for each change. RUST_LOG=warn
+adds their causes. The command also waits while connections are refused, and while the status of
+the response is unexpected, such as 404 or 502.
 
 Exit status: 0 healthy; 1 not healthy in time, with the last report; 2 wrong usage or configuration.")]
 pub(crate) struct WaitArgs {
     #[command(flatten)]
     subject: SubjectArgs,
-    /// The longest to wait: 500ms, 60s, 5m, or a number of seconds
+    /// Give up after this time: 500ms, 60s, 5m, or a number of seconds
     #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "60s")]
     timeout: Duration,
-    /// How long to wait between two looks
+    /// Wait this long between two reads
     #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "1s")]
     interval: Duration,
 }
@@ -39,14 +40,14 @@ pub(crate) async fn wait(args: &WaitArgs) -> Outcome {
     let began = Instant::now();
     let subject = Subject::open(&args.subject, args.interval).await?;
     let left = || args.timeout.saturating_sub(began.elapsed());
-    let mut told = Told::default();
+    let mut told = LastMessage::default();
     while !left().is_zero() {
-        let seen = subject.look(left().min(PATIENCE)).await;
+        let seen = subject.look(left().min(MAX_WAIT)).await;
         if seen.as_ref().is_ok_and(|sight| sight.is_healthy) {
             output::note(format_args!("healthy after {:.1} s", began.elapsed().as_secs_f64()));
             return Ok(HEALTHY);
         }
-        told.take(seen, subject.place(), left().is_zero());
+        told.take(seen, subject.name(), left().is_zero());
         tokio::time::sleep(left().min(args.interval)).await;
     }
     if let Some(sight) = told.last {
@@ -56,19 +57,20 @@ pub(crate) async fn wait(args: &WaitArgs) -> Outcome {
     Ok(UNHEALTHY)
 }
 
-/// What was said, and the last report.
+/// The last message, and the last report.
 #[derive(Default)]
-struct Told {
+struct LastMessage {
     what: String,
-    last: Option<Sight>,
+    last: Option<Reading>,
 }
 
-impl Told {
-    /// Says what is waited for, where that has changed; that the last look was cut short by the end is no change.
-    fn take(&mut self, seen: Result<Sight, String>, place: &str, is_end: bool) {
+impl LastMessage {
+    /// Prints what the command is waiting for, if that has changed. A last read that failed because the time was up is not a
+    /// change.
+    fn take(&mut self, seen: Result<Reading, String>, place: &str, is_end: bool) {
         let what = what(&seen, place);
         let is_cut = is_end && seen.is_err() && !self.what.is_empty();
-        if gist(&what) != gist(&self.what) && !is_cut {
+        if without_digits(&what) != without_digits(&self.what) && !is_cut {
             output::note(format_args!("waiting for {what}"));
             self.what = what;
         }
@@ -78,13 +80,13 @@ impl Told {
     }
 }
 
-/// What is waited for, and what it says.
-fn what(seen: &Result<Sight, String>, place: &str) -> String {
+/// Describes what the command is waiting for: the checks with their texts, or the subject.
+fn what(seen: &Result<Reading, String>, place: &str) -> String {
     let sight = match seen {
         Ok(sight) => sight,
         Err(why) => return format!("{place} ({why})"),
     };
-    let rows: Vec<_> = sight.in_the_way().map(|row| format!("{} ({})", row.name, row.text)).collect();
+    let rows: Vec<_> = sight.failing_rows().map(|row| format!("{} ({})", row.name, row.text)).collect();
     match rows.len() {
         0 => format!("{place} (unhealthy)"),
         1..=NAMED => rows.join(", "),

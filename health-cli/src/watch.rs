@@ -8,25 +8,25 @@ use crate::subject::{Subject, SubjectArgs};
 use crate::values::duration;
 use crate::view::View;
 
-/// An answer that takes longer than this is none.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// The maximum wait for one response.
+const MAX_WAIT: Duration = Duration::from_secs(5);
 
-/// Show the checks of an endpoint, or of a file, as they change
+/// Show the checks of an endpoint or of a file as they change
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  health watch                                   this machine
+  health watch                                   the file in HEALTH_CONFIG
   health watch http://127.0.0.1:8000/ht/
   health watch --config health.toml --group ready
   health watch http://127.0.0.1:8000/ht/ >> changes.log
 
-A terminal shows a table, which Ctrl-C ends; anything else gets a line for each change.
+On a terminal, the command shows a table until Ctrl-C. Otherwise it prints a line for each change.
 
-Exit status: 0 when it was ended, whatever the checks said; 2 wrong usage or configuration.")]
+Exit status: 0 stopped, whatever the checks reported; 2 wrong usage or configuration.")]
 pub(crate) struct WatchArgs {
     #[command(flatten)]
     subject: SubjectArgs,
-    /// How long to wait between two looks: 500ms, 5s, or a number of seconds
+    /// Wait this long between two reads: 500ms, 5s, or a number of seconds
     #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "1s")]
     interval: Duration,
 }
@@ -42,24 +42,24 @@ pub(crate) async fn watch(args: &WatchArgs) -> Outcome {
     };
     match shown.await {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
-        _ => Ok(HEALTHY), // nobody reads it any more
+        _ => Ok(HEALTHY), // the reader has closed the pipe
     }
 }
 
 async fn table(subject: &Subject, interval: Duration) -> io::Result<()> {
     let mut screen = Screen::enter()?;
-    let mut view = View::new(subject.place());
+    let mut view = View::new(subject.name());
     let mut pause = Duration::ZERO;
     loop {
         let mut look = pin!(async move {
             tokio::time::sleep(pause).await;
-            subject.look(PATIENCE).await
+            subject.look(MAX_WAIT).await
         });
         Screen::draw(&view.text(interval))?;
         let seen = loop {
             tokio::select! {
                 seen = &mut look => break seen,
-                disturbed = screen.disturbed() => disturbed?,
+                needs_redraw = screen.needs_redraw() => needs_redraw?,
             }
             Screen::draw(&view.text(interval))?;
         };
@@ -69,9 +69,9 @@ async fn table(subject: &Subject, interval: Duration) -> io::Result<()> {
 }
 
 async fn lines(subject: &Subject, interval: Duration) -> io::Result<()> {
-    let mut view = View::new(subject.place());
+    let mut view = View::new(subject.name());
     loop {
-        let changes = view.take(subject.look(PATIENCE).await);
+        let changes = view.take(subject.look(MAX_WAIT).await);
         let time = humantime::format_rfc3339_seconds(SystemTime::now());
         let mut stdout = anstream::stdout().lock();
         for row in changes {

@@ -1,4 +1,4 @@
-//! `health check` as a person sees it: tables, colours, progress.
+//! The output of `health check` for people: tables, colours and progress.
 
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test without any executor may")]
 
@@ -99,7 +99,7 @@ mod terminal {
         }
     }
 
-    /// A file with a check of a database that somebody else has locked, which SQLite waits for.
+    /// Creates a file with a check of a locked SQLite database, which waits for the lock.
     fn slow(timeout: &str) -> (tempfile::TempDir, std::fs::File) {
         let migrations = "[[checks]]\nkind = \"migrations\"\nurl = \"sqlite://x.db\"\nsource = \".\"\n";
         let folder = folder(&format!("{CACHE}{BROKEN}{migrations}timeout = \"{timeout}\"\n"));
@@ -136,7 +136,7 @@ mod terminal {
         let output = command.spawn().unwrap().wait_with_output().unwrap();
         let report = stdout(&output);
         assert!(report.contains("\nMigrationsHealthCheck    ... unavailable: "), "{report}");
-        // The line makes room for what is logged.
+        // The line is cleared before a log line is written.
         let text = terminal.await_text("\r\x1b[K\x1b[2m20");
         assert!(text.contains("\r2 of 3 done, waiting for MigrationsHealthCheck\x1b[K"), "{text:?}");
         assert!(text.ends_with('\n') || text.ends_with("\r\x1b[K"), "{text:?}");

@@ -1,4 +1,4 @@
-//! The binary as a user runs it: output, exit codes, sockets, signals.
+//! The binary as users run it: output, exit codes, sockets and signals.
 
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use support::{BROKEN, CACHE, Server, WARNING, folder, run, stderr, stdout};
 
-/// The exit code and what is printed, of the checks in a file.
+/// Runs the checks of a file. Returns the exit code and stdout.
 fn check(config: &str, args: &[&str], variables: &[(&str, &str)]) -> (i32, String) {
     let folder = folder(config);
     let output = run(folder.path(), &[&["check", "--config", "health.toml"], args].concat(), variables);

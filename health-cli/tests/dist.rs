@@ -1,4 +1,4 @@
-//! What `cargo xtask dist` packs, tried with those who read it: shells, manual page readers, tar.
+//! The distribution of `cargo xtask dist`, read by shells, manual page readers and tar.
 
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may")]
@@ -13,10 +13,10 @@ use std::sync::LazyLock;
 
 use support::xtask;
 
-/// The folder of a distribution, made once; beside it is the archive of the same name.
+/// The folder of a distribution, which is made once. The archive of the same name is next to it.
 static DIST: LazyLock<PathBuf> = LazyLock::new(|| {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    // Packed in place of the program, which is a hundred times as large where it was built for tests.
+    // Packed instead of the program, which is a hundred times as large when built for tests.
     let program = folder.join("program");
     fs::write(&program, format!("#!/bin/sh\nexec '{}' \"$@\"\n", env!("CARGO_BIN_EXE_health"))).unwrap();
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
@@ -32,7 +32,7 @@ fn file(path: &str) -> PathBuf {
     file
 }
 
-/// Runs a program that has to be there and to succeed; all that it prints.
+/// Runs a program that has to be installed and to succeed. Returns its whole output.
 fn printed(command: &mut Command) -> String {
     let output = command.stdin(Stdio::null()).output();
     let output = output.unwrap_or_else(|error| {
@@ -80,7 +80,7 @@ fn manual_pages_are_read_without_a_warning() {
     assert_eq!(pages.len(), 11, "{pages:?}");
     for page in &pages {
         assert_eq!(printed(Command::new("groff").args(["-man", "-Tutf8", "-ww", "-z"]).arg(page)), "", "{page:?}");
-        // The paragraphs of the generator are as they are, and a page that is generated has no date.
+        // Only errors: warnings about paragraphs and the missing date come from the generator of the pages.
         let said = printed(Command::new("mandoc").args(["-T", "lint", "-W", "error"]).arg(page));
         assert_eq!(said, "", "{page:?}");
         let text = read(page);
@@ -91,7 +91,7 @@ fn manual_pages_are_read_without_a_warning() {
     }
 }
 
-/// A page as a terminal of 80 columns shows it.
+/// Renders a page for a terminal of 80 columns.
 fn read(page: &Path) -> String {
     printed(Command::new("groff").args(["-man", "-Tutf8", "-P-cbou"]).arg(page))
 }
@@ -118,7 +118,7 @@ fn shells_can_read_their_completions() {
     }
 }
 
-/// What bash proposes for a line, at its last word.
+/// Returns the completions of bash for the last word of a line.
 fn bash(line: &str) -> Vec<String> {
     let words: Vec<_> = line.split(' ').collect();
     let script = "source \"$1\"; shift; COMP_WORDS=(\"$@\"); COMP_CWORD=$(($# - 1))

@@ -16,7 +16,7 @@ fn probe(url: &str, exit: &str) -> (i32, String, String) {
     told(&["probe", url, "--exit", exit, "--timeout", "400ms"], &[])
 }
 
-/// An answer with figures in place of numbers: `a_time=0.000123s` becomes `a_time=Ns`.
+/// Replaces the values of the figures: `a_time=0.000123s` becomes `a_time=Ns`.
 fn without_figures(line: &str) -> String {
     let mut shape = String::new();
     let mut before = ' ';
@@ -43,7 +43,7 @@ fn nagios_has_a_state_a_sum_figures_and_the_rows() {
     assert_eq!((code, without_figures(&output).as_str(), error.as_str()), (2, said, ""));
 }
 
-/// NRPE hands on the first kilobyte.
+/// NRPE only forwards the first kilobyte.
 #[test]
 fn the_first_kilobyte_has_the_reasons_and_whole_figures() {
     let many: Vec<_> = (0..30).map(|n| format!("{CACHE}name = \"cache-number-{n}\"\n")).collect();

@@ -1,4 +1,4 @@
-//! A command that is asked to end in the middle of a run leaves nothing behind on a server.
+//! A command that is interrupted during a run leaves nothing behind on a server.
 
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use support::{folder, health, variable};
 
-/// A connection to the broker that speaks its inline commands.
+/// A connection to the broker, with Redis' inline commands.
 struct Redis(TcpStream);
 
 impl Redis {
@@ -24,7 +24,7 @@ impl Redis {
         redis
     }
 
-    /// The first line of the answer.
+    /// Sends a command, and returns the first line of the response.
     fn say(&mut self, command: &str) -> String {
         self.0.write_all(format!("{command}\r\n").as_bytes()).unwrap();
         let mut answer = vec![0; 4096];

@@ -1,4 +1,4 @@
-//! `health serve` under load, and under callers that leave, against a server that counts.
+//! `health serve` under load and with callers that disconnect early, against a server that counts connections.
 
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test without any executor may")]
@@ -19,7 +19,7 @@ const LOAD: Duration = Duration::from_secs(6);
 const CALLERS: usize = 16;
 const JSON: &str = "/ht/?format=json";
 
-/// A server that takes connections and counts them.
+/// Starts a server that accepts connections and counts them.
 fn counting_server() -> (SocketAddr, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let (address, count) = (listener.local_addr().unwrap(), Arc::new(AtomicUsize::new(0)));
@@ -28,12 +28,12 @@ fn counting_server() -> (SocketAddr, Arc<AtomicUsize>) {
     (address, count)
 }
 
-/// How many entries there are below `/proc/PID` of a server.
+/// Returns the number of entries in a folder of a server's `/proc/PID`.
 fn count(server: &Server, what: &str) -> usize {
     fs::read_dir(format!("/proc/{}/{what}", server.process.id())).unwrap().count()
 }
 
-/// A caller who leaves before the answer.
+/// Sends a request, and disconnects before the response.
 fn leave(server: &Server) {
     let mut stream = TcpStream::connect(&server.address).unwrap();
     write!(stream, "GET {JSON} HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
@@ -69,11 +69,11 @@ fn load_is_one_probe_a_second_and_leaves_nothing_behind() {
     assert!(probes <= usize::try_from(seconds).unwrap() + 2, "{probes} probes in {seconds} s");
     assert!(probes >= 3, "{probes} probes in {seconds} s: it did not refresh");
 
-    let patience = Instant::now() + Duration::from_secs(15);
+    let max_wait = Instant::now() + Duration::from_secs(15);
     let now = || (count(&served, "fd"), count(&served, "task"));
     let is_gone = |after: (usize, usize)| after.0 <= before.0 && after.1 <= before.1;
     let mut after = now();
-    while !is_gone(after) && Instant::now() < patience {
+    while !is_gone(after) && Instant::now() < max_wait {
         sleep(Duration::from_millis(100));
         after = now();
     }

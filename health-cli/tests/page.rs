@@ -1,4 +1,4 @@
-//! The status page in a real browser: axe-core finds nothing that keeps people from using it.
+//! The status page in a real browser, where axe-core finds no accessibility problem.
 
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::panic, clippy::disallowed_methods, reason = "a test without any executor may")]
@@ -11,8 +11,8 @@ use std::process::{Command, Stdio};
 use serde_json::Value;
 use support::Server;
 
-/// Something of everything: a critical check that fails and one that it blocks, a warning, a failure that does not count,
-/// what works, groups, and observations.
+/// A service with a failing critical check and one that it blocks, a warning, a failure that does not count, working checks,
+/// groups, and observations.
 const RICH: &str = r#"
 settings = { ttl = 0, instance = "shop-7d9f", version = "1.4.2" }
 groups.batch = {}
@@ -26,7 +26,7 @@ checks = [
 ]
 "#;
 
-/// Adds what axe found, and what the page was like, to the page itself.
+/// Runs axe, and adds its results and the properties of the page to the page itself.
 const SCRIPT: &str = r#"
 axe.run(document, {runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}).then(found => {
   const ids = rules => rules.map(rule => rule.id);
@@ -77,7 +77,7 @@ fn good_news_alone() {
     }
 }
 
-/// The page that is seen first: of the embedded checks, with a notice.
+/// Returns the page that new users see first, with the embedded checks and a notice.
 fn good() -> String {
     let folder = tempfile::tempdir().unwrap();
     let (status, page) = Server::start(folder.path(), &[]).get("/ht/");
@@ -85,7 +85,7 @@ fn good() -> String {
     page
 }
 
-/// The page of a service with all kinds of trouble, after some runs.
+/// Returns the page of `RICH` after some runs.
 fn rich() -> String {
     let server = Server::of(RICH);
     for _ in 0..5 {
@@ -100,12 +100,12 @@ fn rich() -> String {
     page
 }
 
-/// What axe says of the page in a window of this width.
+/// Returns the results of axe for the page in a window of this width.
 fn examine(page: &str, width: u32, dark: bool) -> Value {
     let folder = tempfile::tempdir().unwrap();
     let axe = std::fs::read_to_string(axe()).unwrap();
     let file = folder.path().join("page.html");
-    // A copy: the policy that comes with the answer allows no script.
+    // A copy, because the content security policy of the response allows no script.
     std::fs::write(&file, format!("{page}<script>{axe}</script><script>{SCRIPT}</script>")).unwrap();
     let dom = browse(&file, width, dark);
     let result = dom.rsplit_once("<script type=\"application/json\" id=\"result\">").map(|(_, rest)| rest);
@@ -115,8 +115,8 @@ fn examine(page: &str, width: u32, dark: bool) -> Value {
     found
 }
 
-/// A browser's own view of the file, after its scripts have run. A window can't be as narrow as a screen can. A browser that
-/// hangs is ended.
+/// Returns the DOM of the file in a browser after its scripts have run. The width is that of the screen, because a window
+/// cannot be as narrow. A browser that hangs is killed.
 fn browse(file: &Path, width: u32, dark: bool) -> String {
     let mut command = Command::new("timeout");
     command.args([
@@ -139,7 +139,7 @@ fn browse(file: &Path, width: u32, dark: bool) -> String {
     dom
 }
 
-/// The script that `cargo xtask services up` installs.
+/// Returns the path of axe-core, which `cargo xtask services up` installs.
 fn axe() -> PathBuf {
     let path = std::env::var_os("HEALTH_AXE");
     path.expect("HEALTH_AXE is not set: run `cargo xtask test`, which installs axe-core, or see CONTRIBUTING.md").into()
@@ -154,8 +154,8 @@ fn assert_accessible(found: &Value) {
     assert_eq!(found["ground"], ground, "the colours of the other scheme");
 }
 
-/// Axe measures no contrast where there are no letters: the sign before a status is hidden from screen readers, and has the
-/// colour of the word beside it, which is measured.
+/// Returns `true` if a rule is only incomplete for the sign before a status. Axe measures no contrast for signs. They are
+/// hidden from screen readers, and have the colour of the word next to them, which axe measures.
 fn are_signs(rule: &Value) -> bool {
     let is_sign = |node: &Value| {
         let (html, why) = (node[0].as_str().unwrap(), node[1].as_str().unwrap());

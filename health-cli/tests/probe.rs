@@ -1,4 +1,4 @@
-//! `health probe` against real servers, misbehaving ones, and nobody.
+//! `health probe` against real servers, misbehaving servers, and addresses without a server.
 
 #![allow(clippy::unwrap_used, reason = "a test may")]
 

@@ -1,4 +1,4 @@
-//! `health schema` against what `health validate` says to the same files.
+//! `health schema` against the results of `health validate` for the same files.
 
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
@@ -84,7 +84,7 @@ fn schema() -> Validator {
     jsonschema::validator_for(&schema).unwrap()
 }
 
-/// Whether the schema accepts a file, and whether the command does.
+/// Returns whether the schema and the command accept a file.
 fn accepted(schema: &Validator, config: &str) -> (bool, bool) {
     let parsed: toml::Table = toml::from_str(config).unwrap();
     let folder = folder(config);

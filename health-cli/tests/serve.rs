@@ -1,4 +1,4 @@
-//! `health serve`: its sockets, its limits, its messages to systemd, and its end.
+//! `health serve`: its sockets, its limits, its messages to systemd, and its shutdown.
 
 #![cfg(unix)]
 #![allow(
@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use support::{CACHE, Running, Server, folder, health, run, signal, stderr, told, wait};
 
-/// A server with these arguments, and the lines that it prints for its sockets.
+/// Starts a server with these arguments. Returns it with the lines that it prints for its sockets.
 fn serve(folder: &tempfile::TempDir, args: &[&str], lines: usize) -> (Running, Vec<String>) {
     let mut command = health(folder.path());
     command.args(["serve", "--config", "health.toml"]).args(args);
@@ -79,7 +79,7 @@ fn several_addresses_and_a_unix_socket_that_goes_in_the_end() {
         assert_eq!(wait(&mut server).1, Some(0));
         assert!(!socket.exists());
     }
-    // Left behind by a process that was killed.
+    // The next server replaces the socket that a killed process has left behind.
     let (mut server, _) = serve(&folder, &["--listen", &place], 1);
     server.kill().unwrap();
     server.wait().unwrap();
@@ -94,7 +94,7 @@ fn a_socket_that_was_handed_over() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     for more in ["", " --listen systemd"] {
-        // As systemd does it: file 3, and the number of the process that it is for.
+        // Like systemd: file descriptor 3, and the ID of the process that receives it.
         let script = format!("LISTEN_PID=$$ LISTEN_FDS=1 exec \"$0\" serve --config health.toml{more} 3<&0 </dev/null");
         let mut command = std::process::Command::new("sh");
         command.args(["-c", &script, env!("CARGO_BIN_EXE_health")]).current_dir(folder.path());
@@ -135,13 +135,13 @@ fn systemd_hears_of_the_start_of_what_is_wrong_and_that_it_lives() {
     hear("WATCHDOG=1");
     std::fs::remove_dir_all(&data).unwrap();
     hear("STATUS=0 of 1 checks working: DefaultFileStorageHealthCheck unavailable");
-    hear("WATCHDOG=1"); // live does not hang on it
+    hear("WATCHDOG=1"); // the check is not in `live`
     signal(&server, "INT");
     hear("STOPPING=1");
     assert_eq!(wait(&mut server).1, Some(0));
 }
 
-/// A check in `live` that fails: the watchdog has to bite.
+/// A check in `live` fails, so that systemd has to restart the service.
 #[test]
 fn the_watchdog_is_not_fed_while_live_fails() {
     let folder = folder(
@@ -179,7 +179,7 @@ fn who_says_nothing_keeps_nobody_out() {
             began.elapsed()
         );
     }
-    // The oldest were closed, the youngest were not.
+    // The oldest connections were closed, and the youngest were not.
     let read = |mut stream: &TcpStream| {
         stream.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
         stream.read(&mut [0; 1]).map_err(|error| error.kind())
@@ -210,7 +210,7 @@ fn a_hang_up_drains_and_no_signal_leaves_a_folder_behind() {
         assert_eq!(made(&temp), 1, "{name}");
         signal(&server, name);
         std::thread::sleep(Duration::from_millis(200));
-        signal(&server, name); // once more: the drain delay is not waited for
+        signal(&server, name); // a second signal skips the drain delay
         wait(&mut server);
         assert_eq!(made(&temp), 0, "{name}");
     }

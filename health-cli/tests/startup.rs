@@ -1,6 +1,7 @@
-//! `health wait` as an entry point has it: the servers that a service stands on come up one after another, or not.
+//! `health wait` in an entry point: the servers that a service needs start one after another, or never.
 //!
-//! The servers are the test's own, started by the same chore as those that tests share, in a folder of their own.
+//! Each test has its own servers in a folder of its own. They are started by the same `cargo xtask` command as the servers
+//! that tests share.
 
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may")]
@@ -34,10 +35,10 @@ kind = "cache"
 url = "${MEMCACHED_URL}"
 "#;
 
-/// How long a server may take to start on a machine that compiles at the same time.
-const PATIENCE: Duration = Duration::from_mins(2);
+/// The maximum time for a server to start, on a machine that compiles at the same time.
+const MAX_WAIT: Duration = Duration::from_mins(2);
 
-/// Servers of this test's own: where they will be is known before they run.
+/// Servers of one test. Their addresses are known before they run.
 struct Servers {
     folder: tempfile::TempDir,
     variables: Vec<(String, String)>,
@@ -46,7 +47,7 @@ struct Servers {
 impl Servers {
     fn planned(names: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        // PostgreSQL has a user of its own, who has to come in.
+        // PostgreSQL runs as another user, which needs access to the folder.
         fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
         fs::write(folder.path().join("health.toml"), CONFIG).unwrap();
         let mut servers = Self { folder, variables: Vec::new() };
@@ -81,13 +82,13 @@ impl Servers {
 
 impl Drop for Servers {
     fn drop(&mut self) {
-        // Without an assertion: the test may be failing already.
+        // No assertion, because the test may be failing already.
         let mut chore = Command::new(std::env::var_os("HEALTH_XTASK").unwrap_or_default());
         let _ = chore.args(["services", "down"]).env("HEALTH_SERVICES", self.place()).stdout(Stdio::null()).status();
     }
 }
 
-/// Waits until a process has written a line that is as it should be.
+/// Waits until a process has written a line that matches `is_it`.
 fn await_line(log: &Path, process: &mut Running, what: &str, is_it: impl Fn(&str) -> bool) {
     let began = Instant::now();
     loop {
@@ -96,12 +97,12 @@ fn await_line(log: &Path, process: &mut Running, what: &str, is_it: impl Fn(&str
             return;
         }
         assert!(process.try_wait().unwrap().is_none(), "it ended before {what}: {text}");
-        assert!(began.elapsed() < PATIENCE, "not told within {PATIENCE:?}: {what}: {text}");
+        assert!(began.elapsed() < MAX_WAIT, "not told within {MAX_WAIT:?}: {what}: {text}");
         thread::yield_now();
     }
 }
 
-/// A line that names exactly these checks as what is waited for.
+/// Returns `true` if a line says that `health wait` is waiting for exactly these checks.
 fn waits_for(line: &str, names: &[&str]) -> bool {
     let all = ["CacheBackend", "DatabaseBackend", "RabbitMQHealthCheck", "RedisHealthCheck"];
     line.starts_with("waiting for ")

@@ -1,4 +1,4 @@
-//! `health probe` by TLS: certificates that are right, and wrong in each way.
+//! `health probe` over TLS, with valid certificates and several kinds of invalid ones.
 
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
@@ -25,7 +25,7 @@ impl Authority {
         Self(authority)
     }
 
-    /// A server with a certificate for this name, that is good until the end of this year.
+    /// Starts a server with a certificate for this name, which is valid until the end of this year.
     fn serve(&self, name: &str, year: i32) -> String {
         self.answer(name, year, http("200 OK", "", r#"{"a": "working"}"#))
     }

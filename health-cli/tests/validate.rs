@@ -1,4 +1,4 @@
-//! `health validate`: what is in a file, what is wrong with it, and the probes that match it.
+//! `health validate`: the summary of a file, its errors, and the probes that match it.
 
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
@@ -6,7 +6,7 @@ mod support;
 
 use support::{BROKEN, CACHE, folder, run, stderr, stdout};
 
-/// The exit code, stdout and stderr for a file with this content.
+/// Validates a file with this content. Returns the exit code, stdout and stderr.
 fn validate(config: &str, args: &[&str], variables: &[(&str, &str)]) -> (i32, String, String) {
     let folder = folder(config);
     let output = run(folder.path(), &[&["validate", "--config", "health.toml"], args].concat(), variables);

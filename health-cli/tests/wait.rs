@@ -1,4 +1,4 @@
-//! `health wait` for endpoints that come late, stay away, hang or turn healthy, and for the checks of a file.
+//! `health wait` for endpoints that start late, never start, hang or turn healthy, and for the checks of a file.
 
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test without any executor may")]
 

@@ -1,4 +1,4 @@
-//! `health watch` in a pipe: a line for each change; on a terminal: a table that is redrawn, and a terminal as before.
+//! `health watch`: a line for each change in a pipe, and a table on a terminal, which is restored at the end.
 
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test without any executor may")]
 
@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use support::{BROKEN, CACHE, Running, answering, folder, health, http, nobody, told};
 
-/// A server that changes what it says every three polls.
+/// Starts a server whose response changes every three polls.
 fn changing() -> String {
     let polls = AtomicUsize::new(0);
     let (address, _) = answering(move |_| match polls.fetch_add(1, Ordering::SeqCst) {
@@ -30,7 +30,7 @@ fn watch(url: &str) -> Command {
     command
 }
 
-/// The next lines of a process, without their times.
+/// Returns the next lines of a process, without their times.
 fn lines(process: &mut Child, count: usize) -> Vec<String> {
     let lines = BufReader::new(process.stdout.as_mut().unwrap()).lines();
     let without_time = |line: String| {

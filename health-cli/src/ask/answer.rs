@@ -5,17 +5,17 @@ use super::Failure;
 use crate::output;
 use crate::row::Row;
 
-/// What an endpoint answered.
+/// The response of an endpoint.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(super) status: u16,
-    pub(super) place: String,
+    pub(super) address: String,
     pub(super) body: Vec<u8>,
     pub(crate) took: Duration,
 }
 
 impl Answer {
-    /// Whether it is healthy, which its status code says.
+    /// Returns whether the endpoint is healthy according to the status code, or an error for an unexpected status code.
     pub(crate) fn is_healthy(&self) -> Result<bool, Failure> {
         let why = match self.status {
             200 => return Ok(true),
@@ -27,16 +27,16 @@ impl Answer {
             406 => ": it has no such format",
             _ => " instead of 200, 500 or 503",
         };
-        Err(Failure::answered(&self.place, format!("answered with {}{why}", self.status)))
+        Err(Failure::answered(&self.address, format!("answered with {}{why}", self.status)))
     }
 
-    /// The rows of a JSON object of identifiers and texts.
+    /// Returns the rows, if the body is a JSON object of identifiers and texts.
     pub(crate) fn rows(&self) -> Option<Vec<Row>> {
         let object: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(&self.body).ok()?;
-        object.iter().map(|(name, text)| Some(Row::told(name, text.as_str()?))).collect()
+        object.iter().map(|(name, text)| Some(Row::from_response(name, text.as_str()?))).collect()
     }
 
-    /// The body as it came, to stdout; to a terminal without what could move its cursor.
+    /// Prints the body to stdout. A terminal gets it without control characters, which could move its cursor.
     pub(crate) fn print(&self) -> io::Result<()> {
         let mut body = if io::stdout().is_terminal() {
             let is_harmless = |c: &char| !c.is_control() || matches!(c, '\n' | '\t');

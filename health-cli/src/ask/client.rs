@@ -10,21 +10,21 @@ use super::target::Target;
 use super::{Answer, Failure};
 use crate::values;
 
-/// No more of an answer is read than this.
-const MOST: usize = 8 * 1024 * 1024;
+/// The maximum size of a response.
+const MAX_LEN: usize = 8 * 1024 * 1024;
 
-/// No more redirects are followed than this.
+/// The maximum number of redirects.
 const REDIRECTS: usize = 5;
 
-/// What is asked, and how.
+/// Options of the request.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Asked {
-    /// A header of the request; may be given several times
+pub(crate) struct RequestArgs {
+    /// Add a header to the request; may be given several times
     #[arg(long = "header", value_name = "NAME: VALUE", value_parser = values::secret)]
     headers: Vec<Secret>,
 }
 
-impl Asked {
+impl RequestArgs {
     pub(crate) fn is_nothing(&self) -> bool {
         self.headers.is_empty()
     }
@@ -37,8 +37,8 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    /// What is wrong with a URL or a header is said without either of them.
-    pub(crate) fn new(url: &Secret, group: Option<&str>, asked: &Asked) -> Result<Self, String> {
+    /// Creates a client. The error contains neither the URL nor a header.
+    pub(crate) fn new(url: &Secret, group: Option<&str>, asked: &RequestArgs) -> Result<Self, String> {
         let expand = |text: &Secret| config::expand(text.expose(), &|name| std::env::var(name).ok());
         let url = expand(url).map_err(|error| format!("URL: {error}"))?;
         let mut target = Target::parse(&url)?;
@@ -55,24 +55,24 @@ impl Client {
         Ok(Self { target, client })
     }
 
-    /// Where it asks, without what is secret.
-    pub(crate) fn place(&self) -> &str {
-        &self.target.place
+    /// Returns the host and port, or the socket, of the endpoint, without its secret parts.
+    pub(crate) fn address(&self) -> &str {
+        &self.target.address
     }
 
-    /// Asks for JSON, or for the format of this name.
-    pub(crate) async fn ask(&self, format: Option<&str>, patience: Duration) -> Result<Answer, Failure> {
+    /// Requests the report as JSON, or in the format of this name.
+    pub(crate) async fn ask(&self, format: Option<&str>, max_wait: Duration) -> Result<Answer, Failure> {
         let mut url = self.target.url.clone();
         if let Some(format) = format {
             url.query_pairs_mut().append_pair("format", format);
         }
         let began = Instant::now();
-        let failed = |error: reqwest::Error| Failure::of(self.place(), &error, patience);
-        let response = self.client.get(url).timeout(patience).send().await.map_err(failed)?;
+        let failed = |error: reqwest::Error| Failure::of(self.address(), &error, max_wait);
+        let response = self.client.get(url).timeout(max_wait).send().await.map_err(failed)?;
         let status = response.status().as_u16();
         let body = read(response).await.map_err(failed)?;
-        let body = body.ok_or_else(|| Failure::answered(self.place(), "the answer is longer than 8 MiB"))?;
-        Ok(Answer { status, place: self.target.place.clone(), body, took: began.elapsed() })
+        let body = body.ok_or_else(|| Failure::answered(self.address(), "the answer is longer than 8 MiB"))?;
+        Ok(Answer { status, address: self.target.address.clone(), body, took: began.elapsed() })
     }
 }
 
@@ -84,12 +84,12 @@ fn parse(header: &str) -> Option<(HeaderName, HeaderValue)> {
 }
 
 fn build(target: &Target, headers: &HeaderMap) -> reqwest::Result<reqwest::Client> {
-    let _ = rustls::crypto::ring::default_provider().install_default(); // a second client's is the same
+    let _ = rustls::crypto::ring::default_provider().install_default(); // fails if it is installed already
     let builder = || {
         let home = target.url.clone();
         let mut builder = reqwest::Client::builder()
             .default_headers(headers.clone())
-            .pool_max_idle_per_host(0) // whether a connection can be made is part of the question
+            .pool_max_idle_per_host(0) // each request also tests that a connection can be opened
             .redirect(Policy::custom(
                 move |attempt| if stays(&attempt, &home) { attempt.follow() } else { attempt.stop() },
             ))
@@ -104,11 +104,11 @@ fn build(target: &Target, headers: &HeaderMap) -> reqwest::Result<reqwest::Clien
         }
         builder
     };
-    // An image without any certificates can still ask what needs none.
+    // An image without any certificates can still query endpoints without TLS.
     builder().build().or_else(|_| builder().tls_certs_only([]).build())
 }
 
-/// Whether a redirect leads to the same server, or to the same host by TLS; headers and paths are no secret there.
+/// Returns `true` if a redirect leads to the same server, or to the same host with TLS, which may see headers and paths.
 fn stays(attempt: &Attempt<'_>, home: &Url) -> bool {
     let next = attempt.url();
     let is_same = (next.scheme(), next.port_or_known_default()) == (home.scheme(), home.port_or_known_default());
@@ -116,12 +116,12 @@ fn stays(attempt: &Attempt<'_>, home: &Url) -> bool {
     next.host_str() == home.host_str() && (is_same || is_upgrade) && attempt.previous().len() <= REDIRECTS
 }
 
-/// The body; nothing where it is too long.
+/// Reads the body. Returns `None` if it is too long.
 async fn read(mut response: Response) -> reqwest::Result<Option<Vec<u8>>> {
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await? {
         body.extend_from_slice(&chunk);
-        if body.len() > MOST {
+        if body.len() > MAX_LEN {
             return Ok(None);
         }
     }

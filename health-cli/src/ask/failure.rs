@@ -3,25 +3,25 @@ use std::fmt;
 use std::io::{self, ErrorKind};
 use std::time::Duration;
 
-/// Why an endpoint did not say whether it is healthy: where, and what went wrong. Never holds the URL nor a header.
+/// The reason why an endpoint gave no verdict, and the address of the endpoint. Contains neither the URL nor a header.
 #[derive(Debug)]
 pub(crate) struct Failure {
-    place: String,
+    address: String,
     what: String,
-    /// Whether somebody answered, though not as expected.
+    /// `true` if there was a response, but not an expected one.
     pub(crate) is_answered: bool,
 }
 
 impl Failure {
-    pub(super) fn answered(place: &str, what: impl Into<String>) -> Self {
-        Self { place: place.to_owned(), what: what.into(), is_answered: true }
+    pub(super) fn answered(address: &str, what: impl Into<String>) -> Self {
+        Self { address: address.to_owned(), what: what.into(), is_answered: true }
     }
 
-    pub(super) fn of(place: &str, error: &reqwest::Error, patience: Duration) -> Self {
-        Self { place: place.to_owned(), what: describe(error, patience), is_answered: false }
+    pub(super) fn of(address: &str, error: &reqwest::Error, max_wait: Duration) -> Self {
+        Self { address: address.to_owned(), what: describe(error, max_wait), is_answered: false }
     }
 
-    /// What went wrong, without where.
+    /// Returns the reason without the address.
     pub(crate) fn what(&self) -> &str {
         &self.what
     }
@@ -29,21 +29,21 @@ impl Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.place, self.what)
+        write!(f, "{}: {}", self.address, self.what)
     }
 }
 
 impl Error for Failure {}
 
-/// What is said when there was no answer in this time.
-pub(crate) fn late(patience: Duration) -> String {
-    let milliseconds = patience.as_secs() * 1000 + u64::from(patience.subsec_millis());
+/// The message for a response that did not arrive in this time.
+pub(crate) fn late(max_wait: Duration) -> String {
+    let milliseconds = max_wait.as_secs() * 1000 + u64::from(max_wait.subsec_millis());
     format!("no answer within {}", humantime::format_duration(Duration::from_millis(milliseconds)))
 }
 
-fn describe(error: &reqwest::Error, patience: Duration) -> String {
+fn describe(error: &reqwest::Error, max_wait: Duration) -> String {
     if error.is_timeout() {
-        return late(patience);
+        return late(max_wait);
     }
     let mut next: Option<&(dyn Error + 'static)> = Some(error);
     while let Some(error) = next {
@@ -53,11 +53,11 @@ fn describe(error: &reqwest::Error, patience: Duration) -> String {
         if let Some(words) = words {
             return words;
         }
-        // The source of such an error is its content's source, which leaves the content itself out.
+        // The source of an I/O error is the source of its inner error, which would skip the inner error itself.
         let content = io.and_then(io::Error::get_ref).map(|error| error as &(dyn Error + 'static));
         next = content.or_else(|| error.source());
     }
-    // These
+    // The other errors can only be recognised by their debug output.
     let text = format!("{error:?}");
     let known = [
         ("Parse(", "what answers there does not speak HTTP"),

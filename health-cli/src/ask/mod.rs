@@ -1,4 +1,4 @@
-//! Asks a running endpoint over HTTP, be it ours or somebody else's that speaks its formats.
+//! Queries a running endpoint over HTTP: one of this project, or another one with the same formats.
 
 mod answer;
 mod client;
@@ -6,6 +6,6 @@ mod failure;
 mod target;
 
 pub(crate) use answer::Answer;
-pub(crate) use client::{Asked, Client};
+pub(crate) use client::{Client, RequestArgs};
 pub(crate) use failure::{Failure, late};
 pub(crate) use target::URL;

@@ -2,21 +2,21 @@ use std::path::PathBuf;
 
 use reqwest::Url;
 
-/// What a URL may be, for the help of commands that take one.
-pub(crate) const URL: &str = "Where the endpoint is: http://HOST/PATH, https://HOST/PATH or unix:SOCKET:/PATH";
+/// The help text of the argument `URL`.
+pub(crate) const URL: &str = "The URL of the endpoint: http://HOST/PATH, https://HOST/PATH or unix:SOCKET:/PATH";
 const EXPECTED: &str = "URL: expected http://HOST/PATH, https://HOST/PATH or unix:SOCKET:/PATH";
 
-/// Where an endpoint is. The path may hold a token, so nothing but the place is ever shown.
+/// The address of an endpoint. Its path may contain a token, so only `address` is ever shown.
 #[derive(Clone)]
 pub(super) struct Target {
     pub(super) url: Url,
     pub(super) socket: Option<PathBuf>,
-    /// Host and port, or the socket.
-    pub(super) place: String,
+    /// The host and port, or the socket.
+    pub(super) address: String,
 }
 
 impl Target {
-    /// A URL, or a Unix socket as nginx writes it: `unix:/run/app.sock:/ht/`.
+    /// Parses a URL, or a Unix socket in the syntax of nginx: `unix:/run/app.sock:/ht/`.
     pub(super) fn parse(text: &str) -> Result<Self, &'static str> {
         if !is_clear(text) {
             return Err(
@@ -29,16 +29,16 @@ impl Target {
         }
         let (socket, path) = rest.split_once(":/").unwrap_or((rest, ""));
         let url = Url::parse(&format!("http://localhost/{path}")).ok().filter(|_| !socket.is_empty());
-        Ok(Self { url: url.ok_or(EXPECTED)?, socket: Some(socket.into()), place: format!("unix:{socket}") })
+        Ok(Self { url: url.ok_or(EXPECTED)?, socket: Some(socket.into()), address: format!("unix:{socket}") })
     }
 
     fn tcp(text: &str) -> Option<Self> {
         let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"))?;
-        let place = format!("{}:{}", url.host_str()?, url.port_or_known_default()?);
-        Some(Self { url, socket: None, place })
+        let address = format!("{}:{}", url.host_str()?, url.port_or_known_default()?);
+        Some(Self { url, socket: None, address })
     }
 
-    /// The endpoint of a group: `/ht/` becomes `/ht/ready/`.
+    /// Returns the endpoint of a group: `/ht/` becomes `/ht/ready/`.
     pub(super) fn group(mut self, group: &str) -> Self {
         if let Ok(mut path) = self.url.path_segments_mut() {
             path.pop_if_empty().push(group).push("");
@@ -46,7 +46,7 @@ impl Target {
         self
     }
 
-    /// Whether it is on this machine, where no proxy leads to.
+    /// Returns `true` if the endpoint is on this machine. Requests to it use no proxy.
     pub(super) fn is_local(&self) -> bool {
         let host = self.url.host_str().unwrap_or_default().trim_matches(['[', ']']);
         let loopback = |address: std::net::IpAddr| address.is_loopback();
@@ -54,7 +54,7 @@ impl Target {
     }
 }
 
-/// Returns `false` where a part of a password could be taken for a host, which would be looked up.
+/// Returns `false` if a part of a password could be taken for a host, which would be looked up.
 fn is_clear(text: &str) -> bool {
     let rest = text.split_once("://").map_or("", |(_, rest)| rest);
     let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
@@ -69,7 +69,7 @@ mod tests {
 
     #[test]
     fn urls_and_sockets() {
-        for (text, url, socket, place) in [
+        for (text, url, socket, address) in [
             ("http://a/ht/", "http://a/ht/", None, "a:80"),
             ("https://u:pw@a.b/ht/t0ken/?x=1", "https://u:pw@a.b/ht/t0ken/?x=1", None, "a.b:443"),
             ("http://[::1]:8000", "http://[::1]:8000/", None, "[::1]:8000"),
@@ -79,7 +79,7 @@ mod tests {
         ] {
             let target = Target::parse(text).unwrap();
             let socket = socket.map(PathBuf::from);
-            assert_eq!((target.url.as_str(), target.socket, target.place.as_str()), (url, socket, place), "{text}");
+            assert_eq!((target.url.as_str(), target.socket, target.address.as_str()), (url, socket, address), "{text}");
         }
         for text in ["", "a", "localhost:8000/ht/", "127.0.0.1:8000", "ftp://a/", "http://", "unix:", "unix::/ht/"] {
             assert_eq!(Target::parse(text).err(), Some(EXPECTED), "{text}");

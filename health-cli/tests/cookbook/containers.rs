@@ -1,4 +1,4 @@
-//! Docker and Compose: the command of the HEALTHCHECK, run outside of a container.
+//! Docker and Compose: the command of the HEALTHCHECK, which is run outside of a container.
 
 use std::fs;
 use std::process::Command;
@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::support::{HEALTH, config, outcome, recipe};
 use crate::yaml::yaml;
 
-/// The words after `CMD` of the Dockerfile's HEALTHCHECK.
+/// Returns the words after `CMD` in the HEALTHCHECK of the Dockerfile.
 fn dockerfile_command() -> Vec<String> {
     let dockerfile = recipe("Dockerfile").replace("\\\n", " ");
     let line = dockerfile.lines().find(|line| line.starts_with("HEALTHCHECK ")).unwrap();

@@ -1,4 +1,4 @@
-//! What comes from a Django project: its settings, and the bytes of its JSON.
+//! The settings of a Django project, and its JSON byte for byte.
 
 use std::fs;
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::process::Command;
 
 use crate::support::{HEALTH, outcome, recipe, replaced, run};
 
-/// `health check` with the recipe's file, its folder of files being there.
+/// Returns `health check` with the file of the recipe, whose media folder exists.
 fn check(folder: &Path) -> Command {
     let file = folder.join("health.toml");
     let media = folder.to_str().unwrap();

@@ -1,4 +1,4 @@
-//! HAProxy: a rolling restart that no client notices.
+//! HAProxy: a rolling restart without a failed request.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use crate::support::{Process, Served, ask, config, free_port, get, program, recipe, replaced, run, until};
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const MAX_WAIT: Duration = Duration::from_secs(20);
 
 struct HaProxy {
     address: String,
@@ -29,7 +29,7 @@ impl HaProxy {
             ("bind :8080", &format!("bind {address}")),
             ("10.0.0.11:8000", first),
             ("10.0.0.12:8000", second),
-            // They would hide a server that leaves too early.
+            // Retries would hide a server that stops too early.
             ("retries 3\n    option redispatch 1", "retries 0"),
         ];
         let file = folder.path().join("haproxy.cfg");
@@ -40,7 +40,7 @@ impl HaProxy {
         Self { address, socket, _process: process, _folder: folder }
     }
 
-    /// What the stats socket says of a server: its state, and the status code of its last check.
+    /// Returns the state of a server and the status code of its last check, from the stats socket.
     fn state(&self, server: &str) -> Option<(String, String)> {
         let stat = stats(&self.socket).ok()?;
         let mut lines = stat.trim_start_matches("# ").lines().map(|line| line.split(',').collect::<Vec<_>>());
@@ -50,9 +50,9 @@ impl HaProxy {
         Some((value("status")?, value("check_code")?))
     }
 
-    /// Waits until a server is in that state.
+    /// Waits until a server is in this state with this status code.
     fn wait(&self, server: &str, state: &str, code: &str) {
-        until(&format!("{server} is {state} for {code}"), PATIENCE, || {
+        until(&format!("{server} is {state} for {code}"), MAX_WAIT, || {
             self.state(server).filter(|(is, of)| is == state && of == code)
         });
     }
@@ -100,7 +100,7 @@ fn a_rolling_restart_behind_haproxy_fails_no_request() {
     assert_eq!(failures, 0, "of {answers}");
 }
 
-/// A client that asks on and on over the same connection.
+/// A client that sends all requests over the same connection.
 struct KeepAlive(BufReader<TcpStream>);
 
 impl KeepAlive {
@@ -125,7 +125,7 @@ impl KeepAlive {
     }
 }
 
-/// Ends the load, also when the test fails.
+/// Ends the load when dropped, also if the test fails.
 struct Over<'a>(&'a AtomicBool);
 
 impl Drop for Over<'_> {
@@ -134,7 +134,7 @@ impl Drop for Over<'_> {
     }
 }
 
-/// SIGTERM, and a new process at the same address once the old one has ended.
+/// Sends SIGTERM, and starts a new process at the same address once the old one has ended.
 fn restart(haproxy: &HaProxy, name: &str, served: Served) -> Served {
     served.process.terminate();
     haproxy.wait(name, "DOWN", "500");

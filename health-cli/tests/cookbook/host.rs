@@ -9,7 +9,7 @@ use crate::support::{HEALTH, Process, config, outcome, program, recipe, replaced
 
 const BROKEN: &str = "[[checks]]\nkind = \"storage\"\npath = \"/no/such/folder\"\n";
 
-/// Whether a command line of a recipe, with the paths of this test, succeeds; and what it prints.
+/// Runs a command line of a recipe with the paths of this test. Returns `true` if it succeeds, and its output.
 fn sh(line: &str, configuration: &str) -> (bool, String) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("health.toml");
@@ -18,13 +18,13 @@ fn sh(line: &str, configuration: &str) -> (bool, String) {
     outcome(Command::new("sh").arg("-c").arg(replaced(line, &changes)).env_clear())
 }
 
-/// What stands behind a key.
+/// Returns the value after a key.
 fn value<'a>(text: &'a str, key: &str) -> &'a str {
     let found = text.lines().find_map(|line| line.trim().strip_prefix(key));
     found.unwrap_or_else(|| panic!("no {key} in {text}")).trim()
 }
 
-/// What systemd says of the recipes' units, their programs being the binary of this test.
+/// Verifies the units of the recipes with systemd, with the binary of this test as their program.
 fn verify(changes: &[(&str, &str)]) -> (bool, String) {
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str| {
@@ -41,7 +41,7 @@ fn verify(changes: &[(&str, &str)]) -> (bool, String) {
 #[test]
 fn systemd_finds_nothing_wrong_with_the_units() {
     let (success, output) = verify(&[]);
-    // It may find something in a unit of the machine.
+    // systemd may also report errors in other units of the machine.
     let own: Vec<_> = output.lines().filter(|line| line.contains("shop")).collect();
     assert!(success && own.is_empty(), "{output}");
     let (_, output) = verify(&[("ExecStartPre", "ExecStrtPre")]);
@@ -85,12 +85,12 @@ fn the_commands_of_nagios_say_what_is_wrong() {
     assert!(Path::new(service.1).is_absolute());
 }
 
-/// The name of who runs this.
+/// Returns the name of the current user.
 fn user() -> String {
     run(Command::new("id").arg("-un")).trim().to_owned()
 }
 
-/// All of its files are in the folder of the test.
+/// Returns settings for Nagios, with all of its files in the folder of the test.
 fn nagios_settings(path: &impl Fn(&str) -> String) -> String {
     let files = [("log_file", "log"), ("object_cache_file", "cache"), ("status_file", "status"), ("lock_file", "lock")];
     let more =
@@ -123,7 +123,7 @@ fn nagios_runs_the_check_and_raises_its_alert() {
     until("its end", Duration::from_mins(1), || nagios.has_ended().then_some(()));
 }
 
-/// What Icinga says of its recipe, in a folder of `zones.d`.
+/// Validates the recipe with Icinga, in a folder of `zones.d`.
 fn icinga(changes: &[(&str, &str)]) -> (bool, String) {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path().display().to_string();

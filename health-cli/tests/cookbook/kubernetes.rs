@@ -1,4 +1,4 @@
-//! Kubernetes: the API's own schemas take the manifests, the numbers fit together, and the paths answer.
+//! Kubernetes: the API's schemas accept the manifests, the numbers fit together, and the paths respond.
 
 use std::fs;
 use std::io::Write as _;
@@ -11,8 +11,8 @@ use crate::yaml::yaml;
 
 const LONGEST_REQUEST: i64 = 20;
 
-/// What the schemas of the oldest API that has users, and of the newest, say to a manifest: no field that there is not,
-/// no value of another type.
+/// Validates a manifest against the schemas of the oldest API in use and of the newest one: unknown fields and values of
+/// another type are errors.
 fn validated(manifest: &str) -> (bool, String) {
     let program = std::env::var("KUBERNETES_VALIDATE")
         .unwrap_or_else(|_| panic!("KUBERNETES_VALIDATE is not set: run `cargo xtask test`, which installs it"));
@@ -56,7 +56,7 @@ fn kubernetes_api_takes_the_probes_that_validate_prints() {
     }
 }
 
-/// A deployment with what is said of its pods and of their container.
+/// Returns a deployment with these fragments in the specs of its pod and of its container.
 fn deployment(pod: &str, container: &str) -> String {
     let indented = |text: &str, by: usize| format!("\n{}", text.trim_end()).replace('\n', &format!("\n{:by$}", ""));
     format!(
@@ -83,9 +83,9 @@ fn kubernetes_probes_have_paths_that_answer() {
     {
         let probe = &container[name];
         assert_eq!((&probe["httpGet"]["path"], &probe["httpGet"]["port"]), (&path.into(), port), "{name}");
-        // The budget of the three is 0.8 s.
+        // The budget of all three groups is 0.8 s.
         assert_eq!(probe["timeoutSeconds"], 1, "{name}");
-        // The API refuses anything but 1 for the other two.
+        // The API only accepts 1 for the other two probes.
         let success = probe["successThreshold"].as_i64().unwrap_or(1);
         assert!(success == 1 || name == "readinessProbe", "{name}");
         assert_eq!(get(&served.address, path).0, 200, "{path}");

@@ -1,4 +1,4 @@
-//! The recipes of `docs/cookbook.md`: its very files, given to the real programs.
+//! The recipes of `docs/cookbook.md`: the real programs read exactly its files.
 
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::panic, clippy::disallowed_methods, reason = "a test without any executor may")]

@@ -1,4 +1,4 @@
-//! nginx: who may read the health from outside.
+//! nginx: access control for callers from outside.
 
 use std::fs;
 use std::time::Duration;
@@ -15,7 +15,7 @@ struct Nginx {
 }
 
 impl Nginx {
-    /// An nginx with that recipe in its only server.
+    /// Starts an nginx with these locations in its only server.
     fn start(locations: &str) -> Self {
         let (folder, address) = (tempfile::tempdir().unwrap(), format!("127.0.0.1:{}", free_port()));
         let place = folder.path().display();
@@ -35,7 +35,7 @@ impl Nginx {
     }
 }
 
-/// The status that a client with this address of its own gets.
+/// Returns the status code that a client with this address gets.
 fn status_for(client: &str, address: &str, path: &str) -> u16 {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
     let answer = runtime.block_on(async {
@@ -55,10 +55,10 @@ fn status_for(client: &str, address: &str, path: &str) -> u16 {
 fn nginx_lets_some_networks_read_the_health() {
     let served = Served::start(&config());
     let recipe = replaced(&recipe("nginx-networks.conf"), &[("127.0.0.1:8000", &served.address)]);
-    // All else is for everybody, as in a server that has the application at its root.
+    // Everything else is public, as in a server with the application at its root.
     let nginx = Nginx::start(&format!("{recipe}\nlocation / {{ proxy_pass http://{}; }}", served.address));
     assert_eq!(status_for("127.0.0.2", &nginx.address, "/elsewhere"), 404);
-    // The service answers without the final slash, too; nginx sends such a client to where it is refused.
+    // The service also accepts the path without the final slash. nginx redirects it to the path that it refuses.
     assert_eq!(status_for("127.0.0.2", &nginx.address, "/ht"), 301);
     for path in ["//ht/", "/shop/../ht/", "/%68t/ready/", "/ht/.", "/ht//live"] {
         assert_eq!(status_for("127.0.0.2", &nginx.address, path), 403, "{path}");

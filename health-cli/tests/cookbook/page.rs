@@ -1,4 +1,4 @@
-//! The pages show the very files that the other tests try.
+//! The pages show exactly the files that the other tests use.
 
 use std::fs;
 
@@ -8,7 +8,7 @@ fn pages() -> [String; 2] {
     ["cookbook.md", "django-health-check.md"].map(|name| fs::read_to_string(folder().with_file_name(name)).unwrap())
 }
 
-/// The files that a page shows: a link to one, a colon, and the block below it.
+/// Returns the files that a page shows: a link to the file, a colon, and the block below it.
 fn shown(page: &str) -> Vec<(String, String)> {
     let links = page.split("](cookbook/").skip(1).filter_map(|part| {
         let (name, rest) = part.split_once(')')?;

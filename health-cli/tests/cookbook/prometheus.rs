@@ -1,4 +1,4 @@
-//! Prometheus: its configuration, its alerts, and what it stores; Grafana's queries.
+//! Prometheus: its configuration, its alerts and its stored series; Grafana: its queries.
 
 use std::fs;
 use std::path::Path;
@@ -9,8 +9,8 @@ use serde_json::Value;
 
 use crate::support::{Process, Served, ask, config, folder, free_port, outcome, program, recipe, replaced, run, until};
 
-const PATIENCE: Duration = Duration::from_secs(30);
-/// A check that works, and one that does not, but does not count.
+const MAX_WAIT: Duration = Duration::from_secs(30);
+/// A check that fails and is not critical.
 const BROKEN: &str = "[[checks]]\nkind = \"storage\"\npath = \"/no/such/folder\"\ncritical = false\n";
 
 fn promtool() -> Command {
@@ -28,7 +28,7 @@ fn prometheus_takes_the_configuration_and_the_alerts_fire_as_they_should() {
     run(promtool().args(["test", "rules", "health-rules-test.yml"]));
 }
 
-/// A Prometheus with the recipe's files, which asks `target` every second.
+/// A Prometheus with the files of the recipe, which scrapes `target` every second.
 struct Prometheus {
     address: String,
     _process: Process,
@@ -51,7 +51,7 @@ impl Prometheus {
         Self { address, _process: process, _folder: folder }
     }
 
-    /// The labels and the value of each series; nothing while it does not answer.
+    /// Returns the labels and the value of each series, or nothing while Prometheus does not respond.
     fn query(&self, expression: &str) -> Vec<(Value, String)> {
         let path = format!("/api/v1/query?query={expression}");
         let Ok((200, body)) = ask(&self.address, &path, "") else { return Vec::new() };
@@ -69,7 +69,7 @@ fn option(name: &str, path: &Path) -> String {
 fn prometheus_scrapes_and_grafanas_queries_are_answered() {
     let served = Served::start(&(config() + BROKEN));
     let prometheus = Prometheus::start(&served.address, &[]);
-    let rows = until("health_check_healthy is stored", PATIENCE, || {
+    let rows = until("health_check_healthy is stored", MAX_WAIT, || {
         Some(prometheus.query("health_check_healthy")).filter(|rows| !rows.is_empty())
     });
     let rows: Vec<_> = rows.iter().map(|(labels, value)| (labels["check"].as_str().unwrap(), value.as_str())).collect();
@@ -99,7 +99,7 @@ fn prometheus_shows_the_token() {
     ];
     let up = |more: &[(&str, &str)], expected: &str| {
         let prometheus = Prometheus::start(&served.address, more);
-        until(&format!("up is {expected}"), PATIENCE, || {
+        until(&format!("up is {expected}"), MAX_WAIT, || {
             prometheus.query("up").into_iter().find(|(_, value)| value == expected)
         });
         prometheus.query("health_check_overall_healthy").len()

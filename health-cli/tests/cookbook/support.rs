@@ -12,18 +12,18 @@ use crate::common::{Running, signal};
 
 pub(crate) const HEALTH: &str = env!("CARGO_BIN_EXE_health");
 
-/// The folder of the recipes' files.
+/// Returns the folder with the files of the recipes.
 pub(crate) fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/cookbook")
 }
 
-/// The file of a recipe.
+/// Returns the content of a recipe's file.
 pub(crate) fn recipe(name: &str) -> String {
     let path = folder().join(name);
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// What a reader changes in a recipe has to be in it.
+/// Replaces parts of a recipe. Each part has to be in it.
 pub(crate) fn replaced(text: &str, changes: &[(&str, &str)]) -> String {
     changes.iter().fold(text.to_owned(), |text, (from, to)| {
         assert!(text.contains(from), "{from:?} is not in {text}");
@@ -31,7 +31,7 @@ pub(crate) fn replaced(text: &str, changes: &[(&str, &str)]) -> String {
     })
 }
 
-/// A program of a Debian package, which may be where only root's PATH looks.
+/// Returns the command of a program in a Debian package, which may be in a folder of root's `PATH` only.
 pub(crate) fn program(name: &str, package: &str) -> Command {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut folders = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
@@ -40,42 +40,42 @@ pub(crate) fn program(name: &str, package: &str) -> Command {
     Command::new(found.unwrap_or_else(missing))
 }
 
-/// Runs a command that has to succeed; what it prints.
+/// Runs a command that has to succeed, and returns its output.
 pub(crate) fn run(command: &mut Command) -> String {
     let (success, output) = outcome(command);
     assert!(success, "{command:?}: {output}");
     output
 }
 
-/// Whether a command succeeds, and all that it prints.
+/// Runs a command. Returns `true` if it succeeds, and its whole output.
 pub(crate) fn outcome(command: &mut Command) -> (bool, String) {
     let output = command.stdin(Stdio::null()).output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
     let printed = [output.stdout, output.stderr].concat();
     (output.status.success(), String::from_utf8_lossy(&printed).into_owned())
 }
 
-/// A port that was free a moment ago.
+/// Returns a port that was free a moment ago.
 pub(crate) fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-/// Asks again and again until there is something to return.
-pub(crate) fn until<T>(what: &str, patience: Duration, mut ask: impl FnMut() -> Option<T>) -> T {
+/// Calls `ask` until it returns a value.
+pub(crate) fn until<T>(what: &str, max_wait: Duration, mut ask: impl FnMut() -> Option<T>) -> T {
     let began = Instant::now();
     loop {
         if let Some(found) = ask() {
             return found;
         }
-        assert!(began.elapsed() < patience, "not within {patience:?}: {what}");
+        assert!(began.elapsed() < max_wait, "not within {max_wait:?}: {what}");
         sleep(Duration::from_millis(50));
     }
 }
 
-/// A child process, which ends with its owner.
+/// A child process that is killed when dropped.
 pub(crate) struct Process(Running);
 
 impl Process {
-    /// Starts a server, which writes what it has to say into a file.
+    /// Starts a server whose output is written to a file.
     pub(crate) fn start(command: &mut Command, log: &Path) -> Self {
         let log = File::create(log).unwrap();
         command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
@@ -91,7 +91,7 @@ impl Process {
     }
 }
 
-/// `health serve` with a configuration.
+/// A running `health serve` with a configuration.
 pub(crate) struct Served {
     pub(crate) process: Process,
     pub(crate) address: String,
@@ -105,7 +105,7 @@ impl Served {
         Self::listen(file, "127.0.0.1:0")
     }
 
-    /// The next process at the same address, once this one has ended.
+    /// Starts a new process at the same address once this one has ended.
     pub(crate) fn restart(self) -> Self {
         let Self { address, config, mut process } = self;
         until("the process ends", Duration::from_secs(20), || process.has_ended().then_some(()));
@@ -126,16 +126,16 @@ impl Served {
     }
 }
 
-/// The configuration that the recipes share, with nothing in it that depends on the machine of the test.
+/// Returns the configuration that the recipes share, changed so that its result does not depend on the machine.
 pub(crate) fn config() -> String {
     replaced(&recipe("health.toml"), &[("usage_max = 90", "usage_max = 100")])
 }
 
-/// The status and the body of an answer; an error where nobody is there or the connection breaks.
+/// Sends a request, and returns the status and the body. Fails if the connection is refused or breaks.
 pub(crate) fn ask(address: &str, path: &str, headers: &str) -> std::io::Result<(u16, String)> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(Duration::from_secs(10)))?;
-    // In one packet: `write!` alone makes one of each piece, and the second waits for the answer to the first.
+    // In one packet: `write!` would send each piece separately, and the second waits for an acknowledgement of the first.
     stream.write_all(format!("GET {path} HTTP/1.0\r\nHost: localhost\r\n{headers}\r\n").as_bytes())?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
@@ -144,7 +144,7 @@ pub(crate) fn ask(address: &str, path: &str, headers: &str) -> std::io::Result<(
     Ok((status.ok_or(std::io::ErrorKind::InvalidData)?, body.to_owned()))
 }
 
-/// The status and the body of an answer.
+/// Sends a request that has to succeed, and returns the status and the body.
 pub(crate) fn get(address: &str, path: &str) -> (u16, String) {
     ask(address, path, "").unwrap_or_else(|error| panic!("{address}{path}: {error}"))
 }

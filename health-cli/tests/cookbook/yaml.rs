@@ -1,9 +1,9 @@
-//! YAML as the values of JSON, which is all that the recipes hold.
+//! Reads YAML as JSON values, which suffice for the recipes.
 
 use saphyr::{LoadableYamlNode as _, YamlOwned};
 use serde_json::{Map, Value};
 
-/// The only document of a file.
+/// Parses the only document of a file.
 pub(crate) fn yaml(text: &str) -> Value {
     let documents = YamlOwned::load_from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"));
     assert_eq!(documents.len(), 1, "{text}");

@@ -1,4 +1,4 @@
-//! `atom` and `rss`: Python's XML parser sees what the two specifications want, feedparser what its users are shown.
+//! `atom` and `rss`: Python's XML parser shows what the two specifications require, and feedparser what readers display.
 
 use std::thread::sleep;
 use std::time::{Duration, SystemTime};
@@ -7,19 +7,19 @@ use serde_json::Value;
 
 use crate::shop::{IMAGES, IMAGES_FOLDER, ORDERS, ORDERS_FOLDER, STRANGERS, Shop};
 
-/// A feed, and the same one as each of the two programs sees it.
+/// A feed: its body, and the results of the two programs.
 struct Feed {
     body: String,
     xml: Value,
     parsed: Value,
 }
 
-/// An entry, whatever its format.
+/// An entry of a feed in either format.
 #[derive(Debug, Clone, PartialEq)]
 struct Entry {
     id: String,
     title: String,
-    /// In seconds.
+    /// The time in seconds since the epoch.
     date: f64,
 }
 
@@ -37,7 +37,7 @@ impl Feed {
         Self::read(shop, &format!("/ht/?format={format}"))
     }
 
-    /// What a reader of feeds shows and remembers.
+    /// Returns the entries that a feed reader shows and remembers.
     fn entries(&self) -> Vec<Entry> {
         let (kind, date) = if self.xml["tag"] == "feed" { ("entry", "updated") } else { ("item", "pubDate") };
         let dates = children(self.top(), kind).into_iter().map(|entry| seconds(entry, date));
@@ -52,7 +52,7 @@ impl Feed {
         self.entries().into_iter().map(|entry| entry.title).collect()
     }
 
-    /// What the entries are in.
+    /// Returns the element that contains the entries.
     fn top(&self) -> &Value {
         if self.xml["tag"] == "feed" { &self.xml } else { child(&self.xml, "channel") }
     }
@@ -62,7 +62,7 @@ fn children<'a>(element: &'a Value, tag: &str) -> Vec<&'a Value> {
     element["children"].as_array().unwrap().iter().filter(|child| child["tag"] == tag).collect()
 }
 
-/// The only one of that tag.
+/// Returns the only child with this tag.
 fn child<'a>(element: &'a Value, tag: &str) -> &'a Value {
     let [only] = children(element, tag)[..] else { panic!("not one {tag} in {element}") };
     only
@@ -82,7 +82,7 @@ fn now() -> f64 {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs_f64()
 }
 
-/// The dates of RSS have no more than seconds.
+/// Waits for the next second, because RSS dates have no fractions of a second.
 fn next_second() {
     sleep(Duration::from_millis(1_050));
 }
@@ -91,7 +91,7 @@ fn failing(name: &str) -> String {
     format!("{name}: unavailable")
 }
 
-/// A failure from its beginning to its end, and the next one, in one format.
+/// Tests the entries of a failure from its beginning to its end, and of the next failure, in one format.
 fn each_failure_is_one_entry(format: &str) {
     let shop = Shop::open("");
     let calm = Feed::of(&shop, format);

@@ -1,4 +1,4 @@
-//! The golden files of health-core, which have in them all that a format may have to escape, read back by the same programs.
+//! The golden files of health-core, which contain everything that a format may have to escape, read by the same programs.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -10,7 +10,7 @@ use crate::health_json::conforming;
 use crate::shop::read;
 use crate::support::{answering, http};
 
-/// Formats, their readers and the media types that these are told.
+/// The formats with their readers and media types.
 const READ: [(&str, &str, &str); 4] = [
     ("atom", "feed", "application/atom+xml"),
     ("rss", "feed", "application/rss+xml"),
@@ -18,7 +18,7 @@ const READ: [(&str, &str, &str); 4] = [
     ("prometheus", "prometheus", "text/plain; version=0.0.4; charset=utf-8"),
 ];
 
-/// The name of each golden file of a format, and what is in it.
+/// Returns the name and the content of each golden file of a format.
 fn golden(format: &str) -> Vec<(String, String)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../health-core/tests/snapshots");
     let names = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
@@ -31,7 +31,7 @@ fn golden(format: &str) -> Vec<(String, String)> {
     names.into_iter().map(|name| (name.clone(), content(&name))).collect()
 }
 
-/// As its reader sees it.
+/// Returns the result of the format's reader for a golden file.
 fn read_back(name: &str, content: String) -> Value {
     let is_of = |(format, ..): &&(&str, &str, &str)| name.starts_with(&format!("formats__{format}-"));
     let (_, reader, media_type) = READ.iter().find(is_of).unwrap();

@@ -1,4 +1,4 @@
-//! `health` against a JSON Schema of draft-inadarei-api-health-check-06, and against what a schema can't say.
+//! `health` against a JSON Schema of draft-inadarei-api-health-check-06, and against rules that a schema cannot express.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{LazyLock, mpsc};
@@ -18,7 +18,7 @@ static SCHEMA: LazyLock<Validator> = LazyLock::new(|| {
     jsonschema::options().should_validate_formats(true).build(&schema).unwrap()
 });
 
-/// The schema has nothing against it.
+/// Parses a response, which has to conform to the schema.
 pub(crate) fn conforming(body: &str) -> Value {
     let response = serde_json::from_str(body).unwrap();
     let wrong: Vec<_> =
@@ -27,7 +27,7 @@ pub(crate) fn conforming(body: &str) -> Value {
     response
 }
 
-/// The answer, whose status code says the same as its status.
+/// Requests a response, whose status code has to match its status.
 fn served(server: &Server, path: &str) -> Value {
     let (code, head, body) = server.answer(path);
     assert!(head.to_lowercase().contains("\r\ncontent-type: application/health+json\r\n"), "{head}");

@@ -1,5 +1,5 @@
-//! Each format as a real server answers it, read back by programs that know nothing of this one: Python's XML parser and
-//! feedparser, the parsers of Prometheus' own client, a JSON Schema of the draft.
+//! Each format as a real server sends it, read by independent programs: Python's XML parser and feedparser, the parsers of
+//! Prometheus' own client, and a JSON Schema of the draft.
 
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::panic, clippy::disallowed_methods, reason = "a test without any executor may")]

@@ -1,5 +1,5 @@
-//! `openmetrics` and `prometheus`, by the parsers of Prometheus' own client for Python. That of OpenMetrics is strict: a
-//! missing end, a unit that the name lacks, a sample that is there twice or apart from its family is an error.
+//! `openmetrics` and `prometheus`, read by the parsers of Prometheus' own client for Python. The parser of OpenMetrics is
+//! strict: it rejects a missing end, a unit that the name lacks, and a sample that is repeated or apart from its family.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,12 +12,12 @@ const FORMATS: [(&str, &str); 2] = [
     ("prometheus", "text/plain; version=0.0.4; charset=utf-8"),
 ];
 
-/// The name and the labels.
+/// The name and the labels of a series.
 type Series = (String, BTreeMap<String, String>);
 
 struct Metrics {
     families: Vec<Value>,
-    /// The value of each series.
+    /// The series with their values.
     samples: Vec<(Series, f64)>,
 }
 
@@ -31,19 +31,19 @@ impl Metrics {
         Self { families, samples }
     }
 
-    /// The name, the type and the unit of each family.
+    /// Returns the name, the type and the unit of each family.
     fn described(&self) -> Vec<[&str; 3]> {
         let text = |family: usize, key| self.families[family][key].as_str().unwrap();
         (0..self.families.len()).map(|family| ["name", "type", "unit"].map(|key| text(family, key))).collect()
     }
 
-    /// Those of a name, by one of their labels.
+    /// Returns the values of the samples with this name, by one of their labels.
     fn of(&self, name: &str, label: &str) -> BTreeMap<&str, f64> {
         let named = self.samples.iter().filter(|((other, _), _)| other == name);
         named.map(|((_, labels), value)| (labels.get(label).map_or("", String::as_str), *value)).collect()
     }
 
-    /// The status that a check has, as far as just one does.
+    /// Returns the statuses of a check whose samples are not zero. There should be exactly one.
     fn status(&self, check: &str) -> Vec<&str> {
         let is_one = |(series, value): &&(Series, f64)| {
             series.0 == "health_check_status" && series.1["check"] == check && *value != 0.0

@@ -1,4 +1,4 @@
-"""Reads what a URL answers with programs that others read it with, and prints what these saw as JSON."""
+"""Reads the response of a URL with the parsers that its users have, and prints their results as JSON."""
 
 import email.utils
 import json
@@ -23,12 +23,12 @@ def fetch(url):
 
 
 def rfc_3339(text):
-    """W3C's form, as Atom wants it."""
+    """Parses a date in the W3C format, which Atom requires."""
     return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=timezone.utc).timestamp()
 
 
 def rfc_822(text):
-    """With the right day of the week, since it is written again."""
+    """Parses a date and formats it again, so that a wrong day of the week is an error."""
     moment = email.utils.parsedate_to_datetime(text)
     if email.utils.format_datetime(moment) != text:
         raise ValueError(f"{text!r} is not as RFC 822 has it")

@@ -1,4 +1,4 @@
-//! What is read: a service whose checks can be broken and repaired. And who reads.
+//! A service whose checks can be broken and repaired, and the programs that read its responses.
 
 use std::fs;
 use std::path::Path;
@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::support::{Server, folder, signal, stderr};
 
-/// Every read is a run. The names have in them what formats escape or separate by.
+/// The checks of the shop. Their names contain characters that formats have to escape or use as separators.
 const CHECKS: &str = r#"
 [groups.host]
 
@@ -34,11 +34,11 @@ usage_max = 100
 /// The check that makes the shop unhealthy; its folder is [`ORDERS_FOLDER`].
 pub(crate) const ORDERS: &str = "orders:new";
 pub(crate) const ORDERS_FOLDER: &str = "orders";
-/// The check that does not.
+/// The check that does not make the shop unhealthy; its folder is `IMAGES_FOLDER`.
 pub(crate) const IMAGES: &str = "Bilder <\"Größe\"> & \\ 🔥";
 pub(crate) const IMAGES_FOLDER: &str = "images";
 pub(crate) const DISK: &str = "DiskUsage";
-/// Only the verdict for whoever has no token.
+/// Callers without the token only get the verdict.
 pub(crate) const STRANGERS: &str = "token = \"t0ken\"\nanonymous = \"status\"";
 
 pub(crate) struct Shop {
@@ -47,7 +47,7 @@ pub(crate) struct Shop {
 }
 
 impl Shop {
-    /// All is well with it at first.
+    /// Starts the shop. Its checks work at first, and each read runs them.
     pub(crate) fn open(settings: &str) -> Self {
         let folder = folder(&format!("[settings]\nttl = 0\ndrain_delay = \"1m\"\n{settings}\n{CHECKS}"));
         for name in [ORDERS_FOLDER, IMAGES_FOLDER] {
@@ -65,7 +65,7 @@ impl Shop {
         fs::create_dir(self.folder.path().join(name)).unwrap();
     }
 
-    /// It is told to end, and still answers: as one that fails.
+    /// Sends SIGTERM, and waits until the shop is unhealthy. It still responds.
     pub(crate) fn drain(&self) {
         signal(&self.server.process, "TERM");
         let began = Instant::now();
@@ -74,23 +74,23 @@ impl Shop {
         }
     }
 
-    /// What read.py makes of an answer.
+    /// Returns the result of `read.py` for a path of the shop.
     pub(crate) fn read(&self, reader: &str, path: &str) -> Value {
         read(reader, &self.server.url(path))
     }
 }
 
-/// What read.py makes of an answer.
+/// Returns the result of `read.py` for a URL.
 pub(crate) fn read(reader: &str, url: &str) -> Value {
     let mut python = Command::new(python());
     python.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/readers/read.py"));
-    // Nothing of this environment: not a proxy either.
+    // Without the environment of the test, which may name a proxy.
     let output = python.args([reader, url]).env_clear().output().unwrap();
     assert!(output.status.success(), "{reader} of {url}: {}", stderr(&output));
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-/// That of the environment which has feedparser and the client of Prometheus.
+/// Returns the Python of the environment that has feedparser and the client of Prometheus.
 fn python() -> String {
     let help = "READERS_PYTHON is not set: run `cargo xtask test`, or `cargo xtask services up` and \
         `eval \"$(cargo xtask services env)\"`";

@@ -1,4 +1,4 @@
-//! `text` with `?verbose`, which people and scripts read as they read what Kubernetes' components print.
+//! `text` with `?verbose`, which has the format of Kubernetes' components.
 
 use crate::shop::{IMAGES, IMAGES_FOLDER, ORDERS_FOLDER, Shop};
 

@@ -1,4 +1,4 @@
-//! What the tests of the command share: the binary, real servers of it, and servers that misbehave.
+//! Shared by the tests of the command: the binary, real servers, and servers that misbehave.
 
 #![allow(dead_code, clippy::unwrap_used, clippy::panic, reason = "a test may, and not each uses all of it")]
 
@@ -15,7 +15,7 @@ pub(crate) const WARNING: &str = "[[checks]]\nkind = \"disk\"\nusage_max = 0.001
 pub(crate) const BROKEN: &str = "[[checks]]\nkind = \"storage\"\npath = \"/no/such/folder\"\n";
 pub(crate) const CACHE: &str = "[[checks]]\nkind = \"cache\"\n";
 
-/// The command in an empty folder, with nothing of the test's own environment that it reads.
+/// Returns the command in this folder, without the environment of the test.
 pub(crate) fn health(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_health"));
     command.current_dir(folder).env_clear().env("TMPDIR", std::env::temp_dir());
@@ -26,7 +26,7 @@ pub(crate) fn run(folder: &Path, args: &[&str], variables: &[(&str, &str)]) -> O
     health(folder).args(args).envs(variables.iter().copied()).output().unwrap()
 }
 
-/// The exit code, stdout and stderr, of a command that needs no file.
+/// Runs a command that needs no file. Returns its exit code, stdout and stderr.
 pub(crate) fn told(args: &[&str], variables: &[(&str, &str)]) -> (i32, String, String) {
     let output = run(&std::env::temp_dir(), args, variables);
     (output.status.code().unwrap(), stdout(&output), stderr(&output))
@@ -46,12 +46,12 @@ pub(crate) fn folder(config: &str) -> tempfile::TempDir {
     folder
 }
 
-/// A variable that `cargo xtask services env` prints.
+/// Returns a variable that `cargo xtask services env` prints.
 pub(crate) fn variable(name: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run `cargo xtask test`, which sets it"))
 }
 
-/// Runs a chore of the repository that has to succeed; what it prints.
+/// Runs a `cargo xtask` command that has to succeed, and returns its output.
 pub(crate) fn xtask(args: &[&str], variables: &[(&str, &Path)]) -> String {
     let mut command = Command::new(variable("HEALTH_XTASK"));
     let output = command.args(args).envs(variables.iter().copied()).output().unwrap();
@@ -64,7 +64,7 @@ pub(crate) fn signal(process: &Child, name: &str) {
     assert!(Command::new("kill").args(["-s", name, &id]).status().unwrap().success());
 }
 
-/// How long a process takes to end, and with what.
+/// Waits until a process ends. Returns the time that it took, and the exit code.
 pub(crate) fn wait(process: &mut Child) -> (Duration, Option<i32>) {
     let began = Instant::now();
     while began.elapsed() < Duration::from_secs(20) {
@@ -76,7 +76,7 @@ pub(crate) fn wait(process: &mut Child) -> (Duration, Option<i32>) {
     panic!("the process does not end");
 }
 
-/// A process that ends with its test.
+/// A process that is killed at the end of its test.
 pub(crate) struct Running(Child);
 
 impl Running {
@@ -106,7 +106,7 @@ impl Drop for Running {
     }
 }
 
-/// `health serve`.
+/// A running `health serve`.
 pub(crate) struct Server {
     pub(crate) process: Running,
     pub(crate) address: String,
@@ -127,7 +127,7 @@ impl Server {
         Self { process, address }
     }
 
-    /// Of a file with this content.
+    /// Starts a server with this content of the configuration file.
     pub(crate) fn of(config: &str) -> Self {
         let folder = folder(config);
         Self::start(folder.path(), &["--config", "health.toml"])
@@ -137,13 +137,13 @@ impl Server {
         format!("http://{}{path}", self.address)
     }
 
-    /// The status code and the body.
+    /// Sends a request, and returns the status code and the body.
     pub(crate) fn get(&self, path: &str) -> (u16, String) {
         let (status, _, body) = self.answer(path);
         (status, body)
     }
 
-    /// The status code, the head and the body.
+    /// Sends a request, and returns the status code, the head and the body.
     pub(crate) fn answer(&self, path: &str) -> (u16, String, String) {
         let mut socket = TcpStream::connect(&self.address).unwrap();
         socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
@@ -155,19 +155,19 @@ impl Server {
     }
 }
 
-/// A port where nobody listens.
+/// Returns an address that refuses connections.
 pub(crate) fn nobody() -> String {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
 }
 
-/// A server that takes connections and says nothing, as long as the listener is there.
+/// Starts a server that accepts connections and sends no response, until the listener is dropped.
 pub(crate) fn frozen() -> (TcpListener, String) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
     (listener, address)
 }
 
-/// A server that answers by a function of the request, and how often it was asked.
+/// Starts a server that responds with a function of the request. Returns its address and the number of connections.
 pub(crate) fn answering(respond: impl Fn(&str) -> String + Send + 'static) -> (String, Arc<AtomicUsize>) {
     let (listener, address) = frozen();
     let asked = Arc::new(AtomicUsize::new(0));
@@ -181,7 +181,7 @@ pub(crate) fn answering(respond: impl Fn(&str) -> String + Send + 'static) -> (S
     (address, asked)
 }
 
-/// Reads a request and writes the answer; the other side may leave whenever it likes.
+/// Reads a request and writes the response. The client may close the connection at any time.
 pub(crate) fn answer(mut stream: impl Read + Write, respond: &impl Fn(&str) -> String) {
     let mut request = Vec::new();
     while !request.ends_with(b"\r\n\r\n") {
@@ -195,12 +195,12 @@ pub(crate) fn answer(mut stream: impl Read + Write, respond: &impl Fn(&str) -> S
     let _ = stream.flush();
 }
 
-/// An answer with a length.
+/// Formats a response with a `Content-Length`.
 pub(crate) fn http(status: &str, headers: &str, body: &str) -> String {
     format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n{headers}\r\n{body}", body.len())
 }
 
-/// A terminal of 100 columns and 20 lines, and what was written to it.
+/// A terminal of 100 columns and 20 lines, and its output so far.
 #[cfg(target_os = "linux")]
 pub(crate) struct Terminal {
     pub(crate) ours: std::fs::File,
@@ -234,7 +234,7 @@ impl Terminal {
         rustix::termios::tcsetwinsize(&self.ours, size).unwrap();
     }
 
-    /// For a process's input, output or errors.
+    /// Returns the terminal as the stdin, stdout or stderr of a process.
     pub(crate) fn stdio(&self) -> Stdio {
         self.theirs.try_clone().unwrap().into()
     }
@@ -243,7 +243,7 @@ impl Terminal {
         String::from_utf8_lossy(&self.written.lock().unwrap()).into_owned()
     }
 
-    /// Waits until this was written, and returns all that was.
+    /// Waits until this text was written, and returns the whole output.
     pub(crate) fn await_text(&self, wanted: &str) -> String {
         let began = Instant::now();
         while !self.text().contains(wanted) {
