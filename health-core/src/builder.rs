@@ -8,10 +8,10 @@ use crate::check::CheckExt;
 use crate::clock::SystemClock;
 use crate::registry::{BuildError, Registry};
 use crate::render::{Renderer, Renderers};
-use crate::runner::{Listeners, Runner};
-use crate::{Clock, GroupSettings, Health, Settings, StatusListener};
+use crate::runner::{Listeners, Runner, build_plans};
+use crate::{Clock, GroupSettings, Health, Runtime, Settings, StatusListener, settings};
 
-/// Puts a service's health together: checks, settings, groups, formats.
+/// Builds a [`Health`] from checks, settings, groups and formats.
 #[derive(Default)]
 #[must_use = "call build() at the end"]
 pub struct HealthBuilder {
@@ -30,6 +30,20 @@ impl HealthBuilder {
     #[doc(alias = "register")]
     pub fn check(mut self, check: impl CheckExt) -> Self {
         self.registry.register(check);
+        self
+    }
+
+    /// Adds several checks. Checks of different types are boxed first:
+    ///
+    /// ```
+    /// use health_core::{CheckExt, Health, check_fn};
+    ///
+    /// let checks = [check_fn("cache", || async { Ok(()) }).boxed(), check_fn("queue", || async { Ok(()) }).non_critical().boxed()];
+    /// let health = Health::builder().checks(checks).build()?;
+    /// # Ok::<(), health_core::BuildError>(())
+    /// ```
+    pub fn checks<C: CheckExt>(mut self, checks: impl IntoIterator<Item = C>) -> Self {
+        checks.into_iter().for_each(|check| self.registry.register(check));
         self
     }
 
@@ -59,64 +73,45 @@ impl HealthBuilder {
         self
     }
 
-    /// Something that every reader of the page should know.
+    /// Removes a format, such as `html`. A name that is unknown does nothing.
+    pub fn without_format(mut self, format: &str) -> Self {
+        self.renderers.remove(format);
+        self
+    }
+
+    /// Sets a notice that every reader of the page sees.
     pub fn notice(mut self, notice: impl Into<String>) -> Self {
         self.notice = Some(notice.into());
         self
     }
 
-    /// Where runs and background tasks live. *Default*: the runtime that [`build`](Self::build) is called in; without
-    /// one, or when that has ended, runs go to the runtime of whoever asks. Its time driver has to be enabled.
-    pub fn runtime(mut self, runtime: Handle) -> Self {
-        self.runtime = Some(runtime);
+    /// Sets the runtime of runs and background tasks; its time driver has to be enabled. *Default*: the runtime in which
+    /// [`build`](Self::build) is called. Without one, or when it has shut down, a run is spawned on the runtime of the caller that starts
+    /// it.
+    pub fn runtime(mut self, runtime: impl Into<Runtime>) -> Self {
+        self.runtime = Some(runtime.into().0);
         self
     }
 
-    /// Where it reads the time. *Default*: the system's clock.
+    /// Sets the clock. *Default*: the system's clock.
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Some(Arc::new(clock));
         self
     }
 
-    /// Builds it. Runs nothing and works outside of a runtime.
+    /// Builds the health. Runs nothing, and works outside of a runtime.
     ///
     /// # Errors
-    /// Two checks of one identifier, names of groups or checks that there are not, options and settings that can't be.
+    /// Fails for two checks with the same identifier, for unknown groups and checks, and for invalid options and settings. The error lists
+    /// all of them.
     pub fn build(self) -> Result<Health, BuildError> {
-        self.validate()?;
+        let mut faults = settings::faults(&self.settings, &self.renderers, self.groups.keys().map(String::as_str));
+        let (cells, plans) = build_plans(self.registry, &self.groups, &self.settings, &mut faults);
+        BuildError::check(faults)?;
         let own_runtime = self.runtime.or_else(|| Handle::try_current().ok());
         let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock));
-        let runner =
-            Runner::new(self.registry, &self.groups, &self.settings, own_runtime, clock, Listeners(self.listeners))?;
+        let runner = Runner::new(cells, plans, &self.settings, own_runtime, clock, Listeners(self.listeners));
         Ok(Health::new(runner, self.settings, self.renderers, self.notice))
-    }
-
-    fn validate(&self) -> Result<(), BuildError> {
-        let refuse = |setting, message| Err(BuildError::Setting { setting, message });
-        let settings = &self.settings;
-        if settings.timeout.is_zero() {
-            return refuse("timeout", "must be longer than zero");
-        }
-        if settings.max_concurrency == 0 {
-            return refuse("max_concurrency", "must be at least 1");
-        }
-        if !(400..=599).contains(&settings.unhealthy_status) {
-            return refuse("unhealthy_status", "must be a status code from 400 to 599");
-        }
-        if http::HeaderValue::from_str(&settings.content_security_policy).is_err() {
-            return refuse("content_security_policy", "must be one line of visible ASCII");
-        }
-        if let Some(token) = &settings.token {
-            let is_group = |name: &str| name == token.expose();
-            if token.expose().is_empty() || token.expose().contains('/') {
-                return refuse("token", "must not be empty and must not contain a slash");
-            }
-            if self.groups.keys().any(|group| is_group(group)) || ["live", "ready", "startup"].into_iter().any(is_group)
-            {
-                return refuse("token", "must not be the name of a group");
-            }
-        }
-        Ok(())
     }
 }
 

@@ -1,9 +1,10 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use crate::builder::HealthBuilder;
+use crate::http::Policy;
 use crate::registry::DRAINING;
 use crate::render::Renderers;
 use crate::report::CheckInfo;
@@ -45,6 +46,8 @@ struct Inner {
     /// The same of plans without some of their checks, the last that were asked for.
     narrowed: Mutex<VecDeque<Arc<Narrowed>>>,
     tasks: Mutex<Option<Tasks>>,
+    /// The policies of its endpoints, for which snapshots keep answers.
+    policies: Mutex<Vec<Policy>>,
 }
 
 /// A plan of the checks that readers want to see.
@@ -57,8 +60,11 @@ struct Narrowed {
     slot: Slot,
 }
 
-/// So many sets of checks are kept in mind.
+/// The number of sets of checks that are kept.
 const NARROWED: usize = 16;
+
+/// The number of endpoint policies that have cached answers.
+const MAX_POLICIES: usize = 16;
 
 impl Health {
     /// Starts to put a service's health together.
@@ -70,7 +76,10 @@ impl Health {
         let slots = runner.plans().iter().map(|_| Slot::default()).collect();
         let (built_at, drained_at, narrowed) = (runner.clock.time(), Mutex::default(), Mutex::default());
         let (runner, tasks) = (Arc::new(runner), Mutex::default());
-        Self(Arc::new(Inner { runner, settings, renderers, notice, built_at, drained_at, slots, narrowed, tasks }))
+        let policies = Mutex::new(vec![Policy::new(&settings)]);
+        let inner =
+            Inner { runner, settings, renderers, notice, built_at, drained_at, slots, narrowed, tasks, policies };
+        Self(Arc::new(inner))
     }
 
     /// Reads all checks, within [`Settings::budget`].
@@ -203,6 +212,23 @@ impl Health {
         self.0.runner.plans()
     }
 
+    fn policies(&self) -> MutexGuard<'_, Vec<Policy>> {
+        self.0.policies.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns the number of a policy. Beyond the first few different ones, answers are not kept.
+    pub(crate) fn policy_id(&self, policy: &Policy) -> usize {
+        let mut policies = self.policies();
+        match policies.iter().position(|known| known == policy) {
+            Some(id) => id,
+            None if policies.len() < MAX_POLICIES => {
+                policies.push(policy.clone());
+                policies.len() - 1
+            }
+            None => usize::MAX,
+        }
+    }
+
     /// The report of a plan: the last one while it is true, else a new one.
     pub(crate) async fn snapshot(&self, place: usize, budget: Option<Duration>) -> Arc<Snapshot> {
         self.see(&self.plans()[place], &self.0.slots[place], &[], budget).await
@@ -274,7 +300,7 @@ impl Health {
             expired = reading.expired;
             self.complete(&mut reading.report);
             reading.report.unknown_excludes = unknown_excludes.to_vec();
-            Snapshot::new(reading.report, reading.freshness, &self.0.renderers)
+            Snapshot::new(reading.report, reading.freshness, self.0.renderers.len(), self.policies().len())
         };
         let snapshot =
             if waited.is_partial() { slot.partial(self.clock().now(), budget, make) } else { Arc::new(make()) };

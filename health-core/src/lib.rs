@@ -15,6 +15,7 @@ mod registry;
 pub mod render;
 pub mod report;
 mod runner;
+mod runtime;
 mod secret;
 mod selection;
 pub mod serde_duration;
@@ -38,13 +39,14 @@ pub use failure::FailureKind;
 pub use findings::{Findings, Observation, Unit};
 pub use health::Health;
 pub use history::{History, PastRun};
-pub use http::{Endpoint, RequestHead};
+pub use http::{Endpoint, EndpointBuilder, RequestHead, SharedResponse};
 pub use listener::{StatusListener, Transition};
-pub use registry::{BuildError, Registry};
+pub use registry::{BuildError, BuildFault, Registry};
 pub use render::{
     Atom, HealthJson, Html, Json, OpenMetrics, Prometheus, Renderer, Renderers, Rss, TemplateError, Text, render_fn,
 };
 pub use report::{CheckInfo, CheckReport, ErrorReport, Report};
+pub use runtime::Runtime;
 pub use secret::Secret;
 pub use selection::{Selection, UnknownName};
 pub use settings::{Anonymous, GroupSettings, Settings};

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use crate::check::{BoxCheck, CheckExt, HealthCheck as _, Options, Refresh};
 
-/// The checks of a service, with their options. Two of one identifier are refused when the health is built.
+/// The checks of a service, with their options. Two checks with the same identifier are refused when the health is built.
 ///
-/// [`HealthBuilder::check`](crate::HealthBuilder::check) fills one by itself; a registry of its own is for code that
-/// collects checks in several places.
+/// [`HealthBuilder::check`](crate::HealthBuilder::check) fills a registry by itself. A separate one is for code that collects checks in
+/// several places.
 ///
 /// ```
 /// use health_core::{check_fn, Health, Registry};
@@ -43,7 +43,7 @@ impl Registry {
         self.entries.push(Entry { identifier, check: configured.check, options: configured.options });
     }
 
-    /// Takes all checks out.
+    /// Removes all checks.
     #[doc(alias = "reset")]
     pub fn clear(&mut self) {
         self.entries.clear();
@@ -58,35 +58,34 @@ impl Registry {
         self.entries.extend(other.entries);
     }
 
-    /// Refuses what can be seen to be wrong without knowing the groups.
-    pub(crate) fn validate(&self) -> Result<(), BuildError> {
-        let mut seen = HashMap::new();
+    /// Returns the faults that can be seen without the groups.
+    pub(crate) fn faults(&self) -> Vec<BuildFault> {
+        let (mut seen, mut faults) = (HashMap::new(), Vec::new());
         for (position, Entry { identifier, options, .. }) in self.entries.iter().enumerate() {
-            let refuse = |expected: &str| Err(BuildError::option(identifier, expected));
-            if let Some(first) = seen.insert(identifier, position) {
-                return Err(BuildError::Duplicate {
-                    identifier: identifier.clone(),
-                    first: first + 1,
-                    second: position + 1,
-                });
-            }
+            let known = seen.insert(identifier, position);
+            faults.extend(known.map(|first| BuildFault::Duplicate {
+                identifier: identifier.clone(),
+                first: first + 1,
+                second: position + 1,
+            }));
+            let mut refuse = |expected: &str| faults.push(BuildFault::check(identifier, expected));
             if identifier.trim().is_empty() || identifier.contains(char::is_control) {
-                return refuse("a name needs a visible character and no line break");
+                refuse("a name needs a visible character and no line break");
             }
             if RESERVED.contains(&identifier.as_str()) {
-                return refuse("this name is the engine's own: choose another one");
+                refuse("this name is the engine's own: choose another one");
             }
             if options.timeout.is_some_and(|timeout| timeout.is_zero()) {
-                return refuse("a timeout must be longer than zero");
+                refuse("a timeout must be longer than zero");
             }
             if options.refresh == Some(Refresh::Every(Duration::ZERO)) {
-                return refuse("an interval must be longer than zero");
+                refuse("an interval must be longer than zero");
             }
             if options.thresholds.0 == 0 || options.thresholds.1 == 0 {
-                return refuse("thresholds count runs: rise and fall must be at least 1");
+                refuse("thresholds count runs: rise and fall must be at least 1");
             }
         }
-        Ok(())
+        faults
     }
 }
 
@@ -95,11 +94,50 @@ pub(crate) const DRAINING: &str = "Draining";
 pub(crate) const STARTUP: &str = "Startup";
 pub(crate) const RESERVED: [&str; 2] = [DRAINING, STARTUP];
 
-/// Why a service's health could not be built.
+/// The faults because of which a health or an endpoint could not be built: all of them, and at least one.
+///
+/// ```
+/// use std::time::Duration;
+/// use health_core::{BuildFault, CheckExt, Health, check_fn};
+///
+/// let health = Health::builder()
+///     .check(check_fn("cache", || async { Ok(()) }).timeout(Duration::ZERO))
+///     .check(check_fn("queue", || async { Ok(()) }).groups(["raedy"]))
+///     .build();
+/// let error = health.unwrap_err();
+/// assert_eq!(error.faults().len(), 2);
+/// assert!(matches!(&error.faults()[0], BuildFault::Check { identifier, .. } if identifier == "cache"));
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BuildError(Vec<BuildFault>);
+
+impl BuildError {
+    /// Returns an error if there is a fault.
+    pub(crate) fn check(faults: Vec<BuildFault>) -> Result<(), Self> {
+        if faults.is_empty() { Ok(()) } else { Err(Self(faults)) }
+    }
+
+    /// Returns the faults in the order in which they were found.
+    pub fn faults(&self) -> &[BuildFault] {
+        &self.0
+    }
+}
+
+/// Writes each fault on a line of its own.
+impl fmt::Display for BuildError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let faults: Vec<String> = self.0.iter().map(ToString::to_string).collect();
+        f.write_str(&faults.join("\n"))
+    }
+}
+
+impl std::error::Error for BuildError {}
+
+/// One fault of a [`BuildError`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum BuildError {
-    /// Two checks of one identifier; their positions count from 1.
+pub enum BuildFault {
+    /// Two checks have the same identifier. Their positions count from 1.
     Duplicate {
         /// The identifier.
         identifier: String,
@@ -108,50 +146,52 @@ pub enum BuildError {
         /// The position of the second one.
         second: usize,
     },
-    /// An option of a check that can't be.
-    Option {
-        /// The check.
+    /// An option of a check is invalid.
+    Check {
+        /// The identifier of the check.
         identifier: String,
         /// What is wrong and what to do.
         message: String,
     },
-    /// A group that can't be.
+    /// A group is invalid or unknown.
     Group {
-        /// The group.
+        /// The name of the group.
         group: String,
         /// What is wrong and what to do.
         message: String,
     },
-    /// A setting that can't be.
+    /// A setting is invalid.
     Setting {
-        /// The setting's name.
+        /// The name of the setting.
         setting: &'static str,
         /// What is wrong and what to do.
-        message: &'static str,
+        message: String,
     },
 }
 
-impl BuildError {
-    pub(crate) fn option(identifier: &str, message: impl Into<String>) -> Self {
-        Self::Option { identifier: identifier.to_owned(), message: message.into() }
+impl BuildFault {
+    pub(crate) fn check(identifier: &str, message: impl Into<String>) -> Self {
+        Self::Check { identifier: identifier.to_owned(), message: message.into() }
     }
 
     pub(crate) fn group(group: &str, message: impl Into<String>) -> Self {
         Self::Group { group: group.to_owned(), message: message.into() }
     }
+
+    pub(crate) fn setting(setting: &'static str, message: impl Into<String>) -> Self {
+        Self::Setting { setting, message: message.into() }
+    }
 }
 
-impl fmt::Display for BuildError {
+impl fmt::Display for BuildFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Duplicate { identifier, first, second } => {
                 write!(f, "checks {first} and {second} are both \"{identifier}\": add .named(\"...\") to one of them")
             }
-            Self::Option { identifier, message } => write!(f, "check \"{identifier}\": {message}"),
+            Self::Check { identifier, message } => write!(f, "check \"{identifier}\": {message}"),
             Self::Group { group, message } => write!(f, "group \"{group}\": {message}"),
             Self::Setting { setting, message } => write!(f, "setting {setting}: {message}"),
         }
     }
 }
-
-impl std::error::Error for BuildError {}

@@ -13,56 +13,68 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use crate::Secret;
-use crate::serde_duration;
+use crate::registry::BuildFault;
+use crate::render::Renderers;
+use crate::{Secret, serde_duration};
 
-/// The settings of a service's health; `[settings]` in a configuration file.
+/// The settings of a service's health: `[settings]` in a configuration file.
+///
+/// Those from `path` to `anonymous` are the defaults of each [`Endpoint`](crate::Endpoint).
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 #[doc(alias = "HEALTH_CHECK")]
 pub struct Settings {
-    /// Whether a warning makes the service unhealthy. *Default*: `true`.
+    /// Makes a warning count as an error, so that the service is unhealthy. *Default*: `true`.
     #[doc(alias = "WARNINGS_AS_ERRORS")]
     pub warnings_as_errors: bool,
     /// The longest that one run of a check may take; more than zero. *Default*: 5 s.
     #[serde(with = "serde_duration")]
     pub timeout: Duration,
-    /// How long a verdict is good, from the end of its run. Zero: until the next read. A kind of check that costs the other
-    /// side something has a longer time of its own, which this does not shorten. *Default*: 1 s.
+    /// The time for which a verdict is fresh, from the end of its run. Zero: until the next read. A kind of check that is expensive for
+    /// the other side has a longer time of its own, which this does not shorten. *Default*: 1 s.
     #[serde(with = "serde_duration")]
     pub ttl: Duration,
     /// The longest that a check keeps a connection of its own, idle or not; zero opens a new one in each run. *Default*:
     /// 30 s.
     #[serde(with = "serde_duration")]
     pub reconnect: Duration,
-    /// The longest that a reader waits; then the answer goes out with what is known. *Default*: 4 s.
+    /// The longest that a reader waits for runs. Then it gets a report of what is known. *Default*: 4 s.
     #[serde(with = "serde_duration")]
     pub budget: Duration,
     /// The same for `live`, `ready` and `startup`, below the kubelet's default timeout of 1 s. *Default*: 800 ms.
     #[serde(with = "serde_duration")]
     pub probe_budget: Duration,
-    /// How old a verdict may be to stand in, marked as stale, for a run that is not over. *Default*: 30 s.
+    /// The age up to which a verdict is shown, marked as stale, in place of a run that is not over. *Default*: 30 s.
     #[serde(with = "serde_duration")]
     pub max_stale: Duration,
-    /// How many checks run at the same time; at least 1. Waiting for a place is not check time, and liveness does not
-    /// wait. *Default*: 256.
+    /// The number of checks that run at the same time; at least 1. A check that waits for a permit is not running yet, so its timeout has
+    /// not begun. Members of `live` need no permit. *Default*: 256.
     pub max_concurrency: usize,
-    /// How long a service goes on serving after SIGTERM, while `ready` already fails. *Default*: 5 s.
+    /// The time for which a service continues to serve after SIGTERM, while `ready` already fails. *Default*: 5 s.
     #[serde(with = "serde_duration")]
     pub drain_delay: Duration,
-    /// The status code of an unhealthy answer, 400 to 599. Many balancers' manuals show 503. *Default*: 500.
+    /// The path of an endpoint. *Default*: `/ht/`.
+    pub path: String,
+    /// The only group that an endpoint shows. *Default*: none, which shows all checks and each group below the path.
+    pub group: Option<String>,
+    /// The status code of an unhealthy answer: 400 to 599, and not 429. Many balancers' manuals show 503. *Default*: 500.
     pub unhealthy_status: u16,
-    /// What a reader has to know: `/ht/<token>/` or `Authorization: Bearer <token>`. *Default*: none.
+    /// The status code of a healthy answer in which some row warns or fails: 200 to 299. *Default*: 200.
+    pub degraded_status: u16,
+    /// The names of the formats that an endpoint offers; the first one answers a request without preference. *Default*: all formats,
+    /// `html` first.
+    pub formats: Option<Vec<String>>,
+    /// The token that a request must present: `/ht/<token>/` or `Authorization: Bearer <token>`. *Default*: none.
     pub token: Option<Secret>,
-    /// What a reader without the token gets. *Default*: nothing.
+    /// The answer to a request without the token. *Default*: none, which is 404.
     pub anonymous: Anonymous,
     /// The `Content-Security-Policy` of pages. *Default*: styles of the page itself and nothing from elsewhere.
     pub content_security_policy: String,
-    /// Which of the service's processes this is, such as a pod's name; shown on the page and as `serviceId` in
-    /// health+json. *Default*: none.
+    /// The name of this process among those of the service, such as the name of its pod. The page shows it, and health+json has it as
+    /// `serviceId`. *Default*: none.
     pub instance: Option<String>,
-    /// The release that it runs; shown on the page and as `releaseId` in health+json. *Default*: none.
+    /// The release that the process runs. The page shows it, and health+json has it as `releaseId`. *Default*: none.
     pub version: Option<String>,
 }
 
@@ -78,7 +90,11 @@ impl Default for Settings {
             max_stale: Duration::from_secs(30),
             max_concurrency: 256,
             drain_delay: Duration::from_secs(5),
+            path: "/ht/".into(),
+            group: None,
             unhealthy_status: 500,
+            degraded_status: 200,
+            formats: None,
             token: None,
             anonymous: Anonymous::Nothing,
             content_security_policy:
@@ -115,7 +131,9 @@ setters! {
     max_stale: Duration,
     max_concurrency: usize,
     drain_delay: Duration,
+    path: impl Into<String>,
     unhealthy_status: u16,
+    degraded_status: u16,
     anonymous: Anonymous,
     content_security_policy: impl Into<String>,
 }
@@ -133,6 +151,18 @@ impl Settings {
         Self { version: Some(version.into()), ..self }
     }
 
+    /// Sets [`group`](field@Self::group).
+    #[must_use]
+    pub fn group(self, group: impl Into<String>) -> Self {
+        Self { group: Some(group.into()), ..self }
+    }
+
+    /// Sets [`formats`](field@Self::formats).
+    #[must_use]
+    pub fn formats<I: Into<String>>(self, formats: impl IntoIterator<Item = I>) -> Self {
+        Self { formats: Some(formats.into_iter().map(Into::into).collect()), ..self }
+    }
+
     /// Sets [`token`](field@Self::token).
     #[must_use]
     pub fn token(mut self, token: impl Into<Secret>) -> Self {
@@ -141,22 +171,84 @@ impl Settings {
     }
 }
 
-/// What a reader without the token gets.
+/// The faults of these settings that can be seen without an endpoint.
+pub(crate) fn faults<'a>(
+    settings: &Settings,
+    renderers: &Renderers,
+    groups: impl IntoIterator<Item = &'a str>,
+) -> Vec<BuildFault> {
+    let groups: Vec<&str> = PROBE_GROUPS.into_iter().chain(groups).collect();
+    let mut faults = Vec::new();
+    let mut require = |is_valid: bool, setting, message: &'static str| {
+        if !is_valid {
+            faults.push(BuildFault::setting(setting, message));
+        }
+    };
+    require(!settings.timeout.is_zero(), "timeout", "must be longer than zero");
+    require(settings.max_concurrency > 0, "max_concurrency", "must be at least 1");
+    require(is_unhealthy_status(settings.unhealthy_status), "unhealthy_status", UNHEALTHY);
+    require(is_degraded_status(settings.degraded_status), "degraded_status", DEGRADED);
+    let policy = http::HeaderValue::from_str(&settings.content_security_policy);
+    require(policy.is_ok(), "content_security_policy", "must be one line of visible ASCII");
+    if let Some(group) = settings.group.as_deref().filter(|group| !groups.contains(group)) {
+        let message =
+            format!("the settings name it as the group of an endpoint, but the groups are {}", groups.join(", "));
+        faults.push(BuildFault::group(group, message));
+    }
+    let token = settings.token.as_ref().and_then(|token| token_fault(token, groups.iter().copied()));
+    faults.extend(token.map(|message| BuildFault::setting("token", message)));
+    faults.extend(settings.formats.as_ref().and_then(|names| formats_fault(names, renderers)));
+    faults
+}
+
+const PROBE_GROUPS: [&str; 3] = ["live", "ready", "startup"];
+
+pub(crate) const UNHEALTHY: &str = "must be a status code from 400 to 599, and not 429";
+pub(crate) const DEGRADED: &str = "must be a status code from 200 to 299";
+
+/// Returns `false` for 429 also: clients and balancers react to it by waiting.
+pub(crate) fn is_unhealthy_status(code: u16) -> bool {
+    (400..=599).contains(&code) && code != 429
+}
+
+pub(crate) fn is_degraded_status(code: u16) -> bool {
+    (200..=299).contains(&code)
+}
+
+pub(crate) fn token_fault<'a>(token: &Secret, mut groups: impl Iterator<Item = &'a str>) -> Option<&'static str> {
+    let token = token.expose();
+    if token.is_empty() || token.contains('/') {
+        return Some("must not be empty and must not contain a slash");
+    }
+    groups.any(|group| group == token).then_some("must not be the name of a group")
+}
+
+pub(crate) fn formats_fault(names: &[String], renderers: &Renderers) -> Option<BuildFault> {
+    let message = if names.is_empty() {
+        "must name at least one format".to_owned()
+    } else {
+        let unknown = names.iter().find(|name| renderers.position(name).is_none())?;
+        format!("\"{unknown}\" is no format; the formats are {}", renderers.formats().collect::<Vec<_>>().join(", "))
+    };
+    Some(BuildFault::setting("formats", message))
+}
+
+/// The answer to a request without the token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Anonymous {
-    /// 404 where a token is set; everything where none is.
+    /// 404 if a token is set, and the whole report if none is.
     #[default]
     Nothing,
-    /// The bare verdict, without rows, in every format, for whoever does not show the token.
+    /// The verdict alone, without rows, in every format. An endpoint without a token then shows everybody the verdict alone.
     Status,
 }
 
-/// A group's own settings; `[groups.NAME]` in a configuration file. What is absent is as in [`Settings`].
+/// The settings of a group: `[groups.NAME]` in a configuration file. A setting that is absent is as in [`Settings`].
 ///
-/// `live`, `ready` and `startup` are always there; any other group has to be declared, so that a typing error in a
-/// check's groups is found when the service starts.
+/// The groups `live`, `ready` and `startup` always exist. Any other group has to be declared, so that a typing error in the groups of
+/// a check is found when the service starts.
 ///
 /// ```
 /// use std::time::Duration;
@@ -171,13 +263,13 @@ pub struct GroupSettings {
     /// The longest that a reader of this group waits.
     #[serde(with = "serde_duration::option")]
     pub budget: Option<Duration>,
-    /// Whether a warning fails this group. *Default*: no for `live`, `ready` and `startup`, else as in [`Settings`].
+    /// Makes a warning fail this group. *Default*: `false` for `live`, `ready` and `startup`, else as in [`Settings`].
     pub warnings_as_errors: Option<bool>,
-    /// What a reader without the token gets of this group.
+    /// The answer to a request for this group without the token. *Default*: as in [`Settings`].
     pub anonymous: Option<Anonymous>,
     /// Lets this group fail while the service drains; for groups of your own. *Default*: yes.
     pub drains: Option<bool>,
-    /// Checks that may be in `live` although a restart does not mend what they look at, by name.
+    /// The names of the checks that are allowed in `live` although a restart does not repair what they look at.
     #[serde(alias = "waive")]
     pub allow_in_live: BTreeSet<String>,
 }
@@ -211,7 +303,7 @@ impl GroupSettings {
         self
     }
 
-    /// Lets this check into `live` whatever its scope. Think twice: when it fails, the process is restarted.
+    /// Allows this check in `live` whatever its scope. A failure of the check then restarts the process.
     #[must_use]
     pub fn allow_in_live(mut self, identifier: impl Into<String>) -> Self {
         self.allow_in_live.insert(identifier.into());

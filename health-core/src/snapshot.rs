@@ -1,28 +1,26 @@
-//! Reports that several readers see, and the answers that were made of them.
+//! Reports that several readers share, and the answers that were rendered from them.
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::ArcSwapOption;
-use bytes::Bytes;
-use http::Response;
 
 use crate::Report;
-use crate::render::Renderers;
+use crate::http::SharedResponse;
 use crate::runner::Freshness;
 
 /// Readers whose budgets end within this time see the same partial report.
 const TOGETHER: Duration = Duration::from_millis(100);
 
-/// An answer that shows ages is made anew after this time.
+/// An answer that shows ages is rendered again after this time.
 const SECOND: Duration = Duration::from_secs(1);
 
 /// The last reports of a plan.
 #[derive(Default)]
 pub(crate) struct Slot {
-    /// The last one that is true for a while.
+    /// The last report that is fresh for a while.
     pub(crate) kept: ArcSwapOption<Snapshot>,
-    /// The last one that is not, for want of time.
+    /// The last report that was built before all runs had finished.
     partial: Mutex<Option<Partial>>,
 }
 
@@ -33,8 +31,7 @@ struct Partial {
 }
 
 impl Slot {
-    /// The partial report of the readers whose budget has just ended, by whoever is the first of them. They wait for each
-    /// other here: rows are built once.
+    /// Returns the partial report of the readers whose budget has just ended. The first of them builds it, and the others wait.
     pub(crate) fn partial(&self, now: Instant, budget: Duration, make: impl FnOnce() -> Snapshot) -> Arc<Snapshot> {
         let mut last = self.partial.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(partial) = &*last
@@ -49,76 +46,93 @@ impl Slot {
     }
 }
 
-/// A report and the answers that were made of it, so that a cached one costs a look-up.
+/// A report and the answers that were rendered from it, so that a cached one costs a look-up.
 pub(crate) struct Snapshot {
     pub(crate) report: Arc<Report>,
     pub(crate) freshness: Option<Freshness>,
-    answers: Box<[OnceLock<Arc<Response<Bytes>>>]>,
-    /// Those that tell how long ago things were, with the second that they were made in.
+    formats: usize,
+    answers: Box<[OnceLock<SharedResponse>]>,
+    /// The answers that show ages, each with the second in which it was rendered.
     aged: Box<[Mutex<Option<Aged>>]>,
 }
 
-/// When an answer was made, and the answer.
-type Aged = (SystemTime, Arc<Response<Bytes>>);
+/// The time at which an answer was rendered, and the answer.
+type Aged = (SystemTime, SharedResponse);
 
-/// The way that a reader wants to see a report.
+/// One way to show a report.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct View {
+    /// The number of the endpoint's policy.
+    pub(crate) policy: usize,
     /// The position of the format.
     pub(crate) renderer: usize,
     /// `true` if the reader may see the verdict only.
     pub(crate) redacted: bool,
-    /// `true` if the reader wants to know more.
+    /// `true` for the verbose form.
     pub(crate) verbose: bool,
 }
 
-impl View {
-    fn place(self) -> usize {
-        4 * self.renderer + 2 * usize::from(self.verbose) + usize::from(self.redacted)
-    }
-}
-
 impl Snapshot {
-    pub(crate) fn new(report: Report, freshness: Option<Freshness>, renderers: &Renderers) -> Self {
-        let permits = 4 * renderers.len();
+    /// Creates a snapshot with room for the answers of this number of formats and policies.
+    pub(crate) fn new(report: Report, freshness: Option<Freshness>, formats: usize, policies: usize) -> Self {
+        let views = 4 * formats * policies;
         Self {
             report: Arc::new(report),
             freshness,
-            answers: (0..permits).map(|_| OnceLock::new()).collect(),
-            aged: (0..permits).map(|_| Mutex::default()).collect(),
+            formats,
+            answers: (0..views).map(|_| OnceLock::new()).collect(),
+            aged: (0..views).map(|_| Mutex::default()).collect(),
         }
     }
 
-    /// The answer to a reader of a view. It is made outside of any lock: two readers at once may make it twice, and neither waits
-    /// for a renderer that hangs.
-    pub(crate) fn answer(&self, view: View, make: impl FnOnce(&Report) -> Response<Bytes>) -> &Arc<Response<Bytes>> {
-        let answer = &self.answers[view.place()];
-        if let Some(answer) = answer.get() {
-            return answer;
-        }
-        let new = Arc::new(if view.redacted { make(&self.report.without_rows()) } else { make(&self.report) });
-        answer.get_or_init(|| new)
+    fn index(&self, view: View) -> usize {
+        let format = view.policy.saturating_mul(self.formats).saturating_add(view.renderer);
+        format.saturating_mul(4).saturating_add(2 * usize::from(view.verbose) + usize::from(view.redacted))
     }
 
-    /// The same for a view that tells how long ago things were: made once a second, as of then.
+    /// Uses the answer to a view. It is rendered outside of any lock: two readers at the same time may both render it, and neither
+    /// waits for a renderer that hangs. The answer of a policy that is newer than the snapshot is not kept.
+    pub(crate) fn answer<T>(
+        &self,
+        view: View,
+        make: impl FnOnce(&Report) -> SharedResponse,
+        then: impl FnOnce(&SharedResponse) -> T,
+    ) -> T {
+        let make = || if view.redacted { make(&self.report.without_rows()) } else { make(&self.report) };
+        match self.answers.get(self.index(view)) {
+            None => then(&make()),
+            Some(answer) => match answer.get() {
+                Some(answer) => then(answer),
+                None => {
+                    let new = make();
+                    then(answer.get_or_init(|| new))
+                }
+            },
+        }
+    }
+
+    /// Returns the answer to a view that shows ages. It is rendered once a second, as of then.
     pub(crate) fn answer_now(
         &self,
         view: View,
         now: SystemTime,
-        make: impl FnOnce(&Report) -> Response<Bytes>,
-    ) -> Arc<Response<Bytes>> {
+        make: impl FnOnce(&Report) -> SharedResponse,
+    ) -> SharedResponse {
         let is_later = now.duration_since(self.report.generated_at).is_ok_and(|age| age >= SECOND);
         let now = if is_later { now } else { self.report.generated_at };
-        let lock = || self.aged[view.place()].lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((made_at, answer)) = &*lock()
+        let cached = self.aged.get(self.index(view));
+        let lock = || cached.map(|cached| cached.lock().unwrap_or_else(PoisonError::into_inner));
+        if let Some((made_at, answer)) = lock().as_deref().and_then(Option::as_ref)
             && now.duration_since(*made_at).is_ok_and(|age| age < SECOND)
         {
-            return Arc::clone(answer);
+            return answer.clone();
         }
         let mut report = if view.redacted { self.report.without_rows() } else { Report::clone(&self.report) };
         report.generated_at = now;
-        let answer = Arc::new(make(&report));
-        *lock() = Some((now, Arc::clone(&answer)));
+        let answer = make(&report);
+        if let Some(mut cached) = lock() {
+            *cached = Some((now, answer.clone()));
+        }
         answer
     }
 }

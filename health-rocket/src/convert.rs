@@ -1,25 +1,23 @@
-//! Rocket has types of its own; the endpoint has those of http 1.
+//! Converts between the types of Rocket and the types of http 1 that the endpoint has.
 
 use std::borrow::Cow;
 use std::io::Cursor;
-use std::sync::Arc;
 
-use bytes::Bytes;
-use health_core::Endpoint;
+use health_core::{Endpoint, SharedResponse};
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, EXPIRES, VARY, X_CONTENT_TYPE_OPTIONS};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use rocket::http::{Header, Status};
 
 pub(crate) fn method(request: &rocket::Request<'_>) -> Method {
     Method::from_bytes(request.method().as_str().as_bytes()).unwrap_or_default()
 }
 
-/// Rocket has forgotten what a method was that it does not know; any other such name is as good.
+/// Returns a method that no endpoint knows. Rocket does not tell the name of a method that it does not know itself.
 pub(crate) fn unknown_method() -> Method {
     Method::from_bytes(b"UNKNOWN").unwrap_or_default()
 }
 
-/// Those that the endpoint reads.
+/// Converts the headers that the endpoint reads.
 pub(crate) fn headers(request: &rocket::Request<'_>) -> HeaderMap {
     let mut headers = HeaderMap::new();
     for header in request.headers().iter() {
@@ -32,12 +30,12 @@ pub(crate) fn headers(request: &rocket::Request<'_>) -> HeaderMap {
     headers
 }
 
-/// An answer to HEAD has no body, and the length of the body it would have had.
-pub(crate) fn response(response: &Arc<Response<Bytes>>) -> rocket::Response<'static> {
+/// Converts an answer. One to HEAD has no body, but the length of the body of a GET.
+pub(crate) fn response(response: &SharedResponse) -> rocket::Response<'static> {
     let mut converted = rocket::Response::new();
     converted.set_status(Status::new(response.status().as_u16()));
     for (name, value) in response.headers() {
-        // A fairing may change the body, so its length is told by the body alone; the other one is for `NoSniff`.
+        // The body determines the length, as a fairing may change it; the other header is added by `NoSniff`.
         if name != CONTENT_LENGTH
             && name != X_CONTENT_TYPE_OPTIONS
             && let Ok(value) = str::from_utf8(value.as_bytes())
@@ -49,7 +47,7 @@ pub(crate) fn response(response: &Arc<Response<Bytes>>) -> rocket::Response<'sta
     converted
 }
 
-/// Most answers have these; a name that outlives the answer need not be allocated.
+/// Returns the name of a header, without an allocation for those that most answers have.
 fn name(name: &HeaderName) -> Cow<'static, str> {
     match *name {
         CONTENT_TYPE => "content-type".into(),
@@ -60,7 +58,7 @@ fn name(name: &HeaderName) -> Cow<'static, str> {
     }
 }
 
-fn length(response: &Response<Bytes>) -> Option<usize> {
+fn length(response: &SharedResponse) -> Option<usize> {
     match response.body().len() {
         0 => response.headers().get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok(),
         length => Some(length),

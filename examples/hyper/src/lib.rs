@@ -5,10 +5,9 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::{io, thread};
 
-use bytes::Bytes;
+use health_core::http::Body;
 use health_core::{Endpoint, Health};
 use http::{Request, Response, StatusCode};
-use http_body_util::Full;
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
@@ -18,12 +17,12 @@ use tower::{Service, service_fn};
 
 /// A service of hyper.
 pub trait App<B>:
-    Service<Request<B>, Response = Response<Full<Bytes>>, Error = Infallible, Future: Send> + Clone + Send + 'static
+    Service<Request<B>, Response = Response<Body>, Error = Infallible, Future: Send> + Clone + Send + 'static
 {
 }
 
 impl<B, S> App<B> for S where
-    S: Service<Request<B>, Response = Response<Full<Bytes>>, Error = Infallible, Future: Send> + Clone + Send + 'static
+    S: Service<Request<B>, Response = Response<Body>, Error = Infallible, Future: Send> + Clone + Send + 'static
 {
 }
 
@@ -38,8 +37,8 @@ pub fn with_health<B: Send + 'static>(path: &str, health: Health, app: impl App<
 }
 
 /// What an application answers to what it does not know.
-pub fn not_found() -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::from("not found\n"));
+pub fn not_found() -> Response<Body> {
+    let mut response = Response::new(Body::new("not found\n"));
     *response.status_mut() = StatusCode::NOT_FOUND;
     response
 }

@@ -10,9 +10,9 @@
 use std::error::Error;
 
 use example_hyper::{not_found, serve, with_health};
+use health_core::http::Body;
 use health_core::{Health, check_fn};
 use http::{Request, Response};
-use http_body_util::Full;
 use hyper::body::Incoming;
 use tokio::net::TcpListener;
 use tower::service_fn;
@@ -21,7 +21,7 @@ use tower::service_fn;
 async fn main() -> Result<(), Box<dyn Error>> {
     let health = Health::builder().check(check_fn("cache", || async { Ok(()) })).build()?;
     let app = service_fn(|request: Request<Incoming>| async move {
-        Ok(if request.uri().path() == "/" { Response::new(Full::from("hello\n")) } else { not_found() })
+        Ok(if request.uri().path() == "/" { Response::new(Body::new("hello\n")) } else { not_found() })
     });
     let listener = TcpListener::bind("127.0.0.1:8000").await?;
     println!("http://{}/ht/", listener.local_addr()?);

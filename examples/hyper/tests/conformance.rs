@@ -9,9 +9,10 @@ use std::{io, thread};
 use bytes::Bytes;
 use example_hyper::{App, listen, not_found, serve, with_health};
 use health_core::Health;
+use health_core::http::Body;
 use health_testkit::conformance::{self, Adapter, Site};
 use http::{HeaderValue, Request, Response};
-use http_body_util::{BodyExt as _, Full};
+use http_body_util::BodyExt as _;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tower::{ServiceExt as _, service_fn};
@@ -25,8 +26,8 @@ struct Hyper;
 fn app<B: Send + 'static>(site: &Site) -> impl App<B> + use<B> {
     let own = service_fn(|request: Request<B>| async move {
         Ok(match request.uri().path() {
-            "/" => Response::new(Full::from("shop")),
-            "/orders/7" => Response::new(Full::from("order 7")),
+            "/" => Response::new(Body::new("shop")),
+            "/orders/7" => Response::new(Body::new("order 7")),
             _ => not_found(),
         })
     });

@@ -9,11 +9,12 @@ pub struct ConfigError {
     line: Option<usize>,
     key: Option<String>,
     message: String,
+    more: Vec<ConfigError>,
 }
 
 impl ConfigError {
     pub(super) fn new(file: &str, line: Option<usize>, key: Option<String>, message: impl Into<String>) -> Self {
-        Self { file: file.to_owned(), line, key, message: message.into() }
+        Self { file: file.to_owned(), line, key, message: message.into(), more: Vec::new() }
     }
 
     pub(super) fn unreadable(file: &str, error: &Error) -> Self {
@@ -29,6 +30,19 @@ impl ConfigError {
     /// Of a variable of the environment.
     pub(super) fn variable(name: &str, message: impl Into<String>) -> Self {
         Self::new("environment", None, Some(name.to_owned()), message)
+    }
+
+    /// One error of several, of which there is at least one.
+    pub(super) fn all(errors: impl IntoIterator<Item = Self>) -> Self {
+        let mut errors = errors.into_iter();
+        let mut first = errors.next().unwrap_or_else(|| Self::new("", None, None, "it can't be built"));
+        first.more.extend(errors);
+        first
+    }
+
+    /// Returns all errors that were found, this one first. The accessors are those of the first.
+    pub fn errors(&self) -> impl Iterator<Item = &Self> {
+        std::iter::once(self).chain(&self.more)
     }
 
     /// The file, or whatever its name was said to be; `environment` where a variable is wrong.
@@ -52,16 +66,21 @@ impl ConfigError {
     }
 }
 
+/// Writes each error on a line of its own.
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.file)?;
-        if let Some(line) = self.line {
-            write!(f, ":{line}")?;
+        for (position, error) in self.errors().enumerate() {
+            f.write_str(if position == 0 { "" } else { "\n" })?;
+            f.write_str(&error.file)?;
+            if let Some(line) = error.line {
+                write!(f, ":{line}")?;
+            }
+            if let Some(key) = &error.key {
+                write!(f, ": {key}")?;
+            }
+            write!(f, ": {}", error.message)?;
         }
-        if let Some(key) = &self.key {
-            write!(f, ": {key}")?;
-        }
-        write!(f, ": {}", self.message)
+        Ok(())
     }
 }
 

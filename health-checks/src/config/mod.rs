@@ -52,7 +52,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use health_core::{BuildError, GroupSettings, Health, HealthBuilder, Registry, Settings};
+use health_core::{BuildError, BuildFault, GroupSettings, Health, HealthBuilder, Registry, Settings};
 
 pub use check::COMMON;
 #[cfg(feature = "embedded")]
@@ -223,18 +223,22 @@ impl Config {
 
 impl Lines {
     fn locate(&self, error: &BuildError) -> ConfigError {
+        ConfigError::all(error.faults().iter().map(|fault| self.locate_fault(fault)))
+    }
+
+    fn locate_fault(&self, fault: &BuildFault) -> ConfigError {
         let check = |name: &str| self.checks.iter().find(|(identifier, ..)| identifier == name);
-        let (line, message) = match error {
-            BuildError::Duplicate { identifier, first, second } => {
+        let (line, message) = match fault {
+            BuildFault::Duplicate { identifier, first, second } => {
                 let nth = |position: usize| self.checks.get(position - 1);
                 let number = |position: usize| nth(position).map_or(position, |(.., number)| *number);
                 let (first, second, line) = (number(*first), number(*second), nth(*second).map(|(_, line, _)| *line));
                 (line, format!("checks {first} and {second} are both \"{identifier}\": add name = \"...\""))
             }
-            BuildError::Option { identifier, .. } => (check(identifier).map(|(_, line, _)| *line), error.to_string()),
-            BuildError::Group { group, .. } => (self.groups.get(group).copied(), error.to_string()),
-            BuildError::Setting { setting, .. } => (self.settings.get(*setting).copied(), error.to_string()),
-            _ => (None, error.to_string()),
+            BuildFault::Check { identifier, .. } => (check(identifier).map(|(_, line, _)| *line), fault.to_string()),
+            BuildFault::Group { group, .. } => (self.groups.get(group).copied(), fault.to_string()),
+            BuildFault::Setting { setting, .. } => (self.settings.get(*setting).copied(), fault.to_string()),
+            _ => (None, fault.to_string()),
         };
         ConfigError::new(&self.file, line, None, message)
     }

@@ -1,3 +1,4 @@
+use std::any::Any;
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
@@ -20,9 +21,12 @@ use crate::{Findings, Result};
 pub struct BoxCheck(Arc<dyn DynCheck>);
 
 impl BoxCheck {
-    /// Erases the type of a check.
+    /// Erases the type of a check. One that is boxed already is returned as it is.
     pub fn new(check: impl HealthCheck) -> Self {
-        Self(Arc::new(check))
+        match (&check as &dyn Any).downcast_ref::<Self>() {
+            Some(boxed) => boxed.clone(),
+            None => Self(Arc::new(check)),
+        }
     }
 }
 

@@ -106,6 +106,12 @@ pub trait CheckExt: Sized {
         })
     }
 
+    /// Erases the type of the check and keeps its options, so that different checks fit into one collection.
+    fn boxed(self) -> Configured<BoxCheck> {
+        let Configured { check, options } = self.into_check();
+        Configured { check: BoxCheck::new(check), options }
+    }
+
     #[doc(hidden)]
     fn set(self, change: impl FnOnce(&mut Options)) -> Configured<Self::Check> {
         let mut configured = self.into_check();
@@ -138,13 +144,6 @@ impl<C: HealthCheck> CheckExt for Configured<C> {
 pub struct Configured<C> {
     pub(crate) check: C,
     pub(crate) options: Options,
-}
-
-impl<C: HealthCheck> Configured<C> {
-    /// Erases the type of the check and keeps the options.
-    pub fn boxed(self) -> Configured<BoxCheck> {
-        Configured { check: BoxCheck::new(self.check), options: self.options }
-    }
 }
 
 /// What was set on a check; what was not is decided when the service's health is built.

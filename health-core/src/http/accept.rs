@@ -1,4 +1,4 @@
-//! Content negotiation (RFC 9110, section 12.5.1): a pure function of the header and of what there is to offer.
+//! Content negotiation (RFC 9110, section 12.5.1): a pure function of the header and of the offered media types.
 
 use std::cmp::Reverse;
 use std::iter;
@@ -7,13 +7,13 @@ use http::HeaderValue;
 
 use crate::render::Renderers;
 
-/// A media type that there is, and the position of the renderer that makes it.
+/// A media type, and the position of its renderer.
 #[derive(Debug)]
 pub(super) struct Offer {
     kind: String,
     subtype: String,
     version: Option<String>,
-    /// Whether another format of this type has versions, so that a reader of versions does not want this one.
+    /// `true` if another format of this type has versions: a client that names a version does not mean this one.
     has_twin: bool,
     renderer: usize,
 }
@@ -35,11 +35,12 @@ impl Offer {
     }
 }
 
-/// The first media type of each renderer, then the others, so that a wildcard finds what a renderer is known for.
-pub(super) fn offers(renderers: &Renderers) -> Vec<Offer> {
-    let main = renderers.iter().map(|renderer| renderer.media_types().get(..1).unwrap_or_default());
-    let others = renderers.iter().map(|renderer| renderer.media_types().get(1..).unwrap_or_default());
-    let types = main.enumerate().chain(others.enumerate());
+/// Lists the first media type of each offered renderer and then the others, so that a wildcard matches the main types.
+pub(super) fn offers(renderers: &Renderers, offered: &[usize]) -> Vec<Offer> {
+    let types_of = |position: usize| renderers.at(position).media_types();
+    let main = offered.iter().map(|&position| (position, types_of(position).get(..1).unwrap_or_default()));
+    let others = offered.iter().map(|&position| (position, types_of(position).get(1..).unwrap_or_default()));
+    let types = main.chain(others);
     let offers =
         types.flat_map(|(renderer, types)| types.iter().map(move |media_type| Offer::new(media_type, renderer)));
     let mut offers: Vec<Offer> = offers.collect();

@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -10,28 +9,30 @@ use http::header::{
     ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, EXPIRES, REFRESH, VARY,
     X_CONTENT_TYPE_OPTIONS,
 };
-use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Response};
 
 use super::query::Query;
 use super::refusal::Refusal;
+use super::{Endpoint, SharedResponse};
+use crate::Report;
 use crate::render::{Renderer, Text};
 use crate::snapshot::{Snapshot, View};
-use crate::{Health, Report};
 
 /// The methods that the endpoint supports.
 const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, OPTIONS");
 
 /// Converts a shared answer into the type of a framework.
-pub(super) type Convert<T> = fn(&Arc<Response<Bytes>>) -> T;
+pub(super) type Convert<T> = fn(&SharedResponse) -> T;
 
 /// Returns the cached answer, if the last report is still fresh.
-pub(super) fn kept<T>(health: &Health, query: &Query, convert: Convert<T>) -> Option<T> {
+pub(super) fn cached<T>(endpoint: &Endpoint, query: &Query, convert: Convert<T>) -> Option<T> {
     let shows_all = query.exclude.is_empty() && query.only.is_empty();
-    shows_all.then(|| health.kept(query.plan, |snapshot| show(health, query, snapshot, convert)))?
+    shows_all.then(|| endpoint.health().kept(query.plan, |snapshot| show(endpoint, query, snapshot, convert)))?
 }
 
 /// Runs the checks that have to run and answers within the budget.
-pub(super) async fn run<T>(health: &Health, query: &Query, budget: Option<Duration>, convert: Convert<T>) -> T {
+pub(super) async fn run<T>(endpoint: &Endpoint, query: &Query, budget: Option<Duration>, convert: Convert<T>) -> T {
+    let health = endpoint.health();
     // Only the verbose view lists excluded names that are unknown.
     let (only, exclude) = (&query.only, &query.exclude);
     let excludes = |name| exclude.iter().any(|excluded| excluded == name);
@@ -41,61 +42,66 @@ pub(super) async fn run<T>(health: &Health, query: &Query, budget: Option<Durati
     } else {
         health.snapshot_of_some(only, exclude, query.plan, budget).await
     };
-    show(health, query, &snapshot, convert)
+    show(endpoint, query, &snapshot, convert)
 }
 
 /// Answers without a report.
 #[cold]
-pub(super) fn refuse<T>(health: &Health, refusal: Refusal, method: &Method, convert: Convert<T>) -> T {
-    let message = refusal.message(health);
+pub(super) fn refuse<T>(endpoint: &Endpoint, refusal: Refusal, method: &Method, convert: Convert<T>) -> T {
+    let message = refusal.message(endpoint);
     let mut response = Response::new(Bytes::new());
     *response.status_mut() = refusal.status();
-    *response.headers_mut() = headers("text/plain", &message, health.clock().time());
+    *response.headers_mut() = headers("text/plain", &message, endpoint.health().clock().time());
+    response.headers_mut().extend(endpoint.0.policy.headers.clone());
     if refusal == Refusal::UnknownMethod {
         response.headers_mut().insert(ALLOW, METHODS);
     }
     *response.body_mut() = message.into();
-    convert(&Arc::new(trim(response, method)))
+    convert(&SharedResponse::new(trim(response, method)))
 }
 
-fn show<T>(health: &Health, query: &Query, snapshot: &Snapshot, convert: Convert<T>) -> T {
-    let make = |report: &Report| make(health, query.view, report);
-    let aged;
-    let answer = if health.renderers().at(query.view.renderer).shows_ages() {
-        aged = snapshot.answer_now(query.view, health.clock().time(), make);
-        &aged
+fn show<T>(endpoint: &Endpoint, query: &Query, snapshot: &Snapshot, convert: Convert<T>) -> T {
+    let health = endpoint.health();
+    let make = |shown: &Report| make(endpoint, query.view, &snapshot.report, shown);
+    let is_plain = query.method == Method::GET && query.refresh.is_none();
+    let finish = |answer: &SharedResponse| if is_plain { convert(answer) } else { convert(&adapted(answer, query)) };
+    if health.renderers().at(query.view.renderer).shows_ages() {
+        finish(&snapshot.answer_now(query.view, health.clock().time(), make))
     } else {
-        snapshot.answer(query.view, make)
-    };
-    if query.method == Method::GET && query.refresh.is_none() {
-        return convert(answer);
+        snapshot.answer(query.view, make, finish)
     }
-    let mut answer = Response::clone(answer);
-    if let Some(seconds) = query.refresh {
-        answer.headers_mut().insert(REFRESH, HeaderValue::from(seconds));
-    }
-    convert(&Arc::new(trim(answer, &query.method)))
 }
 
-fn make(health: &Health, view: View, report: &Report) -> Response<Bytes> {
+/// Returns the answer as a query wants it that is no plain GET.
+fn adapted(answer: &SharedResponse, query: &Query) -> SharedResponse {
+    let mut response = answer.to_response();
+    if let Some(seconds) = query.refresh {
+        response.headers_mut().insert(REFRESH, HeaderValue::from(seconds));
+    }
+    SharedResponse::new(trim(response, &query.method))
+}
+
+/// Renders a report, of which a reader without the token is shown a redacted one. The status code is that of the whole report.
+fn make(endpoint: &Endpoint, view: View, whole: &Report, shown: &Report) -> SharedResponse {
+    let health = endpoint.health();
     let renderer = health.renderers().at(view.renderer);
-    let (body, content_type) = match write(renderer, view.verbose, report) {
+    let (body, content_type) = match write(renderer, view.verbose, shown) {
         Some(body) => (body, renderer.media_types().first().copied().unwrap_or("text/plain")),
-        None => (write(&Text, false, report).unwrap_or_default(), "text/plain"),
+        None => (write(&Text, false, shown).unwrap_or_default(), "text/plain"),
     };
-    let mut headers = headers(content_type, &body, report.generated_at);
+    let mut headers = headers(content_type, &body, shown.generated_at);
     if content_type.starts_with("text/html")
         && let Ok(policy) = HeaderValue::from_str(&health.settings().content_security_policy)
     {
         headers.insert(CONTENT_SECURITY_POLICY, policy);
     }
+    headers.extend(endpoint.0.policy.headers.clone());
     let mut response = Response::new(Bytes::from(body));
     *response.headers_mut() = headers;
-    if !report.healthy && !renderer.always_ok() {
-        let status = StatusCode::from_u16(health.settings().unhealthy_status);
-        *response.status_mut() = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    if !renderer.always_ok() {
+        *response.status_mut() = endpoint.0.policy.status(whole);
     }
-    response
+    SharedResponse::new(response)
 }
 
 /// Renders a report. Returns `None` if the renderer fails or panics: a broken page must not look like a broken service.
@@ -111,7 +117,7 @@ fn write(renderer: &dyn Renderer, verbose: bool, report: &Report) -> Option<Stri
     Some(body)
 }
 
-/// The headers of every answer. `Expires` is the time of the report, which has passed when it is read.
+/// Returns the headers that every answer has. `Expires` is the time of the report, which has passed when it is read.
 fn headers(content_type: &str, body: &str, time: SystemTime) -> HeaderMap {
     let content_type = match content_type {
         text if text.starts_with("text/") && !text.contains(';') => Cow::Owned(format!("{text}; charset=utf-8")),

@@ -1,30 +1,37 @@
 use http::{HeaderMap, Method, Request};
 
-/// What the endpoint reads of a request, in whatever types a framework has it.
+/// The parts of a request that the endpoint reads, for frameworks whose request type is not [`http::Request`].
 ///
 /// ```
 /// use health_core::RequestHead;
 /// use http::{HeaderMap, Method};
 ///
-/// let none = HeaderMap::new();
-/// let head = RequestHead { method: &Method::GET, path: "/ht/ready/", query: "format=json", headers: &none };
+/// let headers = HeaderMap::new();
+/// let head = RequestHead::new(&Method::GET, "/ht/ready/", "format=json", &headers);
 /// # let _ = head;
 /// ```
 #[derive(Debug, Clone, Copy)]
 pub struct RequestHead<'a> {
-    /// The method.
-    pub method: &'a Method,
-    /// The path, percent-encoded as it was sent, without what a router of the application is nested below.
-    pub path: &'a str,
-    /// What follows the question mark, percent-encoded as it was sent; empty where nothing does.
-    pub query: &'a str,
-    /// The headers. Those in [`Endpoint::REQUEST_HEADERS`](super::Endpoint::REQUEST_HEADERS) are enough.
-    pub headers: &'a HeaderMap,
+    pub(super) method: &'a Method,
+    pub(super) path: &'a str,
+    pub(super) query: &'a str,
+    pub(super) headers: &'a HeaderMap,
+}
+
+impl<'a> RequestHead<'a> {
+    /// Creates a request head.
+    ///
+    /// - `path` is percent-encoded as it was sent, without the prefix below which a router of the application is nested.
+    /// - `query` is the part after the question mark, percent-encoded as it was sent, and empty if there is none.
+    /// - `headers` needs no other headers than those in [`Endpoint::REQUEST_HEADERS`](super::Endpoint::REQUEST_HEADERS).
+    pub fn new(method: &'a Method, path: &'a str, query: &'a str, headers: &'a HeaderMap) -> Self {
+        Self { method, path, query, headers }
+    }
 }
 
 impl<'a, B> From<&'a Request<B>> for RequestHead<'a> {
     fn from(request: &'a Request<B>) -> Self {
-        let (uri, headers) = (request.uri(), request.headers());
-        Self { method: request.method(), path: uri.path(), query: uri.query().unwrap_or_default(), headers }
+        let uri = request.uri();
+        Self::new(request.method(), uri.path(), uri.query().unwrap_or_default(), request.headers())
     }
 }

@@ -16,45 +16,35 @@
 
 mod accept;
 mod answer;
+mod builder;
+mod future;
 mod head;
+mod policy;
 mod query;
 mod refusal;
+mod response;
 #[cfg(feature = "tower")]
 mod tower;
 
-use std::future::{Future, ready};
+use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use bytes::Bytes;
-use futures::FutureExt as _;
-use futures::future::Either;
 use http::{Request, Response};
-use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use self::accept::Offer;
-use crate::Health;
+use crate::render::Renderer;
+use crate::{Anonymous, Health, Secret};
 
+pub use self::builder::EndpointBuilder;
 pub use self::head::RequestHead;
+pub(crate) use self::policy::Policy;
+pub use self::response::SharedResponse;
+#[cfg(feature = "tower")]
+pub use self::tower::{Body, ResponseFuture};
 
-/// The characters that RFC 3986 does not allow in a path. `%` is left alone, as the path may be encoded already.
-const NOT_IN_A_PATH: &AsciiSet = &CONTROLS
-    .add(b' ')
-    .add(b'"')
-    .add(b'#')
-    .add(b'<')
-    .add(b'>')
-    .add(b'?')
-    .add(b'[')
-    .add(b'\\')
-    .add(b']')
-    .add(b'^')
-    .add(b'`')
-    .add(b'{')
-    .add(b'|')
-    .add(b'}');
-
-/// A service's health at a URL: the same bytes from every adapter.
+/// The health of a service at a URL. Every adapter answers with the same bytes.
 ///
 /// | request | answer |
 /// |---|---|
@@ -70,36 +60,72 @@ const NOT_IN_A_PATH: &AsciiSet = &CONTROLS
 /// | `?exclude=<name>`, any number of them | without these checks, and without them in the verdict |
 /// | `?verbose` | more, where the format has it: [`Renderer::render_verbose`](crate::Renderer::render_verbose) |
 ///
-/// 200 is healthy, [`Settings::unhealthy_status`](crate::Settings::unhealthy_status) is not. Content negotiation
-/// follows [RFC 9110, section 12](https://www.rfc-editor.org/rfc/rfc9110#section-12).
+/// A healthy answer is 200, or [`Settings::degraded_status`](crate::Settings::degraded_status) where some row warns or fails; an
+/// unhealthy one is [`Settings::unhealthy_status`](crate::Settings::unhealthy_status). Content negotiation follows [RFC 9110, section 12](https://www.rfc-editor.org/rfc/rfc9110#section-12).
+///
+/// One `Health` can have several endpoints. They share its checks and their verdicts, and each has a policy of its own: in full on a
+/// management port, and the verdict alone in public.
+///
+/// ```
+/// use health_core::{Anonymous, Endpoint, Health};
+///
+/// let health = Health::builder().build()?;
+/// let management = Endpoint::builder(health.clone()).path("/ht/").build()?;
+/// let public = Endpoint::builder(health).path("/status/").anonymous(Anonymous::Status).formats(["json"]).build()?;
+/// # let _ = (management, public);
+/// # Ok::<(), health_core::BuildError>(())
+/// ```
 #[derive(Debug, Clone)]
-pub struct Endpoint(Arc<Shared>); // one counter: some frameworks clone it for each request
+pub struct Endpoint(Arc<Shared>); // a single counter, as some frameworks clone it for each request
 
 #[derive(Debug)]
 struct Shared {
     health: Health,
     base: String,
+    /// The position of the plan of the only group that this endpoint shows.
+    group: Option<usize>,
+    token: Option<Secret>,
+    /// The setting of this endpoint, in place of that of the group.
+    anonymous: Option<Anonymous>,
+    policy: Policy,
+    /// The number under which snapshots keep the answers of this policy.
+    policy_id: usize,
+    /// The positions of the renderers that this endpoint offers, the default first.
+    renderers: Vec<usize>,
     offers: Vec<Offer>,
-    /// When a refused token was last logged, in seconds of the Unix epoch.
+    /// The time at which a refused token was last logged, in seconds of the Unix epoch.
     last_refusal: AtomicU64,
 }
 
 impl Endpoint {
-    /// The request headers that it reads, in lower case: an adapter whose framework has header types of its own needs to
+    /// The request headers that the endpoint reads, in lower case. An adapter whose framework has header types of its own needs to
     /// convert no others.
     pub const REQUEST_HEADERS: &'static [&'static str] = &["accept", "authorization", query::SCRAPE_TIMEOUT];
 
-    /// The health at a path, such as `/ht/`; it starts and ends with a slash, which may be left out. What can't be in a
-    /// URL is percent-encoded, empty segments are left out.
+    /// Creates an endpoint at this path, such as `/ht/`, with the policy of the [`Settings`](crate::Settings).
     pub fn new(path: &str, health: Health) -> Self {
-        let segments = path.split('/').filter(|segment| !segment.is_empty());
-        let base: String = segments.flat_map(|segment| ["/", segment]).collect();
-        let base = utf8_percent_encode(&base, NOT_IN_A_PATH).to_string();
-        let offers = accept::offers(health.renderers());
-        Self(Arc::new(Shared { health, base, offers, last_refusal: AtomicU64::default() }))
+        // The settings were validated when the health was built, so nothing can be wrong with this endpoint.
+        Self::builder(health).path(path).assemble().0
     }
 
-    /// Its path without the final slash: `/ht`; empty at the root.
+    /// Returns a builder for an endpoint with a policy of its own.
+    pub fn builder(health: Health) -> EndpointBuilder {
+        EndpointBuilder::new(health)
+    }
+
+    /// Returns the endpoints `/livez` and `/readyz`, for the probes of Kubernetes: the groups `live` and `ready`.
+    ///
+    /// They answer without the token, and then with the verdict alone. With the token, or where there is none, they show the rows.
+    pub fn probes(health: &Health) -> [Self; 2] {
+        [("/livez", "live"), ("/readyz", "ready")].map(|(path, group)| {
+            let endpoint = Self::builder(health.clone()).path(path).group(group);
+            let has_token = health.settings().token.is_some();
+            let endpoint = if has_token { endpoint.anonymous(Anonymous::Status) } else { endpoint };
+            endpoint.assemble().0
+        })
+    }
+
+    /// Returns the path without the final slash: `/ht`; empty at the root.
     pub fn base(&self) -> &str {
         &self.0.base
     }
@@ -109,35 +135,46 @@ impl Endpoint {
         path.strip_prefix(&*self.0.base).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 
-    /// The health it shows.
+    /// Returns the health that this endpoint shows.
     pub fn health(&self) -> &Health {
         &self.0.health
     }
 
-    /// Answers a request: reads its method, path, query and headers before it returns, and holds nothing of it.
+    /// Answers a request. Reads its method, path, query and headers before it returns, and keeps nothing of it.
     ///
-    /// Never fails: whatever is wrong with the request or with a check is an answer, too.
+    /// Never fails: an invalid request and a failing check have an answer, too.
     pub fn respond<B>(&self, request: &Request<B>) -> impl Future<Output = Response<Bytes>> + Send + 'static + use<B> {
-        self.respond_with(RequestHead::from(request), |answer| Response::clone(answer))
+        self.respond_with(RequestHead::from(request), SharedResponse::to_response)
     }
 
-    /// As [`respond`](Self::respond), for an adapter whose framework has types of its own. The answer may be told to others,
-    /// too: `convert` makes of it what the framework needs, or keeps it, with `Arc::clone`.
+    /// Answers a request, as [`respond`](Self::respond) does, for an adapter whose framework has types of its own: `convert` makes the
+    /// framework's response.
     pub fn respond_with<T: Send + 'static>(
         &self,
         request: RequestHead<'_>,
-        convert: fn(&Arc<Response<Bytes>>) -> T,
+        convert: fn(&SharedResponse) -> T,
     ) -> impl Future<Output = T> + Send + 'static + use<T> {
-        // A cached answer is returned at once, as a future that can wait for checks is expensive to move.
-        let health = &self.0.health;
+        self.answer(request, convert)
+    }
+
+    /// The renderers that this endpoint offers, the default first.
+    fn renderers(&self) -> impl Iterator<Item = &dyn Renderer> {
+        self.0.renderers.iter().map(|&position| self.0.health.renderers().at(position))
+    }
+
+    fn answer<T: Send + 'static>(
+        &self,
+        request: RequestHead<'_>,
+        convert: fn(&SharedResponse) -> T,
+    ) -> future::Answer<T> {
         let query = match self.parse(request) {
             Ok(query) => query,
-            Err(refusal) => return Either::Left(ready(answer::refuse(health, refusal, request.method, convert))),
+            Err(refusal) => return future::now(answer::refuse(self, refusal, request.method, convert)),
         };
-        if let Some(answer) = answer::kept(health, &query, convert) {
-            return Either::Left(ready(answer));
+        if let Some(answer) = answer::cached(self, &query, convert) {
+            return future::now(answer);
         }
-        let (health, budget) = (health.clone(), query::budget(request.headers));
-        Either::Right(async move { answer::run(&health, &query, budget, convert).await }.boxed())
+        let (endpoint, budget) = (self.clone(), query::budget(request.headers));
+        future::later(async move { answer::run(&endpoint, &query, budget, convert).await })
     }
 }

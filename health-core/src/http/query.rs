@@ -48,12 +48,18 @@ impl Endpoint {
             return Err(Refusal::UnknownCheck(plan));
         }
         let renderer = match params.format.filter(|name| !name.is_empty()) {
-            Some(name) => self.0.health.renderers().position(&name).ok_or(Refusal::UnknownFormat)?,
+            Some(name) => self.renderer(&name).ok_or(Refusal::UnknownFormat)?,
             None => accept::choose(request.headers.get_all(ACCEPT), &self.0.offers).ok_or(Refusal::NotAcceptable)?,
         };
-        let view = View { renderer, redacted, verbose: params.verbose };
+        let view = View { policy: self.0.policy_id, renderer, redacted, verbose: params.verbose };
         let (only, exclude) = (params.only, if redacted { Vec::new() } else { params.exclude });
         Ok(Query { method: request.method.clone(), plan, view, only, exclude, refresh: params.refresh })
+    }
+
+    /// Returns the position of an offered format.
+    fn renderer(&self, name: &str) -> Option<usize> {
+        let position = self.0.health.renderers().position(name)?;
+        self.0.renderers.contains(&position).then_some(position)
     }
 
     /// Finds the plan that a path names. The flag is `true` if the answer has to be redacted.
@@ -62,24 +68,35 @@ impl Endpoint {
             return Err(Refusal::NotFound);
         }
         let mut segments = segments(&path[self.0.base.len()..]);
-        let presented = self.0.health.settings().token.as_ref().map(|token| check_token(token, &mut segments, headers));
-        let plans = self.0.health.plans();
-        let group = match &segments[..] {
-            [] => Some(None),
-            [group] => Some(Some(&**group)),
-            _ => None,
-        };
-        let plan = group.and_then(|group| plans.iter().position(|plan| plan.name.as_deref() == group));
-        let may_see = |plan: usize| plans[plan].anonymous == Anonymous::Status;
+        let presented = self.0.token.as_ref().map(|token| check_token(token, &mut segments, headers));
+        let plan = self.plan(&segments);
+        let may_see = |plan: usize| self.anonymous(plan) == Anonymous::Status;
         match (presented, plan) {
             (None | Some(TokenPresented::Right), Some(plan)) => Ok((plan, presented.is_none() && may_see(plan))),
             (Some(TokenPresented::Nothing), Some(plan)) if may_see(plan) => Ok((plan, true)),
+            (None | Some(TokenPresented::Right), None) if self.0.group.is_some() => Err(Refusal::NotFound),
             (None | Some(TokenPresented::Right), None) => Err(Refusal::UnknownGroup),
             (Some(presented), _) => {
                 self.warn_of_refusal(if plan.is_some() { presented } else { TokenPresented::Wrong });
                 Err(Refusal::NotFound)
             }
         }
+    }
+
+    /// Returns the position of the plan that the segments below the base name.
+    fn plan(&self, segments: &[Cow<'_, str>]) -> Option<usize> {
+        let group = match segments {
+            [] if self.0.group.is_some() => return self.0.group,
+            [] => None,
+            [group] if self.0.group.is_none() => Some(&**group),
+            _ => return None,
+        };
+        self.0.health.plans().iter().position(|plan| plan.name.as_deref() == group)
+    }
+
+    /// Returns the setting for readers without the token.
+    fn anonymous(&self, plan: usize) -> Anonymous {
+        self.0.anonymous.unwrap_or(self.0.health.plans()[plan].anonymous)
     }
 
     /// Logs a refused token, at most once a minute.

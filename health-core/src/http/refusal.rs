@@ -1,17 +1,17 @@
-//! Why a request is answered without any check, and what it is told.
+//! Requests that are refused without running a check.
 
 use http::StatusCode;
 
-use crate::Health;
-use crate::render::Renderers;
+use super::Endpoint;
+use crate::render::Renderer;
 
-/// A request that is answered without running any check.
+/// The reason of a refusal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Refusal {
-    /// The path is another's, or the token is not right.
+    /// The path is not this endpoint's, or the token is invalid.
     NotFound,
     UnknownGroup,
-    /// `?only=` names a check that the plan in this place does not have.
+    /// `?only=` names a check that is not in the plan at this position.
     UnknownCheck(usize),
     UnknownMethod,
     UnknownFormat,
@@ -28,8 +28,9 @@ impl Refusal {
         }
     }
 
-    /// What is wrong, and what would be right.
-    pub(super) fn message(self, health: &Health) -> String {
+    /// Says what is wrong and what would be right.
+    pub(super) fn message(self, endpoint: &Endpoint) -> String {
+        let health = endpoint.health();
         let list = |names: Vec<&str>| names.join(", ");
         match self {
             Self::NotFound => "Not Found".to_owned(),
@@ -39,18 +40,18 @@ impl Refusal {
             }
             Self::UnknownMethod => "Method Not Allowed: use GET, HEAD or OPTIONS".to_owned(),
             Self::UnknownFormat => {
-                format!("Bad Request: the formats are {}", list(health.renderers().formats().collect()))
+                format!("Bad Request: the formats are {}", list(endpoint.renderers().map(Renderer::format).collect()))
             }
             Self::NotAcceptable => {
-                format!("Not Acceptable: Supported content types: {}", list(content_types(health.renderers())))
+                format!("Not Acceptable: Supported content types: {}", list(content_types(endpoint)))
             }
         }
     }
 }
 
-/// What each format is known for, without parameters; each once.
-fn content_types(renderers: &Renderers) -> Vec<&str> {
-    let main = renderers.iter().filter_map(|renderer| renderer.media_types().first()?.split(';').next());
+/// Returns the main media type of each format, without parameters and duplicates.
+fn content_types(endpoint: &Endpoint) -> Vec<&str> {
+    let main = endpoint.renderers().filter_map(|renderer| renderer.media_types().first()?.split(';').next());
     main.fold(Vec::new(), |mut types, media_type| {
         if !types.contains(&media_type) {
             types.push(media_type);

@@ -140,7 +140,13 @@ impl Renderers {
         }
     }
 
-    /// The format of this name.
+    /// Removes the format of this name. Returns `false` if there is none.
+    pub fn remove(&mut self, format: &str) -> bool {
+        let position = self.position(format);
+        position.map(|position| self.0.remove(position)).is_some()
+    }
+
+    /// Returns the format of this name.
     pub fn get(&self, format: &str) -> Option<&dyn Renderer> {
         self.position(format).map(|position| self.at(position))
     }

@@ -26,15 +26,14 @@ use awake::Awake;
 pub(crate) use background::Tasks;
 use cell::{Cell, JoinedRun};
 pub(crate) use notify::Listeners;
-pub(crate) use plan::{Kind, Plan};
+pub(crate) use plan::{Kind, Plan, build_plans};
 use run::{Run, RunGuard};
 use shutdown::Shutdown;
 
 use crate::check::HealthCheck as _;
-use crate::registry::{BuildError, Registry};
 use crate::report::CheckInfo;
 use crate::sync::AtomicU64;
-use crate::{Clock, GroupSettings, Report, Settings, Transition};
+use crate::{Clock, Report, Settings, Transition};
 
 /// Up to this many checks get a task each; beyond, sixteen are begun by one, which halves the cost of a thousand.
 const TASKS: usize = 64;
@@ -81,15 +80,14 @@ pub(crate) struct Freshness {
 
 impl Runner {
     pub(crate) fn new(
-        registry: Registry,
-        groups: &std::collections::BTreeMap<String, GroupSettings>,
+        cells: Vec<Cell>,
+        plans: Vec<Plan>,
         settings: &Settings,
         own_runtime: Option<Handle>,
         clock: Arc<dyn Clock>,
         listeners: Listeners,
-    ) -> Result<Self, BuildError> {
-        let (cells, plans) = plan::build_plans(registry, groups, settings)?;
-        Ok(Self {
+    ) -> Self {
+        Self {
             cells,
             plans,
             permits: Semaphore::new(settings.max_concurrency.min(Semaphore::MAX_PERMITS)),
@@ -105,7 +103,7 @@ impl Runner {
             shutdown: Shutdown::default(),
             clock,
             listeners,
-        })
+        }
     }
 
     pub(crate) fn plans(&self) -> &[Plan] {

@@ -1,10 +1,10 @@
-//! Which checks a group reads, and by which rules: all of it decided once, when the health is built.
+//! The checks that a group reads, and the rules for them. All of it is decided once, when the health is built.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::cell::Cell;
-use crate::registry::{BuildError, Entry, Registry};
+use crate::registry::{BuildFault, Entry, Registry};
 use crate::{Anonymous, GroupSettings, Scope, Settings};
 
 /// A group, or all checks: its members, and the checks that have to run along because members depend on them.
@@ -37,17 +37,19 @@ pub(crate) enum Kind {
 
 const PROBES: [(&str, Kind); 3] = [("live", Kind::Live), ("ready", Kind::Ready), ("startup", Kind::Startup)];
 
-/// The cells of a service, sorted by identifier, and its plans: all checks first, then the groups.
+/// Returns the cells of a service, sorted by identifier, and its plans: that of all checks first, then those of the groups. Adds
+/// whatever is wrong to the faults.
 pub(crate) fn build_plans(
     registry: Registry,
     groups: &BTreeMap<String, GroupSettings>,
     settings: &Settings,
-) -> Result<(Vec<Cell>, Vec<Plan>), BuildError> {
-    registry.validate()?;
+    faults: &mut Vec<BuildFault>,
+) -> (Vec<Cell>, Vec<Plan>) {
+    faults.extend(registry.faults());
     let mut entries = registry.entries;
     entries.sort_by(|a, b| a.identifier.cmp(&b.identifier));
-    refuse_unknown_groups(&entries, groups)?;
-    let dependencies = dependencies(&entries)?;
+    refuse_invalid_groups(&entries, groups, faults);
+    let dependencies = dependencies(&entries, faults);
     let cells: Vec<Cell> =
         entries.into_iter().zip(dependencies).map(|(entry, needs)| Cell::new(entry, needs, settings)).collect();
 
@@ -56,21 +58,21 @@ pub(crate) fn build_plans(
         let own = groups.get(name).cloned().unwrap_or_default();
         if own.drains.is_some() {
             let message = "drains is for groups of your own: ready always drains, live and startup never do";
-            return Err(BuildError::group(name, message));
+            faults.push(BuildFault::group(name, message));
         }
         plans.push(plan(Some(name), kind, &own, &cells, settings));
         if kind == Kind::Live {
-            refuse_in_live(&cells, &own)?;
+            refuse_in_live(&cells, &own, faults);
         }
     }
     for (name, own) in groups.iter().filter(|(name, _)| !PROBES.iter().any(|(probe, _)| probe == name)) {
         let plan = plan(Some(name), Kind::Declared, own, &cells, settings);
         if plan.members.is_empty() {
-            return Err(BuildError::group(name, "no check names it: add it to a check's groups, or remove it"));
+            faults.push(BuildFault::group(name, "no check names it: add it to a check's groups, or remove it"));
         }
         plans.push(plan);
     }
-    Ok((cells, plans))
+    (cells, plans)
 }
 
 fn plan(name: Option<&str>, kind: Kind, own: &GroupSettings, cells: &[Cell], settings: &Settings) -> Plan {
@@ -123,11 +125,11 @@ fn closure(kind: Kind, members: &[usize], cells: &[Cell]) -> Vec<usize> {
     closure.into_iter().collect()
 }
 
-fn refuse_unknown_groups(entries: &[Entry], groups: &BTreeMap<String, GroupSettings>) -> Result<(), BuildError> {
+fn refuse_invalid_groups(entries: &[Entry], groups: &BTreeMap<String, GroupSettings>, faults: &mut Vec<BuildFault>) {
     for group in groups.keys() {
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
         if group.is_empty() || !group.chars().all(plain) {
-            return Err(BuildError::group(group, "a group is part of a URL: use letters, digits, '-', '_' and '.'"));
+            faults.push(BuildFault::group(group, "a group is part of a URL: use letters, digits, '-', '_' and '.'"));
         }
     }
     for entry in entries {
@@ -135,55 +137,58 @@ fn refuse_unknown_groups(entries: &[Entry], groups: &BTreeMap<String, GroupSetti
             let known = groups.contains_key(&**group) || PROBES.iter().any(|(probe, _)| probe == group);
             if !known {
                 let message = format!("its group \"{group}\" is not declared: declare it, or correct the name");
-                return Err(BuildError::option(&entry.identifier, message));
+                faults.push(BuildFault::check(&entry.identifier, message));
             }
         }
     }
-    Ok(())
 }
 
-fn refuse_in_live(cells: &[Cell], live: &GroupSettings) -> Result<(), BuildError> {
-    if let Some(stranger) = live.allow_in_live.iter().find(|name| !cells.iter().any(|cell| cell.identifier == **name)) {
-        return Err(BuildError::group("live", format!("it allows \"{stranger}\", and there is no such check")));
+fn refuse_in_live(cells: &[Cell], live: &GroupSettings, faults: &mut Vec<BuildFault>) {
+    for unknown in live.allow_in_live.iter().filter(|name| !cells.iter().any(|cell| cell.identifier == **name)) {
+        faults.push(BuildFault::group("live", format!("it allows \"{unknown}\", and there is no such check")));
     }
-    let refused = cells.iter().find(|cell| {
-        cell.groups.contains("live") && cell.scope != Scope::Process && !live.allow_in_live.contains(&cell.identifier)
-    });
-    let Some(cell) = refused else { return Ok(()) };
-    let message = format!(
-        "its scope is {}, and a failing liveness probe restarts the process, which does not mend that: \
-         take it out of \"live\", or allow_in_live it there by name",
-        cell.scope
-    );
-    Err(BuildError::option(&cell.identifier, message))
+    let refused = cells
+        .iter()
+        .filter(|cell| cell.in_live && cell.scope != Scope::Process && !live.allow_in_live.contains(&cell.identifier));
+    for cell in refused {
+        let message = format!(
+            "its scope is {}, and a failing liveness probe restarts the process, which does not mend that: \
+             take it out of \"live\", or name it in that group's allow_in_live",
+            cell.scope
+        );
+        faults.push(BuildFault::check(&cell.identifier, message));
+    }
 }
 
-/// The positions that each check depends on; unknown names and cycles are refused.
-fn dependencies(entries: &[Entry]) -> Result<Vec<Vec<usize>>, BuildError> {
+/// Returns the positions that each check depends on. Unknown names and cycles are faults.
+fn dependencies(entries: &[Entry], faults: &mut Vec<BuildFault>) -> Vec<Vec<usize>> {
     let position = |name: &str| entries.iter().position(|entry| entry.identifier == name);
     let mut all = Vec::with_capacity(entries.len());
     for entry in entries {
         let mut needs = Vec::new();
         for name in &entry.options.depends_on {
-            let unknown = || {
-                let message = format!("it depends on \"{name}\", and there is no such check");
-                BuildError::option(&entry.identifier, message)
-            };
-            needs.push(position(name).ok_or_else(unknown)?);
+            match position(name) {
+                Some(position) => needs.push(position),
+                None => {
+                    let message = format!("it depends on \"{name}\", and there is no such check");
+                    faults.push(BuildFault::check(&entry.identifier, message));
+                }
+            }
         }
         all.push(needs);
     }
     for start in 0..entries.len() {
-        if let Some(cycle) = cycle(start, &all) {
+        // Each cycle is reported once, at its first member.
+        if let Some(cycle) = cycle(start, &all).filter(|cycle| cycle.iter().all(|&member| member >= start)) {
             let names: Vec<_> = cycle.iter().map(|&position| entries[position].identifier.as_str()).collect();
             let message = format!("it depends on itself: {}", names.join(" -> "));
-            return Err(BuildError::option(&entries[start].identifier, message));
+            faults.push(BuildFault::check(&entries[start].identifier, message));
         }
     }
-    Ok(all)
+    all
 }
 
-/// The way from a check back to itself, if there is one.
+/// Returns a path from a check back to itself, if there is one.
 fn cycle(start: usize, needs: &[Vec<usize>]) -> Option<Vec<usize>> {
     let (mut seen, mut ways) = (BTreeSet::new(), vec![vec![start]]);
     while let Some(way) = ways.pop() {

@@ -139,7 +139,7 @@ mod tests {
     use super::*;
     use crate::clock::SystemClock;
     use crate::runner::cell::JoinedRun;
-    use crate::runner::{Answers, Listeners, Waited};
+    use crate::runner::{Answers, Listeners, Waited, build_plans};
     use crate::{CheckExt as _, Registry, Settings, Status, check_fn};
 
     /// The number of schedules that each test tries.
@@ -154,8 +154,8 @@ mod tests {
         let mut registry = Registry::default();
         registry.register(check_fn("queue", || async { Ok(()) }).ttl(ttl));
         let settings = Settings::default();
-        let runner = Runner::new(registry, &[].into(), &settings, None, Arc::new(SystemClock), Listeners(Vec::new()));
-        Arc::new(runner.expect("it can be built"))
+        let (cells, plans) = build_plans(registry, &[].into(), &settings, &mut Vec::new());
+        Arc::new(Runner::new(cells, plans, &settings, None, Arc::new(SystemClock), Listeners(Vec::new())))
     }
 
     /// Readers read at the same time; the one that starts a run executes it, or drops it, on a thread of its own. Returns which
