@@ -1,7 +1,7 @@
-//! The kinds of checks that this build has, by name: for configuration files and for whoever lists them.
+//! The kinds of checks that this build has, by name, for configuration files and for listings.
 //!
-//! A check's settings are a serde struct; [`CheckSettings`] makes checks out of it. Your own kinds can stand beside
-//! the built-in ones: see [`Kind::of`].
+//! The settings of a check are a serde struct, which [`CheckSettings`] turns into checks. An application may add its
+//! own kinds to the built-in ones: see [`Kind::of`].
 
 #[cfg(feature = "config")]
 #[allow(unused_imports, reason = "a build may have no check")]
@@ -10,7 +10,7 @@ pub use crate::kind::{CheckSettings, Misconfigured, Reads, TlsSettings, Variable
 #[cfg(feature = "config")]
 pub use crate::kind::{Key, Kind, Login};
 
-/// Every kind that this build has: a line a check.
+/// All kinds that this build has.
 #[cfg(feature = "config")]
 pub const CATALOGUE: &[Kind] = &[
     #[cfg(feature = "cache")]

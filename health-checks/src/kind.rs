@@ -1,4 +1,4 @@
-//! What a kind of check is: settings that become checks, and the variables that fill them.
+//! Kinds of checks: settings that become checks, and the variables that fill them.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -13,65 +13,67 @@ mod login;
 #[cfg(feature = "config")]
 pub use login::Login;
 
-/// The settings of a kind of check: the keys of its table in a configuration file, beside those that all checks have.
+/// The settings of a kind of check: the keys of its table in a configuration file, in addition to those that all checks
+/// have.
 pub trait CheckSettings: Sized {
     /// The name of the kind.
     const KIND: &'static str;
 
-    /// What it looks at, in a line.
+    /// A summary of what the check does, in one line.
     const SUMMARY: &'static str;
 
-    /// Keys that a variable of the environment fills where the file does not.
+    /// The keys that an environment variable fills if the file does not set them.
     const VARIABLES: &'static [Variable] = &[];
 
-    /// The keys of [`TlsSettings`] that it can honour; none where it does not speak TLS.
+    /// The keys of [`TlsSettings`] that the kind supports. Empty if it does not speak TLS.
     const TLS: &'static [&'static str] = &[];
 
-    /// The key of its URL, where it has one: then `username`, `password` and `password_file` may stand beside it.
+    /// The key of the kind's URL, if it has one. The keys `username`, `password` and `password_file` are then allowed
+    /// as well.
     const URL: Option<&'static str> = None;
 
-    /// That URL. *Default*: none.
+    /// Returns the URL of these settings. *Default*: `None`.
     fn url_mut(&mut self) -> Option<&mut Secret> {
         None
     }
 
-    /// What a check of this kind is called when the file gives it a name. *Default*: that name.
+    /// Returns the identifier of a check to which the file gives a name. *Default*: that name.
     fn renamed(identifier: &str, name: &str) -> String {
         let _ = identifier;
         name.to_owned()
     }
 
-    /// The checks that these settings ask for; none where they switch it off.
+    /// Builds the checks of these settings. Returns an empty list if the settings switch the check off.
     ///
     /// # Errors
-    /// Where a value can't be.
+    /// Returns an error if a value is invalid.
     fn checks(self) -> Result<Vec<BoxCheck>, Misconfigured>;
 
-    /// The same, with how they speak TLS. *Default*: refuses what is set there.
+    /// Builds the checks of these settings, which speak TLS as `tls` says. *Default*: refuses any setting in `tls`.
     ///
     /// # Errors
-    /// Where a value can't be.
+    /// Returns an error if a value is invalid.
     fn checks_over(self, tls: TlsSettings) -> Result<Vec<BoxCheck>, Misconfigured> {
         tls.needs(false)?;
         self.checks()
     }
 }
 
-/// How a check speaks TLS: keys of every kind that can, in each case beside the kind's own. A kind whose client can't honour
-/// one of them refuses it.
+/// The TLS settings of a check. Every kind that speaks TLS takes these keys in addition to its own. A kind whose client
+/// does not support one of them refuses it.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct TlsSettings {
-    /// Certificates in PEM that are trusted beside those of the system.
+    /// Certificates in PEM that are trusted in addition to those of the system.
     pub ca_file: Option<PathBuf>,
-    /// The certificate that this client shows, in PEM, with its chain; with `client_key`.
+    /// The certificate that this client presents, in PEM, with its chain. It requires `client_key`.
     pub client_cert: Option<PathBuf>,
     /// The key of that certificate, in PEM.
     pub client_key: Option<PathBuf>,
-    /// The name that the server's certificate has to have. *Default*: the host of the URL.
+    /// The name that the server's certificate must have. *Default*: the host of the URL.
     pub server_name: Option<String>,
-    /// Whether the server's certificate is verified. *Default*: yes.
+    /// `true` if the server's certificate is verified. *Default*: `true`.
     pub verify: bool,
 }
 
@@ -95,25 +97,26 @@ impl TlsSettings {
     pub const ALL: &'static [&'static str] =
         &[Self::KEYS[0].0, Self::KEYS[1].0, Self::KEYS[2].0, Self::KEYS[3].0, Self::KEYS[4].0];
 
-    /// Trusts the certificates in this file, too.
+    /// Trusts the certificates in this file as well.
     #[must_use]
     pub fn ca_file(self, path: impl Into<PathBuf>) -> Self {
         Self { ca_file: Some(path.into()), ..self }
     }
 
-    /// Shows this certificate, whose key is in the other file.
+    /// Presents this certificate, whose key is in the other file.
     #[must_use]
     pub fn identity(self, cert: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
         Self { client_cert: Some(cert.into()), client_key: Some(key.into()), ..self }
     }
 
-    /// Wants this name in the server's certificate.
+    /// Requires this name in the server's certificate.
     #[must_use]
     pub fn server_name(self, name: impl Into<String>) -> Self {
         Self { server_name: Some(name.into()), ..self }
     }
 
-    /// Refuses what is set where there is no TLS, the half of an identity, and TLS that this build can't do.
+    /// Returns an error if settings would be ignored without TLS, if half of an identity is missing, if the name is
+    /// invalid, or if this build does not support TLS.
     pub(crate) fn needs(&self, is_tls: bool) -> Result<(), Misconfigured> {
         let set = [
             ("ca_file", self.ca_file.is_some()),
@@ -137,38 +140,38 @@ impl TlsSettings {
     }
 }
 
-/// Whether this build can do the cryptography of TLS.
+/// `true` if this build includes the cryptography for TLS.
 pub(crate) const HAS_TLS: bool = cfg!(any(feature = "rustls-ring", feature = "rustls-aws-lc-rs"));
 
 pub(crate) const NO_TLS: &str =
     "this build can't speak TLS: switch on the cargo feature rustls-ring, or rustls-aws-lc-rs, of health-checks";
 
-/// A variable of the environment that fills a key.
+/// An environment variable that fills a key.
 #[derive(Debug, Clone, Copy)]
 pub struct Variable {
     /// The key that it fills.
     pub key: &'static str,
-    /// Its name. `HEALTH_CHECK_` and the name is the same variable.
+    /// The name of the variable. The name with the prefix `HEALTH_CHECK_` stands for the same variable.
     pub name: &'static str,
-    /// How its text is read.
+    /// The format of the variable's text.
     pub reads: Reads,
 }
 
-/// How the text of a variable is read.
+/// The format of a variable's text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Reads {
-    /// As it is.
+    /// Any text.
     Text,
-    /// A number; `None`, `false`, `0` and nothing switch the limit off, in any case.
+    /// A number. `None`, `false`, `0` and an empty text switch the limit off, in upper or lower case.
     Limit,
-    /// `true`, `false`, `1` or `0`, in any case.
+    /// `true`, `false`, `1` or `0`, in upper or lower case.
     Bool,
     /// A number of seconds, or a duration with a unit.
     Seconds,
 }
 
-/// A value that can't be: which key, and what was expected. Never holds the value, which may be a secret.
+/// An invalid value: its key, and what was expected. It never holds the value, which may be a secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Misconfigured {
     pub(crate) key: &'static str,
@@ -176,12 +179,12 @@ pub struct Misconfigured {
 }
 
 impl Misconfigured {
-    /// What was expected of this key.
+    /// Creates an error that says what was expected of this key.
     pub fn new(key: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
         Self { key, message: message.into() }
     }
 
-    /// Of a kind that calls its URL this.
+    /// Replaces the key `url` by the name that the kind gives its URL.
     #[cfg(any(feature = "config", feature = "celery", feature = "celery_ping", feature = "s3"))]
     pub(crate) fn with_url_as(self, key: &'static str) -> Self {
         if self.key == "url" { Self { key, ..self } } else { self }
@@ -214,31 +217,31 @@ mod erased {
     /// A kind of check, with its type erased.
     #[derive(Clone, Copy)]
     pub struct Kind {
-        /// Its name in configuration.
+        /// The name of the kind in a configuration file.
         pub name: &'static str,
-        /// What it looks at, in a line.
+        /// A summary of what the check does, in one line.
         pub summary: &'static str,
-        /// The variables of the environment that fill its keys.
+        /// The environment variables that fill its keys.
         pub variables: &'static [Variable],
-        /// The keys of [`TlsSettings`] that it can honour.
+        /// The keys of [`TlsSettings`] that the kind supports.
         pub tls: &'static [&'static str],
-        /// The keys of [`Login`] that may stand beside its URL: all or none.
+        /// The keys of [`Login`] that are allowed beside its URL: all or none.
         pub login: &'static [&'static str],
         schema: fn() -> schemars::Schema,
         pub(crate) renamed: fn(&str, &str) -> String,
-        /// Reads a table and makes nothing of it.
+        /// Reads a table and discards the result.
         pub(crate) read: fn(ValueDeserializer<'_>) -> Result<(), toml::de::Error>,
         pub(crate) build: fn(ValueDeserializer<'_>, TlsSettings, Login) -> Result<Vec<BoxCheck>, Failure>,
     }
 
-    /// Why a table did not become a check.
+    /// The reason why a table did not become a check.
     pub(crate) enum Failure {
         Syntax(toml::de::Error),
         Value(Misconfigured),
     }
 
     impl Kind {
-        /// The kind of these settings.
+        /// Creates the kind of these settings.
         pub const fn of<S>() -> Self
         where
             S: CheckSettings + Clone + DeserializeOwned + JsonSchema + Send + Sync + 'static,
@@ -260,22 +263,22 @@ mod erased {
             }
         }
 
-        /// The JSON Schema of its own keys.
+        /// Returns the JSON Schema of the kind's own keys.
         pub fn schema(&self) -> serde_json::Value {
             (self.schema)().to_value()
         }
 
-        /// The keys of TLS that it can honour, each with its meaning.
+        /// Returns the TLS keys that the kind supports, each with its meaning.
         pub(crate) fn tls_keys(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
             TlsSettings::KEYS.into_iter().filter(|(name, _)| self.tls.contains(name))
         }
 
-        /// The keys of a login that may stand beside its URL, each with its meaning.
+        /// Returns the login keys that are allowed beside the kind's URL, each with its meaning.
         pub(crate) fn login_keys(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
             Login::KEYS.into_iter().filter(|(name, _)| self.login.contains(name))
         }
 
-        /// Its own keys, with their defaults and what they mean.
+        /// Returns the keys of the kind, including those for a login and for TLS, with their defaults and meanings.
         pub fn keys(&self) -> Vec<Key> {
             let schema = self.schema();
             let properties = schema.get("properties").and_then(|properties| properties.as_object());
@@ -306,11 +309,11 @@ mod erased {
     /// A key of a kind.
     #[derive(Debug, Clone, PartialEq, Eq)]
     pub struct Key {
-        /// Its name.
+        /// The name of the key.
         pub name: String,
-        /// Its default in JSON, where it has one.
+        /// The default in JSON, if there is one.
         pub default: Option<String>,
-        /// What it means.
+        /// The meaning of the key.
         pub summary: String,
     }
 

@@ -9,7 +9,7 @@ mod support;
 
 #[allow(unused_imports, unreachable_pub, reason = "a build may have no check")]
 pub use checks::*;
-/// Pools of the application, whichever the pool.
+/// Checks of any pool of the application.
 pub use support::connection::pool;
 #[cfg(any(feature = "disk", feature = "memory"))]
 pub use support::limit::Limit;

@@ -1,4 +1,4 @@
-//! No log of any level, of ours or of any client library, holds a password.
+//! Tests that no log, at any level and of any client library, holds a password.
 
 #![cfg(all(feature = "embedded", feature = "full"))]
 #![allow(clippy::unwrap_used, clippy::panic, dead_code, reason = "a test may, and uses a part of the harness")]
@@ -31,7 +31,7 @@ impl Write for ToLog {
     }
 }
 
-/// Runs a check once, and returns what was logged meanwhile.
+/// Runs a check once, and returns the log of that run.
 async fn logged(check: &str) -> String {
     LOG.lock().unwrap().clear();
     let text = format!("[settings]\nttl = 0\n[[checks]]\n{check}\ntimeout = 3\n");
@@ -42,7 +42,8 @@ async fn logged(check: &str) -> String {
     String::from_utf8_lossy(&LOG.lock().unwrap()).into_owned()
 }
 
-/// A fake of one exchange: a Redis, or a proxy before one, that does not know AUTH and says with what it came.
+/// A fake of one exchange: a Redis, or a proxy before one, that does not know AUTH and quotes its arguments in the
+/// error.
 async fn without_auth() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let place = listener.local_addr().unwrap().to_string();

@@ -1,4 +1,4 @@
-//! What a configuration file says, and what is said about one that is wrong.
+//! Tests what a configuration file may say, and the messages about one that is invalid.
 
 #![cfg(all(feature = "embedded", feature = "full"))]
 #![allow(clippy::unwrap_used, reason = "a test may")]
@@ -13,7 +13,7 @@ fn load(text: &str, variables: &[(&str, &str)]) -> Result<Health, ConfigError> {
     Config::from_text("health.toml", text, &find, &Options::default())?.build()
 }
 
-/// The message about a file that is wrong.
+/// Returns the message about an invalid file.
 fn wrong(text: &str) -> String {
     load(text, &[]).unwrap_err().to_string()
 }
@@ -249,7 +249,7 @@ async fn text_is_a_number_a_switch_or_a_duration_where_the_key_wants_one() {
     assert_eq!(health.identifiers().collect::<Vec<_>>(), ["DiskUsage"]);
     let message = load("[settings]\nmax_concurrency = \"many\"", &[]).unwrap_err().to_string();
     assert!(message.ends_with("settings.max_concurrency: expected a whole number, found a string"), "{message}");
-    // A text that looks like a number stays a text where one is wanted.
+    // Text that looks like a number stays text if the key expects text.
     load("[[checks]]\nkind = \"disk\"\nname = \"7\"", &[]).unwrap();
     assert!(load("[[checks]]\nkind = \"disk\"\nname = 7", &[]).is_err());
 }
@@ -277,7 +277,7 @@ fn no_message_quotes_a_value() {
         "hunter2 = hunter2",
     ] {
         let said = wrong(text);
-        // A key is named, also one that nobody knows.
+        // The message names a key, even an unknown one.
         assert!(!said.contains(SECRET), "{text:?} says {said}");
     }
 }

@@ -1,4 +1,4 @@
-//! `http` on servers that misbehave, each a fake of one exchange.
+//! Tests `http` against servers that misbehave. Each is a fake of one exchange.
 
 #![cfg(all(feature = "config", feature = "dns", feature = "http"))]
 #![allow(clippy::unwrap_used, reason = "a test may")]
@@ -9,7 +9,7 @@ use health_checks::config::{Config, Options};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
-/// Answers every request with this; what was asked is kept.
+/// Answers every request with this response, and keeps the requests.
 async fn answering(answer: Vec<u8>) -> (String, Arc<Mutex<String>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
@@ -72,7 +72,7 @@ fn what_is_no_part_of_a_request_is_refused_without_its_value() {
 
 #[tokio::test]
 async fn a_compressed_body_is_read() {
-    // `all is well`, by gzip.
+    // `all is well`, compressed with gzip.
     let body = [
         31, 139, 8, 0, 0, 0, 0, 0, 2, 255, 75, 204, 201, 81, 200, 44, 86, 40, 79, 205, 201, 1, 0, 103, 205, 198, 21,
         11, 0, 0, 0,
@@ -90,7 +90,7 @@ async fn a_body_without_end_is_looked_at_for_as_long_as_a_real_one() {
     assert_eq!(said, "unexpected result: the body does not contain what it should");
 }
 
-/// The words may lie on the border of two pieces.
+/// The text may span two pieces.
 #[tokio::test]
 async fn what_is_looked_for_may_come_in_pieces() {
     let answer = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nall i\r\n6\r\ns well\r\n0\r\n\r\n";

@@ -1,11 +1,11 @@
-//! Every message that a check may say is in docs/checks.md, with what to do about it.
+//! Tests that docs/checks.md contains every message of a check, with what to do about it.
 
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
-/// What stands before the text of a message in the code.
+/// The code in front of the text of a message.
 const BEFORE: [&str; 8] = [
     "ServiceUnavailable::new(",
     "ServiceWarning::new(",
@@ -23,13 +23,13 @@ fn sources(folder: &Path, all: &mut String) {
         if path.is_dir() {
             sources(&path, all);
         } else {
-            // What stands behind the tests' module is no message.
+            // The code after the tests' module contains no messages.
             all.push_str(std::fs::read_to_string(&path).unwrap().split("#[cfg(test)]\nmod tests").next().unwrap());
         }
     }
 }
 
-/// The literal that code begins with, wherever its line breaks are.
+/// Returns the literal at the beginning of the code, wherever its line breaks are.
 fn literal(code: &str) -> Option<String> {
     let code = code.trim_start();
     let code = code.strip_prefix("format!(").unwrap_or(code).trim_start();
@@ -42,13 +42,13 @@ fn literal(code: &str) -> Option<String> {
     Some(text)
 }
 
-/// The texts of all messages in the sources.
+/// Returns the texts of all messages in the sources.
 fn messages(code: &str) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for before in BEFORE {
         found.extend(code.split(before).skip(1).filter_map(literal));
     }
-    // A pair of a kind and the words for it.
+    // A pair of a kind and its message.
     for kind in ["Kind::", "kind @ Kind::"] {
         for rest in code.split(kind).skip(1) {
             let name = rest.find(|c: char| !c.is_alphanumeric()).unwrap_or_default();
@@ -67,7 +67,7 @@ fn messages(code: &str) -> BTreeSet<String> {
     found
 }
 
-/// The longest part of a message without what is filled in.
+/// Returns the longest part of a message without placeholders.
 fn fixed(message: &str) -> &str {
     message.split(['{', '}']).step_by(2).max_by_key(|part| part.len()).unwrap_or_default().trim()
 }
@@ -88,7 +88,8 @@ fn each_message_is_documented() {
     ] {
         assert!(found.contains(known), "the test does not find \"{known}\" in the code");
     }
-    // What is wrong with a file is no message of a check; nor is the text of a cause, which only the log has.
+    // An error in a configuration file is not a message of a check. Nor is the text of a cause, which only goes to the
+    // log.
     let is_message = |text: &&String| {
         let others = ["expected ", "this build has ", "failed to lookup", "{variable}", "no certificate"];
         !others.iter().any(|start| text.starts_with(start))

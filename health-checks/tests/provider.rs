@@ -1,5 +1,5 @@
-//! Checks speak TLS without a crypto provider of the process: that is the application's to choose, whenever it likes. In this
-//! build rustls has two of them, and a client that asks for the one there is panics.
+//! Tests that checks speak TLS without a crypto provider of the process, which is the application's to choose at any
+//! time. In this build, rustls has two providers, and a client that looks for the default one panics.
 
 #![cfg(all(feature = "full", feature = "rustls-ring"))]
 #![allow(clippy::unwrap_used, reason = "a test may")]
@@ -56,7 +56,7 @@ access_key_id = "id"
 secret_access_key = "secret"
 "#;
 
-/// Shows a certificate that nobody trusts; PostgreSQL's client asks for TLS first.
+/// Presents a certificate that is not trusted. The client of PostgreSQL requests TLS first.
 async fn untrusted() -> u16 {
     let own = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
     let key = PrivateKeyDer::try_from(own.signing_key.serialize_der()).unwrap();

@@ -1,4 +1,4 @@
-//! The runtime check against a runtime that really is blocked.
+//! Tests the runtime check against a runtime that is really blocked.
 
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test may, and this one blocks on purpose")]
 
@@ -14,7 +14,7 @@ fn one_thread() -> Runtime {
     Builder::new_current_thread().enable_all().build().unwrap()
 }
 
-/// What a management port answers, which has a runtime of its own.
+/// Returns the response of a management port, which has a runtime of its own.
 fn ask(port: &Runtime, endpoint: &Endpoint) -> (u16, String, Duration) {
     let asked = Instant::now();
     let request = Request::get("/ht/live/?format=text").body(()).unwrap();

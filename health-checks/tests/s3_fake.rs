@@ -1,5 +1,5 @@
-//! `s3` on a fake of one exchange: a bucket that keeps versions, and one whose user may not list it. The S3 server of the
-//! other tests has neither.
+//! Tests `s3` against a fake of one exchange: a bucket that keeps versions, and one whose user may not list it. The S3
+//! server of the other tests supports neither.
 
 #![cfg(all(feature = "config", feature = "s3"))]
 #![allow(clippy::unwrap_used, reason = "a test may")]
@@ -11,22 +11,22 @@ use health_checks::config::{Config, Options};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
-/// What is in the bucket, and the requests that were made of it.
+/// The content of the bucket, and the requests that it received.
 #[derive(Default)]
 struct Bucket {
     is_versioned: bool,
     may_list: bool,
     wants_checksum: bool,
-    /// Versions of each object, the newest last.
+    /// The versions of each object, the newest last.
     objects: BTreeMap<String, Vec<Version>>,
     requests: Vec<String>,
 }
 
-/// Its id and its content; `None` is a delete marker.
+/// The ID and the content of a version. `None` is a delete marker.
 type Version = (String, Option<Vec<u8>>);
 
 impl Bucket {
-    /// The status, a header and the body of the answer.
+    /// Returns the status, a header and the body of the response.
     fn answer(&mut self, head: &str, method: &str, target: &str, body: Vec<u8>) -> (u16, String, Vec<u8>) {
         if method == "PUT" && self.wants_checksum && !head.to_lowercase().contains("x-amz-checksum-crc32") {
             let error = "<Error><Code>InvalidRequest</Code><Message>Content-MD5 OR x-amz-checksum- HTTP header is \
@@ -101,7 +101,7 @@ async fn serve(mut stream: TcpStream, bucket: Arc<Mutex<Bucket>>) {
     }
 }
 
-/// What the row says after one run, and the bucket.
+/// Runs the check once, and returns its message and the bucket.
 async fn run(bucket: Bucket) -> (String, Arc<Mutex<Bucket>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();

@@ -1,4 +1,4 @@
-//! `database` and `migrations` on real SQLite files.
+//! Tests `database` and `migrations` on real SQLite files.
 
 #![cfg(all(feature = "config", feature = "database", feature = "migrations", feature = "sqlite"))]
 #![allow(clippy::unwrap_used, reason = "a test may")]
@@ -18,13 +18,13 @@ async fn pool(folder: &Path) -> SqlitePool {
     SqlitePoolOptions::new().max_connections(2).connect_with(options).await.unwrap()
 }
 
-/// What the check's row says when the engine runs it.
+/// Runs the check, and returns its message.
 async fn said(check: impl CheckExt) -> String {
     let health = Health::builder().check(check.timeout(Duration::from_secs(2))).build().unwrap();
     health.report().await.checks[0].pretty_status()
 }
 
-/// A check with a pool of its own, as a configuration file makes it.
+/// Builds a check from a table of a configuration file, with a connection of its own.
 fn configured(table: &str) -> BoxCheck {
     let text = format!("[[checks]]\n{table}");
     let config = Config::from_text("test.toml", &text, &|_| None, &Options::default()).unwrap();
@@ -177,7 +177,7 @@ async fn a_database_that_is_away_is_not_ready() {
     assert_eq!(text, "unavailable: Database is not ready: the database file can't be opened");
 }
 
-/// A check with a connection of its own sees that the file at the path is another one than that which it has open.
+/// A check with a connection of its own notices that the file at the path is not the one that it has open.
 #[tokio::test]
 async fn a_file_that_was_replaced_or_deleted_is_seen_at_once() {
     let folder = tempfile::tempdir().unwrap();

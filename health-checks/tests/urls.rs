@@ -1,4 +1,4 @@
-//! The table of URLs in docs/checks.md says what is taken, and what is refused.
+//! Tests the table of URLs in docs/checks.md: what is accepted, and what is refused.
 
 #![cfg(all(feature = "embedded", feature = "full"))]
 #![allow(clippy::unwrap_used, reason = "a test may")]
@@ -10,12 +10,12 @@ fn quoted(text: &str) -> Vec<&str> {
     text.split('`').skip(1).step_by(2).collect()
 }
 
-/// The rows of the table: kinds, what they take and what they refuse.
+/// Returns the rows of the table: kinds, the URLs that they accept and the URLs that they refuse.
 fn rows() -> Vec<[Vec<&'static str>; 3]> {
     let section = include_str!("../../docs/checks.md").split_once("\n## URLs\n").unwrap().1;
     let section = section.split("\n## ").next().unwrap();
     let rows = section.lines().filter(|line| line.starts_with("| `"));
-    // Tables of two columns are others.
+    // Other tables have two columns.
     rows.filter_map(|line| line.trim_matches('|').split(" | ").map(quoted).collect::<Vec<_>>().try_into().ok())
         .collect()
 }
@@ -79,7 +79,7 @@ fn a_login_beside_a_url_is_used_or_refused() {
     }
 }
 
-/// A database that is made by looking for it would be called working.
+/// A check that creates the database would report it as working.
 #[tokio::test]
 async fn a_sqlite_file_is_not_made_by_a_check() {
     let folder = tempfile::tempdir().unwrap();

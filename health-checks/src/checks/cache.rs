@@ -1,6 +1,6 @@
-//! Whether a cache keeps what is put into it.
+//! Checks that a cache keeps what is put into it.
 //!
-//! The in-process store is [moka](https://docs.rs/moka); anything with three methods is a store:
+//! The in-process store is [moka](https://docs.rs/moka). Any type with these three methods can be a store:
 //!
 //! ```
 //! use std::time::Duration;
@@ -44,22 +44,23 @@ mod redis;
 #[cfg(feature = "redis")]
 pub use redis::RedisStore;
 
-/// What a run leaves behind, when it is interrupted, is gone after this time.
+/// The time after which a key expires. It removes what an interrupted run leaves behind.
 const EXPIRES_IN: Duration = Duration::from_secs(5);
 
 /// A cache: three operations on strings.
 pub trait CacheStore: Send + Sync + 'static {
-    /// Keeps a value, for no longer than this.
+    /// Stores a value, which expires after `expires_in`.
     fn set(&self, key: &str, value: &str, expires_in: Duration) -> impl Future<Output = Result> + Send;
 
-    /// The value, if it is there.
+    /// Returns the value, or `None` if the cache does not hold it.
     fn get(&self, key: &str) -> impl Future<Output = Result<Option<String>>> + Send;
 
-    /// Forgets the value. One that is not there is no error.
+    /// Deletes the value. A missing value is not an error.
     fn delete(&self, key: &str) -> impl Future<Output = Result> + Send;
 
-    /// Sets a value, gets it, deletes it and looks for it again: what was found before and after it was deleted. *Default*:
-    /// by one operation after the other. For a store that can do it at less cost, such as on one connection.
+    /// Sets a value, gets it, deletes it and gets it again. Returns what was found before and after the deletion.
+    /// *Default*: runs one operation after the other. A store that can do this at a lower cost, such as on one
+    /// connection, may override it.
     fn round_trip(
         &self,
         key: &str,
@@ -76,13 +77,13 @@ pub trait CacheStore: Send + Sync + 'static {
         }
     }
 
-    /// What the store looks at. *Default*: [`Scope::External`].
+    /// Returns the scope of the store. *Default*: [`Scope::External`].
     fn scope(&self) -> Scope {
         Scope::External
     }
 }
 
-/// Sets, gets and deletes a key of its own for each run; the key expires by itself after 5 s.
+/// Sets, gets and deletes a key that is unique to each run. The key expires by itself after 5 s.
 #[derive(Debug, Clone)]
 pub struct CacheBackend<S = MemoryStore> {
     store: S,
@@ -95,11 +96,11 @@ pub struct CacheBackend<S = MemoryStore> {
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct CacheSettings {
-    /// The place of the cache: `memory://` is one in this process; `redis://` and its relatives as for kind `redis`, also the
-    /// node of a cluster; `memcached://host:11211`.
+    /// The URL of the cache. `memory://` is a cache in this process. `redis://` and its variants are as for kind
+    /// `redis`, and may name a node of a cluster. `memcached://host:11211` is a memcached server.
     #[cfg_attr(feature = "config", schemars(with = "String", default = "memory_url"))]
     pub url: Secret,
-    /// What the keys of this check begin with.
+    /// The prefix of the keys that this check uses.
     pub key_prefix: String,
 }
 
@@ -170,7 +171,7 @@ fn unknown(_: &Secret) -> Misconfigured {
     Misconfigured::new("url", EXPECTED)
 }
 
-/// A cache that is reached by a connection of the check's own.
+/// A check of a cache through a connection of the check's own.
 #[cfg(any(feature = "memcached", feature = "redis"))]
 struct OwnCache<P: crate::support::connection::kept::Protocol>(crate::support::connection::kept::Kept<P>);
 
@@ -186,19 +187,19 @@ impl<P: crate::support::connection::kept::Protocol> HealthCheck for OwnCache<P> 
 }
 
 impl Default for CacheBackend {
-    /// A cache in this process.
+    /// Creates a check of a cache in this process.
     fn default() -> Self {
         Self::new(MemoryStore::default())
     }
 }
 
 impl<S: CacheStore> CacheBackend<S> {
-    /// The cache behind this store.
+    /// Creates a check of the cache behind this store.
     pub fn new(store: S) -> Self {
         Self { store, key_prefix: KEY_PREFIX.into() }
     }
 
-    /// What its keys begin with. *Default*: `health_check`.
+    /// Sets the prefix of the keys that this check uses. *Default*: `health_check`.
     #[must_use]
     #[doc(alias = "HEALTHCHECK_CACHE_KEY")]
     pub fn key_prefix(mut self, prefix: impl Into<String>) -> Self {
@@ -207,7 +208,7 @@ impl<S: CacheStore> CacheBackend<S> {
     }
 }
 
-/// A key of a run's own, and the value that it puts there.
+/// The key of one run, and the value that the run stores under it.
 struct Item {
     key: String,
     value: String,
@@ -246,7 +247,7 @@ impl<S: CacheStore> HealthCheck for CacheBackend<S> {
     }
 }
 
-/// A cache in this process, of strings that expire each in their own time.
+/// A cache in this process. Each entry expires in its own time.
 #[derive(Debug, Clone)]
 pub struct MemoryStore(moka::sync::Cache<String, Entry>);
 
@@ -265,7 +266,7 @@ impl Expiry<String, Entry> for ByEntry {
 }
 
 impl Default for MemoryStore {
-    /// Up to 1,000 values.
+    /// Creates a cache that holds up to 1,000 values.
     fn default() -> Self {
         Self(moka::sync::Cache::builder().max_capacity(1000).expire_after(ByEntry).build())
     }
@@ -316,7 +317,7 @@ mod tests {
         assert_eq!(store.get("b").await.unwrap().as_deref(), Some("2"));
     }
 
-    /// A cache that loses, or never forgets, what is put into it.
+    /// A cache that loses what is put into it, or never deletes it.
     struct Faulty {
         keeps: bool,
     }

@@ -1,4 +1,4 @@
-//! Whether Celery's workers do their work: a real task goes to a queue, and its result comes back.
+//! Checks that Celery's workers process tasks: sends a real task to a queue and waits for its result.
 //!
 //! ```
 //! use health_checks::CeleryHealthCheck;
@@ -9,8 +9,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! The workers need the task, which they have where django-health-check's app `health_check.contrib.celery` is
-//! installed. Elsewhere these lines define it:
+//! The workers need to know the task. They do if django-health-check's app `health_check.contrib.celery` is installed.
+//! Otherwise, these lines define it:
 //!
 //! ```python
 //! @app.task(name="health_check.contrib.celery.tasks.add", ignore_result=False)
@@ -18,7 +18,7 @@
 //!     return x + y
 //! ```
 //!
-//! The timeouts are 3 s, as in the code of django-health-check and in the chapter on its plug-ins; the table of its
+//! The timeouts are 3 s, as in the code of django-health-check and in its chapter on plug-ins. The table of its
 //! settings says 30.
 
 use std::borrow::Cow;
@@ -37,7 +37,7 @@ use crate::support::celery::{Backend, Broker, Link, Outcome, Results, Task};
 use crate::support::connection::kept::{Kept, Protocol};
 use crate::support::redis::Connection;
 
-/// A run is a real task for a worker.
+/// The default TTL. Each run is a real task for a worker.
 const TTL: Duration = Duration::from_secs(30);
 
 const PREFIX: &str = "CeleryHealthCheck";
@@ -45,9 +45,9 @@ const TASK: &str = "health_check.contrib.celery.tasks.add";
 const REVOKED: &str = "TaskRevokedError: The task was revoked, likely because it spent too long in the queue";
 const LATE: &str = "TimeoutError: The task took too long to return a result";
 
-/// Sends a task that adds 4 and 4 to a queue, and awaits 8.
+/// Sends to a queue a task that adds 4 and 4, and expects the result 8.
 ///
-/// Its identifier is `CeleryHealthCheck` and the queue's name in title case.
+/// The identifier is `CeleryHealthCheck` followed by the queue's name in title case.
 #[derive(Debug, Clone)]
 pub struct CeleryHealthCheck {
     run: TaskRun,
@@ -66,36 +66,37 @@ struct TaskRun {
     result_timeout: Duration,
 }
 
-/// The keys of kind `celery`: a check for each queue.
+/// The keys of kind `celery`, which builds one check for each queue.
 #[derive(Debug, Clone, Deserialize)]
 #[cfg_attr(feature = "config", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct CelerySettings {
-    /// Where the broker is: `amqp://user:password@host/vhost` or `redis://:password@host/0`.
+    /// The URL of the broker: `amqp://user:password@host/vhost` or `redis://:password@host/0`.
     #[cfg_attr(feature = "config", schemars(with = "String"))]
     pub broker_url: Secret,
-    /// Where results are: `rpc://` or `redis://...`. Without it: `rpc://` for RabbitMQ, the broker for Redis.
+    /// The URL of the result backend: `rpc://` or `redis://...`. Without it: `rpc://` for RabbitMQ, the broker itself
+    /// for Redis.
     #[serde(default)]
     #[cfg_attr(feature = "config", schemars(with = "Option<String>"))]
     pub result_backend: Option<Secret>,
-    /// The queues.
+    /// The queues to check.
     #[serde(default = "default_queues")]
     pub queues: Vec<String>,
     /// The name of the task that adds two numbers.
     #[serde(default = "default_task")]
     pub task: String,
-    /// The text before every key in Redis: kombu's `global_keyprefix`, and that of Celery's results.
+    /// The prefix of every key in Redis: kombu's `global_keyprefix`, and that of Celery's results.
     #[serde(default)]
     pub global_keyprefix: String,
-    /// How long the task may wait in its queue; then the worker revokes it.
+    /// The longest that the task may wait in its queue. After that, the worker revokes it.
     #[serde(default = "three_seconds", with = "serde_duration")]
     #[cfg_attr(
         feature = "config",
         schemars(with = "crate::support::duration::DurationSchema", extend("default" = "3s"))
     )]
     pub queue_timeout: Duration,
-    /// How long the result is waited for.
+    /// The longest that the check waits for the result.
     #[serde(default = "three_seconds", with = "serde_duration")]
     #[cfg_attr(
         feature = "config",
@@ -133,7 +134,7 @@ impl CheckSettings for CelerySettings {
         Some(&mut self.broker_url)
     }
 
-    /// The name stands for the prefix, as there is a check for each queue.
+    /// Replaces the prefix of the identifier by the name, because each queue has a check of its own.
     fn renamed(identifier: &str, name: &str) -> String {
         identifier.replacen(PREFIX, name, 1)
     }
@@ -146,7 +147,7 @@ impl CheckSettings for CelerySettings {
         if self.queues.is_empty() || self.queues.iter().any(String::is_empty) {
             return Err(Misconfigured::new("queues", "expected the names of one or more queues"));
         }
-        // A broker for each queue, for its answers are one check's alone.
+        // Each check has a broker of its own, because the replies belong to one check only.
         let check = |queue: &String| {
             let mut check = CeleryHealthCheck::new(self.broker_url.clone(), queue)?.tls(tls.clone())?;
             check.run.backend = check.run.broker.backend(self.result_backend.as_ref())?;
@@ -158,10 +159,10 @@ impl CheckSettings for CelerySettings {
 }
 
 impl CeleryHealthCheck {
-    /// A queue of the broker at this URL, with the backend that Celery would take.
+    /// Creates a check of a queue at the broker with this URL, with the backend that Celery uses by default.
     ///
     /// # Errors
-    /// Where it is not the URL of a broker.
+    /// Returns an error if the URL is not that of a broker.
     pub fn new(broker_url: impl Into<Secret>, queue: impl Into<String>) -> Result<Self, Misconfigured> {
         let broker = Broker::from_url(&broker_url.into())?;
         let run = TaskRun {
@@ -181,27 +182,29 @@ impl CeleryHealthCheck {
         Self { running: OnceLock::new(), ..self }
     }
 
-    /// Sets how it speaks TLS with the broker, where the URL says so. *Default*: with the roots of the system, which are those
-    /// for a Redis of the results as well.
+    /// Sets how the check speaks TLS with the broker, if the URL uses TLS. A separate Redis server for the results
+    /// always uses the certificates of the system. *Default*: trusts the certificates of the system.
     ///
     /// # Errors
-    /// Where the URL does not use TLS.
+    /// Returns an error if the settings are invalid, or if the URL does not use TLS.
     pub fn tls(mut self, tls: TlsSettings) -> Result<Self, Misconfigured> {
         self.run.broker = self.run.broker.over(tls)?;
         Ok(Self { running: OnceLock::new(), ..self })
     }
 
-    /// Where results are: `rpc://` or `redis://...`. *Default*: `rpc://` for RabbitMQ, the broker for Redis.
+    /// Sets the URL of the result backend: `rpc://` or `redis://...`. *Default*: `rpc://` for RabbitMQ, the broker
+    /// itself for Redis.
     ///
     /// # Errors
-    /// Where it is neither.
+    /// Returns an error if the URL is neither.
     #[doc(alias = "CELERY_RESULT_BACKEND")]
     pub fn result_backend(self, url: impl Into<Secret>) -> Result<Self, Misconfigured> {
         let backend = self.run.broker.backend(Some(&url.into()))?;
         Ok(self.with(|run| run.backend = backend))
     }
 
-    /// The text before every key in Redis: kombu's `global_keyprefix`, and that of Celery's results. *Default*: nothing.
+    /// Sets the prefix of every key in Redis: kombu's `global_keyprefix`, and that of Celery's results. *Default*:
+    /// empty.
     #[must_use]
     pub fn global_keyprefix(self, prefix: impl Into<String>) -> Self {
         self.with(|run| {
@@ -210,20 +213,20 @@ impl CeleryHealthCheck {
         })
     }
 
-    /// The name of the task that adds two numbers. *Default*: django-health-check's.
+    /// Sets the name of the task that adds two numbers. *Default*: the task of django-health-check.
     #[must_use]
     pub fn task(self, name: impl Into<String>) -> Self {
         self.with(|run| run.task = name.into())
     }
 
-    /// How long the task may wait in its queue. *Default*: 3 s.
+    /// Sets the longest that the task may wait in its queue. *Default*: 3 s.
     #[must_use]
     #[doc(alias = "HEALTHCHECK_CELERY_QUEUE_TIMEOUT")]
     pub fn queue_timeout(self, timeout: Duration) -> Self {
         self.with(|run| run.queue_timeout = timeout)
     }
 
-    /// How long the result is waited for. *Default*: 3 s.
+    /// Sets the longest that the check waits for the result. *Default*: 3 s.
     #[must_use]
     #[doc(alias = "HEALTHCHECK_CELERY_RESULT_TIMEOUT")]
     pub fn result_timeout(self, timeout: Duration) -> Self {
@@ -250,7 +253,7 @@ impl HealthCheck for CeleryHealthCheck {
     }
 }
 
-/// Connections to the broker, and to the Redis of the results where that is another one.
+/// Connections to the broker, and to the Redis server that holds the results, if any.
 struct Session {
     link: Link,
     results: Option<Connection>,
@@ -261,7 +264,7 @@ impl Protocol for TaskRun {
 
     const SILENCE: &'static str = Broker::SILENCE;
 
-    /// The next run is far away, and one that waits for a worker has no time to find out that a kept one is dead.
+    /// Runs are far apart, and a run that waits for a worker has no time to find out that a kept connection is dead.
     const IS_KEPT: bool = false;
 
     async fn open(&self) -> Result<Session> {
@@ -283,7 +286,7 @@ impl Protocol for TaskRun {
         if matches!(outcome, Outcome::Answer(_)) {
             findings.observe("latency", began.elapsed().as_secs_f64(), Unit::Seconds);
         }
-        // These are no faults of the connection.
+        // These errors are not failures of the connection, so the probe succeeds.
         if let Err(error) = self.judge(outcome) {
             findings.add_error(error);
         }
@@ -315,7 +318,8 @@ impl TaskRun {
     }
 }
 
-/// The type of the exception, which is a name in the worker's code; its message is the worker's own.
+/// Builds a message from the type of the exception, which is a name in the worker's code. The text of the exception
+/// belongs to the worker and is left out.
 fn failure(result: &Value) -> String {
     match result["exc_type"].as_str() {
         Some("NotRegistered") => "the worker does not know the task: define it, or name another one".into(),
@@ -324,7 +328,8 @@ fn failure(result: &Value) -> String {
     }
 }
 
-/// Python's `str.title()`: the first letter of each run of letters is a capital, the others are small.
+/// Does what Python's `str.title()` does: the first letter of each run of letters becomes upper case, the others lower
+/// case.
 fn title(queue: &str) -> String {
     let mut in_word = false;
     let turn = |c: char| {

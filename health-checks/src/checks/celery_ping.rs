@@ -1,4 +1,4 @@
-//! Whether Celery's workers are alive, and every queue has one.
+//! Checks that Celery's workers are alive, and that every queue has one.
 //!
 //! ```
 //! use health_checks::CeleryPingHealthCheck;
@@ -23,10 +23,10 @@ use crate::kind::{CheckSettings, Misconfigured, Reads, TlsSettings, Variable};
 use crate::support::celery::{Broadcast, Broker, CONTROL, Link, Replies, Reply, Wait};
 use crate::support::connection::kept::{Kept, Protocol};
 
-/// Asks all workers by a broadcast, and wants `{"ok": "pong"}` of each; then looks whether every queue has a worker.
+/// Broadcasts a ping to all workers, and expects `{"ok": "pong"}` from each. Then checks that every queue has a worker.
 ///
-/// How many workers there are is not known beforehand, so answers are waited for until those who answered the last
-/// time have done so again, or `reply_timeout` is over.
+/// The number of workers is not known in advance. The check waits until the workers that answered the last time have
+/// answered again, or until `reply_timeout` is over.
 #[derive(Debug)]
 pub struct CeleryPingHealthCheck {
     workers: Workers,
@@ -41,12 +41,12 @@ struct Workers {
     reply_timeout: Duration,
     busy_is_alive: bool,
     control: String,
-    /// Who answered the last time.
+    /// The workers that answered the last time.
     known: Mutex<BTreeSet<String>>,
 }
 
 impl Clone for Workers {
-    /// Of which nobody has answered yet.
+    /// Returns a copy that has not received any answer yet.
     fn clone(&self) -> Self {
         Self {
             broker: self.broker.clone(),
@@ -59,7 +59,7 @@ impl Clone for Workers {
     }
 }
 
-/// A broadcast reaches every worker.
+/// The default TTL. A broadcast reaches every worker.
 const TTL: Duration = Duration::from_secs(10);
 
 /// The keys of kind `celery_ping`.
@@ -68,24 +68,24 @@ const TTL: Duration = Duration::from_secs(10);
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct CeleryPingSettings {
-    /// Where the broker is: `amqp://user:password@host/vhost` or `redis://:password@host/0`.
+    /// The URL of the broker: `amqp://user:password@host/vhost` or `redis://:password@host/0`.
     #[cfg_attr(feature = "config", schemars(with = "String"))]
     pub broker_url: Secret,
-    /// The queues that need a worker; without any, whether somebody answers is all.
+    /// The queues that need a worker. Without any, an answer from any worker is enough.
     #[serde(default)]
     pub queues: Vec<String>,
-    /// How long answers are waited for.
+    /// The longest that the check waits for answers.
     #[serde(default = "one_second", with = "serde_duration")]
     #[cfg_attr(
         feature = "config",
         schemars(with = "crate::support::duration::DurationSchema", extend("default" = "1s"))
     )]
     pub reply_timeout: Duration,
-    /// Whether workers are alive that do not answer, but hold their connection to the broker. A worker of the solo pool
-    /// does not answer while it works on a task, nor does it send heartbeats; neither does one that hangs.
+    /// Counts a worker that does not answer as alive while it holds its connection to the broker. A worker of the solo
+    /// pool does not answer and sends no heartbeats while it works on a task. Neither does a worker that hangs.
     #[serde(default)]
     pub busy_is_alive: bool,
-    /// The text before every key in Redis: kombu's `global_keyprefix`.
+    /// The prefix of every key in Redis: kombu's `global_keyprefix`.
     #[serde(default)]
     pub global_keyprefix: String,
     /// Celery's setting `control_exchange`.
@@ -133,10 +133,10 @@ impl CheckSettings for CeleryPingSettings {
 }
 
 impl CeleryPingHealthCheck {
-    /// The workers of the broker at this URL.
+    /// Creates a check of the workers of the broker at this URL.
     ///
     /// # Errors
-    /// Where it is not the URL of a broker.
+    /// Returns an error if the URL is not that of a broker.
     pub fn new(broker_url: impl Into<Secret>) -> Result<Self, Misconfigured> {
         let workers = Workers {
             broker: Broker::from_url(&broker_url.into())?,
@@ -154,43 +154,44 @@ impl CeleryPingHealthCheck {
         Self { running: OnceLock::new(), ..self }
     }
 
-    /// Sets how it speaks TLS, where the URL says so. *Default*: with the roots of the system.
+    /// Sets how the check speaks TLS, if the URL uses TLS. *Default*: trusts the certificates of the system.
     ///
     /// # Errors
-    /// Where the URL does not use TLS.
+    /// Returns an error if the settings are invalid, or if the URL does not use TLS.
     pub fn tls(mut self, tls: TlsSettings) -> Result<Self, Misconfigured> {
         self.workers.broker = self.workers.broker.over(tls)?;
         Ok(Self { running: OnceLock::new(), ..self })
     }
 
-    /// The text before every key in Redis: kombu's `global_keyprefix`. *Default*: nothing.
+    /// Sets the prefix of every key in Redis: kombu's `global_keyprefix`. *Default*: empty.
     #[must_use]
     pub fn global_keyprefix(self, prefix: impl AsRef<str>) -> Self {
         self.with(|workers| workers.broker.set_prefix(prefix.as_ref()))
     }
 
-    /// Celery's setting `control_exchange`. *Default*: `celery`.
+    /// Sets Celery's setting `control_exchange`. *Default*: `celery`.
     #[must_use]
     pub fn control_exchange(self, name: impl Into<String>) -> Self {
         self.with(|workers| workers.control = name.into())
     }
 
-    /// The queues that need a worker. *Default*: none, so whether somebody answers is all.
+    /// Sets the queues that need a worker. *Default*: none, so that an answer from any worker is enough.
     #[must_use]
     #[doc(alias = "CELERY_QUEUES")]
     pub fn queues<Q: Into<String>>(self, queues: impl IntoIterator<Item = Q>) -> Self {
         self.with(|workers| workers.queues = queues.into_iter().map(Into::into).collect())
     }
 
-    /// How long answers are waited for. *Default*: 1 s.
+    /// Sets the longest that the check waits for answers. *Default*: 1 s.
     #[must_use]
     #[doc(alias = "HEALTHCHECK_CELERY_PING_TIMEOUT")]
     pub fn reply_timeout(self, timeout: Duration) -> Self {
         self.with(|workers| workers.reply_timeout = timeout)
     }
 
-    /// Whether workers are alive that do not answer, but hold their connection to the broker, as those of the solo pool
-    /// do while they work. Workers that hang do so as well, until the broker ends the connection. *Default*: no.
+    /// Sets whether a worker that does not answer counts as alive while it holds its connection to the broker, as a
+    /// worker of the solo pool does while it works. A worker that hangs does so as well, until the broker ends the
+    /// connection. *Default*: `false`.
     #[must_use]
     pub fn busy_is_alive(self, alive: bool) -> Self {
         self.with(|workers| workers.busy_is_alive = alive)
@@ -213,7 +214,7 @@ impl Protocol for Workers {
 
     const SILENCE: &'static str = Broker::SILENCE;
 
-    /// The next run is far away, and one that waits for a worker has no time to find out that a kept one is dead.
+    /// Runs are far apart, and a run that waits for a worker has no time to find out that a kept connection is dead.
     const IS_KEPT: bool = false;
 
     async fn open(&self) -> Result<Link> {
@@ -252,7 +253,8 @@ impl Workers {
         Ok(replies)
     }
 
-    /// What is wrong with the workers is no fault of the connection, which is kept.
+    /// Adds what is wrong with the workers to the findings. It is not a failure of the connection, so the probe
+    /// succeeds.
     fn judge(&self, replies: &Replies, findings: &Findings) {
         let pongs: Vec<_> = replies.answers.iter().filter(|reply| reply.method == "ping").collect();
         findings.observe("workers", u32::try_from(pongs.len()).unwrap_or(u32::MAX), Unit::Count);
@@ -282,7 +284,7 @@ fn has(replies: &[Reply], worker: &str, method: &str) -> bool {
     replies.iter().any(|reply| reply.worker == worker && reply.method == method)
 }
 
-/// The queues that have a worker.
+/// Returns the queues that have a worker.
 fn served(replies: &[Reply]) -> BTreeSet<&str> {
     replies.iter().flat_map(Reply::queues).collect()
 }

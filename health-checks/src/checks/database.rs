@@ -1,6 +1,6 @@
-//! Whether a database answers, and takes writes.
+//! Checks that a database answers and, on request, that it accepts writes.
 //!
-//! On the application's own pool, so that a pool that is used up is seen as well:
+//! On the application's own pool, the check also notices when the pool has no free connection:
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -26,10 +26,10 @@ use sqlx::Connection as _;
 use crate::kind::{CheckSettings, Misconfigured, Reads, TlsSettings, Variable};
 use crate::support::sql::{DatabasePool, Driver, Query, TLS, Target, describe, is_missing_table, is_read_only};
 
-/// The migration for the table that `write` needs. Copy it into the application's own migrations.
+/// The migration that creates the table for `write`. Copy it into the application's own migrations.
 pub const MIGRATION: &str = include_str!("../../migrations/20210403000000_health_check_db_testmodel.sql");
 
-/// Runs `SELECT 1`; with [`write`](Self::write) also creates, updates and deletes a row.
+/// Runs `SELECT 1`. With [`write`](Self::write), the check also creates, updates and deletes a row.
 #[derive(Debug, Clone)]
 pub struct DatabaseBackend {
     target: Target,
@@ -37,7 +37,7 @@ pub struct DatabaseBackend {
     running: OnceLock<BoxCheck>,
 }
 
-/// What the database is asked.
+/// The operations that a run performs on the database.
 #[derive(Debug, Clone, Copy, Default)]
 struct Look {
     write: bool,
@@ -50,13 +50,13 @@ struct Look {
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct DatabaseSettings {
-    /// Where the database is, such as `postgres://user:password@host/orders`.
+    /// The URL of the database, such as `postgres://user:password@host/orders`.
     #[cfg_attr(feature = "config", schemars(with = "String"))]
     pub url: Secret,
-    /// Whether to create, update and delete a row in table `health_check_db_testmodel`, which a migration has to make.
+    /// Creates, updates and deletes a row in table `health_check_db_testmodel`, which a migration has to create.
     #[serde(default)]
     pub write: bool,
-    /// Whether a server that takes no writes is an error; otherwise that is only observed.
+    /// Reports an error if the server accepts no writes. Otherwise, this is only an observation.
     #[serde(default)]
     pub require_writable: bool,
 }
@@ -83,7 +83,7 @@ impl CheckSettings for DatabaseSettings {
 }
 
 impl DatabaseBackend {
-    /// The database behind this pool.
+    /// Creates a check of the database behind this pool.
     pub fn new(pool: impl Into<DatabasePool>) -> Self {
         Self::of(Target::Pool(pool.into()))
     }
@@ -92,15 +92,16 @@ impl DatabaseBackend {
         Self { target, look: Look::default(), running: OnceLock::new() }
     }
 
-    /// Also creates, updates and deletes a row in table `health_check_db_testmodel`; [`MIGRATION`] makes the table.
-    /// *Default*: no.
+    /// Sets whether a run also creates, updates and deletes a row in table `health_check_db_testmodel`. [`MIGRATION`]
+    /// creates the table. *Default*: `false`.
     #[must_use]
     pub fn write(mut self, write: bool) -> Self {
         self.look.write = write;
         Self { running: OnceLock::new(), ..self }
     }
 
-    /// Whether a server that takes no writes (a replica) is an error; otherwise it is only observed. *Default*: no.
+    /// Sets whether a server that accepts no writes, such as a replica, is an error. Otherwise, it is only observed.
+    /// *Default*: `false`.
     #[must_use]
     pub fn require_writable(mut self, require: bool) -> Self {
         self.look.require_writable = require;
@@ -127,8 +128,8 @@ impl Query for Look {
     }
 }
 
-/// `SELECT 1`, and whether the database takes writes. Not every server that speaks the protocol can tell: such a one is
-/// asked again, for the sign of life alone.
+/// Runs `SELECT 1`, and returns whether the database accepts writes. Some servers that speak the protocol do not
+/// support that query. They receive a second query, `SELECT 1` alone, and the result is `None`.
 async fn sign_of_life<DB: Driver>(connection: &mut DB::Connection) -> sqlx::Result<Option<bool>> {
     match DB::rows(connection, DB::SELECT_1.into()).await {
         Ok(rows) => {
@@ -155,7 +156,7 @@ impl Look {
         }
     }
 
-    /// A database that takes no writes is observed, and an error only where that is asked for.
+    /// Observes whether the database accepts writes. Returns an error if it does not and `require_writable` is set.
     fn judge_writable(self, is_writable: bool, findings: &Findings) -> Result {
         findings.observe("writable", u8::from(is_writable), Unit::Count);
         if self.require_writable && !is_writable {
@@ -165,8 +166,8 @@ impl Look {
     }
 }
 
-/// Creates, updates and deletes a row and looks at it each time; a transaction, so that a run that is interrupted leaves
-/// nothing behind.
+/// Creates, updates and deletes a row, and returns its title after each step. All steps are one transaction, so that an
+/// interrupted run leaves nothing behind.
 async fn write_row<DB: Driver>(connection: &mut DB::Connection) -> sqlx::Result<[Option<String>; 3]> {
     let id = uuid::Uuid::new_v4().as_fields().0;
     let mut transaction = connection.begin().await?;
@@ -185,7 +186,7 @@ async fn write_row<DB: Driver>(connection: &mut DB::Connection) -> sqlx::Result<
     Ok(titles)
 }
 
-/// Makes a table and takes that back: a file of SQLite that can't be written to is seen by nothing less.
+/// Creates a table and rolls that back. Nothing less shows that an SQLite file is not writable.
 async fn write_and_take_back<DB: Driver>(connection: &mut DB::Connection) -> sqlx::Result<()> {
     if let Some(statement) = DB::TRY_WRITE {
         let mut transaction = connection.begin().await?;

@@ -1,4 +1,4 @@
-//! How full a file system is.
+//! Checks how full a file system is.
 //!
 //! ```
 //! use health_checks::DiskUsage;
@@ -23,8 +23,8 @@ const MIB: f64 = 1024.0 * 1024.0;
 
 /// Warns when a file system is nearly full.
 ///
-/// Percent used is counted as `df` does: blocks reserved for root are neither used nor available. It runs on a thread
-/// of its own, so a network mount that hangs holds up nothing else.
+/// The percentage is computed as in `df`: blocks that are reserved for root are neither used nor available. The check
+/// runs on a thread of its own, so a network mount that hangs blocks nothing else.
 #[derive(Debug, Clone)]
 pub struct DiskUsage {
     settings: DiskSettings,
@@ -39,13 +39,13 @@ pub struct DiskUsage {
 pub struct DiskSettings {
     /// Any path on the file system.
     pub path: PathBuf,
-    /// The percentage of use at which it warns; false switches this limit off.
+    /// The percentage of use at which the check warns. `false` switches this limit off.
     pub usage_max: Limit,
-    /// The percentage of used inodes at which it warns, where the file system counts them; without it as `usage_max`, false
-    /// switches this limit off.
+    /// The percentage of used inodes at which the check warns, if the file system counts inodes. Without it, the value
+    /// of `usage_max` applies. `false` switches this limit off.
     #[cfg_attr(feature = "config", serde(skip_serializing_if = "Option::is_none"))]
     pub inodes_max: Option<Limit>,
-    /// The free space, in MB of 1024 x 1024 bytes, below which it warns; false switches this limit off.
+    /// The free space, in MB of 1024 x 1024 bytes, below which the check warns. `false` switches this limit off.
     pub free_min: Limit,
 }
 
@@ -77,7 +77,7 @@ impl CheckSettings for DiskSettings {
 }
 
 impl Default for DiskUsage {
-    /// The root file system, at 90 percent.
+    /// Creates a check of the root file system that warns at 90 percent.
     fn default() -> Self {
         DiskSettings::default().into()
     }
@@ -90,7 +90,7 @@ impl From<DiskSettings> for DiskUsage {
 }
 
 impl DiskUsage {
-    /// The file system that this path is on.
+    /// Creates a check of the file system that contains this path.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         DiskSettings { path: path.into(), ..DiskSettings::default() }.into()
     }
@@ -103,8 +103,8 @@ impl DiskUsage {
         self
     }
 
-    /// Warns at this percentage of used inodes, where the file system counts them; 0 switches the limit off. *Default*: as
-    /// [`usage_max`](Self::usage_max).
+    /// Warns at this percentage of used inodes, if the file system counts inodes; 0 switches the limit off. *Default*:
+    /// the value of [`usage_max`](Self::usage_max).
     #[must_use]
     pub fn inodes_max(mut self, percent: impl Into<Limit>) -> Self {
         self.settings.inodes_max = Some(percent.into());
@@ -159,13 +159,13 @@ impl HealthCheck for DiskUsage {
 #[derive(Debug, Clone, Copy)]
 struct Space {
     used: f64,
-    /// To those who are not root.
+    /// Available to users other than root.
     available: f64,
-    /// Used and free ones, where the file system counts them.
+    /// The used and the free inodes, if the file system counts them.
     inodes: Option<(f64, f64)>,
 }
 
-/// The percentage of what is used, to a tenth, as psutil rounds it.
+/// Returns the percentage that is used, rounded to a tenth as in psutil.
 fn share(used: f64, available: f64) -> f64 {
     let reachable = used + available;
     if reachable > 0.0 { (used / reachable * 1000.0).round() / 10.0 } else { 0.0 }

@@ -1,4 +1,4 @@
-//! Whether the name servers know a name.
+//! Checks that the name servers know a name.
 //!
 //! ```
 //! use health_checks::DnsHealthCheck;
@@ -25,7 +25,7 @@ use serde::Deserialize;
 
 use crate::kind::{CheckSettings, Misconfigured};
 
-/// Resolves a name to its addresses, each time anew.
+/// Resolves a name to its addresses. Each run asks the name servers again.
 #[derive(Debug, Clone)]
 pub struct DnsHealthCheck {
     hostname: String,
@@ -40,7 +40,8 @@ pub struct DnsHealthCheck {
 pub struct DnsSettings {
     /// The name to resolve.
     pub hostname: String,
-    /// Whom to ask, as `10.0.0.53` or `10.0.0.53:5353`; without any, those of the system.
+    /// The name servers to ask, such as `10.0.0.53` or `10.0.0.53:5353`. Without any, the check asks those of the
+    /// system.
     #[serde(default)]
     pub nameservers: Vec<String>,
 }
@@ -72,19 +73,19 @@ impl CheckSettings for DnsSettings {
 }
 
 impl DnsHealthCheck {
-    /// A name, asked of the system's name servers.
+    /// Creates a check that resolves a name through the name servers of the system.
     pub fn new(hostname: impl Into<String>) -> Self {
         Self { hostname: hostname.into(), nameservers: Vec::new() }
     }
 
-    /// Whom to ask. *Default*: those of the system.
+    /// Sets the name servers to ask. *Default*: those of the system.
     #[must_use]
     pub fn nameservers(mut self, nameservers: impl IntoIterator<Item = SocketAddr>) -> Self {
         self.nameservers = nameservers.into_iter().collect();
         self
     }
 
-    /// A resolver without memory that gives up before the check's timeout.
+    /// Builds a resolver that caches nothing, and that gives up before the check's timeout.
     fn resolver(&self, findings: &Findings) -> Result<TokioResolver> {
         let mut builder = if self.nameservers.is_empty() {
             TokioResolver::builder_tokio().or_unavailable("the system's name servers can't be read")?
@@ -95,7 +96,7 @@ impl DnsHealthCheck {
         };
         let options = builder.options_mut();
         options.cache_size = 0;
-        options.use_hosts_file = ResolveHosts::Never; // what is written there says nothing of the name servers
+        options.use_hosts_file = ResolveHosts::Never; // the hosts file says nothing about the name servers
         options.attempts = 1;
         options.timeout = findings.time_left().mul_f64(0.3).min(Duration::from_secs(5));
         builder.build().or_unavailable("the name servers can't be used")

@@ -1,4 +1,4 @@
-//! Whether a URL answers as it should.
+//! Checks that a URL answers as it should.
 //!
 //! ```
 //! use health_checks::HttpHealthCheck;
@@ -27,16 +27,16 @@ use crate::kind::{CheckSettings, Misconfigured, TlsSettings};
 use crate::support::tls::Tls;
 use crate::support::{io, url};
 
-/// No more of a body is read than this.
+/// The most bytes of a body that are read.
 const MOST: usize = 1024 * 1024;
 
-/// No more pieces of a body are looked at than this: a server may send it byte by byte.
+/// The most pieces of a body that are read. A server may send a body byte by byte.
 const PIECES: usize = 4096;
 
-/// Sends a request, a GET by default. Redirects are not followed: what is asked for has to answer itself.
+/// Sends a request, by default a GET. Redirects are not followed: the URL itself has to answer.
 #[derive(Clone)]
 pub struct HttpHealthCheck {
-    /// `Err`: what is wrong with the URL, which a run says.
+    /// `Err` if the URL is invalid. Each run reports that.
     target: Result<Target, Misconfigured>,
     method: Method,
     headers: HeaderMap,
@@ -44,7 +44,7 @@ pub struct HttpHealthCheck {
     status: ExpectedStatus,
     contains: Option<String>,
     tls: Tls,
-    /// The application's own.
+    /// The application's own client.
     client: Option<Client>,
 }
 
@@ -54,8 +54,8 @@ pub struct HttpHealthCheck {
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct HttpSettings {
-    /// The URL to ask: `http://`, `https://`, or `http+unix://%2Frun%2Fapp.sock/path` and `unix:/run/app.sock:/path` at a
-    /// Unix socket.
+    /// The URL of the request: `http://`, `https://`, or, for a Unix socket, `http+unix://%2Frun%2Fapp.sock/path` or
+    /// `unix:/run/app.sock:/path`.
     #[cfg_attr(feature = "config", schemars(with = "String"))]
     pub url: Secret,
     /// The method of the request.
@@ -69,11 +69,11 @@ pub struct HttpSettings {
     #[serde(default)]
     #[cfg_attr(feature = "config", schemars(with = "Option<String>"))]
     pub body: Option<Secret>,
-    /// The status that is right: a code such as 204, or a class such as "2xx".
+    /// The expected status: a code such as 204, or a class such as "2xx".
     #[serde(default)]
     #[cfg_attr(feature = "config", schemars(default = "any_success"))]
     pub status: ExpectedStatus,
-    /// What the body has to contain, within its first megabyte.
+    /// The text that the body has to contain, within its first megabyte.
     #[serde(default)]
     pub contains: Option<String>,
 }
@@ -157,19 +157,19 @@ impl Target {
         if cfg!(not(unix)) && socket.is_some() {
             return Err(Misconfigured::new("url", "there are no Unix sockets on this system"));
         }
-        // Its own words may quote the URL.
+        // The error of the parser may quote the URL.
         let url = Url::parse(&target).map_err(|_| Misconfigured::new("url", EXPECTED))?;
         Ok(Self { url, socket: socket.map(PathBuf::from) })
     }
 }
 
-/// The status that is right.
+/// The expected status of a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ExpectedStatus {
-    /// This one, from 100 to 599.
+    /// This code, from 100 to 599.
     Code(u16),
-    /// Any of a hundred: 2 is 200 to 299.
+    /// Any code of a class: 2 stands for 200 to 299.
     Class(u16),
 }
 
@@ -250,7 +250,7 @@ impl schemars::JsonSchema for ExpectedStatus {
 }
 
 impl HttpHealthCheck {
-    /// A URL that should answer with a 2xx.
+    /// Creates a check of a URL, which should answer with a status of 2xx.
     pub fn new(url: impl Into<Secret>) -> Self {
         Self {
             target: Target::read(&url.into()),
@@ -264,29 +264,29 @@ impl HttpHealthCheck {
         }
     }
 
-    /// Sets how it speaks TLS. *Default*: with the roots of the system.
+    /// Sets how the check speaks TLS. *Default*: trusts the certificates of the system.
     ///
     /// # Errors
-    /// Where the URL does not use TLS.
+    /// Returns an error if the settings are invalid, or if the URL does not use TLS.
     pub fn tls(mut self, tls: TlsSettings) -> Result<Self, Misconfigured> {
         tls.needs(self.target.as_ref().is_ok_and(|target| target.url.scheme() == "https"))?;
         self.tls = tls.into();
         Ok(self)
     }
 
-    /// The method of the request, such as `POST`. *Default*: `GET`.
+    /// Sets the method of the request, such as `POST`. *Default*: `GET`.
     ///
     /// # Errors
-    /// Where it is no method.
+    /// Returns an error if the method is unknown.
     pub fn method(mut self, method: &str) -> Result<Self, Misconfigured> {
         self.method = parse_method(method)?;
         Ok(self)
     }
 
-    /// A header of the request; `Host` goes before the URL's. *Default*: none.
+    /// Adds a header to the request. `Host` replaces the host of the URL. *Default*: no headers.
     ///
     /// # Errors
-    /// Where the name or the value is none of a header.
+    /// Returns an error if the name or the value is not valid for a header.
     pub fn header(mut self, name: &str, value: &str) -> Result<Self, Misconfigured> {
         let name: HeaderName = name
             .parse()
@@ -298,42 +298,43 @@ impl HttpHealthCheck {
         Ok(self)
     }
 
-    /// The body of the request. *Default*: none.
+    /// Sets the body of the request. *Default*: none.
     #[must_use]
     pub fn body(mut self, body: impl Into<String>) -> Self {
         self.body = Some(body.into());
         self
     }
 
-    /// The status that is right. *Default*: 2xx.
+    /// Sets the expected status. *Default*: 2xx.
     #[must_use]
     pub fn status(mut self, status: impl Into<ExpectedStatus>) -> Self {
         self.status = status.into();
         self
     }
 
-    /// What the body has to contain, within its first megabyte. *Default*: anything.
+    /// Sets the text that the body has to contain, within its first megabyte. *Default*: none, so any body is accepted.
     #[must_use]
     pub fn contains(mut self, text: impl Into<String>) -> Self {
         self.contains = Some(text.into());
         self
     }
 
-    /// The application's own client, with its own certificates and redirects.
+    /// Uses the application's own client, with its certificates and its policy for redirects.
     #[must_use]
     pub fn client(mut self, client: Client) -> Self {
         self.client = Some(client);
         self
     }
 
-    /// Each run has a connection of its own: a server that ends idle ones is no failure, and a certificate that has expired
-    /// is one. Certificates of the system are trusted.
+    /// Returns the application's client, or builds one for this run. The connections of such a client end with the run:
+    /// a server that closes idle connections is not a failure, and a certificate that has expired is one. The
+    /// certificates of the system are trusted.
     fn own_client(&self, target: &Target) -> Result<Client> {
         if let Some(client) = &self.client {
             return Ok(client.clone());
         }
         let mut builder = Client::builder().redirect(redirect::Policy::none()).user_agent("health-check");
-        // Certificates are not needed where there is no TLS, and no proxy leads to this machine.
+        // No proxy leads to this machine. Without TLS, no certificates are loaded.
         if is_local(&target.url) {
             builder = builder.no_proxy();
         }
@@ -384,8 +385,8 @@ impl HealthCheck for HttpHealthCheck {
     }
 }
 
-/// Whether the body has this within its first megabyte. What was looked at is not looked at again, however small the pieces
-/// are that the body comes in.
+/// Returns `true` if the first megabyte of the body contains this text. Bytes that were searched are not searched
+/// again, however small the pieces of the body are.
 async fn contains(response: &mut Response, wanted: &str) -> Result<bool> {
     let wanted = wanted.as_bytes();
     let (mut tail, mut read, mut pieces) = (Vec::new(), 0, 0);
@@ -404,7 +405,7 @@ async fn contains(response: &mut Response, wanted: &str) -> Result<bool> {
     Ok(wanted.is_empty())
 }
 
-/// Whether it is on this machine.
+/// Returns `true` if the URL is on this machine.
 fn is_local(url: &Url) -> bool {
     let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
     host == "localhost" || host.parse().is_ok_and(|address: std::net::IpAddr| address.is_loopback())
@@ -418,7 +419,7 @@ fn parse_method(method: &str) -> Result<Method, Misconfigured> {
     })
 }
 
-/// Without the client, whose default headers may hold a token.
+/// Leaves out the client, whose default headers may hold a token.
 impl fmt::Debug for HttpHealthCheck {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HttpHealthCheck").field("status", &self.status).finish_non_exhaustive()
@@ -426,13 +427,13 @@ impl fmt::Debug for HttpHealthCheck {
 }
 
 fn describe(error: reqwest::Error) -> health_core::HealthCheckException {
-    let error = error.without_url(); // it may hold a password, and goes to the log
+    let error = error.without_url(); // the URL may hold a password, and the error goes to the log
     let text = format!("{error:?}");
     let (kind, message) = match io::failure_below(&error) {
         Some(words) => words,
         None if error.is_timeout() => (FailureKind::TimedOut, "timed out"),
         None if text.contains("dns error") => (FailureKind::Dns, "the host name can't be resolved"),
-        // What rustls refuses comes as invalid data.
+        // An error of rustls arrives as invalid data.
         None if text.contains("InvalidData") || text.contains("certificate") => (FailureKind::Tls, "TLS failed"),
         None if error.is_connect() => (FailureKind::Lost, "connection failed"),
         None if error.is_body() || error.is_decode() || error.is_request() => (FailureKind::Lost, "connection lost"),

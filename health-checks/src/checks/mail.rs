@@ -1,4 +1,4 @@
-//! Whether a mail server takes a connection, and a login.
+//! Checks that a mail server accepts a connection and a login.
 //!
 //! ```
 //! use health_checks::MailHealthCheck;
@@ -35,10 +35,10 @@ use crate::support::url::{self, Url};
 
 const EXPECTED: &str = "expected a URL such as smtps://user:password@mail.example.com";
 
-/// Providers lock an account that logs in too often.
+/// The default TTL. Providers lock an account that logs in too often.
 const TTL: Duration = Duration::from_secs(30);
 
-/// Connects, says EHLO, switches to TLS and logs in where the URL says so, and quits. No mail is sent.
+/// Connects, sends EHLO, switches to TLS and logs in if the URL says so, and quits. No mail is sent.
 #[derive(Clone)]
 pub struct MailHealthCheck {
     client: Client,
@@ -50,14 +50,14 @@ enum Client {
     Url { builder: AsyncSmtpTransportBuilder, tls: Option<(Security, String, SystemTls)> },
 }
 
-/// When TLS begins.
+/// The point at which TLS begins.
 #[derive(Debug, Clone, Copy)]
 enum Security {
-    /// With the connection.
+    /// TLS begins with the connection.
     Wrapper,
-    /// By STARTTLS, or not at all.
+    /// TLS begins with STARTTLS, which the server has to offer.
     Required,
-    /// By STARTTLS where the server offers it.
+    /// TLS begins with STARTTLS if the server offers it.
     Opportunistic,
 }
 
@@ -67,10 +67,12 @@ enum Security {
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct MailSettings {
-    /// `smtp://` without TLS, `smtps://` with it, `smtp://user:password@host:587?tls=required` or `smtp+tls://` for STARTTLS.
+    /// The URL of the server: `smtp://` without TLS, `smtps://` with TLS, and
+    /// `smtp://user:password@host:587?tls=required` or `smtp+tls://` for STARTTLS.
     #[cfg_attr(feature = "config", schemars(with = "String"))]
     pub url: Secret,
-    /// The name that this client calls itself in EHLO; without it the name of this machine. Relays refuse `localhost`.
+    /// The name of this client in EHLO. Without it: the path of the URL, or else the name of this machine. Relays
+    /// refuse `localhost`.
     #[serde(default)]
     pub helo: Option<String>,
 }
@@ -102,10 +104,10 @@ impl CheckSettings for MailSettings {
 }
 
 impl MailHealthCheck {
-    /// A server by its URL: see [`MailSettings::url`].
+    /// Creates a check of the server at a URL: see [`MailSettings::url`].
     ///
     /// # Errors
-    /// Where it is not such a URL.
+    /// Returns an error if the URL is invalid.
     pub fn new(url: impl Into<Secret>) -> Result<Self, Misconfigured> {
         let text = url.into();
         let mut url = Url::parse(&text, EXPECTED)?;
@@ -162,12 +164,12 @@ impl MailHealthCheck {
     }
 }
 
-/// TLS with the roots that all checks trust.
+/// Sets up TLS with the certificates that all checks trust.
 fn secured(security: Security, host: &str, tls: &SystemTls) -> Result<Tls> {
     const UNUSABLE: &str = "TLS can't be set up";
     let mut parameters = TlsParameters::builder(tls.name(host).to_owned()).certificate_store(CertificateStore::None);
     for certificate in tls.certificates()? {
-        // One that this client can't read is none that it needs.
+        // The client skips a certificate that it cannot read.
         if let Ok(certificate) = Certificate::from_der(certificate.to_vec()) {
             parameters = parameters.add_root_certificate(certificate);
         }
@@ -186,8 +188,8 @@ fn secured(security: Security, host: &str, tls: &SystemTls) -> Result<Tls> {
     })
 }
 
-/// With a certificate of its own. The client takes the bytes of `from_pem` for DER, for one certificate that is; should it
-/// read PEM one day, the second way is right.
+/// Adds a certificate of this client. The client takes the bytes of `from_pem` for DER, which holds a single
+/// certificate. The second attempt is for a version of the client that reads PEM.
 fn identified(parameters: &TlsParametersBuilder, cert: &[u8], key: &[u8]) -> Result<TlsParameters, Error> {
     let with = |cert: &[u8]| parameters.clone().identify_with(Identity::from_pem(cert, key)?).build_rustls();
     let first = CertificateDer::from_pem_slice(cert).ok();
@@ -195,10 +197,11 @@ fn identified(parameters: &TlsParametersBuilder, cert: &[u8], key: &[u8]) -> Res
 }
 
 impl MailHealthCheck {
-    /// Sets how it speaks TLS, where the URL says so. *Default*: with the roots of the system.
+    /// Sets how the check speaks TLS, if the URL uses TLS. *Default*: trusts the certificates of the system.
     ///
     /// # Errors
-    /// Where the URL does not use TLS, and on the application's own transport.
+    /// Returns an error if the settings are invalid, if the URL does not use TLS, and for the application's own
+    /// transport.
     pub fn tls(mut self, settings: TlsSettings) -> Result<Self, Misconfigured> {
         match &mut self.client {
             Client::Url { tls: Some((_, _, tls)), .. } => {
@@ -210,8 +213,8 @@ impl MailHealthCheck {
         Ok(self)
     }
 
-    /// The name that this client calls itself in EHLO; not of the application's own transport. *Default*: that of the URL's
-    /// path, or else of this machine.
+    /// Sets the name of this client in EHLO. It does not change the application's own transport. *Default*: the path of
+    /// the URL, or else the name of this machine.
     #[must_use]
     pub fn helo(mut self, name: impl Into<String>) -> Self {
         if let Client::Url { builder, tls } = self.client {
@@ -222,7 +225,7 @@ impl MailHealthCheck {
 }
 
 impl From<AsyncSmtpTransport<Tokio1Executor>> for MailHealthCheck {
-    /// The application's own transport.
+    /// Creates a check of the application's own transport.
     fn from(transport: AsyncSmtpTransport<Tokio1Executor>) -> Self {
         Self { client: Client::Own(transport) }
     }
@@ -270,7 +273,8 @@ fn describe(error: Error) -> HealthCheckException {
     let (kind, message) = match (code, io::failure_below(&error)) {
         (Some(530 | 534 | 535 | 538), _) => (Kind::Authentication, "authentication failed".into()),
         (Some(454), _) => (Kind::Saturated, "the server takes no login at present: too many of them, perhaps".into()),
-        // Not only when it shuts down: also for whom it does not like, and when too many come.
+        // Servers send 421 not only at shutdown, but also to a client that they refuse, or when too many clients
+        // connect.
         (Some(421), _) => (
             Kind::Lost,
             "the server has closed the connection (421): busy, shutting down, or it refuses this client".into(),

@@ -1,4 +1,4 @@
-//! How much memory is left, to the container where a control group limits it.
+//! Checks how much memory is left. In a container, the limit of its control group counts.
 //!
 //! ```
 //! use health_checks::MemoryUsage;
@@ -21,8 +21,8 @@ const MIB: u64 = 1024 * 1024;
 
 /// Warns when little memory is available.
 ///
-/// Inside of a control group with a limit (a container), the group with the least headroom is what counts, and memory
-/// that the kernel can take back from the page cache is available, as the kubelet counts it.
+/// Within a control group that has a limit, such as a container, the group with the least headroom counts. Memory that
+/// the kernel can reclaim from the page cache is available.
 #[derive(Debug, Clone)]
 pub struct MemoryUsage {
     settings: MemorySettings,
@@ -35,27 +35,27 @@ pub struct MemoryUsage {
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct MemorySettings {
-    /// The available memory, in MB of 1024 x 1024 bytes, below which it warns; false switches this limit off. Without
-    /// it: 100, or a tenth of the control group's limit where that is less.
+    /// The available memory, in MB of 1024 x 1024 bytes, below which the check warns. `false` switches this limit off.
+    /// Without it: 100, or a tenth of the control group's limit if that is less.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub min: Option<Limit>,
-    /// The percentage of use at which it warns; false switches this limit off.
+    /// The percentage of use at which the check warns. `false` switches this limit off.
     pub usage_max: Limit,
-    /// Whose memory: "auto" is the control group's where it has a limit, "host" is the machine's.
+    /// The memory to check: "auto" is that of the control group if it has a limit, "host" is that of the machine.
     pub limits: Limits,
 }
 
-/// Whose memory is looked at.
+/// The memory that the check looks at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[cfg_attr(feature = "config", derive(serde::Serialize, schemars::JsonSchema))]
 #[cfg_attr(feature = "config", schemars(inline))]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Limits {
-    /// The control group's where it has a limit, else the machine's.
+    /// The memory of the control group if it has a limit, and of the machine otherwise.
     #[default]
     Auto,
-    /// The machine's.
+    /// The memory of the machine.
     Host,
 }
 
@@ -89,7 +89,7 @@ impl From<MemorySettings> for MemoryUsage {
 
 impl MemoryUsage {
     /// Warns below this many MB (of 1024 x 1024 bytes) of available memory; 0 switches the limit off. *Default*: 100,
-    /// or a tenth of the control group's limit where that is less.
+    /// or a tenth of the control group's limit if that is less.
     #[must_use]
     #[doc(alias = "MEMORY_MIN")]
     pub fn min(mut self, megabytes: impl Into<Limit>) -> Self {
@@ -104,7 +104,7 @@ impl MemoryUsage {
         self
     }
 
-    /// Whose memory is looked at. *Default*: [`Limits::Auto`].
+    /// Sets which memory the check looks at. *Default*: [`Limits::Auto`].
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
         self.settings.limits = limits;
@@ -138,7 +138,7 @@ impl HealthCheck for MemoryUsage {
     }
 }
 
-/// Memory in bytes: the machine's, or the control group's.
+/// The memory of the machine or of the control group, in bytes.
 #[derive(Debug, Clone, Copy)]
 struct Memory {
     total: u64,
@@ -153,7 +153,7 @@ impl Memory {
         let (total, available) = (system.total_memory(), system.available_memory());
         let group = (limits == Limits::Auto).then(|| cgroup::memory_limit(Path::new("/"), total)).flatten();
         Ok(match group {
-            // What the group may still take can't be more than there is.
+            // The headroom of the group cannot exceed the available memory of the machine.
             Some(MemoryLimit { limit, available: headroom }) => {
                 Self { total: limit, available: headroom.min(available), is_limited: true }
             }
@@ -167,7 +167,7 @@ impl Memory {
         if self.total > 0 { (used / self.total as f64 * 1000.0).round() / 10.0 } else { 0.0 }
     }
 
-    /// 100 MB would be most of a small container.
+    /// Returns the default of `min`. 100 MB would be most of a small container.
     #[expect(clippy::cast_precision_loss, reason = "it is less than 100")]
     fn default_min(self) -> Limit {
         let tenth = (self.total / MIB / 10) as f64;

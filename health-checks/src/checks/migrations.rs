@@ -1,4 +1,4 @@
-//! Whether a database's schema is the one that the code was written for.
+//! Checks that a database's schema is the one that the code was written for.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -11,7 +11,7 @@
 //! # }
 //! ```
 //!
-//! Instead of a folder the application may hand over its own `sqlx::migrate!()`.
+//! In place of a folder, the application may pass its own `sqlx::migrate!()`.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -29,10 +29,11 @@ use tokio::sync::OnceCell;
 use crate::kind::{CheckSettings, Misconfigured, Reads, TlsSettings, Variable};
 use crate::support::sql::{DatabasePool, Driver, Query, TLS, Target, describe, is_missing_table};
 
-/// How many migrations a message names.
+/// The most migrations that a message names.
 const NAMED: usize = 5;
 
-/// Compares sqlx's table `_sqlx_migrations` with the migrations of the code. Reads, and never applies anything.
+/// Compares sqlx's table `_sqlx_migrations` with the migrations of the code. The check only reads, and never applies a
+/// migration.
 #[derive(Debug, Clone)]
 pub struct MigrationsHealthCheck {
     target: Target,
@@ -40,17 +41,17 @@ pub struct MigrationsHealthCheck {
     running: OnceLock<BoxCheck>,
 }
 
-/// What is compared: the migrations of the code, and the table of those that were applied.
+/// The migrations of the code, and the table of the migrations that were applied.
 #[derive(Debug, Clone)]
 struct Applied {
     migrations: Migrations,
-    /// The migrator's own where there is none.
+    /// `None` for the setting of the migrator.
     table: Option<String>,
-    /// The migrator's own where there is none.
+    /// `None` for the setting of the migrator.
     ignore_missing: Option<bool>,
 }
 
-/// Where the code's migrations are.
+/// The source of the code's migrations.
 #[derive(Debug, Clone)]
 pub struct Migrations(Source);
 
@@ -67,16 +68,16 @@ enum Source {
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct MigrationsSettings {
-    /// Where the database is, such as `postgres://user:password@host/orders`.
+    /// The URL of the database, such as `postgres://user:password@host/orders`.
     #[cfg_attr(feature = "config", schemars(with = "String"))]
     pub url: Secret,
-    /// The folder of the migrations, as sqlx-cli names its files.
+    /// The folder of the migrations, with file names as in sqlx-cli.
     #[serde(default = "default_source")]
     pub source: PathBuf,
-    /// The table in which sqlx keeps what was applied.
+    /// The table in which sqlx records the applied migrations.
     #[serde(default = "default_table")]
     pub table: String,
-    /// Whether it is no warning that migrations are applied which the folder does not have.
+    /// Does not warn about applied migrations that the folder does not contain.
     #[serde(default)]
     pub ignore_missing: bool,
 }
@@ -108,7 +109,7 @@ impl CheckSettings for MigrationsSettings {
     }
 
     fn checks_over(self, tls: TlsSettings) -> Result<Vec<BoxCheck>, Misconfigured> {
-        // It becomes a part of statements.
+        // The name becomes a part of SQL statements.
         let is_part = |c: char| c.is_alphanumeric() || matches!(c, '_' | '.' | '$' | '"' | '`');
         if self.table.is_empty() || !self.table.chars().all(is_part) {
             return Err(Misconfigured::new(
@@ -152,7 +153,7 @@ impl From<&str> for Migrations {
 }
 
 impl Migrations {
-    /// The migrations; a folder is read once, when it is first needed.
+    /// Returns the migrations. A folder is read once, when it is first needed.
     async fn resolve(&self) -> Result<&Migrator> {
         match &self.0 {
             Source::Code(migrator) => Ok(migrator),
@@ -170,7 +171,8 @@ impl Migrations {
 }
 
 impl MigrationsHealthCheck {
-    /// The database behind this pool, and a folder, a `sqlx::migrate!()` or any other `Migrator`.
+    /// Creates a check of the database behind this pool. The migrations are a folder, a `sqlx::migrate!()` or any other
+    /// `Migrator`.
     pub fn new(pool: impl Into<DatabasePool>, migrations: impl Into<Migrations>) -> Self {
         Self::of(Target::Pool(pool.into()), migrations)
     }
@@ -180,15 +182,16 @@ impl MigrationsHealthCheck {
         Self { target, applied, running: OnceLock::new() }
     }
 
-    /// The table in which sqlx keeps what was applied. *Default*: the `Migrator`'s own, which is mostly `_sqlx_migrations`.
+    /// Sets the table in which sqlx records the applied migrations. *Default*: the table of the `Migrator`, which is
+    /// usually `_sqlx_migrations`.
     #[must_use]
     pub fn table(mut self, table: impl Into<String>) -> Self {
         self.applied.table = Some(table.into());
         Self { running: OnceLock::new(), ..self }
     }
 
-    /// Whether it is no warning that migrations are applied which the code does not know. *Default*: the `Migrator`'s own,
-    /// which is mostly `false`.
+    /// Sets whether the check ignores applied migrations that the code does not know, in place of a warning. *Default*:
+    /// the setting of the `Migrator`, which is usually `false`.
     #[must_use]
     pub fn ignore_missing(mut self, ignore_missing: bool) -> Self {
         self.applied.ignore_missing = Some(ignore_missing);
@@ -198,7 +201,7 @@ impl MigrationsHealthCheck {
 
 impl HealthCheck for MigrationsHealthCheck {
     async fn check_status(&self, findings: &Findings) -> Result {
-        self.applied.migrations.resolve().await?; // before the database is asked: a folder is not the database's fault
+        self.applied.migrations.resolve().await?; // first, because an unreadable folder is not a failure of the database
         let check = self.running.get_or_init(|| self.target.check(self.applied.clone()));
         check.check_status(findings).await.map_err(not_ready)
     }
@@ -209,13 +212,13 @@ impl Query for Applied {
         let migrator = self.migrations.resolve().await?;
         let table = self.table.as_deref().unwrap_or(&migrator.table_name);
         let rows = match DB::rows(connection, DB::MIGRATIONS.replace("{table}", table)).await {
-            Err(error) if is_missing_table(&error) => Vec::new(), // nothing was applied yet
+            Err(error) if is_missing_table(&error) => Vec::new(), // no migration was applied yet
             rows => rows.map_err(describe)?,
         };
         let applied: Vec<Row> = rows.iter().filter_map(|row| Row::read(row)).collect();
         let mut progress = Progress::None;
         if let Some(look) = DB::IS_MIGRATING.filter(|_| applied.iter().any(|row| !row.is_complete)) {
-            // A user may not be permitted to look.
+            // The user may lack the permission for this query.
             progress = match DB::value(connection, look.into()).await.ok().flatten().as_deref() {
                 Some("1") => Progress::UnderWay,
                 Some("0") => Progress::None,
@@ -230,7 +233,7 @@ impl Query for Applied {
     }
 }
 
-/// Whether a migrator is at work.
+/// The state of the migrator.
 #[derive(Debug, Clone, Copy)]
 enum Progress {
     None,
@@ -258,14 +261,14 @@ impl Row {
 
     fn is_of(&self, migration: &Migration) -> bool {
         let checksum = migration.checksum.iter().fold(String::new(), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}"); // a string takes all
+            let _ = write!(text, "{byte:02x}"); // writing to a string never fails
             text
         });
         self.checksum == checksum
     }
 }
 
-/// The original's words, and behind them what it is.
+/// Puts the original's text in front of the message.
 fn not_ready(error: HealthCheckException) -> HealthCheckException {
     error.map_message(|message| format!("Database is not ready: {message}"))
 }
@@ -309,13 +312,13 @@ fn compare(
         findings.add_error(ServiceUnavailable::new(message));
     }
     if !unknown.is_empty() && !ignore_missing {
-        // In the middle of a rollout this is the old code on the new schema: worth a word, not an outage.
+        // During a rollout, the old code runs on the new schema. That deserves a warning, but it is not an outage.
         let message = format!("Migrations are applied that this code does not know: {}", listed(&unknown));
         findings.add_error(ServiceWarning::new(message));
     }
 }
 
-/// How many, and the first of them by name: `7 (1 users, 2 orders, ...)`.
+/// Returns the number of migrations, and the names of the first ones: `7 (1 users, 2 orders, ...)`.
 fn listed(names: &[String]) -> String {
     let more = if names.len() > NAMED { ", ..." } else { "" };
     format!("{} ({}{more})", names.len(), names[..names.len().min(NAMED)].join(", "))

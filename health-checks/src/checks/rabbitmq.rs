@@ -1,4 +1,4 @@
-//! Whether RabbitMQ, or another AMQP 0.9.1 broker, takes a connection, a channel and a message.
+//! Checks that RabbitMQ, or another AMQP 0.9.1 broker, accepts a connection, a channel and a message.
 //!
 //! ```
 //! use health_checks::RabbitMQHealthCheck;
@@ -22,14 +22,14 @@ use crate::kind::{CheckSettings, Misconfigured, Reads, TlsSettings, Variable};
 use crate::support::amqp::{Connection, SILENCE, Server, describe, is_refused, publish};
 use crate::support::connection::kept::{Kept, Protocol};
 
-/// A connection, its login and its end are three lines in the broker's log.
+/// The default TTL. A connection, its login and its end are three lines in the broker's log.
 const TTL: Duration = Duration::from_secs(10);
 
-/// Opens a channel and publishes a message that goes into no queue; on the application's own connection it opens a channel
-/// only.
+/// Opens a channel and publishes a message that goes into no queue. On the application's own connection, the check only
+/// opens a channel.
 ///
-/// The message, which the broker returns, is what sees an alarm of memory or disk: then the broker takes connections and
-/// channels, and no messages. A user without the right to publish is not asked for it.
+/// The message, which the broker returns, reveals an alarm of memory or disk: the broker then accepts connections and
+/// channels, but no messages. A user who lacks the permission to publish passes the check.
 #[derive(Debug, Clone)]
 pub struct RabbitMQHealthCheck {
     broker: Broker,
@@ -55,10 +55,10 @@ impl std::fmt::Debug for Broker {
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct RabbitMQSettings {
-    /// Where the broker is: `amqp://user:password@host:5672/vhost`, or `amqps://` for TLS.
+    /// The URL of the broker: `amqp://user:password@host:5672/vhost`, or `amqps://` for TLS.
     #[cfg_attr(feature = "config", schemars(with = "String"))]
     pub url: Secret,
-    /// Whether to publish a message that goes into no queue, which sees that the broker blocks its publishers.
+    /// Publishes a message that goes into no queue, which reveals that the broker blocks its publishers.
     #[serde(default = "yes")]
     pub publish: bool,
 }
@@ -88,24 +88,25 @@ impl CheckSettings for RabbitMQSettings {
 }
 
 impl RabbitMQHealthCheck {
-    /// The broker at a URL.
+    /// Creates a check of the broker at a URL.
     ///
     /// # Errors
-    /// Where it is not the URL of one broker.
+    /// Returns an error if the URL is not that of a single broker.
     pub fn new(url: impl Into<Secret>) -> Result<Self, Misconfigured> {
         let server = Server::from_url(&url.into())?;
         Ok(Self { broker: Broker::Url(server), publish: true, running: OnceLock::new() })
     }
 
-    /// The application's own connection.
+    /// Creates a check on the application's own connection.
     pub fn with_connection(connection: Arc<lapin::Connection>) -> Self {
         Self { broker: Broker::Own(connection), publish: false, running: OnceLock::new() }
     }
 
-    /// Sets how it speaks TLS, where the URL says so. *Default*: with the roots of the system.
+    /// Sets how the check speaks TLS, if the URL uses TLS. *Default*: trusts the certificates of the system.
     ///
     /// # Errors
-    /// Where the URL does not use TLS, and on the application's own connection.
+    /// Returns an error if the settings are invalid, if the URL does not use TLS, and on the application's own
+    /// connection.
     pub fn tls(mut self, tls: TlsSettings) -> Result<Self, Misconfigured> {
         match self.broker {
             Broker::Url(server) => self.broker = Broker::Url(server.over(tls)?),
@@ -114,7 +115,8 @@ impl RabbitMQHealthCheck {
         Ok(Self { running: OnceLock::new(), ..self })
     }
 
-    /// Whether to publish a message that goes into no queue. *Default*: yes; never on the application's own connection.
+    /// Sets whether to publish a message that goes into no queue. It has no effect on the application's own connection.
+    /// *Default*: `true`.
     #[must_use]
     pub fn publish(self, publish: bool) -> Self {
         Self { publish, running: OnceLock::new(), ..self }
@@ -158,10 +160,11 @@ impl Protocol for Look {
         }
         channel.confirm_select(ConfirmSelectOptions::default()).await.map_err(describe)?;
         let key = format!("health-check.{}", Uuid::new_v4());
-        // Not an empty one: the broker blocks a connection when the first byte of a message comes.
+        // The message is not empty, because the broker blocks a connection only when the first byte of a message
+        // arrives.
         match publish(connection, &channel, "", &key, b"health-check", BasicProperties::default()).await? {
             Ok(_) => close(&channel).await,
-            Err(error) if is_refused(&error) => Ok(()), // which has closed the channel
+            Err(error) if is_refused(&error) => Ok(()), // the refusal has closed the channel
             Err(error) => Err(describe(error)),
         }
     }

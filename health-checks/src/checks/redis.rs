@@ -1,4 +1,4 @@
-//! Whether a Redis answers.
+//! Checks that a Redis server answers.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -22,7 +22,7 @@ use crate::support::connection::kept::{Kept, Protocol};
 use crate::support::connection::pool::PoolHealthCheck;
 use crate::support::redis::{Connection, Server, ping};
 
-/// Sends `PING`, on a connection of the application's pool or on one of its own.
+/// Sends `PING` on a connection of the application's pool, or on a connection of its own.
 #[derive(Debug, Clone)]
 pub struct RedisHealthCheck(BoxCheck);
 
@@ -32,7 +32,7 @@ pub struct RedisHealthCheck(BoxCheck);
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct RedisSettings {
-    /// Where Redis is: `redis://:password@host:6379/1`, `rediss://` for TLS, `redis+unix:///path` for a socket, or
+    /// The URL of Redis: `redis://:password@host:6379/1`, `rediss://` for TLS, `redis+unix:///path` for a socket, or
     /// `redis+sentinel://:password@sentinel:26379,sentinel2/master/1`.
     #[cfg_attr(feature = "config", schemars(with = "String", default = "default_url"))]
     pub url: Secret,
@@ -70,7 +70,7 @@ impl CheckSettings for RedisSettings {
 }
 
 impl RedisHealthCheck {
-    /// The Redis behind this pool.
+    /// Creates a check of the Redis server behind this pool.
     pub fn new(pool: Pool<RedisConnectionManager>) -> Self {
         Self(BoxCheck::new(PoolHealthCheck::new(pool)))
     }
@@ -82,7 +82,7 @@ impl HealthCheck for RedisHealthCheck {
     }
 }
 
-/// A Redis that is asked by a connection of the check's own.
+/// Sends `PING` on a connection of the check's own.
 struct Pinger(Server);
 
 impl Protocol for Pinger {

@@ -1,8 +1,9 @@
-//! Whether the Tokio runtime lets its tasks run, or somebody blocks it.
+//! Checks that the Tokio runtime runs its tasks, and that nothing blocks it.
 //!
-//! A thread of the operating system sends a task to the runtime every 100 ms and looks how long it waits for its turn.
-//! So a runtime that stands still is seen even when it can't answer: by the log, and on a management port, which has a
-//! runtime of its own (`listen` of every adapter). Liveness may depend on it, for a restart mends it.
+//! A thread of the operating system sends a task to the runtime every 100 ms and measures how long the task waits to
+//! run. A blocked runtime is therefore seen even when it cannot respond: in the log, and on a management port, which
+//! has a runtime of its own (`listen` of every adapter). Liveness may depend on this check, because a restart unblocks
+//! the runtime.
 //!
 //! ```
 //! use health_checks::RuntimeHealthCheck;
@@ -24,10 +25,10 @@ use tokio::runtime::Handle;
 
 use crate::kind::{CheckSettings, Misconfigured};
 
-/// How often a task is sent.
+/// The interval at which tasks are sent.
 const INTERVAL: Duration = Duration::from_millis(100);
 
-/// How long a task waits for its turn, which is next to nothing unless a worker thread is blocked.
+/// Measures how long a task waits to run. That is next to nothing unless a worker thread is blocked.
 #[derive(Debug)]
 pub struct RuntimeHealthCheck {
     runtime: Option<Handle>,
@@ -41,7 +42,7 @@ pub struct RuntimeHealthCheck {
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct RuntimeSettings {
-    /// The longest that a task may wait for its turn.
+    /// The longest that a task may wait to run.
     #[serde(default = "one_second", with = "health_core::serde_duration")]
     #[cfg_attr(
         feature = "config",
@@ -54,17 +55,17 @@ fn one_second() -> Duration {
     Duration::from_secs(1)
 }
 
-/// What the watching thread has seen.
+/// The measurements of the watching thread.
 #[derive(Debug, Default)]
 struct Seen {
     is_watched: bool,
-    /// When the task was sent that has not run yet.
+    /// The time at which the task was sent that has not run yet.
     sent: Option<Instant>,
-    /// How long the last one waited.
+    /// The wait of the last task.
     last: Option<Duration>,
-    /// How long any of them waited since the check ran.
+    /// The longest wait of any task since the check last ran.
     longest: Duration,
-    /// Whether the runtime has ended.
+    /// `true` once the runtime has ended.
     is_gone: bool,
 }
 
@@ -81,19 +82,20 @@ impl CheckSettings for RuntimeSettings {
 }
 
 impl Default for RuntimeHealthCheck {
-    /// The runtime that this is called in; outside of any, the one that the check first runs in.
+    /// Watches the current runtime. Outside of a runtime, watches the one in which the check first runs.
     fn default() -> Self {
         Self { runtime: Handle::try_current().ok(), lag_max: one_second(), seen: Arc::default() }
     }
 }
 
 impl RuntimeHealthCheck {
-    /// Another runtime than the present one.
+    /// Creates a check of another runtime than the current one.
     pub fn new(runtime: Handle) -> Self {
         Self { runtime: Some(runtime), ..Self::default() }
     }
 
-    /// The longest that a task may wait for its turn. *Default*: 1 s, which is as long as a prober waits for its answer.
+    /// Sets the longest that a task may wait to run. *Default*: 1 s, which is as long as a prober waits for its
+    /// response.
     #[must_use]
     pub fn lag_max(self, lag_max: Duration) -> Self {
         Self { lag_max, ..self }
@@ -114,7 +116,8 @@ impl RuntimeHealthCheck {
         Ok(())
     }
 
-    /// How long the present task waits, or the last one did; `None` while the first one is on its way.
+    /// Returns the wait of the pending task if it exceeds the limit, and otherwise that of the last task. Returns
+    /// `None` until the first task has run.
     fn lag(&self) -> Result<Option<Duration>> {
         let seen = lock(&self.seen);
         if seen.is_gone {
@@ -191,7 +194,7 @@ fn watch(runtime: &Handle, seen: &Weak<Mutex<Seen>>, limit: Duration) {
     }
 }
 
-/// `None` once the check was dropped.
+/// Updates the measurements. Returns `None` once the check is dropped.
 fn note<T>(seen: &Weak<Mutex<Seen>>, write: impl FnOnce(&mut Seen) -> T) -> Option<T> {
     seen.upgrade().map(|seen| write(&mut lock(&seen)))
 }

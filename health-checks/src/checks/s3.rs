@@ -1,4 +1,4 @@
-//! Whether a bucket keeps what is put into it: Amazon S3, and whatever speaks its protocol.
+//! Checks that a bucket keeps what is put into it, at Amazon S3 or any service that speaks its protocol.
 //!
 //! ```
 //! use health_checks::S3StorageHealthCheck;
@@ -32,10 +32,10 @@ use crate::support::io;
 use crate::support::storage::{Storage, round_trip};
 use crate::support::tls::Tls;
 
-/// Saves an object, reads it back, compares, deletes it and sees that it is gone.
+/// Saves an object, reads it back, compares it, deletes it and verifies that it is gone.
 ///
-/// A run that is interrupted deletes its object all the same; what a killed process leaves behind is a few bytes below
-/// the prefix, for a lifecycle rule of the bucket.
+/// An interrupted run still deletes its object. A killed process leaves a few bytes below the prefix, which a lifecycle
+/// rule of the bucket can remove.
 #[derive(Debug, Clone)]
 pub struct S3StorageHealthCheck {
     access: Access,
@@ -43,16 +43,17 @@ pub struct S3StorageHealthCheck {
     prefix: String,
 }
 
-/// Requests are billed.
+/// The default TTL. Requests are billed.
 const TTL: Duration = Duration::from_secs(30);
 
-/// How a bucket is reached.
+/// The access to a bucket.
 #[derive(Debug, Clone)]
 enum Access {
     /// The application's own client.
     Client(Client),
-    /// A client for each run, whose connections end with it: a server that ends idle ones is no failure. Made when it is
-    /// needed, for only then certificates are.
+    /// The configuration for a client of each run. The connections of the client end with the run, so a server that
+    /// closes idle connections is not a failure. The client is built when it is needed, because certificates are needed
+    /// only then.
     Config { config: Box<Config>, tls: Option<Tls> },
 }
 
@@ -62,24 +63,24 @@ enum Access {
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct S3Settings {
-    /// The bucket.
+    /// The name of the bucket.
     pub bucket: String,
-    /// What the names of this check's objects begin with.
+    /// The prefix of the names of this check's objects.
     #[serde(default)]
     pub prefix: String,
-    /// Where the service is; without it, Amazon's own of the region.
+    /// The URL of the service. Without it: Amazon's own endpoint in the region.
     #[serde(default)]
     pub endpoint_url: Option<String>,
     /// The region.
     #[serde(default = "default_region")]
     pub region: String,
-    /// Whether the bucket is part of the path and not of the host. Without it: true where `endpoint_url` is set.
+    /// Puts the name of the bucket into the path in place of the host. Without it: true if `endpoint_url` is set.
     #[serde(default)]
     pub force_path_style: Option<bool>,
-    /// Who asks.
+    /// The ID of the access key.
     #[cfg_attr(feature = "config", schemars(with = "String"))]
     pub access_key_id: Secret,
-    /// The secret of who asks.
+    /// The secret of the access key.
     #[cfg_attr(feature = "config", schemars(with = "String"))]
     pub secret_access_key: Secret,
     /// The token of temporary credentials.
@@ -124,8 +125,9 @@ impl CheckSettings for S3Settings {
 }
 
 impl S3Settings {
-    /// One try per operation, for the engine repeats; checksums only where they are required, as not every service
-    /// takes them. Without a way to send them: see [`Access`].
+    /// Builds the configuration of the client. Each operation is tried once, because the engine repeats the check.
+    /// Checksums are sent only where they are required, because not every service accepts them. The HTTP client is
+    /// added later: see [`Access`].
     fn config(&self) -> Config {
         let token = self.session_token.as_ref().map(|token| token.expose().to_owned());
         let (id, secret) = (self.access_key_id.expose(), self.secret_access_key.expose());
@@ -142,12 +144,12 @@ impl S3Settings {
 }
 
 impl S3StorageHealthCheck {
-    /// A bucket, through the application's own client.
+    /// Creates a check of a bucket, through the application's own client.
     pub fn new(client: Client, bucket: impl Into<String>) -> Self {
         Self { access: Access::Client(client), bucket: bucket.into(), prefix: String::new() }
     }
 
-    /// What the names of its objects begin with. *Default*: nothing.
+    /// Sets the prefix of the names of this check's objects. *Default*: empty.
     #[must_use]
     pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
         self.prefix = prefix.into();
@@ -200,18 +202,19 @@ fn with_tls(tls: &Tls) -> Result<SharedHttpClient> {
 
 #[cfg(not(any(feature = "rustls-ring", feature = "rustls-aws-lc-rs")))]
 fn with_tls(tls: &Tls) -> Result<SharedHttpClient> {
-    tls.config().map(|_| Builder::new().build_http()) // an error, as nothing is there to make one of
+    tls.config().map(|_| Builder::new().build_http()) // always an error, because this build has no TLS
 }
 
-/// A bucket, in one run.
+/// The bucket, as one run uses it.
 #[derive(Debug)]
 struct Bucket {
     client: Client,
     name: String,
     prefix: String,
-    /// The version that was saved, where the bucket keeps versions: deleted without it, it would stay for ever.
+    /// The version that was saved, if the bucket keeps versions. A deletion without the version would keep the object
+    /// for ever.
     version: Mutex<Option<String>>,
-    /// Whether the object was read.
+    /// `true` once the object was read.
     was_read: AtomicBool,
 }
 
@@ -236,7 +239,7 @@ impl Storage for Bucket {
             }
             Err(error) => {
                 if is_unanswered(&error) {
-                    let _ = self.delete(&key).await; // the service may have it all the same
+                    let _ = self.delete(&key).await; // the service may have saved it nevertheless
                 }
                 Err(describe(error))
             }
@@ -250,7 +253,8 @@ impl Storage for Bucket {
         Ok(content)
     }
 
-    /// Without the right to list a bucket, Amazon answers 403 for what is not there.
+    /// Returns `true` if the object exists. Amazon answers 403 for a missing object to a user who may not list the
+    /// bucket.
     async fn exists(&self, name: &str) -> Result<bool> {
         match self.client.head_object().bucket(&self.name).key(name).send().await {
             Ok(_) => Ok(true),
@@ -269,14 +273,15 @@ impl Storage for Bucket {
     }
 }
 
-/// Whether the bucket takes an object with a checksum only, as one with Object Lock does. Others may not know checksums.
+/// Returns `true` if the bucket accepts only objects with a checksum, as one with Object Lock does. Other services may
+/// not support checksums.
 fn wants_checksum<E: ProvideErrorMetadata>(error: &SdkError<E>) -> bool {
     let SdkError::ServiceError(answer) = error else { return false };
     let text = answer.err().message().unwrap_or_default().to_ascii_lowercase();
     answer.raw().status().as_u16() == 400 && (text.contains("checksum") || text.contains("content-md5"))
 }
 
-/// Whether it is not known what the service has done.
+/// Returns `true` if it is unknown what the service has done.
 fn is_unanswered<E>(error: &SdkError<E>) -> bool {
     matches!(error, SdkError::TimeoutError(_) | SdkError::ResponseError(_) | SdkError::DispatchFailure(_))
 }
@@ -305,7 +310,8 @@ where
     ServiceUnavailable::new(message).with_kind(kind).with_source(error).into()
 }
 
-/// By the service's [code](https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html), or else by the status.
+/// Chooses a message by the service's [code](https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html), or
+/// else by the status.
 fn by_code(code: &str, status: u16, text: &str) -> Option<(FailureKind, &'static str)> {
     use FailureKind as Kind;
     const SIGNATURE: (FailureKind, &str) =

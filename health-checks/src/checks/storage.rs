@@ -1,4 +1,4 @@
-//! Whether a file storage keeps what is saved into it.
+//! Checks that a file storage keeps what is saved into it.
 //!
 //! ```
 //! use health_checks::DefaultFileStorageHealthCheck;
@@ -26,12 +26,12 @@ use crate::support::storage::FOLDER;
 pub use crate::support::storage::Storage;
 use crate::support::storage::round_trip;
 
-/// A file that a killed process left behind is swept by a later run once it is as old as this.
+/// The age at which a later run deletes a file that a killed process left behind.
 const LEFT_BEHIND: Duration = Duration::from_hours(1);
 
-/// Saves a file, reads it back, compares, deletes it and sees that it is gone.
+/// Saves a file, reads it back, compares it, deletes it and verifies that it is gone.
 ///
-/// A run that is interrupted deletes its file all the same.
+/// An interrupted run still deletes its file.
 #[derive(Debug)]
 pub struct DefaultFileStorageHealthCheck<S = FileSystem> {
     storage: Arc<S>,
@@ -43,7 +43,7 @@ pub struct DefaultFileStorageHealthCheck<S = FileSystem> {
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct StorageSettings {
-    /// The folder that files are saved in.
+    /// The folder in which files are saved.
     pub path: PathBuf,
 }
 
@@ -57,14 +57,14 @@ impl CheckSettings for StorageSettings {
 }
 
 impl DefaultFileStorageHealthCheck {
-    /// A folder of the file system.
+    /// Creates a check of a folder of the file system.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self::with_storage(FileSystem::new(path))
     }
 }
 
 impl<S: Storage> DefaultFileStorageHealthCheck<S> {
-    /// A storage of your own.
+    /// Creates a check of a storage of your own.
     pub fn with_storage(storage: S) -> Self {
         Self { storage: Arc::new(storage) }
     }
@@ -80,7 +80,8 @@ impl<S: Storage> HealthCheck for DefaultFileStorageHealthCheck<S> {
     }
 }
 
-/// A folder of the file system. Works on a thread of its own, so a network mount that hangs holds up nothing else.
+/// A folder of the file system. Its operations run on a thread of their own, so a network mount that hangs blocks
+/// nothing else.
 #[derive(Debug, Clone)]
 pub struct FileSystem {
     path: PathBuf,
@@ -88,7 +89,7 @@ pub struct FileSystem {
 }
 
 impl FileSystem {
-    /// The storage in this folder, which has to be there.
+    /// Creates a storage in this folder, which has to exist.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self { path: path.into(), thread: Blocking::default() }
     }
@@ -107,7 +108,7 @@ impl Storage for FileSystem {
     async fn save(&self, name: &str, content: &[u8]) -> Result<String> {
         let (name, content) = (name.to_owned(), content.to_owned());
         let save = move |path: &Path| match save(&path.join(&name), &content) {
-            // The folder is there, and another user's.
+            // The folder exists, but belongs to another user.
             Err(error) if error.kind() == ErrorKind::PermissionDenied => {
                 let own = own_name(&name).ok_or(error)?;
                 save(&path.join(&own), &content).map(|()| own)
@@ -131,14 +132,14 @@ impl Storage for FileSystem {
                 Err(error) if error.kind() == ErrorKind::NotFound => {}
                 outcome => outcome?,
             }
-            let _ = path.parent().map(fs::remove_dir); // unless another replica is at work in it
+            let _ = path.parent().map(fs::remove_dir); // fails if another replica is at work in it
             Ok(())
         };
         self.run(name, delete).await
     }
 }
 
-/// Saves a file as far as the disk: a server of files, or a disk that is full, may say so at its very end.
+/// Saves a file and flushes it to the disk. A file server or a full disk may report an error only at the very end.
 fn save(path: &Path, content: &[u8]) -> io::Result<()> {
     let folder = path.parent().unwrap_or(path);
     sweep(folder);
@@ -154,7 +155,7 @@ fn save(path: &Path, content: &[u8]) -> io::Result<()> {
     saved.inspect_err(|_| drop(fs::remove_file(path)))
 }
 
-/// The same file in a folder that is this user's alone.
+/// Returns the name of the same file in a folder that belongs to this user alone.
 #[cfg(unix)]
 #[expect(clippy::unnecessary_wraps, reason = "users are not told apart elsewhere")]
 fn own_name(name: &str) -> Option<String> {
@@ -166,7 +167,7 @@ fn own_name(_: &str) -> Option<String> {
     None
 }
 
-/// The folder of our own; the one that it is in has to be there.
+/// Creates the check's own folder. The parent of the folder has to exist.
 fn make_folder(folder: &Path) -> io::Result<()> {
     match fs::create_dir(folder) {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
@@ -174,7 +175,8 @@ fn make_folder(folder: &Path) -> io::Result<()> {
     }
 }
 
-/// Deletes what earlier runs left behind when their process was killed. What fails here fails the save, too.
+/// Deletes what earlier runs left behind when their process was killed. Errors are ignored, because the save fails for
+/// the same reason.
 fn sweep(folder: &Path) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let age = || entry.metadata().ok()?.modified().ok()?.elapsed().ok();
@@ -249,7 +251,7 @@ mod tests {
         assert!(!old.exists() && others.iter().all(|path| path.exists()));
     }
 
-    /// Never answers to one operation; else a folder.
+    /// A storage in a folder that never answers a read.
     struct Stuck(FileSystem);
 
     impl Storage for Stuck {
@@ -284,7 +286,7 @@ mod tests {
         }
     }
 
-    /// Returns other contents than were saved, or keeps what is deleted.
+    /// A storage that returns the given content for every file, and keeps what is deleted.
     struct Faulty {
         content: &'static [u8],
     }

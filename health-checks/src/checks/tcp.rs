@@ -1,4 +1,4 @@
-//! Whether something listens at an address.
+//! Checks that a server listens at an address.
 //!
 //! ```
 //! use health_checks::TcpHealthCheck;
@@ -17,7 +17,7 @@ use tokio::net::TcpStream;
 use crate::kind::{CheckSettings, Misconfigured};
 use crate::support::io;
 
-/// Opens a connection and closes it.
+/// Opens a connection and closes it again.
 #[derive(Debug, Clone)]
 pub struct TcpHealthCheck {
     address: String,
@@ -29,7 +29,7 @@ pub struct TcpHealthCheck {
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct TcpSettings {
-    /// Host and port, such as `printer.internal:9100`.
+    /// The host and the port, such as `printer.internal:9100`.
     pub address: String,
 }
 
@@ -54,7 +54,7 @@ impl CheckSettings for TcpSettings {
 }
 
 impl TcpHealthCheck {
-    /// A host and a port.
+    /// Creates a check of a host and a port.
     pub fn new(address: impl Into<String>) -> Self {
         Self { address: address.into() }
     }

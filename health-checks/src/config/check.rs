@@ -1,4 +1,4 @@
-//! `[[checks]]`: what all checks take, and what their kinds take.
+//! `[[checks]]`: the keys that all checks take, and the keys of their kinds.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -13,7 +13,7 @@ use super::{Config, ConfigError, Options};
 use crate::kind::{Failure, Kind, Login, TlsSettings};
 use crate::support::nearest::hint;
 
-/// What any check takes, beside `kind`.
+/// The keys that any check takes, beside `kind`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct Common {
@@ -84,7 +84,7 @@ pub(super) fn read_all<'a>(
     Ok(())
 }
 
-/// Settings that many kinds share, and where they are written.
+/// Settings that many kinds share, and their places in the file.
 struct Beside<S> {
     settings: S,
     places: Places,
@@ -95,7 +95,7 @@ struct Checks<'c, 'a> {
     kinds: &'c [&'c Kind],
     environment: &'a Environment,
     options: &'c Options,
-    /// Which check took which variable for which key of its kind.
+    /// The number of the check for which a variable filled a key, by kind and key.
     filled: &'c mut BTreeMap<(&'static str, &'static str), usize>,
     warnings: &'c mut Vec<String>,
     number: usize,
@@ -156,7 +156,7 @@ impl<'a> Checks<'_, 'a> {
         Ok(common)
     }
 
-    /// The keys of TLS that the kind can honour; those that it can't stay in the table, and are refused there.
+    /// Takes the TLS keys that the kind supports. Other TLS keys stay in the table, where they are refused as unknown.
     fn tls(&mut self, kind: &Kind, table: &mut Table<'a>) -> Result<Beside<TlsSettings>, ConfigError> {
         let keys = table.split_off(kind.tls);
         let (places, start, key) = (Places::of(&keys), keys.span.start, keys.key("verify"));
@@ -169,25 +169,25 @@ impl<'a> Checks<'_, 'a> {
         Ok(Beside { settings, places })
     }
 
-    /// The keys of a login beside the URL of the kind, which may be one of its own defaults.
+    /// Takes the login keys that are allowed beside the kind's URL. That URL may be a default.
     fn login(&self, kind: &Kind, table: &mut Table<'a>) -> Result<Beside<Login>, ConfigError> {
         let keys = table.split_off(kind.login);
         let places = Places::of(&keys);
         Ok(Beside { settings: self.document.read(keys)?, places })
     }
 
-    /// What a check that is switched off says has to be right; what it leaves out is not missed.
+    /// Validates a check that is switched off. Its keys have to be valid, but none is required.
     fn switched_off(&self, kind: &Kind, table: Table<'a>) -> Result<(), ConfigError> {
         let places = Places::of(&table);
         let table = table.typed(kind.read);
-        // Of a table that is wrong and incomplete, serde says first what is wrong.
+        // If a table has an invalid key and lacks another one, serde reports the invalid key.
         match (kind.read)(table.into_deserializer()) {
             Err(error) if !is_missing(&error) => Err(self.document.translate(&error, &places, &COMMON)),
             _ => Ok(()),
         }
     }
 
-    /// Fills absent keys from the environment; one variable can't be for two checks.
+    /// Fills missing keys from the environment. One variable cannot fill a key for two checks.
     fn fill(&mut self, kind: &Kind, table: &mut Table<'a>) -> Result<Vec<(&'static str, &'a str)>, ConfigError> {
         let filled = self.environment.fill(table, kind.variables)?;
         for (key, variable) in &filled {
@@ -201,7 +201,7 @@ impl<'a> Checks<'_, 'a> {
         Ok(filled)
     }
 
-    /// The checks of a table; what is wrong with a key that a variable filled is told of the variable.
+    /// Builds the checks of a table. An error in a key that a variable filled names the variable.
     fn build(
         &self,
         kind: &Kind,

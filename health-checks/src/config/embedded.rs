@@ -1,4 +1,4 @@
-//! What is checked when there is no file: six checks that need no server, on a folder of their own.
+//! The default checks, for a service without a file: six checks that need no server, on a folder of their own.
 
 use std::path::PathBuf;
 
@@ -13,15 +13,15 @@ const TEXT: &str = include_str!("embedded.toml");
 const NOTICE: &str = "No configuration file was given: these are the default checks, which need no server.";
 const MIGRATION: (&str, &str) = ("20210403000000_health_check_db_testmodel.sql", crate::checks::database::MIGRATION);
 
-/// A temporary folder, for this process alone, that is deleted in the end.
+/// A temporary folder for this process alone, which is deleted on drop.
 #[derive(Debug)]
 pub struct Scratch(#[expect(dead_code, reason = "it is there to be dropped")] tempfile::TempDir);
 
 impl Config {
-    /// The default checks on a temporary folder, which is there as long as the returned [`Scratch`].
+    /// Builds the default checks on a temporary folder, which exists as long as the returned [`Scratch`].
     ///
     /// # Errors
-    /// Where the folder or the database in it can't be made.
+    /// Returns an error if the folder or the database in it cannot be created.
     pub async fn embedded(variables: Variables<'_>, options: &Options) -> Result<(Self, Scratch), ConfigError> {
         let failed = |what: &str, error: &dyn std::fmt::Display| {
             ConfigError::new(FILE, None, None, format!("the temporary {what} can't be made: {error}"))
@@ -55,7 +55,7 @@ impl Config {
 
 async fn migrate(database: &std::path::Path, migrations: &std::path::Path) -> Result<(), Box<dyn std::error::Error>> {
     let options = SqliteConnectOptions::new().filename(database).create_if_missing(true).disable_statement_logging();
-    // A future that migrates a connection is not Send.
+    // A future that migrates a connection is not `Send`, so this uses a pool.
     let pool = SqlitePoolOptions::new().max_connections(1).connect_with(options).await?;
     Migrator::new(migrations).await?.run(&pool).await?;
     pool.close().await;

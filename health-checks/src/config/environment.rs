@@ -1,4 +1,4 @@
-//! Variables that fill keys which the file leaves out: the original's names, and ours.
+//! Environment variables that fill the keys that a file leaves out, under the original's names and under our own.
 
 use std::collections::BTreeMap;
 
@@ -14,20 +14,20 @@ pub(super) const SETTINGS: &[Variable] = &[
     Variable { key: "token", name: "HEALTH_TOKEN", reads: Reads::Text },
 ];
 
-/// The variables that are set, by the names without prefix.
+/// The variables that are set, by their names without the prefix.
 pub(super) struct Environment(BTreeMap<&'static str, Found>);
 
 struct Found {
-    /// With the prefix, where it was found so.
+    /// The name of the variable, with the prefix if it was found with it.
     name: String,
-    /// What is wrong with it matters only where it is used.
+    /// An error in the value matters only if the variable is used.
     value: Result<Value, &'static str>,
 }
 
 enum Value {
     Text(String),
     Bool(bool),
-    /// As TOML writes it, so that it is read as one.
+    /// A number in the syntax of TOML, which TOML's parser reads.
     Number(String),
 }
 
@@ -45,7 +45,7 @@ impl Environment {
         Self(all)
     }
 
-    /// Fills the absent keys of a table, and returns them with the variables that were used.
+    /// Fills the missing keys of a table, and returns them with the variables that were used.
     pub(super) fn fill<'a>(
         &'a self,
         table: &mut Table<'a>,
@@ -64,7 +64,7 @@ impl Environment {
 }
 
 impl Value {
-    /// What a text stands for; an empty one is nothing, except for a limit, which it switches off.
+    /// Converts the text of a variable. An empty text stands for no value, but switches a limit off.
     fn read(reads: Reads, text: &str) -> Result<Option<Self>, &'static str> {
         let word = text.trim().to_ascii_lowercase();
         match (reads, word.as_str()) {

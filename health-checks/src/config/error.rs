@@ -1,8 +1,8 @@
 use std::fmt;
 use std::io::{Error, ErrorKind};
 
-/// What is wrong with a configuration: the file, the line, the key, what was expected and the nearest valid name. Never
-/// a value and never a line of the file, for either may hold a secret.
+/// An error in a configuration. It names the file, the line, the key, what was expected and the nearest valid name. It
+/// never quotes a value or a line of the file, because either may hold a secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigError {
     file: String,
@@ -27,7 +27,7 @@ impl ConfigError {
         Self::new(file, None, None, message)
     }
 
-    /// Of a variable of the environment.
+    /// Creates an error about an environment variable.
     pub(super) fn variable(name: &str, message: impl Into<String>) -> Self {
         Self::new("environment", None, Some(name.to_owned()), message)
     }
@@ -45,22 +45,22 @@ impl ConfigError {
         std::iter::once(self).chain(&self.more)
     }
 
-    /// The file, or whatever its name was said to be; `environment` where a variable is wrong.
+    /// Returns the name of the file as it was given, or `environment` if a variable is invalid.
     pub fn file(&self) -> &str {
         &self.file
     }
 
-    /// What is wrong, without where.
+    /// Returns what is wrong, without the place.
     pub fn message(&self) -> &str {
         &self.message
     }
 
-    /// The line, from 1, where it is known.
+    /// Returns the line, counted from 1, if it is known.
     pub fn line(&self) -> Option<usize> {
         self.line
     }
 
-    /// The key, such as `checks[2].path`; the variable, where that is wrong.
+    /// Returns the key, such as `checks[2].path`, or the name of the variable if that is invalid.
     pub fn key(&self) -> Option<&str> {
         self.key.as_deref()
     }

@@ -1,4 +1,4 @@
-//! `${VAR}`, `${VAR:-default}`, `${VAR|url}`, `${file:/path}` and `$${` in strings, after the file was parsed.
+//! Expands `${VAR}`, `${VAR:-default}`, `${VAR|url}`, `${file:/path}` and `$${` in strings, after the file was parsed.
 
 use toml::de::{DeTable, DeValue};
 
@@ -53,7 +53,7 @@ fn value(
     Ok(())
 }
 
-/// Expands variables and files in a text, as in the strings of a file.
+/// Expands variables and files in a text, as in the strings of a configuration file.
 ///
 /// ```text
 /// text    = { "$${" | "${" value "}" | any other character }
@@ -63,12 +63,13 @@ fn value(
 /// default = { "$${" default "}" | "${" value "}" | any other character but { and } }
 /// ```
 ///
-/// `$${` stands for `${`. A default is for a variable that is not set or empty. `|url` percent-encodes whatever the value is. White
-/// space at the ends of a variable and of a file is cut off: secrets often end with a line break. What was put in is never expanded.
+/// `$${` stands for `${`. A default applies if the variable is not set or empty. `|url` percent-encodes the value,
+/// whatever its source. White space at both ends of a variable or a file is removed, because secrets often end with a
+/// line break. An inserted value is never expanded again.
 ///
 /// # Errors
-/// Whatever begins with `${` and is none of this, a variable without default that is not set, a file that can't be read: in
-/// words, without any value.
+/// Returns an error if a `${` does not begin a value, if a variable without a default is not set, or if a file cannot be
+/// read. The message contains no value.
 pub fn text(text: &str, variables: Variables<'_>) -> Result<String, String> {
     let mut reader = Reader { rest: text, variables };
     reader.text(false)
@@ -242,17 +243,17 @@ mod tests {
         }
     }
 
-    /// The grammar once more, told the other way round: a text is made of parts, and with it what it stands for.
+    /// Tests the grammar in the other direction: builds a text from parts, together with the value that it stands for.
     mod grammar {
         use proptest::prelude::*;
 
         use super::*;
 
-        /// A text, and what it stands for.
+        /// A text, and the value that it stands for.
         type Part = (String, String);
 
         fn plain() -> impl Strategy<Value = Part> {
-            // Neither the beginning of a value, nor what ends one.
+            // Contains neither the beginning of a value nor its end.
             "[a-z0-9 :/@%-]{0,6}".prop_map(|text| (text.clone(), text))
         }
 
@@ -266,7 +267,7 @@ mod tests {
             .prop_map(|(text, value)| (text.to_owned(), value.to_owned()))
         }
 
-        /// `$${` and what stands in a default behind it, up to a `}`, stand for themselves.
+        /// `$${`, plain text and `}` stand for `${`, that text and `}`, in a default as well.
         fn literal() -> impl Strategy<Value = Part> {
             plain().prop_map(|(text, _)| (format!("$${{{text}}}"), format!("${{{text}}}")))
         }
@@ -297,7 +298,8 @@ mod tests {
                 prop_assert_eq!(expanded(&text), Ok(value), "{}", text);
             }
 
-            /// Whatever a text is, it is taken, or refused: then it has a `${`. What has none is left as it is.
+            /// Any text is expanded or refused. A text that is refused contains `${`. A text without `${` stays as it
+            /// is.
             #[test]
             fn any_text_is_expanded_or_refused(text in r"[$}{|:a-zA-Z_ -]{0,24}") {
                 match super::expanded(&text) {

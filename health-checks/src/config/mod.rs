@@ -1,4 +1,4 @@
-//! A service's checks from a TOML file, with what the environment adds.
+//! Reads a service's checks from a TOML file, and adds what the environment sets.
 //!
 //! ```
 //! use health_checks::config::{Config, Options};
@@ -18,26 +18,26 @@
 //! # Ok::<(), health_checks::config::ConfigError>(())
 //! ```
 //!
-//! | key of a check | what |
+//! | key of a check | meaning |
 //! |---|---|
-//! | `kind` | which check: see [`CATALOGUE`] |
-//! | `name` | its identifier, in place of the kind's own; for `celery` in place of its prefix |
-//! | `enabled` | false leaves it out; its own keys need not be there then, and those that are there have to be right |
-//! | `critical` | whether its errors make the service unhealthy |
-//! | `groups` | the groups it belongs to |
-//! | `timeout`, `ttl`, `every` | durations: `"500ms"`, `"5s"` or a number of seconds; `ttl` or `every` |
-//! | `reconnect` | the longest that it keeps a connection of its own; `[settings]` has one for all, 30 s |
-//! | `thresholds` | `{rise = 2, fall = 3}`: runs in a row until the verdict changes |
-//! | `depends_on` | checks that it can't work without |
+//! | `kind` | the kind of the check: see [`CATALOGUE`] |
+//! | `name` | the identifier of the check, in place of the kind's own; for `celery` it replaces the prefix |
+//! | `enabled` | false leaves the check out; its own keys may then be missing, but those that are present have to be valid |
+//! | `critical` | true if errors of the check make the service unhealthy |
+//! | `groups` | the groups that the check belongs to |
+//! | `timeout`, `ttl`, `every` | durations: `"500ms"`, `"5s"` or a number of seconds; either `ttl` or `every` |
+//! | `reconnect` | the longest that the check keeps a connection of its own; `[settings]` has a value for all checks, 30 s |
+//! | `thresholds` | `{rise = 2, fall = 3}`: the number of runs in a row that change the verdict |
+//! | `depends_on` | checks that this check needs to work |
 //! | `labels` | names and values for metrics |
-//! | `ca_file`, `client_cert`, `client_key`, `server_name`, `verify` | of kinds that speak TLS: see [`TlsSettings`](crate::catalogue::TlsSettings) |
-//! | `username`, `password`, `password_file` | of kinds with a URL: see [`Login`](crate::catalogue::Login) |
-//! | others | the kind's own |
+//! | `ca_file`, `client_cert`, `client_key`, `server_name`, `verify` | for kinds that speak TLS: see [`TlsSettings`](crate::catalogue::TlsSettings) |
+//! | `username`, `password`, `password_file` | for kinds with a URL: see [`Login`](crate::catalogue::Login) |
+//! | others | the keys of the kind |
 //!
-//! In every string `${VAR}` is the variable of that name, `${VAR:-default}` has a default, `${VAR|url}` is percent-encoded,
-//! `${file:/path}` is the content of a file, and `$${` stands for `${`: see [`expand`]. What is a number or a switch then is one
-//! where the key wants one. A variable such as `DISK_USAGE_MAX` fills a key that is absent: see
-//! [`Kind::variables`](crate::catalogue::Kind::variables).
+//! In every string, `${VAR}` is the variable of that name, `${VAR:-default}` has a default, `${VAR|url}` is
+//! percent-encoded, `${file:/path}` is the content of a file, and `$${` stands for `${`: see [`expand`]. The result
+//! becomes a number or a switch if the key expects one. A variable such as `DISK_USAGE_MAX` fills a key that is
+//! missing: see [`Kind::variables`](crate::catalogue::Kind::variables).
 
 mod check;
 #[cfg(feature = "embedded")]
@@ -66,40 +66,40 @@ use table::{Document, Table};
 use crate::catalogue::CATALOGUE;
 use crate::kind::Kind;
 
-/// Where variables come from; `|name| std::env::var(name).ok()` outside of tests.
+/// The source of environment variables: `|name| std::env::var(name).ok()` outside of tests.
 pub type Variables<'a> = &'a (dyn Fn(&str) -> Option<String> + Sync);
 
-/// What is not in the file.
+/// Options that are not in the file.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct Options {
-    /// The timeout of every check, whatever the file says.
+    /// The timeout of every check, which overrides the file.
     pub timeout: Option<Duration>,
-    /// Kinds beside those of the [`CATALOGUE`].
+    /// Kinds in addition to those of the [`CATALOGUE`].
     pub kinds: Vec<Kind>,
 }
 
-/// What a file says, checked as far as that can be done without running anything.
+/// The content of a file, validated as far as possible without running anything.
 #[derive(Debug)]
 pub struct Config {
-    /// `[settings]`.
+    /// The table `[settings]`.
     pub settings: Settings,
-    /// `[groups.NAME]`.
+    /// The tables `[groups.NAME]`.
     pub groups: BTreeMap<String, GroupSettings>,
-    /// `[[checks]]`, those that are not switched off.
+    /// The checks of `[[checks]]` that are not switched off.
     pub checks: Registry,
     notice: Option<String>,
     warnings: Vec<String>,
     lines: Lines,
 }
 
-/// Where in the file things are, for what only shows when the health is built.
+/// The lines of the file, for errors that only appear when the `Health` is built.
 #[derive(Debug, Default)]
 struct Lines {
     file: String,
     settings: BTreeMap<String, usize>,
     groups: BTreeMap<String, usize>,
-    /// Identifier, line, and the number that the file's reader counts.
+    /// The identifier, the line, and the number of the check in the file.
     checks: Vec<(String, usize, usize)>,
 }
 
@@ -107,17 +107,17 @@ impl Config {
     /// Reads a file.
     ///
     /// # Errors
-    /// Where it can't be read, and whatever [`from_text`](Self::from_text) refuses.
+    /// Returns an error if the file cannot be read, or if [`from_text`](Self::from_text) refuses its content.
     pub fn from_file(path: &Path, variables: Variables<'_>, options: &Options) -> Result<Self, ConfigError> {
         let name = path.display().to_string();
         let file = std::fs::File::open(path).map_err(|error| ConfigError::unreadable(&name, &error))?;
         Self::from_reader(&name, file, variables, options)
     }
 
-    /// Reads to the end, such as of standard input; the name is for messages.
+    /// Reads a source, such as standard input, to its end. The name is used in messages.
     ///
     /// # Errors
-    /// Fails if it can't be read, and for whatever [`from_text`](Self::from_text) refuses.
+    /// Returns an error if the source cannot be read, or if [`from_text`](Self::from_text) refuses its content.
     pub fn from_reader(
         name: &str,
         mut reader: impl std::io::Read,
@@ -129,10 +129,11 @@ impl Config {
         Self::from_text(name, &text, variables, options)
     }
 
-    /// Reads the text of a file; its name is for messages.
+    /// Reads the text of a file. The name of the file is used in messages.
     ///
     /// # Errors
-    /// Where it is not TOML, and for unknown kinds and keys, wrong types, variables that are not set.
+    /// Returns an error if the text is not TOML, and for unknown kinds and keys, wrong types, and variables that are
+    /// not set.
     pub fn from_text(file: &str, text: &str, variables: Variables<'_>, options: &Options) -> Result<Self, ConfigError> {
         let document = Document { file, text };
         let kinds: Vec<&Kind> = CATALOGUE.iter().chain(&options.kinds).collect();
@@ -176,24 +177,25 @@ impl Config {
         Ok(())
     }
 
-    /// The checks, settings and groups in a builder, for code that adds to them.
+    /// Returns a builder with the checks, settings and groups, for code that adds to them.
     pub fn into_builder(self) -> HealthBuilder {
         self.parts().0
     }
 
-    /// Builds the health that the file describes.
+    /// Builds the `Health` that the file describes.
     ///
     /// # Errors
-    /// Two checks of one identifier, groups and dependencies that there are not, settings that can't be.
+    /// Returns an error if two checks have the same identifier, if a group or a dependency does not exist, or if a
+    /// setting is invalid.
     pub fn build(self) -> Result<Health, ConfigError> {
         self.build_with(|builder| builder)
     }
 
-    /// The same, with what code adds: a listener, say. Unlike after [`into_builder`](Self::into_builder), errors name
-    /// the line.
+    /// Builds the `Health` after `add` has changed the builder, for example to add a listener. Unlike after
+    /// [`into_builder`](Self::into_builder), errors name the line.
     ///
     /// # Errors
-    /// As [`build`](Self::build).
+    /// Returns the same errors as [`build`](Self::build).
     pub fn build_with(self, add: impl FnOnce(HealthBuilder) -> HealthBuilder) -> Result<Health, ConfigError> {
         let (builder, lines) = self.parts();
         add(builder).build().map_err(|error| lines.locate(&error))
@@ -210,12 +212,13 @@ impl Config {
         (builder, self.lines)
     }
 
-    /// Warnings about a valid file, each with its name: a certificate that is not verified, a file without checks.
+    /// Returns warnings about a valid file, such as a certificate that is not verified, or a file without checks. Each
+    /// warning names the file.
     pub fn warnings(&self) -> &[String] {
         &self.warnings
     }
 
-    /// What every reader should know, such as that no file was given.
+    /// Returns a notice for all readers of the reports, such as that no file was given.
     pub fn notice(&self) -> Option<&str> {
         self.notice.as_deref()
     }

@@ -1,5 +1,5 @@
-//! The JSON Schema of a file, for editors: it accepts what the reader accepts, and a little more where only the reader
-//! can tell.
+//! The JSON Schema of a configuration file, for editors. It accepts what the reader accepts, and a little more where
+//! only the reader can decide.
 
 use serde_json::{Map, Value, json};
 
@@ -7,7 +7,8 @@ use super::{COMMON, Options};
 use crate::catalogue::CATALOGUE;
 use crate::kind::Kind;
 
-/// The JSON Schema (draft 2020-12) of a configuration file with the kinds that this build has, and those of `options`.
+/// Returns the JSON Schema (draft 2020-12) of a configuration file, with the kinds that this build has and those of
+/// `options`.
 ///
 /// ```
 /// use health_checks::config::{schema, Options};
@@ -88,7 +89,7 @@ fn group() -> Value {
     object("A group.", properties)
 }
 
-/// The keys that any check takes, by name.
+/// Returns the schemas of the keys that any check takes, by name.
 fn common() -> Value {
     let run = as_text(json!({ "type": "integer", "minimum": 1, "default": 1 }));
     json!({
@@ -110,7 +111,8 @@ fn common() -> Value {
     })
 }
 
-/// A table of this kind: its own keys, those of all checks, and no others. One that is switched off may leave out any of them.
+/// Returns the schema of a table of this kind: its own keys, those of all checks, and no others. A check that is
+/// switched off may leave out any of them.
 fn of_kind(kind: &Kind) -> Value {
     let mut schema = kind.schema();
     let mut properties = Map::from_iter([("kind".to_owned(), json!({ "const": kind.name }))]);
@@ -164,7 +166,7 @@ fn or_variable(mut property: Value) -> Value {
     property
 }
 
-/// The same, or text that stands for it.
+/// Returns a schema that also accepts text that stands for the value.
 fn as_text(mut property: Value) -> Value {
     let kept = ["description", "default"].map(|key| (key, property.get(key).cloned()));
     if let Some(property) = property.as_object_mut() {
@@ -227,7 +229,7 @@ mod tests {
     use super::*;
     use crate::config::Config;
 
-    /// The keys that the reader knows, from what it says to one that it does not.
+    /// Returns the keys that the reader knows, from its error about an unknown key.
     fn known(text: &str) -> BTreeSet<String> {
         let error = Config::from_text("x", text, &|_| None, &Options::default()).unwrap_err();
         let (_, keys) = error.message().split_once("the keys are ").unwrap();

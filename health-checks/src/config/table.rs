@@ -9,14 +9,14 @@ use toml::de::{DeTable, DeValue, ValueDeserializer};
 use super::ConfigError;
 use crate::support::nearest::hint;
 
-/// The file that is read.
+/// The file that is being read.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Document<'a> {
     pub(super) file: &'a str,
     pub(super) text: &'a str,
 }
 
-/// A table: where it is, what it is called in messages, and what is in it.
+/// A table: its place in the file, its name in messages, and its values.
 #[derive(Debug, Default)]
 pub(super) struct Table<'a> {
     pub(super) path: String,
@@ -37,7 +37,7 @@ impl<'a> Table<'a> {
         self.values.remove(key)
     }
 
-    /// Moves these keys into a table of their own, at the same place.
+    /// Moves these keys into a new table at the same place.
     pub(super) fn split_off(&mut self, keys: &[&str]) -> Self {
         let mut off = Self { path: self.path.clone(), span: self.span.clone(), ..Self::default() };
         for key in keys {
@@ -48,12 +48,12 @@ impl<'a> Table<'a> {
         off
     }
 
-    /// Puts in what the file does not say; its place is the table's.
+    /// Inserts a value that the file does not contain. Its place is that of the table.
     pub(super) fn fill(&mut self, key: &'static str, value: DeValue<'a>) {
         self.values.insert(Spanned::new(self.span.clone(), key.into()), Spanned::new(self.span.clone(), value));
     }
 
-    /// The key in messages: `checks[2].path`.
+    /// Returns the name of the key for messages, such as `checks[2].path`.
     pub(super) fn key(&self, key: &str) -> String {
         match (self.path.as_str(), key) {
             ("", key) => key.to_owned(),
@@ -78,7 +78,7 @@ impl<'a> Document<'a> {
         Ok(Table { path: String::new(), span: root.span(), values: root.into_inner() })
     }
 
-    /// The line of a position, from 1.
+    /// Returns the line of a position, counted from 1.
     pub(super) fn line(&self, position: usize) -> usize {
         self.text.as_bytes().iter().take(position).filter(|byte| **byte == b'\n').count() + 1
     }
@@ -87,13 +87,13 @@ impl<'a> Document<'a> {
         ConfigError::new(self.file, Some(self.line(position)), Some(key), message)
     }
 
-    /// Takes the table of this name out.
+    /// Removes and returns the table of this name.
     pub(super) fn table(&self, parent: &mut Table<'a>, name: &str) -> Result<Option<Table<'a>>, ConfigError> {
         let Some(value) = parent.take(name) else { return Ok(None) };
         self.as_table(value, parent.key(name)).map(Some)
     }
 
-    /// Takes the tables below this name out: `[groups.batch]`.
+    /// Removes and returns the tables below this name, such as `[groups.batch]`.
     pub(super) fn tables(
         &self,
         parent: &mut Table<'a>,
@@ -109,7 +109,7 @@ impl<'a> Document<'a> {
         tables.values.into_iter().map(read).collect()
     }
 
-    /// Takes the list of tables of this name out: `[[checks]]`.
+    /// Removes and returns the list of tables of this name, such as `[[checks]]`.
     pub(super) fn list(&self, parent: &mut Table<'a>, name: &str) -> Result<Vec<Table<'a>>, ConfigError> {
         let Some(value) = parent.take(name) else { return Ok(Vec::new()) };
         let span = value.span();
@@ -132,7 +132,7 @@ impl<'a> Document<'a> {
         }
     }
 
-    /// Refuses what is left of a table after all that is known was taken out.
+    /// Refuses a table that still has keys after all known keys were removed.
     pub(super) fn refuse_rest(&self, table: &Table<'_>, known: &[&str]) -> Result<(), ConfigError> {
         let Some((key, span)) = table.entries().next() else { return Ok(()) };
         let near = hint(key, known.iter().copied());
@@ -148,8 +148,8 @@ impl<'a> Document<'a> {
         T::deserialize(table.into_deserializer()).map_err(|error| self.translate(&error, &places, &[]))
     }
 
-    /// A deserializer's error without the values that it quotes.
-    /// `others` are keys that may stand beside those of the struct.
+    /// Converts a deserializer's error, and leaves out the values that it quotes. `others` are keys that are allowed in
+    /// addition to those of the struct.
     pub(super) fn translate(&self, error: &toml::de::Error, places: &Places, others: &[&str]) -> ConfigError {
         let span = error.span().unwrap_or_else(|| places.table.clone());
         let (key, line) = (places.key_at(&span), self.line(span.start));
@@ -165,11 +165,12 @@ impl<'a> Document<'a> {
             return at(child(&key, name), format!("unknown key{listed}"));
         }
         if let Some(name) = message.strip_prefix(MISSING) {
-            // A key that a variable has filled stands for the whole table, and is not the one that lacks it.
+            // A key that a variable filled has the place of the whole table, and is not the key with the missing field.
             let table = if span == places.table { &places.path } else { &key };
             return at(child(table, name.trim_end_matches('`')), "missing, and it has no default".into());
         }
-        // Only what is behind the last "expected" is ours; what is before it, or stands alone, may quote the value.
+        // Only the text after the last "expected" is ours. The text before it, or a text without it, may quote the
+        // value.
         let Some((_, expected)) = message.rsplit_once("expected ") else {
             return at(key, "not a valid value".into());
         };
@@ -193,16 +194,16 @@ impl<'a> Document<'a> {
     }
 }
 
-/// How serde begins to say that a key is absent.
+/// The beginning of serde's message about a missing key.
 const MISSING: &str = "missing field `";
 
-/// Whether all that is wrong with a table is that a key is absent.
+/// Returns `true` if a missing key is the only thing wrong with a table.
 pub(super) fn is_missing(error: &toml::de::Error) -> bool {
     error.message().starts_with(MISSING)
 }
 
 impl<'a> Table<'a> {
-    /// The same, where text that is a number or a switch is one wherever the reader wants one: what came from a variable is text.
+    /// Converts text to a number or a switch if the reader expects one, because a variable always yields text.
     pub(super) fn typed(mut self, read: impl Fn(ValueDeserializer<'a>) -> Result<(), toml::de::Error>) -> Self {
         loop {
             let again = Self { path: self.path.clone(), span: self.span.clone(), values: self.values.clone() };
@@ -225,7 +226,7 @@ impl<'a> Table<'a> {
     }
 }
 
-/// The text at this place.
+/// Returns the text at this place.
 fn text_at<'t, 'a>(values: &'t mut DeTable<'a>, span: &Range<usize>) -> Option<&'t mut DeValue<'a>> {
     for (_, value) in values.iter_mut() {
         let is_it = value.span() == *span;
@@ -249,7 +250,7 @@ fn typed_value<'a>(text: &DeValue<'_>, wants_switch: bool) -> Option<DeValue<'a>
         "true" | "1" if wants_switch => Some(DeValue::Boolean(true)),
         "false" | "0" if wants_switch => Some(DeValue::Boolean(false)),
         number if !wants_switch && number.bytes().all(|byte| byte.is_ascii_digit() || b".-".contains(&byte)) => {
-            // The parser's values borrow from their text: these few bytes stay for as long as the process.
+            // The parser's values borrow from their text, so these few bytes stay allocated until the process ends.
             let parsed = Box::leak(text.into_boxed_str());
             DeValue::parse(parsed).ok().map(Spanned::into_inner)
         }
@@ -257,7 +258,7 @@ fn typed_value<'a>(text: &DeValue<'_>, wants_switch: bool) -> Option<DeValue<'a>
     }
 }
 
-/// Where the keys of a table are, kept while the table itself is read.
+/// The places of the keys of a table, kept while the table itself is read.
 #[derive(Debug)]
 pub(super) struct Places {
     path: String,
@@ -302,14 +303,14 @@ impl Places {
         self.keys.push((value.span(), name));
     }
 
-    /// The innermost key whose value, or name, covers this place.
+    /// Returns the innermost key whose name or value covers this place.
     fn key_at(&self, span: &Range<usize>) -> String {
         let covering = self.keys.iter().filter(|(place, _)| place.start <= span.start && span.end <= place.end);
         let innermost = covering.min_by_key(|(place, _)| place.len());
         innermost.map_or_else(|| self.path.clone(), |(_, key)| key.clone())
     }
 
-    /// Where a key of this table is; the table itself where the key is not in it.
+    /// Returns the place of a key of this table, or that of the table if it does not have the key.
     pub(super) fn find(&self, key: &str) -> (usize, String) {
         let name = if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) };
         let place = self.keys.iter().find(|(_, known)| *known == name).map_or(&self.table, |(place, _)| place);
@@ -317,7 +318,7 @@ impl Places {
     }
 }
 
-/// The name below a key, unless the key is that name already.
+/// Appends a name to a key, unless the key already ends with that name.
 fn child(key: &str, name: &str) -> String {
     if key.rsplit('.').next() == Some(name) {
         return key.to_owned();

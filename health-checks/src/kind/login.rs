@@ -12,7 +12,8 @@ use serde::Deserialize;
 use super::{CheckSettings, Misconfigured, TlsSettings};
 use crate::support::url;
 
-/// A login: keys beside the URL of every kind that has one ([`CheckSettings::URL`]), so that a password need not be encoded.
+/// The login of a check: keys beside the URL of every kind that has one ([`CheckSettings::URL`]). A password in these
+/// keys need not be percent-encoded.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
@@ -21,7 +22,7 @@ pub struct Login {
     pub username: Option<String>,
     /// The password.
     pub password: Option<Secret>,
-    /// A file that holds the password, read anew in each run: a password that is rotated there needs no restart.
+    /// A file that holds the password. Each run reads it again, so a password that is rotated there needs no restart.
     pub password_file: Option<PathBuf>,
 }
 
@@ -36,7 +37,7 @@ impl Login {
     /// The names of all keys.
     pub const ALL: &'static [&'static str] = &[Self::KEYS[0].0, Self::KEYS[1].0, Self::KEYS[2].0];
 
-    /// The checks of these settings, with this login in their URL.
+    /// Builds the checks of these settings, with this login in their URL.
     pub(crate) fn checks<S>(self, settings: S, tls: TlsSettings) -> Result<Vec<BoxCheck>, Misconfigured>
     where
         S: CheckSettings + Clone + Send + Sync + 'static,
@@ -57,7 +58,7 @@ impl Login {
         let Some(path) = self.password_file.clone() else {
             return self.with(settings, self.password.as_ref())?.checks_over(tls);
         };
-        // What the URL says is judged now; the file may come later.
+        // The URL is validated now. The password file may appear later.
         let models = self.with(settings.clone(), Some(&"x".into()))?.checks_over(tls.clone())?;
         let rotating = |(at, model)| {
             let (login, settings, tls) = (self.clone(), settings.clone(), tls.clone());
@@ -76,15 +77,15 @@ impl Login {
     }
 }
 
-/// A check whose password is in a file: made anew when the file holds another one.
+/// A check whose password is in a file. It is rebuilt when the file holds another password.
 struct Rotating<S> {
     login: Login,
     settings: S,
     tls: TlsSettings,
-    /// The position of this check among those that the settings ask for.
+    /// The position of this check among those of the settings.
     at: usize,
     path: PathBuf,
-    /// The check with some password, for what it says of itself.
+    /// The check with a placeholder password, for its identifier and its other properties.
     model: BoxCheck,
     current: Mutex<Option<(Secret, BoxCheck)>>,
 }
@@ -107,7 +108,7 @@ impl<S: CheckSettings + Clone + Send + Sync + 'static> Rotating<S> {
 
 impl<S: CheckSettings + Clone + Send + Sync + 'static> HealthCheck for Rotating<S> {
     async fn check_status(&self, findings: &Findings) -> Result {
-        // As certificates are: a small file of this machine, most often in memory.
+        // The file is read synchronously, as certificates are: it is small, on this machine and usually in memory.
         let text = std::fs::read_to_string(&self.path).map_err(unusable)?;
         self.check(text.trim().into())?.check_status(findings).await
     }

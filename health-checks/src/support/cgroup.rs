@@ -1,27 +1,28 @@
-//! The memory limits of the control groups that this process is in (Linux; versions 1 and 2).
+//! Reads the memory limits of the control groups that this process is in (Linux; versions 1 and 2).
 
 use std::path::{Path, PathBuf};
 
 /// The tightest limit, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct MemoryLimit {
-    /// The most that the group may use.
+    /// The most memory that the group may use.
     pub(crate) limit: u64,
-    /// What it may still use. The page cache counts as available, whether files were read once (inactive) or more often
-    /// (active), and what the kernel keeps of directories as well: it drops them before it kills anybody.
+    /// The memory that the group may still use. The page cache counts as available, whether its files were read once
+    /// (inactive) or more often (active). So do the directory entries that the kernel keeps: it drops them before it
+    /// kills a process.
     pub(crate) available: u64,
 }
 
-/// The limit with the least headroom on the way from this process's group to the root; `None` where there is none.
+/// Returns the limit with the least headroom between this process's group and the root, or `None` if there is no limit.
 ///
-/// `root` is `/` except in tests; `host` is the machine's memory: a limit above it is none.
+/// `root` is `/` except in tests. `host` is the memory of the machine: a limit that is not below it does not count.
 pub(crate) fn memory_limit(root: &Path, host: u64) -> Option<MemoryLimit> {
     let groups = std::fs::read_to_string(root.join("proc/self/cgroup")).ok()?;
     let mounts = std::fs::read_to_string(root.join("proc/self/mountinfo")).ok()?;
     let (hierarchy, group) = own_group(&groups)?;
     let (top, mount) = mounts.lines().find_map(|line| hierarchy.mount(line))?;
     let mount = root.join(mount.strip_prefix("/").unwrap_or(&mount));
-    // In a container the mount shows a part of the tree only, and the group's path may lie outside of it.
+    // In a container, the mount shows only a part of the tree, and the group's path may lie outside of it.
     let mut dir = group.strip_prefix(&top).map_or_else(|_| mount.clone(), |below| mount.join(below));
     let mut tightest: Option<MemoryLimit> = None;
     loop {
@@ -36,7 +37,7 @@ pub(crate) fn memory_limit(root: &Path, host: u64) -> Option<MemoryLimit> {
     }
 }
 
-/// The group in the hierarchy that limits memory: version 1 where it is mounted for that, else version 2.
+/// Returns the group in the hierarchy that limits memory: version 1 if it is mounted for memory, version 2 otherwise.
 fn own_group(groups: &str) -> Option<(Hierarchy, PathBuf)> {
     let line = |wanted: fn(&str) -> bool| {
         let mut fields = groups.lines().map(|line| line.splitn(3, ':'));
@@ -56,7 +57,8 @@ enum Hierarchy {
 }
 
 impl Hierarchy {
-    /// From a line of `mountinfo` that mounts this hierarchy: the group at its top, and where it is mounted.
+    /// Returns the group at the top of this hierarchy and its mount point, if this line of `mountinfo` mounts the
+    /// hierarchy.
     fn mount(self, line: &str) -> Option<(PathBuf, PathBuf)> {
         let (mount, source) = line.split_once(" - ")?;
         let mut source = source.split(' ');
@@ -77,7 +79,7 @@ impl Hierarchy {
             Self::V2 => ("memory.max", "memory.current", &["inactive_file", "active_file", "slab_reclaimable"][..]),
         };
         let number = |file: &str| std::fs::read_to_string(dir.join(file)).ok()?.trim().parse::<u64>().ok();
-        let limit = number(limit)?; // "max" is no number, and no limit
+        let limit = number(limit)?; // "max" is not a number, and means no limit
         let stat = std::fs::read_to_string(dir.join("memory.stat")).unwrap_or_default();
         let fields = stat.lines().filter_map(|line| line.split_once(' '));
         let cached = fields.filter(|(key, _)| cached.contains(key)).filter_map(|(_, bytes)| bytes.parse::<u64>().ok());

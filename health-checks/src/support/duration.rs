@@ -2,7 +2,7 @@ use std::borrow::Cow;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
-/// The schema of a key that is read by [`health_core::serde_duration`].
+/// The schema of a key that [`health_core::serde_duration`] reads.
 pub(crate) struct DurationSchema;
 
 impl JsonSchema for DurationSchema {

@@ -2,10 +2,10 @@ use std::io::{Error, ErrorKind};
 
 use health_core::FailureKind;
 
-/// The kind of a failure and its words.
+/// The kind of a failure, and its message.
 pub(crate) type Words = (FailureKind, &'static str);
 
-/// The words for an input or output error that is somewhere below this one.
+/// Returns the kind and the message for an I/O error that is this error or somewhere below it.
 pub(crate) fn failure_below(error: &(dyn std::error::Error + 'static)) -> Option<Words> {
     let mut next = Some(error);
     while let Some(error) = next {
@@ -13,14 +13,14 @@ pub(crate) fn failure_below(error: &(dyn std::error::Error + 'static)) -> Option
         if let Some(words) = tls(error).or_else(|| failure(io?)) {
             return Some(words);
         }
-        // The source of such an error is its content's source, which leaves the content itself out.
+        // The source of an I/O error is the source of its content, which would skip the content itself.
         let content = io.and_then(Error::get_ref).map(|error| error as &(dyn std::error::Error + 'static));
         next = content.or_else(|| error.source());
     }
     None
 }
 
-/// The words for this one.
+/// Returns the kind and the message for this error.
 pub(crate) fn failure(error: &Error) -> Option<Words> {
     if is_unknown_host(error) {
         return Some((FailureKind::Dns, "the host name can't be resolved"));
@@ -29,7 +29,7 @@ pub(crate) fn failure(error: &Error) -> Option<Words> {
     content.and_then(tls).or_else(|| by_kind(error.kind()))
 }
 
-/// The words for what rustls refuses.
+/// Returns the kind and the message for an error of rustls.
 fn tls(error: &(dyn std::error::Error + 'static)) -> Option<Words> {
     #[cfg(feature = "_tls")]
     return error.downcast_ref().map(|error| (FailureKind::Tls, super::tls::words(error)));
@@ -40,12 +40,12 @@ fn tls(error: &(dyn std::error::Error + 'static)) -> Option<Words> {
     };
 }
 
-/// A host as connections take it: an IPv6 address has brackets in a URL (RFC 3986, 3.2.2).
+/// Returns a host as connections take it. In a URL, an IPv6 address has brackets (RFC 3986, 3.2.2).
 pub(crate) fn without_brackets(host: &str) -> &str {
     host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
 }
 
-/// Whether a name was not found: the standard library's own words, for it has no kind for that.
+/// Returns `true` if a name was not found. The standard library has no kind for this error, so its message decides.
 pub(crate) fn is_unknown_host(error: &Error) -> bool {
     error.raw_os_error().is_none() && error.to_string().contains("failed to lookup address information")
 }
@@ -58,7 +58,7 @@ fn by_kind(kind: ErrorKind) -> Option<Words> {
         ErrorKind::HostUnreachable => (Kind::Lost, "no route to the host"),
         ErrorKind::NetworkUnreachable => (Kind::Lost, "no route to the network"),
         ErrorKind::AddrNotAvailable => (Kind::Misconfigured, "the address is not available"),
-        ErrorKind::InvalidData => (Kind::Tls, "TLS failed"), // as which rustls wraps what it refuses
+        ErrorKind::InvalidData => (Kind::Tls, "TLS failed"), // the kind in which rustls wraps its errors
         ErrorKind::PermissionDenied => (Kind::Forbidden, "permission denied"),
         ErrorKind::ConnectionReset
         | ErrorKind::ConnectionAborted

@@ -2,7 +2,7 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, de};
 
-/// A limit that can be switched off; in configuration a number above zero, or `false` (or 0) for off.
+/// A limit that can be switched off. In a configuration file, it is a number above zero, or `false` (or 0) for off.
 ///
 /// ```
 /// use health_checks::Limit;
@@ -11,15 +11,15 @@ use serde::{Deserialize, Deserializer, de};
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub enum Limit {
-    /// Not looked at.
+    /// The limit is off.
     #[default]
     Off,
-    /// The value at which it is crossed; above zero.
+    /// The value at which the limit is crossed, which is above zero.
     At(f64),
 }
 
 impl Limit {
-    /// Its value, where it is on.
+    /// Returns the value, or `None` if the limit is off.
     pub fn value(self) -> Option<f64> {
         match self {
             Self::Off => None,
@@ -27,7 +27,7 @@ impl Limit {
         }
     }
 
-    /// What is wrong with it as a percentage.
+    /// Returns `true` if the limit is on and not a valid percentage.
     pub(crate) fn not_a_percentage(self) -> bool {
         self.value().is_some_and(|value| value > 100.0)
     }
@@ -67,12 +67,12 @@ impl de::Visitor<'_> for LimitVisitor {
         }
     }
 
-    /// As a variable has it.
+    /// Reads the text of a variable.
     fn visit_str<E: de::Error>(self, text: &str) -> Result<Limit, E> {
         match (text.trim().to_ascii_lowercase().as_str(), text.trim().parse()) {
             ("false" | "none" | "off", _) => Ok(Limit::Off),
             (_, Ok(value)) => self.visit_f64(value),
-            // Not the text, which may be somebody's secret in the wrong place.
+            // The text is not quoted, because it may be a secret in the wrong place.
             _ => Err(E::invalid_type(de::Unexpected::Other("string"), &self)),
         }
     }
@@ -108,7 +108,7 @@ impl schemars::JsonSchema for Limit {
     }
 }
 
-/// The name of this machine, which the original's texts begin with.
+/// Returns the name of this machine, with which the original's messages begin.
 pub(crate) fn host() -> String {
     sysinfo::System::host_name().unwrap_or_else(|_| "localhost".into())
 }

@@ -1,4 +1,4 @@
-//! What more than one check needs.
+//! Code that more than one check needs.
 
 #[cfg(feature = "_amqp")]
 #[cfg_attr(
@@ -49,7 +49,7 @@ pub(crate) mod tls;
 #[cfg_attr(not(feature = "full"), allow(dead_code, unused_imports, reason = "each check needs a part of it"))]
 pub(crate) mod url;
 
-/// The scheme of a text that may be a URL, in small letters; nothing where it has none.
+/// Returns the scheme of a text that may be a URL, in lower case, or an empty text if it has none.
 #[cfg(any(feature = "cache", feature = "_url"))]
 pub(crate) fn scheme(text: &health_core::Secret) -> String {
     text.expose().split_once(':').map_or("", |(scheme, _)| scheme).to_ascii_lowercase()

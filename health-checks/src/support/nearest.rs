@@ -1,4 +1,4 @@
-/// Names that people know from elsewhere, and ours.
+/// Names that users know from other tools, and our own.
 const ELSEWHERE: &[(&[&str], &str)] = &[
     (&["postgres", "postgresql", "mysql", "mariadb", "sqlite", "db", "sql", "sqlx"], "database"),
     (&["smtp", "email", "lettre"], "mail"),
@@ -34,7 +34,7 @@ const ELSEWHERE: &[(&[&str], &str)] = &[
     (&["folder", "directory", "dir", "path", "migrations"], "source"),
 ];
 
-/// `; did you mean "path"?`, or nothing where no name is near.
+/// Returns `; did you mean "path"?`, or an empty text if no name is near.
 pub(crate) fn hint<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     let known: Vec<_> = known.into_iter().collect();
     let small = name.to_ascii_lowercase().replace('-', "_");

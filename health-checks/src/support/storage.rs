@@ -1,4 +1,4 @@
-//! A storage of files or objects, and the round trip that proves it.
+//! A storage of files or objects, and the round trip that tests it.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -8,32 +8,32 @@ use health_core::{FailureKind, Result, ServiceReturnedUnexpectedResult, ServiceU
 use uuid::Uuid;
 
 pub(crate) const CONTENT: &[u8] = b"this is the healthtest file content";
-/// The folder that the original puts its files into.
+/// The folder in which the original saves its files.
 pub(crate) const FOLDER: &str = "health_check_storage_test";
 
-/// A file storage: four operations on named contents.
+/// A file storage: four operations on named files.
 pub trait Storage: Send + Sync + 'static {
-    /// Saves a file and returns the name under which it really is.
+    /// Saves a file, and returns the name under which it was saved.
     fn save(&self, name: &str, content: &[u8]) -> impl Future<Output = Result<String>> + Send;
 
-    /// The content of a file.
+    /// Returns the content of a file.
     fn read(&self, name: &str) -> impl Future<Output = Result<Vec<u8>>> + Send;
 
-    /// Whether a file is there.
+    /// Returns `true` if a file exists.
     fn exists(&self, name: &str) -> impl Future<Output = Result<bool>> + Send;
 
-    /// Deletes a file. One that is not there is no error.
+    /// Deletes a file. A missing file is not an error.
     fn delete(&self, name: &str) -> impl Future<Output = Result> + Send;
 }
 
-/// Saves a file, reads it back, compares, deletes it and sees that it is gone.
+/// Saves a file, reads it back, compares it, deletes it and verifies that it is gone.
 pub(crate) async fn round_trip<S: Storage>(storage: &Arc<S>) -> Result {
     let name = format!("{FOLDER}/test-{}.txt", Uuid::new_v4());
     let mut file = TestFile { storage: Arc::clone(storage), name, is_there: true };
     match storage.save(&file.name, CONTENT).await {
         Ok(name) => file.name = name,
         Err(error) => {
-            file.is_there = false; // a save that fails leaves nothing; one that is interrupted may
+            file.is_there = false; // a save that fails leaves nothing behind; one that is interrupted may
             return Err(error);
         }
     }
@@ -48,7 +48,8 @@ pub(crate) async fn round_trip<S: Storage>(storage: &Arc<S>) -> Result {
     Ok(())
 }
 
-/// The file of a run. Dropped before it is known to be gone, it is deleted by a task that outlives the run.
+/// The file of a run. If it is dropped before the file is known to be gone, a task that outlives the run deletes the
+/// file.
 struct TestFile<S: Storage> {
     storage: Arc<S>,
     name: String,
@@ -65,7 +66,7 @@ impl<S: Storage> Drop for TestFile<S> {
                 }
             };
             cleanup(async move {
-                let _ = tokio::time::timeout(Duration::from_secs(10), delete).await; // then nothing answers
+                let _ = tokio::time::timeout(Duration::from_secs(10), delete).await; // the storage does not answer
             });
         }
     }

@@ -1,5 +1,5 @@
-//! TLS by rustls, with a provider of our own choice for each client: a library that installs one for the process takes the
-//! choice from its application, and clients that look for it panic where there is none.
+//! TLS through rustls, with a crypto provider that is passed to each client. A library that installs a provider for the
+//! process takes that choice from its application, and a client that looks for one panics if there is none.
 
 mod verifier;
 mod words;
@@ -23,11 +23,11 @@ use crate::support::io::without_brackets;
 #[doc(hidden)]
 pub use words::words;
 
-/// What all clients without settings of their own use.
+/// The configuration of all clients without settings of their own.
 static COMMON: OnceLock<Arc<ClientConfig>> = OnceLock::new();
 
-/// How a client speaks TLS. Files are read when they are needed: what is wrong with them is an error of the row, and one
-/// that was renewed is read with the next connection.
+/// The TLS settings of a client. Files are read when they are needed: an error in them is an error of the check, and a
+/// renewed file is read for the next connection.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Tls(Arc<TlsSettings>);
 
@@ -79,7 +79,7 @@ impl Tls {
         Ok(roots)
     }
 
-    /// The certificates that are trusted: those of the system and of `ca_file`.
+    /// Returns the certificates that are trusted: those of the system and of `ca_file`.
     pub(crate) fn certificates(&self) -> Result<Vec<CertificateDer<'static>>> {
         let mut all = system().map_err(|error| unusable(UNREADABLE, error))?;
         if let Some(path) = &self.0.ca_file {
@@ -89,7 +89,7 @@ impl Tls {
         Ok(all)
     }
 
-    /// The certificate that this client shows, and its key.
+    /// Returns the certificate that this client presents, and its key.
     fn identity(&self) -> Result<Option<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)>> {
         let Some((cert, key)) = self.identity_pem()? else { return Ok(None) };
         let chain = parse(&cert).map_err(|error| unusable(CLIENT_CERT, error))?;
@@ -97,7 +97,7 @@ impl Tls {
         Ok(Some((chain, key)))
     }
 
-    /// The same as PEM, for clients that read nothing else.
+    /// Returns the certificate and its key as PEM, for clients that read nothing else.
     pub(crate) fn identity_pem(&self) -> Result<Option<(Vec<u8>, Vec<u8>)>> {
         let (Some(cert), Some(key)) = (&self.0.client_cert, &self.0.client_key) else { return Ok(None) };
         let cert = std::fs::read(cert).map_err(|error| unusable(CLIENT_CERT, error))?;
@@ -105,7 +105,7 @@ impl Tls {
         Ok(Some((cert, key)))
     }
 
-    /// The certificates that are trusted, as PEM, for clients that read nothing else.
+    /// Returns the certificates that are trusted as PEM, for clients that read nothing else.
     pub(crate) fn pem(&self) -> Result<Vec<u8>> {
         Ok(self.certificates()?.iter().flat_map(|certificate| to_pem(certificate)).collect())
     }
@@ -114,7 +114,7 @@ impl Tls {
         &self.0
     }
 
-    /// The name that the server is asked for, and that its certificate has to have.
+    /// Returns the name that the client requests from the server, and that the server's certificate must have.
     pub(crate) fn name<'a>(&'a self, host: &'a str) -> &'a str {
         self.0.server_name.as_deref().unwrap_or_else(|| without_brackets(host))
     }
@@ -134,7 +134,7 @@ impl Tls {
     }
 }
 
-/// For a client that wants to know about TLS though it does not use it: it trusts nobody.
+/// Returns a configuration that trusts no certificate, for a client that needs one although it does not use TLS.
 #[cfg(all(feature = "http", any(feature = "rustls-ring", feature = "rustls-aws-lc-rs")))]
 pub(crate) fn without_roots() -> Result<ClientConfig> {
     let builder = ClientConfig::builder_with_provider(provider()?).with_safe_default_protocol_versions();
@@ -152,7 +152,7 @@ fn unusable(message: &'static str, cause: impl Into<Box<dyn std::error::Error + 
     ServiceUnavailable::new(message).with_kind(FailureKind::Misconfigured).with_source(cause).into()
 }
 
-/// The certificates that the system trusts (`SSL_CERT_FILE` and `SSL_CERT_DIR` included), or else Mozilla's.
+/// Returns the certificates that the system trusts (`SSL_CERT_FILE` and `SSL_CERT_DIR` included), or else Mozilla's.
 fn system() -> io::Result<Vec<CertificateDer<'static>>> {
     let found = rustls_native_certs::load_native_certs();
     if !found.certs.is_empty() {
@@ -165,7 +165,7 @@ fn system() -> io::Result<Vec<CertificateDer<'static>>> {
     Ok(webpki_root_certs::TLS_SERVER_ROOT_CERTS.to_vec())
 }
 
-/// At least one.
+/// Parses certificates in PEM. Returns an error if there is none.
 fn parse(text: &[u8]) -> io::Result<Vec<CertificateDer<'static>>> {
     let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(text).collect();
     let certificates = certificates.map_err(|error| io::Error::new(ErrorKind::InvalidData, format!("{error:?}")))?;
@@ -181,7 +181,8 @@ fn to_pem(certificate: &CertificateDer<'_>) -> Vec<u8> {
     format!("-----BEGIN CERTIFICATE-----\n{text}\n-----END CERTIFICATE-----\n").into_bytes()
 }
 
-/// Named here and handed to each client: none asks for that of the process, which is the application's to choose.
+/// Returns the provider that is passed to each client. No client uses that of the process, which is the application's
+/// to choose.
 fn provider() -> Result<Arc<CryptoProvider>> {
     #[cfg(feature = "rustls-aws-lc-rs")]
     let provider = Ok(Arc::new(rustls::crypto::aws_lc_rs::default_provider()));

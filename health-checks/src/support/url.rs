@@ -1,8 +1,8 @@
-//! URLs as services write them: the parts of [RFC 3986](https://www.rfc-editor.org/rfc/rfc3986#section-3), several hosts,
-//! and a query of which nothing is ignored.
+//! URLs as services write them: the parts of [RFC 3986](https://www.rfc-editor.org/rfc/rfc3986#section-3), several
+//! hosts, and a query in which nothing is ignored.
 //!
-//! A family of servers takes the parameters that it knows ([`Url::take`]) and ends with [`Url::end`], which refuses what is
-//! left by its name. No message holds a value, nor anything that could be a part of a password.
+//! The parser of each kind of server takes the parameters that it knows ([`Url::take`]) and ends with [`Url::end`],
+//! which refuses the remaining ones by name. No message holds a value, or anything that could be a part of a password.
 
 use std::fmt;
 
@@ -17,7 +17,7 @@ use crate::kind::Misconfigured;
 const ENCODE: &str = "percent-encode what a URL has another meaning for in a name or a password: % as %25, @ as %40, / as %2F, \
                       ? as %3F, # as %23, : as %3A; ${VAR|url} does it, or write username and password beside the URL";
 
-/// Parameters that say what a key beside the URL says.
+/// Parameters that mean the same as a key beside the URL.
 const KEYS: &[(&[&str], &str)] = &[
     (&["cacertfile", "ssl_ca_certs", "ssl_ca_path", "tlsCAFile", "sslcafile", "ssl_cafile"], "ca_file"),
     (&["certfile", "ssl_certfile"], "client_cert"),
@@ -30,32 +30,32 @@ const KEYS: &[(&[&str], &str)] = &[
     ),
 ];
 
-/// Parameters that other clients have for TLS.
+/// Parameters with which other clients switch TLS on.
 const TLS: [&str; 4] = ["ssl", "tls", "use_ssl", "usessl"];
 
 /// The parts of a URL, decoded.
 pub(crate) struct Url {
-    /// In small letters, with what stands behind its `+`.
+    /// The scheme in lower case, with the part after its `+`.
     pub(crate) scheme: String,
     pub(crate) username: Option<String>,
     pub(crate) password: Option<String>,
-    /// One at least; its name is empty where the URL names none.
+    /// The hosts, at least one. Its name is empty if the URL names none.
     pub(crate) hosts: Vec<Host>,
-    /// With the slash that it begins with; empty where there is none.
+    /// The path with its first slash. Empty if there is none.
     pub(crate) path: String,
     query: Vec<(String, String)>,
     known: Vec<&'static str>,
 }
 
-/// A host, and its port where it has one.
+/// A host, and its port if it has one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Host {
-    /// An IPv6 address without its brackets.
+    /// The name. An IPv6 address has no brackets.
     pub(crate) name: String,
     pub(crate) port: Option<u16>,
 }
 
-/// Without what may be a secret.
+/// Leaves out what may be a secret.
 impl fmt::Debug for Url {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Url").field("scheme", &self.scheme).finish_non_exhaustive()
@@ -66,7 +66,7 @@ fn wrong(message: impl Into<std::borrow::Cow<'static, str>>) -> Misconfigured {
     Misconfigured::new("url", message)
 }
 
-/// Builds the error for a URL whose scheme is none of these. A text without a scheme may be anything, and is not quoted.
+/// Builds the error for a URL with an unknown scheme. A text without a scheme may be anything, and is not quoted.
 pub(crate) fn not<'a>(expected: &str, text: &Secret, known: impl IntoIterator<Item = &'a str>) -> Misconfigured {
     let is_scheme = |c: char| c.is_ascii_alphanumeric() || "+-.".contains(c);
     let scheme = text.expose().split_once("://").map_or("", |(scheme, _)| scheme).to_ascii_lowercase();
@@ -77,7 +77,7 @@ pub(crate) fn not<'a>(expected: &str, text: &Secret, known: impl IntoIterator<It
     wrong(format!("{expected}, not {scheme}://{}", hint(&scheme, known)))
 }
 
-/// The same URL with this user and this password, which it must not have itself.
+/// Returns the URL with this user and this password. The URL must not have its own.
 #[cfg(feature = "config")]
 pub(crate) fn with_login(
     text: &Secret,
@@ -112,7 +112,7 @@ pub(crate) fn with_login(
 }
 
 impl Url {
-    /// Takes a URL apart; the message about a text that is none says what was expected.
+    /// Parses a URL. `expected` is the message for a text that is not a URL.
     pub(crate) fn parse(text: &Secret, expected: &'static str) -> Result<Self, Misconfigured> {
         let text = text.expose();
         plain(text)?;
@@ -136,7 +136,7 @@ impl Url {
         })
     }
 
-    /// The same of a URL that names a file and no host: what stands behind the scheme, and its `//` if there is one.
+    /// Parses a URL that names a file and no host. The path follows the scheme, and a `//` if there is one.
     #[cfg(feature = "sqlite")]
     pub(crate) fn of_file(text: &Secret, expected: &'static str) -> Result<Self, Misconfigured> {
         let text = text.expose();
@@ -153,17 +153,17 @@ impl Url {
         })
     }
 
-    /// The scheme without what stands behind its `+`: the driver that another language's library takes.
+    /// Returns the scheme without the part after its `+`, which names the driver of another language's library.
     pub(crate) fn family(&self) -> &str {
         self.scheme.split('+').next().unwrap_or_default()
     }
 
-    /// The path without its first slash; `None` where nothing is left.
+    /// Returns the path without its first slash, or `None` if nothing is left.
     pub(crate) fn name(&self) -> Option<&str> {
         Some(self.path.strip_prefix('/').unwrap_or(&self.path)).filter(|path| !path.is_empty())
     }
 
-    /// The one host of a kind that knows one only.
+    /// Returns the only host, or an error if there are several.
     pub(crate) fn host(&self) -> Result<&Host, Misconfigured> {
         match self.hosts.as_slice() {
             [host] => Ok(host),
@@ -171,7 +171,7 @@ impl Url {
         }
     }
 
-    /// Refuses a user and a password where they would be ignored.
+    /// Refuses a user and a password that would be ignored.
     pub(crate) fn refuse_login(&self, who: &str) -> Result<(), Misconfigured> {
         if self.username.is_some() || self.password.is_some() {
             return Err(wrong(format!("a user or a password, which {who} does not take: leave it out")));
@@ -179,7 +179,7 @@ impl Url {
         Ok(())
     }
 
-    /// The value of a parameter, by any of its names.
+    /// Takes the value of a parameter, by any of its names.
     pub(crate) fn take(&mut self, names: &[&'static str]) -> Result<Option<String>, Misconfigured> {
         self.known.extend(names);
         let mut found = None;
@@ -192,7 +192,7 @@ impl Url {
         Ok(found)
     }
 
-    /// A parameter that has one of these values, in small letters or capitals; `-` is `_`.
+    /// Takes a parameter that has one of these values, in upper or lower case. `-` stands for `_`.
     pub(crate) fn take_word<T: Copy>(
         &mut self,
         names: &[&'static str],
@@ -209,7 +209,7 @@ impl Url {
         Err(wrong(format!("the parameter {names}: expected one of {words}{or}")))
     }
 
-    /// A parameter that is a number.
+    /// Takes a parameter that is a number.
     pub(crate) fn take_number<T: std::str::FromStr>(
         &mut self,
         names: &[&'static str],
@@ -218,7 +218,8 @@ impl Url {
         value.parse().map(Some).map_err(|_| wrong(format!("the parameter {}: expected a number", names.join(" or "))))
     }
 
-    /// The parameters that are left and begin with this, without it; for those that hold any name.
+    /// Takes the remaining parameters with this prefix and suffix, and returns them without either. Their names may be
+    /// anything.
     pub(crate) fn take_named(&mut self, prefix: &str, suffix: &str) -> Vec<(String, String)> {
         let is_named = |name: &str| name.strip_prefix(prefix)?.strip_suffix(suffix).map(str::to_owned);
         let (named, rest) = std::mem::take(&mut self.query).into_iter().partition(|(name, _)| is_named(name).is_some());
@@ -227,7 +228,7 @@ impl Url {
         named.into_iter().filter_map(|(name, value)| Some((is_named(&name)?, value))).collect()
     }
 
-    /// Refuses every parameter that nobody took: it would be ignored.
+    /// Refuses every parameter that was not taken, because it would be ignored.
     pub(crate) fn end(&self) -> Result<(), Misconfigured> {
         let Some((name, _)) = self.query.first() else { return Ok(()) };
         if !name.chars().all(|c| c.is_ascii_alphanumeric() || "_-.[]".contains(c)) {
@@ -282,13 +283,13 @@ impl Host {
         Ok(Self { name: decode(name)?, port })
     }
 
-    /// Its name, or this machine's.
+    /// Returns the name, or `localhost` if it is empty.
     pub(crate) fn or_local(&self) -> &str {
         if self.name.is_empty() { "localhost" } else { &self.name }
     }
 }
 
-/// The key that says what one of these parameters says.
+/// Returns the key beside the URL that means the same as one of these parameters.
 fn beside(names: &[&str]) -> Option<&'static str> {
     KEYS.iter().find(|(known, _)| names.iter().any(|name| known.contains(name))).map(|(_, key)| *key)
 }
@@ -302,7 +303,7 @@ fn parameter(pair: &str) -> Result<(String, String), Misconfigured> {
     Ok((decode(name)?, decode(&value.replace('+', " "))?))
 }
 
-/// Refuses what an env file or an editor has left in a URL.
+/// Refuses characters that an env file or an editor has left in a URL.
 pub(crate) fn plain(text: &str) -> Result<(), Misconfigured> {
     if text.starts_with(['"', '\'']) {
         return Err(wrong("begins with a quotation mark, as env files of Docker keep them: leave the quotes out"));
@@ -317,7 +318,7 @@ fn unclear() -> Misconfigured {
     wrong(format!("not clear where its parts end; {ENCODE}"))
 }
 
-/// Refuses what readers of URLs take apart in different ways: a part of a password could be taken for a host.
+/// Refuses a URL that parsers split in different ways, because a part of a password could be taken for a host.
 fn unambiguous(rest: &str) -> Result<(), Misconfigured> {
     let authority = &rest[..rest.find(['/', '?', '#']).unwrap_or(rest.len())];
     let signs = rest.matches('@').count();
@@ -328,7 +329,7 @@ fn unambiguous(rest: &str) -> Result<(), Misconfigured> {
     Ok(())
 }
 
-/// The host of a URL of HTTP, whose paths and parameters may hold what they like, as long as nothing of it could be a password.
+/// Returns the host of an HTTP URL. Its path and parameters may hold any text that could not be a part of a password.
 #[cfg(feature = "http")]
 pub(crate) fn of_http(rest: &str) -> Result<Host, Misconfigured> {
     let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
@@ -346,7 +347,7 @@ pub(crate) fn of_http(rest: &str) -> Result<Host, Misconfigured> {
     Host::parse(host)
 }
 
-/// Refuses a fragment: it would be ignored, and may be the end of a password.
+/// Refuses a fragment, because it would be ignored and may be the end of a password.
 fn no_fragment(rest: &str) -> Result<(), Misconfigured> {
     match rest.split_once('#') {
         None => Ok(()),
@@ -357,12 +358,12 @@ fn no_fragment(rest: &str) -> Result<(), Misconfigured> {
     }
 }
 
-/// Encodes whatever could mean something in a URL.
+/// Encodes every character that could have a meaning in a URL.
 pub(crate) fn encode(text: &str) -> String {
     utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
 }
 
-/// Decodes a part; a `%` without two digits behind it is part of a password that is not encoded.
+/// Decodes a part of a URL. Refuses a `%` without two digits, which belongs to a password that is not encoded.
 fn decode(part: &str) -> Result<String, Misconfigured> {
     let is_code =
         |at: usize| part.as_bytes().get(at + 1..at + 3).is_some_and(|code| code.iter().all(u8::is_ascii_hexdigit));

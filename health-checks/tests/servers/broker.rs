@@ -1,4 +1,4 @@
-//! `rabbitmq`, `celery` and `celery_ping`, over RabbitMQ and Redis.
+//! Tests `rabbitmq`, `celery` and `celery_ping`, over RabbitMQ and Redis.
 
 use std::time::{Duration, Instant};
 
@@ -30,8 +30,8 @@ async fn rabbitmq() {
     Server("celery").up(); // its worker may have given up meanwhile
 }
 
-/// A broker that is frozen in the middle of the handshake holds the client's thread for the connection. A few attempts are
-/// under way at the most, so that one that stalls for ever does not hold up the others.
+/// A broker that is frozen in the middle of the handshake holds the client's thread for the connection. A few attempts
+/// may be under way at the same time, so that one that stalls for ever does not block the others.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_frozen_rabbitmq_costs_a_few_threads_however_often_it_is_asked() {
     let _alone = alone().await;
@@ -88,12 +88,12 @@ impl Celery {
         format!("kind = \"{kind}\"\nbroker_url = \"{url}\"\n{more}")
     }
 
-    /// Should an earlier test have left it down.
+    /// Starts the worker, in case an earlier test has stopped it.
     fn up(&self) {
         tokio::task::block_in_place(|| self.worker.up());
     }
 
-    /// Waits until the worker is there again, after its broker was away.
+    /// Waits until the worker is back, after its broker was gone.
     async fn settles(&self, subject: &Health) {
         let began = Instant::now();
         while says(subject).await != "working" {
@@ -101,7 +101,7 @@ impl Celery {
         }
     }
 
-    /// What every check over a broker meets, when the broker and when the worker is in trouble.
+    /// Tests a check over a broker, while the broker or the worker fails.
     async fn play(&self, kind: &str, more: &str, worker_frozen: &[&str], worker_away: &str) {
         self.up();
         let (url, secret) = (&self.url, password(&self.url));
@@ -166,7 +166,7 @@ async fn celery_over_rabbitmq() {
 async fn celery_over_redis() {
     let _alone = alone().await;
     let celery = over_redis();
-    // To Redis, a worker that is frozen before it takes the task, and one that is not there, are the same.
+    // To Redis, a worker that is frozen before it takes the task is the same as a missing one.
     celery.play("celery", SHORT, &[LATE, NOBODY], NOBODY).await;
 }
 
@@ -213,7 +213,7 @@ async fn what_is_wrong_with_a_task_is_told_apart() {
     }
 }
 
-/// A worker of the solo pool, which does nothing else while it works on a task; killed when it is dropped.
+/// A worker of the solo pool, which does nothing else while it works on a task. It is killed on drop.
 struct Solo(std::process::Child);
 
 impl Solo {
@@ -221,7 +221,7 @@ impl Solo {
         Self::with(service, &[])
     }
 
-    /// With these variables, which the tasks' module reads.
+    /// Starts a worker with these variables, which the tasks' module reads.
     fn with(service: &str, variables: &[(&str, &str)]) -> Self {
         let mut command = std::process::Command::new(variable("HEALTH_XTASK"));
         command.args(["services", "exec", service, "python", "-m", "celery", "-A", "tasks", "worker", "--pool=solo"]);
@@ -273,15 +273,15 @@ async fn a_busy_worker_of_the_solo_pool_is_judged_as_it_is_said() {
 async fn results_of_rabbitmq_may_be_kept_in_redis_and_of_redis_be_sent_back() {
     let _alone = alone().await;
     let redis = variable("CELERY_REDIS_URL");
-    // The workers answer where their own backend is; a check that looks elsewhere is late.
+    // The workers answer in their own backend, so a check that looks elsewhere gets no answer in time.
     let more = format!("result_backend = \"{redis}\"\n{SHORT}");
     assert_eq!(says(&health(&Celery::check("celery", &variable("BROKER_URL"), &more))).await, LATE);
     let more = format!("result_backend = \"rpc://\"\n{SHORT}");
     assert_eq!(says(&health(&Celery::check("celery", &redis, &more))).await, LATE);
 }
 
-/// kombu's `global_keyprefix` stands before every key, Celery's parts it from the name of a result; `control_exchange` is the
-/// name of the broadcasts.
+/// kombu puts its `global_keyprefix` before every key, and Celery separates its own from the name of a result.
+/// `control_exchange` is the name of the broadcasts.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn prefixes_and_the_control_exchange_are_the_workers_own() {
     let _alone = alone().await;
@@ -298,13 +298,13 @@ async fn prefixes_and_the_control_exchange_are_the_workers_own() {
         celery.settles(&health(&Celery::check("celery_ping", &celery.url, &ping))).await;
         let task = health(&Celery::check("celery", &celery.url, &format!("{queue}{keys}")));
         assert_eq!(says(&task).await, "working", "{}", celery.broker.0);
-        // The other workers, without any of it, are still those of the checks without keys.
+        // The other workers have none of these settings, and still answer the checks without keys.
         celery.settles(&health(&Celery::check("celery_ping", &celery.url, "queues = [\"celery\"]"))).await;
         drop(solo);
     }
 }
 
-/// To Redis, a task that nobody has taken may be one that nobody will take, or one that waits for a busy worker.
+/// In Redis, a task that no worker has taken may never be taken, or it may wait for a busy worker.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_busy_worker_on_redis_is_told_from_none() {
     let _alone = alone().await;

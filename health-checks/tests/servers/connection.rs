@@ -1,5 +1,5 @@
-//! What the connections of a check's own meet: a proxy that forgets them, a password that is rotated, a server that is
-//! gone, a reply that is an error.
+//! Tests the connections of a check's own with a proxy that forgets them, a password that is rotated, a server that is
+//! gone, and a reply that is an error.
 
 use std::process::Command;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::harness::{Server, alone, password, port, variable};
 use crate::proxy::{Proxy, through};
 use crate::scenario::{health, says};
 
-/// A check with a connection that is kept, and the URL of its server.
+/// Returns the checks that keep a connection: the kind, the server, and the URL of the server.
 fn kept() -> [(&'static str, &'static str, String); 7] {
     [
         ("database", "postgres", variable("POSTGRES_URL")),
@@ -57,7 +57,7 @@ async fn a_connection_is_no_older_than_reconnect_idle_or_not() {
         let proxy = Proxy::to(port(&url), Duration::ZERO).await;
         let subject = check(kind, &through(&url, &proxy), "reconnect = \"1s\"");
         assert_eq!(says(&subject).await, "working", "{kind} on {server}");
-        proxy.close(); // who is connected stays so, and nobody else gets in
+        proxy.close(); // open connections stay open, and new ones are refused
         assert_eq!(says(&subject).await, "working", "{kind} on {server}, still connected");
         tokio::time::sleep(Duration::from_millis(1100)).await;
         let said = says(&subject).await;
@@ -94,13 +94,13 @@ fn exec(service: &str, command: &[&str]) {
     assert!(output.status.success(), "{command:?}: {output:?}");
 }
 
-/// The same URL for another user.
+/// Returns the same URL for another user.
 fn user(url: &str, name: &str) -> String {
     let (scheme, rest) = url.split_once("://").unwrap();
     format!("{scheme}://{name}:first@{}", rest.split_once('@').unwrap().1)
 }
 
-/// A kind, the variable with its URL, and how the password of the user `rotating` becomes this one.
+/// A kind, the variable with its URL, and a function that sets the password of the user `rotating`.
 type Rotation<'f> = (&'static str, &'static str, &'f dyn Fn(&str));
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -123,7 +123,7 @@ async fn a_password_that_was_rotated_is_seen_after_reconnect() {
             redis_cli(&["ACL", "SETUSER", "rotating", "on", "resetpass", &format!(">{password}"), "+@all", "~*"]);
         }),
         ("rabbitmq", "BROKER_URL", &|password| {
-            // Whether it is there already or not.
+            // The user may exist already.
             let add =
                 format!("rabbitmqctl add_user rotating {password} || rabbitmqctl change_password rotating {password}");
             let allow = "rabbitmqctl set_permissions -p / rotating '.*' '.*' '.*'";
@@ -142,7 +142,7 @@ async fn a_password_that_was_rotated_is_seen_after_reconnect() {
     }
 }
 
-/// What Redis answers to the first command, and what the row says.
+/// The reply of Redis to the first command, and the message of the check.
 const REPLIES: [(&str, &str); 9] = [
     ("-NOAUTH Authentication required.", "Unable to connect to Redis: Authentication error."),
     ("-LOADING Redis is loading the dataset in memory", "Redis is loading its data"),
@@ -155,7 +155,7 @@ const REPLIES: [(&str, &str); 9] = [
     ("-CLUSTERDOWN The cluster is down", "Redis: the cluster is down"),
 ];
 
-/// A fake that answers every command with this; the real ones are hard to bring into most of these states.
+/// Starts a fake that answers every command with this reply. A real server is hard to bring into most of these states.
 async fn answering(reply: &'static str) -> (u16, std::sync::Arc<std::sync::atomic::AtomicUsize>) {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -220,7 +220,7 @@ async fn a_redis_that_answers_with_an_error_gets_two_connections_a_run_at_most()
     }
 }
 
-/// The same from the real server, in the states that it can be brought into.
+/// The real server causes the same messages, in the states that it can be brought into.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_the_real_redis_refuses_is_told_in_words() {
     let _alone = alone().await;
@@ -242,7 +242,7 @@ async fn what_the_real_redis_refuses_is_told_in_words() {
         async move { says(&subject).await }
     });
     let said = said.await;
-    redis_cli(&["REPLICAOF", "NO", "ONE"]); // whatever the outcome, for the tests after this one
+    redis_cli(&["REPLICAOF", "NO", "ONE"]); // in any case, for the tests after this one
     redis_cli(&["CONFIG", "SET", "replica-serve-stale-data", "yes"]);
     assert_eq!(said.unwrap(), "unavailable: Redis: its master is down");
     assert_eq!(says(&check("redis", &url, "")).await, "working");
@@ -266,13 +266,13 @@ async fn redis_behind_a_sentinel_and_as_a_cluster() {
         let said = says(&check(kind, &cluster, "")).await;
         assert_eq!(said, "unavailable: Redis is a cluster, which has database 0 only");
     }
-    // A sentinel that is away is passed over.
+    // A sentinel that is gone is skipped.
     let nobody = crate::harness::nobody(&variable("REDIS_URL"));
     let with_nobody = sentinel.replace("127.0.0.1:", &format!("127.0.0.1:{},127.0.0.1:", port(&nobody)));
     assert_eq!(says(&check("redis", &with_nobody, "")).await, "working");
 }
 
-/// A broker whose first connection stalls in the middle of the handshake, and no other.
+/// Only the first connection of a server stalls in the middle of its handshake.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_handshake_that_stalls_once_does_not_keep_the_check_red() {
     let _alone = alone().await;
@@ -288,7 +288,7 @@ async fn a_handshake_that_stalls_once_does_not_keep_the_check_red() {
             tokio::task::yield_now().await;
         }
         proxy.forget();
-        let first = run.await.unwrap(); // it may have been faster
+        let first = run.await.unwrap(); // the run may have been faster
         let second = says(&subject).await;
         assert_eq!(second, "working", "{kind} on {server}: after {first}");
     }

@@ -1,4 +1,4 @@
-//! `database` and `migrations` on PostgreSQL and MariaDB.
+//! Tests `database` and `migrations` on PostgreSQL and MariaDB.
 
 use std::time::{Duration, Instant};
 
@@ -39,17 +39,17 @@ async fn mariadb() {
     let mariadb = scenario("mariadb", "MYSQL_URL");
     mariadb.play().await;
     let unknown = mariadb.check.replace("/health\"", "/nowhere\"");
-    let message = "unavailable: permission denied"; // which hides whether there is such a database
+    let message = "unavailable: permission denied"; // this hides whether the database exists
     mariadb.expect(&crate::scenario::health(&unknown), message, "unknown database").await;
 }
 
-/// What the check's row says when the engine runs it.
+/// Runs the check, and returns its message.
 async fn said(check: impl CheckExt) -> String {
     let health = Health::builder().check(check.timeout(Duration::from_secs(2))).build().unwrap();
     health.report().await.checks[0].pretty_status()
 }
 
-/// The same on any database; the tables are dropped at the end.
+/// Runs the same test on any database. The tables are dropped at the end.
 macro_rules! writes_and_migrates {
     ($pool:expr) => {{
         let pool = $pool;
@@ -124,7 +124,8 @@ async fn a_pool_that_is_used_up_is_told_from_a_server_that_is_away() {
     assert_eq!(said(DatabaseBackend::new(pool)).await, "working");
 }
 
-/// On connections of the check's own, one after the other and beside others: all that `database` and `migrations` ask.
+/// Runs all statements of `database` and `migrations` on connections of the check's own, one after the other and
+/// concurrently.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_pooler_in_either_mode_is_no_obstacle() {
     let _alone = alone().await;
@@ -154,8 +155,8 @@ async fn a_pooler_in_either_mode_is_no_obstacle() {
     }
 }
 
-/// MariaDB commits the row of a migration before the migration itself is through; a user who sees all statements is told
-/// that it is under way, and any other that it may be.
+/// MariaDB commits the row of a migration before the migration itself is complete. The check reports that the migration
+/// is under way to a user who sees all statements, and that it may be to any other user.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_migration_under_way_on_mariadb_is_not_called_failed() {
     let _alone = alone().await;

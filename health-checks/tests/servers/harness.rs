@@ -1,4 +1,4 @@
-//! The servers, what can be done to them, and what this process holds of them.
+//! The servers, operations on them, and the resources that this process holds.
 
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -7,31 +7,31 @@ use tokio::sync::{Mutex, MutexGuard};
 
 static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
 
-/// The right to freeze and kill servers.
+/// Waits for the exclusive right to freeze and kill servers.
 pub(crate) async fn alone() -> MutexGuard<'static, ()> {
     ONE_AT_A_TIME.lock().await
 }
 
-/// A variable that `cargo xtask services env` prints.
+/// Returns a variable that `cargo xtask services env` prints.
 pub(crate) fn variable(name: &str) -> String {
     std::env::var(name)
         .unwrap_or_else(|_| panic!("{name} is not set: run `cargo xtask test`, which starts the servers"))
 }
 
-/// The password in a URL.
+/// Returns the password in a URL.
 pub(crate) fn password(url: &str) -> &str {
     let user = url.split_once("://").unwrap().1.split_once('@').unwrap().0;
     user.split_once(':').unwrap().1
 }
 
-/// The port in a URL.
+/// Returns the port in a URL.
 pub(crate) fn port(url: &str) -> u16 {
     let host = url.split_once("://").unwrap().1;
     let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
     host.split('/').next().unwrap().rsplit_once(':').unwrap().1.parse().unwrap()
 }
 
-/// The same URL with another port, where nobody listens.
+/// Returns the same URL with a port on which no server listens.
 pub(crate) fn nobody(url: &str) -> String {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     url.replacen(&format!(":{}", port(url)), &format!(":{free}"), 1)
@@ -54,7 +54,7 @@ impl Server {
         Self::xtask(&["up", self.0]);
     }
 
-    /// The process and all that it has started, the oldest first.
+    /// Returns the process and all its descendants, the oldest first.
     fn processes(self) -> Vec<u32> {
         let mut all = vec![Self::xtask(&["pid", self.0]).trim().parse().unwrap()];
         let mut next = 0;
@@ -68,20 +68,21 @@ impl Server {
 
     fn signal(self, name: &str) {
         for process in self.processes() {
-            // The shell's own, for the program is not on every machine. One that has ended meanwhile needs no signal.
+            // This is the shell's own `kill`, because not every machine has the program. A process that has ended needs
+            // no signal.
             let kill = format!("kill -s {name} {process}");
             Command::new("sh").args(["-c", &kill]).stderr(Stdio::null()).status().unwrap();
         }
     }
 
-    /// Stops the server until the guard is dropped: it keeps its connections and answers nothing.
+    /// Stops the server until the guard is dropped. Meanwhile, it keeps its connections and answers nothing.
     pub(crate) fn freeze(self) -> Frozen {
         let processes = self.processes();
         self.signal("STOP");
         Frozen(processes)
     }
 
-    /// Kills it and waits until it is gone.
+    /// Kills the server and waits until it is gone.
     pub(crate) fn kill(self) {
         let process = self.processes()[0];
         self.signal("KILL");
@@ -106,10 +107,10 @@ impl Drop for Frozen {
     }
 }
 
-/// Tokio's own idle threads for blocking calls end after 10 s.
+/// The longest wait for resources to be released. Tokio's idle threads for blocking calls end after 10 s.
 const SETTLED: Duration = Duration::from_secs(20);
 
-/// What this process holds: file descriptors, tasks, and connections to servers.
+/// The resources of this process: file descriptors, threads, tasks, and connections to servers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Held {
     descriptors: usize,
@@ -135,7 +136,7 @@ impl Held {
             && self.connections.iter().zip(&before.connections).all(|(now, before)| now.1 <= before.1)
     }
 
-    /// Whether it is no more than before, once what is being closed is closed.
+    /// Waits until the process holds no more than before. Returns what it holds if that takes too long.
     pub(crate) async fn settles(before: &Self, ports: &[(&'static str, u16)]) -> Result<(), Self> {
         let began = Instant::now();
         loop {
@@ -151,7 +152,7 @@ impl Held {
     }
 }
 
-/// Established connections of this process to a port of this machine.
+/// Returns the number of established connections from this process to a port of this machine.
 fn connections(port: u16) -> usize {
     let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
     let wanted = format!(":{port:04X}");

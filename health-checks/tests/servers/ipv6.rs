@@ -1,4 +1,4 @@
-//! Servers at an IPv6 address: each stands behind a listener on `[::1]`.
+//! Tests servers at an IPv6 address. Each is behind a listener on `[::1]`.
 
 use std::time::Duration;
 

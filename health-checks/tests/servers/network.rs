@@ -1,4 +1,4 @@
-//! `mail`, `http`, `tcp`, `dns`.
+//! Tests `mail`, `http`, `tcp` and `dns`.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ async fn mail() {
     mail.expect(&tls, "unavailable: the server does not offer what the URL asks for", "without STARTTLS").await;
 }
 
-/// The S3 server is an HTTP server, too: it refuses who does not say who asks.
+/// The S3 server is also an HTTP server. It refuses a request without credentials.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn http() {
     let _alone = alone().await;
@@ -53,7 +53,7 @@ async fn http() {
     assert_eq!(says(&name).await, "unavailable: the host name can't be resolved");
 }
 
-/// A listener whose process is frozen still takes connections, for its kernel does: a thing that `tcp` can't see.
+/// A listener whose process is frozen still accepts connections, because its kernel does. `tcp` cannot see that.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tcp() {
     let _alone = alone().await;
@@ -87,7 +87,7 @@ async fn dns() {
     for (name, message) in [
         ("nowhere.test.", "unavailable: the name does not exist (NXDOMAIN)"),
         ("text.test.", "unavailable: the name has no address"),
-        // It is in every hosts file, which says nothing of the name server.
+        // The name is in every hosts file, which says nothing about the name server.
         ("ip6-localhost.test.", "unavailable: the name does not exist (NXDOMAIN)"),
     ] {
         dns.expect(&health(&check(name, &address)), message, name).await;

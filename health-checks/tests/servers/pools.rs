@@ -1,4 +1,4 @@
-//! Pools of the application: what a check takes from them, and what it costs the server.
+//! Tests pools of the application: what a check takes from them, and what it costs the server.
 
 use std::time::{Duration, Instant};
 
@@ -26,8 +26,8 @@ async fn value(sql: &'static str) -> i64 {
     value.parse().unwrap()
 }
 
-/// A pool that needs a while to hand out a connection, as its server is 120 ms away: no connection is opened beside it, and
-/// none is dropped in its handshake, which MariaDB counts until it locks the host out.
+/// The pool needs a while to hand out a connection, because its server is 120 ms away. The check opens no direct
+/// connection, and it interrupts no handshake: MariaDB counts those until it locks the host out.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_slow_way_to_mariadb_costs_no_connection_and_locks_nobody_out() {
     let _alone = alone().await;
@@ -63,7 +63,7 @@ async fn a_pool_that_is_used_up_costs_one_connection_in_half_a_minute() {
     assert_eq!(says(&subject).await, "working");
 }
 
-/// What the server says to the direct connection is the answer, and the log has the cause.
+/// The check reports the server's error on the direct connection, and the log has the cause.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_takes_no_more_connections_is_told_from_one_that_is_silent() {
     let _alone = alone().await;

@@ -1,4 +1,4 @@
-//! What stands between a check and its server: something that waits, forgets connections, or is gone.
+//! A proxy between a check and its server, which delays data, forgets connections or refuses them.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 /// A proxy on a port of its own.
 pub(crate) struct Proxy {
     pub(crate) port: u16,
-    /// How many connections it has taken.
+    /// The number of connections that it has accepted.
     taken: Arc<AtomicUsize>,
     /// Connections with a number below this one are forgotten.
     forgotten: watch::Sender<usize>,
@@ -22,12 +22,12 @@ pub(crate) struct Proxy {
 }
 
 impl Proxy {
-    /// Carries bytes to this port of this machine and back, each after this time.
+    /// Starts a proxy that carries bytes to this port of this machine and back, each after this delay.
     pub(crate) async fn to(port: u16, delay: Duration) -> Self {
         Self::between("127.0.0.1", port, delay).await
     }
 
-    /// The same, listening at another address of this machine.
+    /// Starts a proxy that listens at another address of this machine.
     pub(crate) async fn between(own: &str, port: u16, delay: Duration) -> Self {
         let listener = TcpListener::bind((own, 0)).await.unwrap();
         let own = listener.local_addr().unwrap().port();
@@ -51,12 +51,12 @@ impl Proxy {
         self.taken.load(Ordering::SeqCst)
     }
 
-    /// Carries nothing any more for the connections that are open now, and ends none of them, as NAT and balancers do.
+    /// Stops carrying data for the open connections without closing them, as NAT and load balancers do.
     pub(crate) fn forget(&self) {
         self.forgotten.send_replace(self.taken());
     }
 
-    /// Takes no connections any more; those that are open stay.
+    /// Accepts no more connections. The open ones stay.
     pub(crate) fn close(&self) {
         self.listener.abort();
     }
@@ -104,7 +104,7 @@ async fn carry(
     }
 }
 
-/// The same URL through the proxy.
+/// Returns the same URL through the proxy.
 pub(crate) fn through(url: &str, proxy: &Proxy) -> String {
     url.replacen(&format!(":{}", crate::harness::port(url)), &format!(":{}", proxy.port), 1)
 }

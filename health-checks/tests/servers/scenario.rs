@@ -1,4 +1,4 @@
-//! What every check meets.
+//! The scenarios that every check has to pass.
 
 use std::time::{Duration, Instant};
 
@@ -10,21 +10,21 @@ use crate::harness::Server;
 /// The timeout of every check here.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// A check and what it says to whatever happens to its server.
+/// A check, and its messages when its server fails.
 pub(crate) struct Scenario {
     pub(crate) server: Server,
-    /// Its table in a configuration file.
+    /// The table of the check in a configuration file.
     pub(crate) check: String,
-    /// The same where nobody listens.
+    /// The same check at a port on which no server listens.
     pub(crate) nobody: String,
     pub(crate) refused: &'static str,
-    /// The same with a wrong password, where there is one.
+    /// The same check with a wrong password, and its message, if there is a password.
     pub(crate) wrong_password: Option<(String, &'static str)>,
-    /// What must be seen nowhere.
+    /// A secret that must not appear anywhere.
     pub(crate) secret: Option<String>,
 }
 
-/// A health of one check, beside one that is always well.
+/// Builds a `Health` of one check, beside one that always works.
 pub(crate) fn health(check: &str) -> Health {
     health_within(check, TIMEOUT)
 }
@@ -38,7 +38,7 @@ pub(crate) fn health_within(check: &str, timeout: Duration) -> Health {
     Config::from_text("scenario.toml", &text, &|_| None, &Options::default()).unwrap().build().unwrap()
 }
 
-/// What the check's row says, and how long that took; the other check is never affected.
+/// Runs the check, and returns its message and the time that this took. The other check is never affected.
 pub(crate) async fn look(health: &Health, secret: Option<&str>) -> (String, Duration) {
     let began = Instant::now();
     let report = health.read(&Selection::default()).await.unwrap();
@@ -65,12 +65,12 @@ fn shows_not(health: &Health, report: &Report, secret: &str) {
 
 impl Scenario {
     pub(crate) async fn play(&self) {
-        tokio::task::block_in_place(|| self.server.up()); // should an earlier test have left it down
+        tokio::task::block_in_place(|| self.server.up()); // in case an earlier test has stopped it
         let subject = health(&self.check);
         self.expect_healthy(&subject, "at first").await;
         let nobody = health(&self.nobody);
         self.expect(&nobody, self.refused, "nobody listens").await;
-        // Nothing refuses a datagram.
+        // No server refuses a datagram.
         let kind = if self.server.0 == "dns" { FailureKind::TimedOut } else { FailureKind::Refused };
         self.expect_kind(&nobody, kind).await;
         if let Some((check, message)) = &self.wrong_password {
@@ -98,7 +98,7 @@ impl Scenario {
         assert_eq!(said, "working", "{} {when}", self.server.0);
     }
 
-    /// Frozen, it fails within its timeout; thawed, it is healthy on the next run.
+    /// The check fails within its timeout while the server is frozen, and works on the next run after that.
     async fn freezes(&self, subject: &Health) {
         let frozen = self.server.freeze();
         let (said, took) = look(subject, self.secret.as_deref()).await;
@@ -110,7 +110,8 @@ impl Scenario {
         self.expect_healthy(subject, "thawed").await;
     }
 
-    /// Killed in the middle of a run, it fails; back again, it is healthy on the next run.
+    /// The check fails if the server is killed in the middle of a run, and works on the next run once the server is
+    /// back.
     async fn is_killed(&self, subject: &Health) {
         let frozen = self.server.freeze();
         let run = tokio::spawn({

@@ -1,4 +1,4 @@
-//! `redis`, `cache` on Redis and memcached, `s3`.
+//! Tests `redis`, `cache` on Redis and memcached, and `s3`.
 
 use std::process::Command;
 use std::time::Duration;
@@ -58,7 +58,7 @@ async fn a_redis_that_takes_no_writes_says_so() {
     let subject = health(&cache.check);
     config("REPLICAOF", "127.0.0.1 1");
     let outcome = tokio::spawn(async move { says(&subject).await }).await;
-    config("REPLICAOF", "NO ONE"); // whatever the outcome, for the tests after this one
+    config("REPLICAOF", "NO ONE"); // in any case, for the tests after this one
     let said = outcome.unwrap();
     assert_eq!(said, "unavailable: Redis is read-only");
     assert_eq!(says(&health(&cache.check)).await, "working");

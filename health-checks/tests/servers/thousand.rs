@@ -1,4 +1,4 @@
-//! A thousand runs of every check leave this process and the servers as they were.
+//! Tests that a thousand runs of every check leave this process and the servers as they were.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +7,7 @@ use health_core::{Health, Selection};
 
 use crate::harness::{Held, Server, alone, port, variable};
 
-/// Every check that has a server, on its server.
+/// Builds a `Health` of every check that has a server, on its server.
 fn everything() -> Health {
     let value = variable;
     let text = format!(
@@ -60,7 +60,7 @@ async fn all_work(health: &Health, run: usize) {
 async fn a_thousand_runs_of_every_check_leave_nothing_behind() {
     let _alone = alone().await;
     for server in ["memcached", "s3", "smtp", "dns", "postgres", "mariadb", "celery", "celery-redis"] {
-        tokio::task::block_in_place(|| Server(server).up()); // should an earlier test have left it down
+        tokio::task::block_in_place(|| Server(server).up()); // in case an earlier test has stopped it
     }
     let health = everything();
     let servers =

@@ -1,4 +1,4 @@
-//! Every kind that speaks TLS, with a private CA: TLS ends before the real server, as it does at a balancer.
+//! Tests every kind that speaks TLS with a private CA. TLS ends before the real server, as it does at a load balancer.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::harness::{Server, alone, port, variable};
 use crate::scenario::says;
 
-/// A CA of our own, in files.
+/// A private CA, in files.
 struct Ca {
     folder: tempfile::TempDir,
     issuer: CertifiedIssuer<'static, KeyPair>,
@@ -64,17 +64,17 @@ impl Ca {
     }
 }
 
-/// When TLS begins.
+/// The point at which TLS begins.
 #[derive(Clone, Copy, PartialEq)]
 enum Begins {
     AtOnce,
-    /// After the request of PostgreSQL's protocol.
+    /// TLS begins after the request of PostgreSQL's protocol.
     OnRequest,
-    /// After STARTTLS (RFC 3207).
+    /// TLS begins after STARTTLS (RFC 3207).
     StartTls,
 }
 
-/// Ends TLS before a server.
+/// Starts a proxy that ends TLS before a server, and returns its port.
 async fn before(server: u16, acceptor: TlsAcceptor, begins: Begins) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let own = listener.local_addr().unwrap().port();
@@ -113,7 +113,7 @@ async fn before(server: u16, acceptor: TlsAcceptor, begins: Begins) -> u16 {
     own
 }
 
-/// A kind, its server, the key of its URL, the URL with TLS, and what it needs beside that.
+/// Returns each kind with its server, the key of its URL, the URL with TLS, and the other keys that it needs.
 fn kinds() -> Vec<(&'static str, &'static str, &'static str, String, String)> {
     let over = |name: &str, from: &str, to: &str| variable(name).replacen(from, to, 1);
     let s3 = format!(
@@ -170,7 +170,7 @@ async fn a_private_ca_a_client_certificate_and_another_name() {
         let words = said(ca.acceptor("other", false), &trusted).await;
         assert!(words.contains("for another name"), "{kind}, another name: {words}");
         if kind == "s3" {
-            continue; // its client takes roots only, and a file that says more is refused
+            continue; // its client supports only roots, and a file with other keys is refused
         }
         let unverified = said(ca.acceptor("other", false), "verify = false\n").await;
         assert_eq!(unverified, "working", "{kind}: verify = false");

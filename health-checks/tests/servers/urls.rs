@@ -1,4 +1,4 @@
-//! Forms of URLs, each at a real server: several hosts, Unix sockets, passwords beside the URL.
+//! Tests forms of URLs at real servers: several hosts, Unix sockets, passwords beside the URL.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -18,7 +18,7 @@ async fn database(url: &str) -> String {
     says(&health(&format!("kind = \"database\"\nurl = \"{url}\"\n"))).await
 }
 
-/// The address of a URL, between its login and its path.
+/// Returns the address in a URL, which is between the login and the path.
 fn place(url: &str) -> String {
     format!("127.0.0.1:{}", port(url))
 }
@@ -26,7 +26,7 @@ fn place(url: &str) -> String {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_several_hosts_the_first_that_is_right_is_taken() {
     let _alone = alone().await;
-    // Takes connections and says nothing.
+    // This server accepts connections and says nothing.
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let silent = format!("127.0.0.1:{}", silent.local_addr().unwrap().port());
     for (server, name) in [("postgres", "POSTGRES_URL"), ("mariadb", "MYSQL_URL")] {
@@ -56,7 +56,7 @@ async fn of_several_hosts_the_first_that_is_right_is_taken() {
     assert_eq!(database(&read_only).await, "working");
 }
 
-/// A Unix socket in front of a port of this machine.
+/// Listens at a Unix socket, and forwards to a port of this machine.
 fn socket(path: &Path, port: u16) -> JoinHandle<()> {
     let listener = UnixListener::bind(path).unwrap();
     tokio::spawn(async move {

@@ -13,13 +13,13 @@ use crate::support::url::Url;
 
 const PORT: u16 = 11211;
 
-/// A cache in memcached, by a connection of the check's own.
+/// Creates a check of a cache in memcached, through a connection of the check's own.
 pub(super) fn own(url: &Secret, prefix: String) -> Result<BoxCheck, Misconfigured> {
     let address = address(url)?;
     Ok(BoxCheck::new(OwnCache(Kept::new(OnMemcached { address, prefix }))))
 }
 
-/// `memcached://host[:11211]`, or `memcached:///path/of/socket`.
+/// Parses `memcached://host[:11211]` or `memcached:///path/of/socket`.
 fn address(text: &Secret) -> Result<Address, Misconfigured> {
     let url = Url::parse(text, "expected memcached://host:11211")?;
     let host = url.host()?;
@@ -52,7 +52,8 @@ impl Protocol for OnMemcached {
         self.address.connect().await.map(Client::new).map_err(describe)
     }
 
-    /// `add` and not `set`: the key is new in either case, and to `set` the client waits for no answer.
+    /// Uses `add` in place of `set`. The key is new in either case, but the client does not wait for the response to
+    /// `set`.
     async fn probe(&self, client: &mut Client<Stream>, _: &Findings) -> Result {
         let item = Item::new(&self.prefix);
         let seconds = u32::try_from(Duration::as_secs(&EXPIRES_IN)).unwrap_or(u32::MAX);
@@ -74,7 +75,7 @@ async fn get(client: &mut Client<Stream>, key: &str) -> Result<Option<String>> {
 fn describe(error: Error) -> HealthCheckException {
     let text = error.to_string();
     let (kind, message) = match error.kind() {
-        // The client makes these of the server's answers.
+        // The client builds these errors from responses of the server.
         ErrorKind::Other if text.contains("out of memory") => (FailureKind::Saturated, "memcached has no memory left"),
         ErrorKind::Other if text.contains("Too many open connections") => {
             (FailureKind::Saturated, "memcached takes no more connections")

@@ -19,7 +19,7 @@ pub struct RedisStore {
 }
 
 impl RedisStore {
-    /// The application's own pool.
+    /// Creates a store on the application's own pool.
     pub fn new(pool: Pool<RedisConnectionManager>) -> Self {
         Self { asker: Asker::new(pool.clone()), pool }
     }
@@ -58,7 +58,7 @@ impl CacheStore for RedisStore {
     }
 }
 
-/// A cache in Redis, by a connection of the check's own.
+/// Creates a check of a cache in Redis, through a connection of the check's own.
 pub(super) fn own(url: &Secret, tls: TlsSettings, prefix: String) -> Result<BoxCheck, Misconfigured> {
     let server = Server::from_url(url)?.over(tls)?;
     Ok(BoxCheck::new(OwnCache(Kept::new(OnRedis { server, prefix }))))
@@ -78,7 +78,8 @@ impl Protocol for OnRedis {
         self.server.open().await
     }
 
-    /// In a cluster all keys have the same tag, and with it the same node: it is looked for once.
+    /// In a cluster, all keys of the check have the same hash tag, so they are on the same node. The check follows the
+    /// redirection to that node once and keeps the new connection.
     async fn probe(&self, connection: &mut Connection, _: &Findings) -> Result {
         let prefix = &self.prefix;
         let item = Item::new(&format!("{prefix}:{{{prefix}}}"));
@@ -94,7 +95,7 @@ impl Protocol for OnRedis {
     }
 }
 
-/// On one connection, one command after the other: the first error is the answer.
+/// Runs one command after the other on one connection, and stops at the first error.
 async fn round_trip(
     client: &mut impl ConnectionLike,
     key: &str,

@@ -17,10 +17,10 @@ use crate::support::connection::net::tcp;
 use crate::support::tls::Tls;
 use crate::support::url::{self, Url};
 
-/// How often client and broker tell each other that they are there, in seconds.
+/// The interval of the heartbeats between client and broker, in seconds.
 const HEARTBEAT: u16 = 10;
 
-/// Where a broker is, and who asks.
+/// The address of a broker, and the login.
 #[derive(Clone)]
 pub(crate) struct Server {
     uri: Arc<AMQPUri>,
@@ -39,8 +39,8 @@ pub(crate) struct Connection {
     _socket: Socket,
 }
 
-/// The socket below a connection. The client has a thread for each connection, which a broker that answers nothing, or
-/// blocks its publishers, holds for ever: shutting the socket down ends it.
+/// The socket below a connection. The client has a thread for each connection. A broker that answers nothing, or that
+/// blocks its publishers, holds that thread for ever. Shutting down the socket ends it.
 struct Socket(std::net::TcpStream);
 
 impl Drop for Socket {
@@ -50,12 +50,12 @@ impl Drop for Socket {
 }
 
 impl Server {
-    /// The broker at a URL, by RabbitMQ's [specification](https://www.rabbitmq.com/docs/uri-spec) and
-    /// [parameters](https://www.rabbitmq.com/docs/uri-query-parameters). Without a virtual host it is `/`, also where the path is
-    /// a slash alone: so kombu and pika have it.
+    /// Parses the URL of a broker according to RabbitMQ's [specification](https://www.rabbitmq.com/docs/uri-spec) and
+    /// [parameters](https://www.rabbitmq.com/docs/uri-query-parameters). The virtual host is `/` if the URL has none,
+    /// or if its path is a slash alone, as in kombu and pika.
     pub(crate) fn from_url(text: &Secret) -> Result<Self, Misconfigured> {
         if text.expose().contains(';') {
-            // The password of one would go to another.
+            // The password of one broker would be sent to another.
             return Err(Misconfigured::new("url", "several brokers in one URL: write a check for each of them"));
         }
         let mut url = Url::parse(text, EXPECTED)?;
@@ -93,7 +93,7 @@ impl Server {
         Ok(Self { uri: Arc::new(uri), tls: Tls::default() })
     }
 
-    /// Speaks TLS in this way, which the URL has to ask for.
+    /// Uses these TLS settings. Returns an error if the URL does not use TLS.
     pub(crate) fn over(self, settings: TlsSettings) -> Result<Self, Misconfigured> {
         settings.needs(self.uri.scheme == AMQPScheme::AMQPS)?;
         Ok(Self { tls: settings.into(), ..self })
@@ -112,7 +112,7 @@ impl Server {
         let name = self.tls.name(&host).to_owned();
         let stream = Mutex::new(Some(stream));
         let connect = async move |_, _| {
-            // Once: the client would connect again by itself.
+            // The stream is taken once, because the client would reconnect by itself.
             let stream = stream.lock().unwrap_or_else(PoisonError::into_inner).take();
             let plain = AsyncTcpStream::Plain(stream.ok_or_else(|| Error::from(ErrorKind::NotConnected))?.compat());
             Ok(match &tls {
@@ -132,15 +132,15 @@ impl Connection {
         self.client.create_channel().await.map_err(describe)
     }
 
-    /// Says goodbye; a broker that blocks this connection does not hear it.
+    /// Closes the connection, unless the broker blocks it and would not read the request.
     pub(crate) async fn close(self) {
         if !self.client.status().blocked() {
-            let _ = self.client.close(200, "OK".into()).await; // it has served its purpose
+            let _ = self.client.close(200, "OK".into()).await; // the connection is not needed any more
         }
     }
 }
 
-/// The stream, and the same socket to shut it down by.
+/// Returns the stream, and a handle with which to shut down the same socket.
 fn split(stream: TcpStream) -> Result<(TcpStream, Socket), Error> {
     let stream = stream.into_std()?;
     let socket = Socket(stream.try_clone()?);

@@ -6,13 +6,13 @@ use lapin::{Error, ErrorKind};
 
 use crate::support::io;
 
-/// Whether the broker does not permit what was asked for.
+/// Returns `true` if the broker denies permission for an operation.
 pub(crate) fn is_refused(error: &Error) -> bool {
     let is_refusal = |protocol: &AMQPError| *protocol.kind() == AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED);
     matches!(error.kind(), ErrorKind::ProtocolError(protocol) if is_refusal(protocol))
 }
 
-/// A client's error while connecting, where being refused is about the password.
+/// Converts an error of the client while it connects. At that point, a refusal is about the password.
 pub(super) fn describe_connect(error: Error) -> HealthCheckException {
     if is_refused(&error) {
         let message = "Unable to connect to RabbitMQ: Authentication error.";
@@ -21,7 +21,8 @@ pub(super) fn describe_connect(error: Error) -> HealthCheckException {
     describe(error)
 }
 
-/// A client's error in words that anybody may read; its own go to the log.
+/// Converts an error of the client to a message that is safe to show to anyone. The client's own message only goes to
+/// the log.
 pub(crate) fn describe(error: Error) -> HealthCheckException {
     if let Some((kind @ Kind::Tls, words)) = io::failure_below(&error) {
         let message = format!("Unable to connect to RabbitMQ: {words}.");
@@ -57,7 +58,7 @@ pub(crate) fn describe(error: Error) -> HealthCheckException {
     ServiceUnavailable::new(message).with_kind(kind).with_source(error).into()
 }
 
-/// Why there is no stream to the broker.
+/// Converts an error from opening the stream to the broker.
 pub(super) fn not_reached(error: std::io::Error) -> HealthCheckException {
     let (kind, message) = connecting(&error);
     ServiceUnavailable::new(message).with_kind(kind).with_source(error).into()

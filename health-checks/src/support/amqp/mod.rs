@@ -1,4 +1,4 @@
-//! AMQP 0.9.1: where the broker is, how it is connected to, and what can be wrong.
+//! AMQP 0.9.1: the address of a broker, connections to it, and its errors.
 
 mod connection;
 mod describe;
@@ -8,7 +8,7 @@ pub(crate) use connection::{Connection, Server};
 pub(crate) use describe::{describe, is_refused};
 pub(crate) use publish::publish;
 
-/// What a URL of a broker looks like.
+/// The message for a URL that is not that of a broker.
 pub(crate) const EXPECTED: &str = "expected a URL such as amqp://user:password@host:5672/vhost";
 
 /// The message of a run in which the broker did not answer in time.

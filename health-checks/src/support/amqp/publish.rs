@@ -6,13 +6,14 @@ use lapin::{BasicProperties, Channel, Confirmation};
 
 use super::Connection;
 
-/// How often it is looked whether the broker blocks the connection.
+/// The interval at which the check looks whether the broker blocks the connection.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// Publishes a message that the broker has to confirm, on a channel that asks for that: whether it went into a queue. The
-/// broker returns what goes into none.
+/// Publishes a message that the broker has to confirm, on a channel that asks for confirmations. Returns `true` if the
+/// message went into a queue. The broker returns a message that goes into none.
 ///
-/// A broker with an alarm reads nothing more from who publishes, and may say so: then nothing is confirmed.
+/// A broker with an alarm stops reading from connections that publish, and may announce that. It then confirms nothing,
+/// and this returns an error.
 pub(crate) async fn publish(
     connection: &Connection,
     channel: &Channel,

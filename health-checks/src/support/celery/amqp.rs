@@ -18,7 +18,7 @@ use super::redis::Results;
 use super::{Outcome, Replies, Wait, not_understood};
 use crate::support::amqp::{Connection, describe, publish};
 
-/// A worker revokes a task that has expired; where no worker is, the broker drops it, this much later.
+/// The extra time after which the broker drops an expired task. A worker would revoke it, but there may be no worker.
 const LEFT_OVER: Duration = Duration::from_mins(1);
 
 pub(super) async fn run(
@@ -57,12 +57,12 @@ async fn confirming_channel(connection: &Connection) -> Result<Channel> {
     Ok(channel)
 }
 
-/// Ends a channel, and with it its consumer and the queue of that.
+/// Closes a channel, and with it the channel's consumer and that consumer's queue.
 async fn end(channel: &Channel) {
-    let _ = channel.close(200, "OK".into()).await; // the answers are there
+    let _ = channel.close(200, "OK".into()).await; // an error does not matter, because the answers have arrived
 }
 
-/// The worker's answer to this task, and to no other.
+/// Returns the worker's answer to this task, and skips answers to others.
 async fn own_result(results: &mut Consumer, task: &Task<'_>, deadline: Instant) -> Result<Option<Value>> {
     while let Some(delivery) = next(results, deadline).await? {
         let is_own = delivery.properties.correlation_id().as_ref().is_some_and(|id| id.as_str() == task.id);
@@ -76,7 +76,8 @@ async fn own_result(results: &mut Consumer, task: &Task<'_>, deadline: Instant) 
     Ok(None)
 }
 
-/// Looked at on a channel of its own, which the broker closes when there is no such queue.
+/// Returns `true` if a queue has workers. This uses a channel of its own, which the broker closes if the queue does not
+/// exist.
 async fn has_workers(connection: &Connection, queue: &str) -> bool {
     let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
     let look = async {
@@ -99,7 +100,8 @@ pub(super) async fn broadcast(connection: &Connection, broadcast: &Broadcast, wa
     let deadline = Instant::now() + wait.timeout;
     let mut found = Replies::default();
     for body in broadcast.bodies(&reply_to) {
-        // A worker's own queue is there as long as its connection; without any the broker returns the message.
+        // A worker's own queue exists as long as its connection. Without any such queue, the broker returns the
+        // message.
         let properties = json_properties(&broadcast.headers());
         found.is_heard |= send(connection, &channel, &questions, "", &body, properties).await?;
     }
@@ -116,7 +118,8 @@ pub(super) async fn broadcast(connection: &Connection, broadcast: &Broadcast, wa
     Ok(found)
 }
 
-/// A queue that ends with its consumer. Exclusive, for RabbitMQ 4.3 refuses other queues that are not durable.
+/// Consumes a queue that ends with its consumer. The queue is exclusive, because RabbitMQ 4.3 refuses other queues that
+/// are not durable.
 async fn consume_own_queue(channel: &Channel, queue: &str) -> Result<Consumer> {
     let options = QueueDeclareOptions { exclusive: true, auto_delete: true, ..QueueDeclareOptions::default() };
     channel.queue_declare(queue.into(), options, FieldTable::default()).await.map_err(describe)?;
@@ -124,7 +127,7 @@ async fn consume_own_queue(channel: &Channel, queue: &str) -> Result<Consumer> {
     channel.basic_consume(queue.into(), "".into(), options, FieldTable::default()).await.map_err(describe)
 }
 
-/// With the flags that kombu declares it with; others are refused.
+/// Declares an exchange with the flags that kombu uses. The broker refuses other flags.
 async fn declare(channel: &Channel, exchange: &str, kind: ExchangeKind) -> Result {
     let options = ExchangeDeclareOptions::default();
     channel.exchange_declare(exchange.into(), kind, options, FieldTable::default()).await.map_err(describe)
@@ -138,7 +141,7 @@ async fn bind(channel: &Channel, queue: &str, exchange: &str, key: &str) -> Resu
         .map_err(describe)
 }
 
-/// Publishes a message; whether it went into a queue.
+/// Publishes a message. Returns `true` if it went into a queue.
 async fn send(
     connection: &Connection,
     channel: &Channel,
@@ -151,7 +154,7 @@ async fn send(
     publish(connection, channel, exchange, key, body.as_bytes(), properties).await?.map_err(describe)
 }
 
-/// The next message; `None` when the time is up or the broker has ended the consumer.
+/// Returns the next message, or `None` when the time is up or the broker has ended the consumer.
 async fn next(consumer: &mut Consumer, deadline: Instant) -> Result<Option<Delivery>> {
     use futures::StreamExt as _;
     match timeout_at(deadline, consumer.next()).await {

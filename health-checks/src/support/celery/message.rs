@@ -1,4 +1,4 @@
-//! The messages, whatever carries them.
+//! The messages of Celery, independent of the broker that carries them.
 
 use std::time::{Duration, SystemTime};
 
@@ -11,7 +11,7 @@ pub(crate) struct Task<'a> {
     pub(crate) id: String,
     pub(crate) name: &'a str,
     pub(crate) queue: &'a str,
-    /// How long it may wait in its queue; then a worker revokes it.
+    /// The longest that the task may wait in its queue. After that, a worker revokes it.
     pub(crate) expires_in: Duration,
 }
 
@@ -20,7 +20,7 @@ impl<'a> Task<'a> {
         Self { id: Uuid::new_v4().to_string(), name, queue, expires_in }
     }
 
-    /// Protocol 2: what a worker needs to know is in the headers.
+    /// Returns the headers, which hold everything that a worker needs to know in version 2 of the protocol.
     pub(crate) fn headers(&self) -> Value {
         let expires = humantime::format_rfc3339_micros(SystemTime::now() + self.expires_in).to_string();
         json!({
@@ -36,13 +36,13 @@ impl<'a> Task<'a> {
     }
 }
 
-/// Questions to all workers, each with a ticket by which its answers are known.
+/// Queries to all workers. Each has a ticket that identifies its answers.
 #[derive(Debug)]
 pub(crate) struct Broadcast {
     pub(crate) expires_in: Duration,
-    /// The setting `control_exchange`.
+    /// Celery's setting `control_exchange`.
     pub(crate) control: String,
-    /// Method and ticket.
+    /// The method and the ticket of each query.
     pub(crate) questions: Vec<(&'static str, String)>,
 }
 
@@ -52,17 +52,17 @@ impl Broadcast {
         Self { expires_in, control: control.to_owned(), questions }
     }
 
-    /// The exchange that the workers listen to.
+    /// Returns the name of the exchange that the workers listen to.
     pub(crate) fn exchange(&self) -> String {
         format!("{}.pidbox", self.control)
     }
 
-    /// The exchange of the answers.
+    /// Returns the name of the exchange of the answers.
     pub(crate) fn replies_to(&self) -> String {
         format!("reply.{}.pidbox", self.control)
     }
 
-    /// The queue of the answers.
+    /// Returns the name of the queue of the answers.
     pub(crate) fn queue(&self, reply_to: &str) -> String {
         format!("{reply_to}.{}", self.replies_to())
     }
@@ -82,7 +82,7 @@ impl Broadcast {
         })
     }
 
-    /// The answers in a message: of which worker, to which question.
+    /// Returns the answers in a message, each with its worker and the method that it answers.
     pub(crate) fn replies(&self, ticket: Option<&str>, body: &[u8]) -> Vec<Reply> {
         let method = self.questions.iter().find(|(_, known)| Some(known.as_str()) == ticket).map(|(method, _)| *method);
         let workers: Option<Map<String, Value>> = serde_json::from_slice(body).ok();
@@ -91,7 +91,7 @@ impl Broadcast {
     }
 }
 
-/// What a worker has answered.
+/// An answer of a worker.
 #[derive(Debug, Clone)]
 pub(crate) struct Reply {
     pub(crate) worker: String,
@@ -100,12 +100,12 @@ pub(crate) struct Reply {
 }
 
 impl Reply {
-    /// Whether it says that its worker holds this queue.
+    /// Returns `true` if the answer says that its worker holds this queue.
     pub(crate) fn serves(&self, queue: &str) -> bool {
         self.method == "active_queues" && self.queues().any(|held| held == queue)
     }
 
-    /// The queues that its worker holds.
+    /// Returns the queues that the worker holds.
     pub(crate) fn queues(&self) -> impl Iterator<Item = &str> {
         let queues = self.answer.as_array().filter(|_| self.method == "active_queues").into_iter().flatten();
         queues.filter_map(|queue| queue.get("name").and_then(Value::as_str))

@@ -1,6 +1,8 @@
-//! Celery's protocol, as far as two checks need it: sending a task and awaiting its result, and asking all workers.
+//! Celery's protocol, as far as two checks need it: sending a task and waiting for its result, and querying all
+//! workers.
 //!
-//! [Task messages, version 2](https://docs.celeryq.dev/en/stable/internals/protocol.html); kombu's pidbox for broadcasts.
+//! Tasks are [task messages, version 2](https://docs.celeryq.dev/en/stable/internals/protocol.html). Broadcasts use
+//! kombu's pidbox.
 
 mod amqp;
 mod message;
@@ -16,33 +18,33 @@ use crate::kind::{Misconfigured, TlsSettings};
 use crate::support::{amqp as rabbitmq, is_redis, redis as redis_server, url};
 pub(crate) use message::{Broadcast, Reply, Task};
 
-/// How often something that can only be polled is looked at.
+/// The interval between two polls of something that can only be polled.
 const POLL: Duration = Duration::from_millis(20);
 
-/// What Celery calls the exchange of its broadcasts, unless `control_exchange` says something else.
+/// The exchange of Celery's broadcasts, unless `control_exchange` names another one.
 pub(crate) const CONTROL: &str = "celery";
 
-/// An example for messages about a URL that is none of a broker.
+/// The example in messages about a URL that is not that of a broker.
 const EXPECTED: &str = "expected amqp://user:password@host/vhost or redis://host/0";
 
 /// The schemes that kombu has for AMQP.
 const AMQP: [&str; 4] = ["amqp", "amqps", "pyamqp", "librabbitmq"];
 
-/// Where tasks and broadcasts go.
+/// The broker to which tasks and broadcasts are sent.
 #[derive(Debug, Clone)]
 pub(crate) enum Broker {
     Amqp(rabbitmq::Server),
     Redis(redis::Server),
 }
 
-/// Where results come from.
+/// The backend from which results come.
 #[derive(Debug, Clone)]
 pub(crate) enum Backend {
     /// `rpc://`: the broker itself.
     Rpc,
-    /// The Redis that is the broker.
+    /// The Redis server that is also the broker.
     Broker,
-    /// Another Redis.
+    /// Another Redis server.
     Redis(redis::Server),
 }
 
@@ -62,7 +64,7 @@ impl Broker {
         broker.map_err(|wrong| wrong.with_url_as("broker_url"))
     }
 
-    /// Speaks TLS in this way, which the URL has to ask for.
+    /// Uses these TLS settings. Returns an error if the URL does not use TLS.
     pub(crate) fn over(self, tls: TlsSettings) -> Result<Self, Misconfigured> {
         let over = match self {
             Self::Amqp(server) => server.over(tls).map(Self::Amqp),
@@ -71,7 +73,7 @@ impl Broker {
         over.map_err(|wrong| wrong.with_url_as("broker_url"))
     }
 
-    /// The backend of a URL; without one, `rpc://` for RabbitMQ and the broker itself for Redis.
+    /// Returns the backend at a URL. Without a URL, that is `rpc://` for RabbitMQ and the broker itself for Redis.
     pub(crate) fn backend(&self, url: Option<&Secret>) -> Result<Backend, Misconfigured> {
         let wrong = |wrong: Misconfigured| wrong.with_url_as("result_backend");
         let Some(text) = url else {
@@ -87,7 +89,8 @@ impl Broker {
         }
     }
 
-    /// What stands before every key of the Redis that tasks and results are in: kombu's and Celery's `global_keyprefix`.
+    /// Sets the prefix of every key in the Redis server of the tasks and results: kombu's and Celery's
+    /// `global_keyprefix`.
     pub(crate) fn set_prefix(&mut self, prefix: &str) {
         if let Self::Redis(server) = self {
             server.prefix = prefix.into();
@@ -104,8 +107,8 @@ impl Broker {
         })
     }
 
-    /// Sends a task and awaits its end: the status and the result of the worker's answer. `results` is a connection to the
-    /// Redis of the results, where that is another one.
+    /// Sends a task and waits for its end. Returns the worker's answer, if there is one. `results` is a connection to
+    /// the Redis server that holds the results. Without it, the broker carries the answer.
     pub(crate) async fn run(
         &self,
         link: &mut Link,
@@ -122,7 +125,7 @@ impl Broker {
         }
     }
 
-    /// Asks all workers, and collects their answers until `enough` of them or the time is up.
+    /// Queries all workers, and collects their answers until `enough` returns `true` or the time is up.
     pub(crate) async fn broadcast(&self, link: &mut Link, broadcast: &Broadcast, wait: Wait<'_>) -> Result<Replies> {
         match (self, link) {
             (Self::Redis(server), Link::Redis(connection)) => {
@@ -150,34 +153,34 @@ impl Link {
 
 pub(crate) use redis::Results;
 
-/// How long answers are waited for.
+/// The limits on the wait for answers.
 #[derive(Clone, Copy)]
 pub(crate) struct Wait<'a> {
     pub(crate) timeout: Duration,
-    /// Whether no other answer is to be expected, so that the rest of the time need not be waited for.
+    /// Returns `true` if no other answer is expected, so that the wait can end early.
     pub(crate) enough: &'a (dyn Fn(&[Reply]) -> bool + Sync),
-    /// Queues of which it matters whether a worker holds them that does not answer.
+    /// The queues for which the caller needs to know whether a worker that does not answer holds them.
     pub(crate) queues: &'a [String],
 }
 
-/// What a broadcast has brought.
+/// The result of a broadcast.
 #[derive(Debug, Default)]
 pub(crate) struct Replies {
     pub(crate) answers: Vec<Reply>,
-    /// Whether a worker holds its connection to the broker, though it may not answer.
+    /// `true` if a worker holds its connection to the broker, even if it does not answer.
     pub(crate) is_heard: bool,
-    /// The queues that a worker holds, as far as they were asked for.
+    /// Those of the queues in `Wait` that a worker holds.
     pub(crate) held: BTreeSet<String>,
 }
 
-/// How a task ended.
+/// The outcome of a task.
 #[derive(Debug)]
 pub(crate) enum Outcome {
-    /// The worker's answer: `status`, `result`.
+    /// The worker's answer, with `status` and `result`.
     Answer(Value),
-    /// No answer in time, though somebody has taken the task or may take it.
+    /// There was no answer in time, although a worker has taken the task or may take it.
     Late,
-    /// Nobody is there to take it.
+    /// There is no worker to take the task.
     NoWorker,
 }
 

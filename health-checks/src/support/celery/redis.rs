@@ -16,19 +16,20 @@ use super::{Outcome, POLL, Replies, Wait, not_understood};
 use crate::kind::{Misconfigured, TlsSettings};
 use crate::support::redis::{Connection, Server as Address, describe};
 
-/// How long workers may take to say which queues they hold.
+/// The longest that workers may take to say which queues they hold.
 const ASKING: Duration = Duration::from_millis(500);
 
-/// How long it may take to clear up behind a run that was interrupted.
+/// The longest that cleaning up after an interrupted run may take.
 const CLEARING: Duration = Duration::from_secs(2);
 
-/// A Redis that is a broker, or keeps results.
+/// A Redis server that is a broker, or that holds results.
 #[derive(Debug, Clone)]
 pub(crate) struct Server {
     address: Address,
-    /// What stands before every key.
+    /// The prefix of every key.
     pub(super) prefix: Arc<str>,
-    /// Where answers go: the same for each run, so that one which came too late is swept by the next run.
+    /// The name of the list for answers. It is the same in each run, so that the next run removes an answer that came
+    /// too late.
     reply_to: Arc<str>,
 }
 
@@ -51,16 +52,17 @@ impl Server {
     }
 }
 
-/// Results that workers keep in a Redis.
+/// Results that workers store in a Redis server.
 pub(crate) struct Results<'c> {
     pub(crate) connection: &'c mut Connection,
     pub(crate) prefix: &'c str,
 }
 
 impl Results<'_> {
-    /// Awaits the result that a worker keeps under the task's id, and forgets it.
+    /// Waits for the result that a worker stores under the task's ID, and deletes it.
     pub(super) async fn wait_for(&mut self, id: &str, deadline: Instant) -> Result<Option<Value>> {
-        // Celery parts a prefix from the name, unless its end does; and the broker's prefix need not be the results' own.
+        // Celery inserts `_` after a prefix, unless the prefix ends with a separator. The broker's prefix need not be
+        // that of the results, so the name without a prefix is tried as well.
         let is_parted = self.prefix.is_empty() || self.prefix.ends_with([':', '_', '-', '.']);
         let prefix = if is_parted { self.prefix.to_owned() } else { format!("{}_", self.prefix) };
         let mut keys = vec![format!("{prefix}celery-task-meta-{id}")];
@@ -102,7 +104,7 @@ pub(super) async fn run(
         Some(results) => results.wait_for(&task.id, deadline).await?,
         None => own_result(connection, &answers, &task.id, deadline).await?,
     };
-    // Still in the queue: nobody has taken it. It is taken out in any case.
+    // A task that is still in the queue was not taken by any worker. It is removed in any case.
     let untaken = left.clear(connection).await?;
     Ok(match answer {
         Some(answer) => Outcome::Answer(answer),
@@ -111,7 +113,8 @@ pub(super) async fn run(
     })
 }
 
-/// Whether a worker holds a queue, or may: one that works on something else does not answer. Redis knows only who listens.
+/// Returns `true` if a worker holds a queue, or may hold it: a busy worker does not answer, and Redis only knows the
+/// number of subscribers.
 async fn may_be_served(server: &Server, connection: &mut Connection, queue: &str) -> Result<bool> {
     let question = Broadcast::new(&["active_queues"], ASKING, super::CONTROL);
     let enough = |replies: &[super::Reply]| replies.iter().any(|reply| reply.serves(queue));
@@ -120,12 +123,12 @@ async fn may_be_served(server: &Server, connection: &mut Connection, queue: &str
     Ok(enough(&found.answers) || !found.held.is_empty())
 }
 
-/// Whether a task is over: it may be started, or tried again, before that.
+/// Returns `true` if a task is over. An earlier answer may say that the task was started or is retried.
 pub(super) fn has_ended(answer: &Value) -> bool {
     matches!(answer["status"].as_str(), Some("SUCCESS" | "FAILURE" | "REVOKED"))
 }
 
-/// The worker's answer to this task; answers to earlier ones that came too late are passed over.
+/// Returns the worker's answer to this task. Skips answers to earlier tasks that came too late.
 async fn own_result(connection: &mut Connection, list: &str, id: &str, deadline: Instant) -> Result<Option<Value>> {
     while let Some((_, body)) = pop(connection, list, deadline).await? {
         let answer: Value = serde_json::from_slice(&body).map_err(|_| not_understood())?;
@@ -162,7 +165,7 @@ pub(super) async fn broadcast(
         let Some((ticket, body)) = pop(connection, &answers, deadline).await? else { break };
         found.answers.extend(broadcast.replies(ticket.as_deref(), &body));
     }
-    // Redis does not say who takes from which list: any worker that did not answer may.
+    // Redis does not say which worker reads from which list, so any worker that did not answer may hold these queues.
     let first = broadcast.questions.first().map(|(method, _)| *method);
     let answered = found.answers.iter().filter(|reply| Some(reply.method) == first).count();
     if answered < listening {
@@ -172,7 +175,7 @@ pub(super) async fn broadcast(
     Ok(found)
 }
 
-/// The next message of a list, with its ticket; `None` when the time is up.
+/// Returns the next message of a list with its ticket, or `None` when the time is up.
 async fn pop(connection: &mut Connection, list: &str, deadline: Instant) -> Result<Option<(Option<String>, Vec<u8>)>> {
     loop {
         let pop = redis::cmd("RPOP").arg(list).query_async(&mut connection.client).await;
@@ -187,7 +190,7 @@ async fn pop(connection: &mut Connection, list: &str, deadline: Instant) -> Resu
     }
 }
 
-/// The ticket and the body in an envelope of kombu's.
+/// Returns the ticket and the body of a message in kombu's envelope.
 fn open(message: &[u8]) -> Option<(Option<String>, Vec<u8>)> {
     let message: Value = serde_json::from_slice(message).ok()?;
     let body = message["body"].as_str()?;
@@ -213,7 +216,8 @@ fn envelope(body: &Value, headers: &Value, exchange: &str, key: &str, task: Opti
         .to_string()
 }
 
-/// What a run leaves behind on the server; cleared at its end, and by `Drop` when it is interrupted.
+/// The entries that a run leaves on the server. They are removed at the end of the run, or by `Drop` if the run is
+/// interrupted.
 struct LeftBehind {
     connection: Connection,
     commands: Option<Pipeline>,
@@ -243,7 +247,7 @@ impl LeftBehind {
         self
     }
 
-    /// Whether the first of the things was still there.
+    /// Removes the entries. Returns `true` if the first of them still existed.
     async fn clear(mut self, connection: &mut Connection) -> Result<bool> {
         let Some(commands) = self.commands.take() else { return Ok(false) };
         let counts: Vec<i64> = commands.query_async(&mut connection.client).await.map_err(describe)?;
@@ -256,8 +260,8 @@ impl Drop for LeftBehind {
         if let Some(commands) = self.commands.take() {
             let connection = self.connection.clone();
             cleanup(async move {
-                let mut connection = connection; // all of it, for a part of it would end what drives it
-                let _ = timeout(CLEARING, commands.exec_async(&mut connection.client)).await; // or the server is away
+                let mut connection = connection; // moves all of it, because moving a part would end its driver
+                let _ = timeout(CLEARING, commands.exec_async(&mut connection.client)).await; // the server may be gone
             });
         }
     }

@@ -1,4 +1,4 @@
-//! A connection of a check's own.
+//! Connections that belong to a check.
 
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -11,23 +11,23 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::{SHARE_OF_RUN, share_of_time};
 
-/// How long a connection may take to say goodbye.
+/// The longest that closing a connection may take.
 const GOODBYE: Duration = Duration::from_secs(2);
 
-/// No more attempts to connect than this are under way at a time. A handshake is never dropped half-way: servers count
-/// these, and lock out a host that has too many of them.
+/// The most attempts to connect that are under way at the same time. A handshake is never interrupted: servers count
+/// interrupted handshakes, and lock out a host that has too many of them.
 const MOST_ATTEMPTS: usize = 4;
 
-/// An attempt that is older than this is given up all the same.
+/// The age at which an attempt is aborted nevertheless.
 const OLDEST_ATTEMPT: Duration = Duration::from_mins(5);
 
-/// A connection that nobody waits for any more is there for the next run at least this long.
+/// The shortest time for which a connection stays available to the next run if no run waits for it any more.
 const UNTAKEN: Duration = Duration::from_secs(1);
 
-/// A kept connection may take this share of a run's time, so that a new one has the rest.
+/// The share of a run's time that a kept connection may take, so that a new one has the rest.
 const SHARE_OF_KEPT: f64 = 0.5;
 
-/// The protocol of a server, as a check speaks it.
+/// The protocol of a server, as a check uses it.
 pub(crate) trait Protocol: Send + Sync + 'static {
     /// A connection that is logged in.
     type Connection: Send + 'static;
@@ -35,24 +35,25 @@ pub(crate) trait Protocol: Send + Sync + 'static {
     /// The message of a run in which the server did not answer in time.
     const SILENCE: &'static str = "the server does not answer";
 
-    /// Whether a connection is kept for the next run. *Default*: yes.
+    /// `true` if a connection is kept for the next run. *Default*: `true`.
     const IS_KEPT: bool = true;
 
     /// Connects and logs in.
     fn open(&self) -> impl Future<Output = Result<Self::Connection>> + Send;
 
-    /// Looks at the server. When this fails on a kept connection it is called again on a new one.
+    /// Probes the server. If this fails on a kept connection, it is called again on a new one.
     fn probe(&self, connection: &mut Self::Connection, findings: &Findings) -> impl Future<Output = Result> + Send;
 
-    /// Says goodbye, so that the server does not count a lost client. *Default*: drops the connection.
+    /// Closes the connection properly, so that the server does not count a lost client. *Default*: drops the
+    /// connection.
     fn close(connection: Self::Connection) -> impl Future<Output = ()> + Send {
         drop(connection);
         std::future::ready(())
     }
 }
 
-/// A connection that is opened by the run that needs it, kept for at most `reconnect`, idle or not, and replaced once
-/// within a run when it fails: then the answer of the new connection counts.
+/// A connection that is opened by the run that needs it, and kept for at most `reconnect`, idle or not. If it fails, it
+/// is replaced once within the run, and the result on the new connection counts.
 pub(crate) struct Kept<P: Protocol> {
     protocol: Arc<P>,
     shared: Arc<Shared<P>>,
@@ -66,21 +67,21 @@ struct Shared<P: Protocol> {
 struct State<P: Protocol> {
     idle: Option<Open<P>>,
     attempts: Vec<Attempt>,
-    /// Why the last attempt failed, and which it was.
+    /// The number and the error of the last attempt that failed.
     failed: Option<(u64, HealthCheckException)>,
     next: u64,
 }
 
-/// An open connection, which says goodbye when it is dropped.
+/// An open connection, which is closed properly when it is dropped.
 struct Open<P: Protocol> {
-    /// `None` once it is dropped.
+    /// `None` once the connection is dropped.
     connection: Option<P::Connection>,
     since: Instant,
-    /// Drops it when it is idle and too old.
+    /// Drops the connection when it is idle and too old.
     reaper: AbortHandle,
 }
 
-/// A connection that is being opened.
+/// An attempt to open a connection.
 struct Attempt {
     number: u64,
     began: Instant,
@@ -88,13 +89,13 @@ struct Attempt {
 }
 
 impl<P: Protocol> Clone for Kept<P> {
-    /// The same connection.
+    /// Returns a handle to the same connection.
     fn clone(&self) -> Self {
         Self { protocol: Arc::clone(&self.protocol), shared: Arc::clone(&self.shared) }
     }
 }
 
-/// Without the protocol, which holds secrets.
+/// Leaves out the protocol, which holds secrets.
 impl<P: Protocol> std::fmt::Debug for Kept<P> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Kept").finish_non_exhaustive()
@@ -120,7 +121,7 @@ impl<P: Protocol> Kept<P> {
         self.probe(new, share_of_time(findings, SHARE_OF_RUN), findings).await
     }
 
-    /// Probes one connection, and keeps it when that went well.
+    /// Probes one connection, and keeps it if the probe succeeds.
     async fn probe(&self, mut open: Open<P>, limit: Duration, findings: &Findings) -> Result {
         let Some(connection) = &mut open.connection else { return Err(silence::<P>()) };
         let outcome = timeout(limit, self.protocol.probe(connection, findings)).await;
@@ -129,12 +130,12 @@ impl<P: Protocol> Kept<P> {
         Ok(())
     }
 
-    /// A new connection: of the attempt under way if there is one, else of one that begins now.
+    /// Returns a new connection, from the attempt under way if there is one, and from a new attempt otherwise.
     async fn open(&self, findings: &Findings) -> Result<Open<P>> {
         let (limit, reconnect) = (share_of_time(findings, SHARE_OF_RUN), findings.reconnect());
         let (deadline, mut own) = (Instant::now() + limit, None);
         loop {
-            let changed = self.shared.changed.notified(); // before the look, so that no change is missed
+            let changed = self.shared.changed.notified(); // before the state is read, so that no change is missed
             {
                 let mut state = self.shared.lock();
                 if let Some(open) = state.idle.take() {
@@ -145,7 +146,7 @@ impl<P: Protocol> Kept<P> {
                 {
                     return Err(error);
                 }
-                // What began before this run and failed meanwhile says nothing of now.
+                // An attempt that began before this run and failed meanwhile says nothing about the present.
                 if state.wants_attempt(limit) {
                     own = Some(self.begin(&mut state, reconnect));
                 }
@@ -156,7 +157,7 @@ impl<P: Protocol> Kept<P> {
         }
     }
 
-    /// Begins an attempt, which outlives the run.
+    /// Starts an attempt, which outlives the run.
     fn begin(&self, state: &mut State<P>, reconnect: Duration) -> u64 {
         let number = state.next;
         state.next += 1;
@@ -176,7 +177,8 @@ fn silence<P: Protocol>() -> HealthCheckException {
 }
 
 impl<P: Protocol> State<P> {
-    /// Whether another attempt has to begin: none is under way, or the youngest has had the time of a whole run.
+    /// Returns `true` if another attempt has to begin: none is under way, or the youngest has had the time of a whole
+    /// run and there are not too many.
     fn wants_attempt(&mut self, run: Duration) -> bool {
         self.attempts.retain(|attempt| {
             let is_too_old = attempt.began.elapsed() > OLDEST_ATTEMPT;
@@ -195,7 +197,7 @@ impl<P: Protocol> Drop for Open<P> {
         self.reaper.abort();
         if let Some(connection) = self.connection.take() {
             cleanup(async move {
-                let _ = timeout(GOODBYE, P::close(connection)).await; // whether or not the server hears it
+                let _ = timeout(GOODBYE, P::close(connection)).await; // an error does not matter
             });
         }
     }
@@ -206,7 +208,7 @@ impl<P: Protocol> Shared<P> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The idle connection, unless it is too old.
+    /// Takes the idle connection, unless it is too old.
     fn take_idle(&self, reconnect: Duration) -> Option<Open<P>> {
         let open = self.lock().idle.take();
         open.filter(|open| open.since.elapsed() < reconnect)
@@ -214,12 +216,12 @@ impl<P: Protocol> Shared<P> {
 
     fn put_back(&self, open: Open<P>, reconnect: Duration) {
         if P::IS_KEPT && open.since.elapsed() < reconnect {
-            let _other = self.lock().idle.replace(open); // of a run beside this one
+            let _other = self.lock().idle.replace(open); // the connection of a concurrent run
         }
     }
 }
 
-/// The last clone ends what is being opened; what is idle is dropped with it.
+/// Aborts the attempts under way when the last clone is dropped. The idle connection is dropped as well.
 impl<P: Protocol> Drop for Shared<P> {
     fn drop(&mut self) {
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
@@ -227,7 +229,7 @@ impl<P: Protocol> Drop for Shared<P> {
     }
 }
 
-/// Removes an attempt from the list when it ends, also when its task is dropped with its runtime.
+/// Removes an attempt from the list when it ends, even if its task is dropped with its runtime.
 struct Ended<P: Protocol> {
     shared: Weak<Shared<P>>,
     number: u64,
@@ -240,7 +242,7 @@ impl<P: Protocol> Ended<P> {
             Ok(connection) => {
                 let since = Instant::now();
                 let reaper = tokio::spawn(reap(Weak::clone(&self.shared), since, reconnect)).abort_handle();
-                // However short `reconnect` is, the run that waits gets it.
+                // The run that waits gets the connection, however short `reconnect` is.
                 let open = Open { connection: Some(connection), since, reaper };
                 let _other = shared.lock().idle.replace(open);
             }
@@ -258,7 +260,7 @@ impl<P: Protocol> Drop for Ended<P> {
     }
 }
 
-/// Closes the connection that was opened then, once it is too old and not in use.
+/// Closes the connection that was opened at `since`, once it is too old and not in use.
 async fn reap<P: Protocol>(shared: Weak<Shared<P>>, since: Instant, reconnect: Duration) {
     let Some(end) = since.checked_add(reconnect.max(UNTAKEN)) else { return };
     sleep_until(end).await;
@@ -266,7 +268,7 @@ async fn reap<P: Protocol>(shared: Weak<Shared<P>>, since: Instant, reconnect: D
     let _too_old = shared.lock().idle.take_if(|open| open.since == since);
 }
 
-/// What has been made of a protocol can be run like any check.
+/// Runs the probe of any protocol as a check.
 impl<P: Protocol> HealthCheck for Kept<P> {
     async fn check_status(&self, findings: &Findings) -> Result {
         self.check(findings).await

@@ -1,10 +1,10 @@
-//! How checks meet servers: connections of their own, and pools of the application.
+//! Connections between checks and servers: those of a check's own, and pools of the application.
 //!
-//! - [`kept`]: a connection of a check's own is opened by the run that needs it, is at most `reconnect` old, and is replaced
-//!   once within a run when it fails.
-//! - [`net`]: the stream below it, over TCP or a Unix socket.
-//! - [`pool`]: a pool of the application is given one acquire and one command, and the server is asked beside it only when
-//!   that is the one way to say what is wrong.
+//! - [`kept`]: a connection of a check's own. It is opened by the run that needs it, is at most `reconnect` old, and is
+//!   replaced once within a run if it fails.
+//! - [`net`]: the stream below a connection, over TCP or a Unix socket.
+//! - [`pool`]: a pool of the application. A run takes one connection from it and sends one command. The server is
+//!   contacted directly only if that is the only way to say what is wrong.
 
 use std::time::Duration;
 
@@ -24,10 +24,10 @@ pub(crate) mod kept;
 pub(crate) mod net;
 pub mod pool;
 
-/// A run gives up in this share of its time, so that it can say why.
+/// The share of its time after which a run gives up, so that it can say why.
 const SHARE_OF_RUN: f64 = 0.9;
 
-/// This share of the time that a run has left, and no more than can be added to the present.
+/// Returns this share of the time that a run has left, bounded so that it can be added to the present.
 fn share_of_time(findings: &Findings, share: f64) -> Duration {
     findings.time_left().min(Duration::from_hours(24 * 365)).mul_f64(share)
 }

@@ -15,11 +15,11 @@ use tokio::net::{TcpStream, lookup_host};
 
 use crate::support::io::without_brackets;
 
-/// An address that does not answer has this head start before the next one is tried beside it:
+/// The head start of an address that does not answer, before the next one is tried as well:
 /// [RFC 8305](https://www.rfc-editor.org/rfc/rfc8305#section-5).
 const HEAD_START: Duration = Duration::from_millis(250);
 
-/// Where a server is.
+/// The address of a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Address {
     Tcp(String, u16),
@@ -27,7 +27,7 @@ pub(crate) enum Address {
     Unix(PathBuf),
 }
 
-/// Bytes in both directions.
+/// A stream of bytes in both directions.
 pub(crate) trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Io for S {}
@@ -44,7 +44,7 @@ impl Address {
     }
 }
 
-/// Connects to a host, whichever of its addresses answers first; the one that is named first is preferred.
+/// Connects to a host, at whichever of its addresses answers first. Earlier addresses have a head start.
 pub(crate) async fn tcp(host: &str, port: u16) -> io::Result<TcpStream> {
     let mut addresses: Vec<SocketAddr> = lookup_host((without_brackets(host), port)).await?.collect();
     if host.eq_ignore_ascii_case("localhost") {
@@ -55,12 +55,13 @@ pub(crate) async fn tcp(host: &str, port: u16) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
-/// Both addresses of `localhost`, even where a hosts file leaves one out ([RFC 6761](https://www.rfc-editor.org/rfc/rfc6761#section-6.3)).
+/// Returns both addresses of `localhost`, even if a hosts file leaves one out
+/// ([RFC 6761](https://www.rfc-editor.org/rfc/rfc6761#section-6.3)).
 fn loopback(port: u16) -> [SocketAddr; 2] {
     [(Ipv6Addr::LOCALHOST, port).into(), (Ipv4Addr::LOCALHOST, port).into()]
 }
 
-/// The families take turns, beginning with that of the first address.
+/// Sorts the addresses so that the families alternate, beginning with that of the first address.
 fn interleaved(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
     let is_like_first =
         |address: &SocketAddr| addresses.first().is_some_and(|first| first.is_ipv6() == address.is_ipv6());
@@ -107,7 +108,7 @@ where
     }
 }
 
-/// There was nothing to try.
+/// The error of a call without any attempt.
 pub(crate) struct NoAttempt;
 
 impl From<NoAttempt> for io::Error {

@@ -1,6 +1,7 @@
-//! Whether a pool of the application has a connection to give, and the server behind it answers.
+//! Checks that a pool of the application has a free connection, and that the server behind it answers.
 //!
-//! [`Ping`] is what a pool has to be able to do. The pools of sqlx and of bb8-redis can; for any other it is a few lines:
+//! [`Ping`] is the interface of a pool. The pools of sqlx and of bb8-redis implement it. For any other pool, it takes a
+//! few lines:
 //!
 //! ```
 //! use health_checks::pool::{Ping, PoolHealthCheck, PoolUsage};
@@ -43,50 +44,51 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{SHARE_OF_RUN, share_of_time};
 
-/// A direct connection is opened no more often than this.
+/// The shortest time between two direct connections.
 const BETWEEN_DIRECT: Duration = Duration::from_secs(30);
 
-/// The pool has this share of the run's time before the server is asked beside it.
+/// The share of the run's time that the pool has before the server is contacted directly.
 const SHARE_OF_POOL: f64 = 0.5;
 
-/// A pool of connections that can be asked whether it works.
+/// A pool of connections that a check can probe.
 ///
-/// A run takes one connection out of the pool and sends one command on it. Where the pool has nothing to give, and half
-/// of the run's time has passed, one direct connection says whether it is the pool that is used up or the server that is
-/// away: at most one in 30 s, for servers count connections.
+/// A run takes one connection out of the pool and sends one command on it. If the pool has no connection to give, the
+/// check opens one direct connection after half of the run's time, to find out whether the pool is used up or the
+/// server is gone. It opens at most one in 30 s, because servers count connections.
 pub trait Ping: Send + Sync + 'static {
     /// Takes one connection out of the pool, sends one command on it, and gives it back.
     ///
     /// # Errors
-    /// What is wrong, in words that anybody may read. The engine bounds the wait; a pool's own timeout may be shorter.
+    /// Returns an error that says what is wrong, in words that are safe to show to anyone. The engine bounds the wait;
+    /// a pool's own timeout may be shorter.
     fn ping(&self, findings: &Findings) -> impl Future<Output = Result> + Send;
 
-    /// How full the pool is. *Default*: `None`, for a pool that can't tell.
+    /// Returns how full the pool is. *Default*: `None`, for a pool that does not know.
     fn usage(&self) -> Option<PoolUsage> {
         None
     }
 
-    /// Connects to the server beside the pool, sends the same command and closes the connection. `None` where that can't
-    /// be done. *Default*: `None`.
+    /// Connects to the server without the pool, sends the same command and closes the connection. Returns `None` if
+    /// that is not possible. *Default*: `None`.
     fn ping_direct(&self) -> impl Future<Output = Option<Result>> + Send {
         std::future::ready(None)
     }
 }
 
-/// How full a pool is, in connections.
+/// The usage of a pool, in connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "implementations of `Ping` make it")]
 pub struct PoolUsage {
     /// Connections that are open, idle or in use.
     pub size: u32,
-    /// Open connections that nobody uses.
+    /// Open connections that are not in use.
     pub idle: u32,
-    /// The most that may be open.
+    /// The most connections that may be open.
     pub max: u32,
 }
 
 impl PoolUsage {
-    /// Connections that are in use.
+    /// Returns the number of connections that are in use.
     pub fn in_use(self) -> u32 {
         self.size.saturating_sub(self.idle)
     }
@@ -96,14 +98,14 @@ impl PoolUsage {
     }
 }
 
-/// Checks a pool of the application, whichever the pool. Give it a name: [`CheckExt::named`](health_core::CheckExt::named).
+/// Checks any pool of the application. Give the check a name: [`CheckExt::named`](health_core::CheckExt::named).
 #[derive(Debug)]
 pub struct PoolHealthCheck<P> {
     asker: Asker<P>,
 }
 
 impl<P: Ping> PoolHealthCheck<P> {
-    /// The pool.
+    /// Creates a check of this pool.
     pub fn new(pool: P) -> Self {
         Self { asker: Asker::new(pool) }
     }
@@ -119,7 +121,7 @@ impl<P: Ping> HealthCheck for PoolHealthCheck<P> {
     }
 }
 
-/// Asks a pool, and remembers what the last direct connection has learnt.
+/// Probes a pool, and remembers the result of the last direct connection.
 #[derive(Debug)]
 pub(crate) struct Asker<P> {
     pool: Arc<P>,
@@ -130,12 +132,12 @@ pub(crate) struct Asker<P> {
 #[derive(Debug)]
 struct Direct {
     began: Instant,
-    /// Why it failed, without the cause, which is logged by the run that waited for it.
+    /// The reason why it failed. The cause is left out, because the run that waited for it logs it.
     failure: Option<(String, FailureKind)>,
 }
 
 impl<P> Clone for Asker<P> {
-    /// The same pool.
+    /// Returns a handle to the same pool.
     fn clone(&self) -> Self {
         Self { pool: Arc::clone(&self.pool), direct: Arc::clone(&self.direct) }
     }
@@ -146,12 +148,12 @@ impl<P: Ping> Asker<P> {
         Self { pool: Arc::new(pool), direct: Arc::default() }
     }
 
-    /// Asks the pool for a sign of life.
+    /// Sends a ping on a connection of the pool.
     pub(crate) async fn ask(&self, findings: &Findings) -> Result {
         self.run(findings, self.pool.ping(findings)).await
     }
 
-    /// Waits for work on a connection of the pool, or says why there is none.
+    /// Waits for work on a connection of the pool, or returns an error that says why there is no connection.
     pub(crate) async fn run<T>(&self, findings: &Findings, work: impl Future<Output = Result<T>> + Send) -> Result<T> {
         let at = |share| Instant::now() + share_of_time(findings, share);
         let (half, end) = (at(SHARE_OF_POOL), at(SHARE_OF_RUN));
@@ -174,13 +176,14 @@ impl<P: Ping> Asker<P> {
         outcome.unwrap_or_else(|| Err(nothing_to_give(usage)))
     }
 
-    /// Ends when a direct connection has failed: with why. It waits for ever where the server is there, for then it is the
-    /// pool that has nothing to give; likewise where a pool that is used up has taken all that the server gives.
+    /// Completes when a direct connection has failed, with the reason. It never completes if the server answers,
+    /// because the pool is then what has no connection to give. The same holds if a pool that is used up has taken all
+    /// connections that the server allows.
     async fn refused_directly(&self, end: Instant, usage: Option<PoolUsage>) -> HealthCheckException {
         let is_used_up = usage.is_some_and(PoolUsage::is_used_up);
         let counts = |kind| !(is_used_up && kind == FailureKind::Saturated);
         if let Some(direct) = self.begin_direct() {
-            // It goes on by itself when the time is up, and the next run sees what it has learnt.
+            // The attempt continues when the time is up, and the next run sees its result.
             if let Ok(Ok(Some(Err(error)))) = timeout_at(end, direct).await
                 && counts(error.kind())
             {
@@ -194,8 +197,8 @@ impl<P: Ping> Asker<P> {
         }
     }
 
-    /// Opens a direct connection, unless there was one a moment ago. It is a task of its own, so that it is never dropped
-    /// in the middle of its handshake.
+    /// Opens a direct connection, unless one was opened recently. A task of its own opens it, so that it is never
+    /// dropped in the middle of its handshake.
     fn begin_direct(&self) -> Option<JoinHandle<Option<Result>>> {
         let mut last = self.lock();
         if last.as_ref().is_some_and(|direct| direct.began.elapsed() < BETWEEN_DIRECT) {

@@ -1,8 +1,9 @@
 //! Pools of bb8-redis.
 //!
-//! Such a pool sends `PING` before it gives a connection away; where the answer is an error it closes the connection, opens
-//! the next one, and so on without a pause until its time is up: thousands in a second. So the pool is asked to connect
-//! only when a look at the server has shown that it answers, and is not waited for once it has thrown a connection away.
+//! Such a pool sends `PING` before it hands out a connection. If the response is an error, it closes the connection and
+//! opens the next one, without a pause, until its time is up: thousands in a second. For this reason, the pool may
+//! connect only after a direct connection has shown that the server answers. A run stops waiting for the pool as soon
+//! as the pool discards a connection.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -15,7 +16,7 @@ use health_core::{FailureKind, Findings, Result, ServiceUnavailable};
 use super::{describe, ping};
 use crate::support::connection::pool::{Ping, PoolUsage};
 
-/// How often the pool may throw a connection away though the server answers.
+/// The number of connections that the pool may discard although the server answers.
 const TRIES: usize = 2;
 
 impl Ping for Pool<RedisConnectionManager> {
@@ -34,17 +35,18 @@ impl Ping for Pool<RedisConnectionManager> {
     }
 }
 
-/// A connection of the pool.
+/// Takes a connection from the pool.
 pub(crate) async fn get(pool: &Pool<RedisConnectionManager>) -> Result<PooledConnection<'_, RedisConnectionManager>> {
     let state = pool.state();
     if state.idle_connections == 0 && state.connections < pool.config().max_size {
-        look(pool).await?; // the pool is about to connect, and would go on and on
+        look(pool).await?; // the pool is about to connect, and would go on without a pause
     }
     for _ in 0..TRIES {
         match get_once(pool).await {
             Some(Ok(connection)) => return Ok(connection),
             Some(Err(RunError::User(error))) => return Err(describe(error)),
-            // To a pool, a server that is away and connections that are all in use look alike: the asker tells them apart.
+            // To a pool, a server that is gone and connections that are all in use look alike. `Asker` tells them
+            // apart.
             Some(Err(RunError::TimedOut)) => return std::future::pending().await,
             None => look(pool).await?,
         }
@@ -52,7 +54,7 @@ pub(crate) async fn get(pool: &Pool<RedisConnectionManager>) -> Result<PooledCon
     Err(ServiceUnavailable::new("Unable to connect to Redis: Connection Error").with_kind(FailureKind::Lost).into())
 }
 
-/// `None` as soon as the pool has thrown a connection away.
+/// Returns `None` as soon as the pool has discarded a connection.
 async fn get_once(
     pool: &Pool<RedisConnectionManager>,
 ) -> Option<Result<PooledConnection<'_, RedisConnectionManager>, RunError<redis::RedisError>>> {
@@ -66,7 +68,7 @@ async fn get_once(
     .await
 }
 
-/// Asks the server by a connection beside the pool.
+/// Sends `PING` on a direct connection.
 async fn look(pool: &Pool<RedisConnectionManager>) -> Result {
     let mut connection = pool.dedicated_connection().await.map_err(describe)?;
     ping(&mut connection, &Findings::default()).await

@@ -5,13 +5,14 @@ use redis::{ErrorKind, RedisError, ServerErrorKind};
 
 use crate::support::io;
 
-/// The kind of a failure and its words, in the original's where it has them.
+/// The kind of a failure, and its message, which is the original's if the original has one.
 type Words = (Kind, &'static str);
 
 const AUTHENTICATION: Words = (Kind::Authentication, "Unable to connect to Redis: Authentication error.");
 const LOST: Words = (Kind::Lost, "Unable to connect to Redis: Connection Error");
 
-/// A client's error in words that anybody may read; its own go to the log.
+/// Converts an error of the client to a message that is safe to show to anyone. The client's own message only goes to
+/// the log.
 pub(crate) fn describe(error: RedisError) -> HealthCheckException {
     let (kind, message) = match error.kind() {
         ErrorKind::AuthenticationFailed => by_text(&error).unwrap_or(AUTHENTICATION),
@@ -26,7 +27,7 @@ pub(crate) fn describe(error: RedisError) -> HealthCheckException {
     ServiceUnavailable::new(message).with_kind(kind).with_source(error).into()
 }
 
-/// Why there is no stream to the server.
+/// Converts an error from opening the stream to the server.
 pub(crate) fn not_reached(error: IoError) -> HealthCheckException {
     if let Some((kind @ Kind::Tls, words)) = io::failure(&error) {
         let message = format!("Unable to connect to Redis: {words}.");
@@ -48,7 +49,7 @@ fn connecting(error: &IoError) -> Words {
     }
 }
 
-/// The client keeps the text of what was below, and not always the error.
+/// Chooses a message by the text, because the client does not always keep the error that is below its own.
 fn below(error: &RedisError) -> Words {
     let text = error.to_string();
     if error.is_connection_refusal() {
@@ -79,7 +80,7 @@ fn by_kind(kind: ServerErrorKind) -> Option<Words> {
     })
 }
 
-/// By the first word of the server's answer.
+/// Chooses a message by the first word of the server's response.
 fn by_code(code: &str) -> Option<Words> {
     Some(match code {
         "NOAUTH" | "WRONGPASS" => AUTHENTICATION,
@@ -92,12 +93,12 @@ fn by_code(code: &str) -> Option<Words> {
     })
 }
 
-/// Where the code is no more than `ERR`.
+/// Chooses a message by the text, for a response whose code is only `ERR`.
 fn by_text(error: &RedisError) -> Option<Words> {
     const WORDS: &[(&str, Words)] = &[
         ("NOAUTH", AUTHENTICATION),
         ("WRONGPASS", AUTHENTICATION),
-        // Of an answer to SELECT the client forgets the code.
+        // The client drops the code of a response to SELECT.
         ("Authentication required", AUTHENTICATION),
         ("loading the dataset", (Kind::Saturated, "Redis is loading its data")),
         ("Link with MASTER is down", (Kind::Lost, "Redis: its master is down")),

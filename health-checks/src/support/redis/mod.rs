@@ -1,4 +1,4 @@
-//! Redis: where it is, how it is connected to, and what can be wrong.
+//! Redis: the address of a server, connections to it, and its errors.
 
 #[cfg(feature = "redis")]
 pub(crate) mod bb8;
@@ -14,10 +14,10 @@ use redis::aio::ConnectionLike;
 pub(crate) use describe::{describe, not_reached};
 pub(crate) use server::{Connection, Server};
 
-/// What a URL of Redis looks like.
+/// The message for a URL that is not that of Redis.
 pub(crate) const EXPECTED: &str = "expected a URL such as redis://:password@host:6379/1";
 
-/// Sends `PING`.
+/// Sends `PING` and expects `PONG`.
 pub(crate) async fn ping(client: &mut impl ConnectionLike, findings: &Findings) -> Result {
     let began = Instant::now();
     let pong: String = redis::cmd("PING").query_async(client).await.map_err(describe)?;

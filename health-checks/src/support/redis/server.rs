@@ -11,18 +11,18 @@ use crate::kind::{Misconfigured, TlsSettings};
 use crate::support::connection::net::{Address, tcp};
 use crate::support::tls::Tls;
 
-/// Where Redis is, and who asks.
+/// The address of a Redis server, and the login.
 #[derive(Clone)]
 pub(crate) struct Server {
     pub(super) route: Arc<Route>,
     pub(super) settings: RedisConnectionInfo,
-    /// `None` where the URL does not use it.
+    /// `None` if the URL does not use TLS.
     pub(super) tls: Option<Tls>,
 }
 
 pub(super) enum Route {
     Direct(Address),
-    /// The sentinels know where the master of this name is.
+    /// The sentinels that know the address of the master with this name.
     Sentinels {
         sentinels: Vec<(String, u16)>,
         settings: RedisConnectionInfo,
@@ -30,14 +30,14 @@ pub(super) enum Route {
     },
 }
 
-/// Without addresses and passwords.
+/// Leaves out addresses and passwords.
 impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Server").field("database", &self.settings.db()).finish_non_exhaustive()
     }
 }
 
-/// A connection that is logged in; what drives it ends with its last clone.
+/// A connection that is logged in. Its driver ends with the last clone.
 #[derive(Clone)]
 pub(crate) struct Connection {
     pub(crate) client: MultiplexedConnection,
@@ -53,12 +53,12 @@ impl Drop for Driver {
 }
 
 impl Server {
-    /// The Redis at a URL: see [`url::read`](super::url::read).
+    /// Parses the URL of a Redis server: see [`url::read`](super::url::read).
     pub(crate) fn from_url(text: &Secret) -> Result<Self, Misconfigured> {
         url::read(text)
     }
 
-    /// Speaks TLS in this way, which the URL has to ask for.
+    /// Uses these TLS settings. Returns an error if the URL does not use TLS.
     pub(crate) fn over(mut self, settings: TlsSettings) -> Result<Self, Misconfigured> {
         settings.needs(self.tls.is_some())?;
         if let Some(tls) = &mut self.tls {
@@ -82,7 +82,8 @@ impl Server {
         }
     }
 
-    /// The same at another node of the cluster that an answer names: `host:port`, or `:port` for the node that was asked.
+    /// Connects to another node of the cluster that a response names: `host:port`, or `:port` for the host of this
+    /// server.
     pub(crate) async fn open_moved(&self, node: &str) -> Result<Connection> {
         let lost = || ServiceUnavailable::new("Redis: the key is on another node of the cluster");
         let (host, port) = node.rsplit_once(':').ok_or_else(lost)?;
@@ -98,7 +99,7 @@ impl Server {
         connect(address, self.tls.as_ref(), &self.settings).await
     }
 
-    /// The address of the master, by the first sentinel that knows it.
+    /// Returns the address of the master, from the first sentinel that knows it.
     async fn ask_sentinels(
         &self,
         sentinels: &[(String, u16)],
@@ -141,9 +142,9 @@ async fn connect(address: &Address, tls: Option<&Tls>, settings: &RedisConnectio
         }
         (address, _) => address.connect().await.map_err(not_reached)?,
     };
-    // What a command may take is up to the run.
+    // The run limits the time that a command may take.
     let config = AsyncConnectionConfig::new().set_response_timeout(None);
-    // The database is chosen below: the client would forget the code of what the server says to that.
+    // The database is selected below, because the client would drop the code of the server's response.
     let login = settings.clone().set_db(0);
     let connected: Result<_, RedisError> = MultiplexedConnection::new_with_config(&login, stream, config).await;
     let (client, driver) = connected.map_err(describe)?;

@@ -1,4 +1,4 @@
-//! The URL of a Redis, as the clients of Rust and Python, Celery and hosts of Redis write it.
+//! The URL of a Redis server, as clients of Rust and Python, Celery and hosting providers write it.
 
 use std::sync::Arc;
 
@@ -14,22 +14,22 @@ use crate::support::url::{self, Host, Url};
 
 const PORT: u16 = 6379;
 
-/// The port of a sentinel that names none.
+/// The default port of a sentinel.
 const SENTINEL: u16 = 26379;
 
-/// Schemes over TCP, and whether by TLS.
+/// The schemes over TCP, each with `true` if it uses TLS.
 const TCP: [(&str, bool); 4] = [("redis", false), ("rediss", true), ("valkey", false), ("valkeys", true)];
 
 const SOCKETS: [&str; 4] = ["redis+unix", "unix", "redis+socket", "valkey+unix"];
 
-/// The Redis at a URL:
+/// Parses the URL of a Redis server:
 ///
 /// - `redis://[user:password@]host[:6379][/database]`, `rediss://` for TLS, `valkey://` and `valkeys://`;
 /// - `redis+unix:///path/of/socket?db=1`, which redis-py calls `unix://` and Celery `redis+socket://`;
 /// - `redis+sentinel://[user:password@]host[:26379][,host..]/master[/database]`, `rediss+sentinel://` for TLS.
 ///
-/// The parameters `db` of [redis-py](https://redis.readthedocs.io/en/stable/connections.html) and `virtual_host` of Celery name the
-/// database as well.
+/// The parameters `db` of [redis-py](https://redis.readthedocs.io/en/stable/connections.html) and `virtual_host` of
+/// Celery select the database as well.
 pub(crate) fn read(text: &Secret) -> Result<Server, Misconfigured> {
     let mut url = Url::parse(text, EXPECTED)?;
     let scheme = url.scheme.clone();
@@ -52,11 +52,11 @@ pub(crate) fn read(text: &Secret) -> Result<Server, Misconfigured> {
     Ok(server)
 }
 
-/// Suggests a scheme in place of this one.
+/// Builds the error for an unknown scheme, which suggests another one.
 fn other(text: &Secret, scheme: &str) -> Misconfigured {
     let known = TCP.iter().map(|(name, _)| *name).chain(SOCKETS).chain(["redis+sentinel", "rediss+sentinel"]);
     if scheme == "sentinel" {
-        // Celery has the name of the master among its transport options.
+        // Celery takes the name of the master from its transport options.
         let why = "sentinel:// does not name the master: write redis+sentinel://host1:26379,host2:26379/master/0";
         return Misconfigured::new("url", why);
     }
@@ -117,7 +117,7 @@ fn socket(url: &mut Url) -> Result<Server, Misconfigured> {
             format!("expected the path of a socket: {}:///run/redis.sock", url.scheme),
         ));
     }
-    // Of either place: redis-rs has them in the query.
+    // The login may be in either place: redis-rs writes it into the query.
     url.username = url.take(&["user", "username"])?.or_else(|| url.username.take());
     url.password = url.take(&["pass", "password"])?.or_else(|| url.password.take());
     let settings = settings(url, "")?;

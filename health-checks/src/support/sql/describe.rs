@@ -5,13 +5,14 @@ use sqlx::error::DatabaseError;
 
 use crate::support::io;
 
-/// The kind of a failure and its words.
+/// The kind of a failure, and its message.
 type Words = (FailureKind, &'static str);
 
-/// The original's words, where there are no better ones.
+/// The original's message, for errors that have no better one.
 const DATABASE_ERROR: Words = (FailureKind::Other, "Database error");
 
-/// A driver's error in words that anybody may read; its own go to the log.
+/// Converts an error of the driver to a message that is safe to show to anyone. The driver's own message only goes to
+/// the log.
 pub(crate) fn describe(error: sqlx::Error) -> HealthCheckException {
     let (kind, message) = match &error {
         sqlx::Error::Io(io) if io.kind() == ErrorKind::NotFound && !io::is_unknown_host(io) => {
@@ -38,14 +39,14 @@ pub(crate) fn describe(error: sqlx::Error) -> HealthCheckException {
     ServiceUnavailable::new(message).with_kind(kind).with_source(error).into()
 }
 
-/// Whether a statement failed because its table is not there.
+/// Returns `true` if a statement failed because its table does not exist.
 pub(crate) fn is_missing_table(error: &sqlx::Error) -> bool {
     let Some(error) = error.as_database_error() else { return false };
-    // PostgreSQL's and MySQL's SQLSTATE; SQLite has a general error only.
+    // PostgreSQL and MySQL have an SQLSTATE for this. SQLite only has a general error.
     matches!(error.code().as_deref(), Some("42P01" | "42S02")) || error.message().starts_with("no such table")
 }
 
-/// Whether a statement failed because the database takes no writes.
+/// Returns `true` if a statement failed because the database accepts no writes.
 pub(crate) fn is_read_only(error: &sqlx::Error) -> bool {
     error.as_database_error().and_then(by_code).is_some_and(|(kind, _)| kind == FailureKind::ReadOnly)
 }
@@ -63,7 +64,7 @@ fn by_code(error: &dyn DatabaseError) -> Option<Words> {
     if code == "08P01" { Some(pooler(error.message())) } else { sql_state(&code) }
 }
 
-/// [PgBouncer](https://www.pgbouncer.org) has one code for all that it says by itself; the words tell it apart.
+/// Chooses a message by the text, because [PgBouncer](https://www.pgbouncer.org) has one code for all its own errors.
 fn pooler(message: &str) -> Words {
     use FailureKind as Kind;
     const WORDS: &[(&str, Words)] = &[
@@ -88,7 +89,7 @@ fn pooler(message: &str) -> Words {
     known.map_or((Kind::UnexpectedAnswer, "the server speaks of a violation of its protocol"), |(_, words)| *words)
 }
 
-/// By PostgreSQL's [SQLSTATE](https://www.postgresql.org/docs/current/errcodes-appendix.html).
+/// Chooses a message by PostgreSQL's [SQLSTATE](https://www.postgresql.org/docs/current/errcodes-appendix.html).
 fn sql_state(code: &str) -> Option<Words> {
     use FailureKind as Kind;
     Some(match code {
@@ -115,7 +116,8 @@ fn sql_state(code: &str) -> Option<Words> {
     })
 }
 
-/// By MySQL's and MariaDB's [error number](https://mariadb.com/kb/en/mariadb-error-code-reference/).
+/// Chooses a message by the [error number](https://mariadb.com/kb/en/mariadb-error-code-reference/) of MySQL and
+/// MariaDB.
 #[cfg(feature = "mysql")]
 fn mysql(number: u16) -> Option<Words> {
     use FailureKind as Kind;
@@ -146,7 +148,8 @@ fn mysql(number: u16) -> Option<Words> {
     })
 }
 
-/// By SQLite's [result code](https://www.sqlite.org/rescode.html); the low byte is the primary one.
+/// Chooses a message by SQLite's [result code](https://www.sqlite.org/rescode.html), whose low byte is the primary
+/// code.
 #[cfg(feature = "sqlite")]
 fn sqlite(code: i32) -> Option<Words> {
     use FailureKind as Kind;

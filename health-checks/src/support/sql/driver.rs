@@ -10,36 +10,36 @@ use crate::kind::TlsSettings;
 #[cfg(feature = "_tls")]
 use crate::support::tls::Tls;
 
-/// The options of a database's connections.
+/// The connection options of a database.
 pub(super) type Options<DB> = <<DB as Database>::Connection as Connection>::Options;
 
 /// A value of a row, as text; `None` for NULL.
 pub(crate) type Text = Option<String>;
 
-/// A database with its driver, and the statements that are not the same in all of them.
+/// A database with its driver, and the statements that differ between databases.
 ///
-/// Statements go by the simple protocol, as text and with nothing prepared: a pooler such as `PgBouncer` may hand each
-/// transaction to another connection of the server, which knows no statement that was prepared elsewhere.
+/// Statements use the simple protocol, as text and without prepared statements. A pooler such as `PgBouncer` may send
+/// each transaction to another connection of the server, which does not know a statement that was prepared elsewhere.
 pub(crate) trait Driver: Database<Connection: Connection<Database = Self, Options: Clone + Sync>> {
-    /// The name in `Debug`.
+    /// The name of the database in `Debug` output.
     const NAME: &'static str;
-    /// A sign of life, and beside it what [`takes_writes`](Self::takes_writes) judges: one command for both.
+    /// Selects 1 and the value that [`takes_writes`](Self::takes_writes) judges, in one command.
     const SELECT_1: &'static str;
-    /// A write that is taken back, where the value above does not tell everything.
+    /// Writes something that is then rolled back, if the value above is not enough.
     const TRY_WRITE: Option<&'static str>;
-    /// Version, whether it succeeded, and the checksum in hexadecimal digits, of a table of migrations.
+    /// Selects the version, the success, and the checksum in hexadecimal digits from a table of migrations.
     const MIGRATIONS: &'static str;
-    /// One value: 1 where a migration is under way, 0 where none is, nothing where that is not known.
+    /// Selects 1 if a migration is under way, 0 if none is, and nothing if that is unknown.
     const IS_MIGRATING: Option<&'static str>;
 
-    /// Lets the driver speak TLS in this way. Where the check has settings of its own the server is verified, whatever the
-    /// URL says, or by its word is not.
+    /// Lets the driver use these TLS settings. If the check has settings of its own, the server is verified, whatever
+    /// the URL says, unless the settings switch the verification off.
     #[cfg(feature = "_tls")]
     fn over(options: Options<Self>, _: &Tls) -> Result<Options<Self>> {
         Ok(options)
     }
 
-    /// Lets the database wait for a lock no longer than this.
+    /// Limits the time for which the database waits for a lock.
     fn set_patience(
         connection: &mut Self::Connection,
         time: Duration,
@@ -48,18 +48,19 @@ pub(crate) trait Driver: Database<Connection: Connection<Database = Self, Option
         std::future::ready(Ok(()))
     }
 
-    /// All rows of a statement.
+    /// Returns all rows of a statement.
     fn rows(
         connection: &mut Self::Connection,
         sql: String,
     ) -> impl Future<Output = sqlx::Result<Vec<Vec<Text>>>> + Send;
 
-    /// The first value of the first row.
+    /// Returns the first value of the first row.
     fn value(connection: &mut Self::Connection, sql: String) -> impl Future<Output = sqlx::Result<Text>> + Send {
         async move { Ok(Self::rows(connection, sql).await?.into_iter().flatten().next().flatten()) }
     }
 
-    /// What [`SELECT_1`](Self::SELECT_1) has answered. MariaDB 12 says it in words.
+    /// Returns `true` if the answer to [`SELECT_1`](Self::SELECT_1) says that the database accepts writes. MariaDB 12
+    /// answers in words.
     fn takes_writes(answer: Option<&str>) -> bool {
         answer.is_none_or(|answer| matches!(answer.to_ascii_lowercase().as_str(), "0" | "f" | "false" | "off"))
     }
@@ -81,7 +82,7 @@ impl Driver for sqlx::Postgres {
     const SELECT_1: &'static str = "SELECT 1, pg_is_in_recovery() OR current_setting('transaction_read_only')::bool";
     const TRY_WRITE: Option<&'static str> = None;
     const MIGRATIONS: &'static str = "SELECT version, success, encode(checksum, 'hex') FROM {table} ORDER BY version";
-    const IS_MIGRATING: Option<&'static str> = None; // a migration is one transaction, whose row nobody else sees
+    const IS_MIGRATING: Option<&'static str> = None; // a migration is one transaction, whose row is not visible to others
 
     fn over(mut options: Options<Self>, tls: &Tls) -> Result<Options<Self>> {
         use sqlx::postgres::PgSslMode::{Require, VerifyCa, VerifyFull};
@@ -107,8 +108,9 @@ impl Driver for sqlx::MySql {
     const SELECT_1: &'static str = "SELECT 1, @@global.read_only";
     const TRY_WRITE: Option<&'static str> = None;
     const MIGRATIONS: &'static str = "SELECT version, success, HEX(checksum) FROM {table} ORDER BY version";
-    /// By the lock that sqlx's migrator holds while it works. MariaDB has no lock without a time limit and gives none, so
-    /// there it is known only where a statement is seen at work, or where all statements of all users would be seen.
+    /// Looks for the lock that sqlx's migrator holds while it works. MariaDB has no lock without a time limit and
+    /// grants none. There, the state is only known if a statement is seen at work, or if the user may see the
+    /// statements of all users.
     const IS_MIGRATING: Option<&'static str> = Some(
         "SELECT CASE \
          WHEN IS_USED_LOCK(LOWER(HEX(1026731422 * CRC32(DATABASE())))) IS NOT NULL THEN 1 \
@@ -157,7 +159,7 @@ impl Driver for sqlx::Sqlite {
 mod tests {
     use super::*;
 
-    /// MariaDB 12 says more than yes and no: its manual, `read_only`.
+    /// MariaDB 12 has more values than yes and no: see `read_only` in its manual.
     #[test]
     fn whatever_is_not_off_takes_no_writes() {
         for answer in ["0", "OFF", "off"] {

@@ -1,9 +1,9 @@
-//! Databases, whichever the database: how they are asked, and what can be wrong.
+//! Databases of any kind: queries on them, and their errors.
 //!
-//! - [`driver`]: a statement by the simple protocol, on any of the drivers.
-//! - [`url`]: the URL of a database, whoever wrote it.
+//! - [`driver`]: statements over the simple protocol, on any of the drivers.
+//! - [`url`]: the URL of a database, in the dialects of several libraries.
 //! - [`target`]: the application's pool, or a connection of the check's own.
-//! - [`describe`]: the words for what a driver or a server says.
+//! - [`describe`]: the messages for errors of a driver or a server.
 
 mod describe;
 mod driver;
@@ -21,7 +21,7 @@ use std::future::Future;
 
 use health_core::{Findings, Result};
 
-/// What a check asks a database.
+/// A query that a check runs on a database.
 pub(crate) trait Query: Clone + Send + Sync + 'static {
     fn ask<DB: Driver>(
         &self,

@@ -11,32 +11,32 @@ use super::{Driver, Query, describe};
 use crate::support::connection::kept::Protocol;
 use crate::support::connection::net::first;
 
-/// A lock of the database may take this share of the run's time, less than a kept connection may.
+/// The share of the run's time that waiting for a lock may take. It is less than the share of a kept connection.
 const SHARE_OF_LOCKS: f64 = 0.4;
 
-/// A server of several that does not answer has this head start before the next one is tried beside it.
+/// The head start of a server that does not answer, before the next one is tried as well.
 const HEAD_START: Duration = Duration::from_secs(1);
 
-/// A connection of the check's own, and what it is asked.
+/// A connection of the check's own, and its query.
 pub(crate) struct Own<DB: Driver, Q> {
     pub(super) servers: Servers<DB>,
-    /// The settings of TLS; `None` where the URL itself says so, or there is none.
+    /// The TLS settings. `None` if the URL itself names the certificates to trust, or if there is no TLS.
     #[cfg(feature = "_tls")]
     pub(super) tls: Option<crate::support::tls::Tls>,
-    /// The file of the database, where it is one.
+    /// The file of the database, if the database is a file.
     pub(super) file: Option<PathBuf>,
     pub(super) query: Q,
 }
 
-/// The servers of a URL: one, or several of which the first that is there and plays the role is taken.
+/// The servers of a URL. If there are several, the first one that answers and has the role is used.
 pub(crate) struct Servers<DB: Driver> {
     pub(super) all: Vec<Options<DB>>,
     pub(super) role: Option<Role>,
-    /// The longest that one of them may take, where the URL says so.
+    /// The longest that connecting to one of them may take, if the URL sets a limit.
     pub(super) patience: Option<Duration>,
 }
 
-/// The role that a server has to play: libpq's `target_session_attrs`.
+/// The role that a server must have: libpq's `target_session_attrs`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(not(feature = "postgres"), expect(dead_code, reason = "other databases' URLs have no word for it"))]
 pub(crate) enum Role {
@@ -44,7 +44,7 @@ pub(crate) enum Role {
     ReadOnly,
     Primary,
     Standby,
-    /// A standby, or else any.
+    /// A standby, or any server if there is no standby.
     PreferStandby,
 }
 
@@ -63,11 +63,11 @@ impl<DB: Driver> Clone for Servers<DB> {
 /// An open connection.
 pub(crate) struct Opened<C> {
     connection: C,
-    /// The file that is open, by what tells it from another one of its name.
+    /// The identity of the open file, which differs from that of another file with the same name.
     file: Option<File>,
 }
 
-/// A file, whatever its name: device and inode; elsewhere when it was made.
+/// The identity of a file, whatever its name: device and inode, or the time of its creation on other systems than Unix.
 type File = (u64, u64, Option<SystemTime>);
 
 impl<DB: Driver, Q: Query> Protocol for Own<DB, Q> {
@@ -90,19 +90,19 @@ impl<DB: Driver, Q: Query> Protocol for Own<DB, Q> {
             let message = "the database file is another one than before";
             return Err(ServiceUnavailable::new(message).with_kind(FailureKind::Lost).into());
         }
-        // So that a lock that is held for long is told as such.
+        // With this limit, a lock that is held for long is reported as such.
         let time = findings.time_left().min(Duration::from_hours(1)).mul_f64(SHARE_OF_LOCKS);
         DB::set_patience(&mut opened.connection, time).await.map_err(describe)?;
         self.query.ask::<DB>(&mut opened.connection, findings).await
     }
 
     async fn close(opened: Self::Connection) {
-        let _ = opened.connection.close().await; // it has served its purpose
+        let _ = opened.connection.close().await; // the connection is not needed any more
     }
 }
 
 impl<DB: Driver, Q> Own<DB, Q> {
-    /// A connection to the first of the servers that plays this role. One that does not answer has a head start.
+    /// Connects to the first of the servers that has this role. Each server has a head start before the next one.
     async fn first(&self, role: Option<Role>) -> Result<DB::Connection> {
         let attempt = |options: &Options<DB>| {
             let options = options.clone();
@@ -127,7 +127,7 @@ impl<DB: Driver, Q> Own<DB, Q> {
         first(attempts?.into_iter().map(bounded), HEAD_START).await
     }
 
-    /// The database's own words for a file that is missing do not say which one.
+    /// Returns an error if the file is missing. The database's own message does not name the file.
     async fn is_there(&self) -> Result {
         let Some(path) = &self.file else { return Ok(()) };
         match tokio::fs::metadata(path).await {
@@ -140,13 +140,14 @@ impl<DB: Driver, Q> Own<DB, Q> {
         }
     }
 
-    /// The file that is there under the database's name.
+    /// Returns the identity of the file that has the database's name now.
     async fn file(&self) -> Option<File> {
         identify(&tokio::fs::metadata(self.file.as_ref()?).await.ok()?)
     }
 }
 
-/// A path that shows whether it is absolute, and its last name: what is between may be a secret, as all of a URL may.
+/// Shortens a path to its last name, and shows whether it is absolute. The parts between may be a secret, as any part
+/// of a URL may.
 fn abridged(path: &Path) -> String {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let is_direct = path.parent().is_none_or(|parent| parent.as_os_str().is_empty() || parent.parent().is_none());
@@ -156,15 +157,15 @@ fn abridged(path: &Path) -> String {
     format!("{start}{between}{name} ({of})")
 }
 
-/// Connects to one server, which has to play this role.
+/// Connects to one server, which must have this role.
 async fn connect<DB: Driver>(options: Options<DB>, role: Option<Role>) -> Result<DB::Connection> {
-    // Drivers' futures for connecting are large.
+    // The future with which a driver connects is large.
     let mut connection = Box::pin(options.connect()).await.map_err(describe)?;
     let Some(role) = role else { return Ok(connection) };
     match plays::<DB>(&mut connection, role).await.map_err(describe) {
         Ok(true) => Ok(connection),
         other => {
-            let _ = connection.close().await; // it is not the one
+            let _ = connection.close().await; // the server has another role
             other?;
             let error = ServiceUnavailable::new("no server of the URL is what target_session_attrs asks for");
             Err(error.with_kind(FailureKind::ReadOnly).into())
@@ -183,14 +184,15 @@ async fn plays<DB: Driver>(connection: &mut DB::Connection, role: Role) -> sqlx:
     Ok(DB::takes_writes(answer.as_deref()) != is_wanted)
 }
 
-/// The same, and a connection that nobody waits for any more says goodbye: servers count handshakes that are dropped.
+/// Runs `connect` in a task of its own, which closes a connection that is no longer wanted: servers count handshakes
+/// that are dropped.
 async fn finished<DB: Driver>(
     connect: impl Future<Output = Result<DB::Connection>> + Send + 'static,
 ) -> Result<DB::Connection> {
     let (sender, receiver) = tokio::sync::oneshot::channel();
     tokio::spawn(async move {
         if let Err(Ok(unwanted)) = sender.send(connect.await) {
-            let _ = unwanted.close().await; // another one was faster
+            let _ = unwanted.close().await; // another server was faster
         }
     });
     let lost = || Err(ServiceUnavailable::new("connection lost").with_kind(FailureKind::Lost).into());

@@ -4,7 +4,7 @@ use sqlx::{ConnectOptions as _, Connection as _, Pool};
 use super::{Driver, Query, describe};
 use crate::support::connection::pool::{Ping, PoolUsage};
 
-/// A pool of the application, and what one of its connections is asked.
+/// A pool of the application, and the query for one of its connections.
 pub(crate) struct Pooled<DB: Driver, Q> {
     pub(super) pool: Pool<DB>,
     pub(super) query: Q,
@@ -25,7 +25,7 @@ impl<DB: Driver, Q: Query> Ping for Pooled<DB, Q> {
     }
 }
 
-/// The pools of sqlx, asked `SELECT 1`.
+/// Implements `Ping` for the pools of sqlx, with `SELECT 1`.
 macro_rules! ping {
     ($($feature:literal: $database:ty),+ $(,)?) => {
         $(
@@ -50,8 +50,8 @@ macro_rules! ping {
 
 ping! { "mysql": sqlx::MySql, "postgres": sqlx::Postgres, "sqlite": sqlx::Sqlite }
 
-/// A connection of the pool. That the pool has waited long enough is not the end of the wait: to a pool, a server that is
-/// away and connections that are all in use look alike, and the asker tells them apart.
+/// Takes a connection from the pool. The wait does not end when the pool's own timeout has passed: to a pool, a server
+/// that is gone and connections that are all in use look alike, and `Asker` tells them apart.
 async fn acquire<DB: Driver>(pool: &Pool<DB>) -> Result<sqlx::pool::PoolConnection<DB>> {
     match Box::pin(pool.acquire()).await {
         Ok(connection) => Ok(connection),
@@ -68,11 +68,11 @@ fn usage<DB: Driver>(pool: &Pool<DB>) -> PoolUsage {
     }
 }
 
-/// Asks the server beside the pool. What is wrong with the pool's own options is not logged: it may hold the password.
+/// Runs `SELECT 1` on a direct connection.
 async fn directly<DB: Driver>(pool: &Pool<DB>) -> Result {
     let mut connection = Box::pin(pool.connect_options().connect()).await.map_err(describe)?;
     let outcome = select_1::<DB>(&mut connection).await;
-    let _ = connection.close().await; // it has served its purpose
+    let _ = connection.close().await; // the connection is not needed any more
     outcome
 }
 

@@ -15,7 +15,7 @@ use crate::support::tls::Tls;
 /// The application's own pool, of any database that this build has a driver for (features `mysql`, `postgres`,
 /// `sqlite`).
 ///
-/// Its `Debug` shows the kind of database and nothing of how it is reached.
+/// Its `Debug` output shows the kind of database, and nothing about its address or login.
 #[derive(Clone)]
 #[non_exhaustive]
 pub enum DatabasePool {
@@ -67,24 +67,24 @@ impl std::fmt::Debug for DatabasePool {
     }
 }
 
-/// The keys of TLS that the drivers can honour: the name in a certificate is always that of the URL.
+/// The TLS keys that the drivers support. The name in a certificate is always that of the URL.
 pub(crate) const TLS: &[&str] = &["ca_file", "client_cert", "client_key", "verify"];
 
-/// A database that a check looks at: behind the application's pool, or by a connection of the check's own.
+/// The database of a check: behind the application's pool, or through a connection of the check's own.
 #[derive(Clone)]
 pub(crate) enum Target {
     Pool(DatabasePool),
-    /// And how it speaks TLS, unless the URL itself names the certificates to trust.
+    /// The servers, and the TLS settings unless the URL itself names the certificates to trust.
     #[cfg(feature = "mysql")]
     MySql(Servers<sqlx::MySql>, Option<Tls>),
-    /// And how it speaks TLS, unless the URL itself names the certificates to trust.
+    /// The servers, and the TLS settings unless the URL itself names the certificates to trust.
     #[cfg(feature = "postgres")]
     Postgres(Servers<sqlx::Postgres>, Option<Tls>),
     #[cfg(feature = "sqlite")]
     Sqlite(Box<sqlx::sqlite::SqliteConnectOptions>),
 }
 
-/// The kind of database and nothing of how it is reached: options hold the password.
+/// Shows the kind of database, and nothing about its address or login, because the options hold the password.
 impl std::fmt::Debug for Target {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
@@ -100,12 +100,12 @@ impl std::fmt::Debug for Target {
 }
 
 impl Target {
-    /// The database at a URL. Nothing is opened yet.
+    /// Parses the URL of a database. Nothing is opened yet.
     pub(crate) fn from_url(text: &Secret, tls: &TlsSettings) -> Result<Self, Misconfigured> {
         url::read(text, tls)
     }
 
-    /// A check that asks the database this.
+    /// Creates a check that runs this query.
     pub(crate) fn check(&self, query: impl Query) -> BoxCheck {
         match self {
             #[cfg(feature = "mysql")]

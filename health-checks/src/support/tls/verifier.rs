@@ -1,4 +1,4 @@
-//! Verifiers for what a file may ask for: another name than the host's, or no verification.
+//! Verifiers for the options of a configuration file: a name other than the host's, or no verification.
 
 use std::sync::Arc;
 
@@ -7,12 +7,12 @@ use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signat
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{DigitallySignedStruct, Error, SignatureScheme};
 
-/// Verifies that the certificate is this server's, whatever the host is called.
+/// Verifies that the certificate is for this name, whatever the name of the host is.
 pub(super) fn named(verifier: Arc<dyn ServerCertVerifier>, name: ServerName<'static>) -> Arc<dyn ServerCertVerifier> {
     Arc::new(Named { verifier, name })
 }
 
-/// Verifies nothing but that the server has the key of its certificate.
+/// Verifies only that the server has the key of its certificate.
 pub(super) fn nobody(provider: Arc<CryptoProvider>) -> Arc<dyn ServerCertVerifier> {
     Arc::new(Nobody(provider))
 }

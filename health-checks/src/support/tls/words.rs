@@ -1,6 +1,6 @@
 use rustls::{CertificateError, Error};
 
-/// The words for what rustls refuses; the same for checks and for whoever asks an endpoint.
+/// Returns the message for an error of rustls, which is the same for checks and for clients of an endpoint.
 #[doc(hidden)]
 pub fn words(error: &Error) -> &'static str {
     match error {
@@ -15,7 +15,7 @@ pub fn words(error: &Error) -> &'static str {
                 "TLS failed: the certificate is for another name"
             }
             CertificateError::UnknownIssuer => "TLS failed: the certificate's issuer is not trusted",
-            // A certificate that signs itself is its own CA as a rule.
+            // A self-signed certificate is usually its own CA.
             error if format!("{error:?}").contains("CaUsedAsEndEntity") => {
                 "TLS failed: the certificate is a CA's own, which is none of a server"
             }

@@ -1,4 +1,4 @@
-//! The URL of a database, in the forms that drivers, frameworks and hosts of databases write.
+//! The URL of a database, in the forms that drivers, frameworks and hosting providers write.
 
 #[cfg(feature = "mysql")]
 mod mysql;
@@ -13,7 +13,7 @@ use super::Target;
 use crate::kind::{Misconfigured, TlsSettings};
 use crate::support::url;
 
-/// Schemes that say what the database is, by its driver; what stands behind a `+` is another library's driver.
+/// The schemes of each database, by its driver. The part after a `+` is another library's driver.
 const SCHEMES: &[(&str, &[&str])] = &[
     ("mysql", &["mysql", "mysql2", "mariadb", "mysqlgis"]),
     ("postgres", &["postgres", "postgresql", "postgis", "pgsql", "psql"]),
@@ -22,7 +22,7 @@ const SCHEMES: &[(&str, &[&str])] = &[
 
 const EXPECTED: &str = "expected the URL of a database: postgres://, mysql:// or sqlite://";
 
-/// The database at a URL. Nothing is opened yet.
+/// Parses the URL of a database. Nothing is opened yet.
 pub(super) fn read(text: &Secret, tls: &TlsSettings) -> Result<Target, Misconfigured> {
     url::plain(text.expose())?;
     let scheme = url::scheme(text);
@@ -47,14 +47,14 @@ pub(super) fn read(text: &Secret, tls: &TlsSettings) -> Result<Target, Misconfig
     }
 }
 
-/// The longest that one server may take to let the client in: a number of seconds, as all drivers have it.
+/// Takes the longest that connecting to one server may take, as a number of seconds, which is the unit of all drivers.
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 fn patience(url: &mut url::Url) -> Result<Option<std::time::Duration>, Misconfigured> {
     let seconds: Option<u32> = url.take_number(&["connect_timeout"])?;
     Ok(seconds.filter(|seconds| *seconds > 0).map(|seconds| std::time::Duration::from_secs(seconds.into())))
 }
 
-/// Returns the settings of TLS, or `None` where the URL itself names the certificates to trust.
+/// Returns the TLS settings, or `None` if the URL itself names the certificates to trust.
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 fn tls_of(
     (names_certificates, has_identity): (bool, bool),

@@ -17,10 +17,10 @@ const MODES: [(&str, MySqlSslMode); 5] = [
     ("verify_identity", MySqlSslMode::VerifyIdentity),
 ];
 
-/// Names of a parameter, and the words that it may be with their places among the modes.
+/// The names of a parameter, and its possible words with their positions among the modes.
 type Words = (&'static [&'static str], &'static [(&'static str, usize)]);
 
-/// The words of other clients for these, by their places: those of MySQL itself, of Go, JDBC, Prisma and Python.
+/// The words that clients use for these modes: those of MySQL itself, Go, JDBC, Prisma and Python.
 const WORDS: &[Words] = &[
     (
         &["ssl-mode", "sslmode", "ssl_mode", "sslMode"],
@@ -37,7 +37,7 @@ const WORDS: &[Words] = &[
 
 pub(super) fn read(text: &Secret, tls: &TlsSettings) -> Result<Target, Misconfigured> {
     let mut url = Url::parse(text, EXPECTED)?;
-    // Nothing that the check does depends on the session's settings: they are not set.
+    // The check does not depend on the session's settings, so they are not set.
     let mut options = MySqlConnectOptions::new().pipes_as_concat(false).no_engine_substitution(false);
     options = options.timezone(None).set_names(false).disable_statement_logging();
     if let Some(username) = &url.username {
@@ -66,7 +66,7 @@ pub(super) fn read(text: &Secret, tls: &TlsSettings) -> Result<Target, Misconfig
     if let Some(key) = &key {
         options = options.ssl_client_key(key);
     }
-    // Several words may be there: the strongest counts.
+    // If several of these parameters are present, the strongest mode counts.
     let mut strongest = None;
     for (names, words) in WORDS {
         strongest = strongest.max(url.take_word(names, words)?);
@@ -74,7 +74,7 @@ pub(super) fn read(text: &Secret, tls: &TlsSettings) -> Result<Target, Misconfig
     let roots = url.take(&["ssl-ca", "sslca", "ssl_ca", "sslCa"])?;
     if let Some(roots) = &roots {
         options = options.ssl_ca(roots);
-        // Whoever names certificates wants them verified.
+        // A URL that names certificates asks for their verification.
         strongest = strongest.max(Some(3));
     }
     let mode = strongest.map_or(MySqlSslMode::Preferred, |place| MODES[place].1);

@@ -8,8 +8,9 @@ use super::{EXPECTED, patience, tls_of};
 use crate::kind::{HAS_TLS, Misconfigured, TlsSettings};
 use crate::support::url::{Host, Url, encode};
 
-/// By the words of [libpq](https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PARAMKEYWORDS), and those of
-/// `SQLAlchemy`, Prisma and JDBC for the same things.
+/// Parses a URL with the parameters of
+/// [libpq](https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PARAMKEYWORDS), and those of `SQLAlchemy`,
+/// Prisma and JDBC for the same things.
 pub(super) fn read(text: &Secret, tls: &TlsSettings) -> Result<Target, Misconfigured> {
     use PgSslMode::{Allow, Disable, Prefer, Require, VerifyCa, VerifyFull};
     let mut url = Url::parse(text, EXPECTED)?;
@@ -44,7 +45,7 @@ pub(super) fn read(text: &Secret, tls: &TlsSettings) -> Result<Target, Misconfig
         return Err(Misconfigured::new("url", "the parameters ssl and sslmode say the same: leave one out"));
     }
     let roots = url.take(&["sslrootcert", "ssl-root-cert", "ssl-ca"])?;
-    // As libpq has it: whoever names certificates wants them verified.
+    // As in libpq, a URL that names certificates asks for their verification.
     let is_system = roots.as_deref() == Some("system");
     if is_system {
         mode = Some(VerifyFull);
@@ -65,17 +66,18 @@ pub(super) fn read(text: &Secret, tls: &TlsSettings) -> Result<Target, Misconfig
     ];
     let patience = patience(&mut url)?;
     let role = url.take_word(&["target_session_attrs", "targetServerType"], &roles)?.flatten();
-    // What this client does anyway; it does nothing else.
+    // These values are what this client does anyway. It supports no others.
     let binding = url.take_word(&["channel_binding"], &[("prefer", false), ("disable", false), ("require", true)])?;
     if binding == Some(true) {
-        // It proves that nobody is in between, which this client does by the certificate alone.
+        // Channel binding proves that there is no third party in between. This client can only prove that by the
+        // certificate.
         mode = Some(VerifyFull);
     }
     url.take_word(&["gssencmode"], &[("prefer", ()), ("disable", ())])?;
     url.take_word(&["sslnegotiation"], &[("postgres", ())])?;
     url.take_word(&["load_balance_hosts"], &[("disable", ())])?;
     url.take_word(&["client_encoding", "charset"], &[("utf8", ()), ("utf_8", ()), ("auto", ())])?;
-    // The password of a client key, and nothing without one.
+    // The password of a client key has no effect without a key.
     let key_password = url.take(&["sslpassword"])?;
     if key_password.is_some() && login.iter().any(|(name, value)| *name == "sslkey" && value.is_some()) {
         let why = "the parameter sslpassword: this client reads no encrypted key; decrypt the file of sslkey";
@@ -100,7 +102,7 @@ pub(super) fn read(text: &Secret, tls: &TlsSettings) -> Result<Target, Misconfig
             options = options.ssl_mode(mode);
         }
         if !parameters.is_empty() {
-            options = options.options(parameters.iter().map(|(name, value)| (name, value))); // an empty one is sent as well
+            options = options.options(parameters.iter().map(|(name, value)| (name, value))); // an empty list is sent as well
         }
         servers.push(options);
     }
@@ -114,7 +116,7 @@ pub(super) fn read(text: &Secret, tls: &TlsSettings) -> Result<Target, Misconfig
     Ok(Target::Postgres(Servers { all: servers, role, patience }, tls))
 }
 
-/// The hosts of the URL, or of the parameters `host` and `port`, which may be lists as well.
+/// Returns the hosts of the URL, or of the parameters `host` and `port`, which may be lists as well.
 fn hosts(url: &mut Url) -> Result<Vec<Host>, Misconfigured> {
     let (names, ports) = (url.take(&["host"])?, url.take(&["port"])?);
     let mut hosts = url.hosts.clone();
@@ -125,7 +127,7 @@ fn hosts(url: &mut Url) -> Result<Vec<Host>, Misconfigured> {
         }
         let inner = hosts.first().and_then(|host| host.port);
         let host = |name: &str| match name.rsplit_once(':') {
-            // As SQLAlchemy writes it; a folder has no colon, and an IPv6 address more than one.
+            // SQLAlchemy writes `host:port`. A folder begins with a slash, and an IPv6 address has several colons.
             Some((name, port)) if !name.contains(':') && !name.starts_with('/') => {
                 let port = port
                     .parse()
@@ -152,11 +154,12 @@ fn hosts(url: &mut Url) -> Result<Vec<Host>, Misconfigured> {
     Ok(hosts)
 }
 
-/// The driver's options, which it reads from a URL alone: there it adds the variables and the password file of PostgreSQL.
+/// Builds the driver's options from a URL. The driver takes them from nothing else, and adds the variables and the
+/// password file of PostgreSQL.
 fn options(parameters: &[(&str, Option<String>)]) -> Result<PgConnectOptions, Misconfigured> {
     let set = parameters.iter().filter_map(|(name, value)| Some((name, value.as_ref()?)));
     let pairs: Vec<_> = set.map(|(name, value)| format!("{name}={}", encode(value))).collect();
     let options: Result<PgConnectOptions, _> = format!("postgres:///?{}", pairs.join("&")).parse();
-    // Its own words may quote the URL.
+    // The driver's error may quote the URL.
     Ok(options.map_err(|_| Misconfigured::new("url", "not a valid URL of PostgreSQL"))?.disable_statement_logging())
 }

@@ -9,14 +9,15 @@ use super::EXPECTED;
 use crate::kind::{Misconfigured, TlsSettings};
 use crate::support::url::Url;
 
-/// As sqlx reads it: `sqlite:app.db` and `sqlite://app.db` are relative, `sqlite:///app.db` is not. A scheme with the driver of
-/// `SQLAlchemy` is read as there: `sqlite+aiosqlite:///app.db` is relative, and with four slashes it is not.
+/// Parses a URL as sqlx does: `sqlite:app.db` and `sqlite://app.db` are relative, `sqlite:///app.db` is absolute. A
+/// scheme with a driver of `SQLAlchemy` is read as in that library: `sqlite+aiosqlite:///app.db` is relative, and with
+/// four slashes it is absolute.
 pub(super) fn read(text: &Secret, tls: &TlsSettings) -> Result<Target, Misconfigured> {
     tls.needs(false)?;
     let mut url = Url::of_file(text, EXPECTED)?;
     let file = if url.scheme.contains('+') { url.path.strip_prefix('/').unwrap_or_default() } else { &url.path };
     let file = file.to_owned();
-    // A check makes no database: with rwc it is opened as with rw.
+    // A check never creates a database, so `rwc` opens it as `rw` does.
     let mode = url.take_word(&["mode"], &[("ro", "ro"), ("rw", "rw"), ("rwc", "rw"), ("memory", "memory")])?;
     let is_shared = url.take_word(&["cache"], &[("shared", true), ("private", false)])?;
     let flags = [("true", true), ("1", true), ("false", false), ("0", false)];
@@ -25,7 +26,7 @@ pub(super) fn read(text: &Secret, tls: &TlsSettings) -> Result<Target, Misconfig
     url.end()?;
 
     let mut options = if mode == Some("memory") || file == ":memory:" {
-        // Its own reader alone gives each of them a database of its own.
+        // Only the parser of sqlx gives each of them a database of its own.
         let memory: Result<SqliteConnectOptions, _> = "sqlite::memory:".parse();
         memory.map_err(|_| Misconfigured::new("url", EXPECTED))?
     } else if file.is_empty() {
