@@ -97,7 +97,8 @@ impl Row {
         self.other.filter(|(other, _)| *other > 0.0).map(|(other, _)| self.ours / other)
     }
 
-    /// Returns `None` if there is no goal. Without a ratio, a goal for the ratio is missed.
+    /// Returns `true` if the goal is met, and `None` if there is no goal. Without a ratio, a goal for the ratio is
+    /// missed.
     fn is_met(&self) -> Option<bool> {
         match self.goal {
             Goal::None => None,
