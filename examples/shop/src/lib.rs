@@ -25,7 +25,7 @@ struct Args {
     listen: SocketAddr,
 }
 
-/// The settings of a service of this shop.
+/// The address and the health of a service of this shop.
 #[derive(Debug)]
 pub struct Shop {
     /// The address to listen on.
