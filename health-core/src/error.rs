@@ -201,7 +201,7 @@ fn reference(cause: &str) -> String {
     let varies = |word: &str| word.bytes().any(|byte| byte.is_ascii_digit());
     let mut words: Vec<&str> = cause.split_whitespace().filter(|word| !varies(word)).collect();
     if words.is_empty() || cause.starts_with(PANIC) {
-        words = vec![cause]; // the text of a panic is a hash, which has digits
+        words = vec![cause]; // the text of a panic is a hash, which may have digits
     }
     let hash = words
         .join(" ")

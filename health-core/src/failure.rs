@@ -31,7 +31,7 @@ pub enum FailureKind {
     Dns,
     /// The database, bucket, queue, file or virtual host does not exist.
     NotFound,
-    /// The server or the pool is full: no connections, memory or disk space are left.
+    /// The server or the pool has no connections, memory or disk space left.
     Saturated,
     /// The server accepts no writes.
     ReadOnly,

@@ -50,7 +50,7 @@ pub trait HealthCheck: Send + Sync + 'static {
     /// Runs the check. `Ok(())` means that the service works, unless errors were added to the findings.
     ///
     /// # Errors
-    /// Fails with what is wrong, in a message that anyone may read.
+    /// Returns an error that says what is wrong, in a message that anyone may read.
     #[doc(alias = "run_check")]
     fn check_status(&self, findings: &Findings) -> impl Future<Output = Result> + Send;
 
