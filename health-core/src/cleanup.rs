@@ -41,7 +41,7 @@ pub(crate) async fn finished() {
     let _ = PENDING.subscribe().wait_for(|pending| *pending == 0).await; // the sender is never dropped
 }
 
-/// Counts a cleanup while it exists, even if its task is dropped with the runtime.
+/// Counts a cleanup until it has finished, or until its task is dropped with the runtime.
 struct Pending;
 
 impl Pending {

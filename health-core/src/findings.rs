@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use crate::HealthCheckException;
 
-/// The maximum number of errors, and of observations, in a row. A check in a loop must not fill the memory.
+/// The maximum number of errors, and of observations, per row. A check in a loop must not fill the memory.
 const MOST: usize = 64;
 
 /// The errors and observations that a check reports besides its result. A cheap handle: clone it into the tasks that

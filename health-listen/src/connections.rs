@@ -125,7 +125,7 @@ mod tests {
         let [first, second, third] = [(); 3].map(|()| all.enter(3));
         first.speaks(); // it is not idle
         second.speaks();
-        second.falls_silent(); // for less time than the third
+        second.falls_silent(); // idle for less time than the third
         let _fourth = all.enter(3);
         assert!(third.ends().now_or_never().is_some());
         assert!(first.ends().now_or_never().is_none() && second.ends().now_or_never().is_none());

@@ -49,7 +49,8 @@ pub trait CheckExt: Sized {
         self.set(|options| options.groups.extend(groups.into_iter().map(Into::into)))
     }
 
-    /// Sets the timeout of a run, which is more than zero. *Default*: [`Settings::timeout`](crate::Settings::timeout).
+    /// Sets the timeout of a run, which must be more than zero. *Default*:
+    /// [`Settings::timeout`](crate::Settings::timeout).
     fn timeout(self, timeout: Duration) -> Configured<Self::Check> {
         self.set(|options| options.timeout = Some(timeout))
     }

@@ -11,7 +11,7 @@ use super::state::lock;
 use super::venv::{self, KUBERNETES, READERS};
 use crate::Outcome;
 
-/// The programs that tests need besides the services: tests of the recipes in docs/cookbook.md, of the page, of the
+/// The programs that tests need besides the services: the tests of the recipes in docs/cookbook.md, of the page, of the
 /// formats, and of the completions and manual pages.
 pub(super) const FOR_TESTS: [(&str, &[Tool]); 4] = [
     (

@@ -26,7 +26,7 @@ pub(super) fn write(folder: &Path, account: Option<Account>) -> Outcome {
 
 fn sign() -> Result<Vec<(String, String)>, rcgen::Error> {
     let mut params = CertificateParams::new(Vec::new())?;
-    // OpenSSL takes a certificate for a self-signed one if its issuer has the same name.
+    // OpenSSL treats a certificate as self-signed if its issuer has the same name.
     params.distinguished_name.push(DnType::CommonName, "Health CA");
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate()?)?;
