@@ -1,5 +1,5 @@
-//! An example service as a process of its own: the four answer the same requests with the same bytes, and end the same
-//! way. Each of them has a test that includes this file.
+//! Tests an example service as a separate process. The four services answer the same requests with the same bytes, and
+//! end in the same way. Each of them has a test that includes this file.
 
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test without any executor may")]
 
@@ -17,7 +17,7 @@ use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{Request, Response};
 use rustix::process::{Pid, Signal, kill_process};
 
-/// A service that is running; it is killed when a test fails.
+/// A running service. It is killed when a test fails.
 struct Service {
     process: Child,
     address: SocketAddr,
@@ -51,7 +51,7 @@ impl Service {
         kill_process(Pid::from_child(&self.process), signal).unwrap();
     }
 
-    /// How it ended, if it does within ten seconds.
+    /// Returns the exit status, if the service ends within ten seconds.
     fn end(&mut self) -> Option<ExitStatus> {
         let patience = Instant::now() + Duration::from_secs(10);
         while Instant::now() < patience {
@@ -100,7 +100,7 @@ fn it_answers_as_the_others_do() {
         let is_page =
             answer.headers().get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"text/html"));
         for name in ["allow", "cache-control", "content-length", "content-security-policy", "content-type", "vary"] {
-            // The page tells times and durations, so its length is not always the same.
+            // The page shows times and durations, so its length is not always the same.
             for value in answer.headers().get_all(name).iter().filter(|_| !(is_page && name == "content-length")) {
                 let _ = writeln!(shown, "{name}: {}", value.to_str().unwrap());
             }
@@ -143,7 +143,7 @@ fn sigterm_drains_it_and_then_it_ends() {
 #[test]
 fn sigint_ends_it_at_once() {
     let mut service = Service::start(PROGRAM);
-    service.ask("GET", "/", "*/*"); // it has come so far
+    service.ask("GET", "/", "*/*"); // it has started
     let started = Instant::now();
     service.signal(Signal::INT);
     assert!(service.end().expect("it ends").success());

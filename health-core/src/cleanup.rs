@@ -4,14 +4,15 @@ use std::sync::LazyLock;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
-/// How many cleanups are under way in this process.
+/// The number of cleanups that are running in this process.
 static PENDING: LazyLock<watch::Sender<usize>> = LazyLock::new(|| watch::Sender::new(0));
 
-/// Undoes what an interrupted run of a check left behind: for the `Drop` of what a run holds.
+/// Spawns a future that undoes what an interrupted run of a check left behind. Call it from the `Drop` of a value that
+/// the run holds.
 ///
-/// The future becomes a task of the present runtime, which outlives the run.
-/// [`Health::shutdown`](crate::Health::shutdown) waits for all of them, so that nothing is left on a server by a process
-/// that ends. Bound the future by a timeout. Outside of a runtime it is dropped.
+/// The future becomes a task of the current runtime, and outlives the run.
+/// [`Health::shutdown`](crate::Health::shutdown) waits for all cleanups, so that a process that ends leaves nothing on
+/// a server. Limit the future with a timeout. Outside of a runtime, the future is dropped.
 ///
 /// ```
 /// struct Left(std::path::PathBuf);
@@ -35,12 +36,12 @@ pub fn cleanup(future: impl Future<Output = ()> + Send + 'static) {
     }
 }
 
-/// Waits until no cleanup is under way.
+/// Waits until no cleanup is running.
 pub(crate) async fn finished() {
-    let _ = PENDING.subscribe().wait_for(|pending| *pending == 0).await; // the sender is there for ever
+    let _ = PENDING.subscribe().wait_for(|pending| *pending == 0).await; // the sender is never dropped
 }
 
-/// Counts one while it is there, also when its task is dropped with the runtime.
+/// Counts a cleanup until it has finished, or until its task is dropped with the runtime.
 struct Pending;
 
 impl Pending {

@@ -1,17 +1,17 @@
 use std::fmt;
 use std::time::{Instant, SystemTime};
 
-/// Where the engine reads what time it is: the age of a verdict, the duration of a run, the dates of a report.
+/// The engine's source of time: for the age of a verdict, the duration of a run and the dates of a report.
 ///
-/// *Default*: the system's. Tests of your own set one by hand (`health_testkit::ManualClock`), so that a verdict of an
-/// hour ago takes no hour. Waiting is not its business: timeouts, budgets and intervals are Tokio's, whose
-/// `tokio::time::pause` the default clock follows. What a blocking check says of a call that is stuck has the system's
-/// date.
+/// *Default*: the system's clock. Your tests can set a clock by hand (`health_testkit::ManualClock`), so that they need
+/// not wait an hour for an old verdict. A clock does not affect waiting: timeouts, budgets and intervals use Tokio's
+/// time, and the default clock follows `tokio::time::pause`. The message of a blocking check about a stuck call always
+/// has the system's date.
 pub trait Clock: Send + Sync + 'static {
-    /// A time that never goes back: ages and durations are measured with it.
+    /// Returns a time that never goes back, which ages and durations are measured with.
     fn now(&self) -> Instant;
 
-    /// The date and time: what people are shown.
+    /// Returns the date and time that people are shown.
     fn time(&self) -> SystemTime;
 }
 

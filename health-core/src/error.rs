@@ -1,8 +1,8 @@
-//! What can be wrong with a service, and the words for it.
+//! The errors of checks.
 //!
-//! A message is public: it is rendered on a page that strangers may read. Write what is wrong and, where it helps,
-//! what to do; leave host names, credentials and a driver's own text out. Those belong into the *source*, which is
-//! logged under a reference and never rendered.
+//! A message is public, because it is rendered on a page that anyone may read. Write what is wrong and, if it helps,
+//! what to do. Leave out host names, credentials and the text of a driver's error. Those belong in the *source*, which
+//! is logged under a reference and never rendered.
 //!
 //! ```
 //! use health_core::{HealthCheckException, Result, ResultExt, ServiceWarning};
@@ -26,24 +26,24 @@ use std::fmt;
 
 use crate::{FailureKind, Status};
 
-/// What a check returns: nothing when the service works, else what is wrong with it.
+/// The result of a check: `Ok(())` if the service works, or an error that says what is wrong.
 pub type Result<T = (), E = HealthCheckException> = std::result::Result<T, E>;
 
 type Source = Box<dyn Error + Send + Sync>;
 
-/// Why a check failed; the base of the error family.
+/// The error of a check; the base of the error family.
 ///
 /// Displayed as `{type}: {message}`, for instance `unavailable: connection refused`.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum HealthCheckException {
-    /// Works, but not as it should: see [`ServiceWarning`].
+    /// The service works, but not as it should: see [`ServiceWarning`].
     ServiceWarning(ServiceWarning),
-    /// Can't be used: see [`ServiceUnavailable`].
+    /// The service can't be used: see [`ServiceUnavailable`].
     ServiceUnavailable(ServiceUnavailable),
-    /// Answers, but wrongly: see [`ServiceReturnedUnexpectedResult`].
+    /// The service answers, but wrongly: see [`ServiceReturnedUnexpectedResult`].
     ServiceReturnedUnexpectedResult(ServiceReturnedUnexpectedResult),
-    /// Something the check did not foresee: see [`UnknownError`].
+    /// An error that the check did not foresee: see [`UnknownError`].
     UnknownError(UnknownError),
 }
 
@@ -59,7 +59,7 @@ macro_rules! exceptions {
             }
 
             impl $name {
-                /// An error with a message that anybody may read.
+                /// Creates an error with a message that anyone may read.
                 pub fn new(message: impl Into<Cow<'static, str>>) -> Self {
                     Self { message: message.into(), kind: FailureKind::$kind, source: None }
                 }
@@ -71,7 +71,7 @@ macro_rules! exceptions {
                     self
                 }
 
-                /// Keeps the cause. It is logged under a reference and never rendered.
+                /// Sets the cause. It is logged under a reference and never rendered.
                 #[must_use]
                 pub fn with_source(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
                     self.source = Some(source.into());
@@ -99,17 +99,17 @@ macro_rules! exceptions {
         )+
 
         impl HealthCheckException {
-            /// The word before the colon: `warning`, `unavailable`, `unexpected result` or `unknown error`.
+            /// Returns the word before the colon: `warning`, `unavailable`, `unexpected result` or `unknown error`.
             pub fn message_type(&self) -> &'static str {
                 match self { $(Self::$name(_) => $message_type,)+ }
             }
 
-            /// The text after the colon. Public: it holds nothing that a stranger may not read.
+            /// Returns the text after the colon. It is public: anyone may read it.
             pub fn message(&self) -> &str {
                 match self { $(Self::$name(error) => &error.message,)+ }
             }
 
-            /// Why, as data.
+            /// Returns the kind of failure.
             pub fn kind(&self) -> FailureKind {
                 match self { $(Self::$name(error) => error.kind,)+ }
             }
@@ -118,8 +118,8 @@ macro_rules! exceptions {
                 match self { $(Self::$name(error) => &mut error.message,)+ }
             }
 
-            /// What a check with this error is: a warning is [`Status::Warning`], all others are
-            /// [`Status::Unavailable`].
+            /// Returns the status of a check with this error: [`Status::Warning`] for a warning,
+            /// [`Status::Unavailable`] for all others.
             pub fn status(&self) -> Status {
                 match self { $(Self::$name(_) => Status::$status,)+ }
             }
@@ -142,45 +142,46 @@ macro_rules! exceptions {
 exceptions! {
     /// The service works, but a limit is crossed: a disk that fills up, a queue that grows.
     ///
-    /// Counts as an error unless [`Settings::warnings_as_errors`](crate::Settings::warnings_as_errors) is off.
+    /// It counts as an error unless [`Settings::warnings_as_errors`](crate::Settings::warnings_as_errors) is off.
     ServiceWarning, "warning", Warning, Other;
     /// The service can't be used: refused, timed out, no such database.
     ServiceUnavailable, "unavailable", Unavailable, Other;
-    /// The service answers, but not what it was asked for.
+    /// The service answers, but with something else than expected.
     ServiceReturnedUnexpectedResult, "unexpected result", Unavailable, UnexpectedAnswer;
-    /// Something that the check did not foresee. Prefer [`UnknownError::caused_by`], which names the log entry.
+    /// An error that the check did not foresee. Prefer [`UnknownError::caused_by`], which names the log entry.
     UnknownError, "unknown error", Unavailable, Other;
 }
 
 impl HealthCheckException {
-    /// The same error, its type and its source, in other words.
+    /// Replaces the message, and keeps the type and the source.
     #[must_use]
     pub fn map_message(mut self, words: impl FnOnce(&str) -> String) -> Self {
         *self.message_mut() = words(self.message()).into();
         self
     }
 
-    /// Four hexadecimal digits that stand for the cause: the log has the cause under them.
+    /// Returns four hexadecimal digits that identify the cause in the log.
     ///
-    /// A hash of the cause's own words, so it is the same on every poll and every replica. `None` without a cause.
+    /// They are a hash of the cause's text, so they are the same in every run and on every replica. `None` without a
+    /// cause.
     pub fn reference(&self) -> Option<String> {
         self.source().map(|cause| reference(&chain(cause)))
     }
 
-    /// The cause in full, for the log only.
+    /// Returns the cause in full, for the log only.
     pub(crate) fn cause(&self) -> Option<String> {
         self.source().map(chain)
     }
 }
 
 impl UnknownError {
-    /// `unknown error: see log (ref 7f3a)`, with the cause kept for the log.
+    /// Creates an error such as `unknown error: see log (ref 7f3a)`, and keeps the cause for the log.
     pub fn caused_by(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         let cause = cause.into();
         Self::new(format!("see log (ref {})", reference(&chain(cause.as_ref())))).with_source(cause)
     }
 
-    /// For a panic: the payload has gone to the panic hook and goes nowhere else; only its hash is kept.
+    /// Creates the error of a panic. Only the panic hook gets the payload; the error keeps its hash.
     pub(crate) fn panicked(payload: &(dyn std::any::Any + Send)) -> Self {
         let text = payload.downcast_ref::<&str>().copied();
         let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or_default();
@@ -191,15 +192,16 @@ impl UnknownError {
 
 const PANIC: &str = "panic ";
 
-/// FNV-1a, folded to 16 bits: the standard library's hashers are not the same from one release to the next.
+/// Returns the FNV-1a hash, folded to 16 bits. The hashers of the standard library may change from one release to the
+/// next.
 ///
-/// Words that hold a digit are left out: a port, a time, a number of a request vary from run to run, and with them the
-/// reference would.
+/// Leaves out words that contain a digit: a port, a time or the number of a request vary from run to run, and the
+/// reference would vary with them.
 fn reference(cause: &str) -> String {
     let varies = |word: &str| word.bytes().any(|byte| byte.is_ascii_digit());
     let mut words: Vec<&str> = cause.split_whitespace().filter(|word| !varies(word)).collect();
     if words.is_empty() || cause.starts_with(PANIC) {
-        words = vec![cause]; // a hash stands for the words of a panic
+        words = vec![cause]; // the text of a panic is a hash, which may have digits
     }
     let hash = words
         .join(" ")
@@ -208,44 +210,45 @@ fn reference(cause: &str) -> String {
     format!("{:04x}", (hash ^ (hash >> 16) ^ (hash >> 32) ^ (hash >> 48)) & 0xffff)
 }
 
-/// An error and the errors below it, joined by `: `.
+/// Joins an error and its sources with `: `.
 fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut below = error.source();
     while let Some(error) = below {
         let deeper = error.to_string();
         if !text.ends_with(&deeper) {
-            text = format!("{text}: {deeper}"); // many errors repeat the one below them
+            text = format!("{text}: {deeper}"); // many errors repeat their source
         }
         below = error.source();
     }
     text
 }
 
-/// Turns a foreign error into one of ours, in words that anybody may read. The foreign error becomes the source.
+/// Turns a foreign error into an error of this crate, with a message that anyone may read. The foreign error becomes
+/// the source.
 pub trait ResultExt<T> {
-    /// [`ServiceUnavailable`] with this message.
+    /// Turns the error into [`ServiceUnavailable`] with this message.
     ///
     /// # Errors
-    /// Where the result was an error.
+    /// Fails if the result was an error.
     fn or_unavailable(self, message: impl Into<Cow<'static, str>>) -> Result<T>;
 
-    /// [`ServiceWarning`] with this message.
+    /// Turns the error into [`ServiceWarning`] with this message.
     ///
     /// # Errors
-    /// Where the result was an error.
+    /// Fails if the result was an error.
     fn or_warning(self, message: impl Into<Cow<'static, str>>) -> Result<T>;
 
-    /// [`ServiceReturnedUnexpectedResult`] with this message.
+    /// Turns the error into [`ServiceReturnedUnexpectedResult`] with this message.
     ///
     /// # Errors
-    /// Where the result was an error.
+    /// Fails if the result was an error.
     fn or_unexpected(self, message: impl Into<Cow<'static, str>>) -> Result<T>;
 
-    /// [`UnknownError::caused_by`] the foreign error.
+    /// Turns the error into an unknown error, with [`UnknownError::caused_by`].
     ///
     /// # Errors
-    /// Where the result was an error.
+    /// Fails if the result was an error.
     fn or_unknown(self) -> Result<T>;
 }
 

@@ -2,7 +2,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-/// Why a check fails, as data: for alerts and for code that must not read messages.
+/// The reason why a check fails, as data, for alerts and for code that must not parse messages.
 ///
 /// ```
 /// use health_core::{FailureKind, HealthCheckException, ServiceUnavailable};
@@ -15,7 +15,7 @@ use serde::Serialize;
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum FailureKind {
-    /// The connection was refused: nobody listens there.
+    /// The connection was refused: no process listens there.
     Refused,
     /// The connection was lost or closed, or there is no route to the server.
     Lost,
@@ -25,19 +25,19 @@ pub enum FailureKind {
     Authentication,
     /// The server knows the user and does not permit this.
     Forbidden,
-    /// TLS failed: no certificate that is trusted, another name, an expired one, no TLS at all.
+    /// TLS failed: the certificate is not trusted, is expired or has another name, or the server does not support TLS.
     Tls,
     /// The host name can't be resolved.
     Dns,
     /// The database, bucket, queue, file or virtual host does not exist.
     NotFound,
-    /// The server, or the pool, has no room for one more: connections, memory, disk.
+    /// The server or the pool has no connections, memory or disk space left.
     Saturated,
-    /// The server takes no writes.
+    /// The server accepts no writes.
     ReadOnly,
     /// The check is configured in a way that can't work.
     Misconfigured,
-    /// The server answered something else than it should.
+    /// The server's response was not the expected one.
     UnexpectedAnswer,
     /// A check that this one depends on is unavailable.
     Blocked,
@@ -50,7 +50,7 @@ pub enum FailureKind {
 }
 
 impl FailureKind {
-    /// The kind in `snake_case`: `refused`, `timed_out`, `unexpected_answer`.
+    /// Returns the kind in `snake_case`: `refused`, `timed_out`, `unexpected_answer`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Refused => "refused",
@@ -83,7 +83,7 @@ impl fmt::Display for FailureKind {
 mod tests {
     use super::*;
 
-    /// The two spellings are written down twice: serde's and ours.
+    /// The spellings are written down twice: serde's and ours.
     #[test]
     fn it_is_serialised_as_it_is_displayed() {
         for kind in [FailureKind::TimedOut, FailureKind::ReadOnly, FailureKind::UnexpectedAnswer, FailureKind::Dns] {

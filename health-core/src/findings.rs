@@ -8,13 +8,14 @@ use tokio::time::Instant;
 
 use crate::HealthCheckException;
 
-/// No row holds more errors, nor more observations, than this: a check in a loop must not fill the memory.
+/// The maximum number of errors, and of observations, per row. A check in a loop must not fill the memory.
 const MOST: usize = 64;
 
-/// What a check may report beside its verdict. A cheap handle: clone it into whatever the check starts.
+/// The errors and observations that a check reports besides its result. A cheap handle: clone it into the tasks that
+/// the check starts.
 ///
-/// What was reported before a timeout, a panic or the end of a reader's budget is in the row all the same. When the
-/// run ends the findings are sealed: what comes later is dropped.
+/// The row contains them even if the run ends with a timeout or a panic, or if a reader's budget ends before. When the
+/// run ends, the findings are sealed. What is reported later is dropped.
 ///
 /// ```
 /// use health_core::{check_fn_with, Findings, ServiceWarning, Unit};
@@ -45,16 +46,16 @@ struct Found {
 impl Findings {
     /// Adds an error to the row. Any number of them may be reported; the first 64 are kept.
     pub fn add_error(&self, error: impl Into<HealthCheckException>) {
-        let error = error.into(); // before the lock: it may be anybody's code
+        let error = error.into(); // before the lock, because it may run foreign code
         let mut found = self.lock();
         if !found.sealed && found.errors.len() < MOST {
             found.errors.push(error);
         }
     }
 
-    /// Reports a measured value. The same name again replaces it; a value that is not finite is dropped.
+    /// Reports a measured value. A later value of the same name replaces it. A value that is not finite is dropped.
     ///
-    /// Names are `snake_case` and stable: they become labels of metrics.
+    /// Names are `snake_case` and stable, because they become labels of metrics.
     pub fn observe(&self, name: impl Into<Cow<'static, str>>, value: impl Into<f64>, unit: Unit) {
         let (name, value) = (name.into(), value.into());
         let mut found = self.lock();
@@ -68,15 +69,15 @@ impl Findings {
         }
     }
 
-    /// The time left until the run's timeout, for a check that would rather give up by itself and say why.
+    /// Returns the time left until the run's timeout, for a check that gives up by itself and says why.
     ///
-    /// [`Duration::MAX`] outside of a run.
+    /// Returns [`Duration::MAX`] outside of a run.
     pub fn time_left(&self) -> Duration {
         self.lock().deadline.map_or(Duration::MAX, |deadline| deadline.saturating_duration_since(Instant::now()))
     }
 
-    /// The longest that the check may keep a connection of its own, idle or not: see
-    /// [`Settings::reconnect`](crate::Settings::reconnect). 30 s outside of a run.
+    /// Returns the maximum age of a connection of the check's own, idle or not: see
+    /// [`Settings::reconnect`](crate::Settings::reconnect). Returns 30 s outside of a run.
     pub fn reconnect(&self) -> Duration {
         self.lock().reconnect.unwrap_or(Duration::from_secs(30))
     }
@@ -87,20 +88,20 @@ impl Findings {
         (found.deadline, found.reconnect) = (deadline, Some(reconnect));
     }
 
-    /// Ends the run: returns what was reported and drops what comes later.
+    /// Ends the run: returns what was reported, and drops what is reported later.
     pub(crate) fn seal(&self) -> (Vec<HealthCheckException>, Vec<Observation>) {
         let mut found = self.lock();
         found.sealed = true;
         (std::mem::take(&mut found.errors), std::mem::take(&mut found.observations))
     }
 
-    /// What was observed so far, of a run that is not over.
+    /// Returns the observations so far, of a run that has not ended.
     pub(crate) fn observed(&self) -> Vec<Observation> {
         self.lock().observations.clone()
     }
 
     fn lock(&self) -> MutexGuard<'_, Found> {
-        // Nothing panics while it is held; were it poisoned, the findings are still the best there is.
+        // Nothing panics while the lock is held. If it were poisoned, the findings could still be used.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -116,22 +117,22 @@ impl fmt::Debug for Findings {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Observation {
-    /// What was measured, in `snake_case`.
+    /// The name of what was measured, in `snake_case`.
     pub name: Cow<'static, str>,
-    /// The value; finite.
+    /// The value, which is finite.
     pub value: f64,
     /// Its unit.
     pub unit: Unit,
 }
 
 impl Observation {
-    /// An observation, for tests and for reports that are put together by hand.
+    /// Creates an observation, for tests and for reports that are built by hand.
     pub fn new(name: impl Into<Cow<'static, str>>, value: f64, unit: Unit) -> Self {
         Self { name: name.into(), value, unit }
     }
 }
 
-/// The value with its unit, for people: `91.2 %`, `812.5 MiB`, `3.4 ms`.
+/// Shows the value with its unit, for people: `91.2 %`, `812.5 MiB`, `3.4 ms`.
 impl fmt::Display for Observation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const BINARY: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
@@ -152,12 +153,12 @@ impl fmt::Display for Observation {
     }
 }
 
-/// The unit of an [`Observation`]: base units, as Prometheus wants them.
+/// The unit of an [`Observation`]. Units are base units, as Prometheus expects them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Unit {
-    /// 0 to 100.
+    /// Percent, from 0 to 100.
     Percent,
     /// Bytes.
     Bytes,
@@ -168,7 +169,7 @@ pub enum Unit {
 }
 
 impl Unit {
-    /// `percent`, `bytes`, `seconds` or `count`.
+    /// Returns `percent`, `bytes`, `seconds` or `count`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Percent => "percent",

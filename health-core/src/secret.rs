@@ -2,7 +2,7 @@ use std::fmt;
 
 use serde::Deserialize;
 
-/// A token, a password or a URL that may hold one. Its `Debug` shows nothing, and it has no `Display`.
+/// A token, a password, or a URL that may contain one. Its `Debug` shows `***`, and it does not implement `Display`.
 ///
 /// ```
 /// use health_core::Secret;
@@ -15,7 +15,7 @@ use serde::Deserialize;
 pub struct Secret(String);
 
 impl Secret {
-    /// The secret itself, for the client that needs it and for nothing that is printed.
+    /// Returns the secret itself, for the client that needs it. Never print it.
     pub fn expose(&self) -> &str {
         &self.0
     }

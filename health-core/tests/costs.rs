@@ -1,4 +1,4 @@
-//! What a check costs the other side, what it leaves there, and why it fails.
+//! Tests of what a check costs the other side, of its cleanup there, and of the kinds of its failures.
 
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
@@ -10,7 +10,7 @@ use health_core::{
     CheckExt, FailureKind, Findings, Health, HealthCheck, Result, ServiceUnavailable, Settings, check_fn, check_fn_with,
 };
 
-/// A check that costs the other side something, and counts its runs.
+/// A check that is costly for the other side, and counts its runs.
 #[derive(Clone, Default)]
 struct Costly(Arc<AtomicUsize>);
 
@@ -62,7 +62,7 @@ async fn a_run_is_told_how_long_a_connection_may_be_kept() {
     assert_eq!(Settings::default().reconnect, Duration::from_secs(30));
 }
 
-/// Undoes something when it is dropped, which takes a while.
+/// Undoes something when dropped, which takes a while.
 struct Left(Arc<AtomicBool>);
 
 impl Drop for Left {

@@ -1,4 +1,4 @@
-//! The engine by what a reader sees of it, with paused time: no test sleeps for real unless it says why.
+//! Tests of the engine as a reader sees it, with paused time. A test that runs in real time says why.
 
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// The rows as a table of texts.
+/// Returns the rows as a table of texts.
 fn rows(report: &Report) -> Vec<(&str, String)> {
     report.checks.iter().map(|check| (check.identifier.as_str(), check.pretty_status())).collect()
 }
@@ -28,7 +28,7 @@ async fn group(health: &Health, name: &str) -> Report {
     health.read(&Selection::default().group(name)).await.expect("the group is there")
 }
 
-/// A check that works and counts its runs.
+/// Returns a check that passes, and the counter of its runs.
 fn counted(name: &'static str, takes: Duration) -> (Arc<AtomicU32>, impl HealthCheck) {
     let runs = Arc::new(AtomicU32::new(0));
     let count = Arc::clone(&runs);
@@ -42,7 +42,7 @@ fn counted(name: &'static str, takes: Duration) -> (Arc<AtomicU32>, impl HealthC
     (runs, check)
 }
 
-/// A check that does, run by run, what the script says.
+/// Returns a check that follows a script, one entry per run.
 fn scripted(name: &'static str, script: &'static [bool]) -> impl HealthCheck {
     let run = AtomicU32::new(0);
     check_fn(name, move || {
@@ -227,14 +227,15 @@ async fn a_background_check_is_only_read() {
         sleep(SECOND).await;
         assert!(health.report().await.healthy);
     }
-    // An interval of 10 s, a run of 0.1 s and a jitter of up to a second: it goes on by itself, and in no other rhythm.
+    // An interval of 10 s, a run of 0.1 s and a jitter of up to a second: the check continues in the background, at no
+    // other interval.
     let runs = runs.load(Ordering::SeqCst);
     assert!((6..=7).contains(&runs), "{runs} runs in 65 s");
 }
 
 #[test]
 fn a_dead_scheduler_does_not_stay_green() {
-    // In real time: each runtime has a clock of its own.
+    // In real time, because each runtime has its own clock.
     let home = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let tick = Duration::from_millis(300);
     let health =
@@ -422,7 +423,7 @@ async fn startup_turns_true_for_good_and_an_outage_elsewhere_does_not_hinder_it(
 
 #[test]
 fn a_blocking_check_that_is_stuck_is_never_doubled() {
-    // In real time: a thread is not slowed by the test's clock.
+    // In real time, because the test's clock does not affect a thread.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let started = Arc::new(AtomicU32::new(0));
     let (release, stuck) = std::sync::mpsc::channel::<()>();

@@ -1,4 +1,4 @@
-//! Faults that two readings of the engine found beside its tests.
+//! Tests of faults that two reviews of the engine found.
 
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
@@ -110,7 +110,7 @@ fn background_checks_move_when_their_runtime_ends() {
     });
 }
 
-/// Runs where it is asked, and is slow there.
+/// A slow check that runs on the runtime of the caller.
 struct Elsewhere;
 
 impl HealthCheck for Elsewhere {
@@ -137,12 +137,12 @@ fn a_run_that_is_lost_elsewhere_gives_no_home_up() {
     let health = health.settings(Settings::default().budget(Duration::from_millis(50))).build().unwrap();
     let visitor = runtime();
     visitor.block_on(health.report());
-    drop(visitor); // and with it the run of the other check
+    drop(visitor); // and with it the run of `Elsewhere`
     runtime().block_on(health.report());
     assert_eq!(*places.lock().unwrap(), [home.handle().id(); 2]);
 }
 
-/// More checks than get a task each from the start; one of them waits, and then blocks.
+/// More checks than get their own task from the start. One of them waits, and then blocks.
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn a_check_that_blocks_after_it_has_waited_stops_no_other() {
     let mut builder = Health::builder().settings(Settings::default().budget(Duration::from_millis(400)));
@@ -200,7 +200,7 @@ async fn an_expiry_is_told_once_and_so_is_its_end() {
     assert_eq!(*told.lock().unwrap(), expected);
 }
 
-/// While a machine sleeps its clock stands still and its date goes on: what was found before is old.
+/// While a machine sleeps, its clock stops and its date advances. A verdict from before is old.
 #[tokio::test]
 async fn a_verdict_from_before_the_machine_slept_is_old() {
     let (clock, check) = (ManualClock::default(), ScriptedCheck::new("queue"));
@@ -217,7 +217,7 @@ async fn a_verdict_from_before_the_machine_slept_is_old() {
     assert_eq!(check.runs(), 2, "once");
 }
 
-/// A format that counts how often it is rendered.
+/// Returns a format, and the counter of how often it is rendered.
 fn counted() -> (Arc<AtomicUsize>, impl health_core::Renderer) {
     let renders = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&renders);
@@ -242,7 +242,7 @@ async fn a_partial_report_is_rendered_for_all_who_wait_for_it() {
         "{:?}",
         answers[0]
     );
-    // Each worker may be at it at the same time.
+    // Each worker may render it at the same time.
     assert!((1..=3).contains(&renders.load(Ordering::SeqCst)), "rendered {renders:?} times for 100 readers");
     let began = Instant::now();
     ask(&endpoint, "/ht/?format=count").await;
@@ -269,7 +269,7 @@ async fn readers_who_exclude_the_same_checks_share_a_report() {
     assert_eq!(renders.load(Ordering::SeqCst), 2, "what matches nothing is the plain answer");
 }
 
-/// Two readers render at the same time: under a lock the second would wait for the first, which here waits for it.
+/// Two readers render at the same time, and wait for each other. Under a lock, the second one could not start.
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn no_renderer_runs_under_a_lock() {
     let both = Arc::new(Barrier::new(2));

@@ -1,4 +1,4 @@
-//! Golden files: each format of the same reports, to the byte.
+//! Golden files: compares each format of the same reports, byte by byte.
 
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
@@ -21,7 +21,7 @@ fn ran(mut row: CheckReport, milliseconds: u64) -> CheckReport {
     row
 }
 
-/// A report with one row of each kind.
+/// Returns a report with one row of each kind.
 fn troubled() -> Report {
     let failed = |name: &str, error: HealthCheckException| ran(CheckReport::failed(name, &error), 12);
     let mut several = failed("Ünïcode 🔥", ServiceUnavailable::new("one").into());
@@ -61,7 +61,7 @@ fn troubled() -> Report {
     report
 }
 
-/// Names with everything in them that a format may have to escape.
+/// Returns a report with names that contain everything that a format may have to escape.
 fn hostile() -> Report {
     let failure = ServiceUnavailable::new("a <b> & \"c\" ]]> \u{1}\u{1b}[31m \u{fffe} \\n\r\nnext\tline");
     let mut row = ran(CheckReport::failed("a:b \"<&>'\" \\ \u{0}\nend", &failure.into()), 1);
@@ -72,7 +72,7 @@ fn hostile() -> Report {
     Report::new([row])
 }
 
-/// What a stranger sees of it where strangers are shown the verdict.
+/// Returns the report as a reader without the token sees it, who is shown only the verdict.
 fn bare(mut report: Report) -> Report {
     (report.checks, report.redacted, report.notice) = (Vec::new(), true, None);
     (report.instance, report.version) = (None, None);
@@ -174,7 +174,7 @@ fn a_feed_may_link_to_a_page_elsewhere() {
     assert!(!atom.contains("?format=html") && !rss.contains("?format=html"));
 }
 
-/// The same JSON, to be read by people.
+/// Formats JSON for people.
 fn pretty(json: &str) -> String {
     let json = json.trim_end().trim_end_matches("<no newline at the end>");
     format!("{:#}", serde_json::from_str::<serde_json::Value>(json).unwrap())

@@ -1,4 +1,4 @@
-//! The HTTP contract: paths, methods, formats, negotiation, headers, tokens.
+//! Tests of the HTTP contract: paths, methods, formats, negotiation, headers, tokens.
 
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
@@ -165,7 +165,7 @@ async fn metrics_and_feeds_are_200_whatever_the_verdict_and_nothing_else_is() {
     }
 }
 
-/// A clock that shows what it is told.
+/// A clock whose date a test sets.
 struct Told(Arc<AtomicU32>);
 
 impl Clock for Told {
@@ -253,7 +253,7 @@ const ATOM: &str = "application/atom+xml";
 const RSS: &str = "application/rss+xml";
 const NOTHING: &str = "406";
 
-/// What Prometheus sends, by version.
+/// The `Accept` headers of Prometheus, by version.
 const PROMETHEUS_2_25: &str = "application/openmetrics-text; version=0.0.1,text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
 const PROMETHEUS_2_42: &str = "application/openmetrics-text;version=1.0.0,\
     application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
@@ -261,7 +261,7 @@ const PROMETHEUS_3: &str = "application/openmetrics-text;version=1.0.0;escaping=
     application/openmetrics-text;version=0.0.1;q=0.4,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.3,\
     text/plain;version=0.0.4;q=0.2,*/*;q=0.1";
 
-/// Accept headers, one or two of them, and what they get.
+/// `Accept` headers, one or two of them, and the expected response.
 const NEGOTIATIONS: &[(&[&str], &str)] = &[
     (&[], HTML),
     (&[""], HTML),

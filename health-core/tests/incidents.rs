@@ -1,5 +1,5 @@
-//! Outages that health endpoints have caused, or have not told of. Each test sets up the situation, and shows that the
-//! endpoint tells the truth, in time, and makes nothing worse.
+//! Outages that health endpoints have caused, or have not reported. Each test sets up the situation, and shows that the
+//! endpoint reports the truth in time and makes nothing worse.
 //!
 //! An exhausted pool beside a healthy database is in `health-checks/tests/sqlite.rs`, a blocked runtime in
 //! `health-checks/tests/runtime.rs`.
@@ -24,7 +24,7 @@ fn endpoint(builder: HealthBuilder) -> Endpoint {
     Endpoint::new("/ht/", builder.build().unwrap())
 }
 
-/// Status code and lines of the text format.
+/// Returns the status code and the lines of the text format.
 async fn ask(endpoint: &Endpoint, path: &str) -> (u16, Vec<String>) {
     let request = Request::get(format!("{path}?format=text")).body(()).unwrap();
     let answer = endpoint.respond(&request).await;
@@ -32,7 +32,7 @@ async fn ask(endpoint: &Endpoint, path: &str) -> (u16, Vec<String>) {
     (answer.status().as_u16(), text.lines().map(str::to_owned).collect())
 }
 
-/// The same within a prober's patience.
+/// Does the same, and fails if the response takes longer than a prober waits.
 async fn probe(endpoint: &Endpoint, path: &str) -> (u16, Vec<String>) {
     let asked = Instant::now();
     let answer = ask(endpoint, path).await;
@@ -44,7 +44,7 @@ fn line(identifier: &str, says: &str) -> String {
     format!("{identifier:<24} ... {says}")
 }
 
-/// A check that takes its time and counts its runs.
+/// Returns a slow check, and the counter of its runs.
 fn slow(name: &'static str, takes: Duration) -> (Arc<AtomicUsize>, impl HealthCheck) {
     let runs = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&runs);
@@ -114,7 +114,7 @@ fn a_dead_scheduler_does_not_stay_green() {
         assert_eq!(ask(&endpoint, "/ht/").await.0, 200);
         endpoint
     });
-    // The runtime that runs the background task is never polled again; others still ask.
+    // The runtime that runs the background task is never polled again; another one still reads.
     let reader = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     clock.advance(Duration::from_secs(29));
     assert_eq!(reader.block_on(ask(&endpoint, "/ht/")).0, 200, "three intervals are not over");
@@ -201,7 +201,7 @@ async fn a_check_slower_than_the_prober_is_shown_by_its_last_verdict() {
         sleep(PROBE).await;
         assert_eq!(probe(&endpoint, "/ht/ready/").await, (200, vec![line("orders", "working")]));
     }
-    // 20 s of reads, a run of 1.5 s at a time: it is neither doubled nor given up.
+    // 20 s of reads, with runs of 1.5 s: a run is neither started twice nor aborted.
     let runs = runs.load(Ordering::Relaxed);
     assert!((10..=15).contains(&runs), "{runs} runs, one after another");
 }

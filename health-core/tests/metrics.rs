@@ -1,4 +1,4 @@
-//! The counters of feature `metrics`.
+//! Tests of the counters of the feature `metrics`.
 
 #![allow(clippy::panic, clippy::unwrap_used, reason = "a test may")]
 

@@ -3,7 +3,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-/// The connections that are open, in the order in which they fell silent.
+/// The open connections. It knows the order in which they became idle.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Connections(Arc<Shared>);
 
@@ -15,13 +15,14 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct State {
-    /// The silent connections, each with the means to end it. The lowest number has been silent for longest.
+    /// The idle connections, each with the means to end it. The one with the lowest number has been idle for the
+    /// longest time.
     silent: BTreeMap<u64, Arc<Notify>>,
     open: usize,
     next: u64,
 }
 
-/// An open connection, silent until a request comes.
+/// An open connection. It is idle until a request arrives.
 #[derive(Debug)]
 pub(crate) struct Connection {
     all: Connections,
@@ -34,7 +35,8 @@ impl Connections {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A new connection; where there are too many, the one that has been silent for longest is asked to end.
+    /// Adds a new connection. If there are too many, notifies the one that has been idle for the longest time that it
+    /// has to end.
     pub(crate) fn enter(&self, most: usize) -> Arc<Connection> {
         let end = Arc::new(Notify::new());
         let mut state = self.lock();
@@ -47,15 +49,15 @@ impl Connections {
         Arc::new(Connection { all: self.clone(), number: Mutex::new(Some(number)), end })
     }
 
-    /// Asks the one that has been silent for longest to end.
+    /// Notifies the connection that has been idle for the longest time that it has to end.
     pub(crate) fn end_oldest(&self) {
         self.lock().end_oldest();
     }
 
-    /// Ends once none is open.
+    /// Waits until no connection is open.
     pub(crate) async fn none(&self) {
         loop {
-            let changed = self.0.changed.notified(); // before the look, so that no change is missed
+            let changed = self.0.changed.notified(); // before the check, so that no change is missed
             if self.lock().open == 0 {
                 return;
             }
@@ -80,14 +82,14 @@ impl State {
 }
 
 impl Connection {
-    /// A request has come.
+    /// Marks the connection as busy, because a request has arrived.
     pub(crate) fn speaks(&self) {
         if let Some(number) = self.number.lock().unwrap_or_else(PoisonError::into_inner).take() {
             self.all.lock().silent.remove(&number);
         }
     }
 
-    /// It was answered.
+    /// Marks the connection as idle, because the request was answered.
     pub(crate) fn falls_silent(&self) {
         let number = self.all.lock().add(Arc::clone(&self.end));
         *self.number.lock().unwrap_or_else(PoisonError::into_inner) = Some(number);
@@ -97,7 +99,7 @@ impl Connection {
         self.number.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
-    /// Ends when this connection has to.
+    /// Waits until this connection has to end.
     pub(crate) async fn ends(&self) {
         self.end.notified().await;
     }
@@ -121,9 +123,9 @@ mod tests {
     fn the_oldest_silent_one_has_to_end() {
         let all = Connections::default();
         let [first, second, third] = [(); 3].map(|()| all.enter(3));
-        first.speaks(); // it is not silent
+        first.speaks(); // it is not idle
         second.speaks();
-        second.falls_silent(); // not as long as the third
+        second.falls_silent(); // idle for less time than the third
         let _fourth = all.enter(3);
         assert!(third.ends().now_or_never().is_some());
         assert!(first.ends().now_or_never().is_none() && second.ends().now_or_never().is_none());

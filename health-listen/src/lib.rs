@@ -20,11 +20,11 @@ pub use socket::Socket;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
-    /// The most connections that are open at a time; at least 1. *Default*: 512.
+    /// The maximum number of open connections; at least 1. *Default*: 512.
     pub connections: usize,
-    /// The longest that the head of a request may take, counted from the end of the request before it. *Default*: 30 s.
+    /// The maximum time for the head of a request, counted from the end of the request before it. *Default*: 30 s.
     pub head: Duration,
-    /// The time in which open connections have to end once the server stops. *Default*: 5 s.
+    /// The maximum time for open connections to end once the server stops. *Default*: 5 s.
     pub grace: Duration,
 }
 
@@ -34,7 +34,7 @@ impl Default for Limits {
     }
 }
 
-/// A health that is served; dropping this changes nothing.
+/// A handle to a running server. Dropping it does not stop the server.
 #[derive(Debug)]
 pub struct Listening {
     address: SocketAddr,
@@ -43,34 +43,34 @@ pub struct Listening {
 }
 
 impl Listening {
-    /// Returns the address, with the port that was found where port 0 was asked for.
+    /// Returns the address. For port 0, it contains the port that was chosen.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Takes no connections any more, and ends those that are open: what is under way is answered, within
-    /// [`Limits::grace`]. Returns at once.
+    /// Stops accepting connections, and closes those that are open. Requests in progress are answered, within
+    /// [`Limits::grace`]. Returns immediately.
     pub fn shutdown(&self) {
         self.stop.notify_one();
     }
 
-    /// Waits until it has ended, which it does after [`shutdown`](Self::shutdown) only.
+    /// Waits until the server has ended, which it does only after [`shutdown`](Self::shutdown).
     ///
     /// # Errors
-    /// Those of listening.
+    /// Fails if the server could not listen, or if it panicked.
     pub fn join(self) -> io::Result<()> {
         self.thread.join().unwrap_or_else(|_| Err(io::Error::other("the server panicked")))
     }
 }
 
-/// Serves the health at an address and a path. Port 0 takes a free one.
+/// Serves the health at an address and a path, on its own thread. Port 0 means any free port.
 ///
-/// Checks still run where the health was built: while that runtime stands still, their rows are stale and then
-/// unavailable, and `live` without members is all the same. [`HealthBuilder::runtime`](health_core::HealthBuilder::runtime)
-/// gives them a runtime of their own.
+/// Checks still run on the runtime of the `Health`. While that runtime is blocked, their rows become stale and then
+/// unavailable; `live` without members is not affected. [`HealthBuilder::runtime`](health_core::HealthBuilder::runtime)
+/// gives the checks their own runtime.
 ///
 /// # Errors
-/// Those of listening there.
+/// Fails if the address can't be bound, or if the thread or its runtime can't be created.
 pub fn listen(address: impl ToSocketAddrs, path: &str, health: Health) -> io::Result<Listening> {
     let socket = Socket::bind(address)?;
     let address = socket.address().ok_or(io::ErrorKind::AddrNotAvailable)?;

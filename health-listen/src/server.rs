@@ -20,17 +20,17 @@ use crate::connections::{Connection, Connections};
 use crate::socket::{Io, Listener};
 use crate::{Limits, Socket};
 
-/// The pause after a failed accept: most often there is no file left for a connection.
+/// The pause after a failed accept. The usual cause is that no file descriptors are left.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// A connection that is silent when the server stops stays open for this long.
+/// The time for which an idle connection stays open when the server stops.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
-/// Serves an endpoint at these sockets, HTTP/1.1 without TLS, until `stop` ends; then those who are connected have
-/// [`Limits::grace`].
+/// Serves an endpoint at these sockets, with HTTP/1.1 and without TLS, until `stop` completes. Open connections then
+/// have [`Limits::grace`] to end.
 ///
 /// # Errors
-/// Fails if a socket can't be listened at.
+/// Fails if it can't listen on a socket.
 pub async fn serve(
     sockets: Vec<Socket>,
     endpoint: Endpoint,
@@ -58,7 +58,7 @@ struct Server {
     endpoint: Endpoint,
     limits: Limits,
     connections: Connections,
-    /// Ends when the server does.
+    /// The sender is dropped when the server stops.
     end: watch::Receiver<()>,
 }
 
@@ -81,7 +81,7 @@ impl Server {
     }
 }
 
-/// Returns `true` if the client has gone before it was let in.
+/// Returns `true` if the client disconnected before the connection was accepted.
 fn is_of_one_connection(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
@@ -107,7 +107,7 @@ async fn answer(
     http.timer(TokioTimer::new()).header_read_timeout(head);
     let mut serving = pin!(http.serve_connection(TokioIo::new(stream), service));
     tokio::select! {
-        _ = serving.as_mut() => return, // whatever ended it, nobody is there to be told
+        _ = serving.as_mut() => return, // the client is gone, so an error can't be reported to it
         () = connection.ends() => return,
         _ = end.changed() => {} // the sender is gone
     }
@@ -121,7 +121,7 @@ async fn answer(
     }
 }
 
-/// A request that is under way, also when it is dropped.
+/// Marks the connection as busy until the request is answered or dropped.
 struct Asked(Arc<Connection>);
 
 impl Asked {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
-/// A socket that listens. Nobody is let in before [`serve`](crate::serve) is called.
+/// A listening socket. It accepts no connections before [`serve`](crate::serve) is called.
 #[derive(Debug)]
 pub struct Socket(Kind);
 
@@ -16,24 +16,25 @@ enum Kind {
     #[cfg(unix)]
     Unix {
         listener: std::os::unix::net::UnixListener,
-        /// The file to remove in the end, where this process made it.
+        /// The file to remove in the end, if this process created it.
         file: Option<PathBuf>,
     },
 }
 
 impl Socket {
-    /// The first of these addresses that is free; port 0 takes any.
+    /// Binds the first of these addresses that is free. Port 0 means any free port.
     ///
     /// # Errors
-    /// Those of listening there.
+    /// Fails if none of the addresses can be bound.
     pub fn bind(address: impl ToSocketAddrs) -> io::Result<Self> {
         TcpListener::bind(address).map(Self::from)
     }
 
-    /// A Unix socket at this path. A socket that is there and that nobody listens at is taken over: it was left behind.
+    /// Binds a Unix socket at this path. Replaces an existing socket that no process listens on, because it was left
+    /// behind.
     ///
     /// # Errors
-    /// Those of listening there, and where somebody does.
+    /// Fails if the path can't be bound, for instance because another process listens there.
     #[cfg(unix)]
     pub fn bind_unix(path: impl AsRef<Path>) -> io::Result<Self> {
         use std::os::unix::fs::FileTypeExt as _;
@@ -48,7 +49,7 @@ impl Socket {
         Ok(Self(Kind::Unix { listener, file: Some(file) }))
     }
 
-    /// Its address, where it has a port.
+    /// Returns the address if the socket has a port.
     pub fn address(&self) -> Option<SocketAddr> {
         match &self.0 {
             Kind::Tcp(listener) => listener.local_addr().ok(),
@@ -82,13 +83,13 @@ impl From<TcpListener> for Socket {
 
 #[cfg(unix)]
 impl From<std::os::unix::net::UnixListener> for Socket {
-    /// One that somebody else has made, and removes.
+    /// Takes a socket that was created elsewhere. Its file is not removed.
     fn from(listener: std::os::unix::net::UnixListener) -> Self {
         Self(Kind::Unix { listener, file: None })
     }
 }
 
-/// As URLs show it: `127.0.0.1:8000`, or `unix:/run/health.sock`.
+/// Writes the address as URLs show it: `127.0.0.1:8000`, or `unix:/run/health.sock`.
 impl fmt::Display for Socket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
@@ -115,7 +116,7 @@ impl Drop for Socket {
     }
 }
 
-/// Bytes in both directions.
+/// A stream of bytes in both directions.
 pub(crate) trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Io for S {}
@@ -131,7 +132,7 @@ impl Listener {
         Ok(match self {
             Self::Tcp(listener) => {
                 let (stream, _) = listener.accept().await?;
-                let _ = stream.set_nodelay(true); // it is closed already, perhaps
+                let _ = stream.set_nodelay(true); // it may be closed already
                 Box::new(stream)
             }
             #[cfg(unix)]

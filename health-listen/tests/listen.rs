@@ -1,4 +1,4 @@
-//! The health on a port of its own.
+//! Tests of the health on a port of its own.
 
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
@@ -62,7 +62,7 @@ async fn at_the_bound_the_oldest_silent_connection_goes_and_a_head_has_a_time() 
         let [first, second, third] = [connect(), connect(), connect()];
         assert!(get(address).unwrap().starts_with("HTTP/1.1 200 OK"));
         assert!(!is_open(&first) && is_open(&second) && is_open(&third));
-        // The half of a head, byte by byte, does not hold its place for ever.
+        // Half of a head, sent byte by byte, does not keep its connection open forever.
         let mut dripping = connect();
         let began = Instant::now();
         while dripping.write_all(b"G").is_ok() && is_open(&dripping) {

@@ -28,7 +28,7 @@ fn page(name: &State<String>) -> String {
     name.to_string()
 }
 
-/// Whatever else is asked for at the top, as the pages of many applications are.
+/// A route for everything else at the top, as many applications have for their pages.
 #[get("/<name>")]
 fn other(name: &str) -> Option<String> {
     (name == "about").then(|| "about".to_owned())
@@ -62,7 +62,7 @@ impl Adapter for Rockets {
         let method: Method = request.method().as_str().parse().unwrap();
         let mut asked = client.req(method, request.uri().to_string());
         for (name, value) in request.headers() {
-            // As Rocket does with what comes from a socket, it drops values that are not UTF-8.
+            // Drops values that are not UTF-8, as Rocket does with requests from a socket.
             if let Ok(value) = std::str::from_utf8(value.as_bytes()) {
                 asked.add_header(Header::new(name.as_str().to_owned(), value.to_owned()));
             }

@@ -3,7 +3,7 @@ use health_core::Health;
 /// Reads all checks and panics with the failing rows unless the service is healthy.
 ///
 /// # Panics
-/// Panics if the service is unhealthy, and if it has no checks, because then nothing was looked at.
+/// Panics if the service is unhealthy, and if it has no checks, because then nothing was checked.
 pub async fn assert_healthy(health: &Health) {
     let report = health.report().await;
     assert!(!report.checks.is_empty(), "there are no checks: nothing was looked at");
@@ -12,10 +12,10 @@ pub async fn assert_healthy(health: &Health) {
     assert!(report.healthy, "unhealthy:\n{}", rows.join("\n"));
 }
 
-/// Reads all checks and compares one row with what it should say, such as `working` or `unavailable: no queue`.
+/// Reads all checks and compares one row with the expected text, such as `working` or `unavailable: no queue`.
 ///
 /// # Panics
-/// Where it says something else, or where there is no such check.
+/// Panics if the row has another text, or if the check does not exist.
 pub async fn assert_row(health: &Health, identifier: &str, expected: &str) {
     let report = health.report().await;
     let row = report.checks.iter().find(|check| check.identifier == identifier);

@@ -3,7 +3,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use health_core::Clock;
 
-/// A clock that stands still until it is told to go on. Clones are the same clock.
+/// A clock that only moves when a test advances it. Clones share their time.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
@@ -28,7 +28,7 @@ use health_core::Clock;
 pub struct ManualClock {
     start: (Instant, SystemTime),
     passed: Arc<Mutex<Duration>>,
-    /// By how much the date is ahead.
+    /// The time by which the date is ahead.
     slept: Arc<Mutex<Duration>>,
 }
 
@@ -40,17 +40,17 @@ impl Default for ManualClock {
 }
 
 impl ManualClock {
-    /// A clock that shows this time.
+    /// Creates a clock that starts at this time.
     pub fn starting_at(time: SystemTime) -> Self {
         Self { start: (Instant::now(), time), passed: Arc::default(), slept: Arc::default() }
     }
 
-    /// Lets time pass.
+    /// Advances the clock by this duration.
     pub fn advance(&self, duration: Duration) {
         *self.passed.lock().unwrap_or_else(PoisonError::into_inner) += duration;
     }
 
-    /// Suspends the machine: the date goes on, and the clock that ages are measured by stands still.
+    /// Simulates a suspended machine: advances the date, but not the clock that measures ages.
     pub fn suspend(&self, duration: Duration) {
         *self.slept.lock().unwrap_or_else(PoisonError::into_inner) += duration;
     }

@@ -4,11 +4,11 @@ use std::io;
 use tokio::runtime::Builder;
 use tokio::sync::oneshot;
 
-/// Runs this on a runtime of its own, in real time, for a test whose own time is paused.
+/// Runs a future on its own runtime, in real time, for a test whose time is paused.
 ///
-/// A paused runtime moves its clock to the next timer whenever it has nothing else to do. What a thread or another process does is
-/// nothing to it: a blocking check, a database or a server has timed out before it could answer. So the health is built and
-/// read in here:
+/// A paused runtime moves its clock to the next timer whenever it is idle, and it does not know of work in threads or
+/// other processes. A blocking check, a database or a server therefore times out before it can answer. Build and read
+/// the health within the future instead:
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap().block_on(async {
@@ -24,12 +24,12 @@ use tokio::sync::oneshot;
 /// ```
 ///
 /// # Errors
-/// Fails if no runtime can be made, or if the future panics.
+/// Fails if no runtime can be created, or if the future panics.
 pub async fn in_real_time<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> io::Result<T> {
     let (sender, receiver) = oneshot::channel();
     let runtime = Builder::new_current_thread().enable_all().build()?;
     std::thread::Builder::new().name("real time".into()).spawn(move || {
-        let _ = sender.send(runtime.block_on(work)); // nobody waits any more, perhaps
+        let _ = sender.send(runtime.block_on(work)); // the receiver may be gone
     })?;
     receiver.await.map_err(|_| io::Error::other("it panicked"))
 }

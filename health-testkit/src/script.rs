@@ -8,11 +8,11 @@ use health_core::{
     Findings, HealthCheck, Result, ServiceReturnedUnexpectedResult, ServiceUnavailable, ServiceWarning, UnknownError,
 };
 
-/// What a scripted check does in a run.
+/// The behaviour of a scripted check in one run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Step {
-    /// It works.
+    /// The check passes.
     Work,
     /// `warning: ...`
     Warn(&'static str),
@@ -22,13 +22,13 @@ pub enum Step {
     Unexpected(&'static str),
     /// `unknown error: ...`
     Unknown(&'static str),
-    /// It never ends.
+    /// The run never ends.
     Hang,
-    /// It panics.
+    /// The run panics.
     Panic,
 }
 
-/// A check that does what a test wants. Clones are the same check, so a test keeps one.
+/// A check that a test controls. Clones are the same check, so the test can keep one.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
@@ -54,17 +54,17 @@ pub struct ScriptedCheck {
 }
 
 impl ScriptedCheck {
-    /// A check that works.
+    /// Creates a check that passes.
     pub fn new(identifier: &str) -> Self {
         Self { identifier: identifier.into(), steps: Arc::default(), runs: Arc::default() }
     }
 
-    /// What it does from now on, a step a run; the last one is for ever.
+    /// Sets the steps of the next runs, one step per run. The last step is repeated.
     pub fn script(&self, steps: impl IntoIterator<Item = Step>) {
         *self.steps.lock().unwrap_or_else(PoisonError::into_inner) = steps.into_iter().collect();
     }
 
-    /// How many runs were started.
+    /// Returns the number of runs that were started.
     pub fn runs(&self) -> usize {
         self.runs.load(Ordering::Relaxed)
     }

@@ -1,4 +1,4 @@
-//! `cargo xtask dist`: the command `health` and what belongs beside it, as a packager wants them.
+//! `cargo xtask dist`: packs the command `health` with its manual pages, completions and documents.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use clap::Args;
 
 use crate::{Outcome, execute, root};
 
-/// What each shell's completions are called, and where a shell looks for them.
+/// The shells, each with the path at which it looks for completions.
 const COMPLETIONS: &[(&str, &str)] = &[
     ("bash", "share/bash-completion/completions/health"),
     ("zsh", "share/zsh/site-functions/_health"),
@@ -20,7 +20,7 @@ const COMPLETIONS: &[(&str, &str)] = &[
 
 const DOCUMENTS: &[&str] = &["health-cli/README.md", "CHANGELOG.md", "LICENSE-APACHE", "LICENSE-MIT"];
 
-/// What is packed, and where it goes.
+/// Pack the command `health`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -36,18 +36,18 @@ pub(crate) struct Dist {
     /// The profile that the program is built with
     #[arg(long, default_value = "release")]
     profile: String,
-    /// The target that it is built for; this machine has to run it, for it writes its own pages [default: this machine's]
+    /// The target that the program is built for; this machine has to run it, because it writes its own pages [default: this machine's]
     #[arg(long, value_name = "TRIPLE")]
     target: Option<String>,
-    /// Pack this program, in place of building one
+    /// Pack this program instead of building one
     #[arg(long, value_name = "FILE", conflicts_with = "profile")]
     program: Option<PathBuf>,
-    /// The folder that it goes to [default: target/dist]
+    /// The folder to write to [default: target/dist]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 }
 
-/// Builds, generates and packs.
+/// Builds the program, generates its files and packs everything.
 pub(crate) fn run(options: &Dist) -> Outcome {
     let metadata = MetadataCommand::new().manifest_path(root().join("Cargo.toml")).no_deps().exec();
     let metadata = metadata.map_err(|error| error.to_string())?;
@@ -69,7 +69,7 @@ pub(crate) fn run(options: &Dist) -> Outcome {
     pack(&out, &name)
 }
 
-/// The program's own pages and scripts.
+/// Writes the pages, scripts and the schema that the program generates itself.
 fn generate(folder: &Path) -> Outcome {
     let program = folder.join("bin/health");
     let written = folder.join("share/man/man1");
@@ -80,7 +80,7 @@ fn generate(folder: &Path) -> Outcome {
     write(&folder.join("share/health/health.schema.json"), &printed(Command::new(&program).arg("schema"))?)
 }
 
-/// One archive and its sum; who packed it and when is not in it.
+/// Writes the archive and its checksum. The archive shows neither who packed it nor when.
 fn pack(out: &Path, name: &str) -> Outcome {
     let archive = format!("{name}.tar.gz");
     let mut tar = Command::new("tar");
@@ -111,7 +111,7 @@ fn version(metadata: &Metadata) -> Result<String, String> {
     package.map(|package| package.version.to_string()).ok_or_else(|| "there is no health-cli".to_owned())
 }
 
-/// This machine's target.
+/// Returns the target of this machine.
 fn host() -> Result<String, String> {
     let told = printed(Command::new("rustc").arg("-vV"))?;
     let told = String::from_utf8_lossy(&told).into_owned();
@@ -119,7 +119,7 @@ fn host() -> Result<String, String> {
     host.map(str::to_owned).ok_or_else(|| "rustc does not tell its host".to_owned())
 }
 
-/// What stands in the archive as the time of its files, in seconds: `SOURCE_DATE_EPOCH`, or else the commit's.
+/// Returns the time of the files in the archive, in seconds: `SOURCE_DATE_EPOCH`, or else the time of the commit.
 fn time() -> Result<String, String> {
     if let Ok(time) = std::env::var("SOURCE_DATE_EPOCH") {
         return Ok(time);
@@ -129,7 +129,7 @@ fn time() -> Result<String, String> {
     Ok(String::from_utf8_lossy(&time).trim().to_owned())
 }
 
-/// What a command that has to succeed prints.
+/// Runs a command, and returns what it prints. Fails if the command does.
 fn printed(command: &mut Command) -> Result<Vec<u8>, String> {
     let shown = command.get_program().to_string_lossy().into_owned();
     let output = command.output().map_err(|error| format!("{shown}: {error}"))?;

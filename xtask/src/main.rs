@@ -12,7 +12,7 @@ mod dist;
 mod services;
 mod tidy;
 
-/// What a chore ends with: nothing, or what is wrong.
+/// The result of a chore: nothing, or what is wrong.
 type Outcome = Result<(), String>;
 
 /// The chores of this repository.
@@ -25,23 +25,23 @@ struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Chore {
-    /// All that has to pass before a change lands: fmt, clippy, docs, tidy, test
+    /// Run all that has to pass before a change is merged: fmt, clippy, docs, tidy, test
     Ci,
-    /// Every test of the workspace, with all services up
+    /// Run every test of the workspace, with all services up
     Test {
-        /// What is handed on to `cargo test`
+        /// Arguments that are passed on to `cargo test`
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
-    /// The rules of the repository: dependency directions, the catalogue, what stands at the top
+    /// Check the rules of the repository: dependency directions, the catalogue, the files at the top
     Tidy,
     /// Compile health-checks with each of its features alone
     Features,
-    /// Measure against the goals, and write docs/benchmarks.md
+    /// Measure, compare the results with the goals, and write docs/benchmarks.md
     Bench(bench::Bench),
     /// Build the command `health`, and pack it with its manual pages, completions and licences
     Dist(dist::Dist),
-    /// Real servers for tests
+    /// Start and stop the real servers for tests
     #[command(subcommand)]
     Services(services::Services),
 }
@@ -109,10 +109,11 @@ fn cargo<'a>(args: impl IntoIterator<Item = &'a str>) -> Outcome {
     execute(Command::new(env!("CARGO")).args(args))
 }
 
-/// Runs a command at the root of the repository and shows it first.
+/// Prints a command, and runs it at the root of the repository.
 ///
-/// Without the variables that `cargo run` has set for this chore: build scripts that read them, such as ring's, would run
-/// again, and all that depends on them would be compiled again, each time another cargo is used in between.
+/// Removes the variables that `cargo run` has set for this chore. Otherwise, build scripts that read them, such as that
+/// of ring, would run again, and all that depends on them would be compiled again, each time another cargo is used in
+/// between.
 fn execute(command: &mut Command) -> Outcome {
     for (name, _) in std::env::vars_os() {
         let shown = name.to_string_lossy();
@@ -128,7 +129,7 @@ fn execute(command: &mut Command) -> Outcome {
     if status.success() { Ok(()) } else { Err(format!("{shown}: {status}")) }
 }
 
-/// The repository: the folder above this crate.
+/// Returns the root of the repository: the folder above this crate.
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new(".")).to_owned()
 }

@@ -9,7 +9,7 @@ use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package};
 
 use crate::Outcome;
 
-/// Who may depend on whom, beside external crates. What is not named here may depend on no member.
+/// The members that each member may depend on, besides external crates. Adapters and examples have lists of their own.
 const DIRECTIONS: &[(&str, &[&str])] = &[
     ("health-core", &[]),
     ("health-checks", &["health-core"]),
@@ -20,14 +20,14 @@ const DIRECTIONS: &[(&str, &[&str])] = &[
     ("health-bench", &["health-core", "health-actix", "health-axum", "health-rocket", "health-warp"]),
 ];
 
-/// Adapters know the engine and the server of a port of its own, and each passes the conformance suite.
+/// The adapters. They may depend on health-core and health-listen, and each has to run the conformance suite.
 const ADAPTERS: &[&str] = &["health-actix", "health-axum", "health-rocket", "health-warp"];
 
-/// Packages below `examples/` may use these and the adapters.
+/// The members that packages below `examples/` may depend on, besides the adapters.
 const EXAMPLES: &[&str] = &["health-core", "health-checks", "example-shop"];
 
-/// The engine knows no framework, no client library and no server. (Its feature `tower` shows the types of tower-service and
-/// http-body-util, which is what that feature is for.)
+/// The crates that health-core must not depend on: frameworks, client libraries and servers. (Its feature `tower`
+/// exposes types of tower-service and http-body-util, which is the purpose of that feature.)
 const NOT_IN_CORE: &[&str] = &[
     "actix-web",
     "axum",
@@ -44,7 +44,7 @@ const NOT_IN_CORE: &[&str] = &[
     "reqwest",
 ];
 
-/// What stands at the top of the repository.
+/// The files and folders at the top of the repository.
 const TOP: &[&str] = &[
     ".cargo",
     ".ci",
@@ -74,11 +74,11 @@ const TOP: &[&str] = &[
     "xtask",
 ];
 
-/// Files of health-checks that are no checks.
+/// Files among the checks of health-checks that are not checks.
 const NO_CHECKS: &[&str] = &["mod"];
 
-/// Features of health-checks that are no checks: what they read their settings from, drivers and stores of checks, and who
-/// does the cryptography.
+/// Features of health-checks that are not checks: the configuration, drivers and stores of checks, and crypto
+/// providers.
 const NO_CHECK_FEATURES: &[&str] = &[
     "config",
     "default",
@@ -109,11 +109,11 @@ pub(crate) fn tidy(root: &Path) -> Outcome {
     if wrong.is_empty() { Ok(()) } else { Err(format!("not tidy:\n  {}", wrong.join("\n  "))) }
 }
 
-/// The check features of a package.
+/// Returns the public features of a package.
 pub(crate) fn features_of(root: &Path, package: &str) -> Result<Vec<String>, String> {
     let metadata = metadata(root)?;
     let package = metadata.workspace_packages().into_iter().find(|member| member.name.as_str() == package);
-    // What begins with an underscore is shared by features, and is none of a user's.
+    // A feature whose name begins with an underscore is shared by other features, and is not meant for users.
     let features = package.into_iter().flat_map(|package| package.features.keys());
     Ok(features.filter(|feature| !feature.starts_with('_')).cloned().collect())
 }
@@ -152,7 +152,7 @@ fn directions(root: &Path, package: &Package, metadata: &Metadata, wrong: &mut V
     }
 }
 
-/// An adapter has to answer as the endpoint does, and a test that says so for each request.
+/// Checks that each adapter runs the conformance suite, which compares its responses with those of the endpoint.
 fn conformance(package: &Package, wrong: &mut Vec<String>) {
     let name = package.name.as_str();
     let folder = package.manifest_path.as_std_path().parent().unwrap_or(Path::new("."));
@@ -166,7 +166,8 @@ fn conformance(package: &Package, wrong: &mut Vec<String>) {
     }
 }
 
-/// All members share one target folder: two binaries or examples of one name overwrite each other.
+/// Checks that no two binaries or examples have the same name. All members share one target folder, in which they would
+/// overwrite each other.
 fn unique_targets(package: &Package, metadata: &Metadata, wrong: &mut Vec<String>) {
     let named = |package: &Package| -> BTreeMap<String, String> {
         let targets = package.targets.iter().filter(|target| target.is_bin() || target.is_example());
@@ -180,7 +181,8 @@ fn unique_targets(package: &Package, metadata: &Metadata, wrong: &mut Vec<String
     }
 }
 
-/// The program has one crypto provider: two make it larger, and what asks for the one there is panics.
+/// Checks that the program has one crypto provider. A second one would make it larger, and code that expects a single
+/// provider would panic.
 fn one_provider(root: &Path, wrong: &mut Vec<String>) -> Outcome {
     let args = ["tree", "--package", "health-cli", "--edges", "normal,build", "--prefix", "none", "--locked"];
     let tree = Command::new(env!("CARGO")).args(args).current_dir(root).output().map_err(|error| error.to_string())?;
@@ -203,7 +205,7 @@ fn top(root: &Path, wrong: &mut Vec<String>) -> Outcome {
     Ok(())
 }
 
-/// A check is one file, one feature and one line of the catalogue.
+/// Checks that each check has one file, one feature and one line in the catalogue.
 fn catalogue(root: &Path, wrong: &mut Vec<String>) -> Outcome {
     let source = root.join("health-checks/src");
     let checks = source.join("checks");

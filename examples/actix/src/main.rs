@@ -18,7 +18,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let routes = health_actix::routes("/ht/", shop.health.clone());
     let app = move || App::new().route("/", get().to(|| async { Html::new(PAGE) })).configure(routes.clone());
 
-    // SIGTERM: /ht/ready/ fails, and the service serves on until the balancers have seen it.
+    // After SIGTERM, /ht/ready/ fails, and the service keeps serving until the load balancers have noticed.
     let drained = shop.health.drain_on_sigterm();
     let listener = TcpListener::bind(shop.listen)?;
     Shop::listens_at(listener.local_addr()?);

@@ -23,13 +23,13 @@ struct Mailroom {
 }
 
 impl HealthCheck for Mailroom {
-    // A full folder is nothing that a restart mends, so it must not decide on liveness.
+    // A restart does not fix a full folder, so the check must not decide on liveness.
     fn scope(&self) -> Scope {
         Scope::Instance
     }
 
     async fn check_status(&self, findings: &Findings) -> Result {
-        // The message is for everyone, the error for the log.
+        // The message is public, the error goes to the log.
         let mut letters = tokio::fs::read_dir(&self.spool).await.or_unavailable("spool folder is missing")?;
         let mut waiting = 0;
         while letters.next_entry().await.or_unknown()?.is_some() {
@@ -50,7 +50,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .check(Mailroom { spool: "/nowhere".into(), most: 1000 }.named("old-mailroom").non_critical())
         // An async closure is enough, ...
         .check(check_fn("licence", || async { Ok(()) }).every(Duration::from_mins(1)))
-        // ... with findings, where there are several, ...
+        // ... with findings, if it reports several errors, ...
         .check(check_fn_with("workers", |findings| async move {
             for (name, is_alive) in [("red", true), ("green", false), ("blue", false)] {
                 if !is_alive {
@@ -59,7 +59,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             }
             Ok(())
         }))
-        // ... and code that blocks has a thread of its own, which nothing waits for when it is stuck.
+        // ... and code that blocks runs on its own thread, which nothing waits for if it is stuck.
         .check(
             check_blocking("sensor", || {
                 std::thread::sleep(Duration::from_secs(10));

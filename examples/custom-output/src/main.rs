@@ -1,4 +1,4 @@
-//! Output of your own: JSON of another shape, and a page that is extended.
+//! Custom output: JSON of another shape, and an extended page.
 //!
 //! ```text
 //! cargo run -p example-custom-output
@@ -20,7 +20,7 @@ struct Cool;
 
 impl Renderer for Cool {
     fn format(&self) -> &'static str {
-        "json" // in place of the format of this name
+        "json" // replaces the format of this name
     }
 
     fn media_types(&self) -> &[&str] {
@@ -34,7 +34,7 @@ impl Renderer for Cool {
     }
 }
 
-/// The page as it is, with a title, a style and a line of our own.
+/// The default page, with its own title, and with an additional style and line.
 const PAGE: &str = r#"
 {% extends "health_check/index.html" %}
 {% block title %}The shop's health{% endblock title %}

@@ -1,5 +1,5 @@
-//! An adapter of your own, for a framework that has none. Plain hyper takes a service, and the endpoint is one; all
-//! that is left to do is to send it what is below its path.
+//! An adapter of your own, for a framework that has none. Plain hyper takes a service, and the endpoint is one. The
+//! adapter only has to send it the requests below its path.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -15,7 +15,7 @@ use tokio::net::TcpListener;
 use tokio::time::{Duration, sleep};
 use tower::{Service, service_fn};
 
-/// A service of hyper.
+/// A service that hyper can serve.
 pub trait App<B>:
     Service<Request<B>, Response = Response<Body>, Error = Infallible, Future: Send> + Clone + Send + 'static
 {
@@ -26,7 +26,7 @@ impl<B, S> App<B> for S where
 {
 }
 
-/// The health at a path, and the application everywhere else.
+/// Serves the health at a path, and the application everywhere else.
 pub fn with_health<B: Send + 'static>(path: &str, health: Health, app: impl App<B>) -> impl App<B> {
     let endpoint = Endpoint::new(path, health);
     service_fn(move |request: Request<B>| {
@@ -36,7 +36,7 @@ pub fn with_health<B: Send + 'static>(path: &str, health: Health, app: impl App<
     })
 }
 
-/// What an application answers to what it does not know.
+/// Returns the response of an application to an unknown path.
 pub fn not_found() -> Response<Body> {
     let mut response = Response::new(Body::new("not found\n"));
     *response.status_mut() = StatusCode::NOT_FOUND;
@@ -47,7 +47,7 @@ pub fn not_found() -> Response<Body> {
 pub async fn serve(listener: TcpListener, app: impl App<hyper::body::Incoming>) {
     loop {
         let Ok((stream, _)) = listener.accept().await else {
-            sleep(Duration::from_millis(100)).await; // no descriptor is left, or the client has left
+            sleep(Duration::from_millis(100)).await; // no file descriptors are left, or the client has disconnected
             continue;
         };
         let connection =
@@ -56,10 +56,10 @@ pub async fn serve(listener: TcpListener, app: impl App<hyper::body::Incoming>) 
     }
 }
 
-/// The health on a port of its own.
+/// Serves the health on a port of its own.
 ///
 /// # Errors
-/// Those of listening there.
+/// Fails if the address can't be bound, or if the thread or its runtime can't be created.
 pub fn listen(address: &str, path: &str, health: Health) -> io::Result<SocketAddr> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let listener = std::net::TcpListener::bind(address)?;

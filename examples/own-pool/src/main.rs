@@ -1,5 +1,5 @@
-//! Checks on the connections that the application has anyway: what they say is what the application feels. An
-//! exhausted pool is told apart from a database that is down.
+//! Checks on the connections that the application has anyway, so that they report what the application experiences.
+//! They distinguish an exhausted pool from a database that is down.
 //!
 //! ```text
 //! cargo run -p example-own-pool

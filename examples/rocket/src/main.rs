@@ -23,7 +23,7 @@ fn page() -> RawHtml<&'static str> {
 #[rocket::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let shop = Shop::from_args().await?;
-    // The signals are the health's, which notifies Rocket once it has drained.
+    // The health handles the signals, and Rocket is notified once it has drained.
     let config = Config::figment()
         .merge(("address", shop.listen.ip()))
         .merge(("port", shop.listen.port()))
@@ -39,14 +39,15 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .ignite()
         .await?;
 
-    // SIGTERM: /ht/ready/ fails, and the service serves on until the balancers have seen it.
+    // After SIGTERM, /ht/ready/ fails, and the service keeps serving until the load balancers have noticed.
     let (shutdown, drained) = (rocket.shutdown(), shop.health.drain_on_sigterm());
     rocket::tokio::spawn(async move {
         drained.await;
         shutdown.notify();
     });
     match rocket.launch().await {
-        // A connection that was just being closed is a failed shutdown to Rocket, and the end to us.
+        // Rocket reports a failed shutdown if a connection was just being closed. For this service, that is a normal
+        // exit.
         Err(error) if !matches!(error.kind(), ErrorKind::Shutdown(..)) => Err(error.into()),
         _ => Ok(()),
     }

@@ -1,4 +1,4 @@
-//! What every example service has to do.
+//! The tests that every example service has to pass.
 
 #[path = "../../shop/served.rs"]
 mod served;

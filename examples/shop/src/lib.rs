@@ -1,4 +1,4 @@
-//! What the example services have in common, whatever their framework: the arguments, the health, and a page.
+//! Code that the example services share, whatever their framework: the arguments, the health, and a page.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "they are programs that say where they listen")]
 
@@ -17,22 +17,22 @@ pub const PAGE: &str = include_str!("page.html");
 /// A small shop with health checks.
 #[derive(Debug, Parser)]
 struct Args {
-    /// The checks; without one, some that need no server
+    /// The file with the checks; without it, default checks that need no server
     #[arg(long, value_name = "FILE", env = "HEALTH_CONFIG")]
     config: Option<PathBuf>,
-    /// The address to listen at; port 0 takes a free one
+    /// The address to listen on; port 0 means any free port
     #[arg(long, value_name = "ADDRESS", env = "HEALTH_LISTEN", default_value = "127.0.0.1:8000")]
     listen: SocketAddr,
 }
 
-/// What a service of this shop starts with.
+/// The address and the health of a service of this shop.
 #[derive(Debug)]
 pub struct Shop {
-    /// Where it listens.
+    /// The address to listen on.
     pub listen: SocketAddr,
-    /// Its health.
+    /// The health of the service.
     pub health: Health,
-    /// What the default checks work on is there as long as this is.
+    /// Keeps what the default checks work on.
     _scratch: Option<Scratch>,
 }
 
@@ -40,11 +40,11 @@ impl Shop {
     /// Reads the arguments and builds the health: the checks of the file, and one of the shop's own.
     ///
     /// # Errors
-    /// What is wrong with the file.
+    /// Fails if the configuration is invalid.
     pub async fn from_args() -> Result<Self, Box<dyn Error>> {
         let args = Args::parse();
         let log = tracing_subscriber::fmt().with_writer(io::stderr).with_ansi(io::stderr().is_terminal());
-        let _ = log.try_init(); // a framework may have a log of its own
+        let _ = log.try_init(); // a framework may have its own log
         let variables = |name: &str| std::env::var(name).ok();
         let (config, scratch) = if let Some(file) = &args.config {
             (Config::from_file(file, &variables, &Options::default())?, None)
@@ -59,13 +59,13 @@ impl Shop {
         Ok(Self { listen: args.listen, health, _scratch: scratch })
     }
 
-    /// Says where it listens, once it does.
+    /// Prints the address, once the service listens.
     pub fn listens_at(address: SocketAddr) {
         println!("http://{address}/");
     }
 }
 
-/// A check of the shop's own: letters that wait to be sent.
+/// A check of the shop itself: letters that wait to be sent.
 #[derive(Debug)]
 struct Mailroom {
     spool: PathBuf,

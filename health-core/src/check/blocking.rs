@@ -6,11 +6,11 @@ use tokio::sync::oneshot;
 
 use crate::{Result, ResultExt as _, ServiceUnavailable, UnknownError};
 
-/// A thread at a time for code that blocks, on behalf of one check.
+/// Runs the blocking code of one check, on one thread at a time.
 ///
-/// Not the runtime's pool of blocking threads: that one is shared with the application, and a runtime that ends waits
-/// for it. While a call is stuck, a second one is refused with `unavailable: still running since ...`, so that polls
-/// never pile up threads behind a hung file system.
+/// It does not use the runtime's pool of blocking threads, because the application shares that pool and a runtime waits
+/// for it at shutdown. While a call is stuck, a second one is refused with `unavailable: still running since ...`, so
+/// that threads never pile up behind a hung file system.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -23,20 +23,20 @@ use crate::{Result, ResultExt as _, ServiceUnavailable, UnknownError};
 pub struct Blocking(Arc<Mutex<Option<SystemTime>>>);
 
 impl Blocking {
-    /// Runs the closure on a thread of its own and returns what it returns.
+    /// Runs the closure on its own thread, and returns its result.
     ///
-    /// When the returned future is dropped the closure still runs to its end, so what it cleans up is cleaned up.
+    /// If the returned future is dropped, the closure still runs to its end, including its cleanup.
     ///
     /// # Errors
-    /// What the closure returns; `unknown error` where it panics; `unavailable` while an earlier call is still running
-    /// and where the system has no thread left.
+    /// Returns the error of the closure. Fails with `unknown error` if the closure panics, and with `unavailable` while
+    /// an earlier call is still running or if the system has no thread left.
     pub async fn run<T: Send + 'static>(&self, call: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
         let guard = CallGuard::take(&self.0)?;
         let (sender, receiver) = oneshot::channel();
         let work = move || {
             let outcome = catch_unwind(AssertUnwindSafe(call));
-            drop(guard); // before the answer goes out, so that the next run finds the thread free
-            // Nobody may be waiting any more; then the result is of no use.
+            drop(guard); // before the result is sent, so that the next run finds the thread free
+            // The receiver may be gone; then the result is not needed.
             let _ = sender.send(outcome.unwrap_or_else(|panic| Err(UnknownError::panicked(&*panic).into())));
         };
         std::thread::Builder::new()

@@ -9,7 +9,7 @@ use futures::future::BoxFuture;
 use super::{HealthCheck, Scope};
 use crate::{Findings, Result};
 
-/// Any check with its type erased: cheap to clone, itself a [`HealthCheck`]. What catalogues return.
+/// A check with its type erased. It is cheap to clone, and is itself a [`HealthCheck`]. Catalogues return it.
 ///
 /// ```
 /// use health_core::{check_fn, BoxCheck, HealthCheck};
@@ -66,8 +66,8 @@ impl fmt::Debug for BoxCheck {
     }
 }
 
-/// The twin of [`HealthCheck`] that can be a trait object. Other names, for a blanket implementation would make the
-/// same ones ambiguous.
+/// The object-safe twin of [`HealthCheck`]. Its methods have other names, because the blanket implementation would make
+/// the same names ambiguous.
 trait DynCheck: Send + Sync {
     fn dyn_check_status<'a>(&'a self, findings: &'a Findings) -> BoxFuture<'a, Result>;
     fn dyn_identifier(&self) -> Cow<'_, str>;

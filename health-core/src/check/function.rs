@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{Blocking, HealthCheck};
 use crate::{Findings, Result};
 
-/// A check from an async closure.
+/// Creates a check from an async closure.
 ///
 /// ```
 /// use health_core::{check_fn, CheckExt};
@@ -21,7 +21,7 @@ where
     check_fn_with(name, move |_| check())
 }
 
-/// A check from an async closure that gets the [`Findings`], to report several errors or what it measured.
+/// Creates a check from an async closure that gets the [`Findings`], to report several errors or measured values.
 pub fn check_fn_with<F, Fut>(name: impl Into<Cow<'static, str>>, check: F) -> impl HealthCheck + fmt::Debug
 where
     F: Fn(Findings) -> Fut + Send + Sync + 'static,
@@ -30,11 +30,11 @@ where
     Function { name: name.into(), check }
 }
 
-/// A check from a closure that blocks: file systems, C libraries, synchronous clients, endless computations.
+/// Creates a check from a closure that blocks: for file systems, C libraries, synchronous clients, long computations.
 ///
-/// It runs on a thread of its own, which no runtime waits for when it ends. A timeout ends the wait, not the thread:
-/// while that is still busy the check is not started again beside itself, and its row says since when it runs. Where Tokio's
-/// time is paused, a timeout is over before a thread could answer: `health_testkit::in_real_time` is for that.
+/// The closure runs on its own thread, which no runtime waits for at shutdown. A timeout ends the wait, not the thread.
+/// While the thread is still busy, the check is not started again, and its row says since when it has been running. If
+/// Tokio's time is paused, a timeout is over before a thread can answer: use `health_testkit::in_real_time`.
 ///
 /// ```
 /// use health_core::{check_blocking, ResultExt};

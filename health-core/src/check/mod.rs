@@ -1,4 +1,4 @@
-//! The backend trait, and what makes a check out of a closure.
+//! The trait of all checks, and functions that create a check from a closure.
 //!
 //! ```
 //! use health_core::{Findings, HealthCheck, Result, ResultExt};
@@ -36,27 +36,27 @@ pub(crate) use options::{Options, Refresh};
 
 use crate::{Findings, Result};
 
-/// One thing that a service needs, and how to see that it works.
+/// A check of one thing that a service needs.
 ///
-/// Only [`check_status`](Self::check_status) has to be written. Everything else that a user may want to set (a
+/// Only [`check_status`](Self::check_status) has to be implemented. Everything else that a user may want to set (a
 /// name, a timeout, groups) is an option of [`CheckExt`] and needs nothing from the author.
 ///
-/// The engine bounds each run by a timeout and drops the future when it is over, so whatever a check creates must be
-/// undone by `Drop` or expire by itself. A future that never yields can't be interrupted, and one that calls blocking
-/// code holds up its runtime: use [`check_blocking`] or [`Blocking`] for those.
+/// The engine limits each run with a timeout and drops the future when the time is over, so everything that a check
+/// creates must be undone by `Drop` or expire by itself. A future that never yields can't be interrupted, and one that
+/// calls blocking code blocks its runtime: use [`check_blocking`] or [`Blocking`] for those.
 #[doc(alias = "BaseHealthCheckBackend")]
 #[doc(alias = "HealthCheckPlugin")]
 pub trait HealthCheck: Send + Sync + 'static {
-    /// Sees whether it works. `Ok(())` is working, unless errors were added to the findings.
+    /// Runs the check. `Ok(())` means that the service works, unless errors were added to the findings.
     ///
     /// # Errors
-    /// What is wrong, in words that anybody may read.
+    /// Returns an error that says what is wrong, in a message that anyone may read.
     #[doc(alias = "run_check")]
     fn check_status(&self, findings: &Findings) -> impl Future<Output = Result> + Send;
 
-    /// The name of its row, its key in JSON and its label in metrics. *Default*: the type's name.
+    /// Returns the name of the check's row, its key in JSON and its label in metrics. *Default*: the type's name.
     ///
-    /// Unique within a service; asked once, when the service's health is built.
+    /// The name is unique within a service. The engine reads it once, when the service's health is built.
     fn identifier(&self) -> Cow<'_, str> {
         let path = std::any::type_name::<Self>();
         let path = path.split('<').next().unwrap_or(path);
@@ -68,21 +68,21 @@ pub trait HealthCheck: Send + Sync + 'static {
         true
     }
 
-    /// Returns the scope of the check: liveness takes only [`Scope::Process`]. *Default*:
-    /// [`Scope::External`].
+    /// Returns the scope of what the check looks at. Liveness accepts only [`Scope::Process`], which a restart of the
+    /// process could fix. *Default*: [`Scope::External`].
     fn scope(&self) -> Scope {
         Scope::External
     }
 
-    /// The longest that one run may take, for a check that needs another time than most; an option goes before it.
-    /// *Default*: none, which is [`Settings::timeout`](crate::Settings::timeout).
+    /// Returns the timeout of a run, for a check that needs another time than most. The check's option takes
+    /// precedence. *Default*: `None`, which means [`Settings::timeout`](crate::Settings::timeout).
     fn default_timeout(&self) -> Option<Duration> {
         None
     }
 
-    /// How long a verdict is good at least where nobody says otherwise, for a check that costs the other side something: a
-    /// login, a request that is billed, lines in a log. A longer [`Settings::ttl`](crate::Settings::ttl) goes before it, a
-    /// shorter one does not; the check's own option always does. *Default*: none.
+    /// Returns the minimum time for which a verdict is fresh, for a check that costs the other side something: a login,
+    /// a billed request, lines in a log. A longer [`Settings::ttl`](crate::Settings::ttl) takes precedence, a shorter
+    /// one does not. The check's option always takes precedence. *Default*: `None`.
     fn default_ttl(&self) -> Option<Duration> {
         None
     }
@@ -125,14 +125,14 @@ impl<C: HealthCheck> HealthCheck for Arc<C> {
     }
 }
 
-/// How far away the thing is that a check looks at.
+/// The distance from the process to what a check looks at.
 ///
-/// Liveness restarts what fails it, so it may only look at what a restart mends: a slow database or a full disk in
-/// liveness restarts a whole fleet.
+/// A process that fails liveness is restarted, so liveness may only look at what a restart fixes. A slow database or a
+/// full disk in liveness restarts a whole fleet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Scope {
-    /// The process itself: a deadlock, a runtime that stands still.
+    /// The process itself: a deadlock, a blocked runtime.
     Process,
     /// The machine or container it runs in: disk, memory.
     Instance,

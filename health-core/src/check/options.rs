@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{BoxCheck, HealthCheck, Scope};
 
-/// The options that any check takes.
+/// The options of every check.
 ///
 /// ```
 /// use std::time::Duration;
@@ -20,69 +20,72 @@ use super::{BoxCheck, HealthCheck, Scope};
 /// # let _ = orders;
 /// ```
 pub trait CheckExt: Sized {
-    /// The check below the options.
+    /// The type of the check itself.
     type Check: HealthCheck;
 
-    /// The check with its options, none of them set yet.
+    /// Returns the check with its options.
     fn into_check(self) -> Configured<Self::Check>;
 
-    /// Its identifier, in place of the check's own.
+    /// Sets the identifier, instead of the check's own.
     fn named(self, name: impl Into<Cow<'static, str>>) -> Configured<Self::Check> {
         self.set(|options| options.name = Some(name.into()))
     }
 
-    /// Its errors are shown and leave the service healthy.
+    /// Makes the check non-critical: its errors are shown, and leave the service healthy.
     fn non_critical(self) -> Configured<Self::Check> {
         self.critical(false)
     }
 
-    /// Whether its errors make the service unhealthy. *Default*: what the check says, mostly `true`.
+    /// Sets whether errors make the service unhealthy. *Default*: the check's own value, mostly `true`.
     #[doc(alias = "critical_service")]
     fn critical(self, critical: bool) -> Configured<Self::Check> {
         self.set(|options| options.critical = Some(critical))
     }
 
-    /// The groups it belongs to, beside the whole. *Default*: none, which means `ready` and `startup` for a critical
-    /// check. Naming groups replaces that.
+    /// Adds the check to groups, besides the whole service. *Default*: none, which means `ready` and `startup` for a
+    /// critical check. Naming groups replaces that.
     #[doc(alias = "SUBSETS")]
     fn groups<G: Into<Cow<'static, str>>>(self, groups: impl IntoIterator<Item = G>) -> Configured<Self::Check> {
         self.set(|options| options.groups.extend(groups.into_iter().map(Into::into)))
     }
 
-    /// The longest that one run may take; more than zero. *Default*: [`Settings::timeout`](crate::Settings::timeout).
+    /// Sets the timeout of a run, which must be more than zero. *Default*:
+    /// [`Settings::timeout`](crate::Settings::timeout).
     fn timeout(self, timeout: Duration) -> Configured<Self::Check> {
         self.set(|options| options.timeout = Some(timeout))
     }
 
-    /// How long a verdict is good, from the end of its run: the check sees at most one run per `ttl`, whatever the
-    /// load. Zero: each read joins the run under way or starts one. *Default*: [`Settings::ttl`](crate::Settings::ttl), or
-    /// the check's own [`default_ttl`](HealthCheck::default_ttl) where that is longer.
+    /// Sets how long a verdict is fresh, from the end of its run. The check runs at most once per `ttl`, whatever the
+    /// load. With zero, each read joins the current run or starts one. *Default*:
+    /// [`Settings::ttl`](crate::Settings::ttl), or the check's own [`default_ttl`](HealthCheck::default_ttl) if that is
+    /// longer.
     fn ttl(self, ttl: Duration) -> Configured<Self::Check> {
         self.set(|options| options.refresh = Some(Refresh::Ttl(ttl)))
     }
 
-    /// The longest that a check keeps a connection of its own, idle or not; zero opens a new one in each run. A rotated
-    /// password, a name that moved and a certificate that expired are seen after this time. It does nothing to checks on the
-    /// application's own pools. *Default*: [`Settings::reconnect`](crate::Settings::reconnect).
+    /// Sets the maximum age of a connection of the check's own, idle or not. With zero, each run opens a new one. The
+    /// check notices a rotated password, a moved name or an expired certificate after this time. The option does not
+    /// affect checks on the application's own pools. *Default*: [`Settings::reconnect`](crate::Settings::reconnect).
     fn reconnect(self, reconnect: Duration) -> Configured<Self::Check> {
         self.set(|options| options.reconnect = Some(reconnect))
     }
 
-    /// Runs it in the background on this interval, with a tenth of jitter; reads only read. In place of a `ttl`.
+    /// Runs the check in the background at this interval, with a tenth of jitter. Reads then start no runs. Replaces a
+    /// `ttl`.
     ///
-    /// A verdict expires after three intervals (or one, its jitter and the timeout, if that is more): a dead scheduler
-    /// can't stay green.
+    /// A verdict expires after three intervals (or after one, its jitter and the timeout, if that is longer), so that a
+    /// check does not stay healthy if its background task is gone.
     fn every(self, interval: Duration) -> Configured<Self::Check> {
         self.set(|options| options.refresh = Some(Refresh::Every(interval)))
     }
 
-    /// How many runs in a row of the other verdict it takes to become better (`rise`) and worse (`fall`), as HAProxy
-    /// counts them; at least 1. *Default*: 1 and 1. The first verdict takes effect at once.
+    /// Sets how many consecutive runs with another verdict it takes to become better (`rise`) and worse (`fall`), as in
+    /// HAProxy; at least 1. *Default*: 1 and 1. The first verdict takes effect immediately.
     fn thresholds(self, rise: u32, fall: u32) -> Configured<Self::Check> {
         self.set(|options| options.thresholds = (rise, fall))
     }
 
-    /// Names the checks that this one can't work without. While one of them is unavailable, an error here reads
+    /// Names the checks that this one can't work without. While one of them is unavailable, an error of this one reads
     /// `unavailable: blocked by ...`.
     fn depends_on<I: Into<Cow<'static, str>>>(
         self,
@@ -91,12 +94,12 @@ pub trait CheckExt: Sized {
         self.set(|options| options.depends_on.extend(identifiers.into_iter().map(Into::into)))
     }
 
-    /// What it looks at, in place of what the check says.
+    /// Sets the scope, instead of the check's own.
     fn scoped(self, scope: Scope) -> Configured<Self::Check> {
         self.set(|options| options.scope = Some(scope))
     }
 
-    /// Labels, names and values, for renderers and metrics.
+    /// Adds labels, as names and values, for renderers and metrics.
     fn labels<N: Into<Cow<'static, str>>, V: Into<Cow<'static, str>>>(
         self,
         labels: impl IntoIterator<Item = (N, V)>,
@@ -136,9 +139,10 @@ impl<C: HealthCheck> CheckExt for Configured<C> {
     }
 }
 
-/// A check with its options: what [`CheckExt`] returns and [`HealthBuilder::check`](crate::HealthBuilder::check) takes.
+/// A check with its options, which [`CheckExt`] returns and [`HealthBuilder::check`](crate::HealthBuilder::check)
+/// takes.
 ///
-/// Not a [`HealthCheck`] itself, so that no option can get lost on the way.
+/// It is not a [`HealthCheck`] itself, so that no option can get lost.
 #[derive(Debug, Clone)]
 #[must_use = "a check does nothing until it is handed to a builder"]
 pub struct Configured<C> {
@@ -146,7 +150,7 @@ pub struct Configured<C> {
     pub(crate) options: Options,
 }
 
-/// What was set on a check; what was not is decided when the service's health is built.
+/// The options that were set on a check. The others are decided when the service's health is built.
 #[derive(Debug, Clone)]
 pub struct Options {
     pub(crate) name: Option<Cow<'static, str>>,
@@ -178,11 +182,11 @@ impl Default for Options {
     }
 }
 
-/// When a check runs.
+/// The rule for when a check runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Refresh {
-    /// When it is read and its verdict is older than this.
+    /// The check runs when it is read and its verdict is older than this.
     Ttl(Duration),
-    /// By itself, on this interval.
+    /// The check runs in the background, at this interval.
     Every(Duration),
 }

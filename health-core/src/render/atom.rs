@@ -8,11 +8,11 @@ use super::outcome::verdict;
 use super::{Renderer, feed};
 use crate::Report;
 
-/// `atom`: an [Atom feed](https://www.rfc-editor.org/rfc/rfc4287) with an entry for each check that is not working.
-/// Always 200.
+/// `atom`: an [Atom feed](https://www.rfc-editor.org/rfc/rfc4287) with an entry for each check that is not working. The
+/// status code is always 200.
 ///
-/// An entry's id and date are those of the moment at which the check became what it is, so a reader of feeds shows a
-/// failure once, however long it lasts.
+/// The id and the date of an entry are those of the check's transition to its status, so a feed reader shows a failure
+/// once, however long it lasts.
 ///
 /// ```
 /// use health_core::{Atom, Health};
@@ -25,8 +25,8 @@ pub struct Atom {
 }
 
 impl Atom {
-    /// The URL of the page that the feed and its entries link to, which also makes the feed's id another one than those of
-    /// other services; it must not have the token in it. *Default*: `?format=html`, relative to the feed's own URL.
+    /// Sets the URL of the page that the feed and its entries link to. It also distinguishes the feed's id from those
+    /// of other services. It must not contain the token. *Default*: `?format=html`, relative to the feed's own URL.
     #[must_use]
     pub fn link(mut self, url: impl Into<Cow<'static, str>>) -> Self {
         self.link = Some(url.into());

@@ -1,4 +1,4 @@
-//! What the two feeds have in common: their entries, with ids and dates that are the same on every poll, and their XML.
+//! Code that the two feeds share: their entries, with ids and dates that are the same in every response, and their XML.
 
 use std::cmp::Reverse;
 use std::fmt;
@@ -10,22 +10,23 @@ use uuid::Uuid;
 
 use crate::{CheckReport, Report, Status};
 
-/// Who writes the feeds.
+/// The author of the feeds.
 pub(super) const AUTHOR: &str = "Health check";
-/// The page, seen from any feed: neither the host nor the token is known here, and neither is needed.
+/// The URL of the page, relative to any feed, because neither the host nor the token is known here.
 pub(super) const PAGE: &str = "?format=html";
-/// What the ids are made in; any UUID would do, as long as it stays.
+/// The namespace of the ids. Any UUID works, as long as it never changes.
 const NAMESPACE: Uuid = Uuid::from_u128(0x19d9_bf5e_751d_41dc_9f34_1998_0eff_0155);
 
-/// A check that is not working, since it is not.
+/// A check that is not working, as an entry of a feed.
 pub(super) struct Entry<'a> {
     pub(super) row: &'a CheckReport,
-    /// When it became what it is.
+    /// The time since when the check has its status.
     pub(super) date: SystemTime,
 }
 
 impl Entry<'_> {
-    /// That of the transition: it stays while the failure lasts, and the next failure has another one.
+    /// Returns the id of the transition. It stays the same while the failure lasts, and the next failure has another
+    /// one.
     pub(super) fn id(&self) -> String {
         let since = self.date.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_nanos();
         id(&format!("{}\n{since}", self.row.identifier))
@@ -40,7 +41,7 @@ impl Entry<'_> {
     }
 }
 
-/// One for each check that is not working, the newest first.
+/// Returns one entry for each check that is not working, the newest first.
 pub(super) fn entries(report: &Report) -> Vec<Entry<'_>> {
     let failing = report.checks.iter().filter(|row| row.status != Status::Working);
     let mut entries: Vec<_> = failing.map(|row| Entry { row, date: date(row, report) }).collect();
@@ -48,13 +49,15 @@ pub(super) fn entries(report: &Report) -> Vec<Entry<'_>> {
     entries
 }
 
-/// When the feed last changed: a recovery takes an entry away. The bare verdict has no date of its own.
+/// Returns the time of the feed's last change, which may be a recovery, because that removes an entry. A redacted
+/// report has no such time.
 pub(super) fn updated(report: &Report) -> SystemTime {
     let dates = report.checks.iter().map(|row| date(row, report));
     dates.max().unwrap_or(if report.redacted { report.generated_at } else { report.built_at })
 }
 
-/// Since when a row is what it is. Where no run says so, it is since the last one, or since the service was started.
+/// Returns the time since when a row has its status. If no run has set it, this is the time of the last run, or of the
+/// start of the service.
 fn date(row: &CheckReport, report: &Report) -> SystemTime {
     row.since.or(row.last_run).unwrap_or(report.built_at)
 }
@@ -63,12 +66,12 @@ pub(super) fn title(report: &Report) -> String {
     report.group.as_ref().map_or_else(|| "System status".into(), |group| format!("System status: {group}"))
 }
 
-/// A name for ever, made of what makes it unique, which can't be read out of it.
+/// Returns a permanent id for a unique name. The name can't be read from the id.
 pub(super) fn id(name: &str) -> String {
     Uuid::new_v5(&NAMESPACE, name.as_bytes()).urn().to_string()
 }
 
-/// Writes an XML document. A character that XML does not allow, in whatever way it is written, is replaced.
+/// Writes an XML document. A character that XML does not allow, not even escaped, is replaced.
 pub(super) fn write_xml(document: &impl Serialize, out: &mut dyn fmt::Write) -> fmt::Result {
     let mut xml = String::from("<?xml version=\"1.0\" encoding=\"utf-8\"?>\n");
     let mut serializer = Serializer::new(&mut xml);
@@ -78,7 +81,7 @@ pub(super) fn write_xml(document: &impl Serialize, out: &mut dyn fmt::Write) -> 
     out.write_str(&xml.replace(is_illegal, "\u{fffd}"))
 }
 
-/// Whether XML 1.0 does not allow it.
+/// Returns `true` if XML 1.0 does not allow the character.
 fn is_illegal(c: char) -> bool {
     c.is_ascii_control() && !matches!(c, '\t' | '\n' | '\r' | '\x7f') || matches!(c, '\u{fffe}' | '\u{ffff}')
 }

@@ -8,12 +8,12 @@ use super::Renderer;
 use super::outcome::{Outcome, verdict};
 use crate::{CheckReport, Report, Scope, Unit};
 
-/// `health`: `application/health+json`, as
-/// [draft-inadarei-api-health-check-06](https://datatracker.ietf.org/doc/html/draft-inadarei-api-health-check-06) has it.
+/// `health`: `application/health+json`, as defined by
+/// [draft-inadarei-api-health-check-06](https://datatracker.ietf.org/doc/html/draft-inadarei-api-health-check-06).
 ///
 /// `status` is `pass`, `warn` or `fail`: a problem that makes the service unhealthy is `fail`, any other one `warn`.
 /// `checks` has a key for each check and, for each of its observations, a key `{check}:{observation}`. A colon in a name
-/// becomes `_` in the key, since there it separates; `componentId` has the name as it is.
+/// becomes `_` in the key, where a colon is the separator; `componentId` has the name as it is.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct HealthJson;
 
@@ -48,7 +48,7 @@ struct Response<'a> {
     checks: Option<BTreeMap<String, Vec<Details<'a>>>>,
 }
 
-/// An object of its section 4.
+/// An object of the draft's section 4.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Details<'a> {
@@ -102,7 +102,7 @@ fn checks(report: &Report) -> BTreeMap<String, Vec<Details<'_>>> {
 }
 
 impl<'a> Details<'a> {
-    /// The check itself, or one of its observations. The check says once what is wrong with it.
+    /// Creates the object of the check itself, or of one of its observations. Only the check itself says what is wrong.
     fn new(row: &'a CheckReport, observation: Option<Observed>) -> Self {
         let status = Outcome::of_row(row);
         let says = status != Outcome::Pass && observation.is_none();
@@ -117,7 +117,7 @@ impl<'a> Details<'a> {
     }
 }
 
-/// A name as it may stand on either side of the colon of a key.
+/// Returns the name in the form that is allowed on either side of the colon of a key.
 fn part(name: &str) -> String {
     name.replace(':', "_")
 }

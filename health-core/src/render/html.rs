@@ -14,7 +14,7 @@ use super::words::{ago, brief, parts, time, tone};
 use crate::report::ErrorReport;
 use crate::{CheckReport, Report, Status};
 
-/// The page as it comes with the crate, and the name under which it can always be extended.
+/// The page that comes with the crate, and the name by which a template can always extend it.
 const BASE: (&str, &str) = ("health_check/base.html", include_str!("base.html"));
 /// The page that is shown, as in the original.
 const INDEX: (&str, &str) = ("health_check/index.html", r#"{% extends "health_check/base.html" %}"#);
@@ -41,37 +41,37 @@ const OWN: &str = "health_check/own.html";
 /// | name | what |
 /// |---|---|
 /// | `verdict` | `All systems working`, `Working, with 1 problem`, `2 of 6 failing`, ... |
-/// | `problems` | how many rows are not working, whether they count or not |
-/// | `healthy` | whether nothing that counts has an error |
+/// | `problems` | the number of rows that are not working, whether they count or not |
+/// | `healthy` | `true` if nothing that counts has an error |
 /// | `status` | the worst status of the critical checks: `working`, `warning`, `unknown`, `unavailable` |
 /// | `redacted` | `true` if the reader may see the verdict only; `checks` is empty then |
 /// | `group` | the group's name, or none |
-/// | `notice` | something every reader should know, or none |
-/// | `instance`, `version` | which process answers, and the release that it runs, or none |
+/// | `notice` | a message for every reader, or none |
+/// | `instance`, `version` | the process that answers, and the release that it runs, or none |
 /// | `sections` | the rows again, in parts: each with a `title` (`Failing`, `Problems that don't count`, `Working`) and `checks` |
-/// | `generated_at`, `duration` | time of the answer (RFC 3339, UTC); how long the reader waited (`0.0040 seconds`) |
-/// | `checks` | the rows, what fails first and what it blocks below it, each with: |
+/// | `generated_at`, `duration` | time of the response (RFC 3339, UTC); how long the reader waited (`0.0040 seconds`) |
+/// | `checks` | the rows, failing ones first and blocked ones below their cause, each with: |
 /// | `identifier`, `status`, `raw_status` | name; effective status; status of the last run |
-/// | `tone` | the status as a class of the page's style: `good`, `fair`, `open`, `bad`. The style holds no status's word, so that a monitor that looks for one in the page finds it where a check has it |
+/// | `tone` | the status as a class of the page's style: `good`, `fair`, `open`, `bad`. The style contains no name of a status, so that a monitor that searches the page for one only finds it if a check has it |
 /// | `errors` | each with `message_type`, `message` and `reference` (log reference or none) |
 /// | `lines` | `working`, or the errors as `{type}: {message}` |
 /// | `observations` | `name = value unit`, ready to be shown |
 /// | `critical`, `fails_report`, `stale` | `true` if its errors matter; if it makes this answer unhealthy; if it is an older verdict |
 /// | `duration`, `last_run`, `since` | as `0.0040 seconds`; times (RFC 3339, UTC); none before the first run |
 /// | `took`, `age`, `for_how_long` | the same for people: `12 ms`, `3 s ago`, `5 min`; none before the first run |
-/// | `blocked_by`, `below_cause` | the check that is the cause, or none; whether this row stands below it |
+/// | `blocked_by`, `below_cause` | the check that is the cause, or none; `true` if this row is below it |
 /// | `parts` | a long identifier in pieces, between which a line may break; a short one as it is |
 /// | `strip` | its last runs, or none: `summary` in words, `width`, `height`, `bars` of `x`, `y`, `height`, `status`, `tone` |
 /// | `groups`, `labels` | names of its groups; its labels, name and value |
 ///
-/// What comes from checks is escaped. A variable that does not exist is an error, which is logged; the reader gets the
-/// text format.
+/// Text from checks is escaped. A variable that does not exist is an error: it is logged, and the reader gets the text
+/// format.
 pub struct Html {
     tera: Tera,
     page: &'static str,
 }
 
-/// A template that can't be used: what is wrong and where.
+/// The error of an invalid template: what is wrong and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TemplateError(String);
 
@@ -90,19 +90,20 @@ impl Default for Html {
 }
 
 impl Html {
-    /// A page of your own: one that extends `health_check/index.html`, or a whole one.
+    /// Creates the format with a page of your own, which extends `health_check/index.html` or is a whole page.
     ///
     /// # Errors
-    /// Where it is not a valid template.
+    /// Fails if the page is not a valid template.
     pub fn from_string(template: impl Into<String>) -> Result<Self, TemplateError> {
         Self::with_templates(OWN, &[(OWN.to_owned(), template.into())])
     }
 
-    /// Every `.html` file below a folder, named by its path in there. `health_check/index.html` replaces the page;
-    /// it may extend `health_check/base.html`, which is the page as it comes with the crate.
+    /// Creates the format with every `.html` file below a folder, named by its path within the folder.
+    /// `health_check/index.html` replaces the page. It may extend `health_check/base.html`, which is the page that
+    /// comes with the crate.
     ///
     /// # Errors
-    /// Where the folder can't be read or a file in it is not a valid template.
+    /// Fails if the folder can't be read, or if a file in it is not a valid template.
     pub fn from_dir(dir: impl AsRef<Path>) -> Result<Self, TemplateError> {
         let mut templates = Vec::new();
         collect(dir.as_ref(), "", &mut templates)
@@ -164,7 +165,7 @@ impl fmt::Debug for Html {
     }
 }
 
-/// What a template sees: the report, with times and numbers as people read them.
+/// The variables of a template: the report, with times and numbers as people read them.
 #[derive(Serialize)]
 struct Page<'a> {
     verdict: String,
@@ -182,7 +183,7 @@ struct Page<'a> {
     checks: Vec<Row<'a>>,
 }
 
-/// Rows that matter equally.
+/// Rows of the same importance.
 #[derive(Serialize)]
 struct Section<'a> {
     title: &'static str,
@@ -237,8 +238,8 @@ impl<'a> From<&'a Report> for Page<'a> {
     }
 }
 
-/// What fails, what is wrong without counting, and what works. A cause stands before what it blocks, and what blocks most
-/// comes first.
+/// Returns the rows in sections: those that fail, problems that don't count, and those that work. A cause comes before
+/// what it blocks, and the one that blocks most comes first.
 fn sections(report: &Report) -> Vec<Section<'_>> {
     let section = |check: &CheckReport| match check.status {
         _ if check.fails_report => 0,
@@ -312,7 +313,7 @@ mod tests {
         row
     }
 
-    /// The names of the rows that fail, and which of them stand below their cause.
+    /// Returns the names of the rows that fail, each with `true` if it is below its cause.
     fn failing(report: &Report) -> Vec<(&str, bool)> {
         sections(report)[0].checks.iter().map(|row| (row.identifier, row.below_cause)).collect()
     }

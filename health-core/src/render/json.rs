@@ -3,8 +3,8 @@ use std::fmt;
 use super::Renderer;
 use crate::Report;
 
-/// `json`: `{"CacheBackend": "working", "DiskUsage": "warning: ..."}`, byte for byte what the original writes: sorted,
-/// with Python's separators, everything beyond ASCII escaped.
+/// `json`: `{"CacheBackend": "working", "DiskUsage": "warning: ..."}`, byte for byte as the original: sorted, with
+/// Python's separators, and with everything beyond ASCII escaped.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Json;
 
@@ -36,7 +36,7 @@ fn member(out: &mut dyn fmt::Write, key: &str, value: &str) -> fmt::Result {
     string(out, value)
 }
 
-/// As Python's `json.dumps` does with its defaults: printable ASCII as it is, UTF-16 escapes for the rest.
+/// Writes a string as Python's `json.dumps` does by default: printable ASCII as it is, UTF-16 escapes for the rest.
 fn string(out: &mut dyn fmt::Write, text: &str) -> fmt::Result {
     out.write_char('"')?;
     for c in text.chars() {

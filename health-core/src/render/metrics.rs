@@ -9,12 +9,12 @@ use super::outcome::Outcome;
 use crate::registry::RESERVED;
 use crate::{CheckReport, Report, Status};
 
-/// Which of the two text formats.
+/// One of the two text formats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Dialect {
-    /// OpenMetrics 1.0: has units, infos and an end.
+    /// OpenMetrics 1.0, which has units, infos and an end marker.
     OpenMetrics,
-    /// Prometheus' own, version 0.0.4.
+    /// Prometheus' own format, version 0.0.4.
     Prometheus,
 }
 
@@ -31,9 +31,9 @@ struct Sample<'a> {
 }
 
 const STATUSES: [Status; 4] = [Status::Working, Status::Warning, Status::Unknown, Status::Unavailable];
-/// The labels that every check has in the info, beside those of its own.
+/// The labels that every check has in the info, besides its own.
 const OWN_LABELS: [&str; 3] = ["check", "critical", "scope"];
-/// What the name of an info ends with. OpenMetrics leaves it out where it tells the type.
+/// The suffix of an info's name. OpenMetrics leaves it out in the lines that describe the metric.
 const INFO: &str = "_info";
 
 pub(super) fn write(report: &Report, dialect: Dialect, out: &mut dyn fmt::Write) -> fmt::Result {
@@ -45,7 +45,8 @@ pub(super) fn write(report: &Report, dialect: Dialect, out: &mut dyn fmt::Write)
 }
 
 fn families(report: &Report) -> [Family<'_>; 7] {
-    // Label sets are stable: what the engine says of itself for a while shows in the overall verdict.
+    // Label sets are stable: a row that the engine adds for a while has no samples, and shows only in the overall
+    // verdict.
     let is_check = |row: &&CheckReport| !RESERVED.contains(&row.identifier.as_str());
     let rows: Vec<&CheckReport> = report.checks.iter().filter(is_check).collect();
     let family = |name, help, samples| Family { name, help, samples };
@@ -100,7 +101,8 @@ fn observations(row: &CheckReport) -> impl Iterator<Item = Sample<'_>> {
     })
 }
 
-/// Every check has every label, so that all label sets are the same; an empty one means that it has none.
+/// Returns the info of every check. Every check has every label, so that all label sets are the same. An empty value
+/// means that the check does not have the label.
 fn infos<'a>(rows: &[&'a CheckReport]) -> Vec<Sample<'a>> {
     let names: BTreeSet<String> =
         rows.iter().copied().flat_map(|row| row.labels.keys()).map(|name| label_name(name)).collect();
@@ -126,7 +128,7 @@ fn info(row: &CheckReport) -> Sample<'_> {
     sample
 }
 
-/// A name of a label as both formats allow it; of two that become the same the first one is shown.
+/// Returns a name of a label that both formats allow. If two names become the same, the first one is shown.
 fn label_name(name: &str) -> String {
     let name: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
     let is_free = name.starts_with(|c: char| c.is_ascii_alphabetic()) && !OWN_LABELS.contains(&name.as_str());
@@ -168,7 +170,7 @@ impl<'a> Sample<'a> {
     }
 }
 
-/// The value of a label. A NUL, which ends the input of some parsers, is shown as a replacement character.
+/// Writes the value of a label. A NUL, which ends the input of some parsers, becomes a replacement character.
 fn escape(value: &str, out: &mut dyn fmt::Write) -> fmt::Result {
     value.chars().try_for_each(|c| match c {
         '\\' => out.write_str("\\\\"),

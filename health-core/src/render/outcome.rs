@@ -1,23 +1,24 @@
-//! What a row and a report come to, for formats that know three states; and the verdict in words.
+//! The outcome of a row and of a report, for formats that have three states, and the verdict in words.
 
 use serde::Serialize;
 
 use crate::{CheckReport, Report, Status};
 
-/// How a row or a whole report is, where the status alone does not say whether it matters.
+/// The outcome of a row or of a whole report. The status alone does not say whether an error counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Outcome {
     /// Nothing is wrong.
     Pass,
-    /// Healthy, with something that people should see.
+    /// Healthy, but with something that people should see.
     Warn,
-    /// A row with an error; a report that is unhealthy.
+    /// A row with an error, or a report that is unhealthy.
     Fail,
 }
 
 impl Outcome {
-    /// A check that can't be used fails, whether anybody needs it or not; a warning fails where it counts.
+    /// Returns the outcome of a row. An unavailable check fails, whether it counts or not. A warning fails only if it
+    /// counts.
     pub(super) fn of_row(row: &CheckReport) -> Self {
         match row.status {
             _ if row.fails_report => Self::Fail,
@@ -27,7 +28,7 @@ impl Outcome {
         }
     }
 
-    /// Unhealthy is a failure, and a problem that does not count a warning.
+    /// Returns the outcome of a report. An unhealthy report fails, and a problem that does not count is a warning.
     pub(super) fn of_report(report: &Report) -> Self {
         if !report.healthy {
             return Self::Fail;
@@ -37,12 +38,12 @@ impl Outcome {
     }
 }
 
-/// How many rows are not working, whether they count or not.
+/// Returns the number of rows that are not working, whether they count or not.
 pub(super) fn problems(report: &Report) -> usize {
     report.checks.iter().filter(|check| check.status != Status::Working).count()
 }
 
-/// `All systems working`, `Working, with 1 problem`, `2 of 6 failing`.
+/// Returns the verdict in words: `All systems working`, `Working, with 1 problem`, `2 of 6 failing`.
 pub(super) fn verdict(report: &Report) -> String {
     let failing = report.checks.iter().filter(|check| check.fails_report).count();
     match (report.healthy, report.checks.len(), problems(report)) {

@@ -5,10 +5,10 @@ use super::metrics::{Dialect, write};
 use crate::Report;
 
 /// `prometheus`: the metrics of [`OpenMetrics`](super::OpenMetrics) in Prometheus' own text format 0.0.4, for scrapers
-/// that read no other. Always 200.
+/// that read no other one. The status code is always 200.
 ///
-/// It is `?format=prometheus` or `Accept: text/plain;version=0.0.4`; without the version, `text/plain` is the format
-/// `text`.
+/// A request selects it with `?format=prometheus` or `Accept: text/plain;version=0.0.4`. Without the version,
+/// `text/plain` selects the format `text`.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Prometheus;
 

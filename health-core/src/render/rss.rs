@@ -9,15 +9,16 @@ use super::outcome::verdict;
 use super::{Renderer, feed};
 use crate::Report;
 
-/// `rss`: the feed of [`Atom`](super::Atom) as [RSS 2.0](https://www.rssboard.org/rss-specification). Always 200.
+/// `rss`: the feed of [`Atom`](super::Atom) as [RSS 2.0](https://www.rssboard.org/rss-specification). The status code is
+/// always 200.
 #[derive(Debug, Clone, Default)]
 pub struct Rss {
     link: Option<Cow<'static, str>>,
 }
 
 impl Rss {
-    /// The URL of the page that the feed and its items link to; it must not have the token in it. *Default*:
-    /// `?format=html`, which is relative to the feed's own URL; strict readers want a whole one.
+    /// Sets the URL of the page that the feed and its items link to. It must not contain the token. *Default*:
+    /// `?format=html`, which is relative to the feed's own URL. Strict readers need an absolute URL.
     #[must_use]
     pub fn link(mut self, url: impl Into<Cow<'static, str>>) -> Self {
         self.link = Some(url.into());
@@ -92,7 +93,7 @@ struct Guid {
 
 impl<'a> Item<'a> {
     fn new(entry: &feed::Entry<'_>, link: &'a str) -> Self {
-        // A description is HTML inside of the XML, so what a check says is escaped once more.
+        // A description is HTML inside of the XML, so the text of a check is escaped once more.
         let lines: Vec<String> = entry.row.pretty_status().lines().map(|line| escape(line).into_owned()).collect();
         Self {
             title: entry.title(),
@@ -105,7 +106,7 @@ impl<'a> Item<'a> {
     }
 }
 
-/// As RFC 2822 writes it, which is HTTP's way but for the zone.
+/// Formats a time as in RFC 2822, which differs from HTTP's format only in the zone.
 fn time(time: SystemTime) -> String {
     httpdate::fmt_http_date(time).replace("GMT", "+0000")
 }

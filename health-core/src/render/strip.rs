@@ -11,10 +11,11 @@ const STEP: usize = 6;
 /// The height of the strip, in pixels.
 const HEIGHT: u16 = 24;
 
-/// A check's last runs as bars: as tall as they took long beside the others, coloured by what they ended with.
+/// A check's last runs as bars. The height of a bar shows how long the run took compared with the others, its colour
+/// the status of the run.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Strip {
-    /// What a screen reader says of it, and the mouse.
+    /// The text for screen readers and for the tooltip.
     summary: String,
     width: usize,
     height: u16,
@@ -31,7 +32,7 @@ struct Bar {
 }
 
 impl Strip {
-    /// `None` where there is nothing to compare.
+    /// Returns `None` if there are fewer than two runs to compare.
     pub(super) fn of(history: &History) -> Option<Self> {
         let runs = history.runs();
         let longest = runs.iter().map(|run| run.duration).max().filter(|_| runs.len() > 1)?;
@@ -44,7 +45,7 @@ impl Strip {
     }
 }
 
-/// At least a quarter, so that each run is seen.
+/// Returns the height of a bar: at least a quarter, so that each run is visible.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is between 6 and 24")]
 fn height(duration: Duration, longest: Duration) -> u16 {
     let share = duration.as_secs_f64() / longest.as_secs_f64().max(f64::MIN_POSITIVE);
@@ -52,7 +53,8 @@ fn height(duration: Duration, longest: Duration) -> u16 {
     (height / 4.0 + share.clamp(0.0, 1.0) * height * 0.75).round() as u16
 }
 
-/// `last 20 runs: 18 passed, 2 failed; the longest took 1.2 s`, without the words for a status, which none may have now.
+/// Returns a summary such as `last 20 runs: 18 passed, 2 failed; the longest took 1.2 s`. It contains no name of a
+/// status, because it is possible that no check has that status now.
 fn summary(runs: &[PastRun], longest: Duration) -> String {
     let statuses = [
         (Status::Working, "passed"),

@@ -4,9 +4,10 @@ use super::Renderer;
 use super::outcome::Outcome;
 use crate::{CheckReport, Report};
 
-/// `text`: one line a check, as the original's command prints them.
+/// `text`: one line per check, as the original's command prints them.
 ///
-/// With `?verbose` the lines are those of Kubernetes' own components, with `ok` for a problem that does not count:
+/// With `?verbose`, the lines look like those of Kubernetes' own components, with `ok` for a problem that does not
+/// count:
 ///
 /// ```text
 /// [+]disk ok

@@ -2,11 +2,11 @@ use std::time::{Duration, SystemTime};
 
 use crate::Status;
 
-/// Names of up to this many characters stay in one piece: they fit, and keyword monitors search the page for those of the
-/// built-in checks.
+/// The maximum number of characters of a name that stays in one piece. Such names fit, and keyword monitors search the
+/// page for those of the built-in checks.
 const FITS: usize = 32;
 
-/// A duration as people say it: `0.3 ms`, `12 ms`, `1.2 s`, `3 min`, `5 h`, `2 d`.
+/// Formats a duration for people: `0.3 ms`, `12 ms`, `1.2 s`, `3 min`, `5 h`, `2 d`.
 pub(super) fn brief(duration: Duration) -> String {
     let seconds = duration.as_secs_f64();
     match duration.as_secs() {
@@ -19,7 +19,7 @@ pub(super) fn brief(duration: Duration) -> String {
     }
 }
 
-/// How long ago it was: `3 s ago`, `just now`.
+/// Formats the time that has passed since `then`: `3 s ago`, `just now`.
 pub(super) fn ago(then: SystemTime, now: SystemTime) -> String {
     match now.duration_since(then).unwrap_or_default() {
         age if age < Duration::from_secs(1) => "just now".into(),
@@ -28,12 +28,13 @@ pub(super) fn ago(then: SystemTime, now: SystemTime) -> String {
     }
 }
 
-/// RFC 3339, to the second, UTC.
+/// Formats a time as RFC 3339, to the second, in UTC.
 pub(super) fn time(time: SystemTime) -> String {
     humantime::format_rfc3339_seconds(time).to_string()
 }
 
-/// A name in pieces: before each capital that begins a word, and after what is no letter and no digit.
+/// Splits a name into pieces: before each capital that begins a word, and after characters that are neither letters nor
+/// digits.
 pub(super) fn parts(name: &str) -> Vec<&str> {
     if name.chars().count() <= FITS {
         return vec![name];
@@ -48,7 +49,7 @@ pub(super) fn parts(name: &str) -> Vec<&str> {
     borders.windows(2).map(|border| &name[border[0]..border[1]]).collect()
 }
 
-/// A status as a class of the page's style.
+/// Returns the class of a status in the page's style.
 pub(super) fn tone(status: Status) -> &'static str {
     match status {
         Status::Working => "good",

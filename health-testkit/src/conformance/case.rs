@@ -6,16 +6,17 @@ use http::{HeaderName, HeaderValue, Request, Response};
 
 use super::{Setting, Site};
 
-/// A named request and what has to be answered to it.
+/// A named request with the response that is expected to it.
 #[derive(Debug, Clone)]
 pub struct Case {
-    /// Its name in the output of the tests.
+    /// The name in the output of the tests.
     pub name: &'static str,
-    /// Whom it asks.
+    /// The setting of the site that receives the request.
     pub setting: Setting,
-    /// What has to be answered.
+    /// The expected response.
     pub expected: Expected,
-    /// For a method that a framework may not know: its test client can't say it, and its middleware may not see it.
+    /// `true` for a method that a framework may not know: its test client can't send it, and its middleware may not see
+    /// it.
     pub only_over_a_socket: bool,
     pub(super) method: &'static str,
     pub(super) target: Cow<'static, str>,
@@ -23,22 +24,22 @@ pub struct Case {
     pub(super) body: Bytes,
 }
 
-/// What has to be answered to a case.
+/// The expected response to a case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Expected {
-    /// What the endpoint of [`Site::first`] at this path answers, without this prefix of the target.
+    /// The response of the endpoint of [`Site::first`] at this path. The prefix is removed from the target before.
     First {
-        /// Where the endpoint is mounted.
+        /// The path at which the endpoint is mounted.
         path: &'static str,
-        /// What stands before it.
+        /// The prefix of the target before that path.
         below: &'static str,
     },
-    /// What the endpoint of [`Site::second`] at `/other/` answers.
+    /// The response of the endpoint of [`Site::second`] at `/other/`.
     Second,
-    /// The application's own: a status and a text.
+    /// A response of the application itself: its status and its text.
     Own(u16, &'static str),
-    /// The framework's own 404, whatever it looks like.
+    /// The framework's own 404, with any headers and body.
     NotFound,
 }
 
@@ -85,10 +86,10 @@ impl Case {
         self.header("accept", value.as_bytes())
     }
 
-    /// The request, as it is sent.
+    /// Returns the request.
     ///
     /// # Panics
-    /// Never: all cases of the suite are valid.
+    /// Never panics, because all cases of the suite are valid.
     pub fn request(&self) -> Request<Bytes> {
         self.request_to(&self.target)
     }
@@ -102,10 +103,10 @@ impl Case {
         request.body(self.body.clone()).expect("the suite's requests are valid")
     }
 
-    /// What an endpoint answers to it; `None` where it is not an endpoint that is asked.
+    /// Returns the response of the endpoint, or `None` if the case does not expect a response of an endpoint.
     ///
     /// # Panics
-    /// Where no runtime can be built, or within one.
+    /// Panics if no runtime can be built, or if it is called within a runtime.
     pub fn reference(&self, site: &Site) -> Option<Response<Bytes>> {
         let (endpoint, below) = match self.expected {
             Expected::First { path, below } => (Endpoint::new(path, site.first.clone()), below),

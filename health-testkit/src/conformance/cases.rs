@@ -3,11 +3,11 @@ use super::site::Setting::{Empty, Healthy, Token};
 
 const JSON: &str = "application/json";
 
-/// What Prometheus 2.42 sends.
+/// The `Accept` header of Prometheus 2.42.
 const PROMETHEUS: &str = "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,\
     text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
 
-/// All cases of the suite.
+/// Returns all cases of the suite.
 pub fn cases() -> Vec<Case> {
     let mut cases = paths();
     cases.extend(methods());

@@ -6,10 +6,10 @@ use http::header::{ALLOW, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, LOCATION, S
 
 use super::{Adapter, Case, Expected, Site};
 
-/// Compares what an adapter answers in process with the reference.
+/// Compares the response of an adapter, in process, with the reference.
 ///
 /// # Errors
-/// What differs.
+/// Fails with a description of what differs.
 pub fn verify(adapter: &impl Adapter, case: &Case) -> Result<(), String> {
     let site = Site::new(case.setting);
     let answer = adapter.ask(&site, case.request());
@@ -38,7 +38,8 @@ pub(super) fn compare(case: &Case, site: &Site, answer: &Response<Bytes>) -> Res
     }
 }
 
-/// The same status, every header of the reference, and the same bytes. A framework may have headers of its own.
+/// Compares the status, every header of the reference and the body. A framework may add headers of its own, with a few
+/// exceptions.
 fn same(answer: &Response<Bytes>, reference: &Response<Bytes>) -> Result<(), String> {
     equal("status", &answer.status(), &reference.status())?;
     for name in reference.headers().keys() {

@@ -1,7 +1,8 @@
-//! One view from every adapter: what [`Endpoint::respond`](health_core::Endpoint::respond) answers is the reference, and an
-//! adapter has to answer each request with the same status, headers and bytes, in process and over a socket.
+//! The conformance suite for adapters. The response of [`Endpoint::respond`](health_core::Endpoint::respond) is the
+//! reference: an adapter has to answer each request with the same status, headers and bytes, in process and over a
+//! socket.
 //!
-//! An adapter's `tests/conformance.rs` says how its framework mounts the [`Site`], and that is all:
+//! An adapter's `tests/conformance.rs` only mounts the [`Site`] with its framework:
 //!
 //! ```
 //! use std::net::SocketAddr;
@@ -58,15 +59,15 @@ pub trait Adapter: Send + Sync + 'static {
     /// Serves the application of a [`Site`] on a free port of 127.0.0.1, for as long as the process lives.
     fn serve(&self, site: Site) -> SocketAddr;
 
-    /// The adapter's `listen`.
+    /// Calls the adapter's `listen`.
     ///
     /// # Errors
-    /// Those of the adapter's `listen`.
+    /// Fails if the adapter's `listen` fails.
     fn listen(&self, path: &str, health: Health) -> io::Result<SocketAddr>;
 }
 
-/// Runs the suite as the `main` of a test with `harness = false`: each case is a test of its own, in process and over
-/// a socket, with the arguments that `cargo test` has.
+/// Runs the suite, as the `main` of a test with `harness = false`. Each case is a separate test, in process and over a
+/// socket. The arguments are those of `cargo test`.
 pub fn main(adapter: impl Adapter) -> ExitCode {
     let adapter = Arc::new(adapter);
     let mut trials = Vec::new();

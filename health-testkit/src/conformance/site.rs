@@ -6,37 +6,37 @@ use health_core::{
 
 use crate::{ManualClock, ScriptedCheck, Step};
 
-/// What an adapter's test application has to have:
+/// The two services that an adapter's test application serves. The application has to have:
 ///
 /// - a route `GET /` that answers with the framework's own state, which is the text `shop`;
 /// - a route `GET /orders/{id}` that answers `order {id}`;
 /// - [`first`](Self::first) at `/ht/` and at `/status/health/`, and at `/ht/` below a router, scope or path `/internal`;
 /// - [`second`](Self::second) at `/other/`;
-/// - around it all, the framework's kind of middleware, which adds the header `x-app: shop` to every answer.
+/// - a middleware of the framework around everything, which adds the header `x-app: shop` to every response.
 #[derive(Debug, Clone)]
 pub struct Site {
-    /// The health that most cases ask.
+    /// The health that most cases read.
     pub first: Health,
-    /// Another one, with other checks and groups.
+    /// Another health, with other checks and groups.
     pub second: Health,
 }
 
-/// How the checks of a [`Site`] are.
+/// The state of the checks of a [`Site`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Setting {
-    /// All of them work.
+    /// All checks pass.
     Healthy,
-    /// There is a failure, a warning and one that does not count.
+    /// One check fails, one warns, and a non-critical one fails.
     Unhealthy,
-    /// Shown to whoever has the token `s3cret`; strangers see the verdict of `batch`.
+    /// The same checks, shown only with the token `s3cret`. Without it, only the verdict of `batch` is shown.
     Token,
-    /// There are no checks.
+    /// The site has no checks.
     Empty,
 }
 
 impl Site {
-    /// A site whose clocks stand still.
+    /// Creates a site. Its clocks do not move.
     pub fn new(setting: Setting) -> Self {
         let first = match setting {
             Setting::Healthy => checks(&[("cache", Step::Work), ("queue", Step::Work)]),

@@ -16,7 +16,8 @@ use super::{Adapter, Setting, Site};
 /// The sites that are being served: one server for all cases of a setting.
 static SERVED: LazyLock<Mutex<HashMap<Setting, (Site, SocketAddr)>>> = LazyLock::new(Mutex::default);
 
-/// Compares what an adapter answers over a socket with the reference, and asks once more on the same connection.
+/// Compares the response of an adapter, over a socket, with the reference. Then sends another request on the same
+/// connection.
 pub(super) fn verify(adapter: &impl Adapter, case: &Case) -> Result<(), String> {
     let (site, address) = {
         let mut served = SERVED.lock().unwrap_or_else(PoisonError::into_inner);
@@ -30,7 +31,7 @@ pub(super) fn verify(adapter: &impl Adapter, case: &Case) -> Result<(), String> 
     let answer = connection.ask(&case.request()).map_err(|error| error.to_string())?;
     compare(case, &site, &answer)?;
     if answer.headers().get(CONNECTION).is_some_and(|value| value == "close") {
-        return Ok(()); // it says so: a framework may not want to read the body of a request that it has refused
+        return Ok(()); // a framework may not want to read the body of a request that it has refused
     }
     let again = Case::new("again", "/").expect(Expected::Own(200, "shop"));
     let answer = connection.ask(&again.request());
@@ -38,7 +39,8 @@ pub(super) fn verify(adapter: &impl Adapter, case: &Case) -> Result<(), String> 
     compare(&again, &site, &answer).map_err(|error| format!("the next answer on the same connection: {error}"))
 }
 
-/// A listener has nothing but the health, and there may be several; called from async code as from any other.
+/// Checks that a listener serves nothing but the health, that there can be several, and that `listen` can be called
+/// from async code.
 pub(super) fn verify_listen(adapter: &impl Adapter) -> Result<(), String> {
     let site = Site::new(Setting::Unhealthy);
     let listen = |health| {
@@ -48,14 +50,14 @@ pub(super) fn verify_listen(adapter: &impl Adapter) -> Result<(), String> {
     let (mut first, mut second) = (listen(site.first.clone())?, listen(site.second.clone())?);
     for case in [Case::new("json", "/ht/?format=json"), Case::new("head", "/ht").method("HEAD")] {
         let mut answer = first.ask(&case.request()).map_err(|error| error.to_string())?;
-        answer.headers_mut().insert("x-app", HeaderValue::from_static("shop")); // there is no application
+        answer.headers_mut().insert("x-app", HeaderValue::from_static("shop")); // no application adds it here
         compare(&case, &site, &answer).map_err(|error| format!("{}: {error}", case.name))?;
     }
     expect(&mut first, "/orders/7", 404, "")?;
     expect(&mut second, "/ht/?format=json", 500, "\"ledger\": \"warning: two entries are late\"")
 }
 
-/// The application's runtime stands still, and the listener answers in time.
+/// Checks that the listener answers in time while the application's runtime is blocked.
 pub(super) fn verify_starved(adapter: &impl Adapter) -> Result<(), String> {
     let application = runtime(); // nothing polls it
     let health = application.block_on(async { Site::new(Setting::Healthy).first });
@@ -79,15 +81,15 @@ fn runtime() -> Runtime {
     Builder::new_current_thread().enable_all().build().expect("a runtime can be built")
 }
 
-/// A connection of HTTP/1.1 that shows what really was sent: no length is mended, no body dropped.
+/// An HTTP/1.1 connection that shows exactly what was sent: it corrects no length and drops no body.
 #[derive(Debug)]
 pub struct Connection(BufReader<TcpStream>);
 
 impl Connection {
-    /// Connects; reading and writing give up after ten seconds.
+    /// Connects to this address. Reading and writing time out after ten seconds.
     ///
     /// # Errors
-    /// Those of connecting.
+    /// Fails if it can't connect.
     pub fn open(address: SocketAddr) -> io::Result<Self> {
         let patience = Duration::from_secs(10);
         let stream = TcpStream::connect_timeout(&address, patience)?;
@@ -96,10 +98,11 @@ impl Connection {
         Ok(Self(BufReader::new(stream)))
     }
 
-    /// Sends a request and reads its answer, whose body is as long as its `Content-Length` says.
+    /// Sends a request and reads its response. The body is as long as the `Content-Length` header says.
     ///
     /// # Errors
-    /// Those of the connection, and an answer that is none: no length, or bytes where the next answer should begin.
+    /// Fails if the connection fails, or if the response is invalid: it has no length, or there are bytes where the
+    /// next response should begin.
     pub fn ask(&mut self, request: &Request<Bytes>) -> io::Result<Response<Bytes>> {
         let mut head = format!("{} {} HTTP/1.1\r\n", request.method(), request.uri()).into_bytes();
         head.extend_from_slice(b"host: localhost\r\n");
@@ -161,7 +164,7 @@ mod tests {
 
     use super::*;
 
-    /// What a client says to a server that sends these bytes to two requests.
+    /// Returns what a client reports about a server that sends these bytes in response to two requests.
     fn told(answers: &'static str) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("it is bound");

@@ -1,5 +1,5 @@
-//! `health-bench-allocations`: what an answer by a fresh verdict allocates, and what a copy of that answer would;
-//! prints `[answer, copy]` for their numbers and their bytes as JSON.
+//! `health-bench-allocations`: measures what a response with a fresh verdict allocates, and what a copy of that
+//! response allocates. Prints the number and the bytes of the allocations as JSON, each as `[answer, copy]`.
 
 #![allow(clippy::print_stdout, reason = "it is a command")]
 
@@ -15,7 +15,7 @@ use tokio::runtime::Builder;
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
-/// Whatever is allocated once and not by each answer is lost in the rounding.
+/// The number of responses per measurement. What is allocated only once disappears in the rounding.
 const ANSWERS: usize = 10_000;
 
 fn main() -> Outcome {

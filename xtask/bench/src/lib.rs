@@ -1,4 +1,4 @@
-//! What all measurements have in common: a health of one trivial check, and the requests to it.
+//! Code that all measurements share: a health with trivial checks, and requests to it.
 
 use std::time::Duration;
 
@@ -7,20 +7,20 @@ use health_core::{BuildError, Endpoint, Health, Settings, check_fn};
 use http::header::ACCEPT;
 use http::{HeaderValue, Request, Response};
 
-/// What programs with these measurements end with.
+/// The result of a program that measures.
 pub type Outcome<T = ()> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
-/// What a browser sends.
+/// The `Accept` header of a browser.
 const BROWSER: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8";
 
-/// The `Accept` headers that an answer is measured for, with their names in the output.
+/// The `Accept` headers that responses are measured with, by their names in the output.
 pub const ACCEPTS: [(&str, Option<&str>); 3] =
     [("plain", None), ("json", Some("application/json")), ("browser", Some(BROWSER))];
 
-/// The health of a service with this many checks that return at once, each verdict good for this long.
+/// Builds a health with this number of checks, which return immediately. Each verdict is fresh for `ttl`.
 ///
 /// # Errors
-/// None: these checks have names that differ.
+/// Never fails, because the checks have different names.
 pub fn instant(checks: usize, ttl: Duration) -> Result<Health, BuildError> {
     let names = (0..checks).map(|number| format!("check-{number}"));
     let instant = |name| check_fn(name, || async { Ok(()) });
@@ -28,15 +28,15 @@ pub fn instant(checks: usize, ttl: Duration) -> Result<Health, BuildError> {
     names.fold(builder, |builder, name| builder.check(instant(name))).build()
 }
 
-/// One check whose verdict does not end while anything is measured.
+/// Builds an endpoint with one check, whose verdict stays fresh for the whole measurement.
 ///
 /// # Errors
-/// None, as for [`instant`].
+/// Never fails, for the same reason as [`instant`].
 pub fn fresh() -> Result<Endpoint, BuildError> {
     Ok(Endpoint::new("/ht/", instant(1, Duration::from_hours(24))?))
 }
 
-/// A request for all checks.
+/// Returns a request for all checks.
 pub fn request(accept: Option<&'static str>) -> Request<()> {
     let mut request = Request::new(());
     *request.uri_mut() = http::Uri::from_static("/ht/");
@@ -44,7 +44,7 @@ pub fn request(accept: Option<&'static str>) -> Request<()> {
     request
 }
 
-/// The same for the servers, which are asked by `?format=json`.
+/// Returns the response to `?format=json`, which the servers are measured with.
 pub async fn json_answer(endpoint: &Endpoint) -> Response<Bytes> {
     let mut request = request(None);
     *request.uri_mut() = http::Uri::from_static("/ht/?format=json");

@@ -1,4 +1,4 @@
-//! `health-bench`: what `cargo xtask bench` measures.
+//! `health-bench`: the servers and the engine that `cargo xtask bench` measures.
 
 #![allow(clippy::print_stdout, reason = "it is a command")]
 
@@ -14,12 +14,12 @@ mod runs;
 mod serve;
 mod turns;
 
-/// For both sides of every row. With glibc's, Rocket's workers wait for each other's memory, in one process hardly ever and
-/// in another for each request: the ratio of two processes was anything from 0.8 to 1.0.
+/// The allocator of both sides of every row. With the allocator of glibc, Rocket's workers wait for each other: hardly
+/// ever in one process, on each request in another. The ratio of two processes then varied from 0.8 to 1.0.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
-/// What `cargo xtask bench` measures.
+/// The servers and the engine that `cargo xtask bench` measures.
 #[derive(Debug, Parser)]
 struct Args {
     #[command(subcommand)]
@@ -28,7 +28,7 @@ struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Serve one answer at /ht/ on a free port, which is printed, until killed
+    /// Serve one response at /ht/ on a free port until killed, and print the address
     Serve {
         /// The web framework
         framework: serve::Framework,
@@ -37,13 +37,13 @@ enum Command {
     },
     /// Measure the engine in this process; prints pairs of numbers as JSON
     Engine {
-        /// Shorter, for trying out
+        /// Measure for a shorter time, to try it out
         #[arg(long)]
         quick: bool,
     },
-    /// Run ten checks this often; before, after a tenth and at the end it says so and waits for a line
+    /// Run ten checks many times; at the start, after a tenth and at the end, print a line and wait for one
     Runs {
-        /// How many runs
+        /// The number of runs
         count: u32,
     },
 }
@@ -56,7 +56,7 @@ fn main() -> Outcome {
     }
 }
 
-/// As many workers as there are cores, for every server and every measurement.
+/// Returns the number of workers of every server and every measurement: one per core.
 fn workers() -> usize {
     thread::available_parallelism().map_or(1, Into::into)
 }

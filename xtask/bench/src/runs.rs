@@ -1,4 +1,4 @@
-//! Many runs of ten checks, with pauses in which somebody may look at this process.
+//! Runs ten checks many times, with pauses in which another process can inspect this one.
 
 use std::io;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use health_bench::{Outcome, instant};
 use tokio::runtime::Runtime;
 
-/// Runs the checks this often.
+/// Runs the checks `count` times.
 pub(crate) fn run(runtime: &Runtime, count: u32) -> Outcome {
     let health = runtime.block_on(async { instant(10, Duration::ZERO) })?;
     let runs = |count: u32| {

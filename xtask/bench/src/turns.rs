@@ -1,6 +1,6 @@
-//! Two sides that are measured in turns, so that a noisy machine disturbs both alike. Also a module of xtask.
+//! Measures two sides in turns, so that a noisy machine disturbs both equally. This file is also a module of xtask.
 
-/// The medians of both sides; the one that begins changes with every round.
+/// Returns the medians of both sides. The side that begins alternates with every round.
 pub(crate) fn take_turns<E>(
     rounds: usize,
     mut ours: impl FnMut() -> Result<f64, E>,
@@ -19,7 +19,7 @@ pub(crate) fn take_turns<E>(
     Ok([median(all_ours), median(all_other)])
 }
 
-/// The middle one, or the mean of the two in the middle; 0 of nothing.
+/// Returns the middle value, or the mean of the two middle values. Returns 0 if there are no values.
 fn median(mut values: Vec<f64>) -> f64 {
     values.sort_unstable_by(f64::total_cmp);
     let upper = values.len() / 2;

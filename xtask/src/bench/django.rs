@@ -1,4 +1,4 @@
-//! django-health-check under gunicorn, in a virtual environment of its own.
+//! django-health-check under gunicorn, in its own virtual environment.
 
 use std::fs::{self, OpenOptions};
 use std::path::{Path, PathBuf};
@@ -9,22 +9,22 @@ use super::folder;
 use super::server::Server;
 use crate::{Outcome, execute};
 
-/// The newest of November 2026. Other versions of django-health-check may want other settings.
+/// The newest versions in November 2026. Other versions of django-health-check may need other settings.
 const PACKAGES: [&str; 3] = ["django-health-check==4.8.0", "Django==5.2.19", "gunicorn==27.0.1"];
 
-/// Where it is installed.
+/// The folder of the virtual environment.
 #[derive(Debug)]
 pub(super) struct Django(PathBuf);
 
 impl Django {
-    /// Makes the virtual environment in the user's cache, once for a machine.
+    /// Creates the virtual environment in the user's cache, once per machine.
     pub(super) fn install() -> Result<Self, String> {
         let folder = cache().join(PACKAGES[0].replace("==", "-"));
         let failed = |error: std::io::Error| format!("{}: {error}", folder.display());
         fs::create_dir_all(cache()).map_err(failed)?;
         let lock = cache().join("django.lock");
         let lock = OpenOptions::new().create(true).append(true).open(lock).map_err(failed)?;
-        lock.lock().map_err(failed)?; // one at a time, until this returns
+        lock.lock().map_err(failed)?; // one installation at a time, until this returns
         let (complete, wanted) = (folder.join("complete"), PACKAGES.join("\n"));
         if fs::read_to_string(&complete).is_ok_and(|installed| installed == wanted) {
             return Ok(Self(folder));
@@ -37,7 +37,7 @@ impl Django {
         Ok(Self(folder))
     }
 
-    /// One check that does nothing, with the least of Django around it.
+    /// Serves one check that does nothing, in a minimal Django project.
     pub(super) fn serve(&self) -> Result<Server, String> {
         let project = folder().join("django");
         write(&project, "project.py", include_str!("django/project.py"))?;
@@ -47,7 +47,7 @@ impl Django {
         Server::start(command.current_dir(project))
     }
 
-    /// What is installed, with Python itself.
+    /// Returns the versions of the installed packages and of Python.
     pub(super) fn versions(&self) -> Result<String, String> {
         let installed = output(self.0.join("bin/pip"), &["freeze", "--disable-pip-version-check"])?;
         let is_ours = |line: &&str| PACKAGES.iter().any(|package| name(package).eq_ignore_ascii_case(name(line)));
@@ -68,7 +68,7 @@ fn write(folder: &Path, name: &str, text: &str) -> Outcome {
         .map_err(|error| format!("{}: {error}", file.display()))
 }
 
-/// The user's cache, as for the services of tests.
+/// Returns the folder in the user's cache that the services for tests use as well.
 fn cache() -> PathBuf {
     let home = || std::env::var_os("HOME").map(|home| Path::new(&home).join(".cache"));
     let cache = std::env::var_os("XDG_CACHE_HOME").filter(|set| !set.is_empty()).map(PathBuf::from);

@@ -1,4 +1,4 @@
-//! What `health-bench` measures of the engine in its own process.
+//! The rows of the engine, which `health-bench` measures in its own process.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::facts::output;
 use super::row::{Row, Unit};
 
-/// The `Accept` headers by the names that `health-bench` has for them.
+/// The names that `health-bench` has for the `Accept` headers, with their names in the table.
 const ACCEPTS: [(&str, &str); 3] = [("plain", "no Accept"), ("json", "JSON"), ("browser", "a browser's Accept")];
 
 const COPY: &str = "a copy of the answer";
@@ -70,7 +70,7 @@ fn json(text: &str) -> Result<Value, String> {
     serde_json::from_str(text).map_err(|error| format!("health-bench printed {text}: {error}"))
 }
 
-/// Ours and the other side's.
+/// Returns our number and that of the other side.
 fn pair(value: &Value) -> Result<[f64; 2], String> {
     match (value[0].as_f64(), value[1].as_f64()) {
         (Some(ours), Some(other)) => Ok([ours, other]),

@@ -1,4 +1,4 @@
-//! What was measured where: the machine, the day and the versions. No names of hosts or folders.
+//! The facts about a measurement: the machine, the day and the versions, but no names of hosts or folders.
 
 use std::fs;
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ use cargo_metadata::{Metadata, MetadataCommand};
 use super::wrk;
 use crate::root;
 
-/// Whose versions matter beside our own.
+/// The packages whose versions the page names.
 const PACKAGES: [&str; 5] = ["axum", "actix-web", "warp", "rocket", "tokio"];
 
 /// The machine, the day and the versions.
@@ -54,7 +54,7 @@ fn processor() -> String {
     model.map_or("an unknown processor", |(_, name)| name.trim()).to_owned()
 }
 
-/// What a program prints.
+/// Runs a program, and returns what it prints.
 pub(super) fn output(program: impl AsRef<std::ffi::OsStr>, args: &[&str]) -> Result<String, String> {
     let shown = program.as_ref().to_string_lossy().into_owned();
     let output = Command::new(program).args(args).output().map_err(|error| format!("{shown}: {error}"))?;

@@ -1,4 +1,5 @@
-//! Cached answers over HTTP: each adapter against a handler of its framework, and against django-health-check.
+//! Measures cached responses over HTTP: each adapter against a handler of its framework, and against
+//! django-health-check.
 
 use std::path::Path;
 use std::thread;
@@ -9,7 +10,7 @@ use super::server::Server;
 use super::turns::take_turns;
 use super::wrk::{requests_per_second, share};
 
-/// The names that `health-bench serve` takes, and the crates.
+/// The frameworks, by the names that `health-bench serve` accepts, with the crates of the adapters.
 const FRAMEWORKS: [(&str, &str); 4] =
     [("axum", "health-axum"), ("actix", "health-actix"), ("warp", "health-warp"), ("rocket", "health-rocket")];
 
@@ -34,7 +35,8 @@ pub(super) fn rows(programs: &Path, django: &Django, quick: bool) -> Result<Vec<
     Ok(rows)
 }
 
-/// The requests per second of both sides' turns. Each round has processes of its own: in some, memory lies better than in others.
+/// Returns the requests per second of both sides. Each round starts new processes, because the layout of their memory
+/// makes some faster than others.
 fn compare(programs: &Path, framework: &str, package: &str, round: usize) -> Result<[f64; 2], String> {
     let [ours, bare] = ["health", "bare"].map(|side| Server::of(programs, framework, side));
     let (ours, bare) = (ours?, bare?);
@@ -54,7 +56,7 @@ fn mean(values: impl Iterator<Item = f64>) -> f64 {
     sum / count
 }
 
-/// Of the mean of these.
+/// Returns the standard error of the mean of these values.
 fn standard_error(values: impl Iterator<Item = f64> + Clone) -> f64 {
     let middle = mean(values.clone());
     let count = values.clone().fold(0.0, |count, _| count + 1.0);
@@ -62,7 +64,7 @@ fn standard_error(values: impl Iterator<Item = f64> + Clone) -> f64 {
     (variance / (count - 1.0)).sqrt()
 }
 
-/// The bytes and the headers have to be the same, or the ratio says nothing.
+/// Fails if the bytes or the headers of the two sides differ, because then the ratio says nothing.
 fn same_answer(package: &str, ours: &Server, bare: &Server) -> Result<(), String> {
     let (ours, bare) = (ours.answer()?, bare.answer()?);
     if ours == bare { Ok(()) } else { Err(format!("{package} answers\n{ours}\nand the bare handler\n{bare}")) }

@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: measures against the goals. Both sides of a ratio take turns in one run.
+//! `cargo xtask bench`: measures, and compares the results with the goals. Both sides of a ratio take turns in one run.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -22,25 +22,25 @@ mod start;
 mod turns;
 mod wrk;
 
-/// Measure against the goals.
+/// Measure, and compare the results with the goals.
 #[derive(Debug, Args)]
 pub(crate) struct Bench {
-    /// Shorter and less exact, for trying out; writes below target/bench
+    /// Measure for a shorter time and less exactly, to try it out; writes below target/bench
     #[arg(long)]
     quick: bool,
-    /// In place of all else: many runs and a long load, and whether memory, threads or files grow
+    /// Measure nothing but whether memory, threads or files grow, with many runs and a long load
     #[arg(long, conflicts_with = "quick")]
     soak: bool,
-    /// How long the load of the soak lasts
+    /// The duration of the load of the soak, in minutes
     #[arg(long, requires = "soak", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
     minutes: u32,
 }
 
-/// Measures, prints the table and writes the page; what misses its goal is an error.
+/// Measures, prints the table and writes the page; fails if a row misses its goal.
 pub(crate) fn run(options: &Bench) -> Outcome {
     wrk::is_there()?;
     let facts = Facts::find()?;
-    // Apart from each other: together, each would have the other's features, too.
+    // The two programs are built separately: in one build, each would also get the features of the other.
     cargo(["build", "--release", "--locked", "--package", "health-bench"])?;
     let programs = facts.programs();
     if options.soak {
@@ -71,7 +71,7 @@ fn page_of(options: &Bench) -> PathBuf {
     if options.quick { folder().join("quick.md") } else { root().join("docs/benchmarks.md") }
 }
 
-/// What a run needs and leaves: below `target`.
+/// Returns the folder for the files of a run, below `target`.
 fn folder() -> PathBuf {
     root().join("target/bench")
 }

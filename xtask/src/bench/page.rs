@@ -1,4 +1,4 @@
-//! The table, in the terminal and in `docs/benchmarks.md`.
+//! Writes the table to the terminal and to `docs/benchmarks.md`.
 
 use std::fs;
 use std::path::Path;
@@ -20,10 +20,10 @@ of all, and its ratio has a standard error. Every other number is the median of 
 another less. The checks of these measurements do nothing, or wait: what is measured is the machinery around them.
 ";
 
-/// The second part has a time and a machine of its own.
+/// The heading of the second part, which has its own date and machine.
 const SOAK: &str = "\n## Soak\n";
 
-/// Shows the table and writes the page. What the last soak has written stays.
+/// Prints the table and writes the page. Keeps what the last soak has written.
 pub(super) fn write(page: &Path, rows: &[Row], facts: &Facts, python: &str) -> Outcome {
     let table = table(rows);
     println!("\n{table}");
@@ -33,7 +33,7 @@ pub(super) fn write(page: &Path, rows: &[Row], facts: &Facts, python: &str) -> O
     save(page, &format!("{INTRODUCTION}\n{}\n{table}\n{versions}{rest}", facts.machine))
 }
 
-/// The same for the soak; what the last full run has written stays.
+/// Does the same for the soak. Keeps what the last full run has written.
 pub(super) fn write_soak(page: &Path, rows: &[Row], facts: &Facts) -> Outcome {
     let table = table(rows);
     println!("\n{table}");
@@ -49,7 +49,7 @@ fn save(page: &Path, text: &str) -> Outcome {
         .map_err(|error| format!("{}: {error}", page.display()))
 }
 
-/// A table in Markdown that is also read well as it is.
+/// Returns a Markdown table that is also readable as plain text.
 fn table(rows: &[Row]) -> String {
     let mut cells = vec![COLUMNS.map(str::to_owned)];
     cells.extend(rows.iter().map(Row::cells));

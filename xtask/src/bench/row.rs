@@ -1,20 +1,20 @@
 //! A row of the table: two numbers, their ratio, and a goal.
 
-/// What a number counts.
+/// The unit of a number.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Unit {
-    /// Requests in a second.
+    /// Requests per second.
     PerSecond,
     /// Seconds.
     Time,
     /// Bytes.
     Bytes,
-    /// Things.
+    /// A number of things.
     Count,
 }
 
 impl Unit {
-    /// The number as it is read.
+    /// Returns the number with its unit, for people.
     pub(super) fn show(self, value: f64) -> String {
         match self {
             Self::PerSecond => format!("{}/s", thousands(value)),
@@ -31,14 +31,14 @@ impl Unit {
     }
 }
 
-/// `12,345`.
+/// Returns the number with separators: `12,345`.
 fn thousands(value: f64) -> String {
     let digits = format!("{value:.0}");
     let groups: Vec<_> = digits.as_bytes().rchunks(3).rev().map(String::from_utf8_lossy).collect();
     groups.join(",")
 }
 
-/// What has to be reached.
+/// The goal of a row.
 #[derive(Debug, Clone, Copy)]
 enum Goal {
     None,
@@ -51,7 +51,7 @@ enum Goal {
 /// A row of the table.
 #[derive(Debug)]
 pub(super) struct Row {
-    /// What was measured.
+    /// The name of the measurement.
     pub(super) what: String,
     unit: Unit,
     ours: f64,
@@ -65,12 +65,12 @@ impl Row {
         Self { what: what.into(), unit, ours, other: None, error: None, goal: Goal::None }
     }
 
-    /// What it is compared with, and what that is.
+    /// Sets the number of the other side, and the name of that side.
     pub(super) fn against(self, other: f64, what: &'static str) -> Self {
         Self { other: Some((other, what)), ..self }
     }
 
-    /// The standard error of the ratio.
+    /// Sets the standard error of the ratio.
     pub(super) fn give_or_take(self, error: f64) -> Self {
         Self { error: Some(error), ..self }
     }
@@ -83,12 +83,12 @@ impl Row {
         Self { goal: Goal::RatioAtMost(most), ..self }
     }
 
-    /// Ours has to be less than this.
+    /// Sets the goal that our number is less than this.
     pub(super) fn below(self, limit: f64) -> Self {
         Self { goal: Goal::Below(limit), ..self }
     }
 
-    /// Ours has to be this or less.
+    /// Sets the goal that our number is this or less.
     pub(super) fn at_most(self, most: f64) -> Self {
         Self { goal: Goal::AtMost(most), ..self }
     }
@@ -97,7 +97,8 @@ impl Row {
         self.other.filter(|(other, _)| *other > 0.0).map(|(other, _)| self.ours / other)
     }
 
-    /// Without a ratio, a goal for it is missed.
+    /// Returns `true` if the goal is met, and `None` if there is no goal. Without a ratio, a goal for the ratio is
+    /// missed.
     fn is_met(&self) -> Option<bool> {
         match self.goal {
             Goal::None => None,
@@ -108,12 +109,12 @@ impl Row {
         }
     }
 
-    /// Whether there is a goal and it is not met.
+    /// Returns `true` if there is a goal and it is not met.
     pub(super) fn is_missed(&self) -> bool {
         self.is_met() == Some(false)
     }
 
-    /// The row as it is shown, in the order of the table's columns.
+    /// Returns the row's cells, in the order of the table's columns.
     pub(super) fn cells(&self) -> [String; 6] {
         let dash = || "-".to_owned();
         let ratio = |ratio: f64| match ratio {

@@ -1,4 +1,4 @@
-//! A server that is measured: it says where it listens, and ends with its value.
+//! A server that is measured. It prints its address, and is stopped when its value is dropped.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::pause;
 use crate::Outcome;
 
-/// What it is asked for; the accepted type is that of the query.
+/// The path of each request. The query selects the format.
 const PATH: &str = "/ht/?format=json";
 
 /// A server that is measured.
@@ -17,12 +17,12 @@ const PATH: &str = "/ht/?format=json";
 pub(super) struct Server {
     address: String,
     child: Child,
-    /// Kept open: a server may say more than its address.
+    /// Kept open, because a server may print more than its address.
     _output: BufReader<ChildStdout>,
 }
 
 impl Server {
-    /// Starts it and reads the address from the first line that it prints.
+    /// Starts the server, and reads the address from the first line that it prints.
     pub(super) fn start(command: &mut Command) -> Result<Self, String> {
         let shown = command.get_program().to_string_lossy().into_owned();
         let failed = |error: std::io::Error| format!("{shown}: {error}");
@@ -35,7 +35,7 @@ impl Server {
         if server.address.is_empty() { Err(format!("{shown} does not say where it listens")) } else { Ok(server) }
     }
 
-    /// One of `health-bench`.
+    /// Starts a server of `health-bench`.
     pub(super) fn of(programs: &Path, framework: &str, side: &str) -> Result<Self, String> {
         Self::start(Command::new(programs.join("health-bench")).args(["serve", framework, side]))
     }
@@ -48,7 +48,7 @@ impl Server {
         self.child.id()
     }
 
-    /// Its answer as it is sent, without the times and in one order.
+    /// Returns the response as it is sent, without the headers that hold a time, and with the others sorted.
     pub(super) fn answer(&self) -> Result<String, String> {
         let failed = |error: std::io::Error| format!("{}: {error}", self.address);
         let mut stream = TcpStream::connect(&self.address).map_err(failed)?;
@@ -78,7 +78,7 @@ impl Server {
     }
 }
 
-/// Asked first and killed if that does not help: gunicorn has to end its workers.
+/// Sends SIGTERM first, so that gunicorn can stop its workers, and kills the server if it does not exit.
 impl Drop for Server {
     fn drop(&mut self) {
         let _it_has_ended = self.end();

@@ -1,4 +1,4 @@
-//! Whether anything grows: by many runs of checks, and by a long load.
+//! Measures whether the process grows with many runs of checks, and under a long load.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -11,7 +11,7 @@ use super::row::{Row, Unit};
 use super::server::Server;
 use super::wrk::requests_per_second;
 
-/// What a process holds.
+/// The resources that a process holds.
 #[derive(Debug, Clone, Copy)]
 struct Sample {
     memory: f64,
@@ -27,7 +27,7 @@ pub(super) fn rows(programs: &Path, minutes: u32) -> Result<Vec<Row>, String> {
     Ok(rows)
 }
 
-/// The samples after a tenth of the runs and after all of them.
+/// Returns the samples after a tenth of the runs and after all of them.
 fn runs(programs: &Path) -> Result<[Sample; 2], String> {
     println!("> 100,000 runs of 10 checks");
     let failed = |error: std::io::Error| format!("health-bench: {error}");
@@ -48,7 +48,7 @@ fn runs(programs: &Path) -> Result<[Sample; 2], String> {
     Ok(samples)
 }
 
-/// The samples after ten seconds of load and after all of it, each when the connections are closed.
+/// Returns the samples after ten seconds of load and after all of it, each taken when the connections are closed.
 fn load(programs: &Path, minutes: u32) -> Result<[Sample; 2], String> {
     println!("> {minutes} minutes of load");
     let server = Server::of(programs, "axum", "health")?;

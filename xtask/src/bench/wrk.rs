@@ -1,4 +1,4 @@
-//! wrk, which asks as fast as it is answered.
+//! Runs wrk, which sends requests as fast as they are answered.
 
 use std::io::Read as _;
 use std::process::{Child, Command, Stdio};
@@ -15,7 +15,7 @@ pub(super) fn is_there() -> Outcome {
     version().map(drop)
 }
 
-/// Its name and version: the first two words of its help, which it ends with an error.
+/// Returns the name and version of wrk: the first two words of its help. After the help, it exits with an error.
 pub(super) fn version() -> Result<String, String> {
     let output = Command::new("wrk").arg("--version").output().map_err(|error| format!("{INSTALL} ({error})"))?;
     let text = [output.stdout, output.stderr].concat();
@@ -23,13 +23,14 @@ pub(super) fn version() -> Result<String, String> {
     Ok(text.split_whitespace().take(2).collect::<Vec<_>>().join(" "))
 }
 
-/// Requests per second, of 16 connections. No answer, one that is not a 200 and a broken connection are errors.
+/// Returns the requests per second of 16 connections. Fails if there is no response, if one is an error, or if a
+/// connection breaks.
 pub(super) fn requests_per_second(url: &str, seconds: u32) -> Result<f64, String> {
     Ok(Load::start(url, seconds)?.end()? / f64::from(seconds))
 }
 
-/// Requests per second of two servers that take turns of a tenth of a second, for almost four seconds in all: what disturbs
-/// the machine disturbs both. Which begins changes with every round.
+/// Returns the requests per second of two servers that take turns of a tenth of a second, for almost four seconds in
+/// total, so that a noisy machine disturbs both. The server that begins changes with every round.
 pub(super) fn share(urls: [&str; 2], round: usize) -> Result<[f64; 2], String> {
     const SECONDS: u32 = 4;
     const TURN: Duration = Duration::from_millis(100);
@@ -45,13 +46,13 @@ pub(super) fn share(urls: [&str; 2], round: usize) -> Result<[f64; 2], String> {
         load.send(Signal::STOP)?;
     }
     let time = Duration::from_secs(SECONDS.into()) + Duration::from_millis(50);
-    pause(time.saturating_sub(begin.elapsed())); // then both end as soon as they go on
+    pause(time.saturating_sub(begin.elapsed())); // then both end as soon as they continue
     loads.iter().try_for_each(|load| load.send(Signal::CONT))?;
     let [first, second] = loads.map(Load::end);
     Ok([first? / EACH, second? / EACH])
 }
 
-/// What answered as many requests as it could.
+/// A wrk process that sends requests to a server.
 #[derive(Debug)]
 struct Load {
     url: String,
@@ -70,7 +71,7 @@ impl Load {
         kill_process(Pid::from_child(&self.child), signal).map_err(|error| format!("wrk {}: {error}", self.url))
     }
 
-    /// The number of answers.
+    /// Waits until wrk exits, and returns the number of responses.
     fn end(mut self) -> Result<f64, String> {
         let (mut text, mut complaints) = (String::new(), String::new());
         let mut read = || {
@@ -89,7 +90,8 @@ impl Load {
     }
 }
 
-/// Nothing stays behind when the benchmark fails between two turns, not even what is stopped.
+/// Kills the process, even if it is stopped, so that it does not stay behind when the benchmark fails between two
+/// turns.
 impl Drop for Load {
     fn drop(&mut self) {
         let _ = self.child.kill();

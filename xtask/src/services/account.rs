@@ -1,4 +1,4 @@
-//! The system's users: some servers refuse to run as root.
+//! Users of the system. Some servers refuse to run as root.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, chown};
@@ -16,7 +16,8 @@ pub(super) struct Account {
 }
 
 impl Account {
-    /// The user as whom a server has to run. None: as whoever runs this command, who is not root or may stay it.
+    /// Returns the user that a server has to run as. `None` means the user of this command, who is not root or may
+    /// remain root.
     pub(super) fn of(name: Option<&str>) -> Result<Option<Self>, String> {
         let Some(name) = name.filter(|_| is_root()) else { return Ok(None) };
         let users = fs::read_to_string("/etc/passwd").map_err(|error| format!("/etc/passwd: {error}"))?;
@@ -32,17 +33,17 @@ impl Account {
         Some(Self { uid: fields.nth(1)?.parse().ok()?, gid: fields.next()?.parse().ok()? })
     }
 
-    /// The command runs as this user. No wrapper such as `runuser`: the process is the server itself.
+    /// Makes the command run as this user. Uses no wrapper such as `runuser`, so that the process is the server itself.
     pub(super) fn runs(self, command: &mut Command) {
         command.uid(self.uid).gid(self.gid);
     }
 
-    /// A file or folder becomes this user's.
+    /// Makes this user the owner of a file or folder.
     pub(super) fn owns(self, path: &Path) -> Outcome {
         chown(path, Some(self.uid), Some(self.gid)).map_err(|error| format!("{}: {error}", path.display()))
     }
 
-    /// Whether this user can enter a folder.
+    /// Returns `true` if this user can enter a folder.
     pub(super) fn reaches(self, folder: &Path) -> Result<bool, String> {
         let mut test = Command::new("test");
         self.runs(test.arg("-x").arg(folder).current_dir("/"));
@@ -50,7 +51,7 @@ impl Account {
     }
 }
 
-/// Whether this command runs as root.
+/// Returns `true` if this command runs as root.
 pub(super) fn is_root() -> bool {
     fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0)
 }

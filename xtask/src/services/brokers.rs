@@ -14,7 +14,7 @@ use crate::Outcome;
 pub(super) struct Redis;
 
 impl Redis {
-    /// The URL of one of its databases.
+    /// Returns the URL of one of its databases.
     pub(super) fn url(home: &Home, database: u8) -> String {
         format!("redis://:{}@{}/{database}", home.password(), home.address())
     }
@@ -33,7 +33,8 @@ impl Service for Redis {
         &[("password", 16)]
     }
 
-    /// What was written is there after a kill: the log is with the kernel before the client has its answer.
+    /// Writes the configuration. Data survives a kill, because the kernel has the log before the client has its
+    /// response.
     fn prepare(&self, home: &Home) -> Outcome {
         let (port, password) = (home.port(), home.password());
         let text = format!(
@@ -49,7 +50,7 @@ impl Service for Redis {
         Ok(command)
     }
 
-    /// QUIT, so that the answer of a server that still loads its data ends.
+    /// Ends with `QUIT`, so that a server that still loads its data closes the connection.
     fn answers(&self, home: &Home) -> Outcome {
         probe::talk(home.port(), format!("AUTH {}\r\nPING\r\nQUIT\r\n", home.password()).as_bytes(), b"+PONG")
     }
@@ -63,7 +64,7 @@ impl Service for Redis {
     }
 }
 
-/// memcached, which knows no passwords and keeps nothing.
+/// memcached, which has no passwords and keeps no data.
 #[derive(Debug)]
 pub(super) struct Memcached;
 

@@ -1,9 +1,9 @@
-//! The services.
+//! The list of services.
 
 use super::service::Service;
 use super::{brokers, celery, cluster, databases, dns, pgbouncer, rabbitmq, s3, sentinel, smtp};
 
-/// Every service; in the order of `env` and `status`.
+/// Every service, in the order of `env` and `status`.
 pub(super) const ALL: &[&dyn Service] = &[
     &databases::Postgres,
     &pgbouncer::PgBouncer,
@@ -21,7 +21,7 @@ pub(super) const ALL: &[&dyn Service] = &[
     &celery::ON_REDIS,
 ];
 
-/// The service of that name.
+/// Returns the service with this name.
 pub(super) fn named(name: &str) -> Result<&'static dyn Service, String> {
     ALL.iter().copied().find(|service| service.name() == name).ok_or_else(|| format!("there is no service {name}"))
 }

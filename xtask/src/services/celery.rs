@@ -14,7 +14,7 @@ use crate::Outcome;
 /// The worker on RabbitMQ, which answers through `rpc://`.
 pub(super) const ON_RABBITMQ: Celery = Celery { name: "celery", needs: &["rabbitmq"] };
 
-/// The worker on Redis, which leaves its results there.
+/// The worker on Redis, which stores its results there.
 pub(super) const ON_REDIS: Celery = Celery { name: "celery-redis", needs: &["redis"] };
 
 /// A Celery worker.
@@ -25,7 +25,7 @@ pub(super) struct Celery {
 }
 
 impl Celery {
-    /// The URLs of its broker and of its results.
+    /// Returns the URLs of its broker and of its results.
     fn urls(&self) -> (String, String) {
         if self.name == ON_REDIS.name {
             let url = Redis::url(&Home::load("redis"), 2);
@@ -69,7 +69,7 @@ impl Service for Celery {
         Ok(command)
     }
 
-    /// Its own line in its log, which starts anew with the worker.
+    /// Looks for the worker's line in its log, which is a new one after each start.
     fn answers(&self, home: &Home) -> Outcome {
         let log = fs::read_to_string(home.file("log")).unwrap_or_default();
         let ready = log.contains(&format!("{}@localhost ready.", self.name));
@@ -77,7 +77,7 @@ impl Service for Celery {
     }
 
     fn env(&self, _: &Home) -> Env {
-        // The worker on RabbitMQ is reached through the broker's own URL.
+        // Tests reach the worker on RabbitMQ through the URL of the broker.
         if self.name == ON_REDIS.name { vec![("CELERY_REDIS_URL", self.urls().0)] } else { Vec::new() }
     }
 
@@ -87,7 +87,7 @@ impl Service for Celery {
         vec![
             ("PATH", path.to_string_lossy().into_owned()),
             ("PYTHONPATH", home.place().display().to_string()),
-            // Celery's command line prefers this one to the application's own setting.
+            // Celery's command line prefers this variable to the application's own setting.
             ("BROKER_URL", broker.clone()),
             ("CELERY_BROKER_URL", broker),
             ("CELERY_RESULT_BACKEND", results),

@@ -1,4 +1,4 @@
-//! A cluster of two masters of Redis.
+//! A Redis cluster of two masters.
 
 use std::process::Command;
 
@@ -19,7 +19,7 @@ pub(super) const SECOND: Node = Node { name: "cluster-2", needs: &["cluster"], s
 pub(super) struct Node {
     name: &'static str,
     needs: &'static [&'static str],
-    /// From and to.
+    /// The first and the last slot.
     slots: &'static str,
 }
 
@@ -56,8 +56,8 @@ impl Service for Node {
         Ok(command)
     }
 
-    /// The first node is there once it has its slots, the second once the two are a cluster. What is done already is an
-    /// error that does not matter.
+    /// The first node is up once it has its slots, the second once the two form a cluster. A step that was already
+    /// taken returns an error, which does not matter.
     fn answers(&self, home: &Home) -> Outcome {
         let give = format!("CLUSTER ADDSLOTSRANGE {}\r\nPING\r\nQUIT\r\n", self.slots);
         probe::talk(home.port(), give.as_bytes(), b"+PONG")?;

@@ -43,7 +43,8 @@ impl Service for Postgres {
         run(single.args(["--single", "-D", "db", "-c", "fsync=off", "postgres"]).stdin(Stdio::from(sql)))
     }
 
-    /// A killed server's process that nobody waited for has its number still, and would count as a second server.
+    /// Removes the old PID file. A killed server that was not waited for still has its PID, and would count as a second
+    /// server.
     fn prepare(&self, home: &Home) -> Outcome {
         let _none_after_a_stop = fs::remove_file(home.place().join("db/postmaster.pid"));
         Ok(())
@@ -61,7 +62,7 @@ impl Service for Postgres {
         run(psql.args(["-w", "-c", "SELECT 1"]).envs(self.tool_env(home)).env("PGCONNECT_TIMEOUT", "2"))
     }
 
-    /// TERM waits until the last client has gone.
+    /// `TERM` waits until the last client has disconnected.
     fn stop_signal(&self) -> &'static str {
         "INT"
     }
@@ -81,7 +82,8 @@ impl Service for Postgres {
     }
 }
 
-/// MariaDB, with TLS: user and database `health`; user `mutual`, of the same password, has to show a certificate.
+/// MariaDB, with TLS: user and database `health`. The user `mutual` has the same password, and has to present a
+/// certificate.
 #[derive(Debug)]
 pub(super) struct MariaDb;
 
@@ -108,7 +110,8 @@ impl Service for MariaDb {
         run(install.arg("--skip-name-resolve").arg(data(home)))
     }
 
-    /// The statements run before the first connection is accepted, at every start.
+    /// Writes the certificates and the statements. The server runs the statements at every start, before it accepts the
+    /// first connection.
     fn prepare(&self, home: &Home) -> Outcome {
         tls::write(&home.place().join("tls"), Account::of(self.account())?)?;
         let password = home.password();
@@ -130,7 +133,7 @@ impl Service for MariaDb {
         let mut command = command(self, home, "mariadbd")?;
         command.arg("--no-defaults").arg(data(home)).arg(format!("--port={}", home.port()));
         command.arg(format!("--init-file={}", home.place().join("users.sql").display()));
-        // Relative to the data folder: the path of a socket may have 107 bytes.
+        // Relative to the data folder, because the path of a socket may have at most 107 bytes.
         command.args(["--bind-address=127.0.0.1", "--socket=socket", "--pid-file=mariadbd.pid"]);
         for (option, file) in [("ca", "ca.pem"), ("cert", "server.pem"), ("key", "server.key")] {
             command.arg(format!("--ssl-{option}={}", home.place().join("tls").join(file).display()));
@@ -163,7 +166,7 @@ fn data(home: &Home) -> String {
     format!("--datadir={}", home.place().join("db").display())
 }
 
-/// A command as the server's own user.
+/// Returns a command that runs as the server's own user.
 fn command(service: &dyn Service, home: &Home, program: &str) -> Result<Command, String> {
     let mut command = server(find(program)?, home);
     if let Some(account) = Account::of(service.account())? {
@@ -172,7 +175,7 @@ fn command(service: &dyn Service, home: &Home, program: &str) -> Result<Command,
     Ok(command)
 }
 
-/// A file in the server's folder that only its own user reads.
+/// Writes a file in the server's folder that only the server's user can read.
 fn write_for(service: &dyn Service, home: &Home, name: &str, text: &str) -> Outcome {
     let path = home.place().join(name);
     write_secret(&path, text)?;

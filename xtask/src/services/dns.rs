@@ -1,4 +1,4 @@
-//! A name server with a zone of its own.
+//! A name server with its own zone.
 
 use std::process::Command;
 
@@ -7,7 +7,7 @@ use super::service::{Service, server};
 use super::state::Home;
 use crate::Outcome;
 
-/// dnsmasq: `health.test` has an address, `text.test` has a text only, any other name below `test` does not exist.
+/// dnsmasq: `health.test` has an address, `text.test` has only a text, any other name below `test` does not exist.
 #[derive(Debug)]
 pub(super) struct Dns;
 
@@ -35,7 +35,7 @@ impl Service for Dns {
         Ok(command)
     }
 
-    /// It is there once its port takes connections: DNS is spoken over TCP as well.
+    /// The server is up once its port accepts connections, because it also speaks DNS over TCP.
     fn answers(&self, home: &Home) -> Outcome {
         std::net::TcpStream::connect(home.address()).map(drop).map_err(|error| error.to_string())
     }

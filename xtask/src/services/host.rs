@@ -1,4 +1,4 @@
-//! This machine: where programs are, and where what is built for it is kept.
+//! This machine: its programs, and the folder for what is built for it.
 
 use std::ffi::OsString;
 use std::fs;
@@ -10,27 +10,28 @@ use crate::Outcome;
 /// Variables of the environment.
 pub(super) type Env = Vec<(&'static str, String)>;
 
-/// A program and the Debian package that has it.
+/// A program and the Debian package that contains it.
 pub(super) type Tool = (&'static str, &'static str);
 
-/// What makes a virtual environment.
+/// The tool that creates a virtual environment.
 pub(super) const PYTHON: &[Tool] = &[("ensurepip", "python3-venv")];
 
-/// A program of the system, whether or not it is on the PATH.
+/// Finds a program of the system, even if it is not on the `PATH`.
 pub(super) fn find(program: &str) -> Result<PathBuf, String> {
     let folders = search_path();
     let found = folders.iter().map(|folder| folder.join(program)).find(|path| path.is_file());
     found.ok_or_else(|| format!("{program} is not installed"))
 }
 
-/// The user's cache: what is built or downloaded once for a machine.
+/// Returns the folder in the user's cache for what is built or downloaded once per machine.
 pub(super) fn cache() -> PathBuf {
     let home = || std::env::var_os("HOME").map(|home| Path::new(&home).join(".cache"));
     let cache = std::env::var_os("XDG_CACHE_HOME").filter(|set| !set.is_empty()).map(PathBuf::from);
     cache.or_else(home).unwrap_or_else(std::env::temp_dir).join("health-xtask")
 }
 
-/// The folders of Debian's servers that are on no PATH come first, the newest PostgreSQL before older ones.
+/// Returns the folders to search. The folders of Debian's servers, which are not on the `PATH`, come first: the newest
+/// PostgreSQL before older ones.
 fn search_path() -> Vec<PathBuf> {
     let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let mut versions: Vec<u32> = versions.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
@@ -43,13 +44,13 @@ fn search_path() -> Vec<PathBuf> {
     folders
 }
 
-/// The PATH for servers and their tools.
+/// Returns the `PATH` for servers and their tools.
 pub(super) fn path_with(first: Option<&Path>) -> OsString {
     let folders = first.map(Path::to_path_buf).into_iter().chain(search_path());
     std::env::join_paths(folders).unwrap_or_else(|_| std::env::var_os("PATH").unwrap_or_default())
 }
 
-/// Runs a command and shows it first.
+/// Prints a command, and runs it.
 pub(super) fn loud(program: &str, args: &[&str]) -> Outcome {
     println!("> {program} {}", args.join(" "));
     status(Command::new(program).args(args).env("DEBIAN_FRONTEND", "noninteractive"))

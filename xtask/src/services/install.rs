@@ -1,4 +1,4 @@
-//! What is missing on this machine is installed: Debian's packages, Garage, axe-core, and what is written in Python.
+//! Installs what is missing on this machine: Debian packages, Garage, axe-core, and programs in Python.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -11,8 +11,8 @@ use super::state::lock;
 use super::venv::{self, KUBERNETES, READERS};
 use crate::Outcome;
 
-/// What tests need beside the services, and who: the recipes of docs/cookbook.md, the test of the page, those of the formats,
-/// and those of the completions and the manual pages.
+/// The programs that tests need besides the services: the tests of the recipes in docs/cookbook.md, of the page, of the
+/// formats, and of the completions and manual pages.
 pub(super) const FOR_TESTS: [(&str, &[Tool]); 4] = [
     (
         "cookbook",
@@ -31,17 +31,17 @@ pub(super) const FOR_TESTS: [(&str, &[Tool]); 4] = [
     ("shells", &[("zsh", "zsh"), ("fish", "fish"), ("groff", "groff-base"), ("mandoc", "mandoc")]),
 ];
 
-/// Looks for what keeps people from using a page; a package of npm.
+/// The npm package that checks the accessibility of a page.
 const AXE: &str = "axe-core@4.14.1";
 
 const GARAGE: &str = "2.5.0";
 
-/// The packages of those programs that are not on this machine.
+/// Returns the packages of the programs that are not on this machine.
 pub(super) fn missing(tools: &[Tool]) -> Vec<&'static str> {
     tools.iter().filter(|(program, _)| !is_there(program)).map(|(_, package)| *package).collect()
 }
 
-/// Installs Debian packages, as root; otherwise says what to install.
+/// Installs Debian packages as root. Without root, the error says what to install.
 pub(super) fn packages(missing: &BTreeSet<&str>) -> Outcome {
     let missing: Vec<_> = missing.iter().copied().collect();
     if missing.is_empty() {
@@ -55,7 +55,7 @@ pub(super) fn packages(missing: &BTreeSet<&str>) -> Outcome {
     loud("apt-get", &install)
 }
 
-/// npm is not needed twice, and what makes virtual environments neither.
+/// Returns `true` if a program is installed, or is no longer needed: npm and Python's `venv` are needed only once.
 fn is_there(program: &str) -> bool {
     match program {
         "npm" => axe_script().is_file() || find(program).is_ok(),
@@ -64,14 +64,14 @@ fn is_there(program: &str) -> bool {
     }
 }
 
-/// What tests run by themselves, and is no package of Debian's.
+/// Installs the programs that tests run themselves and that are not Debian packages.
 pub(super) fn for_tests() -> Outcome {
     READERS.install()?;
     KUBERNETES.install()?;
     axe()
 }
 
-/// How tests find that; nothing of what is not installed.
+/// Returns the variables with the paths of those programs, without the ones that are not installed.
 pub(super) fn env_of_tests() -> Env {
     let all = [
         ("HEALTH_AXE", Some(axe_script()).filter(|script| script.is_file())),
@@ -81,12 +81,12 @@ pub(super) fn env_of_tests() -> Env {
     all.into_iter().filter_map(|(name, path)| Some((name, path?.display().to_string()))).collect()
 }
 
-/// The program of the S3 server.
+/// Returns the program of the S3 server.
 pub(super) fn garage_program() -> PathBuf {
     cache().join(format!("garage-{GARAGE}")).join("bin/garage")
 }
 
-/// Builds Garage, which is in no distribution: once for a machine, in some minutes.
+/// Builds Garage, which is in no distribution. This takes some minutes, once per machine.
 pub(super) fn garage() -> Outcome {
     let _one_at_a_time = lock(&cache().join("garage.lock"))?;
     if garage_program().is_file() {
@@ -99,17 +99,17 @@ pub(super) fn garage() -> Outcome {
     command.args(["install", "garage", "--version", GARAGE, "--locked", "--no-default-features", "--debug", "--quiet"]);
     command.args(["--features", "bundled-libs,sqlite", "--root"]).arg(root).arg("--target-dir").arg(&build);
     let outcome = status(command.current_dir(cache()));
-    // Some gigabytes, also when it failed.
+    // Removes some gigabytes, even if the build has failed.
     let _none_without_a_build = fs::remove_dir_all(build);
     outcome
 }
 
-/// The script that is added to a page, once it is installed.
+/// Returns the script that tests add to a page. It exists once axe-core is installed.
 fn axe_script() -> PathBuf {
     cache().join(AXE).join("node_modules/axe-core/axe.min.js")
 }
 
-/// Downloads axe-core, and nothing that it would run.
+/// Downloads axe-core, without running any of its scripts.
 fn axe() -> Outcome {
     let _one_at_a_time = lock(&cache().join("axe.lock"))?;
     if axe_script().is_file() {

@@ -1,4 +1,4 @@
-//! Up and down.
+//! Starts and stops services.
 
 use std::fs;
 use std::path::PathBuf;
@@ -13,15 +13,15 @@ use super::service::{self, Service};
 use super::state::{self, Home};
 use crate::Outcome;
 
-/// How long a server may take until it answers: a machine that compiles at the same time is slow.
+/// The maximum time until a server answers. A machine that compiles at the same time is slow.
 const START: Duration = Duration::from_secs(90);
 
-/// How long a server may take to end before it is killed.
+/// The maximum time for a server to exit before it is killed.
 const STOP: Duration = Duration::from_secs(8);
 
 type Services<'a> = &'a [&'static dyn Service];
 
-/// Installs and starts them; those that need others after these, all others at the same time.
+/// Installs and starts services. Those that need others start after them; all others start at the same time.
 pub(super) fn up(services: Services<'_>) -> Outcome {
     install_packages(services)?;
     if are_all(services) {
@@ -35,25 +35,27 @@ pub(super) fn up(services: Services<'_>) -> Outcome {
     })
 }
 
-/// Ends them; those that need others before these.
+/// Stops services. Those that need others stop before them.
 pub(super) fn down(services: Services<'_>) -> Outcome {
-    // A worker doesn't end while it waits for a broker that is frozen.
+    // A worker does not exit while it waits for a broker that is frozen.
     services.iter().filter_map(|service| running(*service)).for_each(Process::resume);
     let (first, then): (Vec<_>, Vec<_>) = services.iter().copied().partition(|service| !service.needs().is_empty());
     each(&first, &down_one).and(each(&then, &down_one))
 }
 
-/// The server's process, if it runs; one that is stopped does.
+/// Returns the server's process if it runs. A frozen process counts as running.
 pub(super) fn running(service: &dyn Service) -> Option<Process> {
     Process::recorded(&Home::load(service.name()).file("process"))
 }
 
-/// Whoever wants all services wants to run all tests, and some of these need programs that are no services.
+/// Returns `true` if these are all services. They are needed to run all tests, and some tests need programs that are
+/// not services.
 fn are_all(services: Services<'_>) -> bool {
     services.len() == ALL.len()
 }
 
-/// One call of the package manager for all that stopped services miss, and those other tests; an error names these.
+/// Installs the missing packages of stopped services and of the other tests with one call of the package manager. An
+/// error names those that need them.
 fn install_packages(services: Services<'_>) -> Outcome {
     let stopped = services.iter().filter(|service| running(**service).is_none());
     let missing = stopped.map(|service| (service.name(), install::missing(service.tools())));
@@ -65,7 +67,7 @@ fn install_packages(services: Services<'_>) -> Outcome {
     install::packages(&packages).map_err(|error| format!("{}: {error}", names.join(", ")))
 }
 
-/// Does it for each at the same time, and names those that failed.
+/// Calls `act` for all services at the same time, and returns the errors of those that failed.
 fn each(services: Services<'_>, act: &(dyn Fn(&'static dyn Service) -> Outcome + Sync)) -> Outcome {
     let failures: Vec<String> = thread::scope(|scope| {
         let start = |service: &&'static dyn Service| {
@@ -114,14 +116,14 @@ fn start(service: &'static dyn Service, home: &Home) -> Result<Process, String> 
     Ok(process)
 }
 
-/// The server's program, once it has answered for the first time: until then its data are not complete. A folder for
-/// temporary files may have been emptied since.
+/// Returns the server's program if the server has answered before; until then, its data are not complete. Returns
+/// `None` if its folder is gone, since a folder for temporary files may have been emptied.
 fn program(home: &Home) -> Option<PathBuf> {
     let program = fs::read_to_string(home.file("complete")).ok().map(PathBuf::from);
     program.filter(|_| home.place().exists())
 }
 
-/// An empty folder; what an interrupted first start left there is removed.
+/// Creates an empty folder for the server. Removes what an interrupted first start left there.
 fn make_place(service: &dyn Service, home: &Home) -> Outcome {
     let place = home.place();
     let _none_at_first = fs::remove_dir_all(&place);
@@ -129,7 +131,7 @@ fn make_place(service: &dyn Service, home: &Home) -> Outcome {
     Account::of(service.account())?.map_or(Ok(()), |account| account.owns(&place))
 }
 
-/// Waits for the server's answer; a server that gives none is ended, so that the next `up` starts it anew.
+/// Waits until the server answers. Kills a server that does not, so that the next `up` starts it again.
 fn answered(service: &dyn Service, home: &Home, process: Process) -> Outcome {
     let mut silence = String::new();
     let answer = process::wait(START, || match service.answers(home) {

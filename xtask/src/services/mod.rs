@@ -1,7 +1,8 @@
-//! Real servers for tests: started on free ports of 127.0.0.1, with their data below `target/services`, as processes
-//! that outlive the command. For Linux: it reads `/proc`.
+//! Real servers for tests. They listen on free ports of 127.0.0.1, have their data below `target/services`, and outlive
+//! the command. For Linux only, because the code reads `/proc`.
 //!
-//! With `HEALTH_SERVICES` in the environment all of it is below that folder: servers of a test's own, beside the others.
+//! If the variable `HEALTH_SERVICES` is set, everything is below that folder: a test can have its own servers, besides
+//! the shared ones.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -40,33 +41,33 @@ mod state;
 mod tls;
 mod venv;
 
-/// Real servers for tests.
+/// Start and stop the real servers for tests.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Services {
-    /// Start them, with what they need, and wait until they answer; what runs is left alone
+    /// Start services and those that they need, and wait until they answer; running services are left alone
     Up {
-        /// Which services: all without a name
+        /// The services; all of them if none is named
         #[arg(value_parser = names())]
         names: Vec<String>,
     },
-    /// End them; their data, ports and passwords stay for the next `up`
+    /// Stop services; their data, ports and passwords stay for the next `up`
     Down {
-        /// Which services: all without a name
+        /// The services; all of them if none is named
         #[arg(value_parser = names())]
         names: Vec<String>,
     },
-    /// Print how to reach those that run: eval "$(cargo xtask services env)"
+    /// Print the variables for the services that run: eval "$(cargo xtask services env)"
     Env {
-        /// Which services: all without a name
+        /// The services; all of them if none is named
         #[arg(value_parser = names())]
         names: Vec<String>,
-        /// Also those that do not run yet: their ports and passwords are chosen now
+        /// Include the services that do not run yet: their ports and passwords are chosen now
         #[arg(long)]
         planned: bool,
     },
-    /// Print a line for each: its name, whether it runs, its process, its address
+    /// Print a line for each service: its name, its state, its process, its address
     Status {
-        /// Which services: all without a name
+        /// The services; all of them if none is named
         #[arg(value_parser = names())]
         names: Vec<String>,
     },
@@ -91,7 +92,7 @@ fn names() -> PossibleValuesParser {
     PossibleValuesParser::new(ALL.iter().map(|service| service.name()))
 }
 
-/// Does what the command line asks for.
+/// Runs a subcommand.
 pub(crate) fn run(command: Services) -> Outcome {
     match command {
         Services::Up { names } => up(&names),
@@ -110,7 +111,7 @@ pub(crate) fn run(command: Services) -> Outcome {
     }
 }
 
-/// Runs tests with all services: those that this started end with it, also when the tests fail.
+/// Runs tests with all services up. Afterwards, stops the services that it has started, even if the tests fail.
 pub(crate) fn during(tests: impl FnOnce(Env) -> Outcome) -> Outcome {
     let started: Vec<_> = ALL.iter().copied().filter(|service| life::running(*service).is_none()).collect();
     let outcome = up(&[]).and_then(|()| tests(environment(ALL)));
@@ -127,13 +128,13 @@ fn up(names: &[String]) -> Outcome {
     life::up(&ALL.iter().copied().filter(|service| wanted.contains(service.name())).collect::<Vec<_>>())
 }
 
-/// The services of these names, all without a name.
+/// Returns the services with these names, or all services if there are no names.
 fn chosen(names: &[String]) -> Result<Vec<&'static dyn Service>, String> {
     if names.is_empty() { Ok(ALL.to_vec()) } else { names.iter().map(|name| named(name)).collect() }
 }
 
-/// How to reach those of the services that run, what tests run by themselves, and this program: a test calls it for what it
-/// killed.
+/// Returns the variables for the services that run, for the programs that tests run themselves, and for this program,
+/// which a test calls to restart what it has killed.
 fn environment(services: &[&'static dyn Service]) -> Env {
     let running = services.iter().filter(|service| life::running(**service).is_some());
     let mut env: Env = running.flat_map(|service| service.env(&Home::load(service.name()))).collect();
@@ -150,7 +151,7 @@ fn print_environment(services: &[&'static dyn Service], planned: bool) -> Outcom
     Ok(())
 }
 
-/// How to reach these services once they run.
+/// Returns the variables that these services have once they run.
 fn planned_environment(services: &[&'static dyn Service]) -> Result<Env, String> {
     let homes = services.iter().map(|service| service::home(*service).map(|home| service.env(&home)));
     Ok(homes.collect::<Result<Vec<_>, _>>()?.concat())
@@ -162,7 +163,7 @@ fn print_status(service: &'static dyn Service) {
     println!("{:<13} {state} {pid:>8}  {}", service.name(), Home::load(service.name()).address());
 }
 
-/// Becomes the command: its exit code and its signals are its own.
+/// Replaces this process with the command, which then has its own exit code and signals.
 fn exec(service: &'static dyn Service, command: &[String]) -> Outcome {
     let [program, args @ ..] = command else { return Err("exec needs a command".to_owned()) };
     let tool_env = service.tool_env(&Home::load(service.name()));
@@ -174,7 +175,7 @@ fn own_copy() -> PathBuf {
     state::all().join("xtask")
 }
 
-/// Tests call this program while cargo may replace it.
+/// Copies this program, because tests call it while cargo may replace the original.
 fn copy_self() -> Outcome {
     let copy = || {
         let own = std::env::current_exe()?;

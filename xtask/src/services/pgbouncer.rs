@@ -1,4 +1,4 @@
-//! `PgBouncer` before PostgreSQL, in both of its modes.
+//! `PgBouncer` in front of PostgreSQL, with transaction and session pooling.
 
 use std::process::Command;
 
@@ -9,7 +9,8 @@ use super::service::{Service, server};
 use super::state::{Home, write_secret};
 use crate::Outcome;
 
-/// Database `health` is pooled by transactions, database `health_session` by sessions; the first has one connection to the server.
+/// The database `health` is pooled by transactions and has one connection to the server, the database `health_session`
+/// is pooled by sessions.
 #[derive(Debug)]
 pub(super) struct PgBouncer;
 
@@ -26,7 +27,7 @@ impl Service for PgBouncer {
         &[("pgbouncer", "pgbouncer")]
     }
 
-    /// It refuses to run as root.
+    /// `PgBouncer` refuses to run as root.
     fn account(&self) -> Option<&'static str> {
         Some("postgres")
     }
@@ -59,7 +60,7 @@ impl Service for PgBouncer {
         Ok(command)
     }
 
-    /// It says no to TLS, which is an answer.
+    /// Sends a request for TLS. The server declines, which shows that it is up.
     fn answers(&self, home: &Home) -> Outcome {
         probe::talk(home.port(), &[0, 0, 0, 8, 4, 210, 22, 47], b"N")
     }

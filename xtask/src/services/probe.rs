@@ -1,4 +1,4 @@
-//! Questions to a server's port that only a server that is up answers.
+//! Sends requests to a server's port that only a running server answers.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::Outcome;
 
-/// Sends bytes and reads until the answer holds what is expected.
+/// Sends bytes, and reads until the response contains the expected ones.
 pub(super) fn talk(port: &str, send: &[u8], expected: &[u8]) -> Outcome {
     let mut stream = connect(port).and_then(|mut stream| stream.write_all(send).map(|()| stream));
     let mut answer = Vec::new();
@@ -24,7 +24,7 @@ pub(super) fn talk(port: &str, send: &[u8], expected: &[u8]) -> Outcome {
     }
 }
 
-/// Whether something listens.
+/// Returns `true` if something listens on the port.
 pub(super) fn listens(port: &str) -> bool {
     connect(port).is_ok()
 }

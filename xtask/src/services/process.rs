@@ -1,4 +1,4 @@
-//! Processes that outlive the command: started, recognised again, ended.
+//! Starts processes that outlive the command, recognises them later, and ends them.
 
 use std::fs::{self, OpenOptions};
 use std::io::ErrorKind;
@@ -9,26 +9,26 @@ use std::time::{Duration, Instant};
 
 use crate::Outcome;
 
-/// A process of the system. The time of its start tells it from a later one with the same number.
+/// A process of the system. Its start time distinguishes it from a later one with the same number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Process {
-    /// Its number.
+    /// The number of the process.
     pub(super) pid: u32,
     start: u64,
 }
 
 impl Process {
-    /// The process of that number, if there is one that has not ended.
+    /// Returns the process with this number, if it has not ended.
     pub(super) fn of(pid: u32) -> Option<Self> {
         let line = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        // The name comes second, in parentheses, and may hold anything.
+        // The name comes second, in parentheses, and may contain anything.
         let mut fields = line.rsplit_once(')')?.1.split_whitespace();
         let has_ended = matches!(fields.next()?, "Z" | "X");
         let start = fields.nth(18)?.parse().ok()?;
         (!has_ended).then_some(Self { pid, start })
     }
 
-    /// Starts a command that outlives this one, in a process group of its own; its output goes to the log.
+    /// Starts a command that outlives this one, in its own process group. Its output goes to the log.
     pub(super) fn start(command: &mut Command, log: &Path) -> Result<Self, String> {
         let shown = command.get_program().to_string_lossy().into_owned();
         let failed = |error: std::io::Error| format!("{shown}: {error}");
@@ -41,12 +41,13 @@ impl Process {
         Self::of(pid).ok_or_else(|| format!("{shown} ended at once"))
     }
 
-    /// Reads what [`Process::record`] wrote, if that very process still runs. A stopped one runs.
+    /// Reads what [`Process::record`] wrote, and returns the process if it still runs. A frozen process counts as
+    /// running.
     pub(super) fn recorded(file: &Path) -> Option<Self> {
         Self::read(file).filter(|process| process.is_alive())
     }
 
-    /// Waits until the recorded process has gone for good, which takes a moment after a kill.
+    /// Kills the recorded process and waits until it has ended, which takes a moment after a kill.
     pub(super) fn bury(file: &Path) -> Outcome {
         Self::read(file).map_or(Ok(()), Self::kill)
     }
@@ -57,13 +58,13 @@ impl Process {
         Some(Self { pid: pid.parse().ok()?, start: start.parse().ok()? })
     }
 
-    /// Remembers the process.
+    /// Writes the process to a file.
     pub(super) fn record(self, file: &Path) -> Outcome {
         let text = format!("{} {}\n", self.pid, self.start);
         fs::write(file, text).map_err(|error| format!("{}: {error}", file.display()))
     }
 
-    /// Whether it still runs and goes on to.
+    /// Returns `true` if the process runs and was not killed.
     pub(super) fn is_alive(self) -> bool {
         self.is_there() && !self.is_dying()
     }
@@ -72,7 +73,8 @@ impl Process {
         Self::of(self.pid) == Some(self)
     }
 
-    /// Whether it was killed and has not ended yet: whoever asks right after a kill must not be told that it runs.
+    /// Returns `true` if the process was killed and has not ended yet. Right after a kill, it must not count as
+    /// running.
     fn is_dying(self) -> bool {
         const KILL: u64 = 1 << 8;
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid)).unwrap_or_default();
@@ -83,17 +85,18 @@ impl Process {
         pending.any(is_killed) || program.is_err_and(|error| error.kind() == ErrorKind::NotFound)
     }
 
-    /// The program that it runs.
+    /// Returns the program that the process runs.
     pub(super) fn program(self) -> Option<PathBuf> {
         fs::read_link(format!("/proc/{}/exe", self.pid)).ok()
     }
 
-    /// Goes on if it is stopped.
+    /// Resumes the process if it is frozen.
     pub(super) fn resume(self) {
         self.signal("CONT");
     }
 
-    /// Ends it: asks with the signal, and kills it if it is still there after the time. One that is stopped goes on first.
+    /// Sends the signal, and kills the process if it has not ended after this time. Resumes a frozen process, so that
+    /// it can handle the signal.
     pub(super) fn stop(self, signal: &str, patience: Duration) -> Outcome {
         self.signal(signal);
         self.resume();
@@ -103,25 +106,25 @@ impl Process {
         self.kill()
     }
 
-    /// Ends it at once.
+    /// Kills the process, and waits until it has ended.
     pub(super) fn kill(self) -> Outcome {
         self.signal("KILL");
         let ended = wait(Duration::from_secs(5), || (!self.is_there()).then_some(()));
         ended.ok_or_else(|| format!("process {} does not end", self.pid))
     }
 
-    /// The shell's own `kill`: the program of that name is not on every machine.
+    /// Sends a signal with the shell's own `kill`, because not every machine has the program of that name.
     fn signal(self, signal: &str) {
         if self.is_there() {
             let mut command = Command::new("sh");
             command.args(["-c", &format!("kill -s {signal} {}", self.pid)]);
-            // It may have ended in between.
+            // The process may have ended in the meantime.
             let _ended = command.stderr(Stdio::null()).status();
         }
     }
 }
 
-/// Ends what a server left behind: its children work on in its folder when it was killed.
+/// Kills the processes that a server left behind: if it was killed, its children continue to run in its folder.
 pub(super) fn end_strays(place: &Path, program: Option<&Path>) -> Outcome {
     let processes = fs::read_dir("/proc").map_err(|error| format!("/proc: {error}"))?;
     let pids = processes.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
@@ -132,7 +135,7 @@ pub(super) fn end_strays(place: &Path, program: Option<&Path>) -> Outcome {
     strays.collect::<Vec<_>>().into_iter().try_for_each(Process::kill)
 }
 
-/// Asks every few milliseconds until there is an answer or the time is over.
+/// Calls `answer` every few milliseconds, until it returns a value or the time is over.
 #[expect(clippy::disallowed_methods, reason = "a chore is synchronous: nothing else waits for this thread")]
 pub(super) fn wait<T>(limit: Duration, mut answer: impl FnMut() -> Option<T>) -> Option<T> {
     let begin = Instant::now();
@@ -145,7 +148,7 @@ pub(super) fn wait<T>(limit: Duration, mut answer: impl FnMut() -> Option<T>) ->
     }
 }
 
-/// Runs a command to its end, quietly; what it printed last is the error.
+/// Runs a command without showing its output. If it fails, the error contains its last lines.
 pub(super) fn run(command: &mut Command) -> Outcome {
     let shown = command.get_program().to_string_lossy().into_owned();
     let output = command.output().map_err(|error| format!("{shown}: {error}"))?;
@@ -156,7 +159,7 @@ pub(super) fn run(command: &mut Command) -> Outcome {
     Err(format!("{shown}: {}\n{}", output.status, last_lines(&String::from_utf8_lossy(&printed))))
 }
 
-/// What a log or an output ends with.
+/// Returns the last lines of a log or an output.
 pub(super) fn last_lines(text: &str) -> String {
     let lines: Vec<_> = text.lines().collect();
     let last = &lines[lines.len().saturating_sub(20)..];

@@ -1,4 +1,4 @@
-//! RabbitMQ, with an epmd of its own.
+//! RabbitMQ, with its own epmd.
 
 use std::process::Command;
 use std::time::Duration;
@@ -10,8 +10,8 @@ use super::service::{Service, server};
 use super::state::{Home, write_secret};
 use crate::Outcome;
 
-/// The Erlang VM listens on 127.0.0.1 alone and sleeps when it has nothing to do: schedulers that wait busily would take
-/// the tests' processor.
+/// Makes the Erlang VM listen on 127.0.0.1 only, and sleep when it is idle: busy-waiting schedulers would take
+/// processor time from the tests.
 const ERLANG: &str = "-kernel inet_dist_use_interface {127,0,0,1} +sbwt none +sbwtdcpu none +sbwtdio none";
 
 /// RabbitMQ: user `health`, virtual host `/`.
@@ -19,7 +19,7 @@ const ERLANG: &str = "-kernel inet_dist_use_interface {127,0,0,1} +sbwt none +sb
 pub(super) struct RabbitMq;
 
 impl RabbitMq {
-    /// The broker's URL.
+    /// Returns the broker's URL.
     pub(super) fn url(home: &Home) -> String {
         format!("amqp://health:{}@{}/%2f", home.password(), home.address())
     }
@@ -60,7 +60,7 @@ impl Service for RabbitMq {
             ("RABBITMQ_DIST_PORT", home.get("distribution_port")),
             ("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", ERLANG),
             ("RABBITMQ_LOGS", "-"),
-            // The script becomes the server, rather than its parent.
+            // Makes the script become the server, instead of its parent.
             ("RUNNING_UNDER_SYSTEMD", "true"),
         ]);
         command.env("RABBITMQ_CONFIG_FILE", place.join("rabbitmq"));
@@ -72,7 +72,7 @@ impl Service for RabbitMq {
         Ok(command)
     }
 
-    /// A login as far as the server's proposal to tune the connection, which it makes once it knows the password.
+    /// Logs in until the server proposes to tune the connection, which it does once it has accepted the password.
     fn answers(&self, home: &Home) -> Outcome {
         const TUNE: &[u8] = &[1, 0, 0, 0, 0, 0, 12, 0, 10, 0, 30];
         probe::talk(home.port(), &login(home.password()), TUNE)
@@ -89,7 +89,8 @@ impl Service for RabbitMq {
         vec![("BROKER_URL", Self::url(home))]
     }
 
-    /// Debian's own `rabbitmqctl` is a wrapper that changes the user: the script behind it comes first on the PATH.
+    /// Debian's own `rabbitmqctl` is a wrapper that changes the user, so the script behind it comes first on the
+    /// `PATH`.
     fn tool_env(&self, home: &Home) -> Env {
         vec![
             ("PATH", path_with(None).to_string_lossy().into_owned()),
@@ -103,7 +104,7 @@ impl Service for RabbitMq {
     }
 }
 
-/// Erlang would start one by itself that nobody could find again.
+/// Starts epmd. Otherwise, Erlang would start one itself, which could not be found again.
 fn start_epmd(home: &Home) -> Outcome {
     let port = home.get("epmd_port");
     if Process::recorded(&home.file("epmd")).is_none() {
@@ -115,7 +116,7 @@ fn start_epmd(home: &Home) -> Outcome {
     listens.ok_or_else(|| "epmd does not listen".to_owned())
 }
 
-/// The protocol header and the frame `connection.start-ok` with the password.
+/// Returns the protocol header and the frame `connection.start-ok` with the password.
 fn login(password: &str) -> Vec<u8> {
     let response = format!("\0health\0{password}");
     let mut method = vec![0, 10, 0, 11, 0, 0, 0, 0];

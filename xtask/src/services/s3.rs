@@ -9,7 +9,7 @@ use super::service::{Service, server};
 use super::state::{Home, write_secret};
 use crate::Outcome;
 
-/// Three characters at least: the server refuses shorter names.
+/// The server refuses names of fewer than three characters.
 const BUCKET: &str = "health";
 const REGION: &str = "garage";
 
@@ -58,7 +58,7 @@ impl Service for S3 {
         Ok(command)
     }
 
-    /// The bucket is there, and who doesn't sign is refused.
+    /// Checks that the bucket exists, and that the server refuses a request without a signature.
     fn answers(&self, home: &Home) -> Outcome {
         let admin = home.get("admin_port");
         let token = home.get("admin_token");

@@ -25,7 +25,7 @@ impl Service for Sentinel {
         &[("redis-sentinel", "redis-sentinel")]
     }
 
-    /// It may not call the master down: tests freeze and kill it.
+    /// Writes the configuration. The sentinel must not declare the master down, because tests freeze and kill it.
     fn prepare(&self, home: &Home) -> Outcome {
         let redis = Home::load("redis");
         let text = format!(

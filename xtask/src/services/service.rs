@@ -1,4 +1,4 @@
-//! What the harness has to know about a service.
+//! The properties of a service that the harness needs.
 
 use std::process::Command;
 
@@ -6,83 +6,86 @@ use super::host::{self, Env, Tool};
 use super::state::{Home, Needs};
 use crate::Outcome;
 
-/// One kind of server.
+/// A kind of server.
 pub(super) trait Service: Sync {
-    /// Its name on the command line and that of its folder.
+    /// Returns its name, on the command line and for its folder.
     fn name(&self) -> &'static str;
 
-    /// The services that have to be up before it.
+    /// Returns the services that have to be up before it.
     fn needs(&self) -> &'static [&'static str] {
         &[]
     }
 
-    /// The programs it needs and their Debian packages.
+    /// Returns the programs that it needs, and their Debian packages.
     fn tools(&self) -> &'static [Tool] {
         &[]
     }
 
-    /// Installs what no Debian package has.
+    /// Installs what no Debian package contains.
     fn install(&self) -> Outcome {
         Ok(())
     }
 
-    /// The user as whom it runs where the harness runs as root. None: as root.
+    /// Returns the user that it runs as if the harness runs as root. `None` means root.
     fn account(&self) -> Option<&'static str> {
         None
     }
 
-    /// The names of its ports; its own is `port`.
+    /// Returns the names of its ports. The main one is `port`.
     fn ports(&self) -> &'static [&'static str] {
         &["port"]
     }
 
-    /// The names of its passwords and keys, and their lengths in bytes; each is twice as long in hexadecimal digits.
+    /// Returns the names of its passwords and keys, and their lengths in bytes. In hexadecimal digits, each is twice as
+    /// long.
     fn secrets(&self) -> &'static [(&'static str, usize)] {
         &[]
     }
 
-    /// Makes the data folder: before the very first start.
+    /// Creates the data folder. Called before the first start.
     fn initialise(&self, _: &Home) -> Outcome {
         Ok(())
     }
 
-    /// Writes its configuration and starts what it needs beside it: before every start.
+    /// Writes its configuration, and starts other processes that it needs. Called before every start.
     fn prepare(&self, _: &Home) -> Outcome {
         Ok(())
     }
 
-    /// The server itself in the foreground; its process must not be a wrapper's.
+    /// Returns the command that runs the server in the foreground. Its process must be the server itself, not a
+    /// wrapper.
     fn command(&self, home: &Home) -> Result<Command, String>;
 
-    /// Whether it answers, which includes a login where there is one.
+    /// Fails if the server does not answer. Includes a login if the server has one.
     fn answers(&self, home: &Home) -> Outcome;
 
-    /// The signal that ends it without waiting for its clients.
+    /// Returns the signal that stops the server without waiting for its clients.
     fn stop_signal(&self) -> &'static str {
         "TERM"
     }
 
-    /// Ends what [`Service::prepare`] started.
+    /// Stops what [`Service::prepare`] started.
     fn clean_up(&self, _: &Home) -> Outcome {
         Ok(())
     }
 
-    /// How tests reach it.
+    /// Returns the variables that tests need to reach the server.
     fn env(&self, home: &Home) -> Env;
 
-    /// What its own tools need, for `exec`.
+    /// Returns the variables that its own tools need, for `exec`.
     fn tool_env(&self, _: &Home) -> Env {
         Vec::new()
     }
 }
 
-/// The service's folder, with what had not been chosen yet.
+/// Returns the service's folder. Chooses the values that have not been chosen yet.
 pub(super) fn home(service: &dyn Service) -> Result<Home, String> {
     let (name, ports, secrets) = (service.name(), service.ports(), service.secrets());
     Home::ensure(&Needs { name, ports, secrets, account: service.account() })
 }
 
-/// A server's command: in its folder, and nothing of this command's own environment, such as cargo's variables.
+/// Returns a server's command, which runs in its folder and without this process's environment, such as cargo's
+/// variables.
 pub(super) fn server(program: impl AsRef<std::ffi::OsStr>, home: &Home) -> Command {
     let mut command = Command::new(program);
     command.current_dir(home.place()).env_clear();

@@ -1,4 +1,4 @@
-"""A mail server for tests: AUTH PLAIN or LOGIN before MAIL, and every message is thrown away."""
+"""A mail server for tests. It requires AUTH PLAIN or LOGIN before MAIL, and discards every message."""
 
 import asyncio
 import hmac

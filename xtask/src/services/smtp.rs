@@ -1,4 +1,4 @@
-//! A mail server that asks for a password and throws the mail away.
+//! A mail server that requires a password and discards the mail.
 
 use std::process::Command;
 

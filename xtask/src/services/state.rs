@@ -1,4 +1,4 @@
-//! What is chosen once for a service and kept: its ports, its passwords and its folders.
+//! The values that are chosen once for a service and kept: its ports, its passwords and its folders.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -11,27 +11,27 @@ use std::path::{Path, PathBuf};
 use super::account::Account;
 use crate::{Outcome, root};
 
-/// Below the range from which the kernel takes ports for clients: a client must not sit on the port of a server that was
-/// killed, and must not reach itself there.
+/// The range of ports, below the one from which the kernel takes ports for clients: a client must not occupy the port
+/// of a server that was killed, and must not connect to itself there.
 const PORTS: std::ops::Range<u16> = 20_000..30_000;
 
-/// What has to be chosen for a service.
+/// The values that have to be chosen for a service.
 #[derive(Debug)]
 pub(super) struct Needs {
     pub(super) name: &'static str,
     pub(super) ports: &'static [&'static str],
     pub(super) secrets: &'static [(&'static str, usize)],
-    /// The user as whom it runs where the harness runs as root.
+    /// The user that the server runs as if the harness runs as root.
     pub(super) account: Option<&'static str>,
 }
 
-/// A service's folder below `target/services` and what was chosen for it.
+/// A service's folder below `target/services`, and the values that were chosen for it.
 pub(super) struct Home {
     folder: PathBuf,
     values: BTreeMap<String, String>,
 }
 
-/// Without the values: there are passwords among them.
+/// Leaves out the values, because some of them are passwords.
 impl fmt::Debug for Home {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Home").field("folder", &self.folder).finish_non_exhaustive()
@@ -39,7 +39,7 @@ impl fmt::Debug for Home {
 }
 
 impl Home {
-    /// What is there already: nothing before the first `up`.
+    /// Loads the values that were chosen before. There are no values before the first `up`.
     pub(super) fn load(name: &str) -> Self {
         let folder = all().join(name);
         let text = fs::read_to_string(folder.join("state")).unwrap_or_default();
@@ -47,7 +47,7 @@ impl Home {
         Self { folder, values: values.map(|(key, value)| (key.to_owned(), value.to_owned())).collect() }
     }
 
-    /// What is there already, and what lacks is chosen now.
+    /// Loads the values that were chosen before, and chooses those that are missing.
     pub(super) fn ensure(needs: &Needs) -> Result<Self, String> {
         let _one_at_a_time = lock(&all().join("ports.lock"))?;
         let mut home = Self::load(needs.name);
@@ -65,7 +65,7 @@ impl Home {
     fn choose(&mut self, key: &str, value: impl FnOnce() -> Result<String, String>) -> Outcome {
         if !self.values.contains_key(key) {
             self.values.insert(key.to_owned(), value()?);
-            // Each is seen by the next choice: two ports of one service differ.
+            // Saved each time, so that the next choice sees it: two ports of one service must differ.
             self.save()?;
         }
         Ok(())
@@ -76,53 +76,53 @@ impl Home {
         write_secret(&self.folder.join("state"), &text)
     }
 
-    /// A value that was chosen, empty before the first `up`.
+    /// Returns a value that was chosen. It is empty before the first `up`.
     pub(super) fn get(&self, key: &str) -> &str {
         self.values.get(key).map_or("", String::as_str)
     }
 
-    /// The port of the service itself.
+    /// Returns the port of the service itself.
     pub(super) fn port(&self) -> &str {
         self.get("port")
     }
 
-    /// The password of the service itself.
+    /// Returns the password of the service itself.
     pub(super) fn password(&self) -> &str {
         self.get("password")
     }
 
-    /// `127.0.0.1:PORT`, or `-` for a worker, which listens nowhere.
+    /// Returns `127.0.0.1:PORT`, or `-` for a worker, which does not listen.
     pub(super) fn address(&self) -> String {
         if self.port().is_empty() { "-".to_owned() } else { format!("127.0.0.1:{}", self.port()) }
     }
 
-    /// A file that the harness itself keeps for the service.
+    /// Returns the path of a file that the harness itself keeps for the service.
     pub(super) fn file(&self, name: &str) -> PathBuf {
         self.folder.join(name)
     }
 
-    /// The folder that belongs to the server: its data, its configuration and its working directory.
+    /// Returns the folder that belongs to the server: its data, its configuration and its working directory.
     pub(super) fn place(&self) -> PathBuf {
         self.folder.join(self.get("place"))
     }
 
-    /// Holds off every other `up` and `down` of this service until the file is dropped.
+    /// Blocks every other `up` and `down` of this service until the returned file is dropped.
     pub(super) fn lock(&self) -> Result<File, String> {
         lock(&self.file("lock"))
     }
 }
 
-/// The folder of the services: `HEALTH_SERVICES`, for a test with servers of its own, or else `target/services`.
+/// Returns the folder of the services: `HEALTH_SERVICES`, for a test with its own servers, or else `target/services`.
 pub(super) fn all() -> PathBuf {
     std::env::var_os("HEALTH_SERVICES").map_or_else(common, PathBuf::from)
 }
 
-/// The folder of the servers that tests share.
+/// Returns the folder of the servers that tests share.
 fn common() -> PathBuf {
     root().join("target/services")
 }
 
-/// A file that only its owner reads, replaced as a whole.
+/// Writes a file that only its owner can read. Replaces the file as a whole.
 pub(super) fn write_secret(path: &Path, text: &str) -> Outcome {
     let new = path.with_extension("new");
     let written = OpenOptions::new()
@@ -136,7 +136,7 @@ pub(super) fn write_secret(path: &Path, text: &str) -> Outcome {
     written.map_err(|error| format!("{}: {error}", path.display()))
 }
 
-/// Waits for a lock file; the lock ends with the file.
+/// Waits for a lock file. The lock ends when the returned file is dropped.
 pub(super) fn lock(path: &Path) -> Result<File, String> {
     let locked = fs::create_dir_all(path.parent().unwrap_or(path))
         .and_then(|()| OpenOptions::new().create(true).append(true).open(path))
@@ -144,7 +144,8 @@ pub(super) fn lock(path: &Path) -> Result<File, String> {
     locked.map_err(|error| format!("{}: {error}", path.display()))
 }
 
-/// Where the server's folder is: elsewhere if its user can't enter the repository, as below `/root`.
+/// Returns the path of the server's folder, which is outside of the repository if the server's user cannot enter that,
+/// for instance below `/root`.
 fn place(needs: &Needs) -> Result<String, String> {
     let folder = all().join(needs.name);
     match Account::of(needs.account)? {

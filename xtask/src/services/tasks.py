@@ -8,7 +8,7 @@ from celery import Celery
 
 
 class QuickConnection(kombu.Connection):
-    """Looks for a broker that is away every half second; Celery's own pause grows to 30 seconds."""
+    """Tries to reach a missing broker every half second; Celery's own pause grows to 30 seconds."""
 
     def ensure_connection(self, errback=None, max_retries=None, **options):
         pause = {"interval_start": 0.5, "interval_step": 0, "interval_max": 0.5}

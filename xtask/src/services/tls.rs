@@ -1,4 +1,4 @@
-//! A private CA, and what it has signed: a server's certificate for 127.0.0.1, and a client's.
+//! A private CA, and the certificates that it has signed: one of a server, for 127.0.0.1, and one of a client.
 
 use std::fs;
 use std::path::Path;
@@ -9,7 +9,7 @@ use super::account::Account;
 use super::state::write_secret;
 use crate::Outcome;
 
-/// Writes `ca.pem`, `server.pem`, `server.key`, `client.pem` and `client.key` into a folder, where they are not there yet.
+/// Writes `ca.pem`, `server.pem`, `server.key`, `client.pem` and `client.key` into a folder, unless they exist.
 pub(super) fn write(folder: &Path, account: Option<Account>) -> Outcome {
     if folder.join("client.key").exists() {
         return Ok(());
@@ -26,7 +26,7 @@ pub(super) fn write(folder: &Path, account: Option<Account>) -> Outcome {
 
 fn sign() -> Result<Vec<(String, String)>, rcgen::Error> {
     let mut params = CertificateParams::new(Vec::new())?;
-    // OpenSSL takes a certificate whose issuer has its own name for one that signs itself.
+    // OpenSSL treats a certificate as self-signed if its issuer has the same name.
     params.distinguished_name.push(DnType::CommonName, "Health CA");
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate()?)?;

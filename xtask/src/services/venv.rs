@@ -1,4 +1,4 @@
-//! What is written in Python has virtual environments of its own, in the user's cache.
+//! Virtual environments for programs in Python, in the user's cache.
 
 use std::fs;
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use super::process::run;
 use super::state::lock;
 use crate::Outcome;
 
-/// A virtual environment of Python: the name of its folder, which changes with the versions in it, and its packages.
+/// A virtual environment of Python: the name of its folder, which contains the versions, and its packages.
 #[derive(Debug)]
 pub(super) struct Venv {
     folder: &'static str,
@@ -22,29 +22,30 @@ pub(super) const CELERY: Venv = Venv {
     packages: &["celery[redis]==5.7.0", "kombu==5.7.0", "redis==8.1.0", "aiosmtpd==1.4.6"],
 };
 
-/// What reads the feeds and the metrics back: health-cli/tests/readers/.
+/// The parsers of feeds and metrics, for health-cli/tests/readers/.
 pub(super) const READERS: Venv = Venv {
     folder: "readers-6.0.14-0.26.0",
     packages: &["feedparser==6.0.14", "feedparser-sgmllib==2.1.0", "prometheus-client==0.26.0"],
 };
 
-/// What says whether Kubernetes would take a manifest, by the schemas of its API from 1.25 to 1.37.
+/// The program that checks whether Kubernetes would accept a manifest, with the schemas of its API from 1.25 to 1.37.
 pub(super) const KUBERNETES: Venv =
     Venv { folder: "kubernetes-validate-1.37.0", packages: &["kubernetes-validate==1.37.0"] };
 
-/// Whether none has to be made, or can be: Python's `venv` is a package of its own, without a program.
+/// Returns `true` if all environments exist or can be created. Python's `venv` is a separate package, without a program
+/// to look for.
 pub(super) fn is_there() -> bool {
     [CELERY, READERS, KUBERNETES].iter().all(Venv::is_complete)
         || run(Command::new("python3").args(["-c", "import ensurepip, venv"])).is_ok()
 }
 
 impl Venv {
-    /// The folder of its programs.
+    /// Returns the folder of its programs.
     pub(super) fn bin(&self) -> PathBuf {
         self.root().join("bin")
     }
 
-    /// One of them, once it is installed.
+    /// Returns one of its programs, if the environment is complete.
     pub(super) fn program(&self, name: &str) -> Option<PathBuf> {
         self.is_complete().then(|| self.bin().join(name))
     }
@@ -53,7 +54,7 @@ impl Venv {
         self.bin().join("python")
     }
 
-    /// Makes it, once for a machine.
+    /// Creates the environment, once per machine.
     pub(super) fn install(&self) -> Outcome {
         let _one_at_a_time = lock(&cache().join("venv.lock"))?;
         if self.is_complete() {
@@ -67,7 +68,7 @@ impl Venv {
         fs::write(self.marker(), self.packages.join("\n")).map_err(|error| format!("{folder}: {error}"))
     }
 
-    /// Other versions than those that were installed are installed again.
+    /// Returns `true` if exactly these packages are installed. Otherwise, the environment is created again.
     fn is_complete(&self) -> bool {
         fs::read_to_string(self.marker()).is_ok_and(|installed| installed == self.packages.join("\n"))
     }

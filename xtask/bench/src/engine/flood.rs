@@ -1,4 +1,4 @@
-//! What a check sees of many readers.
+//! Measures how often a check runs while many callers read it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -22,7 +22,8 @@ pub(super) fn measure(runtime: &Runtime, quick: bool, numbers: &mut Numbers) -> 
     Ok(())
 }
 
-/// Ten thousand readers of a check that has never run: its probes, and the readers it takes for one.
+/// Lets many readers read a check that has never run, at the same time. Returns the number of its runs and the number
+/// of readers.
 async fn herd() -> Outcome<[f64; 2]> {
     let (endpoint, probes) = counted(Duration::from_millis(50))?;
     let asked: Vec<_> = (0..READERS).map(|_| endpoint.respond(&request(None))).collect();
@@ -37,7 +38,8 @@ async fn herd() -> Outcome<[f64; 2]> {
     Ok([probes.load(Ordering::Relaxed).into(), READERS.into()])
 }
 
-/// Readers who ask again at once: the check's probes, the answers and the seconds.
+/// Lets readers send one request after another, without a pause. Returns the number of the check's runs, the number of
+/// responses and the elapsed seconds.
 async fn load(time: Duration) -> Outcome<[f64; 3]> {
     let (endpoint, probes) = counted(Duration::ZERO)?;
     let begin = Instant::now();
@@ -59,7 +61,7 @@ async fn load(time: Duration) -> Outcome<[f64; 3]> {
     Ok([probes.load(Ordering::Relaxed).into(), answers, begin.elapsed().as_secs_f64()])
 }
 
-/// A check that counts its runs, with the default time for which a verdict is good.
+/// Returns an endpoint with one check that counts its runs, and the counter. The check has the default ttl.
 fn counted(wait: Duration) -> Outcome<(Endpoint, Arc<AtomicU32>)> {
     let probes = Arc::new(AtomicU32::new(0));
     let count = Arc::clone(&probes);

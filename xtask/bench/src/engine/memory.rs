@@ -1,4 +1,4 @@
-//! What a check costs in memory.
+//! Measures the memory of a check.
 
 use std::fs;
 use std::time::Duration;
@@ -11,7 +11,8 @@ use super::{Numbers, within};
 
 const CHECKS: u16 = 10_000;
 
-/// The growth of this process by a health of so many checks and their first report, in bytes a check.
+/// Measures by how many bytes per check this process grows when it builds a health with many checks and reads its first
+/// report.
 pub(super) fn measure(runtime: &Runtime, numbers: &mut Numbers) -> Outcome {
     let _warm = report(runtime, 1)?;
     let before = resident()?;

@@ -1,4 +1,5 @@
-//! The engine in this process. Everything runs as a task of a runtime with several threads, as a server's requests do.
+//! Measures the engine in this process. Everything runs as a task of a runtime with several threads, as a server's
+//! requests do.
 
 use std::collections::BTreeMap;
 use std::hint::black_box;
@@ -13,7 +14,7 @@ mod memory;
 mod respond;
 mod runs;
 
-/// What was measured, ours and the other side's, by name; in seconds, bytes or as a number.
+/// The measurements by name, each with our number and that of the other side: seconds, bytes or a count.
 type Numbers = BTreeMap<String, [f64; 2]>;
 
 /// Measures everything and prints it.
@@ -27,12 +28,12 @@ pub(crate) fn run(runtime: &Runtime, quick: bool) -> Outcome {
     Ok(())
 }
 
-/// Does the work on one of the runtime's own threads.
+/// Runs the future on one of the runtime's worker threads.
 fn within<T: Send + 'static>(runtime: &Runtime, work: impl Future<Output = T> + Send + 'static) -> Outcome<T> {
     Ok(runtime.block_on(runtime.spawn(work))?)
 }
 
-/// How many seconds one of so many runs took.
+/// Calls the closure `count` times, and returns the mean duration of a call in seconds.
 async fn timed<F: Future>(count: u32, mut run: impl FnMut() -> F) -> f64 {
     let begin = Instant::now();
     for _ in 0..count {

@@ -1,4 +1,4 @@
-//! One answer: by a fresh verdict, and by a run.
+//! Measures a single response: with a fresh verdict, and with a run of the checks.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ pub(super) fn measure(runtime: &Runtime, quick: bool, numbers: &mut Numbers) -> 
     Ok(())
 }
 
-/// The other side copies a ready answer.
+/// Measures a response with a fresh verdict. The other side copies a finished response.
 fn fresh_answer(runtime: &Runtime, rounds: usize, accept: Option<&'static str>) -> Outcome<[f64; 2]> {
     const ANSWERS: u32 = 5_000;
     let endpoint = fresh()?;
@@ -39,7 +39,7 @@ fn fresh_answer(runtime: &Runtime, rounds: usize, accept: Option<&'static str>) 
     )
 }
 
-/// The other side starts as many empty tasks and waits for them.
+/// Measures a response that runs the checks. The other side starts the same number of empty tasks and waits for them.
 fn cold_answer(runtime: &Runtime, rounds: usize, checks: usize) -> Outcome<[f64; 2]> {
     const ANSWERS: u32 = 100;
     let health = runtime.block_on(async { instant(checks, Duration::ZERO) })?;
@@ -54,7 +54,7 @@ fn cold_answer(runtime: &Runtime, rounds: usize, checks: usize) -> Outcome<[f64;
     )
 }
 
-/// So many tasks that wait and do nothing.
+/// Spawns tasks that do nothing but wait, and joins them.
 pub(super) async fn tasks(count: usize, wait: Duration) {
     let mut tasks = JoinSet::new();
     for _ in 0..count {

@@ -1,4 +1,4 @@
-//! Runs of many checks.
+//! Measures runs of many checks.
 
 use std::time::Duration;
 
@@ -12,7 +12,8 @@ use crate::turns::take_turns;
 
 const WAIT: Duration = Duration::from_millis(50);
 
-/// The other side starts as many tasks that do what the checks do, and waits for them.
+/// Measures checks that return immediately, and checks that wait. The other side starts the same number of tasks, which
+/// do the same, and waits for them.
 pub(super) fn measure(runtime: &Runtime, quick: bool, numbers: &mut Numbers) -> Outcome {
     let at_once = runtime.block_on(async { instant(1_000, Duration::ZERO) })?;
     let rounds = if quick { 50 } else { 400 };
@@ -34,7 +35,7 @@ fn compare(runtime: &Runtime, rounds: usize, health: &Health, checks: usize, wai
     )
 }
 
-/// Checks that wait and then work.
+/// Builds a health with checks that wait and then pass.
 fn waiting(checks: usize) -> Outcome<Health> {
     let check = |number| {
         let wait = || async {

@@ -17,7 +17,7 @@ pub(super) async fn serve(content: Content) -> Outcome {
     }
 }
 
-/// actix-web has header types of its own, and writes the length by itself.
+/// Returns the plain handler. actix-web has its own header types, and sets the length by itself.
 fn bare(answer: &Response<Bytes>) -> Outcome<impl FnOnce(&mut ServiceConfig) + Clone + Send + use<>> {
     let headers =
         answer.headers().iter().filter(|(name, _)| *name != CONTENT_LENGTH).map(|(name, value)| {

@@ -1,4 +1,4 @@
-//! The same answer from each framework: by a handler of its own, and by the health checks.
+//! Serves the same response with each framework: from a plain handler, and from the health checks.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -26,24 +26,24 @@ pub(crate) enum Framework {
     Rocket,
 }
 
-/// Who answers.
+/// The handler that answers.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(crate) enum Side {
-    /// The framework's plainest handler
+    /// The framework's simplest handler
     Bare,
     /// The health checks
     Health,
 }
 
-/// What is served at `/ht/`.
+/// The content that is served at `/ht/`.
 enum Content {
-    /// An answer of the endpoint, kept.
+    /// A response of the endpoint, rendered once.
     Bare(Response<Bytes>),
-    /// One trivial check, good for the default time.
+    /// One trivial check, with the default ttl.
     Health(Health),
 }
 
-/// A free port, where only this machine asks.
+/// A free port that only this machine can reach.
 const ADDRESS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 /// Serves until the process is killed.

@@ -15,7 +15,7 @@ use super::{ADDRESS, Content, listens_at};
 pub(super) async fn serve(content: Content) -> Outcome {
     let shutdown = Shutdown { ctrlc: false, signals: [].into(), ..Shutdown::default() };
     let (address, port, workers) = (ADDRESS.ip(), ADDRESS.port(), crate::workers());
-    // Rocket's Shield writes a warning for each answer that has its headers already.
+    // Rocket's Shield logs a warning for each response that already has its headers.
     let log_level = LogLevel::Off;
     let rocket = rocket::custom(Config { address, port, workers, shutdown, log_level, ..Config::release_default() });
     let rocket = match content {
@@ -36,7 +36,7 @@ fn bare(answer: &State<Answer>) -> &Answer {
     answer
 }
 
-/// Rocket has header types of its own, and writes the length by itself.
+/// A response to send with Rocket, which has its own header types and sets the length by itself.
 struct Answer {
     headers: Vec<(String, String)>,
     body: Bytes,

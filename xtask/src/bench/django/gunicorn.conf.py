@@ -1,4 +1,4 @@
-"""Eight requests at a time, on a free port that is printed."""
+"""Serves eight requests at a time, on a free port that it prints."""
 
 bind = "127.0.0.1:0"
 worker_class = "gthread"

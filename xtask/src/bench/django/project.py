@@ -15,7 +15,7 @@ settings.configure(
 )
 application = get_wsgi_application()
 
-# These need the settings.
+# These imports need the settings.
 from health_check.base import HealthCheck
 from health_check.views import HealthCheckView
 
