@@ -45,9 +45,8 @@ pub(crate) fn print(state: State, what: &str) -> u8 {
 
 /// Prints a report, and returns the exit code.
 ///
-/// The response of an endpoint does not contain which checks are critical: the errors of an unhealthy endpoint are taken
-/// for critical, and those of a healthy one are not. It does not contain the durations of the checks either, so `took` is
-/// the duration of the request.
+/// An endpoint without the format `report` does not say which checks are critical: the errors of an unhealthy endpoint are taken for
+/// critical, and those of a healthy one are not. `took` is the duration of the request to an endpoint.
 pub(crate) fn report(is_healthy: bool, rows: &[Row], took: Option<Duration>) -> u8 {
     let (state, what) = judge(is_healthy, rows);
     let mut figures: Vec<_> = took.map(|took| figure("time", took.as_secs_f64(), Unit::Seconds)).into_iter().collect();

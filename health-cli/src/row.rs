@@ -11,11 +11,11 @@ pub(crate) struct Row {
     pub(crate) status: Status,
     /// The status and the message, on one line.
     pub(crate) text: String,
-    /// `true` if errors of the check make the report unhealthy. Unknown for the rows of an endpoint.
+    /// `true` if errors of the check make the report unhealthy. Unknown for an endpoint without the format `report`.
     pub(crate) critical: Option<bool>,
-    /// `true` if the row makes the report unhealthy. Unknown for the rows of an endpoint.
+    /// `true` if the row makes the report unhealthy. Unknown for an endpoint without the format `report`.
     pub(crate) fails_report: Option<bool>,
-    /// The duration of the last run. Unknown for the rows of an endpoint.
+    /// The duration of the last run. Unknown for an endpoint without the format `report`.
     pub(crate) took: Option<Duration>,
     pub(crate) observations: Vec<Observation>,
 }
@@ -35,7 +35,7 @@ impl From<&CheckReport> for Row {
 }
 
 impl Row {
-    /// Creates a row of an endpoint's response, whose text begins with the status.
+    /// Creates a row of a JSON object of identifiers and texts; the text begins with the status.
     pub(crate) fn from_response(name: &str, text: &str) -> Self {
         Self {
             name: clean(name),

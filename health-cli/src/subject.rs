@@ -117,8 +117,8 @@ impl Reading {
         Ok(())
     }
 
-    /// Returns the rows that make the report unhealthy. For an endpoint, these are all rows that do not work, because its
-    /// response does not contain which of them count.
+    /// Returns the rows that make the report unhealthy. For an endpoint without the format `report`, these
+    /// are all rows that do not work.
     pub(crate) fn failing_rows(&self) -> impl Iterator<Item = &Row> {
         self.rows.iter().flatten().filter(|row| row.fails_report.unwrap_or(row.status != health_core::Status::Working))
     }

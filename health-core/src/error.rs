@@ -24,6 +24,7 @@ use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
 
+use crate::named::named;
 use crate::{FailureKind, Status};
 
 /// The result of a check: `Ok(())` if the service works, or an error that says what is wrong.
@@ -47,8 +48,29 @@ pub enum HealthCheckException {
     UnknownError(UnknownError),
 }
 
+/// The type of an error, as it stands before the message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorType {
+    /// Of a [`ServiceWarning`].
+    Warning,
+    /// Of a [`ServiceUnavailable`].
+    Unavailable,
+    /// Of a [`ServiceReturnedUnexpectedResult`].
+    UnexpectedResult,
+    /// Of an [`UnknownError`], and of an error of a newer version.
+    UnknownError,
+}
+
+named!("type of error", ErrorType {
+    Warning => "warning",
+    Unavailable => "unavailable",
+    UnexpectedResult => "unexpected result",
+    UnknownError => "unknown error",
+} else UnknownError);
+
 macro_rules! exceptions {
-    ($($(#[$doc:meta])* $name:ident, $message_type:literal, $status:ident, $kind:ident;)+) => {
+    ($($(#[$doc:meta])* $name:ident, $type:ident, $status:ident, $kind:ident;)+) => {
         $(
             $(#[$doc])*
             #[derive(Debug)]
@@ -64,7 +86,7 @@ macro_rules! exceptions {
                     Self { message: message.into(), kind: FailureKind::$kind, source: None }
                 }
 
-                #[doc = concat!("Says why, as data. *Default*: [`FailureKind::", stringify!($kind), "`].")]
+                #[doc = concat!("Sets the kind of failure. *Default*: [`FailureKind::", stringify!($kind), "`].")]
                 #[must_use]
                 pub fn with_kind(mut self, kind: FailureKind) -> Self {
                     self.kind = kind;
@@ -81,7 +103,7 @@ macro_rules! exceptions {
 
             impl fmt::Display for $name {
                 fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                    write!(f, concat!($message_type, ": {}"), self.message)
+                    write!(f, "{}: {}", ErrorType::$type, self.message)
                 }
             }
 
@@ -99,9 +121,9 @@ macro_rules! exceptions {
         )+
 
         impl HealthCheckException {
-            /// Returns the word before the colon: `warning`, `unavailable`, `unexpected result` or `unknown error`.
-            pub fn message_type(&self) -> &'static str {
-                match self { $(Self::$name(_) => $message_type,)+ }
+            /// Returns the type of the error, which stands before the colon.
+            pub fn message_type(&self) -> ErrorType {
+                match self { $(Self::$name(_) => ErrorType::$type,)+ }
             }
 
             /// Returns the text after the colon. It is public: anyone may read it.
@@ -143,13 +165,13 @@ exceptions! {
     /// The service works, but a limit is crossed: a disk that fills up, a queue that grows.
     ///
     /// It counts as an error unless [`Settings::warnings_as_errors`](crate::Settings::warnings_as_errors) is off.
-    ServiceWarning, "warning", Warning, Other;
+    ServiceWarning, Warning, Warning, Other;
     /// The service can't be used: refused, timed out, no such database.
-    ServiceUnavailable, "unavailable", Unavailable, Other;
+    ServiceUnavailable, Unavailable, Unavailable, Other;
     /// The service answers, but with something else than expected.
-    ServiceReturnedUnexpectedResult, "unexpected result", Unavailable, UnexpectedAnswer;
+    ServiceReturnedUnexpectedResult, UnexpectedResult, Unavailable, UnexpectedAnswer;
     /// An error that the check did not foresee. Prefer [`UnknownError::caused_by`], which names the log entry.
-    UnknownError, "unknown error", Unavailable, Other;
+    UnknownError, UnknownError, Unavailable, Other;
 }
 
 impl HealthCheckException {

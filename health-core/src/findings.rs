@@ -3,10 +3,11 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use crate::HealthCheckException;
+use crate::named::named;
 
 /// The maximum number of errors, and of observations, per row. A check in a loop must not fill the memory.
 const MOST: usize = 64;
@@ -114,7 +115,7 @@ impl fmt::Debug for Findings {
 }
 
 /// A value that a check measured.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Observation {
     /// The name of what was measured, in `snake_case`.
@@ -154,8 +155,7 @@ impl fmt::Display for Observation {
 }
 
 /// The unit of an [`Observation`]. Units are base units, as Prometheus expects them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Unit {
     /// Percent, from 0 to 100.
@@ -168,17 +168,7 @@ pub enum Unit {
     Count,
 }
 
-impl Unit {
-    /// Returns `percent`, `bytes`, `seconds` or `count`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Percent => "percent",
-            Self::Bytes => "bytes",
-            Self::Seconds => "seconds",
-            Self::Count => "count",
-        }
-    }
-}
+named!("unit", Unit { Percent => "percent", Bytes => "bytes", Seconds => "seconds", Count => "count" });
 
 #[cfg(test)]
 mod tests {

@@ -1,71 +1,81 @@
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
-use crate::Status;
+use crate::{Status, serde_time};
 
-/// How many runs are remembered.
-const MOST: usize = 20;
+/// The number of runs in a history.
+const CAPACITY: usize = 20;
 
-/// The last runs of a check, 20 at most, for people to look at.
+/// The last runs of a check, at most 20, the newest last. A clone is cheap, and later runs do not change it.
 ///
-/// It is shared with the engine, as a copy in each report would cost more than the report: one that is looked at later
-/// shows runs that have ended since.
-#[derive(Debug, Clone, Default)]
-pub struct History(Arc<Mutex<VecDeque<PastRun>>>);
+/// ```
+/// use std::time::{Duration, SystemTime};
+/// use health_core::{History, PastRun, Status};
+///
+/// let run = PastRun::new(Status::Working, Duration::from_millis(12), SystemTime::UNIX_EPOCH);
+/// let history: History = [run; 30].into_iter().collect();
+/// assert_eq!(history.runs().len(), 20);
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(from = "Vec<PastRun>", into = "Vec<PastRun>")]
+pub struct History(Arc<Vec<PastRun>>);
 
-/// A run of a check that is over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+/// A finished run of a check.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct PastRun {
-    /// What it ended with, whatever the check's thresholds.
+    /// The status that the run ended with, whatever the check's thresholds.
     pub status: Status,
-    /// How long it took.
-    #[serde(serialize_with = "crate::report::seconds")]
+    /// The duration of the run.
+    #[serde(with = "serde_time::seconds")]
     pub duration: Duration,
-    /// When it ended.
-    #[serde(serialize_with = "crate::report::rfc3339")]
+    /// The time at which the run ended.
+    #[serde(with = "serde_time::rfc3339")]
     pub at: SystemTime,
 }
 
 impl PastRun {
-    /// A run of a history, for tests of renderers.
+    /// Creates a run, for histories that are written by hand.
     pub fn new(status: Status, duration: Duration, at: SystemTime) -> Self {
         Self { status, duration, at }
     }
 }
 
 impl History {
-    /// The runs, the newest last.
-    pub fn runs(&self) -> Vec<PastRun> {
-        self.lock().iter().copied().collect()
+    /// Returns the runs, the newest last.
+    pub fn runs(&self) -> &[PastRun] {
+        &self.0
     }
 
-    pub(crate) fn push(&self, run: PastRun) {
-        let mut runs = self.lock();
-        if runs.len() == MOST {
-            runs.pop_front();
+    /// Adds a run, in place of the oldest one if the history is full.
+    pub(crate) fn push(&mut self, run: PastRun) {
+        let runs = Arc::make_mut(&mut self.0);
+        if runs.len() == CAPACITY {
+            runs.rotate_left(1);
+            runs.pop();
         }
-        runs.push_back(run);
-    }
-
-    fn lock(&self) -> MutexGuard<'_, VecDeque<PastRun>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        runs.push(run);
     }
 }
 
 impl FromIterator<PastRun> for History {
     fn from_iter<I: IntoIterator<Item = PastRun>>(runs: I) -> Self {
-        let history = Self::default();
+        let mut history = Self::default();
         runs.into_iter().for_each(|run| history.push(run));
         history
     }
 }
 
-impl Serialize for History {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.runs().serialize(serializer)
+impl From<Vec<PastRun>> for History {
+    fn from(runs: Vec<PastRun>) -> Self {
+        runs.into_iter().collect()
+    }
+}
+
+impl From<History> for Vec<PastRun> {
+    fn from(history: History) -> Self {
+        history.0.to_vec()
     }
 }

@@ -11,6 +11,7 @@ mod health;
 mod history;
 pub mod http;
 mod listener;
+mod named;
 mod registry;
 pub mod render;
 pub mod report;
@@ -19,6 +20,7 @@ mod runtime;
 mod secret;
 mod selection;
 pub mod serde_duration;
+mod serde_time;
 pub mod settings;
 mod signal;
 mod snapshot;
@@ -32,8 +34,8 @@ pub use check::{
 pub use cleanup::cleanup;
 pub use clock::Clock;
 pub use error::{
-    HealthCheckException, Result, ResultExt, ServiceReturnedUnexpectedResult, ServiceUnavailable, ServiceWarning,
-    UnknownError,
+    ErrorType, HealthCheckException, Result, ResultExt, ServiceReturnedUnexpectedResult, ServiceUnavailable,
+    ServiceWarning, UnknownError,
 };
 pub use failure::FailureKind;
 pub use findings::{Findings, Observation, Unit};
@@ -41,9 +43,11 @@ pub use health::Health;
 pub use history::{History, PastRun};
 pub use http::{Endpoint, EndpointBuilder, RequestHead, SharedResponse};
 pub use listener::{StatusListener, Transition};
+pub use named::UnknownValue;
 pub use registry::{BuildError, BuildFault, Registry};
 pub use render::{
-    Atom, HealthJson, Html, Json, OpenMetrics, Prometheus, Renderer, Renderers, Rss, TemplateError, Text, render_fn,
+    Atom, HealthJson, Html, Json, OpenMetrics, Prometheus, Renderer, Renderers, ReportFormat, Rss, TemplateError, Text,
+    render_fn,
 };
 pub use report::{CheckInfo, CheckReport, ErrorReport, Report};
 pub use runtime::Runtime;

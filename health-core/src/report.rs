@@ -1,4 +1,4 @@
-//! The aggregate of a run and its rows: plain data, sorted by identifier, ready for any renderer.
+//! Reports: the rows of the checks and the verdict, as plain data for any renderer.
 //!
 //! ```
 //! use health_core::{CheckReport, Report, ServiceUnavailable};
@@ -12,58 +12,66 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
-use crate::{FailureKind, HealthCheckException, History, Observation, Scope, Status};
+use crate::{ErrorType, FailureKind, HealthCheckException, History, Observation, Scope, Status, serde_time};
 
-/// What one read of the checks says.
-#[derive(Debug, Clone, Serialize)]
+/// The result of one read of the checks: the rows, and the verdict.
+///
+/// A report is plain data. It is serialised by serde, and the format `report` writes it as JSON that reads back as the same report:
+///
+/// ```
+/// use health_core::{CheckReport, Renderer, Report, ReportFormat};
+///
+/// let report = Report::new([CheckReport::new("cache")]);
+/// let mut text = String::new();
+/// ReportFormat.render(&report, &mut text)?;
+/// assert_eq!(serde_json::from_str::<Report>(&text)?, report);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 #[non_exhaustive]
 pub struct Report {
     /// The group that was read; `None` for all checks.
     pub group: Option<String>,
-    /// Whether nothing that counts has an error. Decides the status code and the exit code.
+    /// `true` if no row fails the report. Decides the status code and the exit code.
     pub healthy: bool,
     /// The worst status of the critical checks.
     pub status: Status,
-    /// The rows, sorted by identifier. Empty where a service has no checks, and where the reader may only see the
-    /// verdict (`redacted`).
+    /// The rows, sorted by identifier. Empty if a service has no checks, and if the report is `redacted`.
     pub checks: Vec<CheckReport>,
-    /// Whether the rows were left out, for a reader who did not show the token.
+    /// `true` if the rows were left out, for a reader without the token.
     pub redacted: bool,
-    /// When the report was put together.
-    #[serde(serialize_with = "rfc3339")]
+    /// The time at which the report was built.
+    #[serde(with = "serde_time::rfc3339")]
     pub generated_at: SystemTime,
-    /// When the service's health was built: since then there is what no run has changed.
-    #[serde(serialize_with = "rfc3339")]
+    /// The time at which the health of the service was built.
+    #[serde(with = "serde_time::rfc3339")]
     pub built_at: SystemTime,
-    /// How long the reader waited for it.
-    #[serde(serialize_with = "seconds")]
+    /// The time that the reader waited for the report.
+    #[serde(with = "serde_time::seconds")]
     pub duration: Duration,
-    /// What the reader wanted to leave out and no check here is called.
+    /// The names that the reader excluded although no check of the group has them.
     pub unknown_excludes: Vec<String>,
-    /// Something that every reader should know, such as where the configuration came from.
+    /// A notice for every reader, such as where the configuration came from.
     pub notice: Option<String>,
-    /// Which of the service's processes answers.
+    /// The name of the process that built the report.
     pub instance: Option<String>,
-    /// The release that it runs.
+    /// The release that the process runs.
     pub version: Option<String>,
 }
 
 impl Report {
-    /// A report of these rows, sorted and judged by [`CheckReport::fails_report`]. For tests, and for what the engine does.
+    /// Creates a report of these rows, sorted and judged by [`CheckReport::fails_report`].
     pub fn new(checks: impl IntoIterator<Item = CheckReport>) -> Self {
         let mut checks = Vec::from_iter(checks);
         checks.sort_by(|a, b| a.identifier.cmp(&b.identifier));
+        let critical = checks.iter().filter(|check| check.critical);
         Self {
             group: None,
             healthy: !checks.iter().any(|check| check.fails_report),
-            status: checks
-                .iter()
-                .filter(|check| check.critical)
-                .map(|check| check.status)
-                .max()
-                .unwrap_or(Status::Working),
+            status: critical.map(|check| check.status).max().unwrap_or(Status::Working),
             checks,
             redacted: false,
             generated_at: SystemTime::UNIX_EPOCH,
@@ -76,12 +84,12 @@ impl Report {
         }
     }
 
-    /// The same verdict without its rows.
+    /// Returns the verdict without the rows.
     #[must_use]
     pub(crate) fn without_rows(&self) -> Self {
         Self {
             checks: Vec::new(),
-            // What is said follows the code: rows that do not count are not seen.
+            // The status follows the verdict, so that it does not reveal rows that fail without failing the report.
             status: if self.healthy && self.status > Status::Warning { Status::Working } else { self.status },
             redacted: true,
             unknown_excludes: Vec::new(),
@@ -93,58 +101,70 @@ impl Report {
     }
 }
 
-/// One row: a check's verdict and what led to it.
-#[derive(Debug, Clone, Serialize)]
+/// A report without checks, which is healthy.
+impl Default for Report {
+    fn default() -> Self {
+        Self::new([])
+    }
+}
+
+/// One row of a report: the verdict of a check.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct CheckReport {
-    /// The check's name, unique within the service.
+    /// The name of the check, unique within the service.
     pub identifier: String,
-    /// The effective status, which the verdict uses: that of the last run, dampened by the check's thresholds.
+    /// The effective status, which decides the verdict: that of the last run, dampened by the check's thresholds.
     pub status: Status,
     /// The status of the last run itself.
     pub raw_status: Status,
-    /// What is wrong; empty when it works.
+    /// The errors; empty if the check works.
+    #[serde(default)]
     pub errors: Vec<ErrorReport>,
-    /// What the check measured.
+    /// The values that the check measured.
+    #[serde(default)]
     pub observations: Vec<Observation>,
-    /// Whether its errors make the service unhealthy.
+    /// `true` if errors of the check make the service unhealthy.
+    #[serde(default)]
     pub critical: bool,
-    /// Whether this row makes this report unhealthy.
+    /// `true` if this row makes this report unhealthy.
+    #[serde(default)]
     pub fails_report: bool,
-    /// What it looks at.
-    #[serde(serialize_with = "display")]
+    /// The scope of the check.
+    #[serde(default)]
     pub scope: Scope,
-    /// The groups it names.
+    /// The groups that the check names.
+    #[serde(default)]
     pub groups: BTreeSet<String>,
-    /// Its labels.
+    /// The labels of the check.
+    #[serde(default)]
     pub labels: BTreeMap<String, String>,
-    /// How long the last run took; `None` before the first one.
-    #[serde(serialize_with = "option_seconds")]
+    /// The duration of the last run; `None` before the first one.
+    #[serde(default, with = "serde_time::seconds::option")]
     #[doc(alias = "time_taken")]
     pub duration: Option<Duration>,
-    /// When the last run ended; `None` before the first one.
-    #[serde(serialize_with = "option_rfc3339")]
+    /// The time at which the last run ended; `None` before the first one.
+    #[serde(default, with = "serde_time::rfc3339::option")]
     pub last_run: Option<SystemTime>,
-    /// Since when the effective status is what it is.
-    #[serde(serialize_with = "option_rfc3339")]
+    /// The time since which the check has this effective status.
+    #[serde(default, with = "serde_time::rfc3339::option")]
     pub since: Option<SystemTime>,
-    /// Whether this is an older verdict that stands in for a run that is not over.
+    /// `true` if the row shows an older verdict in place of a run that is not over.
+    #[serde(default)]
     pub stale: bool,
     /// The check whose failure is the cause of this one's.
+    #[serde(default)]
     pub blocked_by: Option<String>,
-    /// Its last runs.
+    /// The last runs.
+    #[serde(default)]
     pub history: History,
 }
 
 impl CheckReport {
-    /// A row that works.
+    /// Creates the row of a critical check that works.
     pub fn new(identifier: impl Into<String>) -> Self {
-        Self::with_history(identifier.into(), History::default())
-    }
-
-    pub(crate) fn with_history(identifier: String, history: History) -> Self {
         Self {
-            identifier,
+            identifier: identifier.into(),
             status: Status::Working,
             raw_status: Status::Working,
             errors: Vec::new(),
@@ -159,11 +179,11 @@ impl CheckReport {
             since: None,
             stale: false,
             blocked_by: None,
-            history,
+            history: History::default(),
         }
     }
 
-    /// A critical row with an error, which counts.
+    /// Creates the row of a critical check that fails with this error, and makes a report unhealthy.
     pub fn failed(identifier: impl Into<String>, error: &HealthCheckException) -> Self {
         let mut row = Self::new(identifier);
         row.fail(error);
@@ -172,20 +192,20 @@ impl CheckReport {
         row
     }
 
-    /// Makes this error the whole of what is wrong.
+    /// Makes this error the only one of the row.
     pub(crate) fn fail(&mut self, error: &HealthCheckException) {
         self.status = error.status();
         self.errors = vec![ErrorReport::from(error)];
     }
 
-    /// What the row says: `working`, or its errors, one a line.
+    /// Returns `working`, or the errors, one on each line.
     ///
-    /// Line-based formats join them by `; ` instead: see [`Self::line`].
+    /// Formats with one line for each check use [`line`](Self::line) instead.
     pub fn pretty_status(&self) -> String {
         self.joined("\n")
     }
 
-    /// [`Self::pretty_status`] on one line: errors are joined by `; `, line breaks within one become spaces.
+    /// Returns `working`, or the errors on one line: joined by `; `, with spaces in place of line breaks.
     pub fn line(&self) -> String {
         self.joined("; ").replace(['\n', '\r'], " ")
     }
@@ -198,17 +218,18 @@ impl CheckReport {
     }
 }
 
-/// One thing that is wrong.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+/// One error of a row.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ErrorReport {
-    /// `warning`, `unavailable`, `unexpected result` or `unknown error`.
-    pub message_type: &'static str,
-    /// What is wrong.
+    /// The type of the error, which stands before the message.
+    pub message_type: ErrorType,
+    /// The message.
     pub message: String,
-    /// Why, as data.
+    /// The kind of failure.
     pub kind: FailureKind,
-    /// The log has the cause under these four digits. `None` where there is no cause beyond the message.
+    /// The four digits under which the log has the cause. `None` if there is no cause beyond the message.
+    #[serde(default)]
     pub reference: Option<String>,
 }
 
@@ -223,53 +244,25 @@ impl From<&HealthCheckException> for ErrorReport {
     }
 }
 
-/// `{type}: {message}`, as the exception itself.
+/// Writes `{type}: {message}`, as the exception does.
 impl fmt::Display for ErrorReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.message_type, self.message)
     }
 }
 
-/// What is known of a check without running it.
+/// The properties of a check that are known without running it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CheckInfo {
-    /// The check's name, unique within the service.
+    /// The name of the check, unique within the service.
     pub identifier: String,
-    /// Whether its errors make the service unhealthy.
+    /// `true` if errors of the check make the service unhealthy.
     pub critical: bool,
-    /// What it looks at.
+    /// The scope of the check.
     pub scope: Scope,
-    /// The groups that it is in.
+    /// The groups that contain the check, whether it names them or not.
     pub groups: Vec<String>,
     /// The longest that one run may take.
     pub timeout: Duration,
-}
-
-pub(crate) fn rfc3339<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(&humantime::format_rfc3339_millis(*time))
-}
-
-#[expect(clippy::ref_option, reason = "the signature that serde calls")]
-fn option_rfc3339<S: Serializer>(time: &Option<SystemTime>, serializer: S) -> Result<S::Ok, S::Error> {
-    match time {
-        Some(time) => rfc3339(time, serializer),
-        None => serializer.serialize_none(),
-    }
-}
-
-pub(crate) fn seconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_f64(duration.as_secs_f64())
-}
-
-#[expect(clippy::ref_option, reason = "the signature that serde calls")]
-fn option_seconds<S: Serializer>(duration: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
-    match duration {
-        Some(duration) => seconds(duration, serializer),
-        None => serializer.serialize_none(),
-    }
-}
-
-fn display<S: Serializer>(value: &impl fmt::Display, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(value)
 }

@@ -1,41 +1,28 @@
-use std::fmt;
+use crate::named::named;
 
-use serde::Serialize;
-
-/// How a check or a whole report is, from good to bad: the worst wins.
+/// The status of a check or of a whole report, from good to bad: the worst wins.
 ///
 /// ```
 /// use health_core::Status;
 /// assert_eq!([Status::Working, Status::Unavailable, Status::Warning].iter().max(), Some(&Status::Unavailable));
+/// assert_eq!("unavailable".parse(), Ok(Status::Unavailable));
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Status {
-    /// No error.
+    /// The check has no error.
     Working,
-    /// Works, with a warning.
+    /// The check works, with a warning.
     Warning,
-    /// No verdict yet. Never healthy, except for liveness.
+    /// The check has no verdict yet. Such a row is never healthy, except for liveness.
     Unknown,
-    /// Can't be used; unexpected results and unknown errors are this, too.
+    /// The service can't be used. Unexpected results and unknown errors have this status, too.
     Unavailable,
 }
 
-impl Status {
-    /// `working`, `warning`, `unknown` or `unavailable`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Working => "working",
-            Self::Warning => "warning",
-            Self::Unknown => "unknown",
-            Self::Unavailable => "unavailable",
-        }
-    }
-}
-
-impl fmt::Display for Status {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
+named!("status", Status {
+    Working => "working",
+    Warning => "warning",
+    Unknown => "unknown",
+    Unavailable => "unavailable",
+});

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use health_core::{
-    CheckExt, Findings, GroupSettings, Health, HealthBuilder, HealthCheck, Report, Result, Scope, Selection,
+    CheckExt, ErrorType, Findings, GroupSettings, Health, HealthBuilder, HealthCheck, Report, Result, Scope, Selection,
     ServiceUnavailable, ServiceWarning, Settings, Status, Unit, UnknownError, check_blocking, check_fn, check_fn_with,
 };
 use tokio::time::{Instant, sleep};
@@ -209,7 +209,7 @@ async fn checks_that_share_a_task_share_nothing_else() {
     assert_eq!(report.checks.len(), 100);
     let failed = report.checks.iter().filter(|check| check.status != Status::Working);
     let failed: Vec<_> = failed.map(|check| (check.identifier.as_str(), check.errors[0].message_type)).collect();
-    assert_eq!(failed, [("check-3", "unavailable"), ("check-4", "unknown error")]);
+    assert_eq!(failed, [("check-3", ErrorType::Unavailable), ("check-4", ErrorType::UnknownError)]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -236,7 +236,7 @@ async fn the_format_parameter_wins_over_accept() {
         assert_eq!(response.status(), 400, "{uri}");
         assert_eq!(
             body(&response),
-            "Bad Request: the formats are html, json, text, health, openmetrics, prometheus, atom, rss"
+            "Bad Request: the formats are html, json, text, health, openmetrics, prometheus, atom, rss, report"
         );
     }
     let long = format!("/ht/?{}format=json", "a=b&".repeat(10_000));
@@ -340,7 +340,7 @@ async fn what_is_refused_runs_no_check() {
     let refused = ask(&endpoint, "GET", "/ht/", &[("accept", "image/png")]).await;
     assert_eq!(refused.status(), 406);
     let types = "text/html, application/json, text/plain, application/health+json, application/openmetrics-text, \
-        application/atom+xml, application/rss+xml";
+        application/atom+xml, application/rss+xml, application/vnd.health-report+json";
     assert_eq!(body(&refused), format!("Not Acceptable: Supported content types: {types}"));
     assert_eq!(ask(&endpoint, "DELETE", "/ht/", &[]).await.status(), 405);
     assert_eq!(get(&endpoint, "/ht/?format=nope").await.status(), 400);

@@ -1,6 +1,8 @@
 use std::io::{self, IsTerminal as _};
 use std::time::Duration;
 
+use health_core::Report;
+
 use super::Failure;
 use crate::output;
 use crate::row::Row;
@@ -10,6 +12,8 @@ use crate::row::Row;
 pub(crate) struct Answer {
     pub(super) status: u16,
     pub(super) address: String,
+    /// `true` if the body is in the format `report`.
+    pub(super) is_report: bool,
     pub(super) body: Vec<u8>,
     pub(crate) took: Duration,
 }
@@ -30,8 +34,15 @@ impl Answer {
         Err(Failure::answered(&self.address, format!("answered with {}{why}", self.status)))
     }
 
-    /// Returns the rows, if the body is a JSON object of identifiers and texts.
+    /// Returns the rows, if the body is a report, or a JSON object of identifiers and texts.
     pub(crate) fn rows(&self) -> Option<Vec<Row>> {
+        if self.is_report {
+            let report: Report = serde_json::from_slice(&self.body).ok()?;
+            if report.redacted {
+                return Some(vec![Row::from_response("status", report.status.as_str())]);
+            }
+            return Some(report.checks.iter().map(Row::from).collect());
+        }
         let object: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(&self.body).ok()?;
         object.iter().map(|(name, text)| Some(Row::from_response(name, text.as_str()?))).collect()
     }

@@ -1,8 +1,8 @@
 use std::time::{Duration, Instant};
 
 use health_checks::config;
-use health_core::Secret;
-use reqwest::header::{ACCEPT, HeaderMap, HeaderName, HeaderValue};
+use health_core::{ReportFormat, Secret};
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::redirect::{Attempt, Policy};
 use reqwest::{Response, Url};
 
@@ -36,6 +36,9 @@ pub(crate) struct Client {
     client: reqwest::Client,
 }
 
+/// The format `report` has everything; the JSON of endpoints of other programs, and of older ones, has a text for each check.
+const ACCEPT_REPORT: &str = "application/vnd.health-report+json, application/json;q=0.9, */*;q=0.1";
+
 impl Client {
     /// Creates a client. The error contains neither the URL nor a header.
     pub(crate) fn new(url: &Secret, group: Option<&str>, asked: &RequestArgs) -> Result<Self, String> {
@@ -45,7 +48,7 @@ impl Client {
         if let Some(group) = group {
             target = target.group(group);
         }
-        let mut headers = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static("application/json, */*;q=0.1"))]);
+        let mut headers = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static(ACCEPT_REPORT))]);
         for header in &asked.headers {
             let (name, value) = parse(&expand(header).map_err(|error| format!("--header: {error}"))?)
                 .ok_or("--header: expected NAME: VALUE")?;
@@ -70,9 +73,12 @@ impl Client {
         let failed = |error: reqwest::Error| Failure::of(self.address(), &error, max_wait);
         let response = self.client.get(url).timeout(max_wait).send().await.map_err(failed)?;
         let status = response.status().as_u16();
+        let content_type = response.headers().get(CONTENT_TYPE);
+        let is_report =
+            content_type.is_some_and(|value| value.as_bytes().starts_with(ReportFormat::MEDIA_TYPE.as_bytes()));
         let body = read(response).await.map_err(failed)?;
         let body = body.ok_or_else(|| Failure::answered(self.address(), "the answer is longer than 8 MiB"))?;
-        Ok(Answer { status, address: self.target.address.clone(), body, took: began.elapsed() })
+        Ok(Answer { status, address: self.target.address.clone(), is_report, body, took: began.elapsed() })
     }
 }
 

@@ -23,7 +23,6 @@ mod function;
 mod options;
 
 use std::borrow::Cow;
-use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,6 +33,7 @@ pub use function::{check_blocking, check_fn, check_fn_with};
 pub use options::{CheckExt, Configured};
 pub(crate) use options::{Options, Refresh};
 
+use crate::named::named;
 use crate::{Findings, Result};
 
 /// A check of one thing that a service needs.
@@ -129,7 +129,7 @@ impl<C: HealthCheck> HealthCheck for Arc<C> {
 ///
 /// A process that fails liveness is restarted, so liveness may only look at what a restart fixes. A slow database or a
 /// full disk in liveness restarts a whole fleet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 #[non_exhaustive]
 pub enum Scope {
     /// The process itself: a deadlock, a blocked runtime.
@@ -137,15 +137,8 @@ pub enum Scope {
     /// The machine or container it runs in: disk, memory.
     Instance,
     /// Anything reached over a network or shared with others.
+    #[default]
     External,
 }
 
-impl fmt::Display for Scope {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Process => "process",
-            Self::Instance => "instance",
-            Self::External => "external",
-        })
-    }
-}
+named!("scope", Scope { Process => "process", Instance => "instance", External => "external" });

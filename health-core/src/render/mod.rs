@@ -26,6 +26,7 @@ mod metrics;
 mod openmetrics;
 mod outcome;
 mod prometheus;
+mod report;
 mod rss;
 mod strip;
 mod text;
@@ -40,6 +41,7 @@ pub use html::{Html, TemplateError};
 pub use json::Json;
 pub use openmetrics::OpenMetrics;
 pub use prometheus::Prometheus;
+pub use report::ReportFormat;
 pub use rss::Rss;
 pub use text::Text;
 
@@ -112,7 +114,7 @@ impl<F: Fn(&Report) -> O + Send + Sync + 'static, O: fmt::Display> Renderer for 
 }
 
 /// The formats of a service, by name and by media type. *Default*: `html`, `json`, `text`, `health`, `openmetrics`,
-/// `prometheus`, `atom`, `rss`; the first one is the answer to a reader without wishes.
+/// `prometheus`, `atom`, `rss`, `report`; the first one is the answer to a reader without wishes.
 #[derive(Clone)]
 pub struct Renderers(Vec<Arc<dyn Renderer>>);
 
@@ -127,6 +129,7 @@ impl Default for Renderers {
         renderers.register(Prometheus);
         renderers.register(Atom::default());
         renderers.register(Rss::default());
+        renderers.register(ReportFormat);
         renderers
     }
 }

@@ -25,7 +25,6 @@ pub(crate) struct Cell {
     labels: BTreeMap<String, String>,
     rise: u32,
     fall: u32,
-    history: History,
     state: Mutex<State>,
 }
 
@@ -40,6 +39,7 @@ struct State {
     /// `true` once the expiry of the verdict was reported.
     is_expired: bool,
     journal: Journal,
+    history: History,
 }
 
 /// What a cell remembers: the last verdict, and the one that counts.
@@ -81,7 +81,6 @@ impl Cell {
             labels: options.labels.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect(),
             rise: options.thresholds.0,
             fall: options.thresholds.1,
-            history: History::default(),
             state: Mutex::default(),
             identifier,
             check,
@@ -140,9 +139,10 @@ impl Cell {
         (age >= self.expiry(interval)).then_some(age)
     }
 
-    /// Looks at what it holds, without a copy.
-    pub(crate) fn look<T>(&self, look: impl FnOnce(Option<&LastVerdicts>) -> T) -> T {
-        look(self.lock().known.as_ref())
+    /// Reads the last verdicts and the history, without a copy.
+    pub(crate) fn read<T>(&self, read: impl FnOnce(Option<&LastVerdicts>, &History) -> T) -> T {
+        let state = self.lock();
+        read(state.known.as_ref(), &state.history)
     }
 
     /// Returns the time since the first read, while there is no verdict.
@@ -169,7 +169,7 @@ impl Cell {
             Some(known) => known.next(verdict, self.rise, self.fall),
         };
         state.run = None;
-        self.history.push(run);
+        state.history.push(run);
         state.best = Some(state.best.map_or(run.status, |best| best.min(run.status)));
         let record = state.journal.record(before, &known.effective, &known.last);
         state.known = Some(known);
@@ -191,9 +191,10 @@ impl Cell {
         }
     }
 
-    /// The row of a verdict; without one, a row that still has to be filled.
-    pub(crate) fn row(&self, known: Option<&LastVerdicts>) -> CheckReport {
-        let mut row = CheckReport::with_history(self.identifier.clone(), self.history.clone());
+    /// Returns the row of a verdict. Without one, the row still has to be filled.
+    pub(crate) fn row(&self, known: Option<&LastVerdicts>, history: &History) -> CheckReport {
+        let mut row = CheckReport::new(self.identifier.clone());
+        row.history = history.clone();
         row.critical = self.critical;
         row.scope = self.scope;
         row.groups.clone_from(&self.groups);

@@ -7,7 +7,7 @@ use super::cell::LastVerdicts;
 use super::verdict::seconds;
 use super::{Answers, Cell, Kind, Plan, Run, Runner};
 use crate::registry::{DRAINING, STARTUP};
-use crate::{CheckReport, FailureKind, HealthCheckException, Scope, ServiceUnavailable, Status, Transition};
+use crate::{CheckReport, FailureKind, HealthCheckException, History, Scope, ServiceUnavailable, Status, Transition};
 
 /// Until when rows stay true: `None` when they are not to be read again, `Some(None)` when only a change ends them.
 type Until = Option<Option<Instant>>;
@@ -20,9 +20,9 @@ impl Runner {
         for (position, awaited) in &answers.0 {
             let (cell, run) = (&self.cells[*position], awaited.as_deref().filter(|run| !run.is_finished()));
             // The newest verdict, not the one that was waited for: the epoch was read since.
-            let (row, good) = cell.look(|known| match (run, known) {
-                (None, Some(known)) => verdict_row(cell, known, now),
-                (run, known) => (self.missing_row(cell, known, run, budget, now), None),
+            let (row, good) = cell.read(|known, history| match (run, known) {
+                (None, Some(known)) => verdict_row(cell, known, history, now),
+                (run, known) => (self.missing_row(cell, known, history, run, budget, now), None),
             });
             until = earlier(until, good);
             rows.push(row);
@@ -70,11 +70,12 @@ impl Runner {
         &self,
         cell: &Cell,
         known: Option<&LastVerdicts>,
+        history: &History,
         run: Option<&Run>,
         budget: Duration,
         now: Instant,
     ) -> CheckReport {
-        let mut row = cell.row(known);
+        let mut row = cell.row(known, history);
         let sleeps = self.awake.sleeps();
         let is_recent = |known: &LastVerdicts| {
             now.saturating_duration_since(known.last.finished) < self.max_stale && !known.is_before(sleeps)
@@ -158,8 +159,8 @@ impl Runner {
     }
 }
 
-fn verdict_row(cell: &Cell, known: &LastVerdicts, now: Instant) -> (CheckReport, Until) {
-    let mut row = cell.row(Some(known));
+fn verdict_row(cell: &Cell, known: &LastVerdicts, history: &History, now: Instant) -> (CheckReport, Until) {
+    let mut row = cell.row(Some(known), history);
     let Some(age) = cell.expired(known, now) else { return (row, Some(cell.fresh_until(known))) };
     row.fail(&unavailable(FailureKind::Expired, format!("last result is {} s old", age.as_secs())));
     row.since = None; // that is told of a verdict, and there is none any more
