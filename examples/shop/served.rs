@@ -53,8 +53,8 @@ impl Service {
 
     /// Returns the exit status, if the service ends within ten seconds.
     fn end(&mut self) -> Option<ExitStatus> {
-        let patience = Instant::now() + Duration::from_secs(10);
-        while Instant::now() < patience {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while Instant::now() < deadline {
             if let Some(status) = self.process.try_wait().unwrap() {
                 return Some(status);
             }

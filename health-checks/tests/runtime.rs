@@ -74,8 +74,8 @@ fn its_thread_ends_with_it() {
     });
     let with = threads();
     drop(health);
-    let patience = Instant::now() + Duration::from_secs(5);
-    while threads() >= with && Instant::now() < patience {
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while threads() >= with && Instant::now() < deadline {
         thread::sleep(Duration::from_millis(20));
     }
     assert!(threads() < with, "{with} before, {} after", threads());

@@ -6,10 +6,11 @@ use tokio::runtime::Handle;
 
 use crate::check::CheckExt;
 use crate::clock::SystemClock;
+use crate::interceptor::Interceptors;
 use crate::registry::{BuildError, Registry};
 use crate::render::{Renderer, Renderers};
 use crate::runner::{Listeners, Runner, build_plans};
-use crate::{Clock, GroupSettings, Health, Runtime, Settings, StatusListener, settings};
+use crate::{Clock, GroupSettings, Health, Interceptor, Runtime, Settings, StatusListener, settings};
 
 /// Builds a [`Health`] from checks, settings, groups and formats.
 #[derive(Default)]
@@ -23,6 +24,7 @@ pub struct HealthBuilder {
     runtime: Option<Handle>,
     clock: Option<Arc<dyn Clock>>,
     pub(crate) listeners: Vec<Box<dyn StatusListener>>,
+    interceptors: Vec<Box<dyn Interceptor>>,
 }
 
 impl HealthBuilder {
@@ -93,6 +95,12 @@ impl HealthBuilder {
         self
     }
 
+    /// Adds an interceptor, which wraps every run of every check. The first one is the outermost.
+    pub fn interceptor(mut self, interceptor: impl Interceptor) -> Self {
+        self.interceptors.push(Box::new(interceptor));
+        self
+    }
+
     /// Sets the clock. *Default*: the system's clock.
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Some(Arc::new(clock));
@@ -104,13 +112,19 @@ impl HealthBuilder {
     /// # Errors
     /// Fails for two checks with the same identifier, for unknown groups and checks, and for invalid options and settings. The error lists
     /// all of them.
-    pub fn build(self) -> Result<Health, BuildError> {
+    #[cfg_attr(not(feature = "metrics"), expect(unused_mut, reason = "metrics are a listener"))]
+    pub fn build(mut self) -> Result<Health, BuildError> {
         let mut faults = settings::faults(&self.settings, &self.renderers, self.groups.keys().map(String::as_str));
         let (cells, plans) = build_plans(self.registry, &self.groups, &self.settings, &mut faults);
         BuildError::check(faults)?;
         let own_runtime = self.runtime.or_else(|| Handle::try_current().ok());
         let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock));
-        let runner = Runner::new(cells, plans, &self.settings, own_runtime, clock, Listeners(self.listeners));
+        let mut interceptors = Interceptors::default();
+        interceptors.0.extend(self.interceptors);
+        #[cfg(feature = "metrics")]
+        self.listeners.push(Box::new(crate::metrics::Metrics));
+        let listeners = Listeners(self.listeners);
+        let runner = Runner::new(cells, plans, &self.settings, own_runtime, clock, listeners, interceptors);
         Ok(Health::new(runner, self.settings, self.renderers, self.notice))
     }
 }

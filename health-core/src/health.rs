@@ -1,4 +1,4 @@
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -11,7 +11,8 @@ use crate::report::CheckInfo;
 use crate::runner::{Plan, Runner, Tasks};
 use crate::selection::{Selection, UnknownName};
 use crate::snapshot::{Slot, Snapshot};
-use crate::{Clock, Report, Settings};
+use crate::subscription::Driver;
+use crate::{CheckReport, Clock, Report, Settings};
 
 /// The health of a service: its checks, how they run and how they are shown. Built once, cheap to clone, handed to an
 /// adapter or to the command line.
@@ -32,10 +33,10 @@ use crate::{Clock, Report, Settings};
 /// # }).unwrap();
 /// ```
 #[derive(Clone)]
-pub struct Health(Arc<Inner>);
+pub struct Health(pub(crate) Arc<Inner>);
 
-struct Inner {
-    runner: Arc<Runner>,
+pub(crate) struct Inner {
+    pub(crate) runner: Arc<Runner>,
     settings: Settings,
     renderers: Renderers,
     notice: Option<String>,
@@ -48,6 +49,8 @@ struct Inner {
     tasks: Mutex<Option<Tasks>>,
     /// The policies of its endpoints, for which snapshots keep answers.
     policies: Mutex<Vec<Policy>>,
+    /// The readers of groups that have subscriptions, by the position of the plan.
+    drivers: Mutex<BTreeMap<usize, Driver>>,
 }
 
 /// A plan of the checks that readers want to see.
@@ -77,8 +80,20 @@ impl Health {
         let (built_at, drained_at, narrowed) = (runner.clock.time(), Mutex::default(), Mutex::default());
         let (runner, tasks) = (Arc::new(runner), Mutex::default());
         let policies = Mutex::new(vec![Policy::new(&settings)]);
-        let inner =
-            Inner { runner, settings, renderers, notice, built_at, drained_at, slots, narrowed, tasks, policies };
+        let drivers = Mutex::default();
+        let inner = Inner {
+            runner,
+            settings,
+            renderers,
+            notice,
+            built_at,
+            drained_at,
+            slots,
+            narrowed,
+            tasks,
+            policies,
+            drivers,
+        };
         Self(Arc::new(inner))
     }
 
@@ -87,10 +102,46 @@ impl Health {
         Arc::clone(&self.snapshot(0, None).await.report)
     }
 
+    /// Reads the checks of a group, within its budget, as an [`Endpoint`](crate::Endpoint) does.
+    ///
+    /// # Errors
+    /// Fails for an unknown group.
+    pub async fn group_report(&self, group: &str) -> Result<Arc<Report>, UnknownName> {
+        let plan = self.position(group)?;
+        Ok(Arc::clone(&self.snapshot(plan, None).await.report))
+    }
+
+    /// Runs one check now, however fresh its last verdict is, and waits until the run has ended. A run that is under way already is
+    /// joined, so that a check never runs twice at the same time.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// use health_core::{Health, check_fn};
+    ///
+    /// let health = Health::builder().check(check_fn("cache", || async { Ok(()) })).build()?;
+    /// assert_eq!(health.run_check("cache").await?.pretty_status(), "working");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// Fails for an unknown check.
+    pub async fn run_check(&self, identifier: &str) -> Result<CheckReport, UnknownName> {
+        let plan = Selection::default().only(identifier).plan(&self.0.runner)?;
+        self.start();
+        let runner = &self.0.runner;
+        let max_wait = runner.max_wait(&plan);
+        let waited = runner.run_now(&plan, max_wait).await;
+        let reading = runner.reading(&plan, &waited, max_wait);
+        runner.notify_expired(&reading.expired);
+        let row = reading.report.checks.into_iter().find(|row| row.identifier == identifier);
+        row.ok_or_else(|| UnknownName::check(identifier, self.identifiers()))
+    }
+
     /// Reads the checks of a selection and waits for each of them to end, however long its timeout.
     ///
     /// # Errors
-    /// Where it names a check or a group that there is not.
+    /// Fails if the selection names an unknown check or group.
     pub async fn read(&self, selection: &Selection) -> Result<Report, UnknownName> {
         let plan = selection.plan(&self.0.runner)?;
         self.start();
@@ -202,6 +253,16 @@ impl Health {
     /// The names of its groups: `live`, `ready`, `startup`, and those that were declared.
     pub fn groups(&self) -> impl Iterator<Item = &str> {
         self.plans().iter().filter_map(|plan| plan.name.as_deref())
+    }
+
+    /// Returns the position of a group's plan.
+    pub(crate) fn position(&self, group: &str) -> Result<usize, UnknownName> {
+        let position = self.plans().iter().position(|plan| plan.name.as_deref() == Some(group));
+        position.ok_or_else(|| UnknownName::group(group, self.groups()))
+    }
+
+    pub(crate) fn drivers(&self) -> MutexGuard<'_, BTreeMap<usize, Driver>> {
+        self.0.drivers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn clock(&self) -> &dyn Clock {

@@ -10,7 +10,10 @@ mod findings;
 mod health;
 mod history;
 pub mod http;
+mod interceptor;
 mod listener;
+#[cfg(feature = "metrics")]
+mod metrics;
 mod named;
 mod registry;
 pub mod render;
@@ -19,12 +22,14 @@ mod runner;
 mod runtime;
 mod secret;
 mod selection;
+#[doc(hidden)]
 pub mod serde_duration;
 mod serde_time;
 pub mod settings;
 mod signal;
 mod snapshot;
 mod status;
+mod subscription;
 mod sync;
 
 pub use builder::HealthBuilder;
@@ -42,6 +47,7 @@ pub use findings::{Findings, Observation, Unit};
 pub use health::Health;
 pub use history::{History, PastRun};
 pub use http::{Endpoint, EndpointBuilder, RequestHead, SharedResponse};
+pub use interceptor::{FinishedRun, Interceptor, RunFuture, RunInfo};
 pub use listener::{StatusListener, Transition};
 pub use named::UnknownValue;
 pub use registry::{BuildError, BuildFault, Registry};
@@ -56,3 +62,4 @@ pub use selection::{Selection, UnknownName};
 pub use settings::{Anonymous, GroupSettings, Settings};
 pub use signal::Drained;
 pub use status::Status;
+pub use subscription::Subscription;

@@ -3,26 +3,42 @@ use std::time::SystemTime;
 use crate::report::ErrorReport;
 use crate::{HealthBuilder, Status};
 
-/// A check has changed its effective status; the first verdict is a change, too.
-#[derive(Debug, Clone)]
+/// A change of the effective status of a check. The first verdict is a change, too.
+///
+/// A test of a listener creates one by hand:
+///
+/// ```
+/// use health_core::{ErrorReport, ServiceUnavailable, Status, Transition};
+///
+/// let mut transition = Transition::new("queue", Some(Status::Working), Status::Unavailable);
+/// transition.errors.push(ErrorReport::from(&ServiceUnavailable::new("connection refused").into()));
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Transition {
-    /// The check.
+    /// The identifier of the check.
     pub check: String,
-    /// What it was; `None` before the first verdict.
+    /// The status before; `None` before the first verdict.
     pub from: Option<Status>,
-    /// What it is.
+    /// The new status.
     pub to: Status,
-    /// What is wrong; empty when it works.
+    /// The errors; empty if the check works.
     pub errors: Vec<ErrorReport>,
-    /// When the run ended that changed it.
+    /// The time of the change: the end of the run that caused it.
     pub at: SystemTime,
 }
 
-/// Somebody who is told when a check changes its effective status, and of nothing else: not of each run.
+impl Transition {
+    /// Creates a transition without errors, at the present time.
+    pub fn new(check: impl Into<String>, from: Option<Status>, to: Status) -> Self {
+        Self { check: check.into(), from, to, errors: Vec::new(), at: SystemTime::now() }
+    }
+}
+
+/// Is notified when the effective status of a check changes. An [`Interceptor`](crate::Interceptor) sees every run instead.
 ///
-/// It is called by the run itself, before its readers have the verdict, so it must not block: what takes long belongs
-/// into a channel. Its panics are caught and logged.
+/// The run calls its listeners before its readers get the verdict, so a listener must not block: it should send slow work to a channel.
+/// Panics are caught and logged.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
@@ -43,7 +59,7 @@ pub struct Transition {
 /// # }).unwrap();
 /// ```
 pub trait StatusListener: Send + Sync + 'static {
-    /// A check has changed.
+    /// Called when the status of a check has changed.
     fn on_transition(&self, transition: &Transition);
 }
 
@@ -54,7 +70,7 @@ impl<F: Fn(&Transition) + Send + Sync + 'static> StatusListener for F {
 }
 
 impl HealthBuilder {
-    /// Adds somebody who is told when a check changes its effective status.
+    /// Adds a listener, which is notified when the effective status of a check changes.
     pub fn listener(mut self, listener: impl StatusListener) -> Self {
         self.listeners.push(Box::new(listener));
         self

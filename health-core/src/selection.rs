@@ -3,7 +3,7 @@ use std::fmt;
 
 use crate::runner::{Plan, Runner};
 
-/// Which checks to read: a group's or all, only some of them, without some of them.
+/// Selects checks to read: all or those of a group, only some of them, without some of them.
 ///
 /// ```
 /// use health_core::Selection;
@@ -18,21 +18,21 @@ pub struct Selection {
 }
 
 impl Selection {
-    /// The checks of this group. *Default*: all checks.
+    /// Selects the checks of this group. *Default*: all checks.
     #[must_use]
     pub fn group(mut self, group: impl Into<String>) -> Self {
         self.group = Some(group.into());
         self
     }
 
-    /// Only this check, and the others that are named so.
+    /// Selects only this check, and others that are selected in this way.
     #[must_use]
     pub fn only(mut self, identifier: impl Into<String>) -> Self {
         self.only.insert(identifier.into());
         self
     }
 
-    /// Not this check.
+    /// Leaves this check out.
     #[must_use]
     pub fn skip(mut self, identifier: impl Into<String>) -> Self {
         self.skip.insert(identifier.into());
@@ -42,33 +42,42 @@ impl Selection {
 
 impl Selection {
     pub(crate) fn plan(&self, runner: &Runner) -> Result<Plan, UnknownName> {
-        let unknown = |what, name: &str, known: Vec<&str>| UnknownName {
-            what,
-            name: name.to_owned(),
-            known: known.into_iter().map(str::to_owned).collect(),
-        };
         let group = self.group.as_deref();
-        let groups = || runner.plans().iter().filter_map(|plan| plan.name.as_deref()).collect();
-        let plan = runner.plan(group).ok_or_else(|| unknown("group", group.unwrap_or_default(), groups()))?;
+        let groups = || runner.plans().iter().filter_map(|plan| plan.name.as_deref());
+        let plan = runner.plan(group).ok_or_else(|| UnknownName::group(group.unwrap_or_default(), groups()))?;
         let known: BTreeSet<&str> = runner.identifiers().collect();
-        if let Some(stranger) = self.only.iter().chain(&self.skip).find(|name| !known.contains(name.as_str())) {
-            return Err(unknown("check", stranger, known.into_iter().collect()));
+        if let Some(unknown) = self.only.iter().chain(&self.skip).find(|name| !known.contains(name.as_str())) {
+            return Err(UnknownName::check(unknown, known));
         }
         let members: Vec<&str> = plan.members.iter().map(|&member| runner.name_of(member)).collect();
-        if let Some(stranger) = self.only.iter().find(|name| !members.contains(&name.as_str())) {
-            return Err(unknown("check of this group", stranger, members));
+        if let Some(unknown) = self.only.iter().find(|name| !members.contains(&name.as_str())) {
+            return Err(UnknownName::new("check of this group", unknown, members));
         }
         let keep = |name: &str| (self.only.is_empty() || self.only.contains(name)) && !self.skip.contains(name);
         Ok(runner.narrow(plan, keep))
     }
 }
 
-/// A selection names a check or a group that there is not.
+/// The error of naming a check or a group that does not exist.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnknownName {
     what: &'static str,
     name: String,
     known: Vec<String>,
+}
+
+impl UnknownName {
+    fn new<'a>(what: &'static str, name: &str, known: impl IntoIterator<Item = &'a str>) -> Self {
+        Self { what, name: name.to_owned(), known: known.into_iter().map(str::to_owned).collect() }
+    }
+
+    pub(crate) fn group<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Self {
+        Self::new("group", name, known)
+    }
+
+    pub(crate) fn check<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Self {
+        Self::new("check", name, known)
+    }
 }
 
 impl fmt::Display for UnknownName {

@@ -1,4 +1,4 @@
-//! Durations in configuration: a string with a unit, or a number of seconds. For `#[serde(with = ...)]`.
+//! Durations in configuration: a string with a unit, or a number of seconds. For the crates of this workspace, and no part of the API.
 //!
 //! ```
 //! #[derive(serde::Deserialize)]
@@ -21,7 +21,7 @@ use serde::{Deserializer, Serializer, de};
 /// Reads a duration.
 ///
 /// # Errors
-/// Where it is neither `"5s"`, `"800ms"`, `"1m 30s"` nor a number of seconds that is not negative.
+/// Fails unless it is a text such as `"5s"`, `"800ms"` or `"1m 30s"`, or a number of seconds that is not negative.
 pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     deserializer.deserialize_any(Seconds)
 }
@@ -29,7 +29,7 @@ pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duratio
 /// Writes a duration as it is read: `5s`.
 ///
 /// # Errors
-/// Those of the serializer.
+/// Fails if the serializer does.
 pub fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(&humantime::format_duration(*duration))
 }
@@ -38,18 +38,18 @@ pub fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S:
 pub mod option {
     use super::{Deserializer, Duration, Serializer};
 
-    /// Reads a duration that is there.
+    /// Reads a duration.
     ///
     /// # Errors
-    /// As for a duration that has to be there.
+    /// Fails as [`deserialize`](super::deserialize) does.
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
         super::deserialize(deserializer).map(Some)
     }
 
-    /// Writes the duration, or nothing.
+    /// Writes the duration, if there is one.
     ///
     /// # Errors
-    /// Those of the serializer.
+    /// Fails if the serializer does.
     pub fn serialize<S: Serializer>(duration: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
         match duration {
             Some(duration) => super::serialize(duration, serializer),

@@ -83,19 +83,19 @@ impl State {
 
 impl Connection {
     /// Marks the connection as busy, because a request has arrived.
-    pub(crate) fn speaks(&self) {
+    pub(crate) fn mark_busy(&self) {
         if let Some(number) = self.number.lock().unwrap_or_else(PoisonError::into_inner).take() {
             self.all.lock().silent.remove(&number);
         }
     }
 
     /// Marks the connection as idle, because the request was answered.
-    pub(crate) fn falls_silent(&self) {
+    pub(crate) fn mark_idle(&self) {
         let number = self.all.lock().add(Arc::clone(&self.end));
         *self.number.lock().unwrap_or_else(PoisonError::into_inner) = Some(number);
     }
 
-    pub(crate) fn is_silent(&self) -> bool {
+    pub(crate) fn is_idle(&self) -> bool {
         self.number.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
@@ -107,7 +107,7 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        self.speaks();
+        self.mark_busy();
         self.all.lock().open -= 1;
         self.all.0.changed.notify_waiters();
     }
@@ -123,9 +123,9 @@ mod tests {
     fn the_oldest_silent_one_has_to_end() {
         let all = Connections::default();
         let [first, second, third] = [(); 3].map(|()| all.enter(3));
-        first.speaks(); // it is not idle
-        second.speaks();
-        second.falls_silent(); // idle for less time than the third
+        first.mark_busy(); // it is not idle
+        second.mark_busy();
+        second.mark_idle(); // idle for less time than the third
         let _fourth = all.enter(3);
         assert!(third.ends().now_or_never().is_some());
         assert!(first.ends().now_or_never().is_none() && second.ends().now_or_never().is_none());
@@ -140,7 +140,7 @@ mod tests {
     fn where_all_speak_nobody_has_to_end() {
         let all = Connections::default();
         let first = all.enter(1);
-        first.speaks();
+        first.mark_busy();
         let second = all.enter(1);
         assert!(first.ends().now_or_never().is_none() && second.ends().now_or_never().is_none());
         assert!(all.none().now_or_never().is_none());

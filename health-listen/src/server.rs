@@ -24,7 +24,7 @@ use crate::{Limits, Socket};
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// The time for which an idle connection stays open when the server stops.
-const LAST_WORDS: Duration = Duration::from_millis(500);
+const IDLE_GRACE: Duration = Duration::from_millis(500);
 
 /// Serves an endpoint at these sockets, with HTTP/1.1 and without TLS, until `stop` completes. Open connections then
 /// have [`Limits::grace`] to end.
@@ -95,7 +95,7 @@ async fn answer(
     mut end: watch::Receiver<()>,
 ) {
     let service = service_fn(|request: Request<Incoming>| {
-        let asked = Asked::new(&connection);
+        let asked = BusyGuard::new(&connection);
         let answer = endpoint.respond(&request);
         async move {
             let answer = answer.await.map(Full::new);
@@ -114,25 +114,25 @@ async fn answer(
     serving.as_mut().graceful_shutdown();
     tokio::select! {
         _ = serving.as_mut() => return,
-        () = sleep(LAST_WORDS) => {}
+        () = sleep(IDLE_GRACE) => {}
     }
-    if !connection.is_silent() {
+    if !connection.is_idle() {
         let _ = serving.await; // as above
     }
 }
 
 /// Marks the connection as busy until the request is answered or dropped.
-struct Asked(Arc<Connection>);
+struct BusyGuard(Arc<Connection>);
 
-impl Asked {
+impl BusyGuard {
     fn new(connection: &Arc<Connection>) -> Self {
-        connection.speaks();
+        connection.mark_busy();
         Self(Arc::clone(connection))
     }
 }
 
-impl Drop for Asked {
+impl Drop for BusyGuard {
     fn drop(&mut self) {
-        self.0.falls_silent();
+        self.0.mark_idle();
     }
 }

@@ -242,6 +242,10 @@ impl<S: CacheStore> HealthCheck for CacheBackend<S> {
         item.judge(&found)
     }
 
+    fn identifier(&self) -> std::borrow::Cow<'_, str> {
+        "CacheBackend".into()
+    }
+
     fn scope(&self) -> Scope {
         self.store.scope()
     }

@@ -204,6 +204,10 @@ impl HealthCheck for CeleryPingHealthCheck {
         self.running.get_or_init(ask).check_status(findings).await
     }
 
+    fn identifier(&self) -> std::borrow::Cow<'_, str> {
+        "CeleryPingHealthCheck".into()
+    }
+
     fn default_ttl(&self) -> Option<Duration> {
         Some(TTL)
     }

@@ -113,6 +113,10 @@ impl HealthCheck for DatabaseBackend {
     async fn check_status(&self, findings: &Findings) -> Result {
         self.running.get_or_init(|| self.target.check(self.look)).check_status(findings).await
     }
+
+    fn identifier(&self) -> std::borrow::Cow<'_, str> {
+        "DatabaseBackend".into()
+    }
 }
 
 impl Query for Look {

@@ -150,6 +150,10 @@ impl HealthCheck for DiskUsage {
         Ok(())
     }
 
+    fn identifier(&self) -> std::borrow::Cow<'_, str> {
+        "DiskUsage".into()
+    }
+
     fn scope(&self) -> Scope {
         Scope::Instance
     }

@@ -233,11 +233,11 @@ impl From<AsyncSmtpTransport<Tokio1Executor>> for MailHealthCheck {
 
 impl HealthCheck for MailHealthCheck {
     async fn check_status(&self, findings: &Findings) -> Result {
-        let patience = findings.time_left().mul_f64(0.8).min(Duration::from_mins(1));
+        let max_wait = findings.time_left().mul_f64(0.8).min(Duration::from_mins(1));
         let transport = match &self.client {
             Client::Own(transport) => transport.clone(),
             Client::Url { builder, tls } => {
-                let mut builder = builder.clone().timeout(Some(patience));
+                let mut builder = builder.clone().timeout(Some(max_wait));
                 if let Some((security, host, tls)) = tls {
                     builder = builder.tls(secured(*security, host, tls)?);
                 }

@@ -133,6 +133,10 @@ impl HealthCheck for MemoryUsage {
         Ok(())
     }
 
+    fn identifier(&self) -> std::borrow::Cow<'_, str> {
+        "MemoryUsage".into()
+    }
+
     fn scope(&self) -> Scope {
         Scope::Instance
     }

@@ -205,6 +205,10 @@ impl HealthCheck for MigrationsHealthCheck {
         let check = self.running.get_or_init(|| self.target.check(self.applied.clone()));
         check.check_status(findings).await.map_err(not_ready)
     }
+
+    fn identifier(&self) -> std::borrow::Cow<'_, str> {
+        "MigrationsHealthCheck".into()
+    }
 }
 
 impl Query for Applied {

@@ -134,6 +134,10 @@ impl HealthCheck for RabbitMQHealthCheck {
         }
     }
 
+    fn identifier(&self) -> std::borrow::Cow<'_, str> {
+        "RabbitMQHealthCheck".into()
+    }
+
     fn default_ttl(&self) -> Option<Duration> {
         matches!(self.broker, Broker::Url(_)).then_some(TTL)
     }

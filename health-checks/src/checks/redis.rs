@@ -80,6 +80,10 @@ impl HealthCheck for RedisHealthCheck {
     async fn check_status(&self, findings: &Findings) -> Result {
         self.0.check_status(findings).await
     }
+
+    fn identifier(&self) -> std::borrow::Cow<'_, str> {
+        "RedisHealthCheck".into()
+    }
 }
 
 /// Sends `PING` on a connection of the check's own.

@@ -169,6 +169,10 @@ impl HealthCheck for S3StorageHealthCheck {
         round_trip(&Arc::new(bucket)).await
     }
 
+    fn identifier(&self) -> std::borrow::Cow<'_, str> {
+        "S3StorageHealthCheck".into()
+    }
+
     fn default_ttl(&self) -> Option<Duration> {
         Some(TTL)
     }

@@ -279,9 +279,9 @@ mod tests {
         let findings = Findings::default();
         let interrupted = tokio::time::timeout(Duration::from_millis(300), check.check_status(&findings)).await;
         assert!(interrupted.is_err());
-        let patience = std::time::Instant::now();
+        let began = std::time::Instant::now();
         while files(folder.path()) > 0 {
-            assert!(patience.elapsed() < Duration::from_secs(5), "the file is still there");
+            assert!(began.elapsed() < Duration::from_secs(5), "the file is still there");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }

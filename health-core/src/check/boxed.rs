@@ -30,9 +30,16 @@ impl BoxCheck {
     }
 }
 
+impl BoxCheck {
+    /// Runs the check as [`check_status`](HealthCheck::check_status) does, without a future around that of the check.
+    pub(crate) fn run<'a>(&'a self, findings: &'a Findings) -> BoxFuture<'a, Result> {
+        self.0.dyn_check_status(findings)
+    }
+}
+
 impl HealthCheck for BoxCheck {
     async fn check_status(&self, findings: &Findings) -> Result {
-        self.0.dyn_check_status(findings).await
+        self.run(findings).await
     }
 
     fn identifier(&self) -> Cow<'_, str> {

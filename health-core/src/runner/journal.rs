@@ -25,9 +25,6 @@ pub(crate) struct Journal {
 pub(crate) struct Record {
     pub(super) before: Option<Status>,
     pub(super) effective: Arc<Verdict>,
-    /// The status of the run itself.
-    #[cfg_attr(not(feature = "metrics"), expect(dead_code, reason = "it is counted only"))]
-    pub(super) raw: Status,
     is_due: bool,
     causes: Vec<(String, String)>,
 }
@@ -55,7 +52,7 @@ impl Journal {
             }
             self.references.insert(reference.clone(), now);
         }
-        Record { before, effective: Arc::clone(effective), raw: last.status, is_due, causes }
+        Record { before, effective: Arc::clone(effective), is_due, causes }
     }
 }
 

@@ -21,6 +21,7 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
+use tokio::task::AbortHandle;
 
 use awake::Awake;
 pub(crate) use background::Tasks;
@@ -31,6 +32,7 @@ use run::{Run, RunGuard};
 use shutdown::Shutdown;
 
 use crate::check::HealthCheck as _;
+use crate::interceptor::Interceptors;
 use crate::report::CheckInfo;
 use crate::sync::AtomicU64;
 use crate::{Clock, Report, Settings, Transition};
@@ -59,6 +61,9 @@ pub(crate) struct Runner {
     shutdown: Shutdown,
     pub(crate) clock: Arc<dyn Clock>,
     listeners: Listeners,
+    interceptors: Interceptors,
+    /// Wakes those who wait for changes: transitions, drains, expiry.
+    wake: Arc<tokio::sync::Notify>,
 }
 
 /// A report, and how long it may be read again.
@@ -86,6 +91,7 @@ impl Runner {
         own_runtime: Option<Handle>,
         clock: Arc<dyn Clock>,
         listeners: Listeners,
+        interceptors: Interceptors,
     ) -> Self {
         Self {
             cells,
@@ -103,6 +109,8 @@ impl Runner {
             shutdown: Shutdown::default(),
             clock,
             listeners,
+            interceptors,
+            wake: Arc::default(),
         }
     }
 
@@ -185,6 +193,37 @@ impl Runner {
         if self.awake.has_slept(now, self.clock.time(), self.max_stale) {
             self.changed();
         }
+    }
+
+    pub(crate) fn wake(&self) -> Arc<tokio::sync::Notify> {
+        Arc::clone(&self.wake)
+    }
+
+    /// Returns the time for which a report stays fresh: at least `pause`, also for one that is not fresh at all. `None` is forever.
+    pub(crate) fn freshness_left(&self, freshness: Option<&Freshness>, pause: Duration) -> Option<Duration> {
+        let Some(freshness) = freshness else { return Some(pause) };
+        freshness.until.map(|until| match until.saturating_duration_since(self.clock.now()) {
+            Duration::ZERO => pause,
+            left => left,
+        })
+    }
+
+    /// Spawns a task on the runtime for runs. Returns `None` if there is no runtime.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> Option<AbortHandle> {
+        Some(self.runtime()?.0.spawn(task).abort_handle())
+    }
+
+    /// Runs one check of a plan, however fresh its verdict is, along with the checks that it depends on, and waits.
+    pub(crate) async fn run_now(self: &Arc<Self>, plan: &Plan, max_wait: Duration) -> Waited {
+        let began = self.clock.now();
+        let mut answers = self.ask(plan, began);
+        for (cell, awaited) in &mut answers.0 {
+            if plan.members.contains(cell) {
+                *awaited = Some(self.join_or_start(*cell));
+            }
+        }
+        self.wait(&mut answers, max_wait).await;
+        Waited { began, answers }
     }
 
     /// Says that no report from before holds any more.

@@ -6,7 +6,7 @@ use super::rows::shutting_down;
 use crate::registry::DRAINING;
 use crate::{Status, StatusListener, Transition};
 
-/// Those who are told of what changes.
+/// The listeners of a health.
 pub(crate) struct Listeners(pub(crate) Vec<Box<dyn StatusListener>>);
 
 impl std::fmt::Debug for Listeners {
@@ -16,11 +16,10 @@ impl std::fmt::Debug for Listeners {
 }
 
 impl Runner {
-    /// Logs, counts and tells what a run has changed.
+    /// Logs the result of a run, and notifies the listeners if it is a transition.
     pub(super) fn notify(&self, check: &str, record: &Record) {
         record.log(check);
-        count(check, record);
-        if !record.is_transition() || self.listeners.0.is_empty() {
+        if !record.is_transition() {
             return;
         }
         self.notify_listeners(&Transition {
@@ -32,20 +31,19 @@ impl Runner {
         });
     }
 
-    /// Tells of background verdicts that have expired.
+    /// Logs background verdicts that have expired, and notifies the listeners.
     pub(crate) fn notify_expired(&self, expired: &[Transition]) {
         for transition in expired {
             let (check, from) = (&transition.check, transition.from.map_or("none", Status::as_str));
             let errors = transition.errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
             tracing::warn!(target: "health_check", check, status = transition.to.as_str(), from, errors, "health check expired");
             if transition.from != Some(transition.to) {
-                count_transition(check, transition.to);
                 self.notify_listeners(transition);
             }
         }
     }
 
-    /// Tells that the service drains, or does no more.
+    /// Logs the begin or the end of a drain, and notifies the listeners.
     pub(super) fn notify_drain(&self, drains: bool) {
         if drains {
             tracing::warn!(target: "health_check", "the service drains: ready fails");
@@ -65,6 +63,7 @@ impl Runner {
     }
 
     fn notify_listeners(&self, transition: &Transition) {
+        self.wake.notify_waiters();
         for listener in &self.listeners.0 {
             if catch_unwind(AssertUnwindSafe(|| listener.on_transition(transition))).is_err() {
                 tracing::error!(check = transition.check, "a listener panicked");
@@ -72,25 +71,3 @@ impl Runner {
         }
     }
 }
-
-/// Counts runs by their raw status and transitions by the status that they lead to.
-#[cfg(feature = "metrics")]
-fn count(check: &str, record: &Record) {
-    let labels = [("check", check.to_owned()), ("status", record.raw.as_str().to_owned())];
-    metrics::counter!("health_check_runs_total", &labels).increment(1);
-    if record.is_transition() {
-        count_transition(check, record.effective.status);
-    }
-}
-
-#[cfg(feature = "metrics")]
-fn count_transition(check: &str, to: Status) {
-    let labels = [("check", check.to_owned()), ("status", to.as_str().to_owned())];
-    metrics::counter!("health_check_transitions_total", &labels).increment(1);
-}
-
-#[cfg(not(feature = "metrics"))]
-fn count_transition(_: &str, _: Status) {}
-
-#[cfg(not(feature = "metrics"))]
-fn count(_: &str, _: &Record) {}

@@ -2,8 +2,8 @@ use std::sync::Arc;
 
 use futures::FutureExt as _;
 
+use super::Runner;
 use super::verdict::Verdict;
-use super::{Cell, Runner};
 use crate::Findings;
 use crate::sync::{Mutex, Notify, lock};
 
@@ -90,10 +90,11 @@ impl RunGuard {
     }
 
     async fn run_check(&self) {
-        let Cell { check, limits, in_live, .. } = &self.runner.cells[self.cell];
-        let _permit = if *in_live { None } else { self.runner.permits.acquire().await.ok() };
+        let cell = &self.runner.cells[self.cell];
+        let _permit = if cell.in_live { None } else { self.runner.permits.acquire().await.ok() };
         let sleeps = self.runner.awake.sleeps();
-        let verdict = super::verdict::run(check, *limits, &self.run.findings, &*self.runner.clock).await;
+        let verdict =
+            super::verdict::run(cell, &self.run.findings, &self.runner.interceptors, &*self.runner.clock).await;
         self.finish(Verdict { sleeps, ..verdict });
     }
 
@@ -138,6 +139,7 @@ mod tests {
 
     use super::*;
     use crate::clock::SystemClock;
+    use crate::interceptor::Interceptors;
     use crate::runner::cell::JoinedRun;
     use crate::runner::{Answers, Listeners, Waited, build_plans};
     use crate::{CheckExt as _, Registry, Settings, Status, check_fn};
@@ -155,7 +157,15 @@ mod tests {
         registry.register(check_fn("queue", || async { Ok(()) }).ttl(ttl));
         let settings = Settings::default();
         let (cells, plans) = build_plans(registry, &[].into(), &settings, &mut Vec::new());
-        Arc::new(Runner::new(cells, plans, &settings, None, Arc::new(SystemClock), Listeners(Vec::new())))
+        Arc::new(Runner::new(
+            cells,
+            plans,
+            &settings,
+            None,
+            Arc::new(SystemClock),
+            Listeners(Vec::new()),
+            Interceptors::default(),
+        ))
     }
 
     /// Readers read at the same time; the one that starts a run executes it, or drops it, on a thread of its own. Returns which

@@ -1,10 +1,10 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
 use std::time::{Duration, Instant, SystemTime};
 
 use futures::FutureExt as _;
 
-use crate::check::{BoxCheck, HealthCheck as _};
+use super::Cell;
+use crate::interceptor::{FinishedRun, Interceptors, RunInfo};
 use crate::report::ErrorReport;
 use crate::{
     Clock, FailureKind, Findings, HealthCheckException, Observation, ServiceUnavailable, Status, UnknownError,
@@ -51,18 +51,19 @@ pub(crate) struct Limits {
     pub(crate) reconnect: Duration,
 }
 
-/// Runs a check once. Whatever it does, there is a verdict within its timeout, unless it never yields.
-pub(crate) async fn run(check: &BoxCheck, limits: Limits, findings: &Findings, clock: &dyn Clock) -> Verdict {
-    let Limits { timeout, reconnect } = limits;
+/// Runs a check once. There is a verdict within its timeout whatever the check does, unless it never yields.
+pub(crate) async fn run(cell: &Cell, findings: &Findings, interceptors: &Interceptors, clock: &dyn Clock) -> Verdict {
+    let Limits { timeout, reconnect } = cell.limits;
+    let info = RunInfo { check: &cell.identifier, scope: cell.scope, critical: cell.critical };
     let started = clock.now();
     // The timeout's end drops the check's future inside of this block, so a panic in its `Drop` is caught, too.
     let bounded = async {
         let deadline = tokio::time::Instant::now().checked_add(timeout);
         findings.begin(deadline, reconnect);
+        let mut status = interceptors.around(info, cell.check.run(findings));
         let Some(deadline) = deadline else {
-            return Ok(check.check_status(findings).await);
+            return Ok(status.await);
         };
-        let mut status = pin!(check.check_status(findings));
         match status.as_mut().now_or_never() {
             Some(status) => Ok(status), // without a timer
             None => tokio::time::timeout_at(deadline, status).await,
@@ -83,7 +84,7 @@ pub(crate) async fn run(check: &BoxCheck, limits: Limits, findings: &Findings, c
     let (errors, causes) = catch_unwind(AssertUnwindSafe(|| put_into_words(&errors)))
         .unwrap_or_else(|payload| put_into_words(&[UnknownError::panicked(&*payload).into()]));
     let finished = clock.now();
-    Verdict {
+    let verdict = Verdict {
         status: errors.iter().map(|(status, _)| *status).max().unwrap_or(Status::Working),
         errors: errors.into_iter().map(|(_, error)| error).collect(),
         causes,
@@ -92,7 +93,10 @@ pub(crate) async fn run(check: &BoxCheck, limits: Limits, findings: &Findings, c
         finished,
         finished_at: clock.time(),
         sleeps: 0,
-    }
+    };
+    let Verdict { status, duration, ref errors, .. } = verdict;
+    interceptors.finished(info, FinishedRun { status, duration, errors });
+    verdict
 }
 
 type Words = (Vec<(Status, ErrorReport)>, Vec<(String, String)>);

@@ -91,10 +91,10 @@ impl Connection {
     /// # Errors
     /// Fails if it can't connect.
     pub fn open(address: SocketAddr) -> io::Result<Self> {
-        let patience = Duration::from_secs(10);
-        let stream = TcpStream::connect_timeout(&address, patience)?;
-        stream.set_read_timeout(Some(patience))?;
-        stream.set_write_timeout(Some(patience))?;
+        let max_wait = Duration::from_secs(10);
+        let stream = TcpStream::connect_timeout(&address, max_wait)?;
+        stream.set_read_timeout(Some(max_wait))?;
+        stream.set_write_timeout(Some(max_wait))?;
         Ok(Self(BufReader::new(stream)))
     }
 

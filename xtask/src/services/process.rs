@@ -97,10 +97,10 @@ impl Process {
 
     /// Sends the signal, and kills the process if it has not ended after this time. Resumes a frozen process, so that
     /// it can handle the signal.
-    pub(super) fn stop(self, signal: &str, patience: Duration) -> Outcome {
+    pub(super) fn stop(self, signal: &str, max_wait: Duration) -> Outcome {
         self.signal(signal);
         self.resume();
-        if wait(patience, || (!self.is_there()).then_some(())).is_some() {
+        if wait(max_wait, || (!self.is_there()).then_some(())).is_some() {
             return Ok(());
         }
         self.kill()

@@ -8,20 +8,20 @@ use redis::{Cmd, FromRedisValue, RedisError, RedisResult, aio::ConnectionLike};
 use super::{CacheStore, EXPIRES_IN, Item, OwnCache};
 use crate::kind::{Misconfigured, TlsSettings};
 use crate::support::connection::kept::{Kept, Protocol};
-use crate::support::connection::pool::Asker;
+use crate::support::connection::pool::PoolProbe;
 use crate::support::redis::{Connection, Server, bb8 as pool, describe};
 
 /// A cache in Redis, through a pool of connections.
 #[derive(Debug, Clone)]
 pub struct RedisStore {
     pool: Pool<RedisConnectionManager>,
-    asker: Asker<Pool<RedisConnectionManager>>,
+    probe: PoolProbe<Pool<RedisConnectionManager>>,
 }
 
 impl RedisStore {
     /// Creates a store on the application's own pool.
     pub fn new(pool: Pool<RedisConnectionManager>) -> Self {
-        Self { asker: Asker::new(pool.clone()), pool }
+        Self { probe: PoolProbe::new(pool.clone()), pool }
     }
 
     async fn query<T: FromRedisValue>(&self, command: &Cmd) -> Result<T> {
@@ -54,7 +54,7 @@ impl CacheStore for RedisStore {
             let mut connection = pool::get(&self.pool).await?;
             round_trip(&mut *connection, key, value, expires_in).await.map_err(describe)
         };
-        self.asker.run(findings, work).await
+        self.probe.run(findings, work).await
     }
 }
 

@@ -101,19 +101,19 @@ impl PoolUsage {
 /// Checks any pool of the application. Give the check a name: [`CheckExt::named`](health_core::CheckExt::named).
 #[derive(Debug)]
 pub struct PoolHealthCheck<P> {
-    asker: Asker<P>,
+    probe: PoolProbe<P>,
 }
 
 impl<P: Ping> PoolHealthCheck<P> {
     /// Creates a check of this pool.
     pub fn new(pool: P) -> Self {
-        Self { asker: Asker::new(pool) }
+        Self { probe: PoolProbe::new(pool) }
     }
 }
 
 impl<P: Ping> HealthCheck for PoolHealthCheck<P> {
     async fn check_status(&self, findings: &Findings) -> Result {
-        self.asker.ask(findings).await
+        self.probe.ask(findings).await
     }
 
     fn identifier(&self) -> std::borrow::Cow<'_, str> {
@@ -123,7 +123,7 @@ impl<P: Ping> HealthCheck for PoolHealthCheck<P> {
 
 /// Probes a pool, and remembers the result of the last direct connection.
 #[derive(Debug)]
-pub(crate) struct Asker<P> {
+pub(crate) struct PoolProbe<P> {
     pool: Arc<P>,
     direct: Arc<Mutex<Option<Direct>>>,
 }
@@ -136,14 +136,14 @@ struct Direct {
     failure: Option<(String, FailureKind)>,
 }
 
-impl<P> Clone for Asker<P> {
+impl<P> Clone for PoolProbe<P> {
     /// Returns a handle to the same pool.
     fn clone(&self) -> Self {
         Self { pool: Arc::clone(&self.pool), direct: Arc::clone(&self.direct) }
     }
 }
 
-impl<P: Ping> Asker<P> {
+impl<P: Ping> PoolProbe<P> {
     pub(crate) fn new(pool: P) -> Self {
         Self { pool: Arc::new(pool), direct: Arc::default() }
     }

@@ -40,7 +40,7 @@ pub(crate) trait Driver: Database<Connection: Connection<Database = Self, Option
     }
 
     /// Limits the time for which the database waits for a lock.
-    fn set_patience(
+    fn set_lock_timeout(
         connection: &mut Self::Connection,
         time: Duration,
     ) -> impl Future<Output = sqlx::Result<()>> + Send {
@@ -147,7 +147,7 @@ impl Driver for sqlx::Sqlite {
     const MIGRATIONS: &'static str = "SELECT version, success, hex(checksum) FROM {table} ORDER BY version";
     const IS_MIGRATING: Option<&'static str> = None;
 
-    async fn set_patience(connection: &mut Self::Connection, time: Duration) -> sqlx::Result<()> {
+    async fn set_lock_timeout(connection: &mut Self::Connection, time: Duration) -> sqlx::Result<()> {
         let milliseconds = time.as_millis().min(i32::MAX.unsigned_abs().into());
         Self::rows(connection, format!("PRAGMA busy_timeout = {milliseconds}")).await.map(drop)
     }

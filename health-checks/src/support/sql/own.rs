@@ -33,7 +33,7 @@ pub(crate) struct Servers<DB: Driver> {
     pub(super) all: Vec<Options<DB>>,
     pub(super) role: Option<Role>,
     /// The longest that connecting to one of them may take, if the URL sets a limit.
-    pub(super) patience: Option<Duration>,
+    pub(super) connect_timeout: Option<Duration>,
 }
 
 /// The role that a server must have: libpq's `target_session_attrs`.
@@ -50,13 +50,13 @@ pub(crate) enum Role {
 
 impl<DB: Driver> Servers<DB> {
     pub(super) fn one(options: Options<DB>) -> Self {
-        Self { all: vec![options], role: None, patience: None }
+        Self { all: vec![options], role: None, connect_timeout: None }
     }
 }
 
 impl<DB: Driver> Clone for Servers<DB> {
     fn clone(&self) -> Self {
-        Self { all: self.all.clone(), role: self.role, patience: self.patience }
+        Self { all: self.all.clone(), role: self.role, connect_timeout: self.connect_timeout }
     }
 }
 
@@ -92,7 +92,7 @@ impl<DB: Driver, Q: Query> Protocol for Own<DB, Q> {
         }
         // With this limit, a lock that is held for long is reported as such.
         let time = findings.time_left().min(Duration::from_hours(1)).mul_f64(SHARE_OF_LOCKS);
-        DB::set_patience(&mut opened.connection, time).await.map_err(describe)?;
+        DB::set_lock_timeout(&mut opened.connection, time).await.map_err(describe)?;
         self.query.ask::<DB>(&mut opened.connection, findings).await
     }
 
@@ -113,13 +113,13 @@ impl<DB: Driver, Q> Own<DB, Q> {
             };
             Ok(connect::<DB>(options, role))
         };
-        let patience = self.servers.patience;
-        if let ([options], None) = (self.servers.all.as_slice(), patience) {
+        let connect_timeout = self.servers.connect_timeout;
+        if let ([options], None) = (self.servers.all.as_slice(), connect_timeout) {
             return attempt(options)?.await;
         }
         let attempts: Result<Vec<_>> = self.servers.all.iter().map(attempt).collect();
         let bounded = |attempt| async move {
-            match tokio::time::timeout(patience.unwrap_or(Duration::MAX), finished::<DB>(attempt)).await {
+            match tokio::time::timeout(connect_timeout.unwrap_or(Duration::MAX), finished::<DB>(attempt)).await {
                 Ok(connected) => connected,
                 Err(_) => Err(ServiceUnavailable::new("timed out").with_kind(FailureKind::TimedOut).into()),
             }

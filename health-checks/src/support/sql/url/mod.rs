@@ -49,7 +49,7 @@ pub(super) fn read(text: &Secret, tls: &TlsSettings) -> Result<Target, Misconfig
 
 /// Takes the longest that connecting to one server may take, as a number of seconds, which is the unit of all drivers.
 #[cfg(any(feature = "mysql", feature = "postgres"))]
-fn patience(url: &mut url::Url) -> Result<Option<std::time::Duration>, Misconfigured> {
+fn connect_timeout(url: &mut url::Url) -> Result<Option<std::time::Duration>, Misconfigured> {
     let seconds: Option<u32> = url.take_number(&["connect_timeout"])?;
     Ok(seconds.filter(|seconds| *seconds > 0).map(|seconds| std::time::Duration::from_secs(seconds.into())))
 }

@@ -4,7 +4,7 @@ use sqlx::mysql::{MySqlConnectOptions, MySqlSslMode};
 
 use super::super::Target;
 use super::super::own::Servers;
-use super::{EXPECTED, patience, tls_of};
+use super::{EXPECTED, connect_timeout, tls_of};
 use crate::kind::{HAS_TLS, Misconfigured, TlsSettings};
 use crate::support::url::Url;
 
@@ -80,7 +80,7 @@ pub(super) fn read(text: &Secret, tls: &TlsSettings) -> Result<Target, Misconfig
     let mode = strongest.map_or(MySqlSslMode::Preferred, |place| MODES[place].1);
     options = options.ssl_mode(mode);
 
-    let patience = patience(&mut url)?;
+    let connect_timeout = connect_timeout(&mut url)?;
     let socket = url.take(&["unix_socket", "socket"])?;
     let mut servers = Vec::new();
     for host in &url.hosts {
@@ -100,5 +100,5 @@ pub(super) fn read(text: &Secret, tls: &TlsSettings) -> Result<Target, Misconfig
         _ => true,
     };
     let tls = tls_of((roots.is_some(), cert.is_some() || key.is_some()), is_tls, tls)?;
-    Ok(Target::MySql(Servers { all: servers, role: None, patience }, tls))
+    Ok(Target::MySql(Servers { all: servers, role: None, connect_timeout }, tls))
 }

@@ -4,7 +4,7 @@ use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
 use super::super::Target;
 use super::super::own::{Role, Servers};
-use super::{EXPECTED, patience, tls_of};
+use super::{EXPECTED, connect_timeout, tls_of};
 use crate::kind::{HAS_TLS, Misconfigured, TlsSettings};
 use crate::support::url::{Host, Url, encode};
 
@@ -64,7 +64,7 @@ pub(super) fn read(text: &Secret, tls: &TlsSettings) -> Result<Target, Misconfig
         ("standby", Some(Role::Standby)),
         ("prefer_standby", Some(Role::PreferStandby)),
     ];
-    let patience = patience(&mut url)?;
+    let connect_timeout = connect_timeout(&mut url)?;
     let role = url.take_word(&["target_session_attrs", "targetServerType"], &roles)?.flatten();
     // These values are what this client does anyway. It supports no others.
     let binding = url.take_word(&["channel_binding"], &[("prefer", false), ("disable", false), ("require", true)])?;
@@ -113,7 +113,7 @@ pub(super) fn read(text: &Secret, tls: &TlsSettings) -> Result<Target, Misconfig
     };
     let has_identity = login.iter().any(|(name, value)| ["sslcert", "sslkey"].contains(name) && value.is_some());
     let tls = tls_of((roots.is_some() && !is_system, has_identity), is_tls, tls)?;
-    Ok(Target::Postgres(Servers { all: servers, role, patience }, tls))
+    Ok(Target::Postgres(Servers { all: servers, role, connect_timeout }, tls))
 }
 
 /// Returns the hosts of the URL, or of the parameters `host` and `port`, which may be lists as well.

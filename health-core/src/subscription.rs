@@ -1,0 +1,145 @@
+use std::fmt;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use tokio::sync::{Notify, watch};
+use tokio::task::AbortHandle;
+
+use crate::health::{Health, Inner};
+use crate::{Report, UnknownName};
+
+/// The shortest pause between two reads of a driver, for checks whose verdicts are never fresh.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// A watch on the verdict of a group; see [`Health::subscribe`].
+///
+/// It holds no [`Health`], and ends when the last one is gone.
+pub struct Subscription {
+    health: Weak<Inner>,
+    plan: usize,
+    receiver: watch::Receiver<Option<Arc<Report>>>,
+}
+
+impl Subscription {
+    /// Waits until the verdict of the group changes, and returns the report. The first call returns the present report, once there is
+    /// one. `None` is the end: the last `Health` is gone.
+    ///
+    /// Changes that follow each other faster than they are received are skipped: the report is always the latest one. Cancel safe.
+    pub async fn changed(&mut self) -> Option<Arc<Report>> {
+        if let Some(health) = self.health.upgrade() {
+            Health(health).drive(self.plan); // again, if its runtime has shut down
+        }
+        self.receiver.changed().await.ok()?;
+        self.receiver.borrow_and_update().clone()
+    }
+
+    /// Returns the latest report without waiting; `None` before the first one.
+    pub fn latest(&self) -> Option<Arc<Report>> {
+        self.receiver.borrow().clone()
+    }
+}
+
+impl fmt::Debug for Subscription {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Subscription").field("healthy", &self.latest().map(|report| report.healthy)).finish()
+    }
+}
+
+/// Reads one group for all of its subscriptions.
+pub(crate) struct Driver {
+    sender: watch::Sender<Option<Arc<Report>>>,
+    task: Option<AbortHandle>,
+}
+
+impl Default for Driver {
+    fn default() -> Self {
+        Self { sender: watch::Sender::new(None), task: None }
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.task.iter().for_each(AbortHandle::abort);
+    }
+}
+
+impl Health {
+    /// Watches the verdict of a group.
+    ///
+    /// All subscriptions of a group share one reader, which reads as often as verdicts become stale, and at once when something changes in
+    /// between: a drain, a report of the application, an expired verdict. Without a subscription there is no such reader.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// use health_core::{Health, check_fn};
+    ///
+    /// let health = Health::builder().check(check_fn("cache", || async { Ok(()) })).build()?;
+    /// let mut ready = health.subscribe("ready")?;
+    /// assert!(ready.changed().await.unwrap().healthy);
+    /// health.drain();
+    /// assert!(!ready.changed().await.unwrap().healthy);
+    /// drop(health);
+    /// assert_eq!(ready.changed().await, None);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// Fails for an unknown group.
+    pub fn subscribe(&self, group: &str) -> Result<Subscription, UnknownName> {
+        let plan = self.position(group)?;
+        let receiver = self.drive(plan);
+        Ok(Subscription { health: Arc::downgrade(&self.0), plan, receiver })
+    }
+
+    /// Starts the driver of a plan, unless it runs.
+    fn drive(&self, plan: usize) -> watch::Receiver<Option<Arc<Report>>> {
+        let mut drivers = self.drivers();
+        let driver = drivers.entry(plan).or_default();
+        let mut receiver = driver.sender.subscribe();
+        if driver.sender.borrow().is_some() {
+            receiver.mark_changed(); // the present report is the first one of a new subscription
+        }
+        if driver.task.as_ref().is_none_or(AbortHandle::is_finished) {
+            let (wake, health) = (self.0.runner.wake(), Arc::downgrade(&self.0));
+            let drive = drive(health, plan, driver.sender.clone(), wake);
+            driver.task = self.0.runner.spawn(drive);
+        }
+        receiver
+    }
+}
+
+/// Reads until there is no subscription or no health any more.
+async fn drive(inner: Weak<Inner>, plan: usize, sender: watch::Sender<Option<Arc<Report>>>, wake: Arc<Notify>) {
+    loop {
+        let woken = wake.notified(); // before the read, so that nothing is missed
+        let Some(health) = inner.upgrade().map(Health) else { return };
+        let snapshot = health.snapshot(plan, None).await;
+        let report = Arc::clone(&snapshot.report);
+        sender.send_if_modified(|last| {
+            let is_news = last.as_ref().is_none_or(|last| last.healthy != report.healthy);
+            *last = Some(report);
+            is_news
+        });
+        let pause = health.0.runner.freshness_left(snapshot.freshness.as_ref(), PAUSE);
+        drop((snapshot, health));
+        let expired = async {
+            match pause {
+                Some(pause) => tokio::time::sleep(pause).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = woken => {}
+            () = expired => {}
+            () = sender.closed() => {
+                let Some(health) = inner.upgrade().map(Health) else { return };
+                let mut drivers = health.drivers();
+                if sender.is_closed() {
+                    drivers.remove(&plan); // with the lock held, so that no new subscription is left without a driver
+                    return;
+                }
+            }
+        }
+    }
+}
