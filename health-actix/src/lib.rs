@@ -10,7 +10,7 @@ use actix_web::web::{self, ServiceConfig};
 use convert::{Converter, REST};
 use futures::FutureExt as _;
 use health_core::{Endpoint, Health, RequestHead, SharedResponse};
-pub use health_listen::{Listening, listen};
+pub use health_listen::{Listening, listen, listen_endpoints};
 
 /// Serves the health at a path such as `/ht/`, for `configure` of an `App` or of a scope: all methods, the path with and without its
 /// final slash, and everything below it.

@@ -2,7 +2,7 @@
 
 use axum::Router;
 use health_core::{Endpoint, Health};
-pub use health_listen::{Listening, listen};
+pub use health_listen::{Listening, listen, listen_endpoints};
 
 /// Serves the health at a path such as `/ht/`: all methods, the path with and without its final slash, and everything below it.
 ///

@@ -57,7 +57,9 @@ pub(crate) fn end(exit: Option<Exit>, outcome: Outcome) -> ExitCode {
             nagios::print(if is_down { State::Critical } else { State::Unknown }, &error.to_string())
         }
         (exit, Err(error)) => {
-            output::note(format_args!("error: {error}"));
+            for line in error.to_string().lines() {
+                output::note(format_args!("error: {line}"));
+            }
             wrong(exit)
         }
     };

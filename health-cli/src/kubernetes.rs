@@ -14,9 +14,9 @@ const GRACE: Duration = Duration::from_secs(5);
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Probes {
-    /// Set the path of the endpoint for --kubernetes
-    #[arg(long, default_value = "/ht/", requires = "kubernetes")]
-    path: String,
+    /// Set the path of the endpoint for --kubernetes [default: that of the file, or /ht/]
+    #[arg(long, requires = "kubernetes")]
+    path: Option<String>,
     /// Set the port of the container, a number or a name, for --kubernetes
     #[arg(long, default_value = "8000", requires = "kubernetes", value_parser = port)]
     port: String,
@@ -36,9 +36,17 @@ fn port(text: &str) -> Result<String, &'static str> {
 }
 
 /// Returns two fragments of YAML, for the pod and for its container.
-pub(crate) fn yaml(health: &Health, groups: &BTreeMap<String, GroupSettings>, args: &Probes) -> String {
+pub(crate) fn yaml(
+    health: &Health,
+    endpoints: &[Endpoint],
+    groups: &BTreeMap<String, GroupSettings>,
+    args: &Probes,
+) -> String {
     let settings = health.settings();
-    let base = Endpoint::new(&args.path, health.clone()).base().to_owned();
+    // A path that is given is that of a service of one's own, which may not have the endpoints for probes.
+    let given = args.path.as_ref().map(|path| Endpoint::new(path, health.clone()));
+    let whole = given.as_ref().or(endpoints.iter().find(|endpoint| endpoint.group().is_none()));
+    let base = whole.map_or("/ht", Endpoint::base);
     let mut yaml = format!(
         "# In the pod's spec: drain_delay, and {} s for what is still being answered.\n\
          terminationGracePeriodSeconds: {}\n\n# In the container's spec:\n",
@@ -48,12 +56,15 @@ pub(crate) fn yaml(health: &Health, groups: &BTreeMap<String, GroupSettings>, ar
     for probe in probes(settings.drain_delay) {
         let own = groups.get(probe.group).cloned().unwrap_or_default();
         let budget = own.budget.unwrap_or(settings.probe_budget);
-        if settings.token.is_some() && own.anonymous.unwrap_or(settings.anonymous) == Anonymous::Nothing {
+        let is_hidden = settings.token.is_some() && own.anonymous.unwrap_or(settings.anonymous) == Anonymous::Nothing;
+        let own = if args.path.is_none() { probe.own } else { None };
+        if is_hidden && own.is_none() {
             let group = probe.group;
             let _ = writeln!(yaml, "# The file has a token, which a probe can't keep secret: it gets a 404 as long as");
             let _ = writeln!(yaml, "# [groups.{group}] does not have anonymous = \"status\".");
         }
-        probe.write(&mut yaml, &base, &args.port, seconds(budget + WAY));
+        let path = own.map_or_else(|| format!("{base}/{}/", probe.group), str::to_owned);
+        probe.write(&mut yaml, &path, &args.port, seconds(budget + WAY));
     }
     yaml
 }
@@ -61,6 +72,8 @@ pub(crate) fn yaml(health: &Health, groups: &BTreeMap<String, GroupSettings>, ar
 struct Probe {
     name: &'static str,
     group: &'static str,
+    /// The path of `health serve` that needs no token.
+    own: Option<&'static str>,
     meaning: &'static str,
     period: u64,
     failures: u32,
@@ -73,18 +86,25 @@ fn probes(drain_delay: Duration) -> [Probe; 3] {
     let ready = "gets no work while it fails, and fails while draining";
     let startup = "has two minutes to start; then the others begin";
     [
-        Probe { name: "liveness", group: "live", meaning: "restarted after half a minute", period: 10, failures: 3 },
-        Probe { name: "readiness", group: "ready", meaning: ready, period, failures },
-        Probe { name: "startup", group: "startup", meaning: startup, period: 2, failures: 60 },
+        Probe {
+            name: "liveness",
+            group: "live",
+            own: Some("/livez"),
+            meaning: "restarted after half a minute",
+            period: 10,
+            failures: 3,
+        },
+        Probe { name: "readiness", group: "ready", own: Some("/readyz"), meaning: ready, period, failures },
+        Probe { name: "startup", group: "startup", own: None, meaning: startup, period: 2, failures: 60 },
     ]
 }
 
 impl Probe {
-    fn write(&self, yaml: &mut String, base: &str, port: &str, timeout: u64) {
-        let Self { name, group, meaning, period, failures } = self;
+    fn write(&self, yaml: &mut String, path: &str, port: &str, timeout: u64) {
+        let Self { name, meaning, period, failures, .. } = self;
         let _ = write!(
             yaml,
-            "{name}Probe: # {meaning}\n  httpGet:\n    path: \"{base}/{group}/\"\n    port: {port}\n  \
+            "{name}Probe: # {meaning}\n  httpGet:\n    path: \"{path}\"\n    port: {port}\n  \
              timeoutSeconds: {timeout}\n  periodSeconds: {period}\n  failureThreshold: {failures}\n"
         );
     }

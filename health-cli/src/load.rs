@@ -1,7 +1,7 @@
 use std::error::Error;
 use std::time::Duration;
 
-use health_checks::config::{Config, ConfigError, Options};
+use health_checks::config::{Config, Options};
 use health_core::Health;
 
 use crate::ending;
@@ -19,7 +19,7 @@ pub(crate) struct Loaded {
 pub(crate) async fn load(
     source: &Source,
     timeout: Option<Duration>,
-    build: impl FnOnce(Config) -> Result<Health, ConfigError>,
+    build: impl FnOnce(Config) -> Result<Health, Box<dyn Error>>,
 ) -> Result<Loaded, Box<dyn Error>> {
     let mut options = Options::default();
     options.timeout = timeout;

@@ -1,6 +1,8 @@
+use std::error::Error;
+
 use futures::FutureExt as _;
 use health_checks::config::Config;
-use health_core::{Endpoint, Health};
+use health_core::{Endpoint, Endpoints, Health};
 use health_listen::{Limits, Socket, serve as answer};
 
 use crate::load::load;
@@ -24,7 +26,9 @@ Examples:
 unix:PATH, or systemd. The last one stands for the sockets that systemd passes to the process; they
 are also used if --listen is left out.
 
-After SIGTERM or SIGHUP, /ht/ and /ht/ready/ fail, and the server stops once drain_delay is over.
+/livez and /readyz answer the probes of Kubernetes: they need no token, and show no checks without it.
+
+After SIGTERM or SIGHUP, /ht/, /ht/ready/ and /readyz fail, and the server stops once drain_delay is over.
 SIGINT or a second signal stops it at once. systemd receives READY=1, the checks that do not work
 (STATUS=), and WATCHDOG=1 while the group live is healthy.
 
@@ -37,19 +41,22 @@ pub(crate) struct ServeArgs {
     /// Listen on this address; may be given several times; port 0 picks a free port [default: 127.0.0.1:8000]
     #[arg(long, value_name = "ADDRESS", env = "HEALTH_LISTEN", value_delimiter = ',')]
     listen: Vec<String>,
-    /// Serve the endpoint under this path
-    #[arg(long, default_value = "/ht/")]
-    path: String,
+    /// Serve the endpoint under this path [default: that of the file, or /ht/]
+    #[arg(long)]
+    path: Option<String>,
 }
 
 pub(crate) async fn serve(args: &ServeArgs) -> Outcome {
+    let mut endpoints = Vec::new();
     // If a signal arrives while the health is loading, what was created so far is cleaned up as well.
     let interruption = interrupted();
     let loaded = tokio::select! {
         biased; // handles signals before anything is created
         () = interruption => return Ok(HEALTHY),
         loaded = load(&args.source, None, |config: Config| {
-            config.build_with(|builder| builder.listener(systemd::listener()))
+            let health;
+            (health, endpoints) = build(config, args.path.as_deref())?;
+            Ok(health)
         }) => loaded?,
     };
     let health = loaded.health.clone();
@@ -58,12 +65,13 @@ pub(crate) async fn serve(args: &ServeArgs) -> Outcome {
     let stop = health.drain_on_sigterm().shared();
     health.start();
 
-    let endpoint = Endpoint::new(&args.path, health.clone());
     for socket in &sockets {
-        let _ = output::print(line(socket, endpoint.base())); // stdout may be closed
+        for endpoint in &endpoints {
+            let _ = output::print(line(socket, endpoint.base())); // stdout may be closed
+        }
     }
     systemd::is_ready(&health);
-    let server = answer(sockets, endpoint, Limits::default(), stop.clone());
+    let server = answer(sockets, with_probes(endpoints, &health), Limits::default(), stop.clone());
     tokio::select! {
         ended = server => ended?,
         () = at_once(&health, stop) => {}
@@ -71,6 +79,24 @@ pub(crate) async fn serve(args: &ServeArgs) -> Outcome {
     }
     systemd::stops();
     Ok(HEALTHY)
+}
+
+/// Builds the health and the endpoints of a file, for which `--path` replaces the path of the settings.
+fn build(mut config: Config, path: Option<&str>) -> Result<(Health, Vec<Endpoint>), Box<dyn Error>> {
+    if let Some(path) = path {
+        if config.has_endpoints() {
+            return Err("--path is for a file without [[endpoints]]: write their paths into the file".into());
+        }
+        config.settings.path = path.to_owned();
+    }
+    Ok(config.build_endpoints(|builder| builder.listener(systemd::listener()))?)
+}
+
+/// Adds `/livez` and `/readyz`, unless the file has endpoints of these paths.
+fn with_probes(endpoints: Vec<Endpoint>, health: &Health) -> Endpoints {
+    let is_free = |probe: &Endpoint| endpoints.iter().all(|endpoint| endpoint.base() != probe.base());
+    let probes: Vec<_> = Endpoint::probes(health).into_iter().filter(is_free).collect();
+    endpoints.into_iter().chain(probes).collect()
 }
 
 /// Formats the address of a socket as a URL that `probe` accepts.

@@ -60,7 +60,7 @@ impl Subject {
         let source = Source { config };
         let loaded = load(&source, None, |mut config| {
             config.settings.ttl = config.settings.ttl.min(fresh);
-            config.build()
+            Ok(config.build()?)
         });
         let loaded = loaded.await?;
         let mut selection = Selection::default();

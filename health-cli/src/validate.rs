@@ -3,7 +3,7 @@ use std::path::Path;
 
 use clap::ValueHint;
 use health_checks::config::{ConfigError, Options};
-use serde_json::{Map, json};
+use serde_json::{Map, Value, json};
 
 use crate::format::{self, Format};
 use crate::kubernetes::{self, Probes};
@@ -21,7 +21,8 @@ Examples:
 
 An error is printed with its line and without the value. Variables in the file must be set.
 --kubernetes prints probes that match the file: each timeout is longer than the budget of its group,
-and the grace period is longer than drain_delay.
+and the grace period is longer than drain_delay. /livez and /readyz are those of health serve, and of a
+service that mounts probes(&health); with --path, the paths of the groups are below it.
 
 Exit status: 0 valid, 2 invalid or wrong usage.")]
 pub(crate) struct ValidateArgs {
@@ -44,13 +45,8 @@ pub(crate) fn validate(args: &ValidateArgs) -> Outcome {
     };
     match judge(args, path) {
         Err(wrong) if args.format == Format::Json => {
-            let error = json!({
-                "file": wrong.file(),
-                "line": wrong.line(),
-                "key": wrong.key(),
-                "message": wrong.message(),
-            });
-            output::print(format::json(&json!({ "valid": false, "error": error })))?;
+            let errors: Vec<_> = wrong.errors().map(described).collect();
+            output::print(format::json(&json!({ "valid": false, "error": errors.first(), "errors": errors })))?;
             Ok(WRONG)
         }
         said => {
@@ -60,17 +56,21 @@ pub(crate) fn validate(args: &ValidateArgs) -> Outcome {
     }
 }
 
+fn described(error: &ConfigError) -> Value {
+    json!({ "file": error.file(), "line": error.line(), "key": error.key(), "message": error.message() })
+}
+
 /// Returns the text to print.
 fn judge(args: &ValidateArgs, path: &OsStr) -> Result<String, ConfigError> {
     let config = values::config(path, &Options::default())?;
     let warnings = config.warnings().to_vec();
     let groups = config.groups.clone();
-    let health = config.build()?;
+    let (health, endpoints) = config.build_endpoints(|builder| builder)?;
     for warning in &warnings {
         output::note(format_args!("warning: {warning}"));
     }
     if args.kubernetes {
-        return Ok(kubernetes::yaml(&health, &groups, &args.probes));
+        return Ok(kubernetes::yaml(&health, &endpoints, &groups, &args.probes));
     }
     let checks: Vec<_> = health.checks().collect();
     let members = |group: &str| checks.iter().filter(|check| check.groups.iter().any(|name| name == group)).count();

@@ -242,3 +242,34 @@ fn stdout_that_can_not_be_written_changes_nothing() {
     };
     assert!(get(stream, "/ht/").starts_with("HTTP/1.1 200 OK"));
 }
+
+#[test]
+fn endpoints_of_the_file_and_probes_of_kubernetes() {
+    let folder = folder(&format!(
+        "{CACHE}\n[settings]\ntoken = \"s3cret\"\n[[endpoints]]\npath = \"/ht/\"\n[[endpoints]]\npath = \"/public/\"\ntoken = false\n\
+         anonymous = \"status\"\nformats = [\"json\"]\n[[endpoints]]\npath = \"/readyz\"\ngroup = \"startup\"\ntoken = false\n"
+    ));
+    let (_server, lines) = serve(&folder, &["--listen", "127.0.0.1:0"], 3);
+    let paths: Vec<_> = lines.iter().map(|line| line.splitn(4, '/').nth(3).unwrap()).collect();
+    assert_eq!(paths, ["ht/", "public/", "readyz/"]);
+    let address = lines[0].split('/').nth(2).unwrap();
+    let ask = |path: &str| get(TcpStream::connect(address).unwrap(), path);
+    for (path, status, body) in [
+        ("/ht/", "404", "Not Found"),
+        ("/ht/s3cret/?format=json", "200", r#"{"CacheBackend": "working"}"#),
+        ("/public/", "200", r#"{"status": "working"}"#),
+        ("/livez?format=json", "200", r#"{"status": "working"}"#),
+        ("/livez/s3cret?format=json", "200", "{}"),
+        ("/readyz?format=text", "200", "Startup                  ... working"),
+        ("/nowhere", "404", "Not Found"),
+    ] {
+        let answer = ask(path);
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{path}: {answer}");
+        assert!(answer.trim_end().ends_with(body), "{path}: {answer}");
+    }
+    let (code, _, error) = support::told(
+        &["serve", "--config", folder.path().join("health.toml").to_str().unwrap(), "--path", "/x/"],
+        &[],
+    );
+    assert!(code == 2 && error.contains("--path is for a file without [[endpoints]]"), "{error}");
+}

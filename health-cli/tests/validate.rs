@@ -61,14 +61,14 @@ terminationGracePeriodSeconds: 10
 # In the container's spec:
 livenessProbe: # restarted after half a minute
   httpGet:
-    path: \"/ht/live/\"
+    path: \"/livez\"
     port: 8000
   timeoutSeconds: 1
   periodSeconds: 10
   failureThreshold: 3
 readinessProbe: # gets no work while it fails, and fails while draining
   httpGet:
-    path: \"/ht/ready/\"
+    path: \"/readyz\"
     port: 8000
   timeoutSeconds: 1
   periodSeconds: 2
@@ -108,16 +108,51 @@ fn a_token_is_not_in_the_probes() {
     let config = format!("[settings]\ntoken = \"hunter2\"\n[groups.live]\nanonymous = \"status\"\n{CACHE}");
     let (code, yaml, error) = validate(&config, &["--kubernetes"], &[]);
     assert!(code == 0 && !yaml.contains("hunter2") && error.is_empty(), "{yaml}{error}");
+    assert!(yaml.contains("path: \"/readyz\"") && yaml.contains("path: \"/ht/startup/\""), "{yaml}");
+    let yaml = yaml + &validate(&config, &["--kubernetes", "--path", "/ht/"], &[]).1;
     let hints: Vec<_> = yaml.lines().filter(|line| line.contains("does not have anonymous")).collect();
     assert_eq!(
         hints,
         [
+            "# [groups.startup] does not have anonymous = \"status\".",
             "# [groups.ready] does not have anonymous = \"status\".",
             "# [groups.startup] does not have anonymous = \"status\"."
         ]
     );
     let everywhere = config.replace("token", "anonymous = \"status\"\ntoken");
     assert!(!validate(&everywhere, &["--kubernetes"], &[]).1.contains("does not have"));
+}
+
+#[test]
+fn all_errors_of_a_table_of_endpoints_are_named_with_their_lines() {
+    let config =
+        "[[endpoints]]\npath = \"http://x/\"\ngroup = \"nope\"\nunhealthy_status = 429\n[[endpoints]]\nformats = []\n";
+    let (code, output, error) = validate(config, &[], &[]);
+    let expected = [
+        "error: health.toml:2: endpoints[1].path: must be a path such as /ht/, and not a URL",
+        "error: health.toml:3: endpoints[1].group: \"nope\": the endpoint shows it, but the groups are live, ready, startup",
+        "error: health.toml:4: endpoints[1].unhealthy_status: must be a status code from 400 to 599, and not 429",
+        "error: health.toml:6: endpoints[2].formats: must name at least one format",
+    ];
+    assert_eq!((code, output.as_str(), error.lines().collect::<Vec<_>>()), (2, "", expected.to_vec()));
+    let json = validate(config, &["--format", "json"], &[]).1;
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((json["errors"].as_array().unwrap().len(), &json["error"]["line"]), (4, &2.into()));
+
+    let same = "[[endpoints]]\npath = \"/a/\"\n[[endpoints]]\npath = \"a\"\n";
+    assert!(
+        validate(same, &[], &[]).2.contains("health.toml:4: endpoints[2].path: endpoints 1 and 2 have the same path")
+    );
+    for (key, message) in [
+        ("token = true", "expected a text, or false for no token"),
+        ("tokn = false", "unknown key; did you mean \"token\"?"),
+    ] {
+        let error = validate(&format!("[[endpoints]]\n{key}\n"), &[], &[]).2;
+        assert!(
+            error.contains(&format!("health.toml:2: endpoints[1].{}: {message}", &key[..key.find(' ').unwrap()])),
+            "{error}"
+        );
+    }
 }
 
 #[test]

@@ -46,7 +46,7 @@ pub use failure::FailureKind;
 pub use findings::{Findings, Observation, Unit};
 pub use health::Health;
 pub use history::{History, PastRun};
-pub use http::{Endpoint, EndpointBuilder, RequestHead, SharedResponse};
+pub use http::{Endpoint, EndpointBuilder, Endpoints, RequestHead, SharedResponse};
 pub use interceptor::{FinishedRun, Interceptor, RunFuture, RunInfo};
 pub use listener::{StatusListener, Transition};
 pub use named::UnknownValue;

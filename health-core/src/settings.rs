@@ -197,6 +197,7 @@ pub(crate) fn faults<'a>(
     }
     let token = settings.token.as_ref().and_then(|token| token_fault(token, groups.iter().copied()));
     faults.extend(token.map(|message| BuildFault::setting("token", message)));
+    faults.extend(path_fault(&settings.path));
     faults.extend(settings.formats.as_ref().and_then(|names| formats_fault(names, renderers)));
     faults
 }
@@ -221,6 +222,10 @@ pub(crate) fn token_fault<'a>(token: &Secret, mut groups: impl Iterator<Item = &
         return Some("must not be empty and must not contain a slash");
     }
     groups.any(|group| group == token).then_some("must not be the name of a group")
+}
+
+pub(crate) fn path_fault(path: &str) -> Option<BuildFault> {
+    path.contains("://").then(|| BuildFault::setting("path", "must be a path such as /ht/, and not a URL"))
 }
 
 pub(crate) fn formats_fault(names: &[String], renderers: &Renderers) -> Option<BuildFault> {

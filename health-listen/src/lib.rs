@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use health_core::{Endpoint, Health};
+use health_core::{Endpoint, Endpoints, Health};
 use tokio::sync::Notify;
 
 pub use server::serve;
@@ -72,14 +72,32 @@ impl Listening {
 /// # Errors
 /// Fails if the address can't be bound, or if the thread or its runtime can't be created.
 pub fn listen(address: impl ToSocketAddrs, path: &str, health: Health) -> io::Result<Listening> {
+    listen_endpoints(address, Endpoint::new(path, health))
+}
+
+/// Serves endpoints with policies of their own, as [`listen`] does.
+///
+/// ```no_run
+/// use health_core::{Endpoint, Endpoints, Health};
+///
+/// let health = Health::builder().build()?;
+/// let probes = Endpoint::probes(&health);
+/// let endpoints: Endpoints = probes.into_iter().chain([Endpoint::new("/ht/", health)]).collect();
+/// health_listen::listen_endpoints("0.0.0.0:9000", endpoints)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+/// Fails if the address can't be bound, or if the thread or its runtime can't be created.
+pub fn listen_endpoints(address: impl ToSocketAddrs, endpoints: impl Into<Endpoints>) -> io::Result<Listening> {
     let socket = Socket::bind(address)?;
     let address = socket.address().ok_or(io::ErrorKind::AddrNotAvailable)?;
-    let (endpoint, stop) = (Endpoint::new(path, health), Arc::new(Notify::new()));
+    let (endpoints, stop) = (endpoints.into(), Arc::new(Notify::new()));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let stopped = Arc::clone(&stop);
     let work = move || {
         let stop = async move { stopped.notified().await };
-        runtime.block_on(serve(vec![socket], endpoint, Limits::default(), stop))
+        runtime.block_on(serve(vec![socket], endpoints, Limits::default(), stop))
     };
     let thread = thread::Builder::new().name("health".into()).spawn(work)?;
     Ok(Listening { address, stop, thread })

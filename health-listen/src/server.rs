@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::stream::{FuturesUnordered, StreamExt as _};
-use health_core::Endpoint;
+use health_core::Endpoints;
 use http::{Request, Response};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -33,12 +33,12 @@ const IDLE_GRACE: Duration = Duration::from_millis(500);
 /// Fails if it can't listen on a socket.
 pub async fn serve(
     sockets: Vec<Socket>,
-    endpoint: Endpoint,
+    endpoints: impl Into<Endpoints>,
     limits: Limits,
     stop: impl Future<Output = ()> + Send,
 ) -> io::Result<()> {
     let (ending, end) = watch::channel(());
-    let server = Server { endpoint, limits, connections: Connections::default(), end };
+    let server = Server { endpoints: endpoints.into(), limits, connections: Connections::default(), end };
     let listeners = sockets.iter().map(Socket::listener).collect::<io::Result<Vec<_>>>()?;
     let accepting: FuturesUnordered<_> = listeners.iter().map(|listener| server.accept(listener)).collect();
     tokio::select! {
@@ -55,7 +55,7 @@ pub async fn serve(
 }
 
 struct Server {
-    endpoint: Endpoint,
+    endpoints: Endpoints,
     limits: Limits,
     connections: Connections,
     /// The sender is dropped when the server stops.
@@ -68,7 +68,13 @@ impl Server {
             match listener.accept().await {
                 Ok(stream) => {
                     let connection = self.connections.enter(self.limits.connections.max(1));
-                    tokio::spawn(answer(stream, connection, self.endpoint.clone(), self.limits.head, self.end.clone()));
+                    tokio::spawn(answer(
+                        stream,
+                        connection,
+                        self.endpoints.clone(),
+                        self.limits.head,
+                        self.end.clone(),
+                    ));
                 }
                 Err(error) if is_of_one_connection(&error) => {}
                 Err(error) => {
@@ -90,13 +96,13 @@ fn is_of_one_connection(error: &io::Error) -> bool {
 async fn answer(
     stream: Box<dyn Io>,
     connection: Arc<Connection>,
-    endpoint: Endpoint,
+    endpoints: Endpoints,
     head: Duration,
     mut end: watch::Receiver<()>,
 ) {
     let service = service_fn(|request: Request<Incoming>| {
         let asked = BusyGuard::new(&connection);
-        let answer = endpoint.respond(&request);
+        let answer = endpoints.respond(&request);
         async move {
             let answer = answer.await.map(Full::new);
             drop(asked);

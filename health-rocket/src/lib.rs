@@ -5,7 +5,7 @@ mod convert;
 use std::future::Future;
 
 use health_core::{Endpoint, Health, RequestHead};
-pub use health_listen::{Listening, listen};
+pub use health_listen::{Listening, listen, listen_endpoints};
 use http::Method;
 use rocket::catcher::{self, Catcher};
 use rocket::config::Shutdown;

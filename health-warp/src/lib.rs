@@ -5,7 +5,7 @@ use std::future::ready;
 
 use bytes::Bytes;
 use health_core::{Endpoint, Health, RequestHead, SharedResponse};
-pub use health_listen::{Listening, listen};
+pub use health_listen::{Listening, listen, listen_endpoints};
 use http::{HeaderMap, Method, Response};
 use warp::filters::method::method;
 use warp::path::Peek;

@@ -32,8 +32,10 @@ impl ConfigError {
         Self::new("environment", None, Some(name.to_owned()), message)
     }
 
-    /// One error of several, of which there is at least one.
+    /// Returns one error for several, in the order of their lines. There must be at least one.
     pub(super) fn all(errors: impl IntoIterator<Item = Self>) -> Self {
+        let mut errors = Vec::from_iter(errors);
+        errors.sort_by_key(|error| error.line);
         let mut errors = errors.into_iter();
         let mut first = errors.next().unwrap_or_else(|| Self::new("", None, None, "it can't be built"));
         first.more.extend(errors);

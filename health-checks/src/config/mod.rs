@@ -42,6 +42,7 @@
 mod check;
 #[cfg(feature = "embedded")]
 mod embedded;
+mod endpoints;
 mod environment;
 mod error;
 mod expand;
@@ -52,11 +53,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use health_core::{BuildError, BuildFault, GroupSettings, Health, HealthBuilder, Registry, Settings};
+use health_core::{BuildError, BuildFault, Endpoint, GroupSettings, Health, HealthBuilder, Registry, Settings};
 
 pub use check::COMMON;
 #[cfg(feature = "embedded")]
 pub use embedded::Scratch;
+use endpoints::EndpointTable;
 use environment::Environment;
 pub use error::ConfigError;
 pub use expand::text as expand;
@@ -88,6 +90,7 @@ pub struct Config {
     pub groups: BTreeMap<String, GroupSettings>,
     /// The checks of `[[checks]]` that are not switched off.
     pub checks: Registry,
+    endpoints: Vec<EndpointTable>,
     notice: Option<String>,
     warnings: Vec<String>,
     lines: Lines,
@@ -144,6 +147,7 @@ impl Config {
             settings: Settings::default(),
             groups: BTreeMap::new(),
             checks: Registry::default(),
+            endpoints: Vec::new(),
             notice: None,
             warnings: Vec::new(),
             lines: Lines { file: file.to_owned(), ..Lines::default() },
@@ -154,7 +158,10 @@ impl Config {
             config.groups.insert(name, document.read(group)?);
         }
         let checks = document.list(&mut root, "checks")?;
-        document.refuse_rest(&root, &["settings", "groups", "checks"])?;
+        for table in document.list(&mut root, "endpoints")? {
+            config.endpoints.push(EndpointTable::read(&document, table)?);
+        }
+        document.refuse_rest(&root, &["settings", "groups", "endpoints", "checks"])?;
         check::read_all(&document, checks, &kinds, &environment, options, &mut config)?;
         if config.checks.identifiers().next().is_none() {
             config.warnings.push(format!("{file}: there are no checks, so nothing is looked at"));
@@ -177,7 +184,8 @@ impl Config {
         Ok(())
     }
 
-    /// Returns a builder with the checks, settings and groups, for code that adds to them.
+    /// Returns a builder with the checks, settings and groups, for code that adds to them. The `[[endpoints]]` of the file are not part of
+    /// it.
     pub fn into_builder(self) -> HealthBuilder {
         self.parts().0
     }
@@ -197,11 +205,43 @@ impl Config {
     /// # Errors
     /// Returns the same errors as [`build`](Self::build).
     pub fn build_with(self, add: impl FnOnce(HealthBuilder) -> HealthBuilder) -> Result<Health, ConfigError> {
-        let (builder, lines) = self.parts();
-        add(builder).build().map_err(|error| lines.locate(&error))
+        Ok(self.build_endpoints(add)?.0)
     }
 
-    fn parts(self) -> (HealthBuilder, Lines) {
+    /// Builds the `Health`, as [`build_with`](Self::build_with) does, and its `[[endpoints]]`. A file without any has one endpoint, as
+    /// `[settings]` describe it.
+    ///
+    /// ```
+    /// use health_checks::config::{Config, Options};
+    ///
+    /// let text = r#"
+    ///     [[endpoints]]
+    ///     path = "/ht/"
+    ///
+    ///     [[endpoints]]
+    ///     path = "/status/"
+    ///     anonymous = "status"
+    ///     formats = ["json"]
+    /// "#;
+    /// let config = Config::from_text("health.toml", text, &|_| None, &Options::default())?;
+    /// let (health, endpoints) = config.build_endpoints(|builder| builder)?;
+    /// assert_eq!(endpoints.iter().map(|endpoint| endpoint.base()).collect::<Vec<_>>(), ["/ht", "/status"]);
+    /// # Ok::<(), health_checks::config::ConfigError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Returns the same errors as [`build`](Self::build).
+    pub fn build_endpoints(
+        self,
+        add: impl FnOnce(HealthBuilder) -> HealthBuilder,
+    ) -> Result<(Health, Vec<Endpoint>), ConfigError> {
+        let (builder, endpoints, lines) = self.parts();
+        let health = add(builder).build().map_err(|error| lines.locate(&error))?;
+        let endpoints = endpoints::build(&endpoints, &health)?;
+        Ok((health, endpoints))
+    }
+
+    fn parts(self) -> (HealthBuilder, Vec<EndpointTable>, Lines) {
         let mut builder = Health::builder().settings(self.settings).registry(self.checks);
         for (name, group) in self.groups {
             builder = builder.group(name, group);
@@ -209,7 +249,12 @@ impl Config {
         if let Some(notice) = self.notice {
             builder = builder.notice(notice);
         }
-        (builder, self.lines)
+        (builder, self.endpoints, self.lines)
+    }
+
+    /// Returns `true` if the file has `[[endpoints]]`.
+    pub fn has_endpoints(&self) -> bool {
+        !self.endpoints.is_empty()
     }
 
     /// Returns warnings about a valid file, such as a certificate that is not verified, or a file without checks. Each

@@ -30,6 +30,11 @@ pub fn schema(options: &Options) -> Value {
                 "type": "object",
                 "additionalProperties": group(),
             },
+            "endpoints": {
+                "description": "The endpoints. A file without any has one, as the settings describe it.",
+                "type": "array",
+                "items": endpoint(),
+            },
             "checks": {
                 "description": "The checks.",
                 "type": "array",
@@ -52,38 +57,63 @@ pub fn schema(options: &Options) -> Value {
 }
 
 fn settings() -> Value {
-    let properties = json!({
-        "warnings_as_errors": flag("Whether a warning makes the service unhealthy.", Some(true)),
+    let mut properties = json!({
+        "warnings_as_errors": flag("Makes a warning count as an error.", Some(true)),
         "timeout": duration("The longest that one run of a check may take.", Some("5s")),
-        "ttl": duration("How long a verdict is good. Zero: until the next read.", Some("1s")),
+        "ttl": duration("The time for which a verdict is fresh. Zero: until the next read.", Some("1s")),
         "reconnect": duration("The longest that a check keeps a connection of its own. Zero: a new one in each run.", Some("30s")),
-        "budget": duration("The longest that a reader waits.", Some("4s")),
-        "probe_budget": duration("The same for live, ready and startup.", Some("800ms")),
-        "max_stale": duration("How old a verdict may be to stand in for a run that is not over.", Some("30s")),
+        "budget": duration("The longest that a reader waits. Then it gets a report of what is known.", Some("4s")),
+        "probe_budget": duration("The budget of live, ready and startup.", Some("800ms")),
+        "max_stale": duration("The age up to which a verdict is shown in place of a run that is not over.", Some("30s")),
         "max_concurrency": as_text(json!({
-            "description": "How many checks run at the same time.", "type": "integer", "minimum": 1, "default": 256,
+            "description": "The number of checks that run at the same time.", "type": "integer", "minimum": 1, "default": 256,
         })),
-        "drain_delay": duration("How long a service goes on serving after SIGTERM, while ready already fails.", Some("5s")),
+        "drain_delay": duration("The time for which a service serves after SIGTERM, while ready already fails.", Some("5s")),
+        "content_security_policy": text("The Content-Security-Policy of pages."),
+        "instance": text("The name of this process among those of the service, such as the name of its pod."),
+        "version": text("The release that the process runs."),
+    });
+    if let (Some(all), Value::Object(endpoint)) = (properties.as_object_mut(), endpoint_keys()) {
+        all.extend(endpoint);
+        all.insert("token".into(), text(TOKEN));
+    }
+    object("The settings of the checks, and the defaults of the endpoints.", properties)
+}
+
+const TOKEN: &str = "The token that a request must present. Write it as ${VAR} or ${file:/path}.";
+
+fn endpoint() -> Value {
+    let mut properties = endpoint_keys();
+    let token = "The token that a request must present, or false for none. Write it as ${VAR} or ${file:/path}.";
+    properties["token"] = json!({ "description": token, "anyOf": [{ "type": "string" }, { "const": false }] });
+    object("An endpoint. A key that is absent is as in the settings.", properties)
+}
+
+/// Returns the keys of an endpoint but the token.
+fn endpoint_keys() -> Value {
+    json!({
+        "path": with_default(text("The path of the endpoint."), Some("/ht/".into())),
+        "group": text("The only group that the endpoint shows. Without it: all checks, and each group below the path."),
+        "anonymous": described("anonymous", "The answer to a request without the token."),
         "unhealthy_status": as_text(json!({
             "description": "The status code of an unhealthy answer.",
-            "type": "integer", "minimum": 400, "maximum": 599, "default": 500,
+            "type": "integer", "minimum": 400, "maximum": 599, "not": { "const": 429 }, "default": 500,
         })),
-        "token": text("What a reader has to know; write it as ${VAR} or ${file:/path}."),
-        "anonymous": described("anonymous", "What a reader without the token gets."),
-        "content_security_policy": text("The Content-Security-Policy of pages."),
-        "instance": text("Which of the service's processes this is, such as a pod's name."),
-        "version": text("The release that it runs."),
-    });
-    object("How the checks run, and what the endpoint answers.", properties)
+        "degraded_status": as_text(json!({
+            "description": "The status code of a healthy answer in which some row warns or fails.",
+            "type": "integer", "minimum": 200, "maximum": 299, "default": 200,
+        })),
+        "formats": described("names", "The formats that the endpoint offers, the default first."),
+    })
 }
 
 fn group() -> Value {
     let properties = json!({
         "budget": duration("The longest that a reader of this group waits.", None),
-        "warnings_as_errors": flag("Whether a warning fails this group.", None),
-        "anonymous": described("anonymous", "What a reader without the token gets of this group."),
-        "drains": flag("Whether this group fails while the service drains; for groups of your own.", Some(true)),
-        "allow_in_live": described("names", "Checks that may be in live although a restart does not mend what they look at."),
+        "warnings_as_errors": flag("Makes a warning fail this group.", None),
+        "anonymous": described("anonymous", "The answer to a request for this group without the token."),
+        "drains": flag("Makes a group of your own fail while the service drains.", Some(true)),
+        "allow_in_live": described("names", "Checks that are allowed in live although a restart does not repair what they look at."),
         "waive": { "description": "An older name of allow_in_live.", "deprecated": true, "$ref": "#/$defs/names" },
     });
     object("A group.", properties)
@@ -93,16 +123,16 @@ fn group() -> Value {
 fn common() -> Value {
     let run = as_text(json!({ "type": "integer", "minimum": 1, "default": 1 }));
     json!({
-        "name": text("Its identifier, in place of the kind's own."),
-        "enabled": flag("Whether there is this check at all.", Some(true)),
-        "critical": flag("Whether its errors make the service unhealthy.", Some(true)),
-        "groups": described("names", "The groups it belongs to."),
+        "name": text("The identifier of the check, in place of the kind's own."),
+        "enabled": flag("Leaves the check out if it is false.", Some(true)),
+        "critical": flag("Makes the service unhealthy when the check has an error.", Some(true)),
+        "groups": described("names", "The groups that the check belongs to."),
         "timeout": duration("The longest that one run may take.", None),
-        "ttl": duration("How long a verdict is good.", None),
-        "reconnect": duration("The longest that it keeps a connection of its own.", None),
-        "every": duration("It runs by itself, this often, in place of when it is read.", None),
-        "thresholds": object("How many runs in a row change the verdict.", json!({ "rise": run, "fall": run })),
-        "depends_on": described("names", "Checks that it can't work without."),
+        "ttl": duration("The time for which a verdict is fresh.", None),
+        "reconnect": duration("The longest that the check keeps a connection of its own.", None),
+        "every": duration("The interval of runs in the background, in place of runs when the check is read.", None),
+        "thresholds": object("The number of runs in a row that change the verdict.", json!({ "rise": run, "fall": run })),
+        "depends_on": described("names", "The checks that this one needs to work."),
         "labels": {
             "description": "Names and values for metrics.",
             "type": "object",
@@ -246,6 +276,8 @@ mod tests {
         assert_eq!(keys(&schema["properties"]["settings"]["properties"]), known("[settings]\nqqqqqqqqqqqqqqqq = 1\n"));
         let group = &schema["properties"]["groups"]["additionalProperties"]["properties"];
         assert_eq!(keys(group), known("[groups.a]\nqqqqqqqqqqqqqqqq = 1\n"));
+        let endpoint = &schema["properties"]["endpoints"]["items"]["properties"];
+        assert_eq!(keys(endpoint), known("[[endpoints]]\nqqqqqqqqqqqqqqqq = 1\n"));
         let common = &schema["$defs"]["common"];
         assert_eq!(keys(common), COMMON.iter().map(ToString::to_string).collect());
         for kind in schema["properties"]["checks"]["items"]["oneOf"].as_array().unwrap() {

@@ -78,9 +78,7 @@ fn kubernetes_probes_have_paths_that_answer() {
     let container = &template["spec"]["containers"][0];
     let port = &container["ports"][0]["name"];
     let served = Served::start(&config());
-    for (name, path) in
-        [("livenessProbe", "/ht/live/"), ("readinessProbe", "/ht/ready/"), ("startupProbe", "/ht/startup/")]
-    {
+    for (name, path) in [("livenessProbe", "/livez"), ("readinessProbe", "/readyz"), ("startupProbe", "/ht/startup/")] {
         let probe = &container[name];
         assert_eq!((&probe["httpGet"]["path"], &probe["httpGet"]["port"]), (&path.into(), port), "{name}");
         // The budget of all three groups is 0.8 s.

@@ -164,6 +164,7 @@ impl EndpointBuilder {
         if let Some(message) = token.as_ref().and_then(|token| settings::token_fault(token, health.groups())) {
             faults.push(BuildFault::setting("token", message));
         }
+        faults.extend(settings::path_fault(&path));
         let renderers: Vec<usize> = match &formats {
             None => (0..health.renderers().len()).collect(),
             Some(names) => {

@@ -17,6 +17,7 @@
 mod accept;
 mod answer;
 mod builder;
+mod endpoints;
 mod future;
 mod head;
 mod policy;
@@ -38,6 +39,7 @@ use crate::render::Renderer;
 use crate::{Anonymous, Health, Secret};
 
 pub use self::builder::EndpointBuilder;
+pub use self::endpoints::Endpoints;
 pub use self::head::RequestHead;
 pub(crate) use self::policy::Policy;
 pub use self::response::SharedResponse;
@@ -123,6 +125,11 @@ impl Endpoint {
             let endpoint = if has_token { endpoint.anonymous(Anonymous::Status) } else { endpoint };
             endpoint.assemble().0
         })
+    }
+
+    /// Returns the only group that this endpoint shows; `None` if it shows all checks, and each group below its path.
+    pub fn group(&self) -> Option<&str> {
+        self.0.health.plans()[self.0.group?].name.as_deref()
     }
 
     /// Returns the path without the final slash: `/ht`; empty at the root.
