@@ -51,10 +51,13 @@ pub use interceptor::{FinishedRun, Interceptor, RunFuture, RunInfo};
 pub use listener::{StatusListener, Transition};
 pub use named::UnknownValue;
 pub use registry::{BuildError, BuildFault, Registry};
-pub use render::{
-    Atom, HealthJson, Html, Json, OpenMetrics, Prometheus, Renderer, Renderers, ReportFormat, Rss, TemplateError, Text,
-    render_fn,
-};
+#[cfg(feature = "feeds")]
+pub use render::{Atom, Rss};
+pub use render::{HealthJson, Json, Renderer, Renderers, ReportFormat, Text, render_fn};
+#[cfg(feature = "html")]
+pub use render::{Html, TemplateError};
+#[cfg(feature = "metrics-formats")]
+pub use render::{OpenMetrics, Prometheus};
 pub use report::{CheckInfo, CheckReport, ErrorReport, Report};
 pub use runtime::Runtime;
 pub use secret::Secret;

@@ -7,6 +7,7 @@ use std::process::{Command, ExitCode};
 
 use clap::{Parser, Subcommand};
 
+mod api;
 mod bench;
 mod dist;
 mod services;
@@ -25,7 +26,7 @@ struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Chore {
-    /// Run all that has to pass before a change is merged: fmt, clippy, docs, tidy, test
+    /// Run all that has to pass before a change is merged: fmt, clippy, docs, tidy, api, test
     Ci,
     /// Run every test of the workspace, with all services up
     Test {
@@ -35,7 +36,13 @@ enum Chore {
     },
     /// Check the rules of the repository: dependency directions, the catalogue, the files at the top
     Tidy,
-    /// Compile health-checks with each of its features alone
+    /// Write the public API of each library to docs/api, from which `ci` sees that it has changed
+    Api {
+        /// Compare only, and fail if the API differs from the files
+        #[arg(long)]
+        check: bool,
+    },
+    /// Compile health-core and health-checks with each of their features alone
     Features,
     /// Measure, compare the results with the goals, and write docs/benchmarks.md
     Bench(bench::Bench),
@@ -63,10 +70,12 @@ fn run(chore: Chore) -> Outcome {
             cargo(["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"])?;
             documentation()?;
             tidy::tidy(&root())?;
+            api::run(&root(), true)?;
             test(&[])
         }
         Chore::Test { args } => test(&args),
         Chore::Tidy => tidy::tidy(&root()),
+        Chore::Api { check } => api::run(&root(), check),
         Chore::Features => features(),
         Chore::Bench(options) => bench::run(&options),
         Chore::Dist(options) => dist::run(&options),
@@ -88,19 +97,18 @@ fn documentation() -> Outcome {
 }
 
 fn features() -> Outcome {
+    let alone = |package: &str, features: &str| {
+        let args =
+            ["clippy", "--package", package, "--no-default-features", "--features", features, "--", "-D", "warnings"];
+        cargo(args)
+    };
+    for feature in tidy::features_of(&root(), "health-core")?.into_iter().chain([String::new()]) {
+        alone("health-core", &feature)?;
+    }
+    cargo(["test", "--package", "health-core", "--no-default-features", "--test", "small"])?;
     let together = ["full,rustls-ring", "full,rustls-aws-lc-rs", "full,rustls-aws-lc-rs,rustls-ring"];
     for feature in tidy::features_of(&root(), "health-checks")?.into_iter().chain(together.map(str::to_owned)) {
-        cargo([
-            "clippy",
-            "--package",
-            "health-checks",
-            "--no-default-features",
-            "--features",
-            &feature,
-            "--",
-            "-D",
-            "warnings",
-        ])?;
+        alone("health-checks", &feature)?;
     }
     Ok(())
 }

@@ -27,7 +27,7 @@ const ADAPTERS: &[&str] = &["health-actix", "health-axum", "health-rocket", "hea
 const EXAMPLES: &[&str] = &["health-core", "health-checks", "example-shop"];
 
 /// The crates that health-core must not depend on: frameworks, client libraries and servers. (Its feature `tower`
-/// exposes types of tower-service and http-body-util, which is the purpose of that feature.)
+/// implements traits of tower-service and http-body, which is the purpose of that feature.)
 const NOT_IN_CORE: &[&str] = &[
     "actix-web",
     "axum",
@@ -103,6 +103,7 @@ pub(crate) fn tidy(root: &Path) -> Outcome {
     }
     top(root, &mut wrong)?;
     one_provider(root, &mut wrong)?;
+    summaries(root, &mut wrong)?;
     catalogue(root, &mut wrong)?;
     wrong.sort();
     wrong.dedup();
@@ -192,6 +193,30 @@ fn one_provider(root: &Path, wrong: &mut Vec<String>) -> Outcome {
     }
     if text.contains("\naws-lc-") {
         wrong.push("health-cli: aws-lc-rs is in its tree; its provider is ring".to_owned());
+    }
+    Ok(())
+}
+
+/// Checks that no documentation begins with an indirect question ("What is shown"): a summary line says what an item is or does.
+fn summaries(root: &Path, wrong: &mut Vec<String>) -> Outcome {
+    const HEADLESS: [&str; 6] = ["What", "Whether", "Who", "Where", "Which", "How"];
+    let output = Command::new("git").args(["ls-files", "*.rs"]).current_dir(root).output();
+    let files = output.map_err(|error| format!("git ls-files: {error}"))?;
+    for file in String::from_utf8_lossy(&files.stdout).lines() {
+        let text = fs::read_to_string(root.join(file)).map_err(|error| format!("{file}: {error}"))?;
+        let mut is_documentation = false;
+        for (position, line) in text.lines().enumerate() {
+            let line = line.trim_start();
+            let documentation = line.strip_prefix("///").or_else(|| line.strip_prefix("//!"));
+            let word = documentation.and_then(|text| text.split_whitespace().next()).unwrap_or_default();
+            if !is_documentation && HEADLESS.contains(&word) {
+                wrong.push(format!(
+                    "{file}:{}: documentation begins with \"{word}\": say what it is or does",
+                    position + 1
+                ));
+            }
+            is_documentation = documentation.is_some();
+        }
     }
     Ok(())
 }

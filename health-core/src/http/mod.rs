@@ -60,7 +60,7 @@ pub use self::tower::{Body, ResponseFuture};
 /// | nothing acceptable | 406, before any check runs |
 /// | `?only=<name>`, any number of them | these checks alone; 404 for one that the group does not have. `startup` ignores it |
 /// | `?exclude=<name>`, any number of them | without these checks, and without them in the verdict |
-/// | `?verbose` | more, where the format has it: [`Renderer::render_verbose`](crate::Renderer::render_verbose) |
+/// | `?verbose` | more, where the format has it: [`Renderer::render_verbose`] |
 ///
 /// A healthy answer is 200, or [`Settings::degraded_status`](crate::Settings::degraded_status) where some row warns or fails; an
 /// unhealthy one is [`Settings::unhealthy_status`](crate::Settings::unhealthy_status). Content negotiation follows [RFC 9110, section 12](https://www.rfc-editor.org/rfc/rfc9110#section-12).

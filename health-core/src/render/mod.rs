@@ -17,31 +17,45 @@
 //! # let _ = health;
 //! ```
 
+#[cfg(feature = "feeds")]
 mod atom;
+#[cfg(feature = "feeds")]
 mod feed;
 mod health_json;
+#[cfg(feature = "html")]
 mod html;
 mod json;
+#[cfg(feature = "metrics-formats")]
 mod metrics;
+#[cfg(feature = "metrics-formats")]
 mod openmetrics;
 mod outcome;
+#[cfg(feature = "metrics-formats")]
 mod prometheus;
 mod report;
+#[cfg(feature = "feeds")]
 mod rss;
+#[cfg(feature = "html")]
 mod strip;
 mod text;
+#[cfg(feature = "html")]
 mod words;
 
 use std::fmt;
 use std::sync::Arc;
 
+#[cfg(feature = "feeds")]
 pub use atom::Atom;
 pub use health_json::HealthJson;
+#[cfg(feature = "html")]
 pub use html::{Html, TemplateError};
 pub use json::Json;
+#[cfg(feature = "metrics-formats")]
 pub use openmetrics::OpenMetrics;
+#[cfg(feature = "metrics-formats")]
 pub use prometheus::Prometheus;
 pub use report::ReportFormat;
+#[cfg(feature = "feeds")]
 pub use rss::Rss;
 pub use text::Text;
 
@@ -121,13 +135,18 @@ pub struct Renderers(Vec<Arc<dyn Renderer>>);
 impl Default for Renderers {
     fn default() -> Self {
         let mut renderers = Self(Vec::new());
+        #[cfg(feature = "html")]
         renderers.register(Html::default());
         renderers.register(Json);
         renderers.register(Text);
         renderers.register(HealthJson);
+        #[cfg(feature = "metrics-formats")]
         renderers.register(OpenMetrics);
+        #[cfg(feature = "metrics-formats")]
         renderers.register(Prometheus);
+        #[cfg(feature = "feeds")]
         renderers.register(Atom::default());
+        #[cfg(feature = "feeds")]
         renderers.register(Rss::default());
         renderers.register(ReportFormat);
         renderers
