@@ -21,6 +21,11 @@ fn main() -> ExitCode {
 
 struct Actix;
 
+/// The health of the routes that were configured last.
+async fn checks(health: web::Data<Health>) -> String {
+    format!("{} checks", health.identifiers().count())
+}
+
 fn app(
     site: &Site,
 ) -> App<
@@ -36,10 +41,13 @@ fn app(
         .app_data(web::Data::new("shop".to_owned()))
         .route("/", web::get().to(|name: web::Data<String>| async move { name.to_string() }))
         .route("/orders/{id}", web::get().to(|id: web::Path<u32>| async move { format!("order {id}") }))
+        .route("/checks", web::get().to(checks))
+        .configure(health_actix::routes("/other/", site.second.clone()))
         .configure(health_actix::routes("/ht/", site.first.clone()))
+        .configure(health_actix::mount(site.public.clone()))
+        .configure(health_actix::probes(&site.first))
         .configure(health_actix::routes("/status/health/", site.first.clone()))
         .service(web::scope("/internal").configure(health_actix::routes("/ht/", site.first.clone())))
-        .configure(health_actix::routes("/other/", site.second.clone()))
         .wrap(DefaultHeaders::new().add(("x-app", "shop")))
 }
 
@@ -69,7 +77,7 @@ impl Adapter for Actix {
         let address = listener.local_addr().unwrap();
         thread::spawn(move || {
             let server = HttpServer::new(move || app(&site)).workers(2).disable_signals();
-            rt::System::new().block_on(server.listen(listener).unwrap().run())
+            rt::System::new().block_on(server.listen_auto_h2c(listener).unwrap().run())
         });
         address
     }

@@ -8,7 +8,7 @@ use std::{io, thread};
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
-use axum::extract::{Path, State};
+use axum::extract::{FromRef, Path, State};
 use axum::http::HeaderValue;
 use axum::middleware::map_response;
 use axum::response::Response as Answer;
@@ -26,19 +26,44 @@ fn main() -> ExitCode {
 
 struct Axum;
 
+/// The state of the application, of which handlers extract parts.
+#[derive(Clone)]
+struct Shop {
+    name: &'static str,
+    health: Health,
+}
+
+impl FromRef<Shop> for &'static str {
+    fn from_ref(shop: &Shop) -> Self {
+        shop.name
+    }
+}
+
+impl FromRef<Shop> for Health {
+    fn from_ref(shop: &Shop) -> Self {
+        shop.health.clone()
+    }
+}
+
 fn app(site: &Site) -> Router {
     let own = Router::new()
-        .route("/", get(|State(name): State<String>| async { name }))
+        .route("/", get(|State(name): State<&'static str>| async move { name }))
+        .route(
+            "/checks",
+            get(|State(health): State<Health>| async move { format!("{} checks", health.identifiers().count()) }),
+        )
         .route("/orders/{id}", get(|Path(id): Path<u32>| async move { format!("order {id}") }));
     own.merge(health_axum::routes("/ht/", site.first.clone()))
         .merge(health_axum::routes("/status/health/", site.first.clone()))
         .nest("/internal", health_axum::routes("/ht/", site.first.clone()))
         .merge(health_axum::routes("/other/", site.second.clone()))
+        .merge(health_axum::mount(site.public.clone()))
+        .merge(health_axum::probes(&site.first))
         .layer(map_response(|mut answer: Answer| async {
             answer.headers_mut().insert("x-app", HeaderValue::from_static("shop"));
             answer
         }))
-        .with_state("shop".to_owned())
+        .with_state(Shop { name: "shop", health: site.first.clone() })
 }
 
 impl Adapter for Axum {

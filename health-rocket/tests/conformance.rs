@@ -39,16 +39,24 @@ fn order(id: u32) -> String {
     format!("order {id}")
 }
 
+/// The health of the fairing that was attached first.
+#[get("/checks")]
+fn checks(health: &State<Health>) -> String {
+    format!("{} checks", health.identifiers().count())
+}
+
 fn app(site: &Site) -> Rocket<Build> {
     let shutdown = health_rocket::no_signals();
     let config = Config { port: 0, workers: 2, log_level: LogLevel::Off, shutdown, ..Config::release_default() };
     rocket::custom(config)
         .manage("shop".to_owned())
-        .mount("/", routes![page, order, other])
+        .mount("/", routes![page, order, checks, other])
         .attach(health_rocket::fairing("/ht/", site.first.clone()))
         .attach(health_rocket::fairing("/status/health/", site.first.clone()))
         .attach(health_rocket::fairing("/internal/ht/", site.first.clone()))
         .attach(health_rocket::fairing("/other/", site.second.clone()))
+        .attach(health_rocket::mount(site.public.clone()))
+        .attach(health_rocket::probes(&site.first))
         .attach(AdHoc::on_response("x-app", |_, answer| {
             Box::pin(async move {
                 answer.set_header(Header::new("x-app", "shop"));

@@ -25,7 +25,12 @@ fn app(site: &Site) -> impl Filter<Extract = (impl Reply + use<>,), Error = Reje
     let state = warp::any().map(|| "shop".to_owned());
     let page = warp::path::end().and(warp::get()).and(state);
     let order = warp::path!("orders" / u32).and(warp::get()).map(|id| format!("order {id}"));
+    let checks = warp::path!("checks").and(warp::get()).and(health_warp::with(site.first.clone()));
+    let checks = checks.map(|health: Health| format!("{} checks", health.identifiers().count()));
     page.or(order)
+        .or(checks)
+        .or(health_warp::mount(site.public.clone()))
+        .or(health_warp::probes(&site.first))
         .or(health_warp::routes("/ht/", site.first.clone()))
         .or(health_warp::routes("/status/health/", site.first.clone()))
         .or(warp::path("internal").and(health_warp::routes("/ht/", site.first.clone())))

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::{io, thread};
 
 use health_core::http::Body;
-use health_core::{Endpoint, Health};
+use health_core::{Endpoint, Endpoints, Health};
 use http::{Request, Response, StatusCode};
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -28,11 +28,19 @@ impl<B, S> App<B> for S where
 
 /// Serves the health at a path, and the application everywhere else.
 pub fn with_health<B: Send + 'static>(path: &str, health: Health, app: impl App<B>) -> impl App<B> {
-    let endpoint = Endpoint::new(path, health);
+    with_endpoints(Endpoint::new(path, health).into(), app)
+}
+
+/// Returns a service that answers at the paths of these endpoints, and sends all other requests to the application.
+pub fn with_endpoints<B: Send + 'static>(endpoints: Endpoints, app: impl App<B>) -> impl App<B> {
     service_fn(move |request: Request<B>| {
-        let (mut endpoint, mut app) = (endpoint.clone(), app.clone());
-        let is_ours = endpoint.covers(request.uri().path());
-        async move { if is_ours { endpoint.call(request).await } else { app.call(request).await } }
+        let (endpoint, mut app) = (endpoints.find(request.uri().path()).cloned(), app.clone());
+        async move {
+            match endpoint {
+                Some(mut endpoint) => endpoint.call(request).await,
+                None => app.call(request).await,
+            }
+        }
     })
 }
 

@@ -7,9 +7,9 @@ use std::process::ExitCode;
 use std::{io, thread};
 
 use bytes::Bytes;
-use example_hyper::{App, listen, not_found, serve, with_health};
-use health_core::Health;
+use example_hyper::{App, listen, not_found, serve, with_endpoints, with_health};
 use health_core::http::Body;
+use health_core::{Endpoint, Health};
 use health_testkit::conformance::{self, Adapter, Site};
 use http::{HeaderValue, Request, Response};
 use http_body_util::BodyExt as _;
@@ -24,13 +24,18 @@ fn main() -> ExitCode {
 struct Hyper;
 
 fn app<B: Send + 'static>(site: &Site) -> impl App<B> + use<B> {
-    let own = service_fn(|request: Request<B>| async move {
-        Ok(match request.uri().path() {
+    let health = site.first.clone();
+    let own = service_fn(move |request: Request<B>| {
+        let checks = format!("{} checks", health.identifiers().count());
+        std::future::ready(Ok(match request.uri().path() {
+            "/checks" => Response::new(Body::new(checks)),
             "/" => Response::new(Body::new("shop")),
             "/orders/7" => Response::new(Body::new("order 7")),
             _ => not_found(),
-        })
+        }))
     });
+    let endpoints = Endpoint::probes(&site.first).into_iter().chain([site.public.clone()]).collect();
+    let own = with_endpoints(endpoints, own);
     let app = with_health("/ht/", site.first.clone(), own);
     let app = with_health("/status/health/", site.first.clone(), app);
     let app = with_health("/internal/ht/", site.first.clone(), app);
@@ -54,6 +59,10 @@ impl Adapter for Hyper {
         let address = listener.local_addr().unwrap();
         thread::spawn(move || runtime.block_on(serve(listener, app(&site))));
         address
+    }
+
+    fn speaks_http2(&self) -> bool {
+        false // the example serves HTTP/1.1 alone
     }
 
     fn listen(&self, path: &str, health: Health) -> io::Result<SocketAddr> {

@@ -37,6 +37,10 @@ pub enum Expected {
     },
     /// The response of the endpoint of [`Site::second`] at `/other/`.
     Second,
+    /// The response of [`Site::public`].
+    Public,
+    /// The response of the probes of [`Site::first`].
+    Probes,
     /// A response of the application itself: its status and its text.
     Own(u16, &'static str),
     /// The framework's own 404, with any headers and body.
@@ -111,6 +115,11 @@ impl Case {
         let (endpoint, below) = match self.expected {
             Expected::First { path, below } => (Endpoint::new(path, site.first.clone()), below),
             Expected::Second => (Endpoint::new("/other/", site.second.clone()), ""),
+            Expected::Public => (site.public.clone(), ""),
+            Expected::Probes => {
+                let probes = Endpoint::probes(&site.first);
+                (probes.into_iter().find(|probe| probe.covers(self.request().uri().path()))?, "")
+            }
             Expected::Own(..) | Expected::NotFound => return None,
         };
         let request = self.request_to(self.target.strip_prefix(below).unwrap_or(&self.target));

@@ -1,5 +1,5 @@
 use super::case::{Case, Expected};
-use super::site::Setting::{Empty, Healthy, Token};
+use super::site::Setting::{Empty, Healthy, Pending, Token};
 
 const JSON: &str = "application/json";
 
@@ -15,6 +15,8 @@ pub fn cases() -> Vec<Case> {
     cases.extend(negotiation());
     cases.extend(tokens());
     cases.extend(mounting());
+    cases.extend(policies());
+    cases.extend(pending());
     cases
 }
 
@@ -102,6 +104,10 @@ fn formats() -> Vec<Case> {
         Case::new("verbose_healthy", "/ht/?format=text&verbose").of(Healthy),
         Case::new("verbose_empty", "/ht/?format=text&verbose").of(Empty),
         Case::new("verbose_group", "/ht/batch?verbose=1&format=text"),
+        Case::new("refresh", "/ht/?format=html&refresh=5"),
+        Case::new("refresh_head", "/ht/?format=json&refresh=5").method("HEAD"),
+        Case::new("refresh_invalid", "/ht/?format=json&refresh=0"),
+        Case::new("format_report", "/ht/?format=report"),
         Case::new("only", "/ht/?format=json&only=queue&only=disk"),
         Case::new("only_unknown", "/ht/?only=queue&only=nobody"),
         Case::new("only_empty", "/ht/ready/?only="),
@@ -190,5 +196,46 @@ fn mounting() -> Vec<Case> {
         case("second", "/other/").expect(Expected::Second),
         case("second_group", "/other/billing").expect(Expected::Second),
         case("second_knows_no_group_of_the_first", "/other/batch/").expect(Expected::Second),
+    ]
+}
+
+fn policies() -> Vec<Case> {
+    let public = |name, target| Case::new(name, target).expect(Expected::Public);
+    let probe = |name, target| Case::new(name, target).expect(Expected::Probes);
+    vec![
+        Case::new("own_health", "/checks").expect(Expected::Own(200, "5 checks")),
+        public("public", "/public/"),
+        public("public_again", "/public/"),
+        public("public_healthy", "/public").of(Healthy),
+        public("public_without_the_token", "/public/").of(Token),
+        public("public_head", "/public/").method("HEAD"),
+        public("public_post", "/public/").method("POST"),
+        public("public_group", "/public/batch/"),
+        public("public_metrics", "/public/?format=openmetrics"),
+        public("public_not_acceptable", "/public/").accept("text/html"),
+        probe("livez", "/livez").accept(JSON),
+        probe("livez_with_slash", "/livez/").accept(JSON),
+        probe("livez_without_the_token", "/livez").of(Token).accept(JSON),
+        probe("livez_below", "/livez/ready/"),
+        probe("livez_delete", "/livez").method("DELETE"),
+        probe("readyz", "/readyz").accept(JSON),
+        probe("readyz_head", "/readyz").method("HEAD"),
+        probe("readyz_without_the_token", "/readyz").of(Token).accept(JSON),
+        probe("readyz_with_the_token", "/readyz").of(Token).accept(JSON).header("authorization", b"Bearer s3cret"),
+        probe("readyz_pending", "/readyz").of(Pending).accept(JSON),
+        Case::new("beside_the_probes", "/livezz").expect(Expected::NotFound),
+    ]
+}
+
+fn pending() -> Vec<Case> {
+    let case = |name, target| Case::new(name, target).of(Pending);
+    vec![
+        case("pending_json", "/ht/?format=json"),
+        case("pending_page", "/ht/"),
+        case("pending_health", "/ht/?format=health"),
+        case("pending_report", "/ht/?format=report"),
+        case("pending_metrics", "/ht/?format=openmetrics"),
+        case("pending_head", "/ht/?format=json").method("HEAD"),
+        case("stale_alone", "/ht/?format=report&only=old"),
     ]
 }

@@ -33,6 +33,7 @@
 mod case;
 mod cases;
 mod compare;
+mod http2;
 mod site;
 mod wire;
 
@@ -59,6 +60,12 @@ pub trait Adapter: Send + Sync + 'static {
     /// Serves the application of a [`Site`] on a free port of 127.0.0.1, for as long as the process lives.
     fn serve(&self, site: Site) -> SocketAddr;
 
+    /// Returns `true` if the server of [`serve`](Self::serve) also speaks HTTP/2 without TLS, to clients that know that it does. Then every
+    /// case is sent by HTTP/2 as well. *Default*: `true`.
+    fn speaks_http2(&self) -> bool {
+        true
+    }
+
     /// Calls the adapter's `listen`.
     ///
     /// # Errors
@@ -77,9 +84,15 @@ pub fn main(adapter: impl Adapter) -> ExitCode {
             let (adapter, case) = (Arc::clone(&adapter), Arc::clone(&case));
             trials.push(Trial::test(format!("in_process::{}", case.name), move || Ok(verify(&*adapter, &case)?)));
         }
+        if adapter.speaks_http2() {
+            let (adapter, case, name) = (Arc::clone(&adapter), Arc::clone(&case), format!("http2::{}", case.name));
+            trials.push(Trial::test(name, move || Ok(http2::verify(&*adapter, &case)?)));
+        }
         let (adapter, name) = (Arc::clone(&adapter), format!("over_a_socket::{}", case.name));
         trials.push(Trial::test(name, move || Ok(wire::verify(&*adapter, &case)?)));
     }
+    let together = Arc::clone(&adapter);
+    trials.push(Trial::test("over_a_socket::two_at_once", move || Ok(wire::verify_two_at_once(&*together)?)));
     let other = Arc::clone(&adapter);
     trials.push(Trial::test("listen::answers_there_alone", move || Ok(wire::verify_listen(&*adapter)?)));
     trials.push(Trial::test("listen::is_not_starved", move || Ok(wire::verify_starved(&*other)?)));

@@ -1,8 +1,11 @@
 use std::time::Duration;
 
 use health_core::{
-    Anonymous, CheckExt as _, GroupSettings, Health, HealthBuilder, ServiceUnavailable, Settings, Unit, check_fn_with,
+    Anonymous, CheckExt as _, Endpoint, GroupSettings, Health, HealthBuilder, ServiceUnavailable, Settings, Unit,
+    check_fn_with,
 };
+
+use http::{HeaderName, HeaderValue};
 
 use crate::{ManualClock, ScriptedCheck, Step};
 
@@ -12,6 +15,9 @@ use crate::{ManualClock, ScriptedCheck, Step};
 /// - a route `GET /orders/{id}` that answers `order {id}`;
 /// - [`first`](Self::first) at `/ht/` and at `/status/health/`, and at `/ht/` below a router, scope or path `/internal`;
 /// - [`second`](Self::second) at `/other/`;
+/// - the endpoint [`public`](Self::public), mounted as it is, and the probes of [`first`](Self::first);
+/// - a route `GET /checks` that answers with the number of checks of [`first`](Self::first), which the handler gets as handlers of the
+///   framework get such things;
 /// - a middleware of the framework around everything, which adds the header `x-app: shop` to every response.
 #[derive(Debug, Clone)]
 pub struct Site {
@@ -19,6 +25,8 @@ pub struct Site {
     pub first: Health,
     /// Another health, with other checks and groups.
     pub second: Health,
+    /// An endpoint of [`first`](Self::first) with a policy of its own, at `/public/`.
+    pub public: Endpoint,
 }
 
 /// The state of the checks of a [`Site`].
@@ -33,6 +41,8 @@ pub enum Setting {
     Token,
     /// The site has no checks.
     Empty,
+    /// One check has never finished, and one is running again after it has worked once.
+    Pending,
 }
 
 impl Site {
@@ -42,6 +52,7 @@ impl Site {
             Setting::Healthy => checks(&[("cache", Step::Work), ("queue", Step::Work)]),
             Setting::Unhealthy => unhealthy(),
             Setting::Empty => Health::builder(),
+            Setting::Pending => pending(),
             Setting::Token => unhealthy()
                 .settings(Settings::default().token("s3cret"))
                 .group("batch", GroupSettings::default().anonymous(Anonymous::Status)),
@@ -49,8 +60,41 @@ impl Site {
         let second = checks(&[("ledger", Step::Warn("two entries are late"))]);
         let second = second.group("billing", GroupSettings::default());
         let second = second.check(ScriptedCheck::new("invoices").groups(["billing"]));
-        Self { first: build(first), second: build(second) }
+        let (first, second) = (build(first), build(second));
+        if setting == Setting::Pending {
+            read_once(&first);
+        }
+        let public = Endpoint::builder(first.clone())
+            .path("/public/")
+            .without_token()
+            .anonymous(Anonymous::Status)
+            .formats(["json", "text"])
+            .unhealthy_status(503)
+            .degraded_status(207)
+            .header(HeaderName::from_static("x-robots-tag"), HeaderValue::from_static("noindex"))
+            .build();
+        Self { first, second, public: public.expect("the suite's endpoint can be built") }
     }
+}
+
+fn pending() -> HealthBuilder {
+    let (new, old) = (ScriptedCheck::new("new"), ScriptedCheck::new("old"));
+    new.script([Step::Hang]);
+    old.script([Step::Work, Step::Hang]);
+    let budget = Duration::from_millis(30);
+    let settings = Settings::default().budget(budget).probe_budget(budget);
+    Health::builder().settings(settings).check(new).check(old.ttl(Duration::ZERO))
+}
+
+/// Reads all checks, on a thread of its own, as the caller may be within a runtime.
+fn read_once(health: &Health) {
+    let health = health.clone();
+    let read = move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.expect("a runtime can be built").block_on(health.report())
+    };
+    let report = std::thread::spawn(read).join();
+    drop(report.expect("a read does not panic"));
 }
 
 fn unhealthy() -> HealthBuilder {

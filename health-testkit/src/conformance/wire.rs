@@ -19,14 +19,7 @@ static SERVED: LazyLock<Mutex<HashMap<Setting, (Site, SocketAddr)>>> = LazyLock:
 /// Compares the response of an adapter, over a socket, with the reference. Then sends another request on the same
 /// connection.
 pub(super) fn verify(adapter: &impl Adapter, case: &Case) -> Result<(), String> {
-    let (site, address) = {
-        let mut served = SERVED.lock().unwrap_or_else(PoisonError::into_inner);
-        let serve = || {
-            let site = Site::new(case.setting);
-            (site.clone(), adapter.serve(site))
-        };
-        served.entry(case.setting).or_insert_with(serve).clone()
-    };
+    let (site, address) = served(adapter, case.setting);
     let mut connection = Connection::open(address).map_err(|error| format!("can't connect: {error}"))?;
     let answer = connection.ask(&case.request()).map_err(|error| error.to_string())?;
     compare(case, &site, &answer)?;
@@ -37,6 +30,30 @@ pub(super) fn verify(adapter: &impl Adapter, case: &Case) -> Result<(), String> 
     let answer = connection.ask(&again.request());
     let answer = answer.map_err(|error| format!("the next request on the same connection: {error}"))?;
     compare(&again, &site, &answer).map_err(|error| format!("the next answer on the same connection: {error}"))
+}
+
+/// Returns the site of a setting, and the address of its server, which is started for the first caller.
+pub(super) fn served(adapter: &impl Adapter, setting: Setting) -> (Site, SocketAddr) {
+    let mut served = SERVED.lock().unwrap_or_else(PoisonError::into_inner);
+    let serve = || {
+        let site = Site::new(setting);
+        (site.clone(), adapter.serve(site))
+    };
+    served.entry(setting).or_insert_with(serve).clone()
+}
+
+/// Sends two requests before either is answered: the second one must not wait behind the first one, which waits for its budget.
+pub(super) fn verify_two_at_once(adapter: &impl Adapter) -> Result<(), String> {
+    let (site, address) = served(adapter, Setting::Pending);
+    let slow = Case::new("slow", "/ht/?format=json").of(Setting::Pending);
+    let own = Case::new("own", "/").expect(Expected::Own(200, "shop"));
+    let open = || Connection::open(address).map_err(|error| format!("can't connect: {error}"));
+    let (mut first, mut second) = (open()?, open()?);
+    let failed = |error: io::Error| error.to_string();
+    first.send(&slow.request()).map_err(failed)?;
+    second.send(&own.request()).map_err(failed)?;
+    compare(&own, &site, &second.receive(&Method::GET).map_err(failed)?)?;
+    compare(&slow, &site, &first.receive(&Method::GET).map_err(failed)?)
 }
 
 /// Checks that a listener serves nothing but the health, that there can be several, and that `listen` can be called
@@ -104,6 +121,11 @@ impl Connection {
     /// Fails if the connection fails, or if the response is invalid: it has no length, or there are bytes where the
     /// next response should begin.
     pub fn ask(&mut self, request: &Request<Bytes>) -> io::Result<Response<Bytes>> {
+        self.send(request)?;
+        self.receive(request.method())
+    }
+
+    fn send(&mut self, request: &Request<Bytes>) -> io::Result<()> {
         let mut head = format!("{} {} HTTP/1.1\r\n", request.method(), request.uri()).into_bytes();
         head.extend_from_slice(b"host: localhost\r\n");
         for (name, value) in request.headers().iter().filter(|(name, _)| **name != HOST) {
@@ -114,7 +136,10 @@ impl Connection {
         }
         head.extend_from_slice(b"\r\n");
         head.extend_from_slice(request.body());
-        self.0.get_mut().write_all(&head)?;
+        self.0.get_mut().write_all(&head)
+    }
+
+    fn receive(&mut self, method: &Method) -> io::Result<Response<Bytes>> {
         let mut response = self.head()?;
         if response.headers().contains_key(TRANSFER_ENCODING) {
             return Err(wrong("the answer comes in pieces, not with a length"));
@@ -123,7 +148,7 @@ impl Connection {
         let [length] = lengths[..] else { return Err(wrong("the answer has not exactly one length")) };
         let length = length.to_str().ok().and_then(|length| length.parse().ok());
         let length: usize = length.ok_or_else(|| wrong("the length is no number"))?;
-        if request.method() != Method::HEAD {
+        if *method != Method::HEAD {
             let mut body = vec![0; length];
             self.0.read_exact(&mut body)?;
             *response.body_mut() = body.into();
