@@ -45,7 +45,7 @@ pub(crate) struct Inner {
     drained_at: Mutex<Option<SystemTime>>,
     /// The last reports of each plan, with the answers that were rendered from them.
     slots: Vec<Slot>,
-    /// The plans that requests have narrowed to some of their checks: the last ones, with their reports.
+    /// The last plans that requests have narrowed to some checks, each with its reports.
     narrowed: Mutex<VecDeque<Arc<Narrowed>>>,
     tasks: Mutex<Option<Tasks>>,
     /// The policies of its endpoints, for which snapshots keep answers.
@@ -172,7 +172,7 @@ impl Health {
 
     /// Begins to drain, because the process is about to end or should get no new requests. From now on `ready`, the
     /// report of all checks and the declared groups fail, unless
-    /// [`GroupSettings::drains`](crate::GroupSettings::drains) excludes a group. `live` and `startup` do not change.
+    /// [`GroupSettings::drains`](crate::GroupSettings::drains) excludes one. `live` and `startup` do not change.
     pub fn drain(&self) {
         self.note_drain();
         self.0.runner.drain(true);

@@ -9,7 +9,7 @@ use crate::Status;
 /// The interval at which the log repeats a failure that lasts, and a cause.
 const REPEAT: Duration = Duration::from_mins(5);
 
-/// The maximum number of causes of a check that are logged within this interval, because causes may vary with each run.
+/// The maximum number of causes of a check that are logged within `REPEAT`, because causes may vary with each run.
 const MOST: usize = 8;
 
 const TOO_MANY: &str = "this check's causes vary: more of them are not written for five minutes";

@@ -248,7 +248,7 @@ impl Runner {
 
     /// Builds the report after a wait.
     pub(crate) fn reading(self: &Arc<Self>, plan: &Plan, waited: &Waited, budget: Duration) -> Reading {
-        let epoch = self.epoch.load(Ordering::Acquire); // before the cells, so that a change in between outdates the report
+        let epoch = self.epoch.load(Ordering::Acquire); // before the cells, so that later changes outdate the report
         let (rows, until) = self.rows(plan, &waited.answers, budget);
         let expired = self.expired(&rows);
         let mut report = Report::new(rows);

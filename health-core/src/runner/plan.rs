@@ -25,7 +25,7 @@ pub(crate) struct Plan {
     pub(crate) drains: bool,
 }
 
-/// The kind of a plan. The engine has rules of its own for each of them.
+/// The kind of a plan, which decides the rules for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     All,

@@ -132,12 +132,11 @@ impl Runner {
         Some(self.root(down, is_down).unwrap_or(down))
     }
 
-    /// Decides whether the service has started, and adds a row that says so. Once it has started, this does not change
-    /// any more.
+    /// Adds a row that says whether the service has started, which does not change any more once it has.
     ///
-    /// Each check of the process or the instance must have succeeded once. An external check must only have ended once,
-    /// because an outage elsewhere must not keep new replicas from starting. The rows of the checks are shown, and do
-    /// not fail the report.
+    /// Each check of the process or the instance must have succeeded once. An external check only needs to have ended
+    /// once, because an outage elsewhere must not keep new replicas from starting. The rows of the checks are shown,
+    /// and do not fail the report.
     fn start_up(&self, plan: &Plan, rows: &mut Vec<CheckReport>) {
         let mut waiting = Vec::new();
         if !self.started_up.load(Ordering::Relaxed) {
