@@ -53,7 +53,7 @@ pub use self::tower::{Body, ResponseFuture};
 /// | `GET /ht/`, `GET /ht` | all checks; the final slash is optional everywhere |
 /// | `GET /ht/<group>/` | that group; 404 for an unknown one |
 /// | `HEAD` | the same status and headers, no body |
-/// | `OPTIONS` | as `HEAD`, with `Allow` and a length of zero, for HAProxy's `option httpchk`. A CORS middleware may answer it first, with 200 |
+/// | `OPTIONS` | as `HEAD`, with `Allow` and zero length, for HAProxy's `option httpchk`. A CORS middleware may answer it first, with 200 |
 /// | any other method | 405 with `Allow` |
 /// | `?format=<name>` | that format, whatever `Accept` says; 400 for an unknown one |
 /// | `?refresh=<seconds>` | the same, and a browser reloads the page after that time, without a script |

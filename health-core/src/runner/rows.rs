@@ -132,7 +132,7 @@ impl Runner {
         Some(self.root(down, is_down).unwrap_or(down))
     }
 
-    /// Adds a row that says whether the service has started, which does not change any more once it has.
+    /// Adds a row that says whether the service has started. Once it has started, this does not change any more.
     ///
     /// Each check of the process or the instance must have succeeded once. An external check only needs to have ended
     /// once, because an outage elsewhere must not keep new replicas from starting. The rows of the checks are shown,
