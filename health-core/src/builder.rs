@@ -75,7 +75,7 @@ impl HealthBuilder {
         self
     }
 
-    /// Removes a format, such as `html`. A name that is unknown does nothing.
+    /// Removes a format, such as `html`. An unknown name is ignored.
     pub fn without_format(mut self, format: &str) -> Self {
         self.renderers.remove(format);
         self
@@ -107,7 +107,7 @@ impl HealthBuilder {
         self
     }
 
-    /// Builds the health. Runs nothing, and works outside of a runtime.
+    /// Builds the health. It runs no check, and may be called outside of a runtime.
     ///
     /// # Errors
     /// Fails for two checks with the same identifier, for unknown groups and checks, and for invalid options and settings. The error lists

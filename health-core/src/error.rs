@@ -48,17 +48,17 @@ pub enum HealthCheckException {
     UnknownError(UnknownError),
 }
 
-/// The type of an error, as it stands before the message.
+/// The type of an error, which stands before the message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorType {
-    /// Of a [`ServiceWarning`].
+    /// The type of a [`ServiceWarning`].
     Warning,
-    /// Of a [`ServiceUnavailable`].
+    /// The type of a [`ServiceUnavailable`].
     Unavailable,
-    /// Of a [`ServiceReturnedUnexpectedResult`].
+    /// The type of a [`ServiceReturnedUnexpectedResult`].
     UnexpectedResult,
-    /// Of an [`UnknownError`], and of an error of a newer version.
+    /// The type of an [`UnknownError`], and of an error that only a newer version knows.
     UnknownError,
 }
 

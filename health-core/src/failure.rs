@@ -47,7 +47,7 @@ pub enum FailureKind {
     Other,
 }
 
-// A kind that a newer version has sent is another one here.
+// A kind that only a newer version knows is read as `Other`.
 named!("kind of failure", FailureKind {
     Refused => "refused",
     Lost => "lost",

@@ -14,8 +14,9 @@ use crate::snapshot::{Slot, Snapshot};
 use crate::subscription::Driver;
 use crate::{CheckReport, Clock, Report, Settings};
 
-/// The health of a service: its checks, how they run and how they are shown. Built once, cheap to clone, handed to an
-/// adapter or to the command line.
+/// The health of a service: its checks, the rules by which they run, and the formats in which they are shown.
+///
+/// A `Health` is built once and cheap to clone. Hand it to an adapter or to the command line.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
@@ -42,35 +43,35 @@ pub(crate) struct Inner {
     notice: Option<String>,
     built_at: SystemTime,
     drained_at: Mutex<Option<SystemTime>>,
-    /// The last reports of each plan, with what was rendered of them.
+    /// The last reports of each plan, with the answers that were rendered from them.
     slots: Vec<Slot>,
-    /// The same of plans without some of their checks, the last that were asked for.
+    /// The last plans that requests have narrowed to some checks, each with its reports.
     narrowed: Mutex<VecDeque<Arc<Narrowed>>>,
     tasks: Mutex<Option<Tasks>>,
     /// The policies of its endpoints, for which snapshots keep answers.
     policies: Mutex<Vec<Policy>>,
-    /// The readers of groups that have subscriptions, by the position of the plan.
+    /// The drivers of the groups that have subscriptions, by the position of the plan.
     drivers: Mutex<BTreeMap<usize, Driver>>,
 }
 
-/// A plan of the checks that readers want to see.
+/// A plan of only some checks of another plan, as requests select them.
 struct Narrowed {
-    /// The place of the plan, the only checks to show, and the checks to leave out.
-    of: (usize, BTreeSet<String>, BTreeSet<String>),
+    /// The position of the whole plan, the only checks to show, and the checks to leave out.
+    key: (usize, BTreeSet<String>, BTreeSet<String>),
     plan: Plan,
     /// Excluded names that no check of the plan has.
     unknown_excludes: Vec<String>,
     slot: Slot,
 }
 
-/// The number of sets of checks that are kept.
+/// The number of narrowed plans that are kept.
 const NARROWED: usize = 16;
 
 /// The number of endpoint policies that have cached answers.
 const MAX_POLICIES: usize = 16;
 
 impl Health {
-    /// Starts to put a service's health together.
+    /// Returns a builder for the health of a service.
     pub fn builder() -> HealthBuilder {
         HealthBuilder::default()
     }
@@ -155,8 +156,8 @@ impl Health {
         Ok(report)
     }
 
-    /// Starts the background runs of checks that have an interval. The first read does this, too; calling it again
-    /// does nothing, unless they have ended with the runtime that they were on.
+    /// Starts the background runs of checks that have an interval. The first read does so, too. A second call does
+    /// nothing, unless the runs have ended because their runtime has shut down.
     pub fn start(&self) {
         let mut tasks = self.0.tasks.lock().unwrap_or_else(PoisonError::into_inner);
         let ended = match &*tasks {
@@ -169,16 +170,16 @@ impl Health {
         }
     }
 
-    /// Says that the process is about to end, or wants no new work: `ready`, the whole and every declared group (unless
-    /// [`GroupSettings::drains`](crate::GroupSettings::drains) says otherwise) fail from now on. `live` and `startup` stay as they
-    /// are.
+    /// Begins to drain, because the process is about to end or should get no new requests. From now on `ready`, the
+    /// report of all checks and the declared groups fail, unless
+    /// [`GroupSettings::drains`](crate::GroupSettings::drains) excludes one. `live` and `startup` do not change.
     pub fn drain(&self) {
         self.note_drain();
         self.0.runner.drain(true);
     }
 
-    /// Takes [`drain`](Self::drain) back: a service that was taken out of its balancer for a while, and not to end. Returns
-    /// whether it does not drain any more; `false` once SIGTERM has come.
+    /// Ends a [`drain`](Self::drain), for a service that was taken out of its balancer only for a while. Returns
+    /// `false` if the service still drains, because it has received SIGTERM.
     pub fn undrain(&self) -> bool {
         let is_back = self.0.runner.drain(false);
         if is_back {
@@ -187,7 +188,7 @@ impl Health {
         is_back
     }
 
-    /// Drains, and there is no way back.
+    /// Begins a drain that `undrain` does not end.
     #[cfg(unix)]
     pub(crate) fn terminate(&self) {
         self.note_drain();
@@ -199,11 +200,11 @@ impl Health {
         drained_at.get_or_insert_with(|| self.clock().time());
     }
 
-    /// Ends all runs of checks for freshness, and waits until what they had begun elsewhere is undone (see
-    /// [`cleanup`](crate::cleanup())), no longer than `limit`. For the end of a process: reads see the last verdicts from
-    /// then on. Handed the last clone, it also closes the connections that checks have kept.
+    /// Ends all runs, and waits for what checks still have to undo elsewhere (see [`cleanup`](crate::cleanup())), no
+    /// longer than `limit`. It is for the end of a process: later reads see the last verdicts. If this is the last
+    /// clone, it also closes the connections that checks have kept.
     ///
-    /// Returns whether everything was done in time.
+    /// Returns `true` if everything has ended within the limit.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
@@ -219,38 +220,38 @@ impl Health {
                 tasks.end().await;
             }
             self.0.runner.end_runs().await;
-            drop(self); // and with the last clone the checks
+            drop(self); // the last clone also drops the checks
             crate::cleanup::finished().await;
         };
         tokio::time::timeout(limit, ended).await.is_ok()
     }
 
-    /// Whether [`drain`](Self::drain) was called.
+    /// Returns `true` while the service drains: see [`drain`](Self::drain).
     pub fn is_draining(&self) -> bool {
         self.0.runner.is_draining()
     }
 
-    /// The settings it was built with.
+    /// Returns the settings that it was built with.
     pub fn settings(&self) -> &Settings {
         &self.0.settings
     }
 
-    /// The formats it can be shown in.
+    /// Returns the formats in which it can be shown.
     pub fn renderers(&self) -> &Renderers {
         &self.0.renderers
     }
 
-    /// The identifiers of its checks, sorted.
+    /// Returns the identifiers of its checks, sorted.
     pub fn identifiers(&self) -> impl Iterator<Item = &str> {
         self.0.runner.identifiers()
     }
 
-    /// What is known of its checks without running them, sorted by identifier.
+    /// Returns the properties of its checks that are known without a run, sorted by identifier.
     pub fn checks(&self) -> impl Iterator<Item = CheckInfo> {
         self.0.runner.checks()
     }
 
-    /// The names of its groups: `live`, `ready`, `startup`, and those that were declared.
+    /// Returns the names of its groups: `live`, `ready`, `startup`, and those that were declared.
     pub fn groups(&self) -> impl Iterator<Item = &str> {
         self.plans().iter().filter_map(|plan| plan.name.as_deref())
     }
@@ -277,7 +278,7 @@ impl Health {
         self.0.policies.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns the number of a policy. Beyond the first few different ones, answers are not kept.
+    /// Returns the number of a policy. Answers are cached for the first `MAX_POLICIES` different policies only.
     pub(crate) fn policy_id(&self, policy: &Policy) -> usize {
         let mut policies = self.policies();
         match policies.iter().position(|known| known == policy) {
@@ -290,45 +291,45 @@ impl Health {
         }
     }
 
-    /// The report of a plan: the last one while it is true, else a new one.
-    pub(crate) async fn snapshot(&self, place: usize, budget: Option<Duration>) -> Arc<Snapshot> {
-        self.see(&self.plans()[place], &self.0.slots[place], &[], budget).await
+    /// Returns the last report of a plan while it is fresh, or else a new one.
+    pub(crate) async fn snapshot(&self, position: usize, budget: Option<Duration>) -> Arc<Snapshot> {
+        self.read_snapshot(&self.plans()[position], &self.0.slots[position], &[], budget).await
     }
 
-    /// The report of some of a plan's checks: of the same cells.
+    /// Returns the report of some checks of a plan. It reads the same cells as the report of the whole plan.
     pub(crate) async fn snapshot_of_some(
         &self,
         only: &[String],
         exclude: &[String],
-        place: usize,
+        position: usize,
         budget: Option<Duration>,
     ) -> Arc<Snapshot> {
-        let narrowed = self.narrowed(only, exclude, place);
-        self.see(&narrowed.plan, &narrowed.slot, &narrowed.unknown_excludes, budget).await
+        let narrowed = self.narrowed(only, exclude, position);
+        self.read_snapshot(&narrowed.plan, &narrowed.slot, &narrowed.unknown_excludes, budget).await
     }
 
-    /// The names of a plan's checks.
-    pub(crate) fn members(&self, place: usize) -> impl Iterator<Item = &str> {
-        self.plans()[place].members.iter().map(|&member| self.0.runner.name_of(member))
+    /// Returns the identifiers of the checks of a plan.
+    pub(crate) fn members(&self, position: usize) -> impl Iterator<Item = &str> {
+        self.plans()[position].members.iter().map(|&member| self.0.runner.name_of(member))
     }
 
     /// Returns `true` if all of these are checks of the plan.
-    pub(crate) fn has_members(&self, names: &[String], place: usize) -> bool {
-        names.iter().all(|name| self.members(place).any(|member| member == name))
+    pub(crate) fn has_members(&self, names: &[String], position: usize) -> bool {
+        names.iter().all(|name| self.members(position).any(|member| member == name))
     }
 
-    fn narrowed(&self, only: &[String], exclude: &[String], place: usize) -> Arc<Narrowed> {
-        let of = (place, BTreeSet::from_iter(only.to_vec()), BTreeSet::from_iter(exclude.to_vec()));
+    fn narrowed(&self, only: &[String], exclude: &[String], position: usize) -> Arc<Narrowed> {
+        let key = (position, BTreeSet::from_iter(only.to_vec()), BTreeSet::from_iter(exclude.to_vec()));
         let mut all = self.0.narrowed.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(found) = all.iter().find(|known| known.of == of) {
+        if let Some(found) = all.iter().find(|known| known.key == key) {
             return Arc::clone(found);
         }
-        let (_, only, exclude) = &of;
+        let (_, only, exclude) = &key;
         let keep = |name: &str| (only.is_empty() || only.contains(name)) && !exclude.contains(name);
-        let members: BTreeSet<&str> = self.members(place).collect();
+        let members: BTreeSet<&str> = self.members(position).collect();
         let unknown_excludes = exclude.iter().filter(|name| !members.contains(name.as_str())).cloned().collect();
-        let plan = self.0.runner.narrow(&self.plans()[place], keep);
-        let narrowed = Arc::new(Narrowed { of, plan, unknown_excludes, slot: Slot::default() });
+        let plan = self.0.runner.narrow(&self.plans()[position], keep);
+        let narrowed = Arc::new(Narrowed { key, plan, unknown_excludes, slot: Slot::default() });
         if all.len() >= NARROWED {
             all.pop_front();
         }
@@ -336,8 +337,8 @@ impl Health {
         narrowed
     }
 
-    /// The last report in this slot while it is true, else a new one.
-    async fn see(
+    /// Returns the last report in this slot while it is fresh, or else a new one.
+    async fn read_snapshot(
         &self,
         plan: &Plan,
         slot: &Slot,
@@ -351,7 +352,7 @@ impl Health {
         let runner = &self.0.runner;
         let budget = plan.budget.min(budget.unwrap_or(Duration::MAX));
         let waited = runner.wait_for(plan, budget).await;
-        // Another reader of the same runs was faster, and has built the rows.
+        // Another reader of the same runs may have been faster, and has built the report.
         if let Some(snapshot) = self.kept_in(slot, Arc::clone) {
             return snapshot;
         }
@@ -372,7 +373,7 @@ impl Health {
         snapshot
     }
 
-    /// Adds what the runner does not know.
+    /// Fills in the fields of a report that the runner does not know.
     fn complete(&self, report: &mut Report) {
         report.notice.clone_from(&self.0.notice);
         report.instance.clone_from(&self.0.settings.instance);
@@ -383,10 +384,10 @@ impl Health {
         }
     }
 
-    /// Reads the last report of a plan, while it is true. Without a clone: counting its owners would be the one thing that
-    /// the threads of a busy service wait for.
-    pub(crate) fn kept<T>(&self, place: usize, read: impl FnOnce(&Arc<Snapshot>) -> T) -> Option<T> {
-        self.kept_in(&self.0.slots[place], read)
+    /// Reads the last report of a plan while it is fresh. It does not clone the `Arc`: the reference count would be the
+    /// only thing that the threads of a busy service wait for.
+    pub(crate) fn kept<T>(&self, position: usize, read: impl FnOnce(&Arc<Snapshot>) -> T) -> Option<T> {
+        self.kept_in(&self.0.slots[position], read)
     }
 
     fn kept_in<T>(&self, slot: &Slot, read: impl FnOnce(&Arc<Snapshot>) -> T) -> Option<T> {

@@ -13,8 +13,9 @@ pub type RunFuture<'a> = Pin<Box<dyn Future<Output = Result> + Send + 'a>>;
 
 /// Wraps every run of every check: for spans, task-local values, metrics, audit logs.
 ///
-/// The engine has a few of its own: a `tracing` span named `health_check` with the field `check`, in which everything is logged that a
-/// client logs during a run, and, with the feature `metrics`, a counter of runs.
+/// The engine has interceptors of its own. One puts each run into a `tracing` span named `health_check` with the field
+/// `check`, so that everything that a client logs during a run is logged within the span. With the feature `metrics`,
+/// another one counts the runs.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
@@ -44,14 +45,15 @@ pub type RunFuture<'a> = Pin<Box<dyn Future<Output = Result> + Send + 'a>>;
 /// # }).unwrap();
 /// ```
 pub trait Interceptor: Send + Sync + 'static {
-    /// Wraps the future of a run. The timeout of the check includes what is added here; a run that times out is dropped, and a panic is
-    /// caught, as those of the check are. *Default*: returns the future as it is.
+    /// Wraps the future of a run. The timeout of the check includes the time of the wrapper. If the wrapper times out
+    /// it is dropped, and if it panics the panic is caught, as for the check itself. *Default*: returns the future as
+    /// it is.
     fn around<'a>(&'a self, info: RunInfo<'a>, run: RunFuture<'a>) -> RunFuture<'a> {
         let _ = info;
         run
     }
 
-    /// Called when a run has ended, also by a timeout or a panic. It must not block. *Default*: does nothing.
+    /// Called when a run has ended, even by a timeout or a panic. It must not block. *Default*: does nothing.
     fn finished(&self, info: RunInfo<'_>, run: FinishedRun<'_>) {
         let _ = (info, run);
     }
@@ -81,7 +83,7 @@ pub struct FinishedRun<'a> {
     pub errors: &'a [ErrorReport],
 }
 
-/// The interceptors of a health; the first one is the outermost.
+/// The interceptors of a `Health`; the first one is the outermost.
 pub(crate) struct Interceptors(pub(crate) Vec<Box<dyn Interceptor>>);
 
 impl Default for Interceptors {

@@ -35,7 +35,8 @@ impl Transition {
     }
 }
 
-/// Is notified when the effective status of a check changes. An [`Interceptor`](crate::Interceptor) sees every run instead.
+/// A listener, which is notified when the effective status of a check changes. An [`Interceptor`](crate::Interceptor)
+/// sees every run instead.
 ///
 /// The run calls its listeners before its readers get the verdict, so a listener must not block: it should send slow work to a channel.
 /// Panics are caught and logged.

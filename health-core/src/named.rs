@@ -1,4 +1,4 @@
-//! Enums whose values have a name: displayed, parsed and serialised by it.
+//! Enums whose values have names, by which they are displayed, parsed and serialised.
 
 use std::fmt;
 

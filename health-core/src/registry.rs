@@ -49,7 +49,7 @@ impl Registry {
         self.entries.clear();
     }
 
-    /// The identifiers, in the order of registration.
+    /// Returns the identifiers, in the order of registration.
     pub fn identifiers(&self) -> impl Iterator<Item = &str> {
         self.entries.iter().map(|entry| entry.identifier.as_str())
     }
@@ -58,7 +58,7 @@ impl Registry {
         self.entries.extend(other.entries);
     }
 
-    /// Returns the faults that can be seen without the groups.
+    /// Returns the faults that can be found without the groups.
     pub(crate) fn faults(&self) -> Vec<BuildFault> {
         let (mut seen, mut faults) = (HashMap::new(), Vec::new());
         for (position, Entry { identifier, options, .. }) in self.entries.iter().enumerate() {
@@ -89,12 +89,12 @@ impl Registry {
     }
 }
 
-/// The rows that the engine adds by itself.
+/// The identifiers of the rows that the engine itself adds.
 pub(crate) const DRAINING: &str = "Draining";
 pub(crate) const STARTUP: &str = "Startup";
 pub(crate) const RESERVED: [&str; 2] = [DRAINING, STARTUP];
 
-/// The faults because of which a health or an endpoint could not be built: all of them, and at least one.
+/// The error of a health or an endpoint that could not be built. It lists all faults, of which there is at least one.
 ///
 /// ```
 /// use std::time::Duration;
@@ -150,21 +150,21 @@ pub enum BuildFault {
     Check {
         /// The identifier of the check.
         identifier: String,
-        /// What is wrong and what to do.
+        /// The message: what is wrong and what to do.
         message: String,
     },
     /// A group is invalid or unknown.
     Group {
         /// The name of the group.
         group: String,
-        /// What is wrong and what to do.
+        /// The message: what is wrong and what to do.
         message: String,
     },
     /// A setting is invalid.
     Setting {
         /// The name of the setting.
         setting: &'static str,
-        /// What is wrong and what to do.
+        /// The message: what is wrong and what to do.
         message: String,
     },
 }

@@ -1,4 +1,5 @@
-//! Durations in configuration: a string with a unit, or a number of seconds. For the crates of this workspace, and no part of the API.
+//! Durations in configuration: a string with a unit, or a number of seconds. This module is for the crates of this
+//! workspace and not part of the API.
 //!
 //! ```
 //! #[derive(serde::Deserialize)]
@@ -34,7 +35,7 @@ pub fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S:
     serializer.collect_str(&humantime::format_duration(*duration))
 }
 
-/// The same for an `Option<Duration>`.
+/// Durations that are optional, in the same form.
 pub mod option {
     use super::{Deserializer, Duration, Serializer};
 
@@ -68,7 +69,8 @@ impl de::Visitor<'_> for Seconds {
     }
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<Duration, E> {
-        // Neither the text nor humantime's words for it: the value may be somebody's secret in the wrong place.
+        // The error contains neither the text nor the message of humantime, because the value may be a misplaced
+        // secret.
         let text = text.trim();
         if let Ok(seconds) = text.parse() {
             return self.visit_f64(seconds);

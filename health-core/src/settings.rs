@@ -31,18 +31,20 @@ pub struct Settings {
     /// The longest that one run of a check may take; more than zero. *Default*: 5 s.
     #[serde(with = "serde_duration")]
     pub timeout: Duration,
-    /// The time for which a verdict is fresh, from the end of its run. Zero: until the next read. A kind of check that is expensive for
-    /// the other side has a longer time of its own, which this does not shorten. *Default*: 1 s.
+    /// The time for which a verdict is fresh, from the end of its run. With zero, each read joins the current run or
+    /// starts one. A kind of check that is expensive for the other side has a longer time of its own, which this does
+    /// not shorten. *Default*: 1 s.
     #[serde(with = "serde_duration")]
     pub ttl: Duration,
     /// The longest that a check keeps a connection of its own, idle or not; zero opens a new one in each run. *Default*:
     /// 30 s.
     #[serde(with = "serde_duration")]
     pub reconnect: Duration,
-    /// The longest that a reader waits for runs. Then it gets a report of what is known. *Default*: 4 s.
+    /// The longest that a reader waits for runs. After this time it gets a report of the verdicts that are known.
+    /// *Default*: 4 s.
     #[serde(with = "serde_duration")]
     pub budget: Duration,
-    /// The same for `live`, `ready` and `startup`, below the kubelet's default timeout of 1 s. *Default*: 800 ms.
+    /// The budget of `live`, `ready` and `startup`, below the kubelet's default timeout of 1 s. *Default*: 800 ms.
     #[serde(with = "serde_duration")]
     pub probe_budget: Duration,
     /// The age up to which a verdict is shown, marked as stale, in place of a run that is not over. *Default*: 30 s.
@@ -171,7 +173,7 @@ impl Settings {
     }
 }
 
-/// The faults of these settings that can be seen without an endpoint.
+/// Returns the faults of these settings that can be found without an endpoint.
 pub(crate) fn faults<'a>(
     settings: &Settings,
     renderers: &Renderers,
@@ -207,7 +209,8 @@ const PROBE_GROUPS: [&str; 3] = ["live", "ready", "startup"];
 pub(crate) const UNHEALTHY: &str = "must be a status code from 400 to 599, and not 429";
 pub(crate) const DEGRADED: &str = "must be a status code from 200 to 299";
 
-/// Returns `false` for 429 also: clients and balancers react to it by waiting.
+/// Returns `true` if an unhealthy answer may have this status code. 429 is excluded, because clients and balancers
+/// react to it by waiting.
 pub(crate) fn is_unhealthy_status(code: u16) -> bool {
     (400..=599).contains(&code) && code != 429
 }
@@ -243,14 +246,16 @@ pub(crate) fn formats_fault(names: &[String], renderers: &Renderers) -> Option<B
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Anonymous {
-    /// 404 if a token is set, and the whole report if none is.
+    /// 404 if a token is set, and the whole report if there is no token.
     #[default]
     Nothing,
-    /// The verdict alone, without rows, in every format. An endpoint without a token then shows everybody the verdict alone.
+    /// Only the verdict, without rows, in every format. An endpoint without a token then shows only the verdict to
+    /// everyone.
     Status,
 }
 
-/// The settings of a group: `[groups.NAME]` in a configuration file. A setting that is absent is as in [`Settings`].
+/// The settings of a group: `[groups.NAME]` in a configuration file. The default of each is the value in [`Settings`],
+/// unless it says otherwise.
 ///
 /// The groups `live`, `ready` and `startup` always exist. Any other group has to be declared, so that a typing error in the groups of
 /// a check is found when the service starts.
@@ -272,7 +277,7 @@ pub struct GroupSettings {
     pub warnings_as_errors: Option<bool>,
     /// The answer to a request for this group without the token. *Default*: as in [`Settings`].
     pub anonymous: Option<Anonymous>,
-    /// Lets this group fail while the service drains; for groups of your own. *Default*: yes.
+    /// Lets a group of your own fail while the service drains. *Default*: `true`.
     pub drains: Option<bool>,
     /// The names of the checks that are allowed in `live` although a restart does not repair what they look at.
     #[serde(alias = "waive")]

@@ -12,19 +12,23 @@ use tokio::runtime::Handle;
 use crate::Health;
 
 impl Health {
-    /// Ends when the process should stop serving: for a framework's graceful shutdown.
+    /// Returns a future that ends when the process should stop serving, for the graceful shutdown of a framework.
     ///
-    /// SIGTERM drains first: `ready` fails from then on while the service goes on serving for
-    /// [`Settings::drain_delay`](crate::Settings::drain_delay), so that balancers see it and stop sending before the
-    /// listener closes (Kubernetes sends SIGTERM and takes the pod out of its endpoints at the same time, in no order).
-    /// SIGINT, and a second SIGTERM, end the delay at once. A signal after that ends the process: what the framework does with
-    /// open connections is its own, and axum and warp wait for them without limit, unless [`Drained::limit`] gives them one.
-    /// Elsewhere than on Unix, Ctrl-C stops at once.
+    /// SIGTERM drains first: `ready` fails, while the service continues to serve for
+    /// [`Settings::drain_delay`](crate::Settings::drain_delay). In this time balancers notice it, and stop sending
+    /// requests before the listener closes. (Kubernetes sends SIGTERM and removes the pod from its endpoints at the
+    /// same time, in no particular order.) SIGINT ends the future at once, and so does a second SIGTERM during the
+    /// delay.
     ///
-    /// Called within a runtime it listens for signals at once, otherwise from when it is first polled.
+    /// A later signal ends the process. The framework decides what happens to open connections, and axum and warp wait
+    /// for them without limit, unless [`Drained::limit`] sets one. On other systems than Unix, Ctrl-C ends the future
+    /// at once.
+    ///
+    /// Within a runtime, this method listens for signals at once. Outside of one, the future does so when it is first
+    /// polled.
     ///
     /// # Panics
-    /// In a runtime whose IO driver is not enabled.
+    /// Panics in a runtime whose IO driver is not enabled.
     pub fn drain_on_sigterm(&self) -> Drained {
         let health = self.clone();
         let listening = Handle::try_current().is_ok().then(Signals::listen);
@@ -44,12 +48,14 @@ impl Health {
     }
 }
 
-/// Ends when the process should stop serving; its clones end together. See [`Health::drain_on_sigterm`].
+/// A future that ends when the process should stop serving; see [`Health::drain_on_sigterm`]. All clones end at the
+/// same time.
 #[derive(Clone)]
 pub struct Drained(Shared<BoxFuture<'static, ()>>);
 
 impl Drained {
-    /// Runs a server until it has ended, or until this long after it was to stop: `None` then, whoever is still connected.
+    /// Runs a server until it has ended. Returns `None` if it is still running, for instance because of open
+    /// connections, this long after it should have stopped.
     ///
     /// ```no_run
     /// # use std::time::Duration;
@@ -114,7 +120,7 @@ impl Signals {
         self
     }
 
-    /// Ends the process at the next signal, with the code that a shell has for it.
+    /// Ends the process at the next signal, with the exit code that a shell reports for that signal.
     async fn end(mut self) {
         let code = tokio::select! {
             _ = self.interrupt.recv() => 130,

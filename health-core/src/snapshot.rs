@@ -18,7 +18,7 @@ const SECOND: Duration = Duration::from_secs(1);
 /// The last reports of a plan.
 #[derive(Default)]
 pub(crate) struct Slot {
-    /// The last report that is fresh for a while.
+    /// The last complete report, which is fresh for a while.
     pub(crate) kept: ArcSwapOption<Snapshot>,
     /// The last report that was built before all runs had finished.
     partial: Mutex<Option<Partial>>,
@@ -46,7 +46,7 @@ impl Slot {
     }
 }
 
-/// A report and the answers that were rendered from it, so that a cached one costs a look-up.
+/// A report and the answers that were rendered from it, so that a cached answer costs only a look-up.
 pub(crate) struct Snapshot {
     pub(crate) report: Arc<Report>,
     pub(crate) freshness: Option<Freshness>,
@@ -59,14 +59,14 @@ pub(crate) struct Snapshot {
 /// The time at which an answer was rendered, and the answer.
 type Aged = (SystemTime, SharedResponse);
 
-/// One way to show a report.
+/// One way to show a report. Each view has its own answer.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct View {
     /// The number of the endpoint's policy.
     pub(crate) policy: usize,
     /// The position of the format.
     pub(crate) renderer: usize,
-    /// `true` if the reader may see the verdict only.
+    /// `true` if the reader may see only the verdict.
     pub(crate) redacted: bool,
     /// `true` for the verbose form.
     pub(crate) verbose: bool,
@@ -90,8 +90,9 @@ impl Snapshot {
         format.saturating_mul(4).saturating_add(2 * usize::from(view.verbose) + usize::from(view.redacted))
     }
 
-    /// Uses the answer to a view. It is rendered outside of any lock: two readers at the same time may both render it, and neither
-    /// waits for a renderer that hangs. The answer of a policy that is newer than the snapshot is not kept.
+    /// Calls `then` with the answer to a view, which is rendered if it is not cached. No lock is held meanwhile: two
+    /// readers at the same time may both render the answer, and neither waits for a renderer that hangs. The answer of
+    /// a policy that is newer than the snapshot is not cached.
     pub(crate) fn answer<T>(
         &self,
         view: View,
@@ -111,7 +112,7 @@ impl Snapshot {
         }
     }
 
-    /// Returns the answer to a view that shows ages. It is rendered once a second, as of then.
+    /// Returns the answer to a view that shows ages. It is rendered at most once a second, with the ages at that time.
     pub(crate) fn answer_now(
         &self,
         view: View,

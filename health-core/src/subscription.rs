@@ -13,7 +13,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// A watch on the verdict of a group; see [`Health::subscribe`].
 ///
-/// It holds no [`Health`], and ends when the last one is gone.
+/// It does not keep the [`Health`] alive, and ends when the last clone of that is dropped.
 pub struct Subscription {
     health: Weak<Inner>,
     plan: usize,
@@ -21,13 +21,14 @@ pub struct Subscription {
 }
 
 impl Subscription {
-    /// Waits until the verdict of the group changes, and returns the report. The first call returns the present report, once there is
-    /// one. `None` is the end: the last `Health` is gone.
+    /// Waits until the verdict of the group changes, and returns the report. The first call returns the present report,
+    /// as soon as there is one. Returns `None` once the last `Health` was dropped.
     ///
-    /// Changes that follow each other faster than they are received are skipped: the report is always the latest one. Cancel safe.
+    /// Changes that follow each other faster than they are received are skipped: the report is always the latest one.
+    /// This method is cancel safe.
     pub async fn changed(&mut self) -> Option<Arc<Report>> {
         if let Some(health) = self.health.upgrade() {
-            Health(health).drive(self.plan); // again, if its runtime has shut down
+            Health(health).drive(self.plan); // restarts the driver if its runtime has shut down
         }
         self.receiver.changed().await.ok()?;
         self.receiver.borrow_and_update().clone()
@@ -66,8 +67,9 @@ impl Drop for Driver {
 impl Health {
     /// Watches the verdict of a group.
     ///
-    /// All subscriptions of a group share one reader, which reads as often as verdicts become stale, and at once when something changes in
-    /// between: a drain, a report of the application, an expired verdict. Without a subscription there is no such reader.
+    /// All subscriptions of a group share one reader. It reads as often as verdicts become stale, and at once after a
+    /// change in between: a drain, an expired verdict, or a check whose status changes in another read. Without a
+    /// subscription, no such reader runs.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
@@ -92,7 +94,7 @@ impl Health {
         Ok(Subscription { health: Arc::downgrade(&self.0), plan, receiver })
     }
 
-    /// Starts the driver of a plan, unless it runs.
+    /// Subscribes to the reports of a plan, and starts its driver unless it is running.
     fn drive(&self, plan: usize) -> watch::Receiver<Option<Arc<Report>>> {
         let mut drivers = self.drivers();
         let driver = drivers.entry(plan).or_default();
@@ -109,7 +111,7 @@ impl Health {
     }
 }
 
-/// Reads until there is no subscription or no health any more.
+/// Reads until the last subscription or the last `Health` is dropped.
 async fn drive(inner: Weak<Inner>, plan: usize, sender: watch::Sender<Option<Arc<Report>>>, wake: Arc<Notify>) {
     loop {
         let woken = wake.notified(); // before the read, so that nothing is missed

@@ -1,4 +1,4 @@
-//! The locks that the engine's state machine stands on. In unit tests they are shuttle's, which tries the schedules out.
+//! The locks of the engine. In unit tests they are those of shuttle, which tries out different schedules.
 
 use std::sync::PoisonError;
 
@@ -12,7 +12,7 @@ pub(crate) use shuttle::sync::atomic::AtomicU64;
 #[cfg(not(test))]
 pub(crate) use std::sync::atomic::AtomicU64;
 
-/// Locks; a panic elsewhere has left nothing half-done here.
+/// Locks a mutex, even if it is poisoned: no panic leaves its data in an invalid state.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -20,7 +20,7 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(not(test))]
 pub(crate) use tokio::sync::Notify;
 
-/// Tokio's, with a schedule point before each call: shuttle knows of locks only.
+/// Tokio's `Notify` with a scheduling point before each call, because shuttle controls only its own types.
 #[cfg(test)]
 #[derive(Debug, Default)]
 pub(crate) struct Notify(tokio::sync::Notify);

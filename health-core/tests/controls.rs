@@ -16,7 +16,7 @@ use tracing::{Event, Metadata, Subscriber, span};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// A check that fails while the switch is set, and the number of its runs.
+/// A switch that makes its check fail, and the number of the runs of that check.
 #[derive(Clone, Default)]
 struct Switch {
     failing: Arc<Mutex<bool>>,
@@ -173,7 +173,7 @@ fn a_subscription_survives_the_runtime_that_it_began_on() {
     }
 }
 
-/// Notes what it is called with.
+/// Records the calls of the interceptors.
 #[derive(Clone, Default)]
 struct Notes(Arc<Mutex<Vec<String>>>);
 
@@ -207,7 +207,7 @@ async fn interceptors_wrap_each_run_in_their_order() {
         .unwrap();
     queue.fail(true);
     health.report().await;
-    health.report().await; // from the cell
+    health.report().await; // without a run
     let expected = [
         "a begins queue",
         "b begins queue",
@@ -282,7 +282,7 @@ async fn what_a_client_logs_during_a_run_is_in_a_span_with_the_name_of_the_check
     assert_eq!(*spans.logged_in.lock().unwrap(), ["queue"]);
 }
 
-/// Panics, or hangs.
+/// An interceptor that panics, or hangs, in `around`.
 struct Bad(bool);
 
 impl Interceptor for Bad {

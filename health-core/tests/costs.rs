@@ -45,20 +45,20 @@ async fn a_kinds_own_ttl_gives_way_to_a_longer_setting_and_to_its_option_only() 
 
 #[tokio::test]
 async fn a_run_is_told_how_long_a_connection_may_be_kept() {
-    let told = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let limits = Arc::new(std::sync::Mutex::new(Vec::new()));
     let check = |name: &'static str| {
-        let told = Arc::clone(&told);
+        let limits = Arc::clone(&limits);
         check_fn_with(name, move |findings: Findings| {
-            told.lock().unwrap().push((name, findings.reconnect()));
+            limits.lock().unwrap().push((name, findings.reconnect()));
             async { Ok(()) }
         })
     };
     let settings = Settings::default().reconnect(Duration::from_secs(10));
     let own = check("own").reconnect(Duration::ZERO);
     Health::builder().settings(settings).check(check("common")).check(own).build().unwrap().report().await;
-    let mut told = told.lock().unwrap().clone();
-    told.sort_unstable();
-    assert_eq!(told, [("common", Duration::from_secs(10)), ("own", Duration::ZERO)]);
+    let mut limits = limits.lock().unwrap().clone();
+    limits.sort_unstable();
+    assert_eq!(limits, [("common", Duration::from_secs(10)), ("own", Duration::ZERO)]);
     assert_eq!(Settings::default().reconnect, Duration::from_secs(30));
 }
 

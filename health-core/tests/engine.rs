@@ -227,8 +227,8 @@ async fn a_background_check_is_only_read() {
         sleep(SECOND).await;
         assert!(health.report().await.healthy);
     }
-    // An interval of 10 s, a run of 0.1 s and a jitter of up to a second: the check continues in the background, at no
-    // other interval.
+    // With an interval of 10 s, a run of 0.1 s and a jitter of up to a second, the check continues in the background,
+    // at no other interval.
     let runs = runs.load(Ordering::SeqCst);
     assert!((6..=7).contains(&runs), "{runs} runs in 65 s");
 }
@@ -236,12 +236,12 @@ async fn a_background_check_is_only_read() {
 #[test]
 fn a_dead_scheduler_does_not_stay_green() {
     // In real time, because each runtime has its own clock.
-    let home = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let own = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let tick = Duration::from_millis(300);
     let health =
-        build(Health::builder().runtime(home.handle().clone()).check(working("beat").every(tick).timeout(tick)));
-    assert!(home.block_on(health.report()).healthy);
-    home.shutdown_background();
+        build(Health::builder().runtime(own.handle().clone()).check(working("beat").every(tick).timeout(tick)));
+    assert!(own.block_on(health.report()).healthy);
+    own.shutdown_background();
     let other = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     assert!(other.block_on(health.report()).healthy, "the last verdict is good for three intervals");
     let report = other.block_on(async {
@@ -467,14 +467,14 @@ fn built_outside_of_a_runtime_it_runs_where_it_is_asked() {
 
 #[test]
 fn a_home_runtime_that_has_ended_is_replaced_by_the_askers() {
-    let home = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let own = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let (runs, check) = counted("counted", Duration::from_millis(1));
     let health = {
-        let _inside = home.enter();
+        let _inside = own.enter();
         build(Health::builder().check(check.ttl(Duration::ZERO)))
     };
-    assert!(home.block_on(health.report()).healthy);
-    drop(home);
+    assert!(own.block_on(health.report()).healthy);
+    drop(own);
     let other = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     assert!(other.block_on(health.report()).healthy);
     assert_eq!(runs.load(Ordering::SeqCst), 2);

@@ -38,11 +38,11 @@ fn hung(name: &'static str) -> impl HealthCheck {
 }
 
 /// The transitions that a listener has received: name, from, to.
-type Told = Arc<Mutex<Vec<(String, Option<Status>, Status)>>>;
+type Received = Arc<Mutex<Vec<(String, Option<Status>, Status)>>>;
 
-fn listener(told: &Told) -> impl Fn(&Transition) + Send + Sync + 'static {
-    let told = Arc::clone(told);
-    move |transition| told.lock().unwrap().push((transition.check.clone(), transition.from, transition.to))
+fn listener(received: &Received) -> impl Fn(&Transition) + Send + Sync + 'static {
+    let received = Arc::clone(received);
+    move |transition| received.lock().unwrap().push((transition.check.clone(), transition.from, transition.to))
 }
 
 #[tokio::test]
@@ -60,9 +60,9 @@ async fn live_does_not_wait_for_ever_for_a_first_verdict() {
 
 #[tokio::test]
 async fn declared_groups_drain_and_a_drain_can_be_taken_back() {
-    let told = Told::default();
+    let received = Received::default();
     let check = check_fn("queue", || async { Ok(()) }).groups(["ready", "lb", "batch"]);
-    let builder = Health::builder().check(check).listener(listener(&told));
+    let builder = Health::builder().check(check).listener(listener(&received));
     let endpoint =
         endpoint(builder.group("lb", GroupSettings::default()).group("batch", GroupSettings::default().drains(false)));
     let all = async || {
@@ -79,7 +79,7 @@ async fn declared_groups_drain_and_a_drain_can_be_taken_back() {
     assert_eq!(all().await, [200; 6]);
     let (up, down) = (Status::Working, Status::Unavailable);
     let expected = [("queue", None, up), ("Draining", Some(up), down), ("Draining", Some(down), up)];
-    assert_eq!(*told.lock().unwrap(), expected.map(|(name, from, to)| (name.to_owned(), from, to)));
+    assert_eq!(*received.lock().unwrap(), expected.map(|(name, from, to)| (name.to_owned(), from, to)));
     for group in ["live", "ready", "startup"] {
         let error = Health::builder().group(group, GroupSettings::default().drains(true)).build().unwrap_err();
         assert!(error.to_string().contains("drains is for groups of your own"), "{error}");
@@ -89,14 +89,14 @@ async fn declared_groups_drain_and_a_drain_can_be_taken_back() {
 #[test]
 fn background_checks_move_when_their_runtime_ends() {
     let runtime = || tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-    let (check, home) = (ScriptedCheck::new("queue"), runtime());
-    let health = home.block_on(async {
+    let (check, own) = (ScriptedCheck::new("queue"), runtime());
+    let health = own.block_on(async {
         let check = check.clone().every(Duration::from_millis(20)).timeout(Duration::from_millis(20));
         let health = Health::builder().check(check).build().unwrap();
         health.report().await;
         health
     });
-    drop(home);
+    drop(own);
     let next = runtime();
     next.block_on(async {
         sleep(Duration::from_millis(150)).await; // its verdict expires
@@ -127,22 +127,22 @@ impl HealthCheck for Elsewhere {
 #[test]
 fn a_run_that_is_lost_elsewhere_gives_no_home_up() {
     let runtime = || tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-    let (home, places) = (runtime(), Arc::new(Mutex::new(Vec::new())));
-    let seen = Arc::clone(&places);
+    let (own, runtimes) = (runtime(), Arc::new(Mutex::new(Vec::new())));
+    let seen = Arc::clone(&runtimes);
     let here = check_fn("here", move || {
         seen.lock().unwrap().push(tokio::runtime::Handle::current().id());
         async { Ok(()) }
     });
-    let health = Health::builder().runtime(home.handle().clone()).check(here.ttl(Duration::ZERO)).check(Elsewhere);
+    let health = Health::builder().runtime(own.handle().clone()).check(here.ttl(Duration::ZERO)).check(Elsewhere);
     let health = health.settings(Settings::default().budget(Duration::from_millis(50))).build().unwrap();
     let visitor = runtime();
     visitor.block_on(health.report());
-    drop(visitor); // and with it the run of `Elsewhere`
+    drop(visitor); // aborts the run of `Elsewhere`
     runtime().block_on(health.report());
-    assert_eq!(*places.lock().unwrap(), [home.handle().id(); 2]);
+    assert_eq!(*runtimes.lock().unwrap(), [own.handle().id(); 2]);
 }
 
-/// More checks than get their own task from the start. One of them waits, and then blocks.
+/// Runs more checks than get a task of their own from the start. One of them waits, and then blocks.
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn a_check_that_blocks_after_it_has_waited_stops_no_other() {
     let mut builder = Health::builder().settings(Settings::default().budget(Duration::from_millis(400)));
@@ -187,9 +187,9 @@ async fn what_the_bare_verdict_says_follows_the_code() {
 
 #[tokio::test]
 async fn an_expiry_is_told_once_and_so_is_its_end() {
-    let (clock, told) = (ManualClock::default(), Told::default());
+    let (clock, received) = (ManualClock::default(), Received::default());
     let check = ScriptedCheck::new("queue").every(Duration::from_hours(2));
-    let health = Health::builder().check(check).clock(clock.clone()).listener(listener(&told)).build().unwrap();
+    let health = Health::builder().check(check).clock(clock.clone()).listener(listener(&received)).build().unwrap();
     health.report().await;
     clock.advance(Duration::from_hours(7));
     for _ in 0..3 {
@@ -197,10 +197,10 @@ async fn an_expiry_is_told_once_and_so_is_its_end() {
     }
     let (up, down) = (Status::Working, Status::Unavailable);
     let expected = [("queue".to_owned(), None, up), ("queue".to_owned(), Some(up), down)];
-    assert_eq!(*told.lock().unwrap(), expected);
+    assert_eq!(*received.lock().unwrap(), expected);
 }
 
-/// While a machine sleeps, its clock stops and its date advances. A verdict from before is old.
+/// While a machine is suspended, its clock stops and its date advances. A verdict from before is old.
 #[tokio::test]
 async fn a_verdict_from_before_the_machine_slept_is_old() {
     let (clock, check) = (ManualClock::default(), ScriptedCheck::new("queue"));

@@ -72,7 +72,7 @@ fn hostile() -> Report {
     Report::new([row])
 }
 
-/// Returns the report as a reader without the token sees it, who is shown only the verdict.
+/// Returns the report as a reader without the token sees it, which is only the verdict.
 fn bare(mut report: Report) -> Report {
     (report.checks, report.redacted, report.notice) = (Vec::new(), true, None);
     (report.instance, report.version) = (None, None);

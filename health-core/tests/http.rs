@@ -165,10 +165,10 @@ async fn metrics_and_feeds_are_200_whatever_the_verdict_and_nothing_else_is() {
     }
 }
 
-/// A clock whose date a test sets.
-struct Told(Arc<AtomicU32>);
+/// A clock whose date is set by the test.
+struct SetClock(Arc<AtomicU32>);
 
-impl Clock for Told {
+impl Clock for SetClock {
     fn now(&self) -> Instant {
         Instant::now()
     }
@@ -188,7 +188,7 @@ async fn an_entry_of_a_feed_is_the_same_while_the_failure_lasts() {
         let works = is_up.load(Ordering::SeqCst);
         async move { if works { Ok(()) } else { Err(ServiceUnavailable::new("connection refused").into()) } }
     });
-    let endpoint = endpoint(Health::builder().check(queue.ttl(Duration::ZERO)).clock(Told(Arc::clone(&time))));
+    let endpoint = endpoint(Health::builder().check(queue.ttl(Duration::ZERO)).clock(SetClock(Arc::clone(&time))));
     for format in ["atom", "rss"] {
         let uri = format!("/ht/?format={format}");
         works.store(false, Ordering::SeqCst);

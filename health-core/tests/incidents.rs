@@ -34,9 +34,9 @@ async fn ask(endpoint: &Endpoint, path: &str) -> (u16, Vec<String>) {
 
 /// Does the same, and fails if the response takes longer than a prober waits.
 async fn probe(endpoint: &Endpoint, path: &str) -> (u16, Vec<String>) {
-    let asked = Instant::now();
+    let began = Instant::now();
     let answer = ask(endpoint, path).await;
-    assert!(asked.elapsed() < PROBE, "a prober waits for {PROBE:?}, the answer took {:?}", asked.elapsed());
+    assert!(began.elapsed() < PROBE, "a prober waits for {PROBE:?}, the answer took {:?}", began.elapsed());
     answer
 }
 

@@ -87,9 +87,9 @@ pub trait HealthCheck: Send + Sync + 'static {
         None
     }
 
-    /// Returns `true` if its runs belong on the runtime of the caller that starts them, and not on the runtime of the `Health` (see
-    /// [`HealthBuilder::runtime`](crate::HealthBuilder::runtime)). A check that watches this very runtime needs that: it must run
-    /// while the runtime is blocked. *Default*: `false`.
+    /// Returns `true` if its runs belong on the runtime of the caller that starts them, and not on the runtime of the
+    /// `Health` (see [`HealthBuilder::runtime`](crate::HealthBuilder::runtime)). A check that watches the runtime of
+    /// the `Health` needs this, because it must run while that runtime is blocked. *Default*: `false`.
     fn runs_on_caller(&self) -> bool {
         false
     }

@@ -19,7 +19,7 @@ pub(super) struct Offer {
 }
 
 impl Offer {
-    /// Of a media type such as `text/plain; version=0.0.4; charset=utf-8`.
+    /// Parses a media type such as `text/plain; version=0.0.4; charset=utf-8`.
     fn new(media_type: &str, renderer: usize) -> Self {
         let mut parts = media_type.split(';').map(str::trim);
         let essence = parts.next().unwrap_or_default();
@@ -52,11 +52,11 @@ pub(super) fn offers(renderers: &Renderers, offered: &[usize]) -> Vec<Offer> {
     offers
 }
 
-/// The renderer that the client likes best, or `None` when it accepts none of them.
+/// Returns the renderer that the client prefers, or `None` if it accepts none of them.
 ///
-/// The most specific range that fits decides an offer's quality; among equals the client's order decides, then what fits
-/// the range best, then the offers' order. Malformed members are skipped. Without any valid member the first offer is the
-/// answer.
+/// The most specific range that matches an offer decides its quality. Among offers of equal quality the client's order
+/// decides, then the precision of the match, then the order of the offers. Malformed members are skipped. Without any
+/// valid member, the first offer is chosen.
 pub(super) fn choose<'v>(headers: impl IntoIterator<Item = &'v HeaderValue>, offers: &[Offer]) -> Option<usize> {
     let members = headers.into_iter().flat_map(|header| split_outside_quotes(header.as_bytes(), b','));
     let mut ranges = members.filter_map(Range::parse);
@@ -82,21 +82,22 @@ fn weigh(ranges: &[Range<'_>], offers: &[Offer]) -> Option<usize> {
 struct Range<'a> {
     kind: &'a str,
     subtype: &'a str,
-    /// In thousandths.
+    /// The quality in thousandths.
     quality: u16,
     has_parameters: bool,
-    /// The one parameter that tells formats of the same type apart.
+    /// The only parameter that distinguishes formats of the same type.
     version: Option<&'a str>,
 }
 
-/// How well a range fits a media type, from a wildcard to the very version.
+/// The precision with which a range matches a media type, from a wildcard to the exact version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Fit {
     Any,
     Kind,
-    /// The type; the range has parameters that say nothing to us.
+    /// The type matches. The range has parameters that are unknown here.
     Parameters,
-    /// The type, of another version: still nearer to what a scraper reads than a format without versions.
+    /// The type matches in another version, which is still closer to what a scraper reads than a format without
+    /// versions.
     OtherVersion,
     Type,
     Version,
@@ -126,9 +127,11 @@ impl<'a> Range<'a> {
         Some(range)
     }
 
-    /// What this range decides when it is the first: one that names a type, of full quality and without a parameter, is liked
-    /// best whatever follows. Only a format that has versions may be refused by a later member. Browsers and most clients
-    /// begin with such a range, and the rest need not be read.
+    /// Returns the renderer that this range selects as the first one of a header, whatever follows.
+    ///
+    /// A range that names a type, with full quality and without parameters, is preferred to all later ones. Only a
+    /// format with versions can still be excluded by a later range. Browsers and most clients begin with such a range,
+    /// so the rest need not be parsed.
     fn decides(&self, offers: &[Offer]) -> Option<usize> {
         if self.quality < 1000 || self.has_parameters {
             return None;
@@ -137,8 +140,8 @@ impl<'a> Range<'a> {
         offer.version.is_none().then_some(offer.renderer)
     }
 
-    /// `None` when it does not fit. Parameters exclude nothing, as clients send more of them than types have; they only
-    /// decide what fits better.
+    /// Returns `None` if the range does not match. Clients send more parameters than types have, so parameters only
+    /// decide which match is better. The exception is a version where another format of the type has versions.
     fn fit(&self, offer: &Offer) -> Option<Fit> {
         match (self.kind, self.subtype) {
             ("*", _) => Some(Fit::Any),
@@ -160,7 +163,7 @@ impl<'a> Range<'a> {
     }
 }
 
-/// `0`, `0.5`, `0.123`, `1`, `1.000`: at most three digits (RFC 9110, section 12.4.2).
+/// Parses a quality: `0`, `0.5`, `0.123`, `1` or `1.000`, with at most three digits (RFC 9110, section 12.4.2).
 fn quality(text: &str) -> Option<u16> {
     let (whole, digits) = text.split_once('.').unwrap_or((text, ""));
     if digits.len() > 3 || !digits.bytes().all(|digit| digit.is_ascii_digit()) {
@@ -184,10 +187,10 @@ fn is_quoted(text: &str) -> bool {
     text.len() >= 2 && text.starts_with('"') && text.ends_with('"')
 }
 
-/// Splits at a separator that is not inside of a quoted string; a backslash in there escapes.
+/// Splits at a separator that is not inside of a quoted string. In such a string, a backslash escapes the next byte.
 fn split_outside_quotes(text: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
     let (mut quoted, mut escaped) = (false, false);
-    let has_quotes = text.contains(&b'"'); // hardly ever
+    let has_quotes = text.contains(&b'"'); // rarely
     text.split(move |&byte| {
         match byte {
             _ if !has_quotes => return byte == separator,
@@ -246,7 +249,7 @@ mod tests {
         }
     }
 
-    /// A member that is valid, and whether it may be chosen by it.
+    /// Returns a strategy for valid members of the header.
     fn member() -> impl Strategy<Value = String> {
         const TYPES: &[&str] =
             &["text/html", "application/json", "text/plain", "text/*", "*/*", "image/png", "TEXT/html"];
@@ -271,11 +274,11 @@ mod tests {
 
         #[test]
         fn malformed_members_change_nothing(members in prop::collection::vec(member(), 1..5), at in any::<prop::sample::Index>()) {
-            let good = chosen(&members.join(","));
+            let expected = chosen(&members.join(","));
             for malformed in ["garbage", "*", "*/x", "text/", "/html", "text/html;q=2", "text/html;q=0.1234", "a b/c", ""] {
                 let mut members = members.clone();
                 members.insert(at.index(members.len() + 1), malformed.to_owned());
-                prop_assert_eq!(chosen(&members.join(",")), good, "with {}", malformed);
+                prop_assert_eq!(chosen(&members.join(",")), expected, "with {}", malformed);
             }
         }
 

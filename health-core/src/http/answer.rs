@@ -1,4 +1,4 @@
-//! From a query to the answer: the report, rendered, with its headers.
+//! Answers a query: renders the report, and adds the status code and the headers.
 
 use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -30,7 +30,7 @@ pub(super) fn cached<T>(endpoint: &Endpoint, query: &Query, convert: Convert<T>)
     shows_all.then(|| endpoint.health().kept(query.plan, |snapshot| show(endpoint, query, snapshot, convert)))?
 }
 
-/// Runs the checks that have to run and answers within the budget.
+/// Runs the checks that have to run, and answers within the budget.
 pub(super) async fn run<T>(endpoint: &Endpoint, query: &Query, budget: Option<Duration>, convert: Convert<T>) -> T {
     let health = endpoint.health();
     // Only the verbose view lists excluded names that are unknown.
@@ -45,7 +45,7 @@ pub(super) async fn run<T>(endpoint: &Endpoint, query: &Query, budget: Option<Du
     show(endpoint, query, &snapshot, convert)
 }
 
-/// Answers without a report.
+/// Answers a refused request, without a report.
 #[cold]
 pub(super) fn refuse<T>(endpoint: &Endpoint, refusal: Refusal, method: &Method, convert: Convert<T>) -> T {
     let message = refusal.message(endpoint);
@@ -72,7 +72,7 @@ fn show<T>(endpoint: &Endpoint, query: &Query, snapshot: &Snapshot, convert: Con
     }
 }
 
-/// Returns the answer as a query wants it that is no plain GET.
+/// Adapts an answer to a query that is not a plain GET.
 fn adapted(answer: &SharedResponse, query: &Query) -> SharedResponse {
     let mut response = answer.to_response();
     if let Some(seconds) = query.refresh {
@@ -81,7 +81,7 @@ fn adapted(answer: &SharedResponse, query: &Query) -> SharedResponse {
     SharedResponse::new(trim(response, &query.method))
 }
 
-/// Renders a report, of which a reader without the token is shown a redacted one. The status code is that of the whole report.
+/// Renders the report that the reader may see. The status code is that of the whole report.
 fn make(endpoint: &Endpoint, view: View, whole: &Report, shown: &Report) -> SharedResponse {
     let health = endpoint.health();
     let renderer = health.renderers().at(view.renderer);
@@ -135,8 +135,8 @@ fn headers(content_type: &str, body: &str, time: SystemTime) -> HeaderMap {
     ])
 }
 
-/// Removes the parts of an answer that its method does not have. The length of an answer to HEAD is that of the body of a GET; the
-/// client of any other method would wait for that body, so OPTIONS has a length of zero.
+/// Adapts an answer to its method. For HEAD, the length is still that of the body of a GET. For OPTIONS it is zero,
+/// because its client would wait for that body.
 fn trim(mut response: Response<Bytes>, method: &Method) -> Response<Bytes> {
     if *method == Method::OPTIONS {
         response.headers_mut().insert(ALLOW, METHODS);

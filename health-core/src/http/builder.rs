@@ -29,9 +29,9 @@ const NOT_IN_A_PATH: &AsciiSet = &CONTROLS
     .add(b'|')
     .add(b'}');
 
-/// Configures one endpoint: where it is, who may read it, and how it answers. See [`Endpoint::builder`].
+/// Configures an endpoint: its path, its access and its answers. See [`Endpoint::builder`].
 ///
-/// *Default* for all of it: the [`Settings`](crate::Settings) of the health.
+/// The [`Settings`](crate::Settings) of the health are the defaults.
 #[must_use = "call build() at the end"]
 pub struct EndpointBuilder {
     health: Health,
@@ -59,14 +59,15 @@ impl EndpointBuilder {
         }
     }
 
-    /// Sets the path, such as `/ht/`. It starts and ends with a slash, which may be left out; characters that no URL has are
-    /// percent-encoded, and empty segments are left out. *Default*: [`Settings::path`](crate::Settings::path).
+    /// Sets the path, such as `/ht/`. The slashes at the start and at the end are optional, empty segments are removed,
+    /// and characters that no URL has are percent-encoded. *Default*: [`Settings::path`](crate::Settings::path).
     pub fn path(mut self, path: impl Into<String>) -> Self {
         self.path = path.into();
         self
     }
 
-    /// Shows this group alone, at the path itself; nothing is below it then. *Default*: all checks, with each group below the path.
+    /// Shows only this group, at the path itself. There are no paths below it then. *Default*: all checks, and each
+    /// group below the path.
     pub fn group(mut self, group: impl Into<String>) -> Self {
         self.group = Some(group.into());
         self
@@ -79,14 +80,14 @@ impl EndpointBuilder {
         self
     }
 
-    /// Requires no token, whatever the settings say: for a management port that is closed to the outside.
+    /// Requires no token, whatever the settings say, for a management port that is closed to the outside.
     pub fn without_token(mut self) -> Self {
         self.token = None;
         self
     }
 
-    /// Sets the answer to a request without the token, for every group of this endpoint. Without any token, it is the answer to
-    /// every request. *Default*: that of the group or of the settings.
+    /// Sets the answer to a request without the token, for every group of this endpoint. If the endpoint has no token,
+    /// this is the answer to every request. *Default*: that of the group or of the settings.
     pub fn anonymous(mut self, anonymous: Anonymous) -> Self {
         self.anonymous = Some(anonymous);
         self
@@ -112,24 +113,25 @@ impl EndpointBuilder {
         self
     }
 
-    /// Maps a report to its status code by a function, in place of the two codes above. Metrics and feeds are 200 all the same. A
-    /// function that panics, or returns 429, has no effect on that answer, and the log says so.
+    /// Sets a function that returns the status code of a report, in place of the two codes above. Metrics and feeds are
+    /// still answered with 200. If the function panics or returns 429, it is ignored for that answer, and the log says
+    /// so.
     ///
-    /// The function sees the whole report, also where the reader gets the verdict alone.
+    /// The function gets the whole report, even if the reader sees only the verdict.
     pub fn status_code(mut self, function: impl Fn(&Report) -> StatusCode + Send + Sync + 'static) -> Self {
         self.policy.function = Some(Arc::new(function));
         self
     }
 
-    /// Offers these formats alone, in this order: the first one answers a request without preference, so an API service names `json`
-    /// first. *Default*: all formats of the health, `html` first.
+    /// Offers only these formats, in this order. The first one answers a request without preference, so an API service
+    /// names `json` first. *Default*: all formats of the health, `html` first.
     pub fn formats<I: Into<String>>(mut self, formats: impl IntoIterator<Item = I>) -> Self {
         self.formats = Some(formats.into_iter().map(Into::into).collect());
         self
     }
 
-    /// Adds a header to every answer, in place of an own one of that name. `Content-Type`, `Content-Length` and `Allow` belong to the
-    /// answer itself and are refused.
+    /// Adds a header to every answer. It replaces a header of that name that the engine sets. `Content-Type`,
+    /// `Content-Length` and `Allow` belong to the answer itself and are refused.
     pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         if [CONTENT_TYPE, CONTENT_LENGTH, ALLOW].contains(&name) {
             let message = format!("{name} belongs to the answer itself: leave it out");

@@ -32,9 +32,9 @@ impl Endpoints {
         self.0.iter()
     }
 
-    /// Answers a request, as [`Endpoint::respond`] does. A path that no endpoint covers is 404.
+    /// Answers a request, as [`Endpoint::respond`] does. A path that no endpoint covers is answered with 404.
     pub fn respond<B>(&self, request: &Request<B>) -> impl Future<Output = Response<Bytes>> + Send + 'static + use<B> {
-        // The shortest path is as good as any other one to refuse a request.
+        // Any endpoint refuses a path that it does not cover.
         match self.find(request.uri().path()).or(self.0.last()) {
             Some(endpoint) => Either::Left(endpoint.respond(request)),
             None => Either::Right(future::now(not_found())),

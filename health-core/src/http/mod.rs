@@ -1,4 +1,4 @@
-//! All HTTP policy, in one place; adapters translate and decide nothing.
+//! The HTTP policy, in one place. Adapters convert requests and responses, and decide nothing.
 //!
 //! ```
 //! # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
@@ -53,20 +53,21 @@ pub use self::tower::{Body, ResponseFuture};
 /// | `GET /ht/`, `GET /ht` | all checks; the final slash is optional everywhere |
 /// | `GET /ht/<group>/` | that group; 404 for an unknown one |
 /// | `HEAD` | the same status and headers, no body |
-/// | `OPTIONS` | as `HEAD`, with `Allow` and a length of zero; HAProxy's `option httpchk` asks so. A CORS middleware around the endpoint may answer it first, with 200 |
+/// | `OPTIONS` | as `HEAD`, with `Allow` and zero length, for HAProxy's `option httpchk`. A CORS middleware may answer it first, with 200 |
 /// | any other method | 405 with `Allow` |
 /// | `?format=<name>` | that format, whatever `Accept` says; 400 for an unknown one |
-/// | `?refresh=<seconds>` | the same, and a browser asks again after that time, without a script |
+/// | `?refresh=<seconds>` | the same, and a browser reloads the page after that time, without a script |
 /// | nothing acceptable | 406, before any check runs |
-/// | `?only=<name>`, any number of them | these checks alone; 404 for one that the group does not have. `startup` ignores it |
+/// | `?only=<name>`, any number of them | only these checks; 404 for one that the group does not have. `startup` ignores it |
 /// | `?exclude=<name>`, any number of them | without these checks, and without them in the verdict |
-/// | `?verbose` | more, where the format has it: [`Renderer::render_verbose`] |
+/// | `?verbose` | more detail, if the format has it: [`Renderer::render_verbose`] |
 ///
-/// A healthy answer is 200, or [`Settings::degraded_status`](crate::Settings::degraded_status) where some row warns or fails; an
-/// unhealthy one is [`Settings::unhealthy_status`](crate::Settings::unhealthy_status). Content negotiation follows [RFC 9110, section 12](https://www.rfc-editor.org/rfc/rfc9110#section-12).
+/// A healthy answer is 200, or [`Settings::degraded_status`](crate::Settings::degraded_status) if some row warns or
+/// fails. An unhealthy one is [`Settings::unhealthy_status`](crate::Settings::unhealthy_status). Content negotiation
+/// follows [RFC 9110, section 12](https://www.rfc-editor.org/rfc/rfc9110#section-12).
 ///
-/// One `Health` can have several endpoints. They share its checks and their verdicts, and each has a policy of its own: in full on a
-/// management port, and the verdict alone in public.
+/// One `Health` can have several endpoints. They share its checks and their verdicts, and each has a policy of its own.
+/// For instance, one shows everything on a management port, and another only the verdict in public.
 ///
 /// ```
 /// use health_core::{Anonymous, Endpoint, Health};
@@ -78,7 +79,7 @@ pub use self::tower::{Body, ResponseFuture};
 /// # Ok::<(), health_core::BuildError>(())
 /// ```
 #[derive(Debug, Clone)]
-pub struct Endpoint(Arc<Shared>); // a single counter, as some frameworks clone it for each request
+pub struct Endpoint(Arc<Shared>); // a single reference count, as some frameworks clone it for each request
 
 #[derive(Debug)]
 struct Shared {
@@ -106,7 +107,7 @@ impl Endpoint {
 
     /// Creates an endpoint at this path, such as `/ht/`, with the policy of the [`Settings`](crate::Settings).
     pub fn new(path: &str, health: Health) -> Self {
-        // The settings were validated when the health was built, so nothing can be wrong with this endpoint.
+        // The settings were validated when the health was built, so the faults are ignored.
         Self::builder(health).path(path).assemble().0
     }
 
@@ -117,7 +118,8 @@ impl Endpoint {
 
     /// Returns the endpoints `/livez` and `/readyz`, for the probes of Kubernetes: the groups `live` and `ready`.
     ///
-    /// They answer without the token, and then with the verdict alone. With the token, or where there is none, they show the rows.
+    /// A request without the token gets only the verdict. A request with it gets the rows, and so does every request if
+    /// there is no token.
     pub fn probes(health: &Health) -> [Self; 2] {
         [("/livez", "live"), ("/readyz", "ready")].map(|(path, group)| {
             let endpoint = Self::builder(health.clone()).path(path).group(group);
@@ -147,15 +149,16 @@ impl Endpoint {
         &self.0.health
     }
 
-    /// Answers a request. Reads its method, path, query and headers before it returns, and keeps nothing of it.
+    /// Answers a request. The method, the path, the query and the headers are read before this returns, and the future
+    /// does not borrow the request.
     ///
-    /// Never fails: an invalid request and a failing check have an answer, too.
+    /// Never fails: an invalid request and a failing check are answered, too.
     pub fn respond<B>(&self, request: &Request<B>) -> impl Future<Output = Response<Bytes>> + Send + 'static + use<B> {
         self.respond_with(RequestHead::from(request), SharedResponse::to_response)
     }
 
-    /// Answers a request, as [`respond`](Self::respond) does, for an adapter whose framework has types of its own: `convert` makes the
-    /// framework's response.
+    /// Answers a request as [`respond`](Self::respond) does, for an adapter whose framework has types of its own.
+    /// `convert` creates the response of the framework.
     pub fn respond_with<T: Send + 'static>(
         &self,
         request: RequestHead<'_>,
@@ -164,7 +167,7 @@ impl Endpoint {
         self.answer(request, convert)
     }
 
-    /// The renderers that this endpoint offers, the default first.
+    /// Returns the renderers that this endpoint offers, the default first.
     fn renderers(&self) -> impl Iterator<Item = &dyn Renderer> {
         self.0.renderers.iter().map(|&position| self.0.health.renderers().at(position))
     }

@@ -1,4 +1,4 @@
-//! Parses a request. Whatever is invalid is refused here, before any check runs.
+//! Parses a request. An invalid one is refused here, before any check runs.
 
 use std::borrow::Cow;
 use std::sync::atomic::Ordering;
@@ -124,7 +124,7 @@ fn segments(rest: &str) -> Vec<Cow<'_, str>> {
     }
 }
 
-/// Which token a reader has presented.
+/// The token that a request presents, compared with that of the endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum TokenPresented {
     Right,
@@ -193,7 +193,7 @@ impl<'a> QueryParams<'a> {
 /// Splits at a byte. In such a short text this is faster than the search of `str`.
 fn cut(text: &str, at: u8) -> (&str, &str) {
     match text.bytes().position(|byte| byte == at) {
-        Some(place) => (&text[..place], &text[place + 1..]),
+        Some(position) => (&text[..position], &text[position + 1..]),
         None => (text, ""),
     }
 }

@@ -30,7 +30,7 @@ impl SharedResponse {
         self.0.body()
     }
 
-    /// Returns a response of its own. The headers are copied, the body is shared.
+    /// Returns an owned response. The headers are copied, and the body is shared.
     pub fn to_response(&self) -> Response<Bytes> {
         Response::clone(&self.0)
     }

@@ -11,7 +11,7 @@ use tower_service::Service;
 
 use super::{Endpoint, RequestHead, SharedResponse, future};
 
-/// With feature `tower`: an endpoint is a service, for axum, hyper-util, tonic and whatever else takes one.
+/// With the feature `tower`, an endpoint is a service for axum, hyper-util, tonic and everything else that takes one.
 impl<B> Service<Request<B>> for Endpoint {
     type Response = Response<Body>;
     type Error = Infallible;

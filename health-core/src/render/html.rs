@@ -38,11 +38,11 @@ const OWN: &str = "health_check/own.html";
 ///
 /// # Variables
 ///
-/// | name | what |
+/// | name | value |
 /// |---|---|
 /// | `verdict` | `All systems working`, `Working, with 1 problem`, `2 of 6 failing`, ... |
-/// | `problems` | the number of rows that are not working, whether they count or not |
-/// | `healthy` | `true` if nothing that counts has an error |
+/// | `problems` | the number of rows that are not working, whether they fail the report or not |
+/// | `healthy` | `true` if no row fails the report |
 /// | `status` | the worst status of the critical checks: `working`, `warning`, `unknown`, `unavailable` |
 /// | `redacted` | `true` if the reader may see the verdict only; `checks` is empty then |
 /// | `group` | the group's name, or none |
@@ -56,7 +56,7 @@ const OWN: &str = "health_check/own.html";
 /// | `errors` | each with `message_type`, `message` and `reference` (log reference or none) |
 /// | `lines` | `working`, or the errors as `{type}: {message}` |
 /// | `observations` | `name = value unit`, ready to be shown |
-/// | `critical`, `fails_report`, `stale` | `true` if its errors matter; if it makes this answer unhealthy; if it is an older verdict |
+/// | `critical`, `fails_report`, `stale` | `true` if it is critical; if it fails the report; if it shows an older verdict |
 /// | `duration`, `last_run`, `since` | as `0.0040 seconds`; times (RFC 3339, UTC); none before the first run |
 /// | `took`, `age`, `for_how_long` | the same for people: `12 ms`, `3 s ago`, `5 min`; none before the first run |
 /// | `blocked_by`, `below_cause` | the check that is the cause, or none; `true` if this row is below it |
@@ -238,8 +238,8 @@ impl<'a> From<&'a Report> for Page<'a> {
     }
 }
 
-/// Returns the rows in sections: those that fail, problems that don't count, and those that work. A cause comes before
-/// what it blocks, and the one that blocks most comes first.
+/// Returns the rows in sections: those that fail the report, other problems, and those that work. A cause comes before
+/// what it blocks, and the cause that blocks most comes first.
 fn sections(report: &Report) -> Vec<Section<'_>> {
     let section = |check: &CheckReport| match check.status {
         _ if check.fails_report => 0,
@@ -251,8 +251,8 @@ fn sections(report: &Report) -> Vec<Section<'_>> {
         *blocks.entry(cause).or_insert(0) += 1;
     }
     let mut sections = Vec::new();
-    for (place, title) in ["Failing", "Problems that don't count", "Working"].into_iter().enumerate() {
-        let mut checks: Vec<&CheckReport> = report.checks.iter().filter(|check| section(check) == place).collect();
+    for (position, title) in ["Failing", "Problems that don't count", "Working"].into_iter().enumerate() {
+        let mut checks: Vec<&CheckReport> = report.checks.iter().filter(|check| section(check) == position).collect();
         checks.sort_by_key(|check| {
             let cause = check.blocked_by.as_deref().unwrap_or(&check.identifier);
             let is_blocked = check.blocked_by.is_some();

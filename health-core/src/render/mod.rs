@@ -1,6 +1,6 @@
-//! From a report to text: one renderer a format.
+//! Renderers, which write a report in a format.
 //!
-//! Registering a renderer under a name that is taken replaces that format. A closure is enough:
+//! A renderer replaces the format of the same name. A closure is enough to create one:
 //!
 //! ```
 //! use health_core::{check_fn, render_fn, Health, Status};
@@ -63,42 +63,42 @@ use crate::Report;
 
 /// One output format.
 pub trait Renderer: Send + Sync + 'static {
-    /// Its name, for `?format=` and `--format`: lower case, without spaces.
+    /// Returns the name of the format for `?format=` and `--format`: lower case, without spaces.
     fn format(&self) -> &str;
 
-    /// What it answers to in `Accept`. The first one is also its `Content-Type` and what a wildcard means; text types
-    /// get `charset=utf-8`. At least one.
+    /// Returns the media types that select the format in `Accept`; at least one. The first one is also its
+    /// `Content-Type`, and the one that wildcards match first. Text types without parameters get `charset=utf-8`.
     fn media_types(&self) -> &[&str];
 
-    /// Writes the report. Where it fails or panics, the answer is the text format with the same status code.
+    /// Writes the report. If it fails or panics, the answer is in the text format, with the same status code.
     ///
     /// # Errors
-    /// Those of the writer, and its own.
+    /// Returns the errors of the writer and its own.
     #[doc(alias = "render_to_response_json")]
     fn render(&self, report: &Report, out: &mut dyn fmt::Write) -> fmt::Result;
 
-    /// Writes the report for a reader who wants to know more, by `?verbose`. *Default*: as [`render`](Self::render) does.
+    /// Writes the report in more detail, for `?verbose`. *Default*: the same as [`render`](Self::render).
     ///
     /// # Errors
-    /// Those of the writer, and its own.
+    /// Returns the errors of the writer and its own.
     fn render_verbose(&self, report: &Report, out: &mut dyn fmt::Write) -> fmt::Result {
         self.render(report, out)
     }
 
-    /// Tells the engine that the format shows how long ago things were, measured from [`Report::generated_at`](crate::Report::generated_at): then an
-    /// answer is made anew once a second. *Default*: `false`.
+    /// Returns `true` if the format shows ages, measured from [`Report::generated_at`](crate::Report::generated_at).
+    /// Its answers are then rendered again once a second. *Default*: `false`.
     fn shows_ages(&self) -> bool {
         false
     }
 
-    /// Whether the answer is 200 however the service is, for scrapers and readers of feeds, which throw away everything
-    /// else. *Default*: `false`.
+    /// Returns `true` if the status code is always 200, for scrapers and feed readers, which discard any other answer.
+    /// *Default*: `false`.
     fn always_ok(&self) -> bool {
         false
     }
 }
 
-/// A renderer from a closure that returns what is to be shown.
+/// Creates a renderer from a closure that returns the text.
 pub fn render_fn<F, O>(format: impl Into<String>, media_type: &'static str, render: F) -> impl Renderer
 where
     F: Fn(&Report) -> O + Send + Sync + 'static,
@@ -128,7 +128,7 @@ impl<F: Fn(&Report) -> O + Send + Sync + 'static, O: fmt::Display> Renderer for 
 }
 
 /// The formats of a service, by name and by media type. *Default*: `html`, `json`, `text`, `health`, `openmetrics`,
-/// `prometheus`, `atom`, `rss`, `report`; the first one is the answer to a reader without wishes.
+/// `prometheus`, `atom`, `rss`, `report`; the first one answers a request without preference.
 #[derive(Clone)]
 pub struct Renderers(Vec<Arc<dyn Renderer>>);
 
@@ -154,7 +154,7 @@ impl Default for Renderers {
 }
 
 impl Renderers {
-    /// Adds a format, or replaces the one of the same name in its place.
+    /// Adds a format, or replaces the one of the same name, which keeps its position.
     pub fn register(&mut self, renderer: impl Renderer) {
         match self.position(renderer.format()) {
             Some(position) => self.0[position] = Arc::new(renderer),
@@ -162,7 +162,7 @@ impl Renderers {
         }
     }
 
-    /// Removes the format of this name. Returns `false` if there is none.
+    /// Removes the format of this name. Returns `false` if there is no such format.
     pub fn remove(&mut self, format: &str) -> bool {
         let position = self.position(format);
         position.map(|position| self.0.remove(position)).is_some()
@@ -173,12 +173,12 @@ impl Renderers {
         self.position(format).map(|position| self.at(position))
     }
 
-    /// The names of all formats, in order.
+    /// Returns the names of all formats, in order.
     pub fn formats(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(|renderer| renderer.format())
     }
 
-    /// All formats, in order.
+    /// Returns all formats, in order.
     pub fn iter(&self) -> impl Iterator<Item = &dyn Renderer> {
         self.0.iter().map(|renderer| &**renderer)
     }

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::{CheckReport, Report, Status};
 
-/// The outcome of a row or of a whole report. The status alone does not say whether an error counts.
+/// The outcome of a row or of a whole report. The status alone does not say whether an error fails the report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Outcome {
@@ -17,8 +17,7 @@ pub(super) enum Outcome {
 }
 
 impl Outcome {
-    /// Returns the outcome of a row. An unavailable check fails, whether it counts or not. A warning fails only if it
-    /// counts.
+    /// Returns the outcome of a row. An unavailable check always fails. A warning fails only if it fails the report.
     pub(super) fn of_row(row: &CheckReport) -> Self {
         match row.status {
             _ if row.fails_report => Self::Fail,
@@ -28,7 +27,7 @@ impl Outcome {
         }
     }
 
-    /// Returns the outcome of a report. An unhealthy report fails, and a problem that does not count is a warning.
+    /// Returns the outcome of a report. An unhealthy report fails, and a problem that leaves it healthy is a warning.
     pub(super) fn of_report(report: &Report) -> Self {
         if !report.healthy {
             return Self::Fail;
@@ -38,7 +37,7 @@ impl Outcome {
     }
 }
 
-/// Returns the number of rows that are not working, whether they count or not.
+/// Returns the number of rows that are not working, whether they fail the report or not.
 pub(super) fn problems(report: &Report) -> usize {
     report.checks.iter().filter(|check| check.status != Status::Working).count()
 }

@@ -6,8 +6,8 @@ use crate::{CheckReport, Report};
 
 /// `text`: one line per check, as the original's command prints them.
 ///
-/// With `?verbose`, the lines look like those of Kubernetes' own components, with `ok` for a problem that does not
-/// count:
+/// With `?verbose`, the lines look like those of Kubernetes' own components, with `ok` for a problem that leaves the
+/// report healthy:
 ///
 /// ```text
 /// [+]disk ok

@@ -1,15 +1,15 @@
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-/// A difference of the two clocks that is smaller than this is no news.
+/// Changes of the difference between the two clocks up to this many milliseconds are ignored.
 const SLEW: i64 = 1_000;
 
-/// Sees that the machine was suspended: then the date runs ahead of the clock that ages are measured by, which stands still
-/// meanwhile, and a verdict is older than it seems.
+/// Detects that the machine was suspended. The clock that ages are measured with stops during a suspend and the date
+/// does not, so verdicts are older afterwards than they seem.
 #[derive(Debug)]
 pub(super) struct Awake {
     began: (Instant, SystemTime),
-    /// By how many milliseconds the date was seen to be ahead.
+    /// The last recorded lead of the date over the other clock, in milliseconds.
     ahead: AtomicI64,
     /// The number of jumps so far.
     sleeps: AtomicU64,
@@ -20,8 +20,8 @@ impl Awake {
         Self { began: (clock.now(), clock.time()), ahead: AtomicI64::new(0), sleeps: AtomicU64::new(0) }
     }
 
-    /// Returns `true` if the date has jumped ahead by more than `limit` since the last call. A step of the clock looks the same,
-    /// and costs one run of each check.
+    /// Returns `true` if the date has jumped ahead by more than `limit` since the last call. A step of the system clock
+    /// looks the same, and costs one run of each check.
     pub(super) fn has_slept(&self, now: Instant, time: SystemTime, limit: Duration) -> bool {
         let by_clock = milliseconds(now.saturating_duration_since(self.began.0));
         let by_date = match time.duration_since(self.began.1) {
@@ -30,9 +30,9 @@ impl Awake {
         };
         let (ahead, known) = (by_date - by_clock, self.ahead.load(Ordering::Relaxed));
         if (ahead - known).abs() <= SLEW {
-            return false; // and nothing is written, as threads share it
+            return false; // without a write, because threads share the value
         }
-        // Of several threads that see it, one tells.
+        // If several threads detect the same jump, only one of them reports it.
         let is_first = self.ahead.compare_exchange(known, ahead, Ordering::Relaxed, Ordering::Relaxed).is_ok();
         let has_slept = is_first && ahead - known > milliseconds(limit).max(SLEW);
         if has_slept {
@@ -42,7 +42,7 @@ impl Awake {
         has_slept
     }
 
-    /// The number of times that the machine has slept. A verdict from before the last time is old.
+    /// Returns the number of suspends so far. A verdict from before the last one is too old.
     pub(super) fn sleeps(&self) -> u64 {
         self.sleeps.load(Ordering::Relaxed)
     }

@@ -7,16 +7,17 @@ use super::cell::pause;
 use super::{Cell, Runner};
 use crate::check::Refresh;
 
-/// The background tasks of a health; dropping them ends them. Runs under way end by themselves.
+/// The background tasks of a `Health`. They end when this value is dropped; runs that are under way continue to their
+/// end.
 #[derive(Debug)]
 pub(crate) struct Tasks {
     all: Vec<AbortHandle>,
-    /// `true` if they are on the runtime of the `Health`.
+    /// `true` if the tasks are on the runtime of the `Health`.
     on_own_runtime: bool,
 }
 
 impl Tasks {
-    /// Ends them, and waits until they are gone.
+    /// Aborts the tasks, and waits until they have ended.
     pub(crate) async fn end(self) {
         for task in &self.all {
             task.abort();
@@ -39,7 +40,8 @@ impl Drop for Tasks {
 }
 
 impl Runner {
-    /// Starts to refresh the checks that have an interval. `None` where there is no runtime to do it on.
+    /// Starts the background refresh of the checks that have an interval. Returns `None` if there is no runtime to
+    /// spawn the tasks on.
     pub(crate) fn refresh_in_background(self: &Arc<Self>) -> Option<Tasks> {
         let (runtime, on_own_runtime) = self.runtime()?;
         let interval = |cell: &Cell| match cell.refresh {

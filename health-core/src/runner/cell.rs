@@ -10,7 +10,7 @@ use crate::registry::Entry;
 use crate::sync::{Mutex, MutexGuard, lock};
 use crate::{CheckReport, History, PastRun, Scope, Settings, Status};
 
-/// A check that remembers its last verdict.
+/// A check with its options and its last verdict.
 #[derive(Debug)]
 pub(crate) struct Cell {
     pub(crate) identifier: String,
@@ -32,8 +32,8 @@ pub(crate) struct Cell {
 struct State {
     known: Option<LastVerdicts>,
     run: Option<Arc<Run>>,
-    /// When it was first asked for a verdict.
-    asked: Option<Instant>,
+    /// The time of the first read.
+    first_read: Option<Instant>,
     /// The best status that any run ended with.
     best: Option<Status>,
     /// `true` once the expiry of the verdict was reported.
@@ -42,15 +42,16 @@ struct State {
     history: History,
 }
 
-/// What a cell remembers: the last verdict, and the one that counts.
+/// The last verdict of a check, and the one that is in effect. They differ while the thresholds of the check hold back
+/// a change.
 #[derive(Debug, Clone)]
 pub(crate) struct LastVerdicts {
     pub(crate) last: Arc<Verdict>,
     /// The last verdict of the effective status.
     pub(crate) effective: Arc<Verdict>,
-    /// When the effective status became what it is.
+    /// The time at which the effective status last changed.
     pub(crate) since: SystemTime,
-    /// How many runs in a row were better, or worse, than the effective status.
+    /// The number of consecutive runs that were better, or worse, than the effective status.
     streak: u32,
 }
 
@@ -87,21 +88,22 @@ impl Cell {
         }
     }
 
-    /// Answers a read. `None` when the last verdict is still good, else the run that brings a new one. While the machine slept
-    /// no verdict was renewed, not even in the background.
+    /// Called on each read. Returns `None` if the last verdict is still fresh, and otherwise the run that produces a
+    /// new one. A verdict from before the last suspend of the machine is not fresh: nothing was refreshed meanwhile,
+    /// not even in the background.
     pub(crate) fn ask(&self, now: Instant, sleeps: u64) -> Option<JoinedRun> {
         let mut state = self.lock();
-        state.asked.get_or_insert(now);
+        state.first_read.get_or_insert(now);
         let is_fresh = state.known.as_ref().is_some_and(|known| self.is_fresh(known, now) && !known.is_before(sleeps));
         (!is_fresh).then(|| Self::join(state))
     }
 
-    /// The run that is under way.
+    /// Returns the run that is under way.
     pub(crate) fn run(&self) -> Option<Arc<Run>> {
         self.lock().run.clone()
     }
 
-    /// The run that brings a new verdict, however good the last one is.
+    /// Returns the run that produces a new verdict, even if the last one is still fresh.
     pub(crate) fn join_or_start(&self) -> JoinedRun {
         Self::join(self.lock())
     }
@@ -114,11 +116,11 @@ impl Cell {
     fn is_fresh(&self, known: &LastVerdicts, now: Instant) -> bool {
         match self.refresh {
             Refresh::Ttl(ttl) => known.last.finished.checked_add(ttl).is_none_or(|end| now < end),
-            Refresh::Every(_) => true, // it may have expired, and then the row says so: a read starts no run
+            Refresh::Every(_) => true, // a read starts no run; if the verdict has expired, the row says so
         }
     }
 
-    /// Until when a verdict may be read without asking again; `None` for ever.
+    /// Returns the time until which reads may use the verdict; `None` means forever.
     pub(crate) fn fresh_until(&self, known: &LastVerdicts) -> Option<Instant> {
         known.last.finished.checked_add(match self.refresh {
             Refresh::Ttl(ttl) => ttl,
@@ -126,13 +128,13 @@ impl Cell {
         })
     }
 
-    /// The age past which a background verdict is no verdict any more, as nothing seems to refresh it.
+    /// Returns the age at which a background verdict expires, because nothing seems to refresh it any more.
     fn expiry(&self, interval: Duration) -> Duration {
         let late = interval.saturating_add(jitter(interval)).saturating_add(self.limits.timeout);
         interval.saturating_mul(3).max(late)
     }
 
-    /// How old the verdict is, if that is too old.
+    /// Returns the age of a background verdict if it has expired.
     pub(crate) fn expired(&self, known: &LastVerdicts, now: Instant) -> Option<Duration> {
         let Refresh::Every(interval) = self.refresh else { return None };
         let age = now.saturating_duration_since(known.last.finished);
@@ -145,18 +147,18 @@ impl Cell {
         read(state.known.as_ref(), &state.history)
     }
 
-    /// Returns the time since the first read, while there is no verdict.
+    /// Returns the time since the first read, as long as there is no verdict.
     pub(crate) fn silent_for(&self, now: Instant) -> Option<Duration> {
         let state = self.lock();
-        if state.known.is_some() { None } else { Some(now.saturating_duration_since(state.asked?)) }
+        if state.known.is_some() { None } else { Some(now.saturating_duration_since(state.first_read?)) }
     }
 
-    /// The best status that any of its runs ended with; `None` before the first end.
+    /// Returns the best status that any run ended with; `None` before the end of the first run.
     pub(crate) fn best(&self) -> Option<Status> {
         self.lock().best
     }
 
-    /// Takes the verdict of the run that was under way, and says what there is to tell of it.
+    /// Stores the verdict of the run that was under way, and returns the record for the log and the listeners.
     pub(crate) fn settle(&self, verdict: Verdict) -> Record {
         let verdict = Arc::new(verdict);
         let run = PastRun::new(verdict.status, verdict.duration, verdict.finished_at);
@@ -176,14 +178,14 @@ impl Cell {
         record
     }
 
-    /// Notes that its verdict has expired; what it was, where that was not noted before.
+    /// Marks the verdict as expired. Returns its status if it was not marked before.
     pub(crate) fn expire(&self) -> Option<Status> {
         let mut state = self.lock();
         let known = state.known.as_ref()?.effective.status;
         (!std::mem::replace(&mut state.is_expired, true)).then_some(known)
     }
 
-    /// Forgets a run that will not end.
+    /// Forgets a run that was aborted, so that the next read starts another one.
     pub(crate) fn abandon(&self, run: &Arc<Run>) {
         let mut state = self.lock();
         if state.run.as_ref().is_some_and(|own| Arc::ptr_eq(own, run)) {
@@ -191,7 +193,7 @@ impl Cell {
         }
     }
 
-    /// Returns the row of a verdict. Without one, the row still has to be filled.
+    /// Returns the row of a verdict. Without a verdict, the caller has to set the status and the errors of the row.
     pub(crate) fn row(&self, known: Option<&LastVerdicts>, history: &History) -> CheckReport {
         let mut row = CheckReport::new(self.identifier.clone());
         row.history = history.clone();
@@ -216,23 +218,24 @@ impl Cell {
     }
 }
 
-/// The most that a background run is put off, so that the replicas of a service don't run in step.
+/// Returns the maximum random delay of a background run. The delay keeps the replicas of a service from running in
+/// step.
 pub(crate) fn jitter(interval: Duration) -> Duration {
     interval / 10
 }
 
-/// The time from the end of a background run to the next one, for a number between 0 and 1 that is drawn for each.
+/// Returns the time from the end of a background run to the next one. `drawn` is a random number between 0 and 1.
 pub(crate) fn pause(interval: Duration, drawn: f64) -> Duration {
     interval.saturating_add(Duration::try_from_secs_f64(jitter(interval).as_secs_f64() * drawn).unwrap_or_default())
 }
 
 impl LastVerdicts {
-    /// Returns `true` if it is from before the last sleep of the machine.
+    /// Returns `true` if the last verdict is from before the last suspend of the machine.
     pub(crate) fn is_before(&self, sleeps: u64) -> bool {
         self.last.sleeps < sleeps
     }
 
-    /// The first verdict takes effect at once.
+    /// Creates the state after a verdict that takes effect at once, as the first one does.
     fn first(verdict: Arc<Verdict>) -> Self {
         Self { since: verdict.finished_at, effective: Arc::clone(&verdict), last: verdict, streak: 0 }
     }
@@ -260,7 +263,7 @@ mod tests {
         Arc::new(Verdict::of(status))
     }
 
-    /// The effective status after each run, for checks that rise after 2 and fall after 3.
+    /// Returns the effective status after each run, for a check that rises after 2 runs and falls after 3.
     fn effective(runs: &[Status]) -> Vec<Status> {
         let mut known: Option<LastVerdicts> = None;
         let mut step = |status: &Status| {

@@ -6,22 +6,22 @@ use std::time::{Duration, Instant};
 use super::verdict::Verdict;
 use crate::Status;
 
-/// A check that stays failed is repeated this often, and so is a cause.
+/// The interval at which the log repeats a failure that lasts, and a cause.
 const REPEAT: Duration = Duration::from_mins(5);
 
-/// No more causes of a check than this are written within that time: they may vary with each run.
+/// The maximum number of causes of a check that are logged within `REPEAT`, because causes may vary with each run.
 const MOST: usize = 8;
 
 const TOO_MANY: &str = "this check's causes vary: more of them are not written for five minutes";
 
-/// What the log was told of a check, so that nothing is written on every poll.
+/// The log entries of a check so far, so that polls do not repeat them.
 #[derive(Debug, Default)]
 pub(crate) struct Journal {
     last: Option<Instant>,
     references: HashMap<String, Instant>,
 }
 
-/// What there is to write, once the cell is unlocked.
+/// The log entries of a run, which are written after the cell is unlocked.
 pub(crate) struct Record {
     pub(super) before: Option<Status>,
     pub(super) effective: Arc<Verdict>,
@@ -30,8 +30,9 @@ pub(crate) struct Record {
 }
 
 impl Journal {
-    /// A change of the effective status is due at once, the first verdict included; a failure every five minutes; a
-    /// cause when its reference is new to the log, also that of a run whose verdict has no effect yet.
+    /// Decides what to log. A change of the effective status is logged at once, including the first verdict. A failure
+    /// that lasts is repeated every five minutes. A cause is logged if its reference is new to the log, even if the
+    /// verdict of its run has no effect yet.
     pub(crate) fn record(&mut self, before: Option<Status>, effective: &Arc<Verdict>, last: &Verdict) -> Record {
         let now = last.finished;
         let is_due = before != Some(effective.status)
@@ -39,7 +40,7 @@ impl Journal {
         if is_due {
             self.last = Some(now);
         }
-        self.references.retain(|_, told| now < *told + REPEAT);
+        self.references.retain(|_, logged| now < *logged + REPEAT);
         let mut causes = Vec::new();
         for (reference, cause) in &last.causes {
             if self.references.contains_key(reference) {
@@ -57,7 +58,7 @@ impl Journal {
 }
 
 impl Record {
-    /// Whether the effective status has changed, the first verdict included.
+    /// Returns `true` if the effective status has changed. The first verdict is a change, too.
     pub(crate) fn is_transition(&self) -> bool {
         self.before != Some(self.effective.status)
     }
@@ -92,7 +93,7 @@ mod tests {
     }
 
     fn causes(journal: &mut Journal, last: &Verdict) -> Vec<String> {
-        let effective = Arc::new(Verdict::of(Status::Working)); // the thresholds still hold it
+        let effective = Arc::new(Verdict::of(Status::Working)); // the thresholds still hold back the failure
         let record = journal.record(Some(Status::Working), &effective, last);
         assert!(!record.is_transition());
         record.causes.into_iter().map(|(_, cause)| cause).collect()

@@ -37,10 +37,11 @@ use crate::report::CheckInfo;
 use crate::sync::AtomicU64;
 use crate::{Clock, Report, Settings, Transition};
 
-/// Up to this many checks get a task each; beyond, sixteen are begun by one, which halves the cost of a thousand.
+/// The number of checks up to which each run is spawned as a task of its own. For more checks, one task begins sixteen
+/// runs, which halves the cost of a thousand checks.
 const TASKS: usize = 64;
 
-/// Runs checks; owns timeouts, caching and isolation.
+/// Runs checks, with timeouts, caching and isolation.
 #[derive(Debug)]
 pub(crate) struct Runner {
     cells: Vec<Cell>,
@@ -48,35 +49,35 @@ pub(crate) struct Runner {
     permits: Semaphore,
     max_permits: usize,
     max_stale: Duration,
-    /// Counts whatever may change a report.
+    /// Counts the changes that outdate reports: verdicts, drains, suspends of the machine.
     epoch: AtomicU64,
     draining: AtomicBool,
     /// `true` once draining can no longer be taken back.
     terminating: AtomicBool,
     started_up: AtomicBool,
     awake: Awake,
-    /// The runtime that the `Health` was built in or was given. Runs live there until it shuts down.
+    /// The runtime that the `Health` was built in or was given. Runs are spawned there until it shuts down.
     own_runtime: Option<Handle>,
     own_runtime_is_gone: AtomicBool,
     shutdown: Shutdown,
     pub(crate) clock: Arc<dyn Clock>,
     listeners: Listeners,
     interceptors: Interceptors,
-    /// Wakes those who wait for changes: transitions, drains, expiry.
+    /// Wakes the subscriptions after a transition, a drain or an expiry.
     wake: Arc<tokio::sync::Notify>,
 }
 
-/// A report, and how long it may be read again.
+/// A report, and the time for which it may be cached.
 #[derive(Debug)]
 pub(crate) struct Reading {
     pub(crate) report: Report,
-    /// `None` for a report that is partial or has expired already.
+    /// `None` if the report is partial or contains an expired verdict.
     pub(crate) freshness: Option<Freshness>,
-    /// Background verdicts that were found to have expired, to be reported afterwards.
+    /// The transitions of background verdicts that have expired, which are reported afterwards.
     pub(crate) expired: Vec<Transition>,
 }
 
-/// The time in which a report stays true.
+/// The condition under which a cached report is fresh: the epoch is the same, and the time is not over.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Freshness {
     epoch: u64,
@@ -122,7 +123,7 @@ impl Runner {
         self.plans.iter().find(|plan| plan.name.as_deref() == group)
     }
 
-    /// A plan of some of another one's checks.
+    /// Returns a plan with only those members of another plan that `keep` accepts.
     pub(crate) fn narrow(&self, plan: &Plan, keep: impl Fn(&str) -> bool) -> Plan {
         plan.narrowed(&self.cells, keep)
     }
@@ -135,7 +136,7 @@ impl Runner {
         self.cells.iter().map(|cell| cell.identifier.as_str())
     }
 
-    /// The time in which all checks of a plan should have ended by their timeouts, and a second more.
+    /// Returns the time within which all checks of a plan have ended by their timeouts, plus one second.
     pub(crate) fn max_wait(&self, plan: &Plan) -> Duration {
         let timeouts = plan.closure.iter().map(|&cell| self.cells[cell].limits.timeout);
         let rounds = plan.closure.len().div_ceil(self.max_permits.max(1));
@@ -153,13 +154,13 @@ impl Runner {
         })
     }
 
-    /// The groups that a check is in, whether it names them or not.
+    /// Returns the groups that contain a check, whether the check names them or not.
     fn groups_of(&self, cell: usize) -> Vec<String> {
         let with = self.plans.iter().filter(|plan| plan.members.contains(&cell));
         with.filter_map(|plan| plan.name.clone()).collect()
     }
 
-    /// Begins to drain, or ends that; `false` where it is too late for that.
+    /// Begins or ends a drain. Returns `false` if the drain can no longer be ended.
     pub(crate) fn drain(&self, drains: bool) -> bool {
         if !drains && self.terminating.load(Ordering::SeqCst) {
             return false;
@@ -171,7 +172,7 @@ impl Runner {
         true
     }
 
-    /// Drains for good.
+    /// Begins a drain that can no longer be ended.
     #[cfg(unix)]
     pub(crate) fn terminate(&self) {
         self.terminating.store(true, Ordering::SeqCst);
@@ -199,7 +200,8 @@ impl Runner {
         Arc::clone(&self.wake)
     }
 
-    /// Returns the time for which a report stays fresh: at least `pause`, also for one that is not fresh at all. `None` is forever.
+    /// Returns the time for which a report stays fresh; `None` means forever. Returns `pause` for a report that is not
+    /// fresh.
     pub(crate) fn freshness_left(&self, freshness: Option<&Freshness>, pause: Duration) -> Option<Duration> {
         let Some(freshness) = freshness else { return Some(pause) };
         freshness.until.map(|until| match until.saturating_duration_since(self.clock.now()) {
@@ -213,7 +215,8 @@ impl Runner {
         Some(self.runtime()?.0.spawn(task).abort_handle())
     }
 
-    /// Runs one check of a plan, however fresh its verdict is, along with the checks that it depends on, and waits.
+    /// Runs the members of a plan, even if their verdicts are fresh, and reads the checks that they depend on. Waits no
+    /// longer than `max_wait`.
     pub(crate) async fn run_now(self: &Arc<Self>, plan: &Plan, max_wait: Duration) -> Waited {
         let began = self.clock.now();
         let mut answers = self.ask(plan, began);
@@ -226,12 +229,12 @@ impl Runner {
         Waited { began, answers }
     }
 
-    /// Says that no report from before holds any more.
+    /// Invalidates all cached reports.
     fn changed(&self) {
         self.epoch.fetch_add(1, Ordering::Release);
     }
 
-    /// Asks a plan's cells, and waits for those that have to run, no longer than the budget.
+    /// Reads the cells of a plan, and waits for those that have to run, no longer than the budget.
     pub(crate) async fn wait_for(self: &Arc<Self>, plan: &Plan, budget: Duration) -> Waited {
         let began = self.clock.now();
         self.check_suspend(began);
@@ -243,9 +246,9 @@ impl Runner {
         Waited { began, answers }
     }
 
-    /// The report of what was waited for.
+    /// Builds the report after a wait.
     pub(crate) fn reading(self: &Arc<Self>, plan: &Plan, waited: &Waited, budget: Duration) -> Reading {
-        let epoch = self.epoch.load(Ordering::Acquire); // before the cells: what changes meanwhile outdates the report
+        let epoch = self.epoch.load(Ordering::Acquire); // before the cells, so that later changes outdate the report
         let (rows, until) = self.rows(plan, &waited.answers, budget);
         let expired = self.expired(&rows);
         let mut report = Report::new(rows);
@@ -256,7 +259,7 @@ impl Runner {
         Reading { report, freshness, expired }
     }
 
-    /// Visits every cell that the plan needs, and launches the runs that are missing.
+    /// Reads every cell that the plan needs, and launches the runs that are missing.
     fn ask(self: &Arc<Self>, plan: &Plan, now: Instant) -> Answers {
         let mut answers = Vec::with_capacity(plan.closure.len());
         let sleeps = self.awake.sleeps();
@@ -275,7 +278,7 @@ impl Runner {
         Answers(answers)
     }
 
-    /// Joins the run of a cell that is under way, else launches one.
+    /// Joins the run of a cell that is under way, or launches one.
     fn join_or_start(self: &Arc<Self>, cell: usize) -> Arc<Run> {
         let JoinedRun { run, is_new } = self.cells[cell].join_or_start();
         if is_new {
@@ -284,7 +287,8 @@ impl Runner {
         run
     }
 
-    /// Spawns runs on the runtime of the `Health`, or on the caller's if that one is gone.
+    /// Spawns runs on the runtime of the `Health`, or on that of the caller if the former has shut down or the check
+    /// requires it.
     fn launch(&self, guards: Vec<RunGuard>) {
         let on_caller = |guard: &RunGuard| self.cells[guard.cell()].check.runs_on_caller();
         let (on_caller, others): (Vec<_>, Vec<_>) = guards.into_iter().partition(on_caller);
@@ -292,7 +296,7 @@ impl Runner {
         launch_on(on_caller, || Handle::try_current().ok().map(|here| (here, false)).or_else(|| self.runtime()));
     }
 
-    /// Drops the runs that are under way and lets none start any more; waits until they are gone.
+    /// Aborts the runs that are under way, prevents new ones, and waits until all have ended.
     pub(crate) async fn end_runs(&self) {
         self.shutdown.request();
         for run in self.cells.iter().filter_map(Cell::run) {
@@ -315,14 +319,14 @@ impl Runner {
     /// Waits until all runs have finished or the budget is used up.
     async fn wait(self: &Arc<Self>, answers: &mut Answers, budget: Duration) {
         let all = answers.wait(|cell| self.join_or_start(cell));
-        // The timer lives on the caller's runtime, or on the runtime of the `Health` if the caller is outside of any.
+        // The timer needs a runtime: that of the caller, or that of the `Health` if the caller is outside of any.
         let Some(timeout) = Handle::try_current().ok().or_else(|| Some(self.runtime()?.0)).map(|runtime| {
             let _inside = runtime.enter();
             tokio::time::timeout(budget, all)
         }) else {
             return;
         };
-        let _ = timeout.await; // the rows show what has not finished by now
+        let _ = timeout.await; // the rows show which runs have not finished
     }
 }
 
@@ -344,7 +348,7 @@ fn launch_on(guards: Vec<RunGuard>, runtime: impl FnOnce() -> Option<(Handle, bo
     }
 }
 
-/// A finished wait: when it began, and the runs that have not ended.
+/// The result of a wait: the time at which it began, and the runs that have not ended.
 pub(crate) struct Waited {
     began: Instant,
     answers: Answers,
@@ -362,8 +366,8 @@ impl Waited {
 struct Answers(Vec<(usize, Option<Arc<Run>>)>);
 
 impl Answers {
-    /// Waits until all runs have finished. Replaces an aborted run, at most twice: its runtime has shut down, and the next run is on the
-    /// caller's.
+    /// Waits until all runs have finished. Replaces an aborted run, at most twice: its runtime has shut down, and the
+    /// next run is on the runtime of the caller.
     async fn wait(&mut self, restart: impl Fn(usize) -> Arc<Run>) {
         for (cell, awaited) in &mut self.0 {
             let mut tries = 2;

@@ -6,7 +6,7 @@ use super::rows::shutting_down;
 use crate::registry::DRAINING;
 use crate::{Status, StatusListener, Transition};
 
-/// The listeners of a health.
+/// The listeners of a `Health`.
 pub(crate) struct Listeners(pub(crate) Vec<Box<dyn StatusListener>>);
 
 impl std::fmt::Debug for Listeners {
@@ -43,7 +43,7 @@ impl Runner {
         }
     }
 
-    /// Logs the begin or the end of a drain, and notifies the listeners.
+    /// Logs the start or the end of a drain, and notifies the listeners.
     pub(super) fn notify_drain(&self, drains: bool) {
         if drains {
             tracing::warn!(target: "health_check", "the service drains: ready fails");

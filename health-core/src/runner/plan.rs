@@ -1,4 +1,4 @@
-//! The checks that a group reads, and the rules for them. All of it is decided once, when the health is built.
+//! The checks that a group reads, and the rules for them. All of this is decided once, when the `Health` is built.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -7,16 +7,16 @@ use super::cell::Cell;
 use crate::registry::{BuildFault, Entry, Registry};
 use crate::{Anonymous, GroupSettings, Scope, Settings};
 
-/// A group, or all checks: its members, and the checks that have to run along because members depend on them.
+/// The checks of a group, or all checks, together with the checks that they depend on.
 #[derive(Debug, Clone)]
 pub(crate) struct Plan {
     pub(crate) name: Option<String>,
     pub(crate) kind: Kind,
-    /// Whether none of its members was left out.
+    /// `true` if no member was left out.
     pub(crate) is_whole: bool,
-    /// Positions of the cells, in order.
+    /// The positions of the members among the cells, in order.
     pub(crate) members: Vec<usize>,
-    /// The members and all that they depend on.
+    /// The positions of the members and of all checks that they depend on, in order.
     pub(crate) closure: Vec<usize>,
     pub(crate) budget: Duration,
     pub(crate) warnings_as_errors: bool,
@@ -25,7 +25,7 @@ pub(crate) struct Plan {
     pub(crate) drains: bool,
 }
 
-/// The groups whose meaning the engine knows.
+/// The kind of a plan, which decides the rules for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     All,
@@ -37,8 +37,8 @@ pub(crate) enum Kind {
 
 const PROBES: [(&str, Kind); 3] = [("live", Kind::Live), ("ready", Kind::Ready), ("startup", Kind::Startup)];
 
-/// Returns the cells of a service, sorted by identifier, and its plans: that of all checks first, then those of the groups. Adds
-/// whatever is wrong to the faults.
+/// Returns the cells of a service, sorted by identifier, and its plans: first the plan of all checks, then those of the
+/// groups. Adds whatever is wrong to `faults`.
 pub(crate) fn build_plans(
     registry: Registry,
     groups: &BTreeMap<String, GroupSettings>,
@@ -103,7 +103,7 @@ fn plan(name: Option<&str>, kind: Kind, own: &GroupSettings, cells: &[Cell], set
 }
 
 impl Plan {
-    /// This plan with some of its members only; a plan of all checks where nothing is left out.
+    /// Returns this plan with only those members that `keep` accepts.
     pub(crate) fn narrowed(&self, cells: &[Cell], keep: impl Fn(&str) -> bool) -> Self {
         let members: Vec<usize> = self.members.iter().copied().filter(|&i| keep(&cells[i].identifier)).collect();
         let is_whole = members.len() == self.members.len();
@@ -111,7 +111,8 @@ impl Plan {
     }
 }
 
-/// Liveness runs nothing but its members, for it must not wait for what they depend on.
+/// Returns the members and all checks that they depend on. For liveness these are only the members, because it must not
+/// wait for a dependency.
 fn closure(kind: Kind, members: &[usize], cells: &[Cell]) -> Vec<usize> {
     if kind == Kind::Live {
         return members.to_vec();

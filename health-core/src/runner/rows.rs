@@ -1,4 +1,4 @@
-//! From what the cells answered to the rows of a report.
+//! Builds the rows of a report from the verdicts of the cells.
 
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -9,7 +9,8 @@ use super::{Answers, Cell, Kind, Plan, Run, Runner};
 use crate::registry::{DRAINING, STARTUP};
 use crate::{CheckReport, FailureKind, HealthCheckException, History, Scope, ServiceUnavailable, Status, Transition};
 
-/// Until when rows stay true: `None` when they are not to be read again, `Some(None)` when only a change ends them.
+/// The time until which rows are fresh. `None` means that they must not be cached, and `Some(None)` that they are fresh
+/// until something changes.
 type Until = Option<Option<Instant>>;
 
 impl Runner {
@@ -19,12 +20,13 @@ impl Runner {
         let mut rows = Vec::with_capacity(answers.0.len() + 1);
         for (position, awaited) in &answers.0 {
             let (cell, run) = (&self.cells[*position], awaited.as_deref().filter(|run| !run.is_finished()));
-            // The newest verdict, not the one that was waited for: the epoch was read since.
-            let (row, good) = cell.read(|known, history| match (run, known) {
+            // Read the newest verdict, and not that of the run that was waited for. The epoch of the report was read
+            // after the wait, so the report must contain all verdicts up to then.
+            let (row, row_until) = cell.read(|known, history| match (run, known) {
                 (None, Some(known)) => verdict_row(cell, known, history, now),
                 (run, known) => (self.missing_row(cell, known, history, run, budget, now), None),
             });
-            until = earlier(until, good);
+            until = earlier(until, row_until);
             rows.push(row);
         }
         self.name_blockers(&plan.closure, &mut rows);
@@ -49,23 +51,23 @@ impl Runner {
         (rows, until)
     }
 
-    /// The background verdicts that have expired since anybody was told.
+    /// Returns a transition for each background verdict that has expired and was not reported yet.
     pub(super) fn expired(&self, rows: &[CheckReport]) -> Vec<Transition> {
         let is_expired = |row: &&CheckReport| row.errors.iter().any(|error| error.kind == FailureKind::Expired);
-        let told = |row: &CheckReport| {
+        let transition = |row: &CheckReport| {
             let from = self.cell_of(&row.identifier)?.expire()?;
             let (check, errors) = (row.identifier.clone(), row.errors.clone());
             Some(Transition { check, from: Some(from), to: row.status, errors, at: self.clock.time() })
         };
-        rows.iter().filter(is_expired).filter_map(told).collect()
+        rows.iter().filter(is_expired).filter_map(transition).collect()
     }
 
     fn cell_of(&self, identifier: &str) -> Option<&Cell> {
-        let place = self.cells.binary_search_by(|cell| cell.identifier.as_str().cmp(identifier));
-        place.ok().map(|place| &self.cells[place])
+        let position = self.cells.binary_search_by(|cell| cell.identifier.as_str().cmp(identifier));
+        position.ok().map(|position| &self.cells[position])
     }
 
-    /// A row whose run is not over: the last verdict stands in while it is not too old.
+    /// Returns the row of a check whose run has not ended. It shows the last verdict, unless that is too old.
     fn missing_row(
         &self,
         cell: &Cell,
@@ -95,8 +97,8 @@ impl Runner {
         row
     }
 
-    /// Returns `true` if a member of `live` has had its time for a first verdict. By the reader's clock: the runtime of the checks may
-    /// stand still, which is what liveness is for.
+    /// Returns `true` if a member of `live` had enough time for a first verdict, and has none. The reader measures this
+    /// time, because the runtime of the runs may be blocked, which is what liveness has to detect.
     fn is_overdue(&self, identifier: &str, plan: &Plan, now: Instant) -> bool {
         self.cell_of(identifier).is_some_and(|cell| {
             let time = cell.limits.timeout.min(self.max_stale).saturating_add(plan.budget);
@@ -104,7 +106,7 @@ impl Runner {
         })
     }
 
-    /// A failing row whose dependency is unavailable names the one at the root of it.
+    /// Marks each failing row whose dependency is unavailable as blocked by the check at the root of the failure.
     fn name_blockers(&self, positions: &[usize], rows: &mut [CheckReport]) {
         let is_down = |cell: usize| {
             positions
@@ -123,14 +125,18 @@ impl Runner {
         }
     }
 
-    /// The unavailable check at the end of the chain of dependencies; there are no cycles.
+    /// Returns the unavailable check at the end of the chain of dependencies. The chain has no cycle, because a cycle
+    /// fails the build.
     fn root(&self, cell: usize, is_down: &impl Fn(usize) -> bool) -> Option<usize> {
         let down = *self.cells[cell].depends_on.iter().find(|&&need| is_down(need))?;
         Some(self.root(down, is_down).unwrap_or(down))
     }
 
-    /// Turns true for good once every check near by has succeeded once and every one elsewhere has ended once: an
-    /// outage elsewhere must not keep new replicas from starting. Until then the rows are shown and don't count.
+    /// Adds a row that says whether the service has started. Once it has started, this does not change any more.
+    ///
+    /// Each check of the process or the instance must have succeeded once. An external check only needs to have ended
+    /// once, because an outage elsewhere must not keep new replicas from starting. The rows of the checks are shown,
+    /// and do not fail the report.
     fn start_up(&self, plan: &Plan, rows: &mut Vec<CheckReport>) {
         let mut waiting = Vec::new();
         if !self.started_up.load(Ordering::Relaxed) {
@@ -163,11 +169,11 @@ fn verdict_row(cell: &Cell, known: &LastVerdicts, history: &History, now: Instan
     let mut row = cell.row(Some(known), history);
     let Some(age) = cell.expired(known, now) else { return (row, Some(cell.fresh_until(known))) };
     row.fail(&unavailable(FailureKind::Expired, format!("last result is {} s old", age.as_secs())));
-    row.since = None; // that is told of a verdict, and there is none any more
+    row.since = None; // the expired verdict is no longer in effect
     (row, None)
 }
 
-/// `None`, never again, is earlier than any time; `Some(None)`, for ever, is later than any.
+/// Returns the earlier of two times. `None` is earlier than any time, and `Some(None)` is later.
 fn earlier(a: Until, b: Until) -> Until {
     match (a?, b?) {
         (Some(a), Some(b)) => Some(Some(a.min(b))),
@@ -175,7 +181,7 @@ fn earlier(a: Until, b: Until) -> Until {
     }
 }
 
-/// Why a draining service is not ready.
+/// Returns the error of a draining service.
 pub(super) fn shutting_down() -> HealthCheckException {
     unavailable(FailureKind::Other, "shutting down")
 }

@@ -7,7 +7,7 @@ use super::verdict::Verdict;
 use crate::Findings;
 use crate::sync::{Mutex, Notify, lock};
 
-/// One run of a check that is under way. Everybody who waits for its verdict shares it.
+/// One run of a check. All callers that wait for its verdict share it.
 #[derive(Debug, Default)]
 pub(crate) struct Run {
     pub(crate) findings: Findings,
@@ -83,7 +83,7 @@ impl RunGuard {
     /// Runs the check and stores its verdict in the cell. Stops early when the runner shuts down.
     pub(crate) async fn execute(self) {
         tokio::select! {
-            biased; // a run that ends at once registers nowhere
+            biased; // a run that ends at once does not register for the shutdown
             () = self.run_check() => {}
             () = self.runner.shutdown.requested() => {}
         }
@@ -107,8 +107,8 @@ impl RunGuard {
     }
 }
 
-/// Begins several runs within one task. Those that end at once do so here, and each of the others continues in a task of its
-/// own, so that none delays another. Must be called within the runtime of the runs.
+/// Begins several runs within one task. A run that does not end at once continues in a new task, so that it delays no
+/// other. Must be called within the runtime of the runs.
 pub(crate) fn begin(guards: Vec<RunGuard>) {
     for guard in guards {
         let mut run = Box::pin(guard.execute());
@@ -168,8 +168,8 @@ mod tests {
         ))
     }
 
-    /// Readers read at the same time; the one that starts a run executes it, or drops it, on a thread of its own. Returns which
-    /// readers got a verdict, and the number of runs.
+    /// Starts several readers at the same time. A reader that starts a run executes it, or drops it, on a thread of its
+    /// own. Returns for each reader `true` if it got a verdict, and the number of runs.
     fn readers(runner: &Arc<Runner>, number: usize, abort: bool) -> (Vec<bool>, usize) {
         let (running, runs) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         let read = move |runner: Arc<Runner>, running: Arc<AtomicUsize>, runs: Arc<AtomicUsize>| {
@@ -218,7 +218,8 @@ mod tests {
         shuttle::check_pct(test, SCHEDULES, 3);
     }
 
-    /// A report is built while a run finishes: a reader that gets the cached report later sees what the run has found.
+    /// A report is built while a run finishes. If the report is still fresh afterwards, it contains the verdict of that
+    /// run.
     #[test]
     fn a_report_that_is_still_good_has_the_last_verdict() {
         let test = || {
@@ -237,7 +238,7 @@ mod tests {
             };
             finishing.join().expect("it finishes");
             let reading = reading.join().expect("it reads");
-            if reading.freshness.is_some_and(|good| runner.is_fresh(&good)) {
+            if reading.freshness.is_some_and(|freshness| runner.is_fresh(&freshness)) {
                 assert_eq!(reading.report.checks[0].status, Status::Unavailable);
             }
         };
@@ -245,7 +246,7 @@ mod tests {
         shuttle::check_pct(test, SCHEDULES, 3);
     }
 
-    /// A run is aborted, and its readers launch the next one: exactly one, however many of them there are.
+    /// A run is aborted, and one of its readers launches the next one, however many of them there are.
     #[test]
     fn an_aborted_run_is_launched_again_by_one_of_its_readers() {
         let test = || {

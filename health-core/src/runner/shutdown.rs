@@ -2,7 +2,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::Notify;
 
-/// The end of all runs, once it was requested.
+/// The request to end all runs.
 #[derive(Debug, Default)]
 pub(crate) struct Shutdown {
     is_requested: AtomicBool,
@@ -20,7 +20,7 @@ impl Shutdown {
     }
 
     pub(crate) async fn requested(&self) {
-        let notified = self.notify.notified(); // before the look, so that no request is missed
+        let notified = self.notify.notified(); // before the flag is read, so that no request is missed
         if !self.is_requested() {
             notified.await;
         }

@@ -10,7 +10,7 @@ use crate::{
     Clock, FailureKind, Findings, HealthCheckException, Observation, ServiceUnavailable, Status, UnknownError,
 };
 
-/// What one run of a check found.
+/// The result of one run of a check.
 #[derive(Debug)]
 pub(crate) struct Verdict {
     pub(crate) status: Status,
@@ -21,13 +21,13 @@ pub(crate) struct Verdict {
     pub(crate) duration: Duration,
     pub(crate) finished: Instant,
     pub(crate) finished_at: SystemTime,
-    /// The number of sleeps of the machine when the run began.
+    /// The number of suspends of the machine before the run began.
     pub(crate) sleeps: u64,
 }
 
 #[cfg(test)]
 impl Verdict {
-    /// One of this status and nothing else, for unit tests.
+    /// Creates a verdict with this status and nothing else, for unit tests.
     pub(crate) fn of(status: Status) -> Self {
         Self {
             status,
@@ -51,12 +51,12 @@ pub(crate) struct Limits {
     pub(crate) reconnect: Duration,
 }
 
-/// Runs a check once. There is a verdict within its timeout whatever the check does, unless it never yields.
+/// Runs a check once. Returns a verdict within the timeout whatever the check does, unless it never yields.
 pub(crate) async fn run(cell: &Cell, findings: &Findings, interceptors: &Interceptors, clock: &dyn Clock) -> Verdict {
     let Limits { timeout, reconnect } = cell.limits;
     let info = RunInfo { check: &cell.identifier, scope: cell.scope, critical: cell.critical };
     let started = clock.now();
-    // The timeout's end drops the check's future inside of this block, so a panic in its `Drop` is caught, too.
+    // A timeout drops the future of the check inside of this block, so that a panic in its `Drop` is caught, too.
     let bounded = async {
         let deadline = tokio::time::Instant::now().checked_add(timeout);
         findings.begin(deadline, reconnect);
@@ -80,7 +80,7 @@ pub(crate) async fn run(cell: &Cell, findings: &Findings, interceptors: &Interce
     };
     let (mut errors, observations) = findings.seal();
     errors.extend(error);
-    // A foreign error may panic when it is asked for its words.
+    // The `Display` of a foreign error may panic.
     let (errors, causes) = catch_unwind(AssertUnwindSafe(|| put_into_words(&errors)))
         .unwrap_or_else(|payload| put_into_words(&[UnknownError::panicked(&*payload).into()]));
     let finished = clock.now();
@@ -101,13 +101,13 @@ pub(crate) async fn run(cell: &Cell, findings: &Findings, interceptors: &Interce
 
 type Words = (Vec<(Status, ErrorReport)>, Vec<(String, String)>);
 
-/// The errors as they are shown, and their causes by reference.
+/// Returns the errors as they are shown, and their causes by reference.
 fn put_into_words(errors: &[HealthCheckException]) -> Words {
     let shown = errors.iter().map(|error| (error.status(), ErrorReport::from(error))).collect();
     (shown, errors.iter().filter_map(|error| error.reference().zip(error.cause())).collect())
 }
 
-/// `0.8 s`, `5 s`: to the millisecond and no zeros behind.
+/// Formats a duration as `0.8 s` or `5 s`: to the millisecond, without trailing zeros.
 pub(crate) fn seconds(duration: Duration) -> String {
     format!("{} s", Duration::from_millis(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)).as_secs_f64())
 }
