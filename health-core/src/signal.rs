@@ -39,7 +39,7 @@ impl Health {
                     tokio::spawn(signals.end());
                 }
                 Err(error) => {
-                    tracing::error!(%error, "signals can't be listened for: the service will not drain");
+                    tracing::error!(%error, "signals can't be received: the service will not drain");
                     pending::<()>().await;
                 }
             }
@@ -126,7 +126,7 @@ impl Signals {
             _ = self.interrupt.recv() => 130,
             _ = self.terminate.recv() => 143,
         };
-        tracing::warn!("asked to end once more: connections that are open are lost");
+        tracing::warn!("a second signal: open connections are lost");
         std::process::exit(code);
     }
 }

@@ -57,33 +57,33 @@ fn families(report: &Report) -> [Family<'_>; 7] {
     [
         family(
             "health_check_status",
-            "Whether the check has this status: 1 for the one that it has.",
+            "1 for the status of the check, and 0 for the others.",
             rows.iter().copied().flat_map(statuses).collect(),
         ),
         family(
             "health_check_healthy",
-            "Whether the check is healthy: 0 for an error, and for a warning that counts as one.",
+            "1 if the check is healthy, and 0 for an error or a warning that counts as one.",
             of_rows(&|row| Some(number(Outcome::of_row(row) != Outcome::Fail))),
         ),
         family(
             "health_check_duration_seconds",
-            "How long the check's last run took.",
+            "The duration of the last run of the check.",
             of_rows(&|row| Some(row.duration?.as_secs_f64())),
         ),
         family(
             "health_check_last_run_timestamp_seconds",
-            "When the check's last run ended.",
+            "The time at which the last run of the check ended.",
             of_rows(&|row| row.last_run.map(seconds)),
         ),
         family(
             "health_check_observation",
-            "What the check measured, in the unit that its label names.",
+            "A value that the check measured, in the unit that its label names.",
             rows.iter().copied().flat_map(observations).collect(),
         ),
-        family("health_check_info", "What is known of the check without running it.", infos(&rows)),
+        family("health_check_info", "The properties of the check that are known without running it.", infos(&rows)),
         family(
             "health_check_overall_healthy",
-            "Whether nothing that counts has an error.",
+            "1 if the report is healthy.",
             vec![Sample { labels: Vec::new(), value: number(report.healthy) }],
         ),
     ]

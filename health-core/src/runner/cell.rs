@@ -91,7 +91,7 @@ impl Cell {
     /// Called on each read. Returns `None` if the last verdict is still fresh, and otherwise the run that produces a
     /// new one. A verdict from before the last suspend of the machine is not fresh: nothing was refreshed meanwhile,
     /// not even in the background.
-    pub(crate) fn ask(&self, now: Instant, sleeps: u64) -> Option<JoinedRun> {
+    pub(crate) fn run_needed(&self, now: Instant, sleeps: u64) -> Option<JoinedRun> {
         let mut state = self.lock();
         state.first_read.get_or_insert(now);
         let is_fresh = state.known.as_ref().is_some_and(|known| self.is_fresh(known, now) && !known.is_before(sleeps));

@@ -219,14 +219,14 @@ impl Runner {
     /// longer than `max_wait`.
     pub(crate) async fn run_now(self: &Arc<Self>, plan: &Plan, max_wait: Duration) -> Waited {
         let began = self.clock.now();
-        let mut answers = self.ask(plan, began);
-        for (cell, awaited) in &mut answers.0 {
+        let mut awaited = self.read(plan, began);
+        for (cell, awaited) in &mut awaited.0 {
             if plan.members.contains(cell) {
                 *awaited = Some(self.join_or_start(*cell));
             }
         }
-        self.wait(&mut answers, max_wait).await;
-        Waited { began, answers }
+        self.wait(&mut awaited, max_wait).await;
+        Waited { began, awaited }
     }
 
     /// Invalidates all cached reports.
@@ -238,18 +238,18 @@ impl Runner {
     pub(crate) async fn wait_for(self: &Arc<Self>, plan: &Plan, budget: Duration) -> Waited {
         let began = self.clock.now();
         self.check_suspend(began);
-        let mut answers = Answers::default();
+        let mut awaited = Awaited::default();
         if plan.kind != Kind::Startup || !self.started_up.load(Ordering::Relaxed) {
-            answers = self.ask(plan, began);
-            self.wait(&mut answers, budget).await;
+            awaited = self.read(plan, began);
+            self.wait(&mut awaited, budget).await;
         }
-        Waited { began, answers }
+        Waited { began, awaited }
     }
 
     /// Builds the report after a wait.
     pub(crate) fn reading(self: &Arc<Self>, plan: &Plan, waited: &Waited, budget: Duration) -> Reading {
         let epoch = self.epoch.load(Ordering::Acquire); // before the cells, so that later changes outdate the report
-        let (rows, until) = self.rows(plan, &waited.answers, budget);
+        let (rows, until) = self.rows(plan, &waited.awaited, budget);
         let expired = self.expired(&rows);
         let mut report = Report::new(rows);
         report.group.clone_from(&plan.name);
@@ -260,22 +260,22 @@ impl Runner {
     }
 
     /// Reads every cell that the plan needs, and launches the runs that are missing.
-    fn ask(self: &Arc<Self>, plan: &Plan, now: Instant) -> Answers {
-        let mut answers = Vec::with_capacity(plan.closure.len());
+    fn read(self: &Arc<Self>, plan: &Plan, now: Instant) -> Awaited {
+        let mut awaited = Vec::with_capacity(plan.closure.len());
         let sleeps = self.awake.sleeps();
         let together = if plan.closure.len() <= TASKS { 1 } else { 16 };
         for cells in plan.closure.chunks(together) {
             let mut new = Vec::new();
             for &cell in cells {
-                let joined = self.cells[cell].ask(now, sleeps);
+                let joined = self.cells[cell].run_needed(now, sleeps);
                 if let Some(JoinedRun { run, is_new: true }) = &joined {
                     new.push(RunGuard::new(self, cell, Arc::clone(run)));
                 }
-                answers.push((cell, joined.map(|run| run.run)));
+                awaited.push((cell, joined.map(|run| run.run)));
             }
             self.launch(new);
         }
-        Answers(answers)
+        Awaited(awaited)
     }
 
     /// Joins the run of a cell that is under way, or launches one.
@@ -317,8 +317,8 @@ impl Runner {
     }
 
     /// Waits until all runs have finished or the budget is used up.
-    async fn wait(self: &Arc<Self>, answers: &mut Answers, budget: Duration) {
-        let all = answers.wait(|cell| self.join_or_start(cell));
+    async fn wait(self: &Arc<Self>, awaited: &mut Awaited, budget: Duration) {
+        let all = awaited.wait(|cell| self.join_or_start(cell));
         // The timer needs a runtime: that of the caller, or that of the `Health` if the caller is outside of any.
         let Some(timeout) = Handle::try_current().ok().or_else(|| Some(self.runtime()?.0)).map(|runtime| {
             let _inside = runtime.enter();
@@ -351,21 +351,21 @@ fn launch_on(guards: Vec<RunGuard>, runtime: impl FnOnce() -> Option<(Handle, bo
 /// The result of a wait: the time at which it began, and the runs that have not ended.
 pub(crate) struct Waited {
     began: Instant,
-    answers: Answers,
+    awaited: Awaited,
 }
 
 impl Waited {
     /// Returns `true` if the budget ended before a run did.
     pub(crate) fn is_partial(&self) -> bool {
-        self.answers.0.iter().any(|(_, awaited)| awaited.is_some())
+        self.awaited.0.iter().any(|(_, awaited)| awaited.is_some())
     }
 }
 
 /// The cells of a plan's closure in order, each with the run that its reader waits for.
 #[derive(Default)]
-struct Answers(Vec<(usize, Option<Arc<Run>>)>);
+struct Awaited(Vec<(usize, Option<Arc<Run>>)>);
 
-impl Answers {
+impl Awaited {
     /// Waits until all runs have finished. Replaces an aborted run, at most twice: its runtime has shut down, and the
     /// next run is on the runtime of the caller.
     async fn wait(&mut self, restart: impl Fn(usize) -> Arc<Run>) {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::cell::LastVerdicts;
 use super::verdict::seconds;
-use super::{Answers, Cell, Kind, Plan, Run, Runner};
+use super::{Awaited, Cell, Kind, Plan, Run, Runner};
 use crate::registry::{DRAINING, STARTUP};
 use crate::{CheckReport, FailureKind, HealthCheckException, History, Scope, ServiceUnavailable, Status, Transition};
 
@@ -14,11 +14,11 @@ use crate::{CheckReport, FailureKind, HealthCheckException, History, Scope, Serv
 type Until = Option<Option<Instant>>;
 
 impl Runner {
-    pub(super) fn rows(&self, plan: &Plan, answers: &Answers, budget: Duration) -> (Vec<CheckReport>, Until) {
+    pub(super) fn rows(&self, plan: &Plan, awaited: &Awaited, budget: Duration) -> (Vec<CheckReport>, Until) {
         let now = self.clock.now();
         let mut until: Until = Some(None);
-        let mut rows = Vec::with_capacity(answers.0.len() + 1);
-        for (position, awaited) in &answers.0 {
+        let mut rows = Vec::with_capacity(awaited.0.len() + 1);
+        for (position, awaited) in &awaited.0 {
             let (cell, run) = (&self.cells[*position], awaited.as_deref().filter(|run| !run.is_finished()));
             // Read the newest verdict, and not that of the run that was waited for. The epoch of the report was read
             // after the wait, so the report must contain all verdicts up to then.

@@ -141,7 +141,7 @@ mod tests {
     use crate::clock::SystemClock;
     use crate::interceptor::Interceptors;
     use crate::runner::cell::JoinedRun;
-    use crate::runner::{Answers, Listeners, Waited, build_plans};
+    use crate::runner::{Awaited, Listeners, Waited, build_plans};
     use crate::{CheckExt as _, Registry, Settings, Status, check_fn};
 
     /// The number of schedules that each test tries.
@@ -173,7 +173,7 @@ mod tests {
     fn readers(runner: &Arc<Runner>, number: usize, abort: bool) -> (Vec<bool>, usize) {
         let (running, runs) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         let read = move |runner: Arc<Runner>, running: Arc<AtomicUsize>, runs: Arc<AtomicUsize>| {
-            let Some(JoinedRun { run, is_new }) = runner.cells[0].ask(Instant::now(), 0) else { return true };
+            let Some(JoinedRun { run, is_new }) = runner.cells[0].run_needed(Instant::now(), 0) else { return true };
             if is_new {
                 assert_eq!(running.fetch_add(1, Ordering::SeqCst), 0, "two runs of a check at a time");
                 runs.fetch_add(1, Ordering::SeqCst);
@@ -232,7 +232,7 @@ mod tests {
             let reading = {
                 let runner = Arc::clone(&runner);
                 thread::spawn(move || {
-                    let waited = Waited { began: Instant::now(), answers: Answers(vec![(0, None)]) };
+                    let waited = Waited { began: Instant::now(), awaited: Awaited(vec![(0, None)]) };
                     runner.reading(&runner.plans()[0], &waited, Duration::from_secs(1))
                 })
             };
@@ -265,9 +265,9 @@ mod tests {
                 let (runner, runs) = (Arc::clone(&runner), Arc::clone(&runs));
                 thread::spawn(move || {
                     let first = launch(&runner, &runs, runner.cells[0].join_or_start());
-                    let mut answers = Answers(vec![(0, Some(first))]);
-                    block_on(answers.wait(|cell| launch(&runner, &runs, runner.cells[cell].join_or_start())));
-                    answers.0[0].1.is_none()
+                    let mut awaited = Awaited(vec![(0, Some(first))]);
+                    block_on(awaited.wait(|cell| launch(&runner, &runs, runner.cells[cell].join_or_start())));
+                    awaited.0[0].1.is_none()
                 })
             };
             let readers: Vec<_> = (0..3).map(read).collect();
