@@ -86,11 +86,11 @@ impl Default for TlsSettings {
 impl TlsSettings {
     /// The keys, each with its meaning.
     pub const KEYS: [(&'static str, &'static str); 5] = [
-        ("ca_file", "Certificates in PEM that are trusted beside those of the system."),
-        ("client_cert", "The certificate that this client shows, in PEM; with client_key."),
+        ("ca_file", "Certificates in PEM that are trusted in addition to those of the system."),
+        ("client_cert", "The certificate of this client, in PEM; with client_key."),
         ("client_key", "The key of that certificate, in PEM."),
         ("server_name", "The name that the server's certificate has to have, in place of the host of the URL."),
-        ("verify", "Whether the server's certificate is verified."),
+        ("verify", "Verifies the server's certificate."),
     ];
 
     /// The names of all keys.

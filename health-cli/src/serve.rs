@@ -87,7 +87,7 @@ fn build(mut config: Config, path: Option<&str>) -> Result<(Health, Vec<Endpoint
         if config.has_endpoints() {
             return Err("--path is for a file without [[endpoints]]: write their paths into the file".into());
         }
-        config.settings.path = path.to_owned();
+        path.clone_into(&mut config.settings.path);
     }
     Ok(config.build_endpoints(|builder| builder.listener(systemd::listener()))?)
 }

@@ -31,6 +31,17 @@ fn a_healthy_endpoint_is_0() {
 }
 
 #[test]
+fn the_verdict_of_a_report_goes_before_the_status_code() {
+    let settings = "[settings]\nunhealthy_status = 418\ndegraded_status = 207\n";
+    let unhealthy = Server::of(&format!("{settings}{CACHE}{BROKEN}"));
+    let degraded = Server::of(&format!("{settings}{CACHE}{BROKEN}critical = false\n"));
+    assert_eq!(probe(&unhealthy.url("/ht/"), &[]).0, 1);
+    assert_eq!(probe(&degraded.url("/ht/"), &[]).0, 0);
+    let (code, _, error) = probe(&unhealthy.url("/ht/"), &["--format", "json"]);
+    assert!(code == 2 && error.contains("answered with 418 instead of 200, 500 or 503"), "{error}");
+}
+
+#[test]
 fn an_unhealthy_endpoint_is_1() {
     let lines = "CacheBackend             ... working\nDefaultFileStorageHealthCheck ... unavailable: storage folder is missing\n";
     for settings in ["", "[settings]\nunhealthy_status = 503\n"] {

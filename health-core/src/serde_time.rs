@@ -29,6 +29,7 @@ pub(crate) mod rfc3339 {
         #[derive(serde::Serialize, serde::Deserialize)]
         struct Time(#[serde(with = "super")] SystemTime);
 
+        #[expect(clippy::ref_option, reason = "the signature that serde calls")]
         pub(crate) fn serialize<S: Serializer>(time: &Option<SystemTime>, serializer: S) -> Result<S::Ok, S::Error> {
             serde::Serialize::serialize(&time.map(Time), serializer)
         }
@@ -63,6 +64,7 @@ pub(crate) mod seconds {
         #[derive(serde::Serialize, serde::Deserialize)]
         struct Seconds(#[serde(with = "super")] Duration);
 
+        #[expect(clippy::ref_option, reason = "the signature that serde calls")]
         pub(crate) fn serialize<S: Serializer>(duration: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
             serde::Serialize::serialize(&duration.map(Seconds), serializer)
         }

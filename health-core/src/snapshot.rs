@@ -100,16 +100,12 @@ impl Snapshot {
         then: impl FnOnce(&SharedResponse) -> T,
     ) -> T {
         let make = || if view.redacted { make(&self.report.without_rows()) } else { make(&self.report) };
-        match self.answers.get(self.index(view)) {
-            None => then(&make()),
-            Some(answer) => match answer.get() {
-                Some(answer) => then(answer),
-                None => {
-                    let new = make();
-                    then(answer.get_or_init(|| new))
-                }
-            },
+        let Some(cached) = self.answers.get(self.index(view)) else { return then(&make()) };
+        if let Some(answer) = cached.get() {
+            return then(answer);
         }
+        let new = make();
+        then(cached.get_or_init(|| new))
     }
 
     /// Returns the answer to a view that shows ages. It is rendered at most once a second, with the ages at that time.

@@ -1,6 +1,6 @@
 //! Runs on demand, group reports, subscriptions and interceptors.
 
-#![allow(clippy::unwrap_used, reason = "a test may")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may")]
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -251,7 +251,12 @@ impl Subscriber for &'static Spans {
     }
 
     fn event(&self, _: &Event<'_>) {
-        let name = self.entered.lock().unwrap().last().map(|id| self.checks.lock().unwrap()[*id as usize - 1].clone());
+        let name = self
+            .entered
+            .lock()
+            .unwrap()
+            .last()
+            .map(|id| self.checks.lock().unwrap()[usize::try_from(*id).unwrap() - 1].clone());
         self.logged_in.lock().unwrap().extend(name);
     }
 

@@ -57,7 +57,7 @@ impl Default for DiskSettings {
 
 impl CheckSettings for DiskSettings {
     const KIND: &'static str = "disk";
-    const SUMMARY: &'static str = "how full a file system is";
+    const SUMMARY: &'static str = "the used space and inodes of a file system";
     const VARIABLES: &'static [Variable] =
         &[Variable { key: "usage_max", name: "DISK_USAGE_MAX", reads: Reads::Limit }];
 

@@ -89,7 +89,7 @@ fn any_success() -> String {
 
 impl CheckSettings for HttpSettings {
     const KIND: &'static str = "http";
-    const SUMMARY: &'static str = "a request, and what it has to answer";
+    const SUMMARY: &'static str = "a request and its expected answer";
     const TLS: &'static [&'static str] = TlsSettings::ALL;
     const URL: Option<&'static str> = Some("url");
 

@@ -92,7 +92,7 @@ fn default_source() -> PathBuf {
 
 impl CheckSettings for MigrationsSettings {
     const KIND: &'static str = "migrations";
-    const SUMMARY: &'static str = "whether all migrations of the code are applied";
+    const SUMMARY: &'static str = "the migrations of the code, all of which have to be applied";
     const TLS: &'static [&'static str] = TLS;
     const VARIABLES: &'static [Variable] = &[
         Variable { key: "url", name: "HEALTHCHECK_MIGRATIONS_DB", reads: Reads::Text },

@@ -69,7 +69,7 @@ fn yes() -> bool {
 
 impl CheckSettings for RabbitMQSettings {
     const KIND: &'static str = "rabbitmq";
-    const SUMMARY: &'static str = "open a channel, publish a message that goes nowhere";
+    const SUMMARY: &'static str = "open a channel, publish a message that is not routed";
     const TLS: &'static [&'static str] = TlsSettings::ALL;
     const VARIABLES: &'static [Variable] = &[Variable { key: "url", name: "BROKER_URL", reads: Reads::Text }];
     const URL: Option<&'static str> = Some("url");

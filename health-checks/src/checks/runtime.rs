@@ -71,7 +71,7 @@ struct Seen {
 
 impl CheckSettings for RuntimeSettings {
     const KIND: &'static str = "runtime";
-    const SUMMARY: &'static str = "whether the Tokio runtime lets its tasks run";
+    const SUMMARY: &'static str = "the lag of the tasks of the Tokio runtime";
 
     fn checks(self) -> Result<Vec<BoxCheck>, Misconfigured> {
         if self.lag_max.is_zero() {

@@ -31,7 +31,7 @@ impl Login {
     pub const KEYS: [(&'static str, &'static str); 3] = [
         ("username", "The user, in place of that in the URL."),
         ("password", "The password, as it is and not percent-encoded, in place of that in the URL."),
-        ("password_file", "A file that holds the password, read anew in each run."),
+        ("password_file", "A file with the password, which is read in each run."),
     ];
 
     /// The names of all keys.

@@ -19,8 +19,12 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    /// Returns whether the endpoint is healthy according to the status code, or an error for an unexpected status code.
+    /// Returns `true` if the endpoint is healthy, according to its report or else to the status code. An unexpected status code without a
+    /// report is an error.
     pub(crate) fn is_healthy(&self) -> Result<bool, Failure> {
+        if let Some(report) = self.report() {
+            return Ok(report.healthy); // whatever status codes the endpoint has
+        }
         let why = match self.status {
             200 => return Ok(true),
             500 | 503 => return Ok(false),
@@ -36,8 +40,7 @@ impl Answer {
 
     /// Returns the rows, if the body is a report, or a JSON object of identifiers and texts.
     pub(crate) fn rows(&self) -> Option<Vec<Row>> {
-        if self.is_report {
-            let report: Report = serde_json::from_slice(&self.body).ok()?;
+        if let Some(report) = self.report() {
             if report.redacted {
                 return Some(vec![Row::from_response("status", report.status.as_str())]);
             }
@@ -45,6 +48,11 @@ impl Answer {
         }
         let object: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(&self.body).ok()?;
         object.iter().map(|(name, text)| Some(Row::from_response(name, text.as_str()?))).collect()
+    }
+
+    /// Returns the report, if the body is one.
+    fn report(&self) -> Option<Report> {
+        if self.is_report { serde_json::from_slice(&self.body).ok() } else { None }
     }
 
     /// Prints the body to stdout. A terminal gets it without control characters, which could move its cursor.

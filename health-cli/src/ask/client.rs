@@ -37,7 +37,7 @@ pub(crate) struct Client {
 }
 
 /// The format `report` has everything; the JSON of endpoints of other programs, and of older ones, has a text for each check.
-const ACCEPT_REPORT: &str = "application/vnd.health-report+json, application/json;q=0.9, */*;q=0.1";
+const ACCEPT_REPORT: &str = "application/json;q=0.9, application/vnd.health-report+json, */*;q=0.1";
 
 impl Client {
     /// Creates a client. The error contains neither the URL nor a header.

@@ -41,7 +41,7 @@ impl Strip {
             Bar { x: position * STEP, y: HEIGHT - height, height, status: run.status, tone: tone(run.status) }
         };
         let bars: Vec<Bar> = runs.iter().enumerate().map(bar).collect();
-        Some(Self { summary: summary(&runs, longest), width: bars.len() * STEP, height: HEIGHT, bars })
+        Some(Self { summary: summary(runs, longest), width: bars.len() * STEP, height: HEIGHT, bars })
     }
 }
 

@@ -168,12 +168,11 @@ fn dependencies(entries: &[Entry], faults: &mut Vec<BuildFault>) -> Vec<Vec<usiz
     for entry in entries {
         let mut needs = Vec::new();
         for name in &entry.options.depends_on {
-            match position(name) {
-                Some(position) => needs.push(position),
-                None => {
-                    let message = format!("it depends on \"{name}\", and there is no such check");
-                    faults.push(BuildFault::check(&entry.identifier, message));
-                }
+            if let Some(position) = position(name) {
+                needs.push(position);
+            } else {
+                let message = format!("it depends on \"{name}\", and there is no such check");
+                faults.push(BuildFault::check(&entry.identifier, message));
             }
         }
         all.push(needs);

@@ -47,6 +47,9 @@ pub enum Setting {
 
 impl Site {
     /// Creates a site. Its clocks do not move.
+    ///
+    /// # Panics
+    /// If the system has no thread or no runtime left.
     pub fn new(setting: Setting) -> Self {
         let first = match setting {
             Setting::Healthy => checks(&[("cache", Step::Work), ("queue", Step::Work)]),

@@ -12,12 +12,13 @@ const COLUMNS: [&str; 6] = ["what", "ours", "other side", "ratio", "goal", "met"
 const INTRODUCTION: &str = "\
 # Benchmarks
 
-Written by `cargo xtask bench`, which measures everything again. The two sides of a row take turns on the same machine, so a ratio says
-more than its numbers do. Requests come from `wrk` with one thread and 16 connections on the same machine. The \"bare\" side of a
-framework answers the same bytes and headers by a handler of its own, with as many workers. The two are started 32 times, as the same
-program is a few percent faster or slower from one start to the next, and take turns of a tenth of a second; the number is the mean
-of all, and its ratio has a standard error. Every other number is the median of its rounds. Both sides have the allocator mimalloc, for glibc's adds luck: its threads wait for each other, in one process more and in
-another less. The checks of these measurements do nothing, or wait: what is measured is the machinery around them.
+`cargo xtask bench` measures everything again and writes this page. The two sides of a row take turns on the same machine, so a ratio says
+more than its numbers. Requests come from `wrk`, with one thread and 16 connections on the same machine. The \"bare\" side of a framework
+sends the same bytes and headers from a handler of its own, with the same number of workers. The same program is a few percent faster or
+slower from one start to the next, so the two are started 32 times, and take turns of a tenth of a second. The number is the mean of all
+turns, and its ratio has a standard error. Every other number is the median of its rounds. Both sides use the allocator mimalloc, because
+the one of glibc adds chance: its threads wait for each other more in one process than in another. The checks of these measurements do
+nothing, or wait, so that the numbers show the cost of the machinery around them.
 ";
 
 /// The heading of the second part, which has its own date and machine.
