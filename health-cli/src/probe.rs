@@ -28,8 +28,9 @@ printed. Redirects are followed within the same host only. HTTP_PROXY, HTTPS_PRO
 respected, but requests to this machine use no proxy. SSL_CERT_FILE names the certificates to trust.
 The status of metrics and feeds (--format openmetrics, atom, ...) is 200 whatever the checks report.
 
-Exit status: 0 healthy (200), 1 unhealthy (500, 503), 2 wrong usage, no response, or a response
-that is not a health report.")]
+Exit status: 0 healthy, 1 unhealthy, 2 wrong usage, no response, or a response that is no health
+report. The report decides, or for other formats the status code: 200 is healthy, 500 and 503 are
+not.")]
 pub(crate) struct ProbeArgs {
     #[arg(value_name = "URL", value_parser = secret, help = ask::URL)]
     url: Secret,

@@ -26,11 +26,12 @@ Examples:
 unix:PATH, or systemd. The last one stands for the sockets that systemd passes to the process; they
 are also used if --listen is left out.
 
-/livez and /readyz answer the probes of Kubernetes: they need no token, and show no checks without it.
+/livez and /readyz answer the probes of Kubernetes. They need no token, and show no checks without
+it.
 
-After SIGTERM or SIGHUP, /ht/, /ht/ready/ and /readyz fail, and the server stops once drain_delay is over.
-SIGINT or a second signal stops it at once. systemd receives READY=1, the checks that do not work
-(STATUS=), and WATCHDOG=1 while the group live is healthy.
+After SIGTERM or SIGHUP, /ht/, /ht/ready/ and /readyz fail, and the server stops once drain_delay is
+over. SIGINT or a second signal stops it at once. systemd receives READY=1, the checks that fail or
+warn (STATUS=), and WATCHDOG=1 while the group live is healthy.
 
 At most 512 connections are open at a time: a further one replaces the one that was idle longest.
 

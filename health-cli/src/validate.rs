@@ -21,8 +21,8 @@ Examples:
 
 An error is printed with its line and without the value. Variables in the file must be set.
 --kubernetes prints probes that match the file: each timeout is longer than the budget of its group,
-and the grace period is longer than drain_delay. /livez and /readyz are those of health serve, and of a
-service that mounts probes(&health); with --path, the paths of the groups are below it.
+and the grace period is longer than drain_delay. The probes use /livez and /readyz, which health
+serve has, or with --path the groups below that path.
 
 Exit status: 0 valid, 2 invalid or wrong usage.")]
 pub(crate) struct ValidateArgs {

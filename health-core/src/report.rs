@@ -228,7 +228,7 @@ pub struct ErrorReport {
     pub message: String,
     /// The kind of failure.
     pub kind: FailureKind,
-    /// The four digits under which the log has the cause. `None` if there is no cause beyond the message.
+    /// The four hexadecimal digits under which the log has the cause. `None` if there is no cause beyond the message.
     #[serde(default)]
     pub reference: Option<String>,
 }

@@ -14,7 +14,7 @@ pub enum Status {
     Working,
     /// The check works, with a warning.
     Warning,
-    /// The check has no verdict yet. Such a row is never healthy, except for liveness.
+    /// The check has no verdict yet. A critical check of this status is unhealthy; `live` waits a while for its verdict.
     Unknown,
     /// The service can't be used. Unexpected results and unknown errors have this status, too.
     Unavailable,

@@ -42,8 +42,8 @@ pub trait CheckExt: Sized {
         self.set(|options| options.critical = Some(critical))
     }
 
-    /// Adds the check to groups, besides the whole service. *Default*: none, which means `ready` and `startup` for a
-    /// critical check. Naming groups replaces that.
+    /// Adds the check to groups, besides the whole service. *Default*: none, which means `ready` for a critical check. Naming
+    /// groups replaces that. Every critical check is in `startup`.
     #[doc(alias = "SUBSETS")]
     fn groups<G: Into<Cow<'static, str>>>(self, groups: impl IntoIterator<Item = G>) -> Configured<Self::Check> {
         self.set(|options| options.groups.extend(groups.into_iter().map(Into::into)))
@@ -70,8 +70,8 @@ pub trait CheckExt: Sized {
         self.set(|options| options.reconnect = Some(reconnect))
     }
 
-    /// Runs the check in the background at this interval, with a tenth of jitter. Reads then start no runs. Replaces a
-    /// `ttl`.
+    /// Runs the check in the background at this interval, with a tenth of jitter, in place of a `ttl`. A read only starts a run as
+    /// long as there is no verdict.
     ///
     /// A verdict expires after three intervals (or after one, its jitter and the timeout, if that is longer), so that a
     /// check does not stay healthy if its background task is gone.
