@@ -44,7 +44,7 @@ pub(super) fn write(report: &Report, dialect: Dialect, out: &mut dyn fmt::Write)
     if dialect == Dialect::OpenMetrics { out.write_str("# EOF\n") } else { Ok(()) }
 }
 
-fn families(report: &Report) -> [Family<'_>; 9] {
+fn families(report: &Report) -> [Family<'_>; 10] {
     // Label sets are stable: a row that the engine adds for a while has no samples, and shows only in the overall
     // verdict.
     let is_check = |row: &&CheckReport| !RESERVED.contains(&row.identifier.as_str());
@@ -80,6 +80,11 @@ fn families(report: &Report) -> [Family<'_>; 9] {
             "A value that the check measured, in the unit that its label names.",
             rows.iter().copied().flat_map(observations).collect(),
         ),
+        family(
+            "health_check_failure",
+            "1 for the kinds of the check's failures now, and 0 for those of earlier ones.",
+            rows.iter().copied().flat_map(failures).collect(),
+        ),
         family("health_check_info", "The properties of the check that are known without running it.", infos(&rows)),
         family(
             "health_check_held",
@@ -108,6 +113,14 @@ fn held(group: &GroupReport) -> impl Iterator<Item = Sample<'_>> {
     group.holdable.iter().map(|check| {
         let labels = [("check", check.as_str()), ("group", group.group.as_str())];
         Sample::new(labels, number(group.held.contains(check)))
+    })
+}
+
+/// Returns a sample for each kind of failure that a check has had, so that a label set that was there once stays.
+fn failures(row: &CheckReport) -> impl Iterator<Item = Sample<'_>> {
+    row.failure_kinds.iter().map(|kind| {
+        let is_now = row.errors.iter().any(|error| error.kind == *kind);
+        Sample::new([("check", &row.identifier), ("kind", kind.as_str())], number(is_now))
     })
 }
 
