@@ -85,7 +85,7 @@ impl Default for TlsSettings {
 
 impl TlsSettings {
     /// The keys, each with its meaning.
-    pub const KEYS: [(&'static str, &'static str); 5] = [
+    pub const KEYS: &'static [(&'static str, &'static str)] = &[
         ("ca_file", "Certificates in PEM that are trusted in addition to those of the system."),
         ("client_cert", "The certificate of this client, in PEM; with client_key."),
         ("client_key", "The key of that certificate, in PEM."),

@@ -80,6 +80,7 @@ impl Health {
         let slots = runner.plans().iter().map(|_| Slot::default()).collect();
         let (built_at, drained_at, narrowed) = (runner.clock.time(), Mutex::default(), Mutex::default());
         let (runner, tasks) = (Arc::new(runner), Mutex::default());
+        runner.connect_reports();
         let policies = Mutex::new(vec![Policy::new(&settings)]);
         let drivers = Mutex::default();
         let inner = Inner {
@@ -370,6 +371,7 @@ impl Health {
             slot.kept.store(Some(Arc::clone(&snapshot)));
         }
         runner.notify_expired(&expired);
+        runner.take_verdict(plan, &snapshot.report);
         snapshot
     }
 

@@ -9,6 +9,7 @@ mod failure;
 mod findings;
 mod health;
 mod history;
+mod hold;
 pub mod http;
 mod interceptor;
 mod listener;
@@ -18,6 +19,7 @@ mod named;
 mod registry;
 pub mod render;
 pub mod report;
+pub mod reported;
 mod runner;
 mod runtime;
 mod secret;
@@ -46,9 +48,10 @@ pub use failure::FailureKind;
 pub use findings::{Findings, Observation, Unit};
 pub use health::Health;
 pub use history::{History, PastRun};
+pub use hold::Hold;
 pub use http::{Endpoint, EndpointBuilder, Endpoints, RequestHead, SharedResponse};
 pub use interceptor::{FinishedRun, Interceptor, RunFuture, RunInfo};
-pub use listener::{StatusListener, Transition};
+pub use listener::{Cause, GroupTransition, StatusListener, Transition};
 pub use named::UnknownValue;
 pub use registry::{BuildError, BuildFault, Registry};
 #[cfg(feature = "feeds")]
@@ -58,7 +61,8 @@ pub use render::{HealthJson, Json, Renderer, Renderers, ReportFormat, Text, rend
 pub use render::{Html, TemplateError};
 #[cfg(feature = "metrics-formats")]
 pub use render::{OpenMetrics, Prometheus};
-pub use report::{CheckInfo, CheckReport, ErrorReport, Report};
+pub use report::{CheckInfo, CheckReport, ErrorReport, GroupReport, Report};
+pub use reported::{Gate, Heartbeat, HeartbeatGuard, Reported, ReportedCheck, WatchedTask, watch_task};
 pub use runtime::Runtime;
 pub use secret::Secret;
 pub use selection::{Selection, UnknownName};

@@ -1,7 +1,7 @@
 use std::time::SystemTime;
 
 use crate::report::ErrorReport;
-use crate::{HealthBuilder, Status};
+use crate::{FailureKind, HealthBuilder, Status};
 
 /// A change of the effective status of a check. The first verdict is a change, too.
 ///
@@ -35,6 +35,37 @@ impl Transition {
     }
 }
 
+/// A change of the verdict of a group. A first verdict is a change if it is bad.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct GroupTransition {
+    /// The group; `None` for all checks.
+    pub group: Option<String>,
+    /// `true` if the group has become healthy.
+    pub healthy: bool,
+    /// The checks that fail the group, or that failed it before it became healthy.
+    pub causes: Vec<Cause>,
+    /// The time of the report that shows the change.
+    pub at: SystemTime,
+}
+
+impl GroupTransition {
+    /// Creates a transition without causes, at the present time.
+    pub fn new(group: Option<String>, healthy: bool) -> Self {
+        Self { group, healthy, causes: Vec::new(), at: SystemTime::now() }
+    }
+}
+
+/// A check that fails a group, and its kind of failure.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Cause {
+    /// The identifier of the check.
+    pub check: String,
+    /// The kind of its first error.
+    pub kind: FailureKind,
+}
+
 /// A listener, which is notified when the effective status of a check changes. An [`Interceptor`](crate::Interceptor)
 /// sees every run instead.
 ///
@@ -62,6 +93,12 @@ impl Transition {
 pub trait StatusListener: Send + Sync + 'static {
     /// Called when the status of a check has changed.
     fn on_transition(&self, transition: &Transition);
+
+    /// Called when a group has become healthy or unhealthy, by a read of the group: that of an endpoint, or of a
+    /// [`subscription`](crate::Health::subscribe). *Default*: does nothing.
+    fn on_group_transition(&self, transition: &GroupTransition) {
+        let _ = transition;
+    }
 }
 
 impl<F: Fn(&Transition) + Send + Sync + 'static> StatusListener for F {

@@ -61,7 +61,7 @@ impl Registry {
     /// Returns the faults that can be found without the groups.
     pub(crate) fn faults(&self) -> Vec<BuildFault> {
         let (mut seen, mut faults) = (HashMap::new(), Vec::new());
-        for (position, Entry { identifier, options, .. }) in self.entries.iter().enumerate() {
+        for (position, Entry { identifier, check, options }) in self.entries.iter().enumerate() {
             let known = seen.insert(identifier, position);
             faults.extend(known.map(|first| BuildFault::Duplicate {
                 identifier: identifier.clone(),
@@ -80,6 +80,18 @@ impl Registry {
             }
             if options.refresh == Some(Refresh::Every(Duration::ZERO)) {
                 refuse("an interval must be longer than zero");
+            }
+            if let Some(source) = check.reported() {
+                let is_set = options.refresh.is_some()
+                    || options.thresholds != (1, 1)
+                    || options.timeout.is_some()
+                    || options.reconnect.is_some();
+                if is_set {
+                    refuse("the application reports it: leave ttl, every, thresholds, timeout and reconnect out");
+                }
+                if source.max_age == Some(Duration::ZERO) {
+                    refuse("the time between two reports must be longer than zero");
+                }
             }
             if options.thresholds.0 == 0 || options.thresholds.1 == 0 {
                 refuse("thresholds count runs: rise and fall must be at least 1");

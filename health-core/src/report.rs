@@ -10,6 +10,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
@@ -60,6 +61,34 @@ pub struct Report {
     pub instance: Option<String>,
     /// The release that the process runs.
     pub version: Option<String>,
+    /// The verdict of each group, from the last verdicts of its checks, whatever group was read.
+    pub groups: Vec<GroupReport>,
+}
+
+/// The verdict of a group within a report, from the last verdicts of its checks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct GroupReport {
+    /// The name of the group.
+    pub group: String,
+    /// `true` if nothing fails the group.
+    pub healthy: bool,
+    /// The checks that fail the group.
+    #[serde(default)]
+    pub failing: Vec<String>,
+    /// The checks that fail without failing the group, because it holds them.
+    #[serde(default)]
+    pub held: Vec<String>,
+    /// The checks that the group can hold.
+    #[serde(default, with = "names")]
+    pub holdable: Arc<[String]>,
+}
+
+impl GroupReport {
+    /// Creates the verdict of a healthy group.
+    pub fn new(group: impl Into<String>) -> Self {
+        Self { group: group.into(), healthy: true, failing: Vec::new(), held: Vec::new(), holdable: Arc::default() }
+    }
 }
 
 impl Report {
@@ -81,6 +110,7 @@ impl Report {
             notice: None,
             instance: None,
             version: None,
+            groups: Vec::new(),
         }
     }
 
@@ -96,6 +126,7 @@ impl Report {
             notice: None,
             instance: None,
             version: None,
+            groups: Vec::new(),
             ..self.clone()
         }
     }
@@ -105,6 +136,21 @@ impl Report {
 impl Default for Report {
     fn default() -> Self {
         Self::new([])
+    }
+}
+
+/// Names that reports share.
+mod names {
+    use std::sync::Arc;
+
+    use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(names: &Arc<[String]>, serializer: S) -> Result<S::Ok, S::Error> {
+        names[..].serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<[String]>, D::Error> {
+        Ok(Vec::<String>::deserialize(deserializer)?.into())
     }
 }
 
@@ -130,6 +176,16 @@ pub struct CheckReport {
     /// `true` if this row makes this report unhealthy.
     #[serde(default)]
     pub fails_report: bool,
+    /// `true` if the row would make this report unhealthy, but is held; see [`Hold`](crate::Hold).
+    #[serde(default)]
+    pub held: bool,
+    /// The time from which the row makes the report unhealthy at the earliest, if it keeps failing. `None` if it is not held, and if the hold
+    /// never ends.
+    #[serde(default, with = "serde_time::rfc3339::option")]
+    pub counts_at: Option<SystemTime>,
+    /// The kinds of failure that the check has had since the process began, now and before.
+    #[serde(default)]
+    pub failure_kinds: BTreeSet<FailureKind>,
     /// The scope of the check.
     #[serde(default)]
     pub scope: Scope,
@@ -171,6 +227,9 @@ impl CheckReport {
             observations: Vec::new(),
             critical: true,
             fails_report: false,
+            held: false,
+            counts_at: None,
+            failure_kinds: BTreeSet::new(),
             scope: Scope::External,
             groups: BTreeSet::new(),
             labels: BTreeMap::new(),
@@ -198,7 +257,7 @@ impl CheckReport {
         self.errors = vec![ErrorReport::from(error)];
     }
 
-    /// Returns `working`, or the errors, one on each line.
+    /// Returns `working`, or the errors, one on each line, and at the end ` (held)` for a row that is held.
     ///
     /// Formats with one line for each check use [`line`](Self::line) instead.
     pub fn pretty_status(&self) -> String {
@@ -214,7 +273,8 @@ impl CheckReport {
         if self.errors.is_empty() {
             return "working".into();
         }
-        self.errors.iter().map(ToString::to_string).collect::<Vec<_>>().join(separator)
+        let errors = self.errors.iter().map(ToString::to_string).collect::<Vec<_>>().join(separator);
+        if self.held { errors + " (held)" } else { errors }
     }
 }
 

@@ -59,6 +59,15 @@ pub mod option {
     }
 }
 
+/// Parses a text with units, or a number of seconds.
+pub(crate) fn parse(text: &str) -> Option<Duration> {
+    let text = text.trim();
+    match text.parse() {
+        Ok(seconds) => Duration::try_from_secs_f64(seconds).ok(),
+        Err(_) => humantime::parse_duration(text).ok(),
+    }
+}
+
 struct Seconds;
 
 impl de::Visitor<'_> for Seconds {
@@ -71,11 +80,7 @@ impl de::Visitor<'_> for Seconds {
     fn visit_str<E: de::Error>(self, text: &str) -> Result<Duration, E> {
         // The error contains neither the text nor the message of humantime, because the value may be a misplaced
         // secret.
-        let text = text.trim();
-        if let Ok(seconds) = text.parse() {
-            return self.visit_f64(seconds);
-        }
-        humantime::parse_duration(text).map_err(|_| E::invalid_value(de::Unexpected::Other("text"), &self))
+        parse(text).ok_or_else(|| E::invalid_value(de::Unexpected::Other("text"), &self))
     }
 
     fn visit_f64<E: de::Error>(self, seconds: f64) -> Result<Duration, E> {

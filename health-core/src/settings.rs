@@ -15,7 +15,7 @@ use serde::Deserialize;
 
 use crate::registry::BuildFault;
 use crate::render::Renderers;
-use crate::{Secret, serde_duration};
+use crate::{Hold, Secret, serde_duration};
 
 /// The settings of a service's health: `[settings]` in a configuration file.
 ///
@@ -279,6 +279,9 @@ pub struct GroupSettings {
     pub anonymous: Option<Anonymous>,
     /// Lets a group of your own fail while the service drains. *Default*: `true`.
     pub drains: Option<bool>,
+    /// The time for which a failing external check that has worked before does not fail this group; see [`Hold`]. `live` and `startup` hold
+    /// nothing. *Default*: 120 s for `ready`, else none.
+    pub hold: Option<Hold>,
     /// The names of the checks that are allowed in `live` although a restart does not repair what they look at.
     #[serde(alias = "waive")]
     pub allow_in_live: BTreeSet<String>,
@@ -310,6 +313,13 @@ impl GroupSettings {
     #[must_use]
     pub fn drains(mut self, drains: bool) -> Self {
         self.drains = Some(drains);
+        self
+    }
+
+    /// Sets [`hold`](field@Self::hold).
+    #[must_use]
+    pub fn hold(mut self, hold: impl Into<Hold>) -> Self {
+        self.hold = Some(hold.into());
         self
     }
 

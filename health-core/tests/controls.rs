@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use health_core::{
-    CheckExt as _, ErrorType, FinishedRun, GroupSettings, Health, HealthCheck, Interceptor, Report, RunFuture, RunInfo,
-    ServiceUnavailable, Settings, Status, Subscription, check_fn,
+    CheckExt as _, ErrorType, FinishedRun, GroupSettings, Health, HealthCheck, Hold, Interceptor, Report, RunFuture,
+    RunInfo, ServiceUnavailable, Settings, Status, Subscription, check_fn,
 };
 use tokio::time::{sleep, timeout};
 use tracing::field::{Field, Visit};
@@ -103,7 +103,7 @@ async fn next(subscription: &mut Subscription) -> Arc<Report> {
 #[tokio::test(start_paused = true)]
 async fn a_subscription_sees_the_present_verdict_and_each_change() {
     let queue = Switch::default();
-    let health = Health::builder().check(queue.check("queue")).build().unwrap();
+    let health = Health::builder().check(queue.check("queue").hold(Hold::NONE)).build().unwrap();
     assert!(health.subscribe("raedy").is_err());
     let mut ready = health.subscribe("ready").unwrap();
     assert!(ready.latest().is_none());
@@ -134,7 +134,7 @@ async fn a_subscription_sees_the_present_verdict_and_each_change() {
 #[tokio::test(start_paused = true)]
 async fn a_background_run_wakes_a_subscription_and_without_one_nothing_is_read() {
     let queue = Switch::default();
-    let health = Health::builder().check(queue.check("queue").every(10 * SECOND)).build().unwrap();
+    let health = Health::builder().check(queue.check("queue").hold(Hold::NONE).every(10 * SECOND)).build().unwrap();
     let mut ready = health.subscribe("ready").unwrap();
     assert!(next(&mut ready).await.healthy);
     queue.fail(true);
@@ -163,7 +163,7 @@ async fn a_check_that_is_never_fresh_is_read_once_a_second() {
 #[test]
 fn a_subscription_survives_the_runtime_that_it_began_on() {
     let queue = Switch::default();
-    let health = Health::builder().check(queue.check("queue")).build().unwrap();
+    let health = Health::builder().check(queue.check("queue").hold(Hold::NONE)).build().unwrap();
     let mut ready = health.subscribe("ready").unwrap(); // outside of any runtime
     for failing in [false, true] {
         queue.fail(failing);

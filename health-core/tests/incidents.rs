@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use health_core::{
-    CheckExt, Endpoint, Health, HealthBuilder, HealthCheck, Scope, ServiceUnavailable, Settings, check_fn,
+    CheckExt, Endpoint, Health, HealthBuilder, HealthCheck, Hold, Scope, ServiceUnavailable, Settings, check_fn,
 };
 use health_testkit::{ManualClock, ScriptedCheck, Step};
 use http::Request;
@@ -150,7 +150,7 @@ async fn a_caller_that_disconnects_neither_cancels_nor_repeats_the_probe() {
 async fn a_dependency_that_flaps_does_not_throw_the_service_out() {
     let orders = ScriptedCheck::new("orders");
     orders.script([Step::Work, Step::Fail("reset"), Step::Work, Step::Fail("reset"), Step::Fail("gone")]);
-    let check = orders.clone().ttl(Duration::ZERO).thresholds(2, 3);
+    let check = orders.clone().ttl(Duration::ZERO).thresholds(2, 3).hold(Hold::NONE);
     let endpoint = endpoint(Health::builder().check(check));
     for run in 1..=5 {
         assert_eq!(ask(&endpoint, "/ht/ready/").await.0, 200, "run {run}");

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use health_core::{BoxCheck, CheckExt as _, Configured, HealthCheck as _};
+use health_core::{BoxCheck, CheckExt as _, Configured, HealthCheck as _, Hold};
 use serde::Deserialize;
 use toml::de::DeValue;
 
@@ -29,6 +29,7 @@ struct Common {
     reconnect: Option<Duration>,
     #[serde(with = "health_core::serde_duration::option")]
     every: Option<Duration>,
+    hold: Option<Hold>,
     thresholds: Option<Thresholds>,
     depends_on: BTreeSet<String>,
     labels: BTreeMap<String, String>,
@@ -48,7 +49,7 @@ impl Default for Thresholds {
 }
 
 /// The keys that any check takes, beside `kind`.
-pub const COMMON: [&str; 11] = [
+pub const COMMON: &[&str] = &[
     "name",
     "enabled",
     "critical",
@@ -57,6 +58,7 @@ pub const COMMON: [&str; 11] = [
     "ttl",
     "every",
     "reconnect",
+    "hold",
     "thresholds",
     "depends_on",
     "labels",
@@ -104,7 +106,7 @@ struct Checks<'c, 'a> {
 impl<'a> Checks<'_, 'a> {
     fn read(&mut self, mut table: Table<'a>) -> Result<Vec<Configured<BoxCheck>>, ConfigError> {
         let kind = self.kind(&mut table)?;
-        let common = self.common(table.split_off(&COMMON))?;
+        let common = self.common(table.split_off(COMMON))?;
         let tls = self.tls(&kind, &mut table)?;
         let login = self.login(&kind, &mut table)?;
         if common.enabled == Some(false) {
@@ -182,7 +184,7 @@ impl<'a> Checks<'_, 'a> {
         let table = table.typed(kind.read);
         // If a table has an invalid key and lacks another one, serde reports the invalid key.
         match (kind.read)(table.into_deserializer()) {
-            Err(error) if !is_missing(&error) => Err(self.document.translate(&error, &places, &COMMON)),
+            Err(error) if !is_missing(&error) => Err(self.document.translate(&error, &places, COMMON)),
             _ => Ok(()),
         }
     }
@@ -251,6 +253,9 @@ impl Common {
         }
         if let Some(reconnect) = self.reconnect {
             check = check.reconnect(reconnect);
+        }
+        if let Some(hold) = self.hold {
+            check = check.hold(hold);
         }
         if let Some(Thresholds { rise, fall }) = self.thresholds {
             check = check.thresholds(rise, fall);

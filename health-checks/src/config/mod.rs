@@ -27,6 +27,7 @@
 //! | `groups` | the groups that the check belongs to |
 //! | `timeout`, `ttl`, `every` | durations: `"500ms"`, `"5s"` or a number of seconds; either `ttl` or `every` |
 //! | `reconnect` | the longest that the check keeps a connection of its own; `[settings]` has a value for all checks, 30 s |
+//! | `hold` | the length of its hold in the groups that hold: a duration, or `"forever"` |
 //! | `thresholds` | `{rise = 2, fall = 3}`: the number of runs in a row that change the verdict |
 //! | `depends_on` | checks that this check needs to work |
 //! | `labels` | names and values for metrics |

@@ -49,6 +49,12 @@ pub fn schema(options: &Options) -> Value {
                     { "type": "number", "minimum": 0 },
                 ],
             },
+            "hold": {
+                "anyOf": [
+                    { "type": "string", "examples": ["120s", "forever"] },
+                    { "type": "number", "minimum": 0 },
+                ],
+            },
             "names": { "type": "array", "items": { "type": "string" } },
             "anonymous": words(&["nothing", "status"]),
             "common": common(),
@@ -112,6 +118,7 @@ fn group() -> Value {
         "budget": duration("The longest that a reader of this group waits.", None),
         "warnings_as_errors": flag("Makes a warning fail this group.", None),
         "anonymous": described("anonymous", "The answer to a request for this group without the token."),
+        "hold": described("hold", "The time for which a failing external check that has worked before does not fail this group."),
         "drains": flag("Makes a group of your own fail while the service drains.", Some(true)),
         "allow_in_live": described("names", "Checks that are allowed in live although a restart does not repair what they look at."),
         "waive": { "description": "An older name of allow_in_live.", "deprecated": true, "$ref": "#/$defs/names" },
@@ -130,6 +137,7 @@ fn common() -> Value {
         "timeout": duration("The longest that one run may take.", None),
         "ttl": duration("The time for which a verdict is fresh.", None),
         "reconnect": duration("The longest that the check keeps a connection of its own.", None),
+        "hold": described("hold", "The length of the hold of this check in the groups that hold."),
         "every": duration("The interval of runs in the background, in place of runs when the check is read.", None),
         "thresholds": object("The number of runs in a row that change the verdict.", json!({ "rise": run, "fall": run })),
         "depends_on": described("names", "The checks that this one needs to work."),
@@ -153,7 +161,7 @@ fn of_kind(kind: &Kind) -> Value {
         let property = if key == "verify" { flag(meaning, Some(true)) } else { text(meaning) };
         properties.insert(key.to_owned(), property);
     }
-    for key in COMMON {
+    for &key in COMMON {
         properties.insert(key.to_owned(), json!({ "$ref": format!("#/$defs/common/{key}") }));
     }
     let is_filled = |key: &Value| kind.variables.iter().any(|variable| key == variable.key);

@@ -28,7 +28,7 @@ pub struct Login {
 
 impl Login {
     /// The keys, each with its meaning.
-    pub const KEYS: [(&'static str, &'static str); 3] = [
+    pub const KEYS: &'static [(&'static str, &'static str)] = &[
         ("username", "The user, in place of that in the URL."),
         ("password", "The password, as it is and not percent-encoded, in place of that in the URL."),
         ("password_file", "A file with the password, which is read in each run."),

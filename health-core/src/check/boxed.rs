@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 
 use super::{HealthCheck, Scope};
+use crate::reported::Source;
 use crate::{Findings, Result};
 
 /// A check with its type erased. It is cheap to clone, and is itself a [`HealthCheck`]. Catalogues return it.
@@ -65,6 +66,10 @@ impl HealthCheck for BoxCheck {
     fn runs_on_caller(&self) -> bool {
         self.0.dyn_runs_on_caller()
     }
+
+    fn reported(&self) -> Option<&Arc<Source>> {
+        self.0.dyn_reported()
+    }
 }
 
 impl fmt::Debug for BoxCheck {
@@ -83,6 +88,7 @@ trait DynCheck: Send + Sync {
     fn dyn_default_timeout(&self) -> Option<Duration>;
     fn dyn_default_ttl(&self) -> Option<Duration>;
     fn dyn_runs_on_caller(&self) -> bool;
+    fn dyn_reported(&self) -> Option<&Arc<Source>>;
 }
 
 impl<C: HealthCheck> DynCheck for C {
@@ -112,5 +118,9 @@ impl<C: HealthCheck> DynCheck for C {
 
     fn dyn_runs_on_caller(&self) -> bool {
         self.runs_on_caller()
+    }
+
+    fn dyn_reported(&self) -> Option<&Arc<Source>> {
+        self.reported()
     }
 }

@@ -34,6 +34,7 @@ pub use options::{CheckExt, Configured};
 pub(crate) use options::{Options, Refresh};
 
 use crate::named::named;
+use crate::reported::Source;
 use crate::{Findings, Result};
 
 /// A check of one thing that a service needs.
@@ -93,6 +94,12 @@ pub trait HealthCheck: Send + Sync + 'static {
     fn runs_on_caller(&self) -> bool {
         false
     }
+
+    /// Returns the reports of the application, for a check that is not probed. Of this crate's own checks alone.
+    #[doc(hidden)]
+    fn reported(&self) -> Option<&Arc<Source>> {
+        None
+    }
 }
 
 impl<C: HealthCheck> HealthCheck for Arc<C> {
@@ -122,6 +129,10 @@ impl<C: HealthCheck> HealthCheck for Arc<C> {
 
     fn runs_on_caller(&self) -> bool {
         (**self).runs_on_caller()
+    }
+
+    fn reported(&self) -> Option<&Arc<Source>> {
+        (**self).reported()
     }
 }
 

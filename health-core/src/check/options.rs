@@ -3,6 +3,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::{BoxCheck, HealthCheck, Scope};
+use crate::Hold;
 
 /// The options of every check.
 ///
@@ -19,7 +20,7 @@ use super::{BoxCheck, HealthCheck, Scope};
 ///     .depends_on(["dns"]);
 /// # let _ = orders;
 /// ```
-pub trait CheckExt: Sized {
+pub trait CheckExt: sealed::Sealed + Sized {
     /// The type of the check itself.
     type Check: HealthCheck;
 
@@ -109,6 +110,12 @@ pub trait CheckExt: Sized {
         })
     }
 
+    /// Sets the length of the check's hold in the groups that hold, and has no effect in others; see [`Hold`]. *Default*: that of
+    /// the group.
+    fn hold(self, hold: impl Into<Hold>) -> Configured<Self::Check> {
+        self.set(|options| options.hold = Some(hold.into()))
+    }
+
     /// Erases the type of the check and keeps its options, so that different checks fit into one collection.
     fn boxed(self) -> Configured<BoxCheck> {
         let Configured { check, options } = self.into_check();
@@ -121,6 +128,14 @@ pub trait CheckExt: Sized {
         change(&mut configured.options);
         configured
     }
+}
+
+mod sealed {
+    /// Lets `CheckExt` grow: it is implemented here alone.
+    pub trait Sealed {}
+
+    impl<C: crate::HealthCheck> Sealed for C {}
+    impl<C: crate::HealthCheck> Sealed for super::Configured<C> {}
 }
 
 impl<C: HealthCheck> CheckExt for C {
@@ -159,6 +174,7 @@ pub struct Options {
     pub(crate) timeout: Option<Duration>,
     pub(crate) refresh: Option<Refresh>,
     pub(crate) reconnect: Option<Duration>,
+    pub(crate) hold: Option<Hold>,
     pub(crate) thresholds: (u32, u32),
     pub(crate) depends_on: BTreeSet<Cow<'static, str>>,
     pub(crate) scope: Option<Scope>,
@@ -174,6 +190,7 @@ impl Default for Options {
             timeout: None,
             refresh: None,
             reconnect: None,
+            hold: None,
             thresholds: (1, 1),
             depends_on: BTreeSet::new(),
             scope: None,

@@ -8,11 +8,11 @@ use serde::Serialize;
 use tera::{Context, Tera};
 
 use super::Renderer;
-use super::outcome::{problems, verdict};
+use super::outcome::{because, problems, verdict};
 use super::strip::Strip;
 use super::words::{ago, brief, parts, time, tone};
 use crate::report::ErrorReport;
-use crate::{CheckReport, Report, Status};
+use crate::{CheckReport, GroupReport, Report, Status};
 
 /// The page that comes with the crate, and the name by which a template can always extend it.
 const BASE: (&str, &str) = ("health_check/base.html", include_str!("base.html"));
@@ -50,6 +50,8 @@ const OWN: &str = "health_check/own.html";
 /// | `instance`, `version` | the process that answers, and the release that it runs, or none |
 /// | `sections` | the rows again, in parts: each with a `title` (`Failing`, `Problems that don't count`, `Working`) and `checks` |
 /// | `generated_at`, `duration` | time of the response (RFC 3339, UTC); how long the reader waited (`0.0040 seconds`) |
+/// | `because` | the checks that fail the report, each with its kind of failure, or none |
+/// | `in_groups` | the verdict of each group: `name`, `healthy`, and the names in `failing` and `held` |
 /// | `checks` | the rows, failing ones first and blocked ones below their cause, each with: |
 /// | `identifier`, `status`, `raw_status` | name; effective status; status of the last run |
 /// | `tone` | the status as a class of the page's style: `good`, `fair`, `open`, `bad`. The style contains no name of a status, so that a monitor that searches the page for one only finds it if a check has it |
@@ -57,6 +59,7 @@ const OWN: &str = "health_check/own.html";
 /// | `lines` | `working`, or the errors as `{type}: {message}` |
 /// | `observations` | `name = value unit`, ready to be shown |
 /// | `critical`, `fails_report`, `stale` | `true` if it is critical; if it fails the report; if it shows an older verdict |
+/// | `held`, `counts_at` | `true` if the group holds the row; the time (RFC 3339, UTC) from which it counts, or none |
 /// | `duration`, `last_run`, `since` | as `0.0040 seconds`; times (RFC 3339, UTC); none before the first run |
 /// | `took`, `age`, `for_how_long` | the same for people: `12 ms`, `3 s ago`, `5 min`; none before the first run |
 /// | `blocked_by`, `below_cause` | the check that is the cause, or none; `true` if this row is below it |
@@ -169,6 +172,7 @@ impl fmt::Debug for Html {
 #[derive(Serialize)]
 struct Page<'a> {
     verdict: String,
+    because: Option<String>,
     problems: usize,
     healthy: bool,
     status: Status,
@@ -177,10 +181,27 @@ struct Page<'a> {
     notice: Option<&'a str>,
     instance: Option<&'a str>,
     version: Option<&'a str>,
+    in_groups: Vec<Group<'a>>,
     sections: Vec<Section<'a>>,
     generated_at: String,
     duration: String,
     checks: Vec<Row<'a>>,
+}
+
+/// The verdict of a group.
+#[derive(Serialize)]
+struct Group<'a> {
+    name: &'a str,
+    healthy: bool,
+    failing: String,
+    held: String,
+}
+
+impl<'a> Group<'a> {
+    fn new(group: &'a GroupReport) -> Self {
+        let (failing, held) = (group.failing.join(", "), group.held.join(", "));
+        Self { name: &group.group, healthy: group.healthy, failing, held }
+    }
 }
 
 /// Rows of the same importance.
@@ -202,6 +223,8 @@ struct Row<'a> {
     observations: Vec<String>,
     critical: bool,
     fails_report: bool,
+    held: bool,
+    counts_at: Option<String>,
     stale: bool,
     duration: Option<String>,
     last_run: Option<String>,
@@ -222,6 +245,8 @@ impl<'a> From<&'a Report> for Page<'a> {
         let sections = sections(report);
         Self {
             verdict: verdict(report),
+            because: because(report),
+            in_groups: report.groups.iter().map(Group::new).collect(),
             problems: problems(report),
             healthy: report.healthy,
             status: report.status,
@@ -281,6 +306,8 @@ impl<'a> Row<'a> {
             observations: check.observations.iter().map(|seen| format!("{} = {seen}", seen.name)).collect(),
             critical: check.critical,
             fails_report: check.fails_report,
+            held: check.held,
+            counts_at: check.counts_at.map(time),
             stale: check.stale,
             duration: check.duration.map(seconds),
             last_run: check.last_run.map(time),

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use super::outcome::Outcome;
 use crate::registry::RESERVED;
-use crate::{CheckReport, Report, Status};
+use crate::{CheckReport, GroupReport, Report, Status};
 
 /// One of the two text formats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,7 +44,7 @@ pub(super) fn write(report: &Report, dialect: Dialect, out: &mut dyn fmt::Write)
     if dialect == Dialect::OpenMetrics { out.write_str("# EOF\n") } else { Ok(()) }
 }
 
-fn families(report: &Report) -> [Family<'_>; 7] {
+fn families(report: &Report) -> [Family<'_>; 10] {
     // Label sets are stable: a row that the engine adds for a while has no samples, and shows only in the overall
     // verdict.
     let is_check = |row: &&CheckReport| !RESERVED.contains(&row.identifier.as_str());
@@ -80,13 +80,48 @@ fn families(report: &Report) -> [Family<'_>; 7] {
             "A value that the check measured, in the unit that its label names.",
             rows.iter().copied().flat_map(observations).collect(),
         ),
+        family(
+            "health_check_failure",
+            "1 for the kinds of the check's failures now, and 0 for those of earlier ones.",
+            rows.iter().copied().flat_map(failures).collect(),
+        ),
         family("health_check_info", "The properties of the check that are known without running it.", infos(&rows)),
+        family(
+            "health_check_held",
+            "1 for a failing check that does not fail the group yet, because the group holds it.",
+            report.groups.iter().flat_map(held).collect(),
+        ),
+        family(
+            "health_check_group_healthy",
+            "1 if the group is healthy, by the last verdicts of its checks.",
+            report
+                .groups
+                .iter()
+                .map(|group| Sample::new([("group", group.group.as_str())], number(group.healthy)))
+                .collect(),
+        ),
         family(
             "health_check_overall_healthy",
             "1 if the report is healthy.",
             vec![Sample { labels: Vec::new(), value: number(report.healthy) }],
         ),
     ]
+}
+
+/// Returns a sample for each check that a group can hold.
+fn held(group: &GroupReport) -> impl Iterator<Item = Sample<'_>> {
+    group.holdable.iter().map(|check| {
+        let labels = [("check", check.as_str()), ("group", group.group.as_str())];
+        Sample::new(labels, number(group.held.contains(check)))
+    })
+}
+
+/// Returns a sample for each kind of failure that a check has had, so that a label set that was there once stays.
+fn failures(row: &CheckReport) -> impl Iterator<Item = Sample<'_>> {
+    row.failure_kinds.iter().map(|kind| {
+        let is_now = row.errors.iter().any(|error| error.kind == *kind);
+        Sample::new([("check", &row.identifier), ("kind", kind.as_str())], number(is_now))
+    })
 }
 
 fn statuses(row: &CheckReport) -> impl Iterator<Item = Sample<'_>> {

@@ -21,6 +21,7 @@ impl Outcome {
     pub(super) fn of_row(row: &CheckReport) -> Self {
         match row.status {
             _ if row.fails_report => Self::Fail,
+            _ if row.held => Self::Warn,
             Status::Working => Self::Pass,
             Status::Warning | Status::Unknown => Self::Warn,
             Status::Unavailable => Self::Fail,
@@ -54,6 +55,19 @@ pub(super) fn verdict(report: &Report) -> String {
         (true, _, problems) => format!("Working, with {problems} problems"),
         (false, all, _) => format!("{failing} of {all} failing"),
     }
+}
+
+/// Returns the checks that fail a report, each with its kind of failure: `orders (refused), mail (timed_out)`.
+#[cfg(feature = "html")]
+pub(super) fn because(report: &Report) -> Option<String> {
+    let failing = report.checks.iter().filter(|check| check.fails_report);
+    let causes: Vec<String> = failing
+        .map(|check| match check.errors.first() {
+            Some(error) => format!("{} ({})", check.identifier, error.kind),
+            None => check.identifier.clone(),
+        })
+        .collect();
+    (!causes.is_empty()).then(|| causes.join(", "))
 }
 
 #[cfg(test)]

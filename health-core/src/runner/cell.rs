@@ -2,13 +2,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use super::account::Account;
 use super::journal::{Journal, Record};
 use super::run::Run;
 use super::verdict::{Limits, Verdict};
 use crate::check::{BoxCheck, HealthCheck as _, Refresh};
 use crate::registry::Entry;
+use crate::reported::Source;
 use crate::sync::{Mutex, MutexGuard, lock};
-use crate::{CheckReport, History, PastRun, Scope, Settings, Status};
+use crate::{CheckReport, FailureKind, History, Hold, PastRun, Scope, Settings, Status};
 
 /// A check with its options and its last verdict.
 #[derive(Debug)]
@@ -22,6 +24,9 @@ pub(crate) struct Cell {
     pub(crate) limits: Limits,
     pub(crate) refresh: Refresh,
     pub(crate) depends_on: Vec<usize>,
+    hold: Option<Hold>,
+    /// The reports of the application, for a check that is not probed.
+    pub(crate) source: Option<Arc<Source>>,
     labels: BTreeMap<String, String>,
     rise: u32,
     fall: u32,
@@ -39,7 +44,19 @@ struct State {
     /// `true` once the expiry of the verdict was reported.
     is_expired: bool,
     journal: Journal,
+    past: Past,
+    /// The account of each group that holds, by the number of the hold.
+    accounts: Vec<Option<Account>>,
+    /// The version of the last report that was taken.
+    report: u64,
+}
+
+/// The past runs of a check.
+#[derive(Debug, Default)]
+pub(crate) struct Past {
     history: History,
+    /// The kinds of failure of all runs.
+    kinds: BTreeSet<FailureKind>,
 }
 
 /// The last verdict of a check, and the one that is in effect. They differ while the thresholds of the check hold back
@@ -79,6 +96,8 @@ impl Cell {
                 .refresh
                 .unwrap_or_else(|| Refresh::Ttl(check.default_ttl().map_or(settings.ttl, |ttl| ttl.max(settings.ttl)))),
             depends_on,
+            hold: options.hold,
+            source: check.reported().cloned(),
             labels: options.labels.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect(),
             rise: options.thresholds.0,
             fall: options.thresholds.1,
@@ -88,12 +107,34 @@ impl Cell {
         }
     }
 
+    /// Opens an account for a group that holds, if the check is external.
+    pub(crate) fn open_account(&self, number: usize, group: Hold, lengthen: f64, warnings_fail: bool) {
+        let mut state = self.lock();
+        state.accounts.resize_with(number + 1, || None);
+        if self.scope == Scope::External {
+            let length = self.hold.unwrap_or(group).lengthened(lengthen);
+            state.accounts[number] = Some(Account::new(length, warnings_fail));
+        }
+    }
+
+    /// Returns the account of a hold if it holds a failure of this check now.
+    pub(crate) fn held(&self, number: usize, now: Instant) -> Option<Account> {
+        let state = self.lock();
+        let account = state.accounts.get(number)?.as_ref()?;
+        let is_expired = state.known.as_ref().is_some_and(|known| self.expired(known, now).is_some());
+        let running = state.run.as_ref().and_then(|run| run.started());
+        (!is_expired && account.holds(now, running)).then(|| account.clone())
+    }
+
     /// Called on each read. Returns `None` if the last verdict is still fresh, and otherwise the run that produces a
     /// new one. A verdict from before the last suspend of the machine is not fresh: nothing was refreshed meanwhile,
     /// not even in the background.
     pub(crate) fn run_needed(&self, now: Instant, sleeps: u64) -> Option<JoinedRun> {
         let mut state = self.lock();
         state.first_read.get_or_insert(now);
+        if self.source.is_some() {
+            return None;
+        }
         let is_fresh = state.known.as_ref().is_some_and(|known| self.is_fresh(known, now) && !known.is_before(sleeps));
         (!is_fresh).then(|| Self::join(state))
     }
@@ -122,6 +163,9 @@ impl Cell {
 
     /// Returns the time until which reads may use the verdict; `None` means forever.
     pub(crate) fn fresh_until(&self, known: &LastVerdicts) -> Option<Instant> {
+        if let Some(source) = &self.source {
+            return source.deadline();
+        }
         known.last.finished.checked_add(match self.refresh {
             Refresh::Ttl(ttl) => ttl,
             Refresh::Every(interval) => self.expiry(interval),
@@ -134,17 +178,30 @@ impl Cell {
         interval.saturating_mul(3).max(late)
     }
 
-    /// Returns the age of a background verdict if it has expired.
+    /// Returns the age of a background verdict, or of a report, if it has expired.
     pub(crate) fn expired(&self, known: &LastVerdicts, now: Instant) -> Option<Duration> {
+        if let Some(source) = &self.source {
+            return source.too_old(now);
+        }
         let Refresh::Every(interval) = self.refresh else { return None };
         let age = now.saturating_duration_since(known.last.finished);
         (age >= self.expiry(interval)).then_some(age)
     }
 
-    /// Reads the last verdicts and the history, without a copy.
-    pub(crate) fn read<T>(&self, read: impl FnOnce(Option<&LastVerdicts>, &History) -> T) -> T {
+    /// Returns the effective status, of an expired verdict as well.
+    pub(crate) fn status(&self, now: Instant) -> Status {
         let state = self.lock();
-        read(state.known.as_ref(), &state.history)
+        match &state.known {
+            None => Status::Unknown,
+            Some(known) if self.expired(known, now).is_some() => Status::Unavailable,
+            Some(known) => known.effective.status,
+        }
+    }
+
+    /// Reads the last verdicts and the past runs, without a copy.
+    pub(crate) fn read<T>(&self, read: impl FnOnce(Option<&LastVerdicts>, &Past) -> T) -> T {
+        let state = self.lock();
+        read(state.known.as_ref(), &state.past)
     }
 
     /// Returns the time since the first read, as long as there is no verdict.
@@ -158,11 +215,24 @@ impl Cell {
         self.lock().best
     }
 
+    /// Stores a report of the application. Returns `None` if a later report was faster.
+    pub(crate) fn take_report(&self, version: u64, verdict: Verdict) -> Option<Record> {
+        let mut state = self.lock();
+        if version <= state.report {
+            return None;
+        }
+        state.report = version;
+        Some(self.store(state, verdict))
+    }
+
     /// Stores the verdict of the run that was under way, and returns the record for the log and the listeners.
     pub(crate) fn settle(&self, verdict: Verdict) -> Record {
+        self.store(self.lock(), verdict)
+    }
+
+    fn store(&self, mut state: MutexGuard<'_, State>, verdict: Verdict) -> Record {
         let verdict = Arc::new(verdict);
         let run = PastRun::new(verdict.status, verdict.duration, verdict.finished_at);
-        let mut state = self.lock();
         let was_expired = std::mem::take(&mut state.is_expired);
         let known = state.known.as_ref().map(|known| known.effective.status);
         let before = if was_expired { Some(Status::Unavailable) } else { known };
@@ -171,9 +241,19 @@ impl Cell {
             Some(known) => known.next(verdict, self.rise, self.fall),
         };
         state.run = None;
-        state.history.push(run);
+        let (raw, effective) = (known.last.status, known.effective.status);
+        let has_worked = state.best.is_some_and(|best| best <= Status::Warning);
+        let mut holds = Vec::new();
+        for (number, account) in state.accounts.iter_mut().enumerate() {
+            let change =
+                account.as_mut().and_then(|account| account.take(known.last.started, raw, effective, has_worked));
+            holds.extend(change.map(|change| (number, change)));
+        }
+        state.past.kinds.extend(known.last.errors.iter().map(|error| error.kind));
+        state.past.history.push(run);
         state.best = Some(state.best.map_or(run.status, |best| best.min(run.status)));
-        let record = state.journal.record(before, &known.effective, &known.last);
+        let mut record = state.journal.record(before, &known.effective, &known.last);
+        record.holds = holds;
         state.known = Some(known);
         record
     }
@@ -194,9 +274,10 @@ impl Cell {
     }
 
     /// Returns the row of a verdict. Without a verdict, the caller has to set the status and the errors of the row.
-    pub(crate) fn row(&self, known: Option<&LastVerdicts>, history: &History) -> CheckReport {
+    pub(crate) fn row(&self, known: Option<&LastVerdicts>, past: &Past) -> CheckReport {
         let mut row = CheckReport::new(self.identifier.clone());
-        row.history = history.clone();
+        row.history = past.history.clone();
+        row.failure_kinds.clone_from(&past.kinds);
         row.critical = self.critical;
         row.scope = self.scope;
         row.groups.clone_from(&self.groups);

@@ -3,6 +3,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::account::Change;
 use super::verdict::Verdict;
 use crate::Status;
 
@@ -27,6 +28,8 @@ pub(crate) struct Record {
     pub(super) effective: Arc<Verdict>,
     is_due: bool,
     causes: Vec<(String, String)>,
+    /// The holds that have started or ended, by their numbers.
+    pub(super) holds: Vec<(usize, Change)>,
 }
 
 impl Journal {
@@ -53,7 +56,7 @@ impl Journal {
             }
             self.references.insert(reference.clone(), now);
         }
-        Record { before, effective: Arc::clone(effective), is_due, causes }
+        Record { before, effective: Arc::clone(effective), is_due, causes, holds: Vec::new() }
     }
 }
 

@@ -4,19 +4,22 @@
 //! while that is fresh, and otherwise the [`run`] that brings a new one. A check has at most one run at a time, shared by all
 //! of its readers. Runs are detached from readers, and a reader waits no longer than its budget.
 
+mod account;
 mod awake;
 mod background;
 mod cell;
 mod journal;
 mod notify;
 mod plan;
+mod reports;
 mod rows;
 mod run;
 mod shutdown;
+mod turn;
 mod verdict;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
@@ -34,6 +37,7 @@ use shutdown::Shutdown;
 use crate::check::HealthCheck as _;
 use crate::interceptor::Interceptors;
 use crate::report::CheckInfo;
+use crate::reported::Sink;
 use crate::sync::AtomicU64;
 use crate::{Clock, Report, Settings, Transition};
 
@@ -63,6 +67,12 @@ pub(crate) struct Runner {
     pub(crate) clock: Arc<dyn Clock>,
     listeners: Listeners,
     interceptors: Interceptors,
+    /// The time at which the health was built.
+    built: Instant,
+    /// Takes the reports of the application.
+    sinks: OnceLock<Vec<Arc<dyn Sink>>>,
+    /// The last causes of each plan.
+    last_causes: Vec<turn::LastCauses>,
     /// Wakes the subscriptions after a transition, a drain or an expiry.
     wake: Arc<tokio::sync::Notify>,
 }
@@ -95,6 +105,9 @@ impl Runner {
         interceptors: Interceptors,
     ) -> Self {
         Self {
+            last_causes: plans.iter().map(|_| turn::LastCauses::default()).collect(),
+            built: clock.now(),
+            sinks: OnceLock::new(),
             cells,
             plans,
             permits: Semaphore::new(settings.max_concurrency.min(Semaphore::MAX_PERMITS)),
@@ -221,7 +234,7 @@ impl Runner {
         let began = self.clock.now();
         let mut awaited = self.read(plan, began);
         for (cell, awaited) in &mut awaited.0 {
-            if plan.members.contains(cell) {
+            if plan.members.contains(cell) && self.cells[*cell].source.is_none() {
                 *awaited = Some(self.join_or_start(*cell));
             }
         }
@@ -255,6 +268,9 @@ impl Runner {
         report.group.clone_from(&plan.name);
         report.generated_at = self.clock.time();
         report.duration = self.clock.now().saturating_duration_since(waited.began);
+        if plan.is_whole {
+            report.groups = self.groups(waited.began); // a reader that leaves checks out must not see their names
+        }
         let freshness = until.map(|until| Freshness { epoch, until });
         Reading { report, freshness, expired }
     }

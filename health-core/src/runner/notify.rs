@@ -1,10 +1,11 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::Runner;
+use super::account::Change;
 use super::journal::Record;
 use super::rows::shutting_down;
 use crate::registry::DRAINING;
-use crate::{Status, StatusListener, Transition};
+use crate::{GroupTransition, Status, StatusListener, Transition};
 
 /// The listeners of a `Health`.
 pub(crate) struct Listeners(pub(crate) Vec<Box<dyn StatusListener>>);
@@ -19,6 +20,9 @@ impl Runner {
     /// Logs the result of a run, and notifies the listeners if it is a transition.
     pub(super) fn notify(&self, check: &str, record: &Record) {
         record.log(check);
+        for (number, change) in &record.holds {
+            self.log_hold(check, *number, *change);
+        }
         if !record.is_transition() {
             return;
         }
@@ -29,6 +33,23 @@ impl Runner {
             errors: record.effective.errors.clone(),
             at: record.effective.finished_at,
         });
+    }
+
+    /// Logs the start or the end of a hold.
+    fn log_hold(&self, check: &str, number: usize, change: Change) {
+        let group = self.plans.iter().find(|plan| plan.hold == Some(number)).and_then(|plan| plan.name.as_deref());
+        let group = group.unwrap_or_default();
+        match change {
+            Change::Started => {
+                tracing::warn!(target: "health_check", check, group, "a failing check is held: it does not fail the group yet");
+            }
+            Change::Over => {
+                tracing::warn!(target: "health_check", check, group, "the hold of a failing check is over: it fails the group");
+            }
+            Change::Recovered => {
+                tracing::warn!(target: "health_check", check, group, "the hold of a check has ended: the check works again");
+            }
+        }
     }
 
     /// Logs background verdicts that have expired, and notifies the listeners.
@@ -60,6 +81,15 @@ impl Runner {
             errors,
             at: self.clock.time(),
         });
+    }
+
+    /// Notifies the listeners of a group's verdict.
+    pub(super) fn notify_group(&self, transition: &GroupTransition) {
+        for listener in &self.listeners.0 {
+            if catch_unwind(AssertUnwindSafe(|| listener.on_group_transition(transition))).is_err() {
+                tracing::error!(group = transition.group, "a listener panicked");
+            }
+        }
     }
 
     fn notify_listeners(&self, transition: &Transition) {

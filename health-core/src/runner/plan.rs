@@ -1,16 +1,19 @@
 //! The checks that a group reads, and the rules for them. All of this is decided once, when the `Health` is built.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::cell::Cell;
 use crate::registry::{BuildFault, Entry, Registry};
-use crate::{Anonymous, GroupSettings, Scope, Settings};
+use crate::{Anonymous, GroupSettings, Hold, Scope, Settings, Status};
 
 /// The checks of a group, or all checks, together with the checks that they depend on.
 #[derive(Debug, Clone)]
 pub(crate) struct Plan {
     pub(crate) name: Option<String>,
+    /// The position among all plans.
+    pub(crate) index: usize,
     pub(crate) kind: Kind,
     /// `true` if no member was left out.
     pub(crate) is_whole: bool,
@@ -20,6 +23,10 @@ pub(crate) struct Plan {
     pub(crate) closure: Vec<usize>,
     pub(crate) budget: Duration,
     pub(crate) warnings_as_errors: bool,
+    /// The number under which cells keep their accounts, if the group holds.
+    pub(crate) hold: Option<usize>,
+    /// The members that the group can hold.
+    pub(crate) holdable: Arc<[String]>,
     pub(crate) anonymous: Anonymous,
     /// `true` if the group fails while the service drains.
     pub(crate) drains: bool,
@@ -72,7 +79,45 @@ pub(crate) fn build_plans(
         }
         plans.push(plan);
     }
+    for (index, plan) in plans.iter_mut().enumerate() {
+        plan.index = index;
+    }
+    open_accounts(&cells, &mut plans, groups, faults);
     (cells, plans)
+}
+
+/// Opens the accounts of the groups that hold. Each process lengthens its holds by another part.
+fn open_accounts(
+    cells: &[Cell],
+    plans: &mut [Plan],
+    groups: &BTreeMap<String, GroupSettings>,
+    faults: &mut Vec<BuildFault>,
+) {
+    let (lengthen, mut holds) = (fastrand::f64(), 0);
+    for plan in plans {
+        let Some(name) = &plan.name else { continue };
+        let own = groups.get(name).and_then(|own| own.hold);
+        if matches!(plan.kind, Kind::Live | Kind::Startup) {
+            if own.is_some() {
+                let message =
+                    "hold is for ready and groups of your own: live has no external checks, and startup ends for good";
+                faults.push(BuildFault::group(name, message));
+            }
+            continue;
+        }
+        let hold = own.unwrap_or(if plan.kind == Kind::Ready { Hold::OF_READY } else { Hold::NONE });
+        if hold.is_none() {
+            continue;
+        }
+        for &position in &plan.closure {
+            cells[position].open_account(holds, hold, lengthen, plan.warnings_as_errors);
+        }
+        let external =
+            plan.members.iter().map(|&position| &cells[position]).filter(|cell| cell.scope == Scope::External);
+        plan.holdable = external.map(|cell| cell.identifier.clone()).collect();
+        plan.hold = Some(holds);
+        holds += 1;
+    }
 }
 
 fn plan(name: Option<&str>, kind: Kind, own: &GroupSettings, cells: &[Cell], settings: &Settings) -> Plan {
@@ -87,11 +132,14 @@ fn plan(name: Option<&str>, kind: Kind, own: &GroupSettings, cells: &[Cell], set
     let is_probe = matches!(kind, Kind::Live | Kind::Ready | Kind::Startup);
     Plan {
         name: name.map(str::to_owned),
+        index: 0,
         kind,
         is_whole: true,
         closure: closure(kind, &members, cells),
         members,
         budget: own.budget.unwrap_or(if is_probe { settings.probe_budget } else { settings.budget }),
+        hold: None,
+        holdable: Arc::default(),
         warnings_as_errors: own.warnings_as_errors.unwrap_or(settings.warnings_as_errors && !is_probe),
         anonymous: own.anonymous.unwrap_or(settings.anonymous),
         drains: match kind {
@@ -103,6 +151,11 @@ fn plan(name: Option<&str>, kind: Kind, own: &GroupSettings, cells: &[Cell], set
 }
 
 impl Plan {
+    /// Returns `true` if a critical check of this status fails the group.
+    pub(crate) fn fails(&self, status: Status) -> bool {
+        status > Status::Warning || self.warnings_as_errors && status == Status::Warning
+    }
+
     /// Returns this plan with only those members that `keep` accepts.
     pub(crate) fn narrowed(&self, cells: &[Cell], keep: impl Fn(&str) -> bool) -> Self {
         let members: Vec<usize> = self.members.iter().copied().filter(|&i| keep(&cells[i].identifier)).collect();
@@ -147,6 +200,10 @@ fn refuse_invalid_groups(entries: &[Entry], groups: &BTreeMap<String, GroupSetti
 fn refuse_in_live(cells: &[Cell], live: &GroupSettings, faults: &mut Vec<BuildFault>) {
     for unknown in live.allow_in_live.iter().filter(|name| !cells.iter().any(|cell| cell.identifier == **name)) {
         faults.push(BuildFault::group("live", format!("it allows \"{unknown}\", and there is no such check")));
+    }
+    for gate in cells.iter().filter(|cell| cell.in_live && cell.source.as_ref().is_some_and(|source| source.is_gate)) {
+        let message = "a closed gate in \"live\" would restart a process that is starting: take it out of \"live\"";
+        faults.push(BuildFault::check(&gate.identifier, message));
     }
     let refused = cells
         .iter()

@@ -1,13 +1,16 @@
 //! Builds the rows of a report from the verdicts of the cells.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
-use super::cell::LastVerdicts;
+use super::cell::{LastVerdicts, Past};
 use super::verdict::seconds;
 use super::{Awaited, Cell, Kind, Plan, Run, Runner};
 use crate::registry::{DRAINING, STARTUP};
-use crate::{CheckReport, FailureKind, HealthCheckException, History, Scope, ServiceUnavailable, Status, Transition};
+use crate::{
+    CheckReport, FailureKind, GroupReport, HealthCheckException, Scope, ServiceUnavailable, Status, Transition,
+};
 
 /// The time until which rows are fresh. `None` means that they must not be cached, and `Some(None)` that they are fresh
 /// until something changes.
@@ -22,26 +25,28 @@ impl Runner {
             let (cell, run) = (&self.cells[*position], awaited.as_deref().filter(|run| !run.is_finished()));
             // Read the newest verdict, and not that of the run that was waited for. The epoch of the report was read
             // after the wait, so the report must contain all verdicts up to then.
-            let (row, row_until) = cell.read(|known, history| match (run, known) {
-                (None, Some(known)) => verdict_row(cell, known, history, now),
-                (run, known) => (self.missing_row(cell, known, history, run, budget, now), None),
+            let (row, row_until) = cell.read(|known, past| match (run, known) {
+                (None, Some(known)) => verdict_row(cell, known, past, now),
+                (run, known) => (self.missing_row(cell, known, past, run, budget, now), None),
             });
             until = earlier(until, row_until);
             rows.push(row);
         }
         self.name_blockers(&plan.closure, &mut rows);
+        self.hold_rows(plan, &mut rows, now);
         if plan.members.len() < rows.len() {
             let mut positions = plan.closure.iter();
             rows.retain(|_| positions.next().is_some_and(|position| plan.members.binary_search(position).is_ok()));
         }
         for row in &mut rows {
-            row.fails_report = row.critical
-                && match row.status {
-                    Status::Working => false,
-                    Status::Warning => plan.warnings_as_errors,
-                    Status::Unknown => plan.kind != Kind::Live || self.is_overdue(&row.identifier, plan, now),
-                    Status::Unavailable => true,
-                };
+            let fails = match row.status {
+                Status::Unknown => self.unknown_fails(&row.identifier, plan, now),
+                status => plan.fails(status) && !self.is_meant_to_end(&row.identifier, plan),
+            };
+            row.fails_report = row.critical && fails && !row.held;
+            if !(row.critical && fails) {
+                (row.held, row.counts_at) = (false, None);
+            }
         }
         match plan.kind {
             Kind::Startup => self.start_up(plan, &mut rows),
@@ -72,12 +77,12 @@ impl Runner {
         &self,
         cell: &Cell,
         known: Option<&LastVerdicts>,
-        history: &History,
+        past: &Past,
         run: Option<&Run>,
         budget: Duration,
         now: Instant,
     ) -> CheckReport {
-        let mut row = cell.row(known, history);
+        let mut row = cell.row(known, past);
         let sleeps = self.awake.sleeps();
         let is_recent = |known: &LastVerdicts| {
             now.saturating_duration_since(known.last.finished) < self.max_stale && !known.is_before(sleeps)
@@ -97,6 +102,22 @@ impl Runner {
         row
     }
 
+    /// Returns `true` if a check without a verdict fails a group. One that the application reports has the time of a report elsewhere than in
+    /// `live`, where it fails nothing before its first report.
+    fn unknown_fails(&self, identifier: &str, plan: &Plan, now: Instant) -> bool {
+        match self.cell_of(identifier).and_then(|cell| cell.source.as_ref()) {
+            Some(_) if plan.kind == Kind::Live => false,
+            Some(source) => now.saturating_duration_since(self.built) >= source.max_age.unwrap_or_default(),
+            None => plan.kind != Kind::Live || self.is_overdue(identifier, plan, now),
+        }
+    }
+
+    /// Returns `true` for a task that has ended while the service drains, as tasks do then: that must not fail `live`.
+    fn is_meant_to_end(&self, identifier: &str, plan: &Plan) -> bool {
+        let source = || self.cell_of(identifier).and_then(|cell| cell.source.as_ref());
+        plan.kind == Kind::Live && self.is_draining() && source().is_some_and(|source| source.has_ended())
+    }
+
     /// Returns `true` if a member of `live` had enough time for a first verdict, and has none. The reader measures this
     /// time, because the runtime of the runs may be blocked, which is what liveness has to detect.
     fn is_overdue(&self, identifier: &str, plan: &Plan, now: Instant) -> bool {
@@ -104,6 +125,63 @@ impl Runner {
             let time = cell.limits.timeout.min(self.max_stale).saturating_add(plan.budget);
             cell.silent_for(now).is_some_and(|silence| silence > time)
         })
+    }
+
+    /// Marks the rows of a plan's closure that its group holds: failing rows of external checks, and rows that are blocked by a held row.
+    fn hold_rows(&self, plan: &Plan, rows: &mut [CheckReport], now: Instant) {
+        let Some(hold) = plan.hold else { return };
+        for (row, &position) in rows.iter_mut().zip(&plan.closure).filter(|(row, _)| plan.fails(row.status)) {
+            let is_expired = row.errors.iter().any(|error| error.kind == FailureKind::Expired);
+            let account = self.cells[position].held(hold, now).filter(|_| row.status != Status::Unknown && !is_expired);
+            if let Some(account) = account {
+                row.held = true;
+                row.counts_at = account.left(now).and_then(|left| self.clock.time().checked_add(left));
+            }
+        }
+        let held: Vec<(String, Option<SystemTime>)> =
+            rows.iter().filter(|row| row.held).map(|row| (row.identifier.clone(), row.counts_at)).collect();
+        for row in rows.iter_mut().filter(|row| !row.held) {
+            let root = row.blocked_by.as_ref().and_then(|root| held.iter().find(|(held, _)| held == root));
+            if let Some((_, counts_at)) = root {
+                (row.held, row.counts_at) = (true, *counts_at);
+            }
+        }
+    }
+
+    /// Returns the verdict of each group from the last verdicts of its checks. Runs nothing.
+    pub(super) fn groups(&self, now: Instant) -> Vec<GroupReport> {
+        let statuses: Vec<Status> = self.cells.iter().map(|cell| cell.status(now)).collect();
+        self.plans.iter().filter_map(|plan| self.group(plan, &statuses, now)).collect()
+    }
+
+    fn group(&self, plan: &Plan, statuses: &[Status], now: Instant) -> Option<GroupReport> {
+        let mut report = GroupReport::new(plan.name.as_deref()?);
+        report.holdable = Arc::clone(&plan.holdable);
+        if plan.kind == Kind::Startup {
+            report.healthy = self.started_up.load(Ordering::Relaxed) || self.waiting(plan).is_empty();
+            return Some(report);
+        }
+        let is_down = |cell: usize| statuses[cell] == Status::Unavailable;
+        let is_held = |cell: usize| plan.hold.is_some_and(|hold| self.cells[cell].held(hold, now).is_some());
+        for &position in &plan.members {
+            let (cell, status) = (&self.cells[position], statuses[position]);
+            let counts = match status {
+                Status::Unknown => self.unknown_fails(&cell.identifier, plan, now),
+                status => plan.fails(status) && !self.is_meant_to_end(&cell.identifier, plan),
+            };
+            if !(cell.critical && counts) {
+                continue;
+            }
+            let holds = status != Status::Unknown && is_held(position);
+            if holds || self.root(position, &is_down).is_some_and(is_held) {
+                report.held.push(cell.identifier.clone());
+            } else {
+                report.failing.push(cell.identifier.clone());
+            }
+        }
+        report.failing.extend((plan.drains && self.is_draining()).then(|| DRAINING.to_owned()));
+        report.healthy = report.failing.is_empty();
+        Some(report)
     }
 
     /// Marks each failing row whose dependency is unavailable as blocked by the check at the root of the failure.
@@ -138,16 +216,7 @@ impl Runner {
     /// once, because an outage elsewhere must not keep new replicas from starting. The rows of the checks are shown,
     /// and do not fail the report.
     fn start_up(&self, plan: &Plan, rows: &mut Vec<CheckReport>) {
-        let mut waiting = Vec::new();
-        if !self.started_up.load(Ordering::Relaxed) {
-            for cell in plan.members.iter().map(|&position| &self.cells[position]) {
-                let succeeds = if plan.warnings_as_errors { Status::Working } else { Status::Warning };
-                let is_up = |best| cell.scope == Scope::External || best <= succeeds;
-                if !cell.best().is_some_and(is_up) {
-                    waiting.push(cell.identifier.as_str());
-                }
-            }
-        }
+        let waiting = if self.started_up.load(Ordering::Relaxed) { Vec::new() } else { self.waiting(plan) };
         if waiting.is_empty() && plan.is_whole {
             self.started_up.store(true, Ordering::Relaxed);
         }
@@ -165,10 +234,24 @@ impl Runner {
     }
 }
 
-fn verdict_row(cell: &Cell, known: &LastVerdicts, history: &History, now: Instant) -> (CheckReport, Until) {
-    let mut row = cell.row(Some(known), history);
+impl Runner {
+    /// Returns the checks that the start of the service waits for.
+    fn waiting(&self, plan: &Plan) -> Vec<&str> {
+        let succeeds = if plan.warnings_as_errors { Status::Working } else { Status::Warning };
+        let is_up = |cell: &&Cell| cell.best().is_some_and(|best| cell.scope == Scope::External || best <= succeeds);
+        let members = plan.members.iter().map(|&position| &self.cells[position]);
+        members.filter(|cell| !is_up(cell)).map(|cell| cell.identifier.as_str()).collect()
+    }
+}
+
+fn verdict_row(cell: &Cell, known: &LastVerdicts, past: &Past, now: Instant) -> (CheckReport, Until) {
+    let mut row = cell.row(Some(known), past);
     let Some(age) = cell.expired(known, now) else { return (row, Some(cell.fresh_until(known))) };
-    row.fail(&unavailable(FailureKind::Expired, format!("last result is {} s old", age.as_secs())));
+    let message = match &cell.source {
+        Some(source) => format!("last {} {} s ago", source.noun, age.as_secs()),
+        None => format!("last result is {} s old", age.as_secs()),
+    };
+    row.fail(&unavailable(FailureKind::Expired, message));
     row.since = None; // the expired verdict is no longer in effect
     (row, None)
 }

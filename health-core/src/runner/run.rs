@@ -1,4 +1,5 @@
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 use futures::FutureExt as _;
 
@@ -11,6 +12,8 @@ use crate::sync::{Mutex, Notify, lock};
 #[derive(Debug, Default)]
 pub(crate) struct Run {
     pub(crate) findings: Findings,
+    /// The time at which the check began, once it has a permit.
+    started: OnceLock<Instant>,
     outcome: Mutex<Outcome>,
     notify: Notify,
 }
@@ -37,6 +40,11 @@ impl Run {
                 Outcome::Running => notified.await,
             }
         }
+    }
+
+    /// Returns the time at which the check began; `None` as long as it waits.
+    pub(crate) fn started(&self) -> Option<Instant> {
+        self.started.get().copied()
     }
 
     /// Returns `true` if the verdict of the run is in the cell.
@@ -92,6 +100,7 @@ impl RunGuard {
     async fn run_check(&self) {
         let cell = &self.runner.cells[self.cell];
         let _permit = if cell.in_live { None } else { self.runner.permits.acquire().await.ok() };
+        let _ = self.run.started.set(self.runner.clock.now());
         let sleeps = self.runner.awake.sleeps();
         let verdict =
             super::verdict::run(cell, &self.run.findings, &self.runner.interceptors, &*self.runner.clock).await;

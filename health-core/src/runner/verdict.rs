@@ -19,6 +19,7 @@ pub(crate) struct Verdict {
     pub(crate) causes: Vec<(String, String)>,
     pub(crate) observations: Vec<Observation>,
     pub(crate) duration: Duration,
+    pub(crate) started: Instant,
     pub(crate) finished: Instant,
     pub(crate) finished_at: SystemTime,
     /// The number of suspends of the machine before the run began.
@@ -35,6 +36,7 @@ impl Verdict {
             causes: Vec::new(),
             observations: Vec::new(),
             duration: Duration::ZERO,
+            started: Instant::now(),
             finished: Instant::now(),
             finished_at: SystemTime::now(),
             sleeps: 0,
@@ -90,6 +92,7 @@ pub(crate) async fn run(cell: &Cell, findings: &Findings, interceptors: &Interce
         causes,
         observations,
         duration: finished.saturating_duration_since(started),
+        started,
         finished,
         finished_at: clock.time(),
         sleeps: 0,

@@ -26,6 +26,8 @@ pub(super) fn rows(programs: &Path, quick: bool) -> Result<Vec<Row>, String> {
         rows.push(row.against(other, COPY).below(1e-6));
         rows.extend(allocated(&allocations[name], accept)?);
     }
+    let [beat, clock] = pair(&numbers["beat"])?;
+    rows.push(Row::new("a beat of a heartbeat", Unit::Time, beat).against(clock, "Instant::now()").below(clock + 5e-9));
     rows.extend(runs(&numbers)?);
     rows.extend(flood(&numbers)?);
     Ok(rows)

@@ -9,6 +9,7 @@ use health_bench::Outcome;
 use serde_json::json;
 use tokio::runtime::Runtime;
 
+mod beat;
 mod flood;
 mod memory;
 mod respond;
@@ -21,6 +22,7 @@ type Numbers = BTreeMap<String, [f64; 2]>;
 pub(crate) fn run(runtime: &Runtime, quick: bool) -> Outcome {
     let mut numbers = Numbers::new();
     memory::measure(runtime, &mut numbers)?; // first, while nothing has used the memory
+    beat::measure(runtime, &mut numbers)?;
     respond::measure(runtime, quick, &mut numbers)?;
     runs::measure(runtime, quick, &mut numbers)?;
     flood::measure(runtime, quick, &mut numbers)?;
