@@ -270,12 +270,12 @@ mod erased {
 
         /// Returns the TLS keys that the kind supports, each with its meaning.
         pub(crate) fn tls_keys(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
-            TlsSettings::KEYS.into_iter().filter(|(name, _)| self.tls.contains(name))
+            TlsSettings::KEYS.iter().copied().filter(|(name, _)| self.tls.contains(name))
         }
 
         /// Returns the login keys that are allowed beside the kind's URL, each with its meaning.
         pub(crate) fn login_keys(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
-            Login::KEYS.into_iter().filter(|(name, _)| self.login.contains(name))
+            Login::KEYS.iter().copied().filter(|(name, _)| self.login.contains(name))
         }
 
         /// Returns the keys of the kind, including those for a login and for TLS, with their defaults and meanings.

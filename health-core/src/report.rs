@@ -157,6 +157,7 @@ mod names {
 /// One row of a report: the verdict of a check.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
+#[expect(clippy::struct_excessive_bools, reason = "each is a property of its own, and a key in the serialised report")]
 pub struct CheckReport {
     /// The name of the check, unique within the service.
     pub identifier: String,

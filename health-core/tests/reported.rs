@@ -55,7 +55,7 @@ async fn a_cached_answer_ends_at_the_next_deadline_of_a_heartbeat() {
         || async { endpoint.respond(&Request::get("/ht/?format=json").body(()).unwrap()).await.status().as_u16() };
     consumer.beat();
     assert_eq!(ask().await, 200);
-    sleep(INTERVAL - Duration::from_millis(1)).await;
+    sleep(Duration::from_millis(29_999)).await;
     assert_eq!(ask().await, 200);
     sleep(Duration::from_millis(1)).await;
     assert_eq!(ask().await, 500, "nobody has beaten");
@@ -176,8 +176,8 @@ async fn a_status_is_what_was_reported_last_until_it_expires() {
     assert_eq!(says(&health).await, "unavailable: last report 310 s ago");
     billing.working();
     assert_eq!(says(&health).await, "working");
-    use Status::{Unavailable as U, Warning as W, Working as K};
-    assert_eq!(*seen.lock().unwrap(), [K, W, U, K, U, K]);
+    let seen: Vec<_> = seen.lock().unwrap().iter().map(|status| status.as_str()).collect();
+    assert_eq!(seen, ["working", "warning", "unavailable", "working", "unavailable", "working"]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -46,7 +46,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let reports = Reports::new(3);
     let (committed, mut commits) = mpsc::channel::<u64>(16);
     // A task that ends although it must not is seen at once.
-    let (check, committer) = watch_task("committer", async move { while commits.recv().await.is_some() {} });
+    let (check, writer) = watch_task("committer", async move { while commits.recv().await.is_some() {} });
     let health = reports.health(check.groups(["live", "ready"]))?;
 
     let endpoints: Endpoints =
@@ -55,7 +55,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     println!("http://{}/ht/", listening.address());
     tokio::spawn(probe_file::keep(health.clone(), "live", PathBuf::from("/tmp/example-worker.live")));
 
-    tokio::spawn(committer);
+    tokio::spawn(writer);
     let drained = health.drain_on_sigterm();
     for heartbeat in &reports.partitions {
         let (messages, queue) = mpsc::channel(16);
@@ -126,6 +126,6 @@ mod tests {
         while commits.try_recv().is_ok() || !senders[0].is_closed() && senders[0].capacity() < 16 {
             sleep(POLL).await;
         }
-        assert_eq!(rows(&*health.group_report("live").await.expect("a group"))[0], "partition-0: working");
+        assert_eq!(rows(&health.group_report("live").await.expect("a group"))[0], "partition-0: working");
     }
 }

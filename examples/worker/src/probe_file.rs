@@ -26,7 +26,7 @@ mod tests {
     async fn the_file_is_there_while_the_group_is_healthy() {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("live");
-        let heartbeat = Heartbeat::new("consumer", Duration::from_secs(60));
+        let heartbeat = Heartbeat::new("consumer", Duration::from_mins(1));
         let guard = heartbeat.guard();
         guard.beat();
         let health = Health::builder().check(heartbeat.check().groups(["live"])).build().expect("a health");

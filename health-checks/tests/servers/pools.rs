@@ -63,6 +63,37 @@ async fn a_pool_that_is_used_up_costs_one_connection_in_half_a_minute() {
     assert_eq!(says(&subject).await, "working");
 }
 
+/// Slow queries of the application take all connections for half a minute: no replica leaves because of them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pool_that_slow_queries_use_up_is_held() {
+    let _alone = alone().await;
+    tokio::task::block_in_place(|| Server("postgres").up());
+    let pool = PgPoolOptions::new().max_connections(2).connect(&variable("POSTGRES_URL")).await.unwrap();
+    let check = DatabaseBackend::new(pool.clone()).named("orders");
+    let health = Health::builder().check(check.timeout(Duration::from_secs(1))).build().unwrap();
+    assert!(health.group_report("ready").await.unwrap().healthy);
+    let queries: Vec<_> = (0..2)
+        .map(|_| {
+            let pool = pool.clone();
+            tokio::spawn(async move { sqlx::query("SELECT pg_sleep(30)").execute(&pool).await })
+        })
+        .collect();
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_secs(27) {
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        let report = health.group_report("ready").await.unwrap();
+        let row = &report.checks[0];
+        assert!(report.healthy && row.held, "{row:?}");
+        assert_eq!(row.errors[0].kind, FailureKind::Saturated, "{row:?}");
+        assert!(!health.report().await.healthy);
+    }
+    for query in queries {
+        query.await.unwrap().unwrap();
+    }
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(health.group_report("ready").await.unwrap().checks[0].pretty_status(), "working");
+}
+
 /// The check reports the server's error on the direct connection, and the log has the cause.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_takes_no_more_connections_is_told_from_one_that_is_silent() {

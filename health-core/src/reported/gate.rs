@@ -34,7 +34,7 @@ impl Gate {
 
     /// Returns the check for the builder.
     pub fn check(&self) -> ReportedCheck {
-        ReportedCheck::new(&self.name, &self.source)
+        ReportedCheck::new(self.name.clone(), &self.source)
     }
 
     /// Opens the gate, any number of times.

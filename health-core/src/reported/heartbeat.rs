@@ -43,7 +43,7 @@ impl Heartbeat {
 
     /// Returns the check for the builder.
     pub fn check(&self) -> ReportedCheck {
-        ReportedCheck::new(&self.name, &self.source)
+        ReportedCheck::new(self.name.clone(), &self.source)
     }
 
     /// Reports that the loop is alive.

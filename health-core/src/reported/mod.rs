@@ -46,8 +46,8 @@ pub struct ReportedCheck {
 }
 
 impl ReportedCheck {
-    fn new(name: &Cow<'static, str>, source: &Arc<Source>) -> Self {
-        Self { name: name.clone(), source: Arc::clone(source) }
+    fn new(name: Cow<'static, str>, source: &Arc<Source>) -> Self {
+        Self { name, source: Arc::clone(source) }
     }
 }
 

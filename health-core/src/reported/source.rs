@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::clock::SystemClock;
 use crate::{Clock, FailureKind, HealthCheckException, Result, ServiceUnavailable, ServiceWarning, Status};
 
-/// What the application has reported of one check. The engine reads it; there is nothing to do with it.
+/// The reports of the application for one check, which the engine reads. It has no use outside of this crate.
 ///
 /// The time of the last report is an atomic number, so that a heartbeat takes no lock. Everything else is a report that differs from the
 /// last one, which is rare, and goes to the cells of the check.

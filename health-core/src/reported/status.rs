@@ -40,7 +40,7 @@ impl Reported {
 
     /// Returns the check for the builder.
     pub fn check(&self) -> ReportedCheck {
-        ReportedCheck::new(&self.name, &self.source)
+        ReportedCheck::new(self.name.clone(), &self.source)
     }
 
     /// Reports that it works.

@@ -27,7 +27,7 @@ use super::{ReportedCheck, Source};
 /// ```
 pub fn watch_task<F: Future>(name: impl Into<Cow<'static, str>>, task: F) -> (ReportedCheck, WatchedTask<F>) {
     let source = Arc::new(Source::new("report", None));
-    let check = ReportedCheck::new(&name.into(), &source);
+    let check = ReportedCheck::new(name.into(), &source);
     (check, WatchedTask { task: Box::pin(task), watch: Watch { source, is_running: false } })
 }
 

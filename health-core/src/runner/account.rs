@@ -6,6 +6,7 @@ use crate::Status;
 
 /// The hold of one check in one group.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "they change independently of each other")]
 pub(crate) struct Account {
     /// The length of the hold, lengthened for this process.
     length: Duration,
@@ -90,7 +91,7 @@ impl Account {
 
     /// Returns the time until the hold ends at the earliest, if the check keeps failing; `None` if it never does.
     pub(crate) fn left(&self, now: Instant) -> Option<Duration> {
-        (self.length < Duration::MAX).then(|| self.length - self.balance_at(now))
+        (self.length < Duration::MAX).then(|| self.length.saturating_sub(self.balance_at(now)))
     }
 }
 

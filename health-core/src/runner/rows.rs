@@ -138,10 +138,10 @@ impl Runner {
                 row.counts_at = account.left(now).and_then(|left| self.clock.time().checked_add(left));
             }
         }
-        let held: Vec<(String, Option<SystemTime>)> =
+        let roots: Vec<(String, Option<SystemTime>)> =
             rows.iter().filter(|row| row.held).map(|row| (row.identifier.clone(), row.counts_at)).collect();
         for row in rows.iter_mut().filter(|row| !row.held) {
-            let root = row.blocked_by.as_ref().and_then(|root| held.iter().find(|(held, _)| held == root));
+            let root = row.blocked_by.as_ref().and_then(|root| roots.iter().find(|(held, _)| held == root));
             if let Some((_, counts_at)) = root {
                 (row.held, row.counts_at) = (true, *counts_at);
             }

@@ -14,7 +14,7 @@ const BEATS: u32 = 1_000_000;
 const TURNS: usize = 9;
 
 pub(super) fn measure(runtime: &Runtime, numbers: &mut Numbers) -> Outcome {
-    let heartbeat = Heartbeat::new("consumer", Duration::from_secs(60));
+    let heartbeat = Heartbeat::new("consumer", Duration::from_mins(1));
     let health = Health::builder().check(heartbeat.check()).build()?;
     heartbeat.beat(); // the first one is a report
     let measured = within(runtime, async move {
