@@ -86,7 +86,7 @@ impl Account {
     /// Returns `true` if a failure is held at this time, while a run may be under way since `running`.
     pub(crate) fn holds(&self, now: Instant, running: Option<Instant>) -> bool {
         let is_stuck = running.is_some_and(|since| now.saturating_duration_since(since) >= self.length);
-        self.has_worked && !self.is_over && !is_stuck
+        self.has_worked && !self.is_over && !is_stuck && !self.length.is_zero()
     }
 
     /// Returns the time until the hold ends at the earliest, if the check keeps failing; `None` if it never does.
@@ -159,5 +159,8 @@ mod tests {
         account.take(start, Working, Working, false);
         assert!(account.holds(start + 9 * SECOND, Some(start)) && !account.holds(start + 10 * SECOND, Some(start)));
         assert!(account.holds(start + 100 * SECOND, None));
+        let mut none = Account::new(Duration::ZERO, false);
+        none.take(start, Working, Working, false);
+        assert!(!none.holds(start, None), "without a length there is no hold");
     }
 }
