@@ -399,6 +399,12 @@ impl Health {
     }
 }
 
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.runner.wake().notify_waiters(); // subscriptions end with the last `Health`
+    }
+}
+
 impl fmt::Debug for Health {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Health")

@@ -17,6 +17,7 @@ const LIBRARIES: &[&str] = &[
     "health-listen",
     "health-rocket",
     "health-testkit",
+    "health-tonic",
     "health-warp",
 ];
 
