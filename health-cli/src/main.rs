@@ -10,6 +10,7 @@ mod completions;
 mod ending;
 mod exit;
 mod format;
+mod grpc;
 mod kubernetes;
 mod list;
 mod load;

@@ -1,10 +1,12 @@
 use std::error::Error;
+use std::future::ready;
 
-use futures::FutureExt as _;
+use futures::{FutureExt as _, TryFutureExt as _};
 use health_checks::config::Config;
 use health_core::{Endpoint, Endpoints, Health};
 use health_listen::{Limits, Socket, serve as answer};
 
+use crate::grpc::Grpc;
 use crate::load::load;
 use crate::outcome::{HEALTHY, Outcome};
 use crate::output;
@@ -20,6 +22,7 @@ Examples:
   health serve
   health serve --config health.toml --listen :8000
   health serve --listen 127.0.0.1:8000 --listen unix:/run/health.sock
+  health serve --config health.toml --grpc 127.0.0.1:50051
   curl http://127.0.0.1:8000/ht/?format=json
 
 --listen takes HOST:PORT, a port of the loopback address (8000), a port of all addresses (:8000),
@@ -33,6 +36,9 @@ After SIGTERM or SIGHUP, /ht/, /ht/ready/ and /readyz fail, and the server stops
 over. SIGINT or a second signal stops it at once. systemd receives READY=1, the checks that fail or
 warn (STATUS=), and WATCHDOG=1 while the group live is healthy.
 
+--grpc serves the health protocol of gRPC (Check, Watch and List): the service \"\" is the group
+ready, and every group is a service.
+
 At most 512 connections are open at a time: a further one replaces the one that was idle longest.
 
 Exit status: 0 stopped by a signal, 2 wrong usage or configuration.")]
@@ -42,6 +48,9 @@ pub(crate) struct ServeArgs {
     /// Listen on this address; may be given several times; port 0 picks a free port [default: 127.0.0.1:8000]
     #[arg(long, value_name = "ADDRESS", env = "HEALTH_LISTEN", value_delimiter = ',')]
     listen: Vec<String>,
+    /// Also serve the health protocol of gRPC on this address; port 0 picks a free port
+    #[arg(long, value_name = "ADDRESS")]
+    grpc: Option<String>,
     /// Serve the endpoint under this path [default: that of the file, or /ht/]
     #[arg(long)]
     path: Option<String>,
@@ -62,6 +71,10 @@ pub(crate) async fn serve(args: &ServeArgs) -> Outcome {
     };
     let health = loaded.health.clone();
     let sockets = sockets(&args.listen)?;
+    let grpc = match &args.grpc {
+        Some(address) => Some(Grpc::bind(address).await?),
+        None => None,
+    };
     handle_hang_up_as_terminate();
     let stop = health.drain_on_sigterm().shared();
     health.start();
@@ -71,10 +84,15 @@ pub(crate) async fn serve(args: &ServeArgs) -> Outcome {
             let _ = output::print(line(socket, endpoint.base())); // stdout may be closed
         }
     }
+    if let Some(grpc) = &grpc {
+        let _ = output::print(grpc.url());
+    }
     systemd::is_ready(&health);
+    let grpc =
+        grpc.map_or_else(|| ready(Ok(())).boxed_local(), |grpc| grpc.serve(health.clone(), stop.clone()).boxed_local());
     let server = answer(sockets, with_probes(endpoints, &health), Limits::default(), stop.clone());
     tokio::select! {
-        ended = server => ended?,
+        ended = async { futures::try_join!(server.map_err(Into::into), grpc) } => _ = ended?,
         () = at_once(&health, stop) => {}
         () = killed() => {}
     }

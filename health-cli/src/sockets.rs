@@ -42,12 +42,7 @@ fn bind(address: &str) -> Result<Socket, String> {
             "--listen or HEALTH_LISTEN {address:?}: expected HOST:PORT, PORT, :PORT, [::1]:PORT, unix:/path/of/socket or systemd"
         )
     };
-    if address.contains("://") || address.contains('/') {
-        return Err(wrong());
-    }
-    let (host, port) = address.rsplit_once(':').unwrap_or(("127.0.0.1", address));
-    let port: u16 = port.parse().map_err(|_| wrong())?;
-    let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    let (host, port) = host_and_port(address).ok_or_else(wrong)?;
     if !matches!(host, "" | "*") {
         return Socket::bind((host, port)).map_err(failed);
     }
@@ -56,6 +51,16 @@ fn bind(address: &str) -> Result<Socket, String> {
         Err(error) if error.kind() != io::ErrorKind::AddrInUse => Socket::bind(("0.0.0.0", port)).map_err(failed),
         bound => bound.map_err(failed),
     }
+}
+
+/// Splits `HOST:PORT`, `[::1]:PORT`, `:PORT`, and `PORT`, which is on the loopback address.
+pub(crate) fn host_and_port(address: &str) -> Option<(&str, u16)> {
+    if address.contains('/') {
+        return None;
+    }
+    let (host, port) = address.rsplit_once(':').unwrap_or(("127.0.0.1", address));
+    let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    Some((host, port.parse().ok()?))
 }
 
 #[cfg(unix)]

@@ -273,3 +273,17 @@ fn endpoints_of_the_file_and_probes_of_kubernetes() {
     );
     assert!(code == 2 && error.contains("--path is for a file without [[endpoints]]"), "{error}");
 }
+
+#[test]
+fn grpc_beside_http() {
+    let folder = folder(CACHE);
+    let (mut server, lines) = serve(&folder, &["--listen", "127.0.0.1:0", "--grpc", "127.0.0.1:0"], 2);
+    let address = lines[1].strip_prefix("grpc://").unwrap();
+    TcpStream::connect(address).unwrap();
+    signal(&server, "TERM");
+    assert_eq!(wait(&mut server).1, Some(0));
+    for wrong in ["nope", "http://a:1", "127.0.0.1:99999"] {
+        let (code, _, error) = told(&["serve", "--listen", "127.0.0.1:0", "--grpc", wrong], &[]);
+        assert!(code == 2 && error.contains("--grpc") && error.contains("expected HOST:PORT"), "{error}");
+    }
+}

@@ -16,7 +16,7 @@ const DIRECTIONS: &[(&str, &[&str])] = &[
     ("health-listen", &["health-core"]),
     ("health-testkit", &["health-core"]),
     ("health-tonic", &["health-core"]),
-    ("health-cli", &["health-core", "health-checks", "health-listen"]),
+    ("health-cli", &["health-core", "health-checks", "health-listen", "health-tonic"]),
     ("xtask", &[]),
     ("health-bench", &["health-core", "health-actix", "health-axum", "health-rocket", "health-warp"]),
 ];
@@ -25,7 +25,7 @@ const DIRECTIONS: &[(&str, &[&str])] = &[
 const ADAPTERS: &[&str] = &["health-actix", "health-axum", "health-rocket", "health-warp"];
 
 /// The members that packages below `examples/` may depend on, besides the adapters.
-const EXAMPLES: &[&str] = &["health-core", "health-checks", "health-listen", "example-shop"];
+const EXAMPLES: &[&str] = &["health-core", "health-checks", "health-listen", "health-tonic", "example-shop"];
 
 /// The crates that health-core must not depend on: frameworks, client libraries and servers. (Its feature `tower`
 /// implements traits of tower-service and http-body, which is the purpose of that feature.)

@@ -90,8 +90,8 @@ pub(crate) fn read(reader: &str, url: &str) -> Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-/// Returns the Python of the environment that has feedparser and the client of Prometheus.
-fn python() -> String {
+/// Returns the Python of the environment that has feedparser, the client of Prometheus and that of gRPC.
+pub(crate) fn python() -> String {
     let help = "READERS_PYTHON is not set: run `cargo xtask test`, or `cargo xtask services up` and \
         `eval \"$(cargo xtask services env)\"`";
     std::env::var("READERS_PYTHON").expect(help)

@@ -22,10 +22,15 @@ pub(super) const CELERY: Venv = Venv {
     packages: &["celery[redis]==5.7.0", "kombu==5.7.0", "redis==8.1.0", "aiosmtpd==1.4.6"],
 };
 
-/// The parsers of feeds and metrics, for health-cli/tests/readers/.
+/// The parsers of feeds and metrics, and a client of gRPC, for health-cli/tests/readers/.
 pub(super) const READERS: Venv = Venv {
-    folder: "readers-6.0.14-0.26.0",
-    packages: &["feedparser==6.0.14", "feedparser-sgmllib==2.1.0", "prometheus-client==0.26.0"],
+    folder: "readers-6.0.14-0.26.0-1.85.1",
+    packages: &[
+        "feedparser==6.0.14",
+        "feedparser-sgmllib==2.1.0",
+        "grpcio-health-checking==1.85.1",
+        "prometheus-client==0.26.0",
+    ],
 };
 
 /// The program that checks whether Kubernetes would accept a manifest, with the schemas of its API from 1.25 to 1.37.

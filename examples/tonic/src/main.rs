@@ -1,0 +1,37 @@
+//! A greeter on tonic: gRPC health and HTTP probes from one health.
+//!
+//! ```text
+//! cargo run -p example-tonic
+//! grpc_health_probe -addr 127.0.0.1:50051
+//! curl http://127.0.0.1:9000/readyz?format=text
+//! ```
+
+#![allow(clippy::print_stdout, reason = "it says where it listens")]
+
+mod greeter;
+
+use std::error::Error;
+
+use greeter::Greeter;
+use health_checks::{DiskUsage, MemoryUsage};
+use health_core::{Endpoint, Endpoints, Health};
+use health_tonic::HealthService;
+use tonic::transport::Server;
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let health = Health::builder().check(DiskUsage::default()).check(MemoryUsage::default()).build()?;
+    // Clients that watch the greeter see the verdict of `ready`.
+    let service = HealthService::builder(health.clone()).name(Greeter::NAME, "ready").build()?;
+    let endpoints: Endpoints =
+        Endpoint::probes(&health).into_iter().chain([Endpoint::new("/ht/", health.clone())]).collect();
+    let management = health_listen::listen_endpoints("127.0.0.1:9000", endpoints)?;
+    println!("grpc://127.0.0.1:50051 and http://{}/ht/", management.address());
+    // After SIGTERM, `ready` is NOT_SERVING while requests are still answered; then the server stops.
+    Server::builder()
+        .add_service(service)
+        .add_service(Greeter)
+        .serve_with_shutdown("127.0.0.1:50051".parse()?, health.drain_on_sigterm())
+        .await?;
+    Ok(())
+}
