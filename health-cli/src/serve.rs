@@ -92,7 +92,7 @@ pub(crate) async fn serve(args: &ServeArgs) -> Outcome {
         grpc.map_or_else(|| ready(Ok(())).boxed_local(), |grpc| grpc.serve(health.clone(), stop.clone()).boxed_local());
     let server = answer(sockets, with_probes(endpoints, &health), Limits::default(), stop.clone());
     tokio::select! {
-        ended = async { futures::try_join!(server.map_err(Into::into), grpc) } => _ = ended?,
+        ended = async { futures::try_join!(server.map_err(Into::into), grpc) } => drop(ended?),
         () = at_once(&health, stop) => {}
         () = killed() => {}
     }
