@@ -28,6 +28,9 @@ impl std::error::Error for UnknownValue {}
 macro_rules! named {
     ($what:literal, $enum:ident { $($value:ident => $name:literal),+ $(,)? } $(else $other:ident)?) => {
         impl $enum {
+            /// All values, in the order of their declaration.
+            #[allow(dead_code, reason = "not each enum needs it")]
+            pub(crate) const ALL: &'static [Self] = &[$(Self::$value),+];
             const NAMES: &'static [&'static str] = &[$($name),+];
 
             #[doc = concat!("Returns the name: ", $("`", $name, "` "),+)]

@@ -184,9 +184,6 @@ pub struct CheckReport {
     /// never ends.
     #[serde(default, with = "serde_time::rfc3339::option")]
     pub counts_at: Option<SystemTime>,
-    /// The kinds of failure that the check has had since the process began, now and before.
-    #[serde(default)]
-    pub failure_kinds: BTreeSet<FailureKind>,
     /// The scope of the check.
     #[serde(default)]
     pub scope: Scope,
@@ -230,7 +227,6 @@ impl CheckReport {
             fails_report: false,
             held: false,
             counts_at: None,
-            failure_kinds: BTreeSet::new(),
             scope: Scope::External,
             groups: BTreeSet::new(),
             labels: BTreeMap::new(),

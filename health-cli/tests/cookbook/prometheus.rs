@@ -24,7 +24,7 @@ fn prometheus_takes_the_configuration_and_the_alerts_fire_as_they_should() {
     let checked = run(promtool().args(["check", "config", "prometheus.yml"]));
     assert!(checked.contains("1 rule files found"), "{checked}");
     let checked = run(promtool().args(["check", "rules", "health-rules.yml"]));
-    assert!(checked.contains("6 rules found"), "{checked}");
+    assert!(checked.contains("8 rules found"), "{checked}");
     run(promtool().args(["test", "rules", "health-rules-test.yml"]));
 }
 

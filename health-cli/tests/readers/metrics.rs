@@ -73,7 +73,10 @@ fn the_families_have_their_types_and_units() {
         [seconds[0], "gauge", "seconds"],
         [seconds[1], "gauge", "seconds"],
         ["health_check_observation", "gauge", ""],
+        ["health_check_failure", "gauge", ""],
         ["health_check", "info", ""],
+        ["health_check_held", "gauge", ""],
+        ["health_check_group_healthy", "gauge", ""],
         ["health_check_overall_healthy", "gauge", ""],
     ];
     let openmetrics = Metrics::read(&shop, "openmetrics", "/ht/");

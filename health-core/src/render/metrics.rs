@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use super::outcome::Outcome;
 use crate::registry::RESERVED;
-use crate::{CheckReport, GroupReport, Report, Status};
+use crate::{CheckReport, FailureKind, GroupReport, Report, Status};
 
 /// One of the two text formats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,7 +82,7 @@ fn families(report: &Report) -> [Family<'_>; 10] {
         ),
         family(
             "health_check_failure",
-            "1 for the kinds of the check's failures now, and 0 for those of earlier ones.",
+            "1 for the kinds of the check's failures, and 0 for the others.",
             rows.iter().copied().flat_map(failures).collect(),
         ),
         family("health_check_info", "The properties of the check that are known without running it.", infos(&rows)),
@@ -116,9 +116,9 @@ fn held(group: &GroupReport) -> impl Iterator<Item = Sample<'_>> {
     })
 }
 
-/// Returns a sample for each kind of failure that a check has had, so that a label set that was there once stays.
+/// Returns a sample for each kind of failure.
 fn failures(row: &CheckReport) -> impl Iterator<Item = Sample<'_>> {
-    row.failure_kinds.iter().map(|kind| {
+    FailureKind::ALL.iter().map(|kind| {
         let is_now = row.errors.iter().any(|error| error.kind == *kind);
         Sample::new([("check", &row.identifier), ("kind", kind.as_str())], number(is_now))
     })

@@ -10,7 +10,7 @@ use crate::check::{BoxCheck, HealthCheck as _, Refresh};
 use crate::registry::Entry;
 use crate::reported::Source;
 use crate::sync::{Mutex, MutexGuard, lock};
-use crate::{CheckReport, FailureKind, History, Hold, PastRun, Scope, Settings, Status};
+use crate::{CheckReport, History, Hold, PastRun, Scope, Settings, Status};
 
 /// A check with its options and its last verdict.
 #[derive(Debug)]
@@ -44,19 +44,11 @@ struct State {
     /// `true` once the expiry of the verdict was reported.
     is_expired: bool,
     journal: Journal,
-    past: Past,
+    history: History,
     /// The account of each group that holds, by the number of the hold.
     accounts: Vec<Option<Account>>,
     /// The version of the last report that was taken.
     report: u64,
-}
-
-/// The past runs of a check.
-#[derive(Debug, Default)]
-pub(crate) struct Past {
-    history: History,
-    /// The kinds of failure of all runs.
-    kinds: BTreeSet<FailureKind>,
 }
 
 /// The last verdict of a check, and the one that is in effect. They differ while the thresholds of the check hold back
@@ -198,10 +190,10 @@ impl Cell {
         }
     }
 
-    /// Reads the last verdicts and the past runs, without a copy.
-    pub(crate) fn read<T>(&self, read: impl FnOnce(Option<&LastVerdicts>, &Past) -> T) -> T {
+    /// Reads the last verdicts and the history, without a copy.
+    pub(crate) fn read<T>(&self, read: impl FnOnce(Option<&LastVerdicts>, &History) -> T) -> T {
         let state = self.lock();
-        read(state.known.as_ref(), &state.past)
+        read(state.known.as_ref(), &state.history)
     }
 
     /// Returns the time since the first read, as long as there is no verdict.
@@ -249,8 +241,7 @@ impl Cell {
                 account.as_mut().and_then(|account| account.take(known.last.started, raw, effective, has_worked));
             holds.extend(change.map(|change| (number, change)));
         }
-        state.past.kinds.extend(known.last.errors.iter().map(|error| error.kind));
-        state.past.history.push(run);
+        state.history.push(run);
         state.best = Some(state.best.map_or(run.status, |best| best.min(run.status)));
         let mut record = state.journal.record(before, &known.effective, &known.last);
         record.holds = holds;
@@ -274,10 +265,9 @@ impl Cell {
     }
 
     /// Returns the row of a verdict. Without a verdict, the caller has to set the status and the errors of the row.
-    pub(crate) fn row(&self, known: Option<&LastVerdicts>, past: &Past) -> CheckReport {
+    pub(crate) fn row(&self, known: Option<&LastVerdicts>, history: &History) -> CheckReport {
         let mut row = CheckReport::new(self.identifier.clone());
-        row.history = past.history.clone();
-        row.failure_kinds.clone_from(&past.kinds);
+        row.history = history.clone();
         row.critical = self.critical;
         row.scope = self.scope;
         row.groups.clone_from(&self.groups);
