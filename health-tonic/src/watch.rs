@@ -9,7 +9,7 @@ use crate::generated::HealthCheckResponse;
 use crate::generated::health_check_response::ServingStatus;
 use crate::statuses::{response, serving};
 
-/// Returns the statuses of a group: the present one, then each change. Without a group it is SERVICE_UNKNOWN, and the stream stays open, as
+/// Returns the statuses of a group: the present one, then each change. Without a group it is `SERVICE_UNKNOWN`, and the stream stays open, as
 /// the protocol wants it.
 ///
 /// The stream ends with the last `Health`, and once the service has drained, so that it never holds the server's shutdown. It holds no

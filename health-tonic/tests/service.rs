@@ -91,7 +91,7 @@ async fn check_answers_for_each_group_and_each_name_of_our_own() {
 
 #[tokio::test]
 async fn it_is_never_serving_before_its_checks_have_run() {
-    let never = check_fn("never", || std::future::pending());
+    let never = check_fn("never", std::future::pending);
     let settings = Settings::default().probe_budget(Duration::from_millis(100));
     let health = Health::builder().settings(settings).check(never).build().unwrap();
     let (address, _server) = serve(health_tonic::service(health), std::future::pending()).await;
