@@ -102,6 +102,8 @@ impl Cell {
     /// Opens an account for a group that holds, if the check is external.
     pub(crate) fn open_account(&self, number: usize, group: Hold, lengthen: f64, warnings_fail: bool) {
         let mut state = self.lock();
+        let missing = (number + 1).saturating_sub(state.accounts.len());
+        state.accounts.reserve_exact(missing); // a vector would take room for four
         state.accounts.resize_with(number + 1, || None);
         if self.scope == Scope::External {
             let length = self.hold.unwrap_or(group).lengthened(lengthen);

@@ -158,7 +158,10 @@ impl Runner {
         let mut report = GroupReport::new(plan.name.as_deref()?);
         report.holdable = Arc::clone(&plan.holdable);
         if plan.kind == Kind::Startup {
-            report.healthy = self.started_up.load(Ordering::Relaxed) || self.waiting(plan).is_empty();
+            if !self.started_up.load(Ordering::Relaxed) && self.waiting(plan).is_empty() {
+                self.started_up.store(true, Ordering::Relaxed); // for good, as if the group had been read
+            }
+            report.healthy = self.started_up.load(Ordering::Relaxed);
             return Some(report);
         }
         let is_down = |cell: usize| statuses[cell] == Status::Unavailable;
