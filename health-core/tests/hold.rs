@@ -306,6 +306,37 @@ fn a_hold_of_live_or_startup_is_refused() {
     }
 }
 
+#[test]
+fn a_hold_of_a_check_that_is_never_held_is_refused() {
+    let disk = Database::default().check("disk").scoped(Scope::Instance).hold(SECOND);
+    let error = Health::builder().check(disk).build().unwrap_err().to_string();
+    assert_eq!(error, "check \"disk\": its scope is instance, and only external checks are held: leave hold out");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_held_row_is_no_healthy_one_in_any_format() {
+    let database = Database::default();
+    let health = replica(&database).build().unwrap();
+    let endpoint = health_core::Endpoint::new("/ht/", health);
+    let get = async |query: &str| {
+        let request = http::Request::get(format!("/ht/ready/?{query}")).body(()).unwrap();
+        String::from_utf8(endpoint.respond(&request).await.body().to_vec()).unwrap()
+    };
+    get("").await;
+    sleep(2 * SECOND).await;
+    database.set(State::Down);
+    assert_eq!(get("format=json").await, r#"{"orders": "unavailable: connection refused (held)"}"#);
+    assert!(get("format=text&verbose").await.starts_with("[+]orders held: unavailable: connection refused"));
+    let metrics = get("format=openmetrics").await;
+    assert!(metrics.contains("health_check_healthy{check=\"orders\"} 0\n"), "an alert on it fires: {metrics}");
+    assert!(
+        metrics.contains("health_check_overall_healthy 1\n")
+            && metrics.contains("health_check_held{check=\"orders\",group=\"ready\"} 1\n")
+    );
+    assert!(get("format=health").await.contains(r#""status":"warn""#));
+    assert!(get("format=html").await.contains("counts from <time"));
+}
+
 /// Notes the transitions of groups.
 #[derive(Clone, Default)]
 struct Pager(Arc<Mutex<Vec<GroupTransition>>>);

@@ -63,7 +63,7 @@ fn families(report: &Report) -> [Family<'_>; 10] {
         family(
             "health_check_healthy",
             "1 if the check is healthy, and 0 for an error or a warning that counts as one.",
-            of_rows(&|row| Some(number(Outcome::of_row(row) != Outcome::Fail))),
+            of_rows(&|row| Some(number(Outcome::of_row(row) != Outcome::Fail && !row.held))),
         ),
         family(
             "health_check_duration_seconds",

@@ -54,6 +54,7 @@ fn verbose_line(check: &CheckReport, out: &mut dyn fmt::Write) -> fmt::Result {
     let name = &check.identifier;
     match Outcome::of_row(check) {
         Outcome::Pass => writeln!(out, "[+]{name} ok"),
+        Outcome::Warn if check.held => writeln!(out, "[+]{name} held: {}", check.line()),
         Outcome::Warn => writeln!(out, "[+]{name} ok: {}", check.line()),
         Outcome::Fail if check.critical => writeln!(out, "[-]{name} failed: {}", check.line()),
         Outcome::Fail => writeln!(out, "[-]{name} failed: {} (not critical)", check.line()),

@@ -24,7 +24,7 @@ pub(crate) struct Cell {
     pub(crate) limits: Limits,
     pub(crate) refresh: Refresh,
     pub(crate) depends_on: Vec<usize>,
-    hold: Option<Hold>,
+    pub(crate) hold: Option<Hold>,
     /// The reports of the application, for a check that is not probed.
     pub(crate) source: Option<Arc<Source>>,
     labels: BTreeMap<String, String>,

@@ -60,6 +60,10 @@ pub(crate) fn build_plans(
     let cells: Vec<Cell> =
         entries.into_iter().zip(dependencies).map(|(entry, needs)| Cell::new(entry, needs, settings)).collect();
 
+    for cell in cells.iter().filter(|cell| cell.hold.is_some() && cell.scope != Scope::External) {
+        let message = format!("its scope is {}, and only external checks are held: leave hold out", cell.scope);
+        faults.push(BuildFault::check(&cell.identifier, message));
+    }
     let mut plans = vec![plan(None, Kind::All, &GroupSettings::default(), &cells, settings)];
     for (name, kind) in PROBES {
         let own = groups.get(name).cloned().unwrap_or_default();
