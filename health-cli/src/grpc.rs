@@ -21,7 +21,7 @@ impl Grpc {
     pub(crate) async fn bind(address: &str) -> Result<Self, Box<dyn Error>> {
         let (host, port) = sockets::host_and_port(address)
             .ok_or_else(|| format!("--grpc {address:?}: expected HOST:PORT, PORT, :PORT or [::1]:PORT"))?;
-        let failed = |error| format!("can't listen at {address}: {error}");
+        let failed = |error| format!("--grpc: can't listen at {address}: {error}");
         let listener = if matches!(host, "" | "*") {
             match TcpListener::bind(("::", port)).await {
                 Err(_) => TcpListener::bind(("0.0.0.0", port)).await,
