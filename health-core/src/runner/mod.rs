@@ -59,6 +59,8 @@ pub(crate) struct Runner {
     /// `true` once draining can no longer be taken back.
     terminating: AtomicBool,
     started_up: AtomicBool,
+    /// `true` once no check is waited for at start-up any more, which stays so.
+    has_started: AtomicBool,
     awake: Awake,
     /// The runtime that the `Health` was built in or was given. Runs are spawned there until it shuts down.
     own_runtime: Option<Handle>,
@@ -117,6 +119,7 @@ impl Runner {
             draining: AtomicBool::new(false),
             terminating: AtomicBool::new(false),
             started_up: AtomicBool::new(false),
+            has_started: AtomicBool::new(false),
             awake: Awake::new(&*clock),
             own_runtime,
             own_runtime_is_gone: AtomicBool::new(false),

@@ -158,10 +158,11 @@ impl Runner {
         let mut report = GroupReport::new(plan.name.as_deref()?);
         report.holdable = Arc::clone(&plan.holdable);
         if plan.kind == Kind::Startup {
-            if !self.started_up.load(Ordering::Relaxed) && self.waiting(plan).is_empty() {
-                self.started_up.store(true, Ordering::Relaxed); // for good, as if the group had been read
+            // Kept apart from `started_up`, which the first read of the group sets after it has shown its checks.
+            if !self.has_started.load(Ordering::Relaxed) && self.waiting(plan).is_empty() {
+                self.has_started.store(true, Ordering::Relaxed);
             }
-            report.healthy = self.started_up.load(Ordering::Relaxed);
+            report.healthy = self.has_started.load(Ordering::Relaxed);
             return Some(report);
         }
         let is_down = |cell: usize| statuses[cell] == Status::Unavailable;
