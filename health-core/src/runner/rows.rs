@@ -39,10 +39,7 @@ impl Runner {
             rows.retain(|_| positions.next().is_some_and(|position| plan.members.binary_search(position).is_ok()));
         }
         for row in &mut rows {
-            let fails = match row.status {
-                Status::Unknown => self.unknown_fails(&row.identifier, plan, now),
-                status => plan.fails(status) && !self.is_meant_to_end(&row.identifier, plan),
-            };
+            let fails = self.fails(&row.identifier, row.status, plan, now);
             row.fails_report = row.critical && fails && !row.held;
             if !(row.critical && fails) {
                 (row.held, row.counts_at) = (false, None);
@@ -100,6 +97,14 @@ impl Runner {
         }
         (row.raw_status, row.since) = (row.status, None);
         row
+    }
+
+    /// Returns `true` if a critical check with this status fails a group that does not hold it.
+    fn fails(&self, identifier: &str, status: Status, plan: &Plan, now: Instant) -> bool {
+        match status {
+            Status::Unknown => self.unknown_fails(identifier, plan, now),
+            status => plan.fails(status) && !self.is_meant_to_end(identifier, plan),
+        }
     }
 
     /// Returns `true` if a check without a verdict fails a group. One that the application reports has the time of a report elsewhere than in
@@ -169,11 +174,7 @@ impl Runner {
         let is_held = |cell: usize| plan.hold.is_some_and(|hold| self.cells[cell].held(hold, now).is_some());
         for &position in &plan.members {
             let (cell, status) = (&self.cells[position], statuses[position]);
-            let counts = match status {
-                Status::Unknown => self.unknown_fails(&cell.identifier, plan, now),
-                status => plan.fails(status) && !self.is_meant_to_end(&cell.identifier, plan),
-            };
-            if !(cell.critical && counts) {
+            if !(cell.critical && self.fails(&cell.identifier, status, plan, now)) {
                 continue;
             }
             let holds = status != Status::Unknown && is_held(position);
