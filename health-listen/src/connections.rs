@@ -26,8 +26,17 @@ struct State {
 #[derive(Debug)]
 pub(crate) struct Connection {
     all: Connections,
-    number: Mutex<Option<u64>>,
+    activity: Mutex<Activity>,
     end: Arc<Notify>,
+}
+
+#[derive(Debug)]
+struct Activity {
+    /// The requests in progress. With HTTP/2, there may be several.
+    requests: usize,
+    /// The number among the idle connections.
+    idle: Option<u64>,
+    has_asked: bool,
 }
 
 impl Connections {
@@ -46,7 +55,8 @@ impl Connections {
         }
         let number = state.add(Arc::clone(&end));
         drop(state);
-        Arc::new(Connection { all: self.clone(), number: Mutex::new(Some(number)), end })
+        let activity = Mutex::new(Activity { requests: 0, idle: Some(number), has_asked: false });
+        Arc::new(Connection { all: self.clone(), activity, end })
     }
 
     /// Notifies the connection that has been idle for the longest time that it has to end.
@@ -82,21 +92,40 @@ impl State {
 }
 
 impl Connection {
+    fn lock(&self) -> MutexGuard<'_, Activity> {
+        self.activity.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Marks the connection as busy, because a request has arrived.
     pub(crate) fn mark_busy(&self) {
-        if let Some(number) = self.number.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        let mut activity = self.lock();
+        activity.requests += 1;
+        activity.has_asked = true;
+        self.leave_idle(&mut activity);
+    }
+
+    /// Marks the connection as idle, if this was the last request in progress.
+    pub(crate) fn mark_idle(&self) {
+        let mut activity = self.lock();
+        activity.requests -= 1;
+        if activity.requests == 0 {
+            activity.idle = Some(self.all.lock().add(Arc::clone(&self.end)));
+        }
+    }
+
+    fn leave_idle(&self, activity: &mut Activity) {
+        if let Some(number) = activity.idle.take() {
             self.all.lock().silent.remove(&number);
         }
     }
 
-    /// Marks the connection as idle, because the request was answered.
-    pub(crate) fn mark_idle(&self) {
-        let number = self.all.lock().add(Arc::clone(&self.end));
-        *self.number.lock().unwrap_or_else(PoisonError::into_inner) = Some(number);
+    pub(crate) fn is_idle(&self) -> bool {
+        self.lock().idle.is_some()
     }
 
-    pub(crate) fn is_idle(&self) -> bool {
-        self.number.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    /// Returns `true` if a request has arrived.
+    pub(crate) fn has_asked(&self) -> bool {
+        self.lock().has_asked
     }
 
     /// Waits until this connection has to end.
@@ -107,7 +136,7 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        self.mark_busy();
+        self.leave_idle(&mut self.lock());
         self.all.lock().open -= 1;
         self.all.0.changed.notify_waiters();
     }
@@ -134,6 +163,21 @@ mod tests {
         assert!(second.ends().now_or_never().is_none());
         all.end_oldest();
         assert!(second.ends().now_or_never().is_some());
+    }
+
+    #[test]
+    fn a_connection_is_idle_once_its_last_request_is_answered() {
+        let all = Connections::default();
+        let only = all.enter(1);
+        assert!(!only.has_asked());
+        only.mark_busy();
+        only.mark_busy();
+        only.mark_idle();
+        assert!(!only.is_idle());
+        only.mark_idle();
+        assert!(only.is_idle() && only.has_asked());
+        let _second = all.enter(1);
+        assert!(only.ends().now_or_never().is_some());
     }
 
     #[test]

@@ -13,7 +13,7 @@ use std::time::Duration;
 use health_core::{Endpoint, Endpoints, Health};
 use tokio::sync::Notify;
 
-pub use server::serve;
+pub use server::{serve, serve_service};
 pub use socket::Socket;
 
 /// The limits of a server.

@@ -1,20 +1,25 @@
 use std::convert::Infallible;
+use std::error::Error;
 use std::future::Future;
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+use futures::future::{BoxFuture, FutureExt as _};
 use futures::stream::{FuturesUnordered, StreamExt as _};
 use health_core::Endpoints;
 use http::{Request, Response};
-use http_body_util::Full;
+use http_body::Body;
+use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
 use tokio::sync::watch;
 use tokio::time::sleep;
+use tower_service::Service;
 
 use crate::connections::{Connection, Connections};
 use crate::socket::{Io, Listener};
@@ -26,8 +31,12 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// The time for which an idle connection stays open when the server stops.
 const IDLE_GRACE: Duration = Duration::from_millis(500);
 
-/// Serves an endpoint at these sockets, with HTTP/1.1 and without TLS, until `stop` completes. Open connections then
-/// have [`Limits::grace`] to end.
+/// The maximum number of requests that are in progress on a connection with HTTP/2. A client that watches many services has them all on one
+/// connection.
+#[cfg(feature = "http2")]
+const MOST_STREAMS: u32 = 4096;
+
+/// Serves an endpoint at these sockets, without TLS, until `stop` completes. Open connections then have [`Limits::grace`] to end.
 ///
 /// # Errors
 /// Fails if it can't listen on a socket.
@@ -37,8 +46,29 @@ pub async fn serve(
     limits: Limits,
     stop: impl Future<Output = ()> + Send,
 ) -> io::Result<()> {
+    serve_service(sockets, Responder(endpoints.into()), limits, stop).await
+}
+
+/// Serves a tower service, as [`serve`] does: an endpoint beside the application's own pages, or the gRPC health service of health-tonic.
+///
+/// The protocol is HTTP/1.1. With the feature `http2` it is also HTTP/2 for clients that begin with it (RFC 9113, 3.3), as those of gRPC
+/// do. A response that is still being sent counts as activity: its connection is not replaced by another one.
+///
+/// # Errors
+/// Fails if it can't listen on a socket.
+pub async fn serve_service<S, B>(
+    sockets: Vec<Socket>,
+    service: S,
+    limits: Limits,
+    stop: impl Future<Output = ()> + Send,
+) -> io::Result<()>
+where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send + 'static,
+    B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
+{
     let (ending, end) = watch::channel(());
-    let server = Server { endpoints: endpoints.into(), limits, connections: Connections::default(), end };
+    let server = Server { service, limits, connections: Connections::default(), end };
     let listeners = sockets.iter().map(Socket::listener).collect::<io::Result<Vec<_>>>()?;
     let accepting: FuturesUnordered<_> = listeners.iter().map(|listener| server.accept(listener)).collect();
     tokio::select! {
@@ -54,27 +84,44 @@ pub async fn serve(
     Ok(())
 }
 
-struct Server {
-    endpoints: Endpoints,
+/// Answers requests by endpoints.
+#[derive(Clone)]
+struct Responder(Endpoints);
+
+impl Service<Request<Incoming>> for Responder {
+    type Response = Response<Full<Bytes>>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut std::task::Context<'_>) -> std::task::Poll<Result<(), Infallible>> {
+        std::task::Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Incoming>) -> Self::Future {
+        self.0.respond(&request).map(|response| Ok(response.map(Full::new))).boxed()
+    }
+}
+
+struct Server<S> {
+    service: S,
     limits: Limits,
     connections: Connections,
     /// The sender is dropped when the server stops.
     end: watch::Receiver<()>,
 }
 
-impl Server {
+impl<S, B> Server<S>
+where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send + 'static,
+    B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
+{
     async fn accept(&self, listener: &Listener) {
         loop {
             match listener.accept().await {
                 Ok(stream) => {
                     let connection = self.connections.enter(self.limits.connections.max(1));
-                    tokio::spawn(answer(
-                        stream,
-                        connection,
-                        self.endpoints.clone(),
-                        self.limits.head,
-                        self.end.clone(),
-                    ));
+                    tokio::spawn(answer(stream, connection, self.service.clone(), self.limits.head, self.end.clone()));
                 }
                 Err(error) if is_of_one_connection(&error) => {}
                 Err(error) => {
@@ -93,28 +140,38 @@ fn is_of_one_connection(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }
 
-async fn answer(
+async fn answer<S, B>(
     stream: Box<dyn Io>,
     connection: Arc<Connection>,
-    endpoints: Endpoints,
+    service: S,
     head: Duration,
     mut end: watch::Receiver<()>,
-) {
-    let service = service_fn(|request: Request<Incoming>| {
-        let asked = BusyGuard::new(&connection);
-        let answer = endpoints.respond(&request);
+) where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send + 'static,
+    B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
+{
+    let asked = Arc::clone(&connection);
+    let service = service_fn(move |request: Request<Incoming>| {
+        let busy = BusyGuard::new(&asked);
+        let response = service.clone().call(request);
         async move {
-            let answer = answer.await.map(Full::new);
-            drop(asked);
-            Ok::<Response<_>, Infallible>(answer)
+            let response = response.await?;
+            // The body has the guard, so that the connection is busy until all of it is sent.
+            Ok::<_, Infallible>(response.map(|body| {
+                body.map_err(move |error| {
+                    let _ = &busy;
+                    error
+                })
+            }))
         }
     });
-    let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(head);
+    let http = protocol(head);
     let mut serving = pin!(http.serve_connection(TokioIo::new(stream), service));
     tokio::select! {
         _ = serving.as_mut() => return, // the client is gone, so an error can't be reported to it
         () = connection.ends() => return,
+        () = never_asks(&connection, head) => return,
         _ = end.changed() => {} // the sender is gone
     }
     serving.as_mut().graceful_shutdown();
@@ -124,6 +181,26 @@ async fn answer(
     }
     if !connection.is_idle() {
         let _ = serving.await; // as above
+    }
+}
+
+fn protocol(head: Duration) -> auto::Builder<TokioExecutor> {
+    let mut http = auto::Builder::new(TokioExecutor::new());
+    http.http1().timer(TokioTimer::new()).header_read_timeout(head);
+    #[cfg(feature = "http2")]
+    http.http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(MOST_STREAMS)
+        // The client of a long response may be gone without a word.
+        .keep_alive_interval(head);
+    http
+}
+
+/// Completes if there is no first request within this time. Until there is one, the version of HTTP may be unknown.
+async fn never_asks(connection: &Connection, head: Duration) {
+    sleep(head).await;
+    if connection.has_asked() {
+        std::future::pending::<()>().await;
     }
 }
 
