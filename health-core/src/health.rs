@@ -52,6 +52,8 @@ pub(crate) struct Inner {
     policies: Mutex<Vec<Policy>>,
     /// The drivers of the groups that have subscriptions, by the position of the plan.
     drivers: Mutex<BTreeMap<usize, Driver>>,
+    /// The services of the gRPC health protocol, each with its group.
+    grpc_services: Mutex<BTreeMap<String, String>>,
 }
 
 /// A plan of only some checks of another plan, as requests select them.
@@ -82,7 +84,7 @@ impl Health {
         let (runner, tasks) = (Arc::new(runner), Mutex::default());
         runner.connect_reports();
         let policies = Mutex::new(vec![Policy::new(&settings)]);
-        let drivers = Mutex::default();
+        let (drivers, grpc_services) = (Mutex::default(), Mutex::default());
         let inner = Inner {
             runner,
             settings,
@@ -95,6 +97,7 @@ impl Health {
             tasks,
             policies,
             drivers,
+            grpc_services,
         };
         Self(Arc::new(inner))
     }
@@ -257,6 +260,13 @@ impl Health {
         self.plans().iter().filter_map(|plan| plan.name.as_deref())
     }
 
+    /// Adds services of the gRPC health protocol, each with its group, to those that reports and the page name. A server of that protocol,
+    /// such as health-tonic, calls this.
+    pub fn add_grpc_services(&self, services: impl IntoIterator<Item = (String, String)>) {
+        self.0.grpc_services.lock().unwrap_or_else(PoisonError::into_inner).extend(services);
+        self.0.runner.changed();
+    }
+
     /// Returns the position of a group's plan.
     pub(crate) fn position(&self, group: &str) -> Result<usize, UnknownName> {
         let position = self.plans().iter().position(|plan| plan.name.as_deref() == Some(group));
@@ -381,6 +391,7 @@ impl Health {
         report.instance.clone_from(&self.0.settings.instance);
         report.version.clone_from(&self.0.settings.version);
         report.built_at = self.0.built_at;
+        report.grpc_services.clone_from(&self.0.grpc_services.lock().unwrap_or_else(PoisonError::into_inner));
         if let Some(draining) = report.checks.iter_mut().find(|row| row.identifier == DRAINING) {
             draining.since = *self.0.drained_at.lock().unwrap_or_else(PoisonError::into_inner);
         }

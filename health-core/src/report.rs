@@ -63,6 +63,8 @@ pub struct Report {
     pub version: Option<String>,
     /// The verdict of each group, from the last verdicts of its checks, whatever group was read.
     pub groups: Vec<GroupReport>,
+    /// The services of the gRPC health protocol, each with its group. Empty if nothing serves the health by gRPC.
+    pub grpc_services: BTreeMap<String, String>,
 }
 
 /// The verdict of a group within a report, from the last verdicts of its checks.
@@ -111,6 +113,7 @@ impl Report {
             instance: None,
             version: None,
             groups: Vec::new(),
+            grpc_services: BTreeMap::new(),
         }
     }
 
@@ -127,6 +130,7 @@ impl Report {
             instance: None,
             version: None,
             groups: Vec::new(),
+            grpc_services: BTreeMap::new(),
             ..self.clone()
         }
     }

@@ -57,6 +57,9 @@ fn troubled() -> Report {
     report.built_at = at(0) - Duration::from_hours(24);
     report.duration = Duration::from_millis(13);
     (report.instance, report.version) = (Some("shop-7d9f".into()), Some("1.4.2".into()));
+    report.grpc_services = [("", "ready"), ("<orders>", "ready"), ("ready", "ready")]
+        .map(|(name, group)| (name.into(), group.into()))
+        .into();
     report.notice = Some("No configuration was given: <these> are the default checks.".into());
     report
 }
@@ -76,6 +79,7 @@ fn hostile() -> Report {
 fn bare(mut report: Report) -> Report {
     (report.checks, report.redacted, report.notice) = (Vec::new(), true, None);
     (report.instance, report.version) = (None, None);
+    report.grpc_services.clear();
     report
 }
 

@@ -65,11 +65,13 @@ prop_compose! {
     fn report()(
         rows in prop::collection::vec(row(), 0..4), texts in any::<[Option<String>; 4]>(), redacted in any::<bool>(),
         times in (time(), time()), duration in duration(), excludes in prop::collection::vec(any::<String>(), 0..2),
+        services in prop::collection::btree_map(any::<String>(), any::<String>(), 0..3),
     ) -> Report {
         let mut report = Report::new(rows);
         [report.group, report.notice, report.instance, report.version] = texts;
         (report.generated_at, report.built_at) = times;
         (report.duration, report.unknown_excludes, report.redacted) = (duration, excludes, redacted);
+        report.grpc_services = services;
         report
     }
 }

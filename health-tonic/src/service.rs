@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 
 use health_core::{Health, UnknownName};
 use tonic::body::Body;
-use tonic::codegen::BoxFuture;
+use tonic::codegen::{BoxFuture, CompressionEncoding, StdError};
 use tonic::server::NamedService;
 use tower_service::Service;
 
@@ -15,21 +15,45 @@ use crate::statuses::Statuses;
 
 /// Returns the service `grpc.health.v1.Health` of a health, for the router of a tonic server.
 pub fn service(health: Health) -> HealthService {
-    HealthService::new(Statuses { names: BTreeMap::new(), health })
+    HealthService::new(BTreeMap::new(), health)
 }
 
 /// The service `grpc.health.v1.Health`: see [`service`].
 #[derive(Clone)]
-pub struct HealthService(HealthServer<Arc<Statuses>>);
+pub struct HealthService {
+    server: HealthServer<Arc<Statuses>>,
+    services: Arc<BTreeMap<String, String>>,
+}
 
 impl HealthService {
-    fn new(statuses: Statuses) -> Self {
-        Self(HealthServer::new(Arc::new(statuses)))
+    fn new(names: BTreeMap<String, String>, health: Health) -> Self {
+        let statuses = Statuses { names, health };
+        let services = statuses.services().map(|(service, group)| (service.to_owned(), group.to_owned()));
+        let services: BTreeMap<_, _> = services.collect();
+        statuses.health.add_grpc_services(services.clone());
+        Self { server: HealthServer::new(Arc::new(statuses)), services: Arc::new(services) }
     }
 
     /// Returns a builder, to give groups further names.
     pub fn builder(health: Health) -> HealthServiceBuilder {
         HealthServiceBuilder { names: BTreeMap::new(), health }
+    }
+
+    /// Returns its services, each with its group.
+    pub fn services(&self) -> &BTreeMap<String, String> {
+        &self.services
+    }
+
+    /// Accepts compressed requests. *Default*: none, so that they are answered with `UNIMPLEMENTED`.
+    #[must_use]
+    pub fn accept_compressed(self, encoding: CompressionEncoding) -> Self {
+        Self { server: self.server.accept_compressed(encoding), ..self }
+    }
+
+    /// Compresses responses to clients that accept it. *Default*: no compression, as a response has two bytes.
+    #[must_use]
+    pub fn send_compressed(self, encoding: CompressionEncoding) -> Self {
+        Self { server: self.server.send_compressed(encoding), ..self }
     }
 }
 
@@ -58,7 +82,7 @@ impl HealthServiceBuilder {
                 self.health.subscribe(group)?; // which fails, and says which groups there are
             }
         }
-        Ok(HealthService::new(Statuses { names: self.names, health: self.health }))
+        Ok(HealthService::new(self.names, self.health))
     }
 }
 
@@ -66,7 +90,12 @@ impl NamedService for HealthService {
     const NAME: &'static str = <HealthServer<Arc<Statuses>> as NamedService>::NAME;
 }
 
-impl Service<http::Request<Body>> for HealthService {
+/// It also fits into other servers, whatever their type of a body is: a router of axum serves it at `/grpc.health.v1.Health/{method}`.
+impl<B> Service<http::Request<B>> for HealthService
+where
+    B: http_body::Body + Send + 'static,
+    B::Error: Into<StdError> + Send + 'static,
+{
     type Response = http::Response<Body>;
     type Error = Infallible;
     type Future = BoxFuture<Self::Response, Infallible>;
@@ -75,8 +104,8 @@ impl Service<http::Request<Body>> for HealthService {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
-        self.0.call(request)
+    fn call(&mut self, request: http::Request<B>) -> Self::Future {
+        self.server.call(request)
     }
 }
 

@@ -31,6 +31,14 @@ impl Statuses {
         }
     }
 
+    /// Returns all services, each with its group.
+    pub(crate) fn services(&self) -> impl Iterator<Item = (&str, &str)> {
+        let groups = self.health.groups().map(|group| (group, group)).chain([("", WHOLE)]);
+        // A name that was given to a group may be that of another group, which it replaces.
+        let groups = groups.filter(|(service, _)| !self.names.contains_key(*service));
+        groups.chain(self.names.iter().map(|(service, group)| (service.as_str(), group.as_str())))
+    }
+
     async fn status(&self, service: &str) -> Result<ServingStatus, Status> {
         let report = self.health.group_report(self.group(service)).await;
         report.map(|report| serving(report.healthy)).map_err(|_| Status::not_found("unknown service"))
@@ -54,9 +62,9 @@ impl health_server::Health for Arc<Statuses> {
     }
 
     async fn list(&self, _: Request<HealthListRequest>) -> Result<Response<HealthListResponse>, Status> {
-        let groups = self.health.groups().chain(self.names.keys().map(String::as_str)).chain([""]);
-        let statuses =
-            groups.map(|service| async move { Ok((service.to_owned(), response(self.status(service).await?))) });
+        let statuses = self
+            .services()
+            .map(|(service, _)| async move { Ok((service.to_owned(), response(self.status(service).await?))) });
         let statuses: Result<HashMap<_, _>, Status> = join_all(statuses).await.into_iter().collect();
         Ok(Response::new(HealthListResponse { statuses: statuses? }))
     }

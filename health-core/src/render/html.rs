@@ -52,6 +52,7 @@ const OWN: &str = "health_check/own.html";
 /// | `generated_at`, `duration` | time of the response (RFC 3339, UTC); how long the reader waited (`0.0040 seconds`) |
 /// | `because` | the checks that fail the report, each with its kind of failure, or none |
 /// | `in_groups` | the verdict of each group: `name`, `healthy`, and the names in `failing` and `held` |
+/// | `grpc_services` | the services of the gRPC health protocol, ready to be shown: `orders.v1.Orders (ready)` |
 /// | `checks` | the rows, failing ones first and blocked ones below their cause, each with: |
 /// | `identifier`, `status`, `raw_status` | name; effective status; status of the last run |
 /// | `tone` | the status as a class of the page's style: `good`, `fair`, `open`, `bad`. The style contains no name of a status, so that a monitor that searches the page for one only finds it if a check has it |
@@ -182,6 +183,7 @@ struct Page<'a> {
     instance: Option<&'a str>,
     version: Option<&'a str>,
     in_groups: Vec<Group<'a>>,
+    grpc_services: Vec<String>,
     sections: Vec<Section<'a>>,
     generated_at: String,
     duration: String,
@@ -201,6 +203,15 @@ impl<'a> Group<'a> {
     fn new(group: &'a GroupReport) -> Self {
         let (failing, held) = (group.failing.join(", "), group.held.join(", "));
         Self { name: &group.group, healthy: group.healthy, failing, held }
+    }
+}
+
+/// Formats a service, with its group if that has another name.
+fn grpc_service((service, group): (&String, &String)) -> String {
+    match service.as_str() {
+        "" => format!("\"\" ({group})"),
+        service if service == group => service.to_owned(),
+        service => format!("{service} ({group})"),
     }
 }
 
@@ -247,6 +258,7 @@ impl<'a> From<&'a Report> for Page<'a> {
             verdict: verdict(report),
             because: because(report),
             in_groups: report.groups.iter().map(Group::new).collect(),
+            grpc_services: report.grpc_services.iter().map(grpc_service).collect(),
             problems: problems(report),
             healthy: report.healthy,
             status: report.status,

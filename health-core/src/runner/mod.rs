@@ -246,7 +246,7 @@ impl Runner {
     }
 
     /// Invalidates all cached reports.
-    fn changed(&self) {
+    pub(crate) fn changed(&self) {
         self.epoch.fetch_add(1, Ordering::Release);
     }
 
