@@ -29,6 +29,8 @@ pub const CATALOGUE: &[Kind] = &[
     Kind::of::<checks::storage::StorageSettings>(),
     #[cfg(feature = "dns")]
     Kind::of::<checks::dns::DnsSettings>(),
+    #[cfg(feature = "grpc")]
+    Kind::of::<checks::grpc::GrpcSettings>(),
     #[cfg(feature = "http")]
     Kind::of::<checks::http::HttpSettings>(),
     #[cfg(feature = "mail")]

@@ -336,6 +336,7 @@ fn every_kind_is_read_outside_of_a_runtime() {
             { kind = "database", url = "mysql://localhost/a", name = "mysql" },
             { kind = "disk" },
             { kind = "dns", hostname = "localhost", nameservers = ["127.0.0.1:5353"] },
+            { kind = "grpc", url = "grpcs://localhost:443", service = "a.B", metadata = { authorization = "c" } },
             { kind = "http", url = "https://localhost/", status = 204, contains = "pong" },
             { kind = "mail", url = "smtp://localhost:25" },
             { kind = "memory" },
@@ -350,7 +351,7 @@ fn every_kind_is_read_outside_of_a_runtime() {
         &[],
     );
     let health = health.unwrap();
-    assert_eq!(health.identifiers().count(), 20);
+    assert_eq!(health.identifiers().count(), 21);
     assert!(health.identifiers().any(|name| name == "ShopMails"), "the name stands for the prefix");
     let timeout = health.checks().find(|check| check.identifier == "CeleryHealthCheckMails").unwrap().timeout;
     assert_eq!(timeout, Duration::from_secs(7));

@@ -45,6 +45,10 @@ kind = "mail"
 url = "smtps://127.0.0.1:PORT"
 
 [[checks]]
+kind = "grpc"
+url = "grpcs://127.0.0.1:PORT"
+
+[[checks]]
 kind = "http"
 url = "https://127.0.0.1:PORT/"
 

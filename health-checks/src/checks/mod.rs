@@ -16,6 +16,8 @@ pub mod database;
 pub mod disk;
 #[cfg(feature = "dns")]
 pub mod dns;
+#[cfg(feature = "_grpc")]
+pub mod grpc;
 #[cfg(feature = "http")]
 pub mod http;
 #[cfg(feature = "mail")]
@@ -53,6 +55,8 @@ pub use database::DatabaseBackend;
 pub use disk::DiskUsage;
 #[cfg(feature = "dns")]
 pub use dns::DnsHealthCheck;
+#[cfg(feature = "_grpc")]
+pub use grpc::GrpcHealthCheck;
 #[cfg(feature = "http")]
 pub use http::HttpHealthCheck;
 #[cfg(feature = "mail")]

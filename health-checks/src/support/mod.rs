@@ -18,6 +18,8 @@ pub(crate) mod cgroup;
 pub(crate) mod connection;
 #[cfg(all(feature = "config", any(feature = "celery", feature = "celery_ping", feature = "runtime")))]
 pub(crate) mod duration;
+#[cfg(feature = "_grpc")]
+pub(crate) mod grpc;
 #[allow(dead_code, reason = "each check needs a part of it")]
 pub(crate) mod io;
 #[cfg(any(feature = "disk", feature = "memory"))]

@@ -119,17 +119,22 @@ impl Tls {
         self.0.server_name.as_deref().unwrap_or_else(|| without_brackets(host))
     }
 
-    /// Speaks TLS over a stream to a host.
+    /// Speaks TLS over a stream to a host, and negotiates one of these protocols if there are any (RFC 7301).
     #[cfg(feature = "_net")]
     pub(crate) async fn connect(
         &self,
         stream: impl super::connection::net::Io + 'static,
         host: &str,
+        protocols: &[&[u8]],
         describe: impl Fn(io::Error) -> HealthCheckException,
     ) -> Result<super::connection::net::Stream> {
         let name = ServerName::try_from(self.name(host).to_owned());
         let name = name.map_err(|error| describe(io::Error::new(ErrorKind::InvalidInput, error)))?;
-        let connector = tokio_rustls::TlsConnector::from(self.config()?);
+        let mut config = self.config()?;
+        if !protocols.is_empty() {
+            Arc::make_mut(&mut config).alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+        }
+        let connector = tokio_rustls::TlsConnector::from(config);
         Ok(Box::new(connector.connect(name, stream).await.map_err(describe)?))
     }
 }

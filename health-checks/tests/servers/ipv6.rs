@@ -28,6 +28,7 @@ async fn every_kind_reaches_an_ipv6_address() {
         ("s3", "s3", "endpoint_url", "S3_ENDPOINT_URL", &s3),
         ("cache", "memcached", "url", "MEMCACHED_URL", ""),
         ("mail", "smtp", "url", "SMTP_URL", ""),
+        ("grpc", "grpc", "url", "GRPC_URL", ""),
         ("tcp", "redis", "address", "REDIS_URL", ""),
     ] {
         tokio::task::block_in_place(|| Server(server).up());
@@ -36,6 +37,16 @@ async fn every_kind_reaches_an_ipv6_address() {
         let place = format!("[::1]:{}", proxy.port);
         let url = if kind == "tcp" { place } else { url.replacen(&format!("127.0.0.1:{}", port(&url)), &place, 1) };
         let check = format!("kind = \"{kind}\"\n{key} = \"{url}\"\n{more}");
-        assert_eq!(says(&health_within(&check, Duration::from_secs(5))).await, "working", "{kind} on {server}");
+        let subject = health_within(&check, Duration::from_secs(5));
+        let mut said = says(&subject).await;
+        // A worker whose broker an earlier test has stopped comes back after a pause.
+        for _ in 0..30 {
+            if said == "working" || !kind.starts_with("celery") {
+                break;
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            said = says(&subject).await;
+        }
+        assert_eq!(said, "working", "{kind} on {server}");
     }
 }

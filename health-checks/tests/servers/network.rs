@@ -1,4 +1,4 @@
-//! Tests `mail`, `http`, `tcp` and `dns`.
+//! Tests `mail`, `http`, `grpc`, `tcp` and `dns`.
 
 use std::time::Duration;
 
@@ -51,6 +51,47 @@ async fn http() {
         Duration::from_secs(20),
     );
     assert_eq!(says(&name).await, "unavailable: the host name can't be resolved");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn grpc() {
+    let _alone = alone().await;
+    let (url, token) = (variable("GRPC_URL"), variable("GRPC_TOKEN"));
+    let check = |url: &str, token: &str| {
+        let metadata = format!("metadata = {{ Authorization = \"Bearer {token}\" }}");
+        format!("kind = \"grpc\"\nurl = \"{url}\"\nservice = \"guarded\"\n{metadata}")
+    };
+    let grpc = Scenario {
+        server: Server("grpc"),
+        check: check(&url, &token),
+        nobody: check(&nobody(&url), &token),
+        refused: "unavailable: connection refused",
+        wrong_password: Some((
+            check(&url, "wrong"),
+            "unavailable: the server answered UNAUTHENTICATED: it wants other metadata",
+        )),
+        secret: Some(token.clone()),
+    };
+    grpc.play().await;
+    for (service, message) in [
+        ("", "working"),
+        ("down", "unavailable: not serving"),
+        ("unsure", "unavailable: the server does not know the status of the service"),
+        ("other", "unavailable: the server does not know this service"),
+    ] {
+        let named = health(&format!("kind = \"grpc\"\nurl = \"{url}\"\nservice = \"{service}\""));
+        grpc.expect(&named, message, service).await;
+        let in_path = health(&format!("kind = \"grpc\"\nurl = \"{url}/{service}\""));
+        grpc.expect(&in_path, message, service).await;
+    }
+    let tls = health(&format!("kind = \"grpc\"\nurl = \"{}\"", url.replace("grpc:", "grpcs:")));
+    grpc.expect(&tls, "unavailable: TLS failed: what answers there does not speak TLS", "no TLS there").await;
+    for other in ["S3_ENDPOINT_URL", "SMTP_URL", "REDIS_URL"] {
+        let url = format!("grpc://127.0.0.1:{}", crate::harness::port(&variable(other)));
+        let said = says(&health(&format!("kind = \"grpc\"\nurl = \"{url}\""))).await;
+        let words = ["unavailable: what answers there does not speak gRPC", "unavailable: connection lost"];
+        assert!(words.contains(&said.as_str()), "{other}: {said}");
+    }
 }
 
 /// A listener whose process is frozen still accepts connections, because its kernel does. `tcp` cannot see that.

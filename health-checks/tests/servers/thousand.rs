@@ -22,6 +22,7 @@ fn everything() -> Health {
             {{ ttl = 0, kind = "database", url = "{postgres}", name = "PostgreSQL" }},
             {{ ttl = 0, kind = "database", url = "{mysql}", name = "MariaDB" }},
             {{ ttl = 0, kind = "dns", hostname = "health.test.", nameservers = ["{dns}"] }},
+            {{ ttl = 0, kind = "grpc", url = "{grpc}" }},
             {{ ttl = 0, kind = "http", url = "{s3}", status = 403 }},
             {{ ttl = 0, kind = "mail", url = "{smtp}" }},
             {{ ttl = 0, kind = "rabbitmq", url = "{amqp}" }},
@@ -40,6 +41,7 @@ fn everything() -> Health {
         postgres = value("POSTGRES_URL"),
         mysql = value("MYSQL_URL"),
         dns = value("DNS_ADDRESS"),
+        grpc = value("GRPC_URL"),
         s3 = value("S3_ENDPOINT_URL"),
         smtp = value("SMTP_URL"),
         bucket = value("S3_BUCKET"),
@@ -59,12 +61,20 @@ async fn all_work(health: &Health, run: usize) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thousand_runs_of_every_check_leave_nothing_behind() {
     let _alone = alone().await;
-    for server in ["memcached", "s3", "smtp", "dns", "postgres", "mariadb", "celery", "celery-redis"] {
+    for server in ["memcached", "s3", "smtp", "dns", "grpc", "postgres", "mariadb", "celery", "celery-redis"] {
         tokio::task::block_in_place(|| Server(server).up()); // in case an earlier test has stopped it
     }
     let health = everything();
-    let servers =
-        ["REDIS_URL", "MEMCACHED_URL", "BROKER_URL", "POSTGRES_URL", "MYSQL_URL", "S3_ENDPOINT_URL", "SMTP_URL"];
+    let servers = [
+        "REDIS_URL",
+        "MEMCACHED_URL",
+        "BROKER_URL",
+        "POSTGRES_URL",
+        "MYSQL_URL",
+        "S3_ENDPOINT_URL",
+        "SMTP_URL",
+        "GRPC_URL",
+    ];
     let ports: Vec<_> = servers.into_iter().map(|server| (server, port(&variable(server)))).collect();
     let began = Instant::now();
     while health.read(&Selection::default()).await.is_ok_and(|report| !report.healthy) {

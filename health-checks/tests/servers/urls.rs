@@ -95,6 +95,7 @@ async fn a_unix_socket_is_an_address() {
             ],
         ),
         ("database", "mariadb", "MYSQL_URL", "mysql", vec!["mysql://{login}@localhost/{db}?unix_socket={dir}/mysql"]),
+        ("grpc", "grpc", "GRPC_URL", "grpc", vec!["grpc+unix://{encoded}%2Fgrpc", "unix:{dir}/grpc"]),
         ("http", "s3", "S3_ENDPOINT_URL", "s3", vec!["http+unix://{encoded}%2Fs3/", "unix:{dir}/s3:/"]),
     ] {
         up(server);

@@ -1,7 +1,7 @@
 //! The list of services.
 
 use super::service::Service;
-use super::{brokers, celery, cluster, databases, dns, pgbouncer, rabbitmq, s3, sentinel, smtp};
+use super::{brokers, celery, cluster, databases, dns, grpc, pgbouncer, rabbitmq, s3, sentinel, smtp};
 
 /// Every service, in the order of `env` and `status`.
 pub(super) const ALL: &[&dyn Service] = &[
@@ -17,6 +17,7 @@ pub(super) const ALL: &[&dyn Service] = &[
     &s3::S3,
     &smtp::Smtp,
     &dns::Dns,
+    &grpc::Grpc,
     &celery::ON_RABBITMQ,
     &celery::ON_REDIS,
 ];

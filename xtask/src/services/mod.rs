@@ -26,6 +26,7 @@ mod celery;
 mod cluster;
 mod databases;
 mod dns;
+mod grpc;
 mod host;
 mod install;
 mod life;

@@ -22,7 +22,7 @@ pub(super) const CELERY: Venv = Venv {
     packages: &["celery[redis]==5.7.0", "kombu==5.7.0", "redis==8.1.0", "aiosmtpd==1.4.6"],
 };
 
-/// The parsers of feeds and metrics, and a client of gRPC, for health-cli/tests/readers/.
+/// The parsers of feeds and metrics, and the client and the server of gRPC, for health-cli/tests/readers/.
 pub(super) const READERS: Venv = Venv {
     folder: "readers-6.0.14-0.26.0-1.85.1",
     packages: &[

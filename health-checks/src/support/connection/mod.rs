@@ -11,6 +11,7 @@ use std::time::Duration;
 use health_core::Findings;
 
 #[cfg(any(
+    feature = "_grpc",
     feature = "rabbitmq",
     feature = "celery",
     feature = "celery_ping",
@@ -28,6 +29,6 @@ pub mod pool;
 const SHARE_OF_RUN: f64 = 0.9;
 
 /// Returns this share of the time that a run has left, bounded so that it can be added to the present.
-fn share_of_time(findings: &Findings, share: f64) -> Duration {
+pub(crate) fn share_of_time(findings: &Findings, share: f64) -> Duration {
     findings.time_left().min(Duration::from_hours(24 * 365)).mul_f64(share)
 }

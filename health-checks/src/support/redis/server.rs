@@ -138,7 +138,7 @@ async fn connect(address: &Address, tls: Option<&Tls>, settings: &RedisConnectio
     let stream = match (address, tls) {
         (Address::Tcp(host, port), Some(tls)) => {
             let stream = tcp(host, *port).await.map_err(not_reached)?;
-            tls.connect(stream, host, not_reached).await?
+            tls.connect(stream, host, &[], not_reached).await?
         }
         (address, _) => address.connect().await.map_err(not_reached)?,
     };

@@ -1,0 +1,236 @@
+//! Connections to gRPC servers: HTTP/2 over the stream of [`connection::net`](super::connection::net).
+
+use std::error::Error as _;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use health_core::{FailureKind, HealthCheckException, Result, Secret, ServiceUnavailable, UnknownError};
+use hyper::body::Incoming;
+use hyper::client::conn::http2::{SendRequest, handshake};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::task::JoinHandle;
+use tonic::body::Body;
+use tonic::codegen::http::{Request, Response, Uri};
+use tonic::{Code, Status};
+use tonic_health::pb::health_client::HealthClient;
+use tower_service::Service;
+
+use super::connection::net::{Address, tcp};
+use super::io::{Words, failure, failure_below};
+use super::tls::Tls;
+use super::url::{self, Url};
+use crate::kind::{Misconfigured, TlsSettings};
+
+pub(crate) const SILENCE: &str = "the server does not answer";
+
+/// The protocol that TLS negotiates for gRPC (RFC 7301).
+const ALPN: &[u8] = b"h2";
+
+const EXPECTED: &str =
+    "expected a URL: grpc://host:50051, grpcs://host:443, grpc+unix://%2Frun%2Fapp.sock or unix:/run/app.sock";
+
+/// The address of a gRPC server.
+#[derive(Debug, Clone)]
+pub(crate) struct Server {
+    address: Address,
+    /// `None` if the URL does not use TLS.
+    tls: Option<Tls>,
+    origin: Uri,
+}
+
+/// A connection, which is closed properly by [`close`](Self::close).
+pub(crate) struct Connection {
+    pub(crate) client: HealthClient<Sender>,
+    driver: Driver,
+}
+
+struct Driver(JoinHandle<()>);
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Server {
+    /// Parses the URL of a server, and the name of a service that is its path.
+    pub(crate) fn from_url(text: &Secret) -> Result<(Self, String), Misconfigured> {
+        let wrong = || Misconfigured::new("url", EXPECTED);
+        if let Some(path) = text.expose().strip_prefix("unix:") {
+            let path = path.strip_prefix("//").unwrap_or(path);
+            return Ok((Self::of(unix(path)?, None)?, String::new()));
+        }
+        let url = Url::parse(text, EXPECTED)?;
+        url.refuse_login("gRPC")?;
+        url.end()?;
+        let host = url.host()?;
+        let (address, tls) = match url.scheme.as_str() {
+            // tonic's URLs have the schemes of HTTP.
+            scheme @ ("grpc" | "http" | "grpcs" | "https") => {
+                if host.name.is_empty() {
+                    return Err(wrong());
+                }
+                let port = host.port.ok_or_else(|| Misconfigured::new("url", "expected a port: grpc://host:50051"))?;
+                (Address::Tcp(host.name.clone(), port), scheme.ends_with('s').then(Tls::default))
+            }
+            "grpc+unix" => (unix(&host.name)?, None),
+            _ => return Err(url::not(EXPECTED, text, ["grpc", "grpcs", "grpc+unix", "http", "https"])),
+        };
+        let server = Self::of(address, tls)?;
+        server.tls_is_there()?;
+        Ok((server, url.name().unwrap_or_default().to_owned()))
+    }
+
+    fn of(address: Address, tls: Option<Tls>) -> Result<Self, Misconfigured> {
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let authority = match &address {
+            Address::Tcp(host, port) if host.contains(':') => format!("[{host}]:{port}"),
+            Address::Tcp(host, port) => format!("{host}:{port}"),
+            #[cfg(unix)]
+            Address::Unix(_) => "localhost".to_owned(),
+        };
+        let origin = Uri::builder().scheme(scheme).authority(authority).path_and_query("/").build();
+        Ok(Self { address, tls, origin: origin.map_err(|_| Misconfigured::new("url", EXPECTED))? })
+    }
+
+    /// Uses these TLS settings. Returns an error if the URL does not use TLS.
+    pub(crate) fn over(mut self, settings: TlsSettings) -> Result<Self, Misconfigured> {
+        settings.needs(self.tls.is_some())?;
+        if let Some(tls) = &mut self.tls {
+            *tls = settings.into();
+        }
+        Ok(self)
+    }
+
+    fn tls_is_there(&self) -> Result<(), Misconfigured> {
+        TlsSettings::default().needs(self.tls.is_some())
+    }
+
+    pub(crate) async fn open(&self) -> Result<Connection> {
+        let stream = match (&self.address, &self.tls) {
+            (Address::Tcp(host, port), Some(tls)) => {
+                let stream = tcp(host, *port).await.map_err(not_reached)?;
+                tls.connect(stream, host, &[ALPN], not_reached).await?
+            }
+            (address, _) => address.connect().await.map_err(not_reached)?,
+        };
+        let (sender, connection) =
+            handshake(TokioExecutor::new(), TokioIo::new(stream)).await.map_err(|error| of_transport(&error))?;
+        // An error of the connection is that of the call as well.
+        let driver = Driver(tokio::spawn(async move { drop(connection.await) }));
+        let client = HealthClient::with_origin(Sender(sender), self.origin.clone()).max_decoding_message_size(MOST);
+        Ok(Connection { client, driver })
+    }
+}
+
+/// The most bytes of an answer, which has two.
+const MOST: usize = 16 * 1024;
+
+/// Writes the host and the port, or the path of the socket.
+impl fmt::Display for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.address, self.origin.authority()) {
+            #[cfg(unix)]
+            (Address::Unix(path), _) => write!(f, "unix:{}", path.display()),
+            (_, Some(authority)) => authority.fmt(f),
+            (Address::Tcp(host, port), None) => write!(f, "{host}:{port}"),
+        }
+    }
+}
+
+impl Connection {
+    pub(crate) async fn close(self) {
+        let Self { client, mut driver } = self;
+        drop(client);
+        let _ = (&mut driver.0).await; // the connection ends with its last sender
+    }
+}
+
+/// Sends the requests of a client over one connection.
+pub(crate) struct Sender(SendRequest<Body>);
+
+impl Service<Request<Body>> for Sender {
+    type Response = Response<Incoming>;
+    type Error = hyper::Error;
+    type Future = Pin<Box<dyn Future<Output = hyper::Result<Self::Response>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<hyper::Result<()>> {
+        self.0.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        Box::pin(self.0.send_request(request))
+    }
+}
+
+#[cfg(unix)]
+fn unix(path: &str) -> Result<Address, Misconfigured> {
+    if !path.starts_with('/') {
+        let expected = "expected the path of a socket: unix:/run/app.sock or grpc+unix://%2Frun%2Fapp.sock";
+        return Err(Misconfigured::new("url", expected));
+    }
+    Ok(Address::Unix(path.into()))
+}
+
+#[cfg(not(unix))]
+fn unix(_: &str) -> Result<Address, Misconfigured> {
+    Err(Misconfigured::new("url", "there are no Unix sockets on this system"))
+}
+
+fn not_reached(error: std::io::Error) -> HealthCheckException {
+    match failure(&error) {
+        Some((kind, message)) => ServiceUnavailable::new(message).with_kind(kind).with_source(error).into(),
+        None => UnknownError::caused_by(error).into(),
+    }
+}
+
+/// Returns the failure of a call.
+pub(crate) fn describe(status: Status) -> HealthCheckException {
+    let (kind, message) = match (status.source(), words(status.code())) {
+        (Some(error), _) => return of_transport(error),
+        (None, Some((kind, message))) => (kind, message.to_owned()),
+        (None, None) => (FailureKind::Other, format!("the server answered {}", name(status.code()))),
+    };
+    ServiceUnavailable::new(message).with_kind(kind).with_source(status).into()
+}
+
+fn words(code: Code) -> Option<Words> {
+    use FailureKind as Kind;
+    Some(match code {
+        Code::NotFound => (Kind::NotFound, "the server does not know this service"),
+        Code::Unimplemented => (Kind::NotFound, "the server has no gRPC health service"),
+        Code::Unavailable => (Kind::Refused, "the server answered UNAVAILABLE"),
+        Code::DeadlineExceeded | Code::Cancelled => (Kind::TimedOut, SILENCE),
+        Code::Unauthenticated => (Kind::Authentication, "the server answered UNAUTHENTICATED: it wants other metadata"),
+        Code::PermissionDenied => (Kind::Forbidden, "the server answered PERMISSION_DENIED"),
+        Code::ResourceExhausted => (Kind::Saturated, "the server answered RESOURCE_EXHAUSTED"),
+        _ => return None,
+    })
+}
+
+/// Returns the name of a code as the protocol writes it: `FAILED_PRECONDITION`.
+fn name(code: Code) -> String {
+    let mut name = String::new();
+    for c in format!("{code:?}").chars() {
+        if c.is_uppercase() && !name.is_empty() {
+            name.push('_');
+        }
+        name.push(c.to_ascii_uppercase());
+    }
+    name
+}
+
+/// Returns the failure of a connection, below the protocol of gRPC.
+fn of_transport(error: &(dyn std::error::Error + 'static)) -> HealthCheckException {
+    let (kind, message) = failure_below(error).unwrap_or_else(|| {
+        let text = format!("{error:?}");
+        if ["FRAME_SIZE_ERROR", "PROTOCOL_ERROR", "HTTP_1_1_REQUIRED"].iter().any(|sign| text.contains(sign)) {
+            (FailureKind::Misconfigured, "what answers there does not speak gRPC")
+        } else {
+            (FailureKind::Lost, "connection lost")
+        }
+    });
+    ServiceUnavailable::new(message).with_kind(kind).with_source(format!("{error:?}")).into()
+}

@@ -1,0 +1,31 @@
+"""A gRPC server for tests, with the health service of grpcio. The service `guarded` requires a token."""
+
+import hmac
+import os
+from concurrent import futures
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+
+STATUS = health_pb2.HealthCheckResponse
+TOKEN = "Bearer " + os.environ["GRPC_PASSWORD"]
+
+
+class Servicer(health.HealthServicer):
+    def Check(self, request, context):
+        metadata = dict(context.invocation_metadata())
+        if request.service == "guarded" and not hmac.compare_digest(metadata.get("authorization", ""), TOKEN):
+            context.abort(grpc.StatusCode.UNAUTHENTICATED, "a token is required")
+        return super().Check(request, context)
+
+
+servicer = Servicer()
+for name in ["", "guarded"]:
+    servicer.set(name, STATUS.SERVING)
+servicer.set("down", STATUS.NOT_SERVING)
+servicer.set("unsure", STATUS.UNKNOWN)
+server = grpc.server(futures.ThreadPoolExecutor(max_workers=8))
+health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
+server.add_insecure_port("127.0.0.1:" + os.environ["GRPC_PORT"])
+server.start()
+server.wait_for_termination()
