@@ -88,7 +88,7 @@ impl Command {
     pub(crate) fn log(&self) -> &'static str {
         match self {
             Self::Serve(_) => "info",
-            Self::Wait(_) | Self::Watch(_) => "off",
+            Self::Probe(_) | Self::Wait(_) | Self::Watch(_) => "off",
             _ if self.exit() == Some(Exit::Nagios) => "off",
             _ => "health_check::cause=warn",
         }

@@ -1,47 +1,64 @@
-//! The health protocol of gRPC, beside the HTTP endpoint.
+//! The health protocol of gRPC, beside the HTTP endpoint or at an address of its own.
 
+use std::convert::Infallible;
 use std::error::Error;
-use std::net::SocketAddr;
+use std::task::{Context, Poll};
 
-use health_core::Health;
-use tokio::net::TcpListener;
-use tonic::transport::Server;
-use tonic::transport::server::TcpIncoming;
+use bytes::Bytes;
+use futures::future::{BoxFuture, FutureExt as _};
+use health_core::Endpoints;
+use health_tonic::HealthService;
+use http::header::CONTENT_TYPE;
+use http::{Request, Response, StatusCode, Version};
+use http_body_util::Full;
+use tonic::body::Body;
+use tower_service::Service;
 
-use crate::sockets;
-
-/// A socket for gRPC.
-pub(crate) struct Grpc {
-    address: SocketAddr,
-    listener: TcpListener,
+/// Answers requests of the gRPC health protocol, and hands others to the endpoints, if there are any.
+#[derive(Debug, Clone)]
+pub(crate) struct Site {
+    pub(crate) grpc: HealthService,
+    pub(crate) endpoints: Option<Endpoints>,
 }
 
-impl Grpc {
-    /// Listens at the address of `--grpc`.
-    pub(crate) async fn bind(address: &str) -> Result<Self, Box<dyn Error>> {
-        let (host, port) = sockets::host_and_port(address)
-            .ok_or_else(|| format!("--grpc {address:?}: expected HOST:PORT, PORT, :PORT or [::1]:PORT"))?;
-        let failed = |error| format!("--grpc: can't listen at {address}: {error}");
-        let listener = if matches!(host, "" | "*") {
-            match TcpListener::bind(("::", port)).await {
-                Err(_) => TcpListener::bind(("0.0.0.0", port)).await,
-                bound => bound,
-            }
-        } else {
-            TcpListener::bind((host, port)).await
-        };
-        let listener = listener.map_err(failed)?;
-        Ok(Self { address: listener.local_addr()?, listener })
+impl<B> Service<Request<B>> for Site
+where
+    B: http_body::Body + Send + 'static,
+    B::Error: Into<Box<dyn Error + Send + Sync>> + Send + 'static,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response<Body>, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
     }
 
-    /// Returns the URL of the socket.
-    pub(crate) fn url(&self) -> String {
-        format!("grpc://{}\n", self.address)
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        if is_grpc(&request) {
+            return self.grpc.call(request);
+        }
+        match &self.endpoints {
+            Some(endpoints) => endpoints.respond(&request).map(|response| Ok(with_body(response))).boxed(),
+            None => std::future::ready(Ok(with_body(speaks_grpc()))).boxed(),
+        }
     }
+}
 
-    /// Serves until `stop` completes and the open requests have been answered.
-    pub(crate) async fn serve(self, health: Health, stop: impl Future<Output = ()>) -> Result<(), Box<dyn Error>> {
-        let server = Server::builder().add_service(health_tonic::service(health));
-        Ok(server.serve_with_incoming_shutdown(TcpIncoming::from(self.listener), stop).await?)
-    }
+/// Returns `true` for a request of gRPC, whatever its service: the health service answers those of others with `UNIMPLEMENTED`.
+fn is_grpc<B>(request: &Request<B>) -> bool {
+    let content_type = request.headers().get(CONTENT_TYPE);
+    request.version() == Version::HTTP_2
+        && content_type.is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
+}
+
+/// The response to a client of HTTP at an address for gRPC alone. It must not look healthy.
+fn speaks_grpc() -> Response<Bytes> {
+    let mut response = Response::new(Bytes::from_static(b"This address answers the gRPC health protocol only.\n"));
+    *response.status_mut() = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+    response
+}
+
+fn with_body(response: Response<Bytes>) -> Response<Body> {
+    response.map(|body| Body::new(Full::new(body)))
 }

@@ -5,6 +5,7 @@ use clap::ValueHint;
 use comfy_table::Table;
 use health_checks::catalogue::{CATALOGUE, Kind};
 use health_checks::config::{COMMON, Options};
+use health_core::Health;
 use serde_json::{Value, json};
 
 use crate::format::{self, Format};
@@ -85,7 +86,11 @@ fn checks(path: &OsStr, format: Format) -> Result<String, Box<dyn Error>> {
                 "groups": check.groups,
             })
         });
-        return Ok(format::json(&json!({ "checks": checks.collect::<Vec<_>>() })));
+        let groups = groups(&health)
+            .into_iter()
+            .map(|(group, services, checks)| json!({ "group": group, "grpc_services": services, "checks": checks }));
+        let groups: Vec<_> = groups.collect();
+        return Ok(format::json(&json!({ "checks": checks.collect::<Vec<_>>(), "groups": groups })));
     }
     let mut table = table(["check", "critical", "scope", "timeout", "groups"]);
     for check in health.checks() {
@@ -97,5 +102,24 @@ fn checks(path: &OsStr, format: Format) -> Result<String, Box<dyn Error>> {
             check.groups.join(", "),
         ]);
     }
-    Ok(table.trim_fmt() + "\n")
+    let mut of_groups = self::table(["group", "gRPC services", "checks"]);
+    for (group, services, checks) in groups(&health) {
+        let services: Vec<_> =
+            services.iter().map(|name| if name.is_empty() { "\"\"" } else { name.as_str() }).collect();
+        of_groups.add_row([group, services.join(", "), checks.join(", ")]);
+    }
+    Ok(format!("{}\n\n{}\n", table.trim_fmt(), of_groups.trim_fmt()))
+}
+
+/// Returns the groups, each with the services by which gRPC clients read it, and with its checks.
+fn groups(health: &Health) -> Vec<(String, Vec<String>, Vec<String>)> {
+    let grpc = health_tonic::service(health.clone());
+    let with = |group: &str| {
+        let services =
+            grpc.services().iter().filter(|(_, of)| *of == group).map(|(service, _)| service.clone()).collect();
+        let checks =
+            health.checks().filter(|check| check.groups.iter().any(|of| of == group)).map(|check| check.identifier);
+        (group.to_owned(), services, checks.collect())
+    };
+    health.groups().map(with).collect()
 }

@@ -18,6 +18,8 @@ Examples:
   health probe unix:/run/app.sock:/ht/               a Unix socket, then the path
   health probe https://shop.example/ht/ --header 'Authorization: Bearer ${HEALTH_TOKEN}'
   health probe 'http://127.0.0.1:8000/ht/${file:/run/secrets/token}/'
+  health probe grpc://127.0.0.1:50051                the gRPC health protocol; grpcs:// for TLS
+  health probe grpc://127.0.0.1:50051/shop.v1.Orders --header 'authorization: Bearer ${TOKEN}'
 
 In a Dockerfile:
   HEALTHCHECK CMD [\"health\", \"probe\", \"http://127.0.0.1:8000/ht/\", \"--exit\", \"docker\"]
@@ -28,6 +30,9 @@ printed. Redirects are followed within the same host only. HTTP_PROXY, HTTPS_PRO
 respected, but requests to this machine use no proxy. SSL_CERT_FILE names the certificates to trust.
 The status of metrics and feeds (--format openmetrics, atom, ...) is 200 whatever the checks report.
 
+A gRPC service is healthy if it answers SERVING. Its name is the path of the URL; without a name, the
+server as a whole is asked. --group names a service as well, and --header adds metadata.
+
 Exit status: 0 healthy, 1 unhealthy, 2 wrong usage, no response, or a response that is no health
 report. The report decides, or for other formats the status code: 200 is healthy, 500 and 503 are
 not.")]
@@ -37,7 +42,7 @@ pub(crate) struct ProbeArgs {
     /// Limit the time for the response: 500ms, 5s, or a number of seconds
     #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "5s")]
     timeout: Duration,
-    /// Read only this group; its name is appended to the URL's path
+    /// Read only this group; its name is appended to the URL's path, or is the gRPC service
     #[arg(long, short)]
     group: Option<String>,
     #[command(flatten)]
@@ -53,6 +58,9 @@ pub(crate) async fn probe(args: &ProbeArgs) -> Outcome {
     let format = args.exit.format(args.format.as_deref())?;
     let is_ours = show::FORMATS.contains(&format);
     let client = Client::new(&args.url, args.group.as_deref(), &args.asked)?;
+    if !is_ours && !client.has_formats() {
+        return Err(format!("--format {format}: gRPC has a status and no formats: use text or table").into());
+    }
     let answer = client.ask((!is_ours).then_some(format), args.timeout).await?;
     let (is_healthy, rows) = (answer.is_healthy()?, answer.rows());
     if args.exit.is_nagios() {

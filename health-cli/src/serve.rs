@@ -1,17 +1,16 @@
 use std::error::Error;
-use std::future::ready;
 
-use futures::{FutureExt as _, TryFutureExt as _};
+use futures::FutureExt as _;
 use health_checks::config::Config;
 use health_core::{Endpoint, Endpoints, Health};
-use health_listen::{Limits, Socket, serve as answer};
+use health_listen::{Limits, Socket, serve_service};
 
-use crate::grpc::Grpc;
+use crate::grpc::Site;
 use crate::load::load;
 use crate::outcome::{HEALTHY, Outcome};
 use crate::output;
 use crate::signal::{handle_hang_up_as_terminate, interrupted, killed};
-use crate::sockets::sockets;
+use crate::sockets::{bind, sockets};
 use crate::systemd;
 use crate::values::Source;
 
@@ -36,8 +35,9 @@ After SIGTERM or SIGHUP, /ht/, /ht/ready/ and /readyz fail, and the server stops
 over. SIGINT or a second signal stops it at once. systemd receives READY=1, the checks that fail or
 warn (STATUS=), and WATCHDOG=1 while the group live is healthy.
 
---grpc serves the health protocol of gRPC (Check, Watch and List): the service \"\" is the group
-ready, and every group is a service.
+gRPC clients read the same checks by the gRPC health protocol (Check, Watch and List), on the same
+port or on that of --grpc, which takes the same addresses: the service \"\" is the group ready, and
+every group is a service. Like /livez and /readyz, it tells the status alone and needs no token.
 
 At most 512 connections are open at a time: a further one replaces the one that was idle longest.
 
@@ -48,7 +48,7 @@ pub(crate) struct ServeArgs {
     /// Listen on this address; may be given several times; port 0 picks a free port [default: 127.0.0.1:8000]
     #[arg(long, value_name = "ADDRESS", env = "HEALTH_LISTEN", value_delimiter = ',')]
     listen: Vec<String>,
-    /// Also serve the health protocol of gRPC on this address; port 0 picks a free port
+    /// Also serve the gRPC health protocol, and nothing else, on this address; port 0 picks a free port
     #[arg(long, value_name = "ADDRESS")]
     grpc: Option<String>,
     /// Serve the endpoint under this path [default: that of the file, or /ht/]
@@ -71,10 +71,8 @@ pub(crate) async fn serve(args: &ServeArgs) -> Outcome {
     };
     let health = loaded.health.clone();
     let sockets = sockets(&args.listen)?;
-    let grpc = match &args.grpc {
-        Some(address) => Some(Grpc::bind(address).await?),
-        None => None,
-    };
+    let grpc_sockets: Vec<_> = args.grpc.iter().map(|address| bind("--grpc", address)).collect::<Result<_, _>>()?;
+    let grpc = health_tonic::service(health.clone());
     handle_hang_up_as_terminate();
     let stop = health.drain_on_sigterm().shared();
     health.start();
@@ -84,15 +82,17 @@ pub(crate) async fn serve(args: &ServeArgs) -> Outcome {
             let _ = output::print(line(socket, endpoint.base())); // stdout may be closed
         }
     }
-    if let Some(grpc) = &grpc {
-        let _ = output::print(grpc.url());
+    for socket in &grpc_sockets {
+        let _ = output::print(grpc_line(socket));
     }
     systemd::is_ready(&health);
-    let grpc =
-        grpc.map_or_else(|| ready(Ok(())).boxed_local(), |grpc| grpc.serve(health.clone(), stop.clone()).boxed_local());
-    let server = answer(sockets, with_probes(endpoints, &health), Limits::default(), stop.clone());
+    let only_grpc = Site { grpc: grpc.clone(), endpoints: None };
+    let site = Site { grpc, endpoints: Some(with_probes(endpoints, &health)) };
+    let limits = Limits::default();
+    let http = serve_service(sockets, site, limits, stop.clone());
+    let only_grpc = serve_service(grpc_sockets, only_grpc, limits, stop.clone()); // ends at once without a socket
     tokio::select! {
-        ended = async { futures::try_join!(server.map_err(Into::into), grpc) } => drop(ended?),
+        ended = async { futures::try_join!(http, only_grpc) } => drop(ended?),
         () = at_once(&health, stop) => {}
         () = killed() => {}
     }
@@ -123,6 +123,14 @@ fn line(socket: &Socket, base: &str) -> String {
     match socket.address() {
         Some(address) => format!("http://{address}{base}/\n"),
         None => format!("{socket}:{base}/\n"),
+    }
+}
+
+/// Formats the address of a socket for gRPC as a URL that `probe` accepts.
+fn grpc_line(socket: &Socket) -> String {
+    match socket.address() {
+        Some(address) => format!("grpc://{address}\n"),
+        None => format!("grpc+unix://{}\n", socket.to_string().trim_start_matches("unix:").replace('/', "%2F")),
     }
 }
 

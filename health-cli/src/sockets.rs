@@ -10,7 +10,7 @@ const DEFAULT: &str = "127.0.0.1:8000";
 pub(crate) fn sockets(listen: &[String]) -> Result<Vec<Socket>, String> {
     let mut handed = handed_over()?;
     if listen.is_empty() {
-        return if handed.is_empty() { Ok(vec![bind(DEFAULT)?]) } else { Ok(handed) };
+        return if handed.is_empty() { Ok(vec![bind("--listen", DEFAULT)?]) } else { Ok(handed) };
     }
     let mut all = Vec::new();
     for address in listen {
@@ -22,7 +22,7 @@ pub(crate) fn sockets(listen: &[String]) -> Result<Vec<Socket>, String> {
                 );
             }
             "systemd" => all.append(&mut handed),
-            address => all.push(bind(address)?),
+            address => all.push(bind("--listen or HEALTH_LISTEN", address)?),
         }
     }
     if handed.is_empty() {
@@ -32,16 +32,15 @@ pub(crate) fn sockets(listen: &[String]) -> Result<Vec<Socket>, String> {
     }
 }
 
-fn bind(address: &str) -> Result<Socket, String> {
-    let failed = |error: io::Error| format!("can't listen at {address}: {error}");
+/// Binds the address of a flag.
+pub(crate) fn bind(flag: &str, address: &str) -> Result<Socket, String> {
+    let failed = |error: io::Error| format!("{flag}: can't listen at {address}: {error}");
     if let Some(path) = address.strip_prefix("unix:") {
         return bind_unix(path.strip_prefix("//").unwrap_or(path)).map_err(failed);
     }
-    let wrong = || {
-        format!(
-            "--listen or HEALTH_LISTEN {address:?}: expected HOST:PORT, PORT, :PORT, [::1]:PORT, unix:/path/of/socket or systemd"
-        )
-    };
+    let or_systemd = if flag.starts_with("--listen") { " or systemd" } else { "" };
+    let wrong =
+        || format!("{flag} {address:?}: expected HOST:PORT, PORT, :PORT, [::1]:PORT, unix:/path/of/socket{or_systemd}");
     let (host, port) = host_and_port(address).ok_or_else(wrong)?;
     if !matches!(host, "" | "*") {
         return Socket::bind((host, port)).map_err(failed);
@@ -54,7 +53,7 @@ fn bind(address: &str) -> Result<Socket, String> {
 }
 
 /// Splits `HOST:PORT`, `[::1]:PORT`, `:PORT`, and `PORT`, which is on the loopback address.
-pub(crate) fn host_and_port(address: &str) -> Option<(&str, u16)> {
+fn host_and_port(address: &str) -> Option<(&str, u16)> {
     if address.contains('/') {
         return None;
     }

@@ -22,7 +22,7 @@ pub(crate) struct SubjectArgs {
     url: Option<Secret>,
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, value_parser = FileParser, conflicts_with = "url", help = CONFIG)]
     config: Option<OsString>,
-    /// Read only this group; its name is appended to the URL's path
+    /// Read only this group; its name is appended to the URL's path, or is the gRPC service
     #[arg(long, short)]
     group: Option<String>,
     #[command(flatten)]

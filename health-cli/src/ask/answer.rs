@@ -19,6 +19,12 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
+    /// Creates the answer of a service whose response became a report.
+    pub(super) fn of_report(report: &Report, address: &str, took: Duration) -> Self {
+        let body = serde_json::to_vec(report).unwrap_or_default();
+        Self { status: 200, address: address.to_owned(), is_report: true, body, took }
+    }
+
     /// Returns `true` if the endpoint is healthy, according to its report or else to the status code. An unexpected status code without a
     /// report is an error.
     pub(crate) fn is_healthy(&self) -> Result<bool, Failure> {

@@ -1,25 +1,17 @@
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use health_checks::config;
-use health_core::{ReportFormat, Secret};
-use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
-use reqwest::redirect::{Attempt, Policy};
-use reqwest::{Response, Url};
+use health_core::Secret;
 
-use super::target::Target;
+use super::grpc::GrpcClient;
+use super::http::HttpClient;
 use super::{Answer, Failure};
 use crate::values;
-
-/// The maximum size of a response.
-const MAX_LEN: usize = 8 * 1024 * 1024;
-
-/// The maximum number of redirects.
-const REDIRECTS: usize = 5;
 
 /// Options of the request.
 #[derive(Debug, clap::Args)]
 pub(crate) struct RequestArgs {
-    /// Add a header to the request; may be given several times
+    /// Add a header, or metadata of gRPC, to the request; may be given several times
     #[arg(long = "header", value_name = "NAME: VALUE", value_parser = values::secret)]
     headers: Vec<Secret>,
 }
@@ -30,106 +22,52 @@ impl RequestArgs {
     }
 }
 
-/// A client of one endpoint.
-pub(crate) struct Client {
-    target: Target,
-    client: reqwest::Client,
+/// A client of one endpoint, or of one gRPC service.
+pub(crate) enum Client {
+    Http(HttpClient),
+    Grpc(Box<GrpcClient>),
 }
-
-/// The format `report` has everything; the JSON of endpoints of other programs, and of older ones, has a text for each check.
-const ACCEPT_REPORT: &str = "application/json;q=0.9, application/vnd.health-report+json, */*;q=0.1";
 
 impl Client {
     /// Creates a client. The error contains neither the URL nor a header.
     pub(crate) fn new(url: &Secret, group: Option<&str>, asked: &RequestArgs) -> Result<Self, String> {
-        let expand = |text: &Secret| config::expand(text.expose(), &|name| std::env::var(name).ok());
         let url = expand(url).map_err(|error| format!("URL: {error}"))?;
-        let mut target = Target::parse(&url)?;
-        if let Some(group) = group {
-            target = target.group(group);
+        let headers: Vec<_> = asked.headers.iter().map(header).collect::<Result<_, _>>()?;
+        if url.get(..4).is_some_and(|scheme| scheme.eq_ignore_ascii_case("grpc")) {
+            return Ok(Self::Grpc(Box::new(GrpcClient::new(&url, group, &headers)?)));
         }
-        let mut headers = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static(ACCEPT_REPORT))]);
-        for header in &asked.headers {
-            let (name, value) = parse(&expand(header).map_err(|error| format!("--header: {error}"))?)
-                .ok_or("--header: expected NAME: VALUE")?;
-            headers.insert(name, value);
-        }
-        let client = build(&target, &headers).map_err(|_| "the HTTP client can't be set up")?;
-        Ok(Self { target, client })
+        Ok(Self::Http(HttpClient::new(&url, group, &headers)?))
     }
 
-    /// Returns the host and port, or the socket, of the endpoint, without its secret parts.
+    /// Returns the host and port, or the socket, without secret parts of the URL.
     pub(crate) fn address(&self) -> &str {
-        &self.target.address
+        match self {
+            Self::Http(client) => client.address(),
+            Self::Grpc(client) => client.address(),
+        }
     }
 
-    /// Requests the report as JSON, or in the format of this name.
+    /// Requests the report as JSON, or in the format of this name. A gRPC service has its status only.
     pub(crate) async fn ask(&self, format: Option<&str>, max_wait: Duration) -> Result<Answer, Failure> {
-        let mut url = self.target.url.clone();
-        if let Some(format) = format {
-            url.query_pairs_mut().append_pair("format", format);
+        match self {
+            Self::Http(client) => client.ask(format, max_wait).await,
+            Self::Grpc(client) => client.ask(max_wait).await,
         }
-        let began = Instant::now();
-        let failed = |error: reqwest::Error| Failure::of(self.address(), &error, max_wait);
-        let response = self.client.get(url).timeout(max_wait).send().await.map_err(failed)?;
-        let status = response.status().as_u16();
-        let content_type = response.headers().get(CONTENT_TYPE);
-        let is_report =
-            content_type.is_some_and(|value| value.as_bytes().starts_with(ReportFormat::MEDIA_TYPE.as_bytes()));
-        let body = read(response).await.map_err(failed)?;
-        let body = body.ok_or_else(|| Failure::answered(self.address(), "the answer is longer than 8 MiB"))?;
-        Ok(Answer { status, address: self.target.address.clone(), is_report, body, took: began.elapsed() })
+    }
+
+    /// Returns `true` if responses have formats to choose from.
+    pub(crate) fn has_formats(&self) -> bool {
+        matches!(self, Self::Http(_))
     }
 }
 
-fn parse(header: &str) -> Option<(HeaderName, HeaderValue)> {
-    let (name, value) = header.split_once(':')?;
-    let mut value = HeaderValue::from_str(value.trim()).ok()?;
-    value.set_sensitive(true);
-    Some((name.trim().parse().ok()?, value))
+fn expand(text: &Secret) -> Result<String, String> {
+    config::expand(text.expose(), &|name| std::env::var(name).ok())
 }
 
-fn build(target: &Target, headers: &HeaderMap) -> reqwest::Result<reqwest::Client> {
-    let _ = rustls::crypto::ring::default_provider().install_default(); // fails if it is installed already
-    let builder = || {
-        let home = target.url.clone();
-        let mut builder = reqwest::Client::builder()
-            .default_headers(headers.clone())
-            .pool_max_idle_per_host(0) // each request also tests that a connection can be opened
-            .redirect(Policy::custom(
-                move |attempt| if stays(&attempt, &home) { attempt.follow() } else { attempt.stop() },
-            ))
-            .referer(false)
-            .user_agent(concat!("health/", env!("CARGO_PKG_VERSION")));
-        if target.is_local() {
-            builder = builder.no_proxy();
-        }
-        #[cfg(unix)]
-        if let Some(socket) = &target.socket {
-            builder = builder.unix_socket(socket.clone());
-        }
-        builder
-    };
-    // An image without any certificates can still query endpoints without TLS.
-    builder().build().or_else(|_| builder().tls_certs_only([]).build())
-}
-
-/// Returns `true` if a redirect leads to the same server, or to the same host with TLS, which may see headers and paths.
-fn stays(attempt: &Attempt<'_>, home: &Url) -> bool {
-    let next = attempt.url();
-    let is_same = (next.scheme(), next.port_or_known_default()) == (home.scheme(), home.port_or_known_default());
-    let is_upgrade = home.scheme() == "http" && next.scheme() == "https";
-    next.host_str() == home.host_str() && (is_same || is_upgrade) && attempt.previous().len() <= REDIRECTS
-}
-
-/// Reads the body. Returns `None` if it is too long.
-async fn read(mut response: Response) -> reqwest::Result<Option<Vec<u8>>> {
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await? {
-        body.extend_from_slice(&chunk);
-        if body.len() > MAX_LEN {
-            return Ok(None);
-        }
-    }
-    Ok(Some(body))
+/// Returns the name and the value of a header.
+fn header(text: &Secret) -> Result<(String, Secret), String> {
+    let text = expand(text).map_err(|error| format!("--header: {error}"))?;
+    let (name, value) = text.split_once(':').ok_or("--header: expected NAME: VALUE")?;
+    Ok((name.trim().to_owned(), value.trim().into()))
 }

@@ -17,8 +17,12 @@ impl Failure {
         Self { address: address.to_owned(), what: what.into(), is_answered: true }
     }
 
+    pub(super) fn unanswered(address: &str, what: impl Into<String>) -> Self {
+        Self { address: address.to_owned(), what: what.into(), is_answered: false }
+    }
+
     pub(super) fn of(address: &str, error: &reqwest::Error, max_wait: Duration) -> Self {
-        Self { address: address.to_owned(), what: describe(error, max_wait), is_answered: false }
+        Self::unanswered(address, describe(error, max_wait))
     }
 
     /// Returns the reason without the address.

@@ -1,8 +1,10 @@
-//! Queries a running endpoint over HTTP: one of this project, or another one with the same formats.
+//! Queries a running endpoint over HTTP, of this project or another one with the same formats, or a gRPC service.
 
 mod answer;
 mod client;
 mod failure;
+mod grpc;
+mod http;
 mod target;
 
 pub(crate) use answer::Answer;

@@ -3,8 +3,9 @@ use std::path::PathBuf;
 use reqwest::Url;
 
 /// The help text of the argument `URL`.
-pub(crate) const URL: &str = "The URL of the endpoint: http://HOST/PATH, https://HOST/PATH or unix:SOCKET:/PATH";
-const EXPECTED: &str = "URL: expected http://HOST/PATH, https://HOST/PATH or unix:SOCKET:/PATH";
+pub(crate) const URL: &str = "The URL of the endpoint: http://HOST/PATH, https://HOST/PATH, unix:SOCKET:/PATH, or of gRPC: grpc://HOST:PORT[/SERVICE], grpcs://...";
+const EXPECTED: &str =
+    "URL: expected http://HOST/PATH, https://HOST/PATH, unix:SOCKET:/PATH, grpc://HOST:PORT[/SERVICE] or grpcs://...";
 
 /// The address of an endpoint. Its path may contain a token, so only `address` is ever shown.
 #[derive(Clone)]
