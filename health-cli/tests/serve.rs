@@ -13,6 +13,7 @@ mod support;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::{UnixDatagram, UnixStream};
+use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -278,12 +279,42 @@ fn endpoints_of_the_file_and_probes_of_kubernetes() {
 fn grpc_beside_http() {
     let folder = folder(CACHE);
     let (mut server, lines) = serve(&folder, &["--listen", "127.0.0.1:0", "--grpc", "127.0.0.1:0"], 2);
-    let address = lines[1].strip_prefix("grpc://").unwrap();
-    TcpStream::connect(address).unwrap();
+    let grpc = lines[1].strip_prefix("grpc://").unwrap();
+    let shared = lines[0].strip_prefix("http://").unwrap().strip_suffix("/ht/").unwrap();
+    let working = "working\n";
+    for (url, status, service) in [
+        (format!("grpc://{grpc}"), "status", 0),
+        (format!("grpc://{grpc}/startup"), "startup", 0),
+        (format!("grpc://{shared}/live"), "live", 0),
+        (format!("grpc://{grpc}/nothing"), "", 2),
+    ] {
+        let (code, output, _) = told(&["probe", &url], &[]);
+        assert_eq!(code, service, "{url}");
+        assert!(output.is_empty() == status.is_empty() && output.starts_with(status), "{url}: {output}");
+        assert!(output.is_empty() || output.ends_with(working), "{url}: {output}");
+    }
+    // A balancer that sends HTTP to the port for gRPC must not see it healthy.
+    for (address, status) in [(shared, "HTTP/1.1 200 "), (grpc, "HTTP/1.1 415 ")] {
+        let answer = get(TcpStream::connect(address).unwrap(), "/livez");
+        assert!(answer.starts_with(status), "{address}: {answer}");
+    }
     signal(&server, "TERM");
     assert_eq!(wait(&mut server).1, Some(0));
-    for wrong in ["nope", "http://a:1", "127.0.0.1:99999"] {
+    for wrong in ["nope", "http://a:1", "127.0.0.1:99999", "systemd"] {
         let (code, _, error) = told(&["serve", "--listen", "127.0.0.1:0", "--grpc", wrong], &[]);
         assert!(code == 2 && error.contains("--grpc") && error.contains("expected HOST:PORT"), "{error}");
     }
+}
+
+#[test]
+fn grpc_at_a_unix_socket() {
+    let folder = folder(CACHE);
+    let path = folder.path().join("g.sock").display().to_string();
+    let (mut server, lines) = serve(&folder, &["--listen", "127.0.0.1:0", "--grpc", &format!("unix:{path}")], 2);
+    assert_eq!(lines[1], format!("grpc+unix://{}", path.replace('/', "%2F")));
+    let (code, output, error) = told(&["probe", &lines[1]], &[]);
+    assert!(code == 0 && output.ends_with("working\n"), "{error}");
+    signal(&server, "INT");
+    assert_eq!(wait(&mut server).1, Some(0));
+    assert!(!Path::new(&path).exists(), "the file of the socket is removed");
 }

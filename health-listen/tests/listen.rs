@@ -75,3 +75,122 @@ async fn at_the_bound_the_oldest_silent_connection_goes_and_a_head_has_a_time() 
     }
     client.join().unwrap();
 }
+
+/// HTTP/2, for clients that begin with it.
+#[cfg(feature = "http2")]
+mod http2 {
+    use std::convert::Infallible;
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
+
+    use bytes::Bytes;
+    use futures::StreamExt as _;
+    use health_listen::serve_service;
+    use http::{Request, Response, StatusCode};
+    use http_body_util::{BodyExt as _, Empty, StreamBody};
+    use hyper::body::{Frame, Incoming};
+    use hyper::client::conn::http2::{SendRequest, handshake};
+    use hyper_util::rt::{TokioExecutor, TokioIo};
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    async fn connect(address: SocketAddr) -> SendRequest<Empty<Bytes>> {
+        let stream = tokio::net::TcpStream::connect(address).await.unwrap();
+        let (sender, connection) = handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+        tokio::spawn(connection);
+        sender
+    }
+
+    async fn ask(sender: &mut SendRequest<Empty<Bytes>>, path: &str) -> hyper::Result<Response<Incoming>> {
+        sender.send_request(Request::get(format!("http://a{path}")).body(Empty::new()).unwrap()).await
+    }
+
+    /// A service whose response never ends.
+    #[derive(Clone)]
+    struct Endless;
+
+    type Frames = futures::stream::BoxStream<'static, Result<Frame<Bytes>, Infallible>>;
+
+    impl tower_service::Service<Request<Incoming>> for Endless {
+        type Response = Response<StreamBody<Frames>>;
+        type Error = Infallible;
+        type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+        fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn call(&mut self, _: Request<Incoming>) -> Self::Future {
+            let first = futures::stream::once(async { Ok(Frame::data(Bytes::from_static(b"first"))) });
+            let body = StreamBody::new(first.chain(futures::stream::pending()).boxed());
+            Box::pin(async { Ok(Response::new(body)) })
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn an_endpoint_answers_many_requests_on_one_connection() {
+        let socket = Socket::bind("127.0.0.1:0").unwrap();
+        let address = socket.address().unwrap();
+        let endpoint = Endpoint::new("/ht/", Health::builder().build().unwrap());
+        let (stop, stopped) = oneshot::channel::<()>();
+        let server = tokio::spawn(serve(vec![socket], endpoint, Limits::default(), async move { drop(stopped.await) }));
+        let mut sender = connect(address).await;
+        for (path, status) in [("/ht/", StatusCode::OK), ("/ht/nope/", StatusCode::NOT_FOUND)] {
+            let response = ask(&mut sender, path).await.unwrap();
+            assert_eq!((response.version(), response.status()), (http::Version::HTTP_2, status), "{path}");
+            assert!(!response.into_body().collect().await.unwrap().to_bytes().is_empty());
+        }
+        stop.send(()).unwrap();
+        let began = Instant::now();
+        server.await.unwrap().unwrap();
+        assert!(
+            began.elapsed() < Duration::from_secs(2),
+            "an idle connection is not waited for: {:?}",
+            began.elapsed()
+        );
+        assert!(ask(&mut sender, "/ht/").await.is_err());
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_response_that_is_being_sent_keeps_its_connection() {
+        let mut limits = Limits::default();
+        (limits.connections, limits.grace) = (1, Duration::from_millis(300));
+        let socket = Socket::bind("127.0.0.1:0").unwrap();
+        let address = socket.address().unwrap();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let server = tokio::spawn(serve_service(vec![socket], Endless, limits, async move { drop(stopped.await) }));
+        let mut sender = connect(address).await;
+        let mut body = ask(&mut sender, "/").await.unwrap().into_body();
+        assert!(body.frame().await.unwrap().is_ok());
+        let _second = connect(address).await; // at the bound, the oldest idle connection would end
+        let more = tokio::time::timeout(Duration::from_millis(300), body.frame()).await;
+        assert!(more.is_err(), "the response is still open: {more:?}");
+        stop.send(()).unwrap();
+        let began = Instant::now();
+        server.await.unwrap().unwrap();
+        assert!(began.elapsed() < Duration::from_secs(3), "it does not hold the server: {:?}", began.elapsed());
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn half_of_a_preface_ends_like_half_of_a_head() {
+        let mut limits = Limits::default();
+        limits.head = Duration::from_millis(500);
+        let socket = Socket::bind("127.0.0.1:0").unwrap();
+        let address = socket.address().unwrap();
+        tokio::spawn(serve_service(vec![socket], Endless, limits, std::future::pending()));
+        for preface in [&b"PRI * HT"[..], b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"] {
+            let mut stream = TcpStream::connect(address).unwrap();
+            stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+            stream.write_all(preface).unwrap();
+            let began = Instant::now();
+            let ended = std::thread::spawn(move || stream.read_to_end(&mut Vec::new()));
+            while !ended.is_finished() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            let ended = ended.join().unwrap();
+            assert!(ended.is_ok() || ended.is_err_and(|error| error.kind() == ErrorKind::ConnectionReset));
+            assert!(began.elapsed() >= Duration::from_millis(400), "{:?}", began.elapsed());
+        }
+    }
+}

@@ -1,27 +1,46 @@
-//! The health protocol of gRPC, read by Python's grpcio-health-checking.
+//! The health protocol of gRPC: grpcio reads `health serve`, and `health probe` reads a server of grpcio.
 
+use std::io::{BufRead as _, BufReader, Lines};
+use std::net::TcpListener;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
 
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use serde_json::{Value, json};
 
 use crate::shop::python;
-use crate::support::{BROKEN, CACHE, Running, folder, health, stderr};
+use crate::support::{BROKEN, CACHE, Running, folder, health, signal, stderr, told, variable, wait};
 
-/// Serves checks by gRPC. Returns what Python's client reads.
+/// Starts a program, and returns the lines that it prints.
+fn printing(command: &mut Command) -> (Running, Lines<BufReader<ChildStdout>>) {
+    let mut program = Running::new(command.stdout(Stdio::piped()).stderr(Stdio::null()));
+    let output = BufReader::new(program.stdout.take().unwrap()).lines();
+    (program, output)
+}
+
+/// Returns a command that runs a script of this folder in Python.
+fn script(name: &str) -> Command {
+    let mut command = Command::new(python());
+    command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/readers").join(name)).env_clear();
+    command
+}
+
+/// Serves checks. Returns what Python's client reads on the port for HTTP and on that for gRPC, which is the same.
 fn read(config: &str) -> Value {
     let folder = folder(config);
     let mut command = health(folder.path());
     command.args(["serve", "--config", "health.toml", "--listen", "127.0.0.1:0", "--grpc", "127.0.0.1:0"]);
-    let mut server = Running::new(command.stdout(Stdio::piped()).stderr(Stdio::null()));
-    let output = std::io::BufReader::new(server.stdout.take().unwrap());
-    let lines: Vec<String> = std::io::BufRead::lines(output).take(2).map(Result::unwrap).collect();
-    let address = lines[1].strip_prefix("grpc://").unwrap();
-    let mut command = Command::new(python());
-    command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/readers/read_grpc.py")).arg(address).env_clear();
-    let output = command.output().unwrap();
-    assert!(output.status.success(), "{}", stderr(&output));
-    serde_json::from_slice(&output.stdout).unwrap()
+    let (_server, lines) = printing(&mut command);
+    let lines: Vec<String> = lines.take(2).map(Result::unwrap).collect();
+    let shared = lines[0].strip_prefix("http://").unwrap().strip_suffix("/ht/").unwrap();
+    let [shared, own] = [shared, lines[1].strip_prefix("grpc://").unwrap()].map(|address| {
+        let output = script("read_grpc.py").arg(address).output().unwrap();
+        assert!(output.status.success(), "{}", stderr(&output));
+        serde_json::from_slice::<Value>(&output.stdout).unwrap()
+    });
+    assert_eq!(shared, own);
+    own
 }
 
 #[test]
@@ -34,4 +53,126 @@ fn pythons_client_reads_check_watch_and_list() {
     let unhealthy = read(&format!("{CACHE}{BROKEN}"));
     assert_eq!((&unhealthy["check"][""], &unhealthy["check"]["live"]), (&"NOT_SERVING".into(), &"SERVING".into()));
     assert_eq!((&unhealthy["watch"][""], &unhealthy["list"]["ready"]), (&"NOT_SERVING".into(), &"NOT_SERVING".into()));
+}
+
+/// Reads the next line for a service. Lines of the others are left out.
+fn next(lines: &mut Lines<BufReader<ChildStdout>>, service: &str) -> String {
+    let prefix = format!("{service} ");
+    lines.find_map(|line| line.unwrap().strip_prefix(&prefix).map(str::to_owned)).unwrap()
+}
+
+#[test]
+fn pythons_client_watches_an_outage_and_a_drain() {
+    let place = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let check = format!(
+        "[settings]\ndrain_delay = \"1s\"\n[groups.ready]\nhold = 0\n[[checks]]\nkind = \"tcp\"\nname = \"orders\"\n\
+         address = \"{place}\"\nttl = \"100ms\"\n"
+    );
+    let folder = folder(&check);
+    let mut command = health(folder.path());
+    command.args(["serve", "--config", "health.toml", "--listen", "127.0.0.1:0"]);
+    let (mut server, mut lines) = printing(&mut command);
+    let url = lines.next().unwrap().unwrap();
+    let address = url.strip_prefix("http://").unwrap().strip_suffix("/ht/").unwrap();
+    // At the start, an outage elsewhere fails `ready` and not `startup`.
+    let (_startup, mut startup) = printing(script("watch_grpc.py").args([address, "startup"]));
+    assert_eq!(next(&mut startup, "startup"), "SERVING");
+    let (_unknown, mut unknown) = printing(script("watch_grpc.py").args([address, "nothing"]));
+    assert_eq!(next(&mut unknown, "nothing"), "SERVICE_UNKNOWN");
+    let (_live, mut live) = printing(script("watch_grpc.py").args([address, "live"]));
+    assert_eq!(next(&mut live, "live"), "SERVING");
+    let (_watch, mut whole) = printing(script("watch_grpc.py").args([address, ""]));
+    assert_eq!(next(&mut whole, "whole"), "NOT_SERVING");
+    for _ in 0..2 {
+        let orders = TcpListener::bind(place).unwrap();
+        assert_eq!(next(&mut whole, "whole"), "SERVING");
+        drop(orders);
+        assert_eq!(next(&mut whole, "whole"), "NOT_SERVING");
+    }
+    let _orders = TcpListener::bind(place).unwrap();
+    assert_eq!(next(&mut whole, "whole"), "SERVING");
+    let began = Instant::now();
+    signal(&server, "TERM");
+    assert_eq!(next(&mut whole, "whole"), "NOT_SERVING");
+    assert!(began.elapsed() < Duration::from_secs(1), "before the streams end: {:?}", began.elapsed());
+    for (lines, service) in
+        [(&mut whole, "whole"), (&mut live, "live"), (&mut startup, "startup"), (&mut unknown, "nothing")]
+    {
+        assert_eq!(next(lines, service), "end");
+    }
+    assert_eq!(wait(&mut server).1, Some(0));
+    assert!(began.elapsed() < Duration::from_secs(4), "the streams do not hold the end: {:?}", began.elapsed());
+}
+
+#[test]
+fn probe_reads_a_server_of_grpcio() {
+    let (url, token) = (variable("GRPC_URL"), variable("GRPC_TOKEN"));
+    let address = url.strip_prefix("grpc://").unwrap();
+    let header = format!("authorization: Bearer {token}");
+    for (path, args, code, output, error) in [
+        ("", vec![], 0, "status                   ... working\n", String::new()),
+        ("/down", vec![], 1, "down                     ... unavailable: not serving\n", String::new()),
+        ("", vec!["--group", "down"], 1, "down                     ... unavailable: not serving\n", String::new()),
+        (
+            "/unsure",
+            vec![],
+            1,
+            "unsure                   ... unavailable: the server does not know the status of the service\n",
+            String::new(),
+        ),
+        ("/other", vec![], 2, "", format!("error: {address}: the server does not know this service\n")),
+        ("/guarded", vec!["--header", &header], 0, "guarded                  ... working\n", String::new()),
+        (
+            "/guarded",
+            vec![],
+            2,
+            "",
+            format!("error: {address}: the server answered UNAUTHENTICATED: it wants other metadata\n"),
+        ),
+    ] {
+        let said = told(&[&["probe", &format!("{url}{path}")], args.as_slice()].concat(), &[]);
+        assert_eq!(said, (code, output.into(), error), "{path}");
+    }
+    let (code, _, error) = told(&["wait", &format!("{url}/down"), "--timeout", "1s", "--interval", "200ms"], &[]);
+    assert!(code == 1 && error.contains("down (unavailable: not serving)"), "{code} {error}");
+    assert_eq!(told(&["wait", &url], &[]).0, 0);
+    let (code, output, _) = told(&["probe", &format!("{url}/down"), "--exit", "nagios"], &[]);
+    assert!(code == 2 && output.starts_with("HEALTH CRITICAL"), "{output}");
+}
+
+#[test]
+fn probe_reads_a_server_of_grpcio_over_tls() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let mut params = CertificateParams::default();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let mut other = params.clone();
+    other.distinguished_name.push(DnType::CommonName, "other");
+    let other = CertifiedIssuer::self_signed(other, KeyPair::generate().unwrap()).unwrap();
+    let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+    let key = KeyPair::generate().unwrap();
+    let certificate = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap().signed_by(&key, &authority).unwrap();
+    for (name, text) in [
+        ("other.pem", other.pem()),
+        ("ca.pem", authority.pem()),
+        ("server.pem", certificate.pem()),
+        ("server.key", key.serialize_pem()),
+    ] {
+        std::fs::write(path(name), text).unwrap();
+    }
+    let (_server, mut lines) = printing(script("serve_grpc.py").args([path("server.pem"), path("server.key")]));
+    let address = lines.next().unwrap().unwrap();
+    let url = format!("grpcs://{address}");
+    let probe = |url: &str, trusted: &str| {
+        told(&["probe", url], &[("SSL_CERT_FILE", trusted), ("SSL_CERT_DIR", "/no/such/folder")])
+    };
+    assert_eq!(probe(&url, &path("ca.pem")).0, 0);
+    assert_eq!(probe(&format!("{url}/down"), &path("ca.pem")).0, 1);
+    let (code, _, error) = probe(&url, &path("other.pem"));
+    assert_eq!(
+        (code, error.as_str()),
+        (2, &*format!("error: {address}: TLS failed: the certificate's issuer is not trusted\n"))
+    );
+    let (code, _, error) = probe(&url.replace("grpcs:", "grpc:"), "/no/such/file");
+    assert!(code == 2 && error.starts_with(&format!("error: {address}: ")), "{error}");
 }
