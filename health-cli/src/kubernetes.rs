@@ -20,6 +20,9 @@ pub(crate) struct Probes {
     /// Set the port of the container, a number or a name, for --kubernetes
     #[arg(long, default_value = "8000", requires = "kubernetes", value_parser = port)]
     port: String,
+    /// Use Kubernetes' gRPC probes for --kubernetes, at this port, which is a number
+    #[arg(long, value_name = "PORT", requires = "kubernetes", conflicts_with_all = ["path", "port"], value_parser = clap::value_parser!(u16).range(1..))]
+    grpc: Option<u16>,
 }
 
 /// Parses a number from 1 to 65535, or the name of a port in the syntax of Kubernetes.
@@ -58,13 +61,22 @@ pub(crate) fn yaml(
         let budget = own.budget.unwrap_or(settings.probe_budget);
         let is_hidden = settings.token.is_some() && own.anonymous.unwrap_or(settings.anonymous) == Anonymous::Nothing;
         let own = if args.path.is_none() { probe.own } else { None };
+        if let Some(port) = args.grpc {
+            probe.write(
+                &mut yaml,
+                &format!("grpc:\n    port: {port}\n    service: {}", probe.group),
+                seconds(budget + WAY),
+            );
+            continue;
+        }
         if is_hidden && own.is_none() {
             let group = probe.group;
             let _ = writeln!(yaml, "# The file has a token, which a probe can't keep secret: it gets a 404 as long as");
             let _ = writeln!(yaml, "# [groups.{group}] does not have anonymous = \"status\".");
         }
         let path = own.map_or_else(|| format!("{base}/{}/", probe.group), str::to_owned);
-        probe.write(&mut yaml, &path, &args.port, seconds(budget + WAY));
+        let request = format!("httpGet:\n    path: \"{path}\"\n    port: {}", args.port);
+        probe.write(&mut yaml, &request, seconds(budget + WAY));
     }
     yaml
 }
@@ -100,12 +112,11 @@ fn probes(drain_delay: Duration) -> [Probe; 3] {
 }
 
 impl Probe {
-    fn write(&self, yaml: &mut String, path: &str, port: &str, timeout: u64) {
+    fn write(&self, yaml: &mut String, request: &str, timeout: u64) {
         let Self { name, meaning, period, failures, .. } = self;
         let _ = write!(
             yaml,
-            "{name}Probe: # {meaning}\n  httpGet:\n    path: \"{path}\"\n    port: {port}\n  \
-             timeoutSeconds: {timeout}\n  periodSeconds: {period}\n  failureThreshold: {failures}\n"
+            "{name}Probe: # {meaning}\n  {request}\n  timeoutSeconds: {timeout}\n  periodSeconds: {period}\n  failureThreshold: {failures}\n"
         );
     }
 }

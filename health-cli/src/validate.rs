@@ -18,11 +18,13 @@ Examples:
   health validate --config health.toml
   health validate --config health.toml --format json
   health validate --config health.toml --kubernetes --path /ht/ --port http
+  health validate --config health.toml --kubernetes --grpc 50051
 
 An error is printed with its line and without the value. Variables in the file must be set.
 --kubernetes prints probes that match the file: each timeout is longer than the budget of its group,
 and the grace period is longer than drain_delay. The probes use /livez and /readyz, which health
-serve has, or with --path the groups below that path.
+serve has, with --path the groups below that path, or with --grpc the services of the gRPC health
+protocol. Kubernetes' gRPC probe speaks neither TLS nor metadata.
 
 Exit status: 0 valid, 2 invalid or wrong usage.")]
 pub(crate) struct ValidateArgs {

@@ -126,6 +126,11 @@ fn list_is_for_programs_as_well() {
     let checks: serde_json::Value = serde_json::from_str(&checks).unwrap();
     assert_eq!(checks["checks"][0]["check"], "CacheBackend");
     assert_eq!(checks["checks"][0]["timeout_seconds"], 5.0);
+    let ready = &checks["groups"].as_array().unwrap().iter().find(|one| one["group"] == "ready").unwrap();
+    assert_eq!(
+        **ready,
+        serde_json::json!({ "group": "ready", "grpc_services": ["", "ready"], "checks": ["CacheBackend"] })
+    );
     let valid = stdout(&run(folder.path(), &["validate", "--config", "health.toml", "--format", "json"], &[]));
     let valid: serde_json::Value = serde_json::from_str(&valid).unwrap();
     assert_eq!((&valid["valid"], &valid["groups"]["ready"]), (&true.into(), &1.into()));
@@ -147,6 +152,7 @@ fn list_shows_kinds_and_checks() {
     }
     let checks = stdout(&run(folder.path(), &["list", "--config", "health.toml"], &[]));
     assert!(checks.contains("media") && checks.contains("external") && checks.contains("2s"), "{checks}");
+    assert!(checks.contains("gRPC services") && checks.contains("\"\", ready"), "{checks}");
 }
 
 #[test]

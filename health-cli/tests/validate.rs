@@ -104,6 +104,26 @@ fn the_probes_follow_the_file() {
 }
 
 #[test]
+fn the_probes_of_grpc_name_their_services() {
+    let config = format!("[settings]\ntoken = \"hunter2\"\n[groups.ready]\nbudget = \"3s\"\n{CACHE}");
+    let (code, yaml, _) = validate(&config, &["--kubernetes", "--grpc", "50051"], &[]);
+    assert_eq!(code, 0);
+    for part in [
+        "livenessProbe: # restarted after half a minute\n  grpc:\n    port: 50051\n    service: live\n  timeoutSeconds: 1\n",
+        "  grpc:\n    port: 50051\n    service: ready\n  timeoutSeconds: 4\n",
+        "  grpc:\n    port: 50051\n    service: startup\n",
+    ] {
+        assert!(yaml.contains(part), "{part} in {yaml}");
+    }
+    assert!(!yaml.contains("httpGet") && !yaml.contains("anonymous"), "it needs no token: {yaml}");
+    for args in
+        [&["--grpc", "50051"][..], &["--kubernetes", "--grpc", "http"], &["--kubernetes", "--grpc", "1", "--port", "2"]]
+    {
+        assert_eq!(validate(&config, args, &[]).0, 2, "{args:?}");
+    }
+}
+
+#[test]
 fn a_token_is_not_in_the_probes() {
     let config = format!("[settings]\ntoken = \"hunter2\"\n[groups.live]\nanonymous = \"status\"\n{CACHE}");
     let (code, yaml, error) = validate(&config, &["--kubernetes"], &[]);

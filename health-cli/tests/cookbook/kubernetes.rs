@@ -41,11 +41,11 @@ fn kubernetes_api_has_schemas_that_take_the_manifest_and_not_a_wrong_one() {
 fn kubernetes_api_takes_the_probes_that_validate_prints() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("health.toml");
-    for (config, port) in [("", "8000"), ("[settings]\ndrain_delay = 0\ntoken = \"t0ken\"\nprobe_budget = 3\n", "http")]
-    {
+    let other = "[settings]\ndrain_delay = 0\ntoken = \"t0ken\"\nprobe_budget = 3\n";
+    for (config, flag, port) in [("", "--port", "8000"), (other, "--port", "http"), (other, "--grpc", "50051")] {
         fs::write(&file, format!("{config}[[checks]]\nkind = \"cache\"\n")).unwrap();
         let mut command = Command::new(HEALTH);
-        command.env_clear().args(["validate", "--kubernetes", "--port", port, "--config"]).arg(&file);
+        command.env_clear().args(["validate", "--kubernetes", flag, port, "--config"]).arg(&file);
         let printed = run(&mut command);
         let (pod, container) = printed.split_once("# In the container's spec:\n").unwrap();
         let (is_valid, said) = validated(&deployment(pod, container));

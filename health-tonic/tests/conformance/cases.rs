@@ -1,4 +1,4 @@
-//! What a client reads, case by case.
+//! The table of cases: each is a conversation of a client with the service.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};

@@ -9,6 +9,7 @@ use health_bench::Outcome;
 use mimalloc::MiMalloc;
 use tokio::runtime::{Builder, Runtime};
 
+mod calls;
 mod engine;
 mod runs;
 mod serve;
@@ -41,6 +42,13 @@ enum Command {
         #[arg(long)]
         quick: bool,
     },
+    /// Call `Check` of the gRPC server at this address as fast as it answers, and print the number of answers
+    Calls {
+        /// The host and the port
+        address: String,
+        /// The duration in seconds
+        seconds: u64,
+    },
     /// Run ten checks many times; at the start, after a tenth and at the end, print a line and wait for one
     Runs {
         /// The number of runs
@@ -52,6 +60,7 @@ fn main() -> Outcome {
     match Args::parse().command {
         Command::Serve { framework, side } => serve::run(framework, side),
         Command::Engine { quick } => engine::run(&runtime()?, quick),
+        Command::Calls { address, seconds } => runtime()?.block_on(calls::run(address, seconds)),
         Command::Runs { count } => runs::run(&runtime()?, count),
     }
 }

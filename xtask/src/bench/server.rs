@@ -40,6 +40,10 @@ impl Server {
         Self::start(Command::new(programs.join("health-bench")).args(["serve", framework, side]))
     }
 
+    pub(super) fn address(&self) -> &str {
+        &self.address
+    }
+
     pub(super) fn url(&self) -> String {
         format!("http://{}{PATH}", self.address)
     }

@@ -26,18 +26,26 @@ pub(super) fn version() -> Result<String, String> {
 /// Returns the requests per second of 16 connections. Fails if there is no response, if one is an error, or if a
 /// connection breaks.
 pub(super) fn requests_per_second(url: &str, seconds: u32) -> Result<f64, String> {
-    Ok(Load::start(url, seconds)?.end()? / f64::from(seconds))
+    Ok(Load::start(wrk(url, seconds), url)?.end()? / f64::from(seconds))
+}
+
+/// Returns the command that sends requests with 16 connections.
+pub(super) fn wrk(url: &str, seconds: u32) -> Command {
+    let mut command = Command::new("wrk");
+    command.args(["--threads", "1", "--connections", "16", "--duration", &format!("{seconds}s"), url]);
+    command
 }
 
 /// Returns the requests per second of two servers that take turns of a tenth of a second, for almost four seconds in
 /// total, so that a noisy machine disturbs both. The server that begins changes with every round.
-pub(super) fn share(urls: [&str; 2], round: usize) -> Result<[f64; 2], String> {
+pub(super) fn share(urls: [&str; 2], round: usize, load: impl Fn(&str, u32) -> Command) -> Result<[f64; 2], String> {
     const SECONDS: u32 = 4;
     const TURN: Duration = Duration::from_millis(100);
     const TURNS: usize = 36; // the rest of the time is for starting and for pauses that are too long
     const EACH: f64 = 1.8; // seconds: half of the turns
     let begin = Instant::now();
-    let loads = [Load::start(urls[0], SECONDS)?, Load::start(urls[1], SECONDS)?];
+    let start = |url: &str| Load::start(load(url, SECONDS), url);
+    let loads = [start(urls[0])?, start(urls[1])?];
     loads.iter().try_for_each(|load| load.send(Signal::STOP))?;
     for turn in round..round + TURNS {
         let load = &loads[[0, 1, 1, 0][turn % 4]];
@@ -52,7 +60,7 @@ pub(super) fn share(urls: [&str; 2], round: usize) -> Result<[f64; 2], String> {
     Ok([first? / EACH, second? / EACH])
 }
 
-/// A wrk process that sends requests to a server.
+/// A process that sends requests to a server and prints their number as wrk does.
 #[derive(Debug)]
 struct Load {
     url: String,
@@ -60,15 +68,13 @@ struct Load {
 }
 
 impl Load {
-    fn start(url: &str, seconds: u32) -> Result<Self, String> {
-        let mut command = Command::new("wrk");
-        command.args(["--threads", "1", "--connections", "16", "--duration", &format!("{seconds}s"), url]);
+    fn start(mut command: Command, url: &str) -> Result<Self, String> {
         let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
         Ok(Self { url: url.to_owned(), child: child.map_err(|error| format!("{INSTALL} ({error})"))? })
     }
 
     fn send(&self, signal: Signal) -> Outcome {
-        kill_process(Pid::from_child(&self.child), signal).map_err(|error| format!("wrk {}: {error}", self.url))
+        kill_process(Pid::from_child(&self.child), signal).map_err(|error| format!("the load on {}: {error}", self.url))
     }
 
     /// Waits until wrk exits, and returns the number of responses.
@@ -79,13 +85,13 @@ impl Load {
             self.child.stderr.take().map(|mut stderr| stderr.read_to_string(&mut complaints)).transpose()?;
             self.child.wait()
         };
-        let status = read().map_err(|error| format!("wrk {}: {error}", self.url))?;
+        let status = read().map_err(|error| format!("the load on {}: {error}", self.url))?;
         let answers = text.lines().find_map(|line| line.trim().split_once(" requests in ")?.0.parse().ok());
         match answers {
             Some(answers) if answers > 0.0 && !text.contains("Non-2xx") && !text.contains("Socket errors") => {
                 Ok(answers)
             }
-            _ => Err(format!("wrk {}: {status}\n{text}{complaints}", self.url)),
+            _ => Err(format!("the load on {}: {status}\n{text}{complaints}", self.url)),
         }
     }
 }

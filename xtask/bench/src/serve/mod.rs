@@ -11,6 +11,7 @@ use http::Response;
 mod actix;
 mod axum;
 mod rocket;
+mod tonic;
 mod warp;
 
 /// The web framework.
@@ -24,6 +25,8 @@ pub(crate) enum Framework {
     Warp,
     /// Rocket
     Rocket,
+    /// tonic, with `Check` of the gRPC health protocol
+    Tonic,
 }
 
 /// The handler that answers.
@@ -55,6 +58,7 @@ pub(crate) fn run(framework: Framework, side: Side) -> Outcome {
         let content = content(side).await?;
         match framework {
             Framework::Axum => axum::serve(content).await,
+            Framework::Tonic => tonic::serve(content).await,
             Framework::Warp => warp::serve(content).await,
             Framework::Rocket | Framework::Actix => rocket::serve(content).await,
         }
