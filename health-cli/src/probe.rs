@@ -30,8 +30,8 @@ printed. Redirects are followed within the same host only. HTTP_PROXY, HTTPS_PRO
 respected, but requests to this machine use no proxy. SSL_CERT_FILE names the certificates to trust.
 The status of metrics and feeds (--format openmetrics, atom, ...) is 200 whatever the checks report.
 
-A gRPC service is healthy if it answers SERVING. Its name is the path of the URL; without a name, the
-server as a whole is asked. --group names a service as well, and --header adds metadata.
+A gRPC service is healthy if it answers SERVING. Its name is the path of the URL; without a name,
+the server as a whole is asked. --group names a service as well, and --header adds metadata.
 
 Exit status: 0 healthy, 1 unhealthy, 2 wrong usage, no response, or a response that is no health
 report. The report decides, or for other formats the status code: 200 is healthy, 500 and 503 are
