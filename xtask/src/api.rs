@@ -21,10 +21,15 @@ const LIBRARIES: &[&str] = &[
     "health-warp",
 ];
 
+/// The features that add to an API.
+const FEATURES: &str = "health-checks/full,health-checks/deadpool-postgres,health-checks/deadpool-redis,health-checks/diesel-async,\
+    health-checks/fred,health-checks/redis-cluster-async,health-checks/redis-connection-manager,health-checks/sea-orm,\
+    health-checks/tokio-postgres,health-core/metrics";
+
 /// Writes the API of each library to `docs/api`, or compares it with what is there.
 pub(crate) fn run(root: &Path, only_compare: bool) -> Outcome {
     let mut command = Command::new(env!("CARGO"));
-    command.args(["doc", "--no-deps", "--lib", "--locked", "--features", "health-checks/full,health-core/metrics"]);
+    command.args(["doc", "--no-deps", "--lib", "--locked", "--features", FEATURES]);
     command.args(LIBRARIES.iter().flat_map(|library| ["--package", library]));
     // Rustdoc's JSON is unstable, so a stable compiler has to be told to write it.
     command

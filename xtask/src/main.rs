@@ -9,6 +9,7 @@ use clap::{Parser, Subcommand};
 
 mod api;
 mod bench;
+mod crates;
 mod dist;
 mod services;
 mod tidy;
@@ -26,7 +27,7 @@ struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Chore {
-    /// Run all that has to pass before a change is merged: fmt, clippy, docs, tidy, api, test
+    /// Run all that has to pass before a change is merged: fmt, clippy, docs, tidy, api, crates, test
     Ci,
     /// Run every test of the workspace, with all services up
     Test {
@@ -39,6 +40,12 @@ enum Chore {
     /// Write the public API of each library to docs/api, from which `ci` sees that it has changed
     Api {
         /// Compare only, and fail if the API differs from the files
+        #[arg(long)]
+        check: bool,
+    },
+    /// Write the number of crates that each feature of health-checks brings to docs/crates.md
+    Crates {
+        /// Compare only, and fail if a number differs from the file
         #[arg(long)]
         check: bool,
     },
@@ -71,11 +78,13 @@ fn run(chore: Chore) -> Outcome {
             documentation()?;
             tidy::tidy(&root())?;
             api::run(&root(), true)?;
+            crates::run(&root(), true)?;
             test(&[])
         }
         Chore::Test { args } => test(&args),
         Chore::Tidy => tidy::tidy(&root()),
         Chore::Api { check } => api::run(&root(), check),
+        Chore::Crates { check } => crates::run(&root(), check),
         Chore::Features => features(),
         Chore::Bench(options) => bench::run(&options),
         Chore::Dist(options) => dist::run(&options),

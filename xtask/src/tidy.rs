@@ -83,15 +83,23 @@ const NO_CHECKS: &[&str] = &["mod"];
 /// providers.
 const NO_CHECK_FEATURES: &[&str] = &[
     "config",
+    "deadpool-postgres",
+    "deadpool-redis",
     "default",
+    "diesel-async",
     "embedded",
+    "fred",
     "full",
     "memcached",
     "mysql",
     "postgres",
+    "redis-cluster-async",
+    "redis-connection-manager",
     "rustls-aws-lc-rs",
     "rustls-ring",
+    "sea-orm",
     "sqlite",
+    "tokio-postgres",
 ];
 
 pub(crate) fn tidy(root: &Path) -> Outcome {
