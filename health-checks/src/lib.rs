@@ -5,6 +5,7 @@ mod checks;
 #[cfg(feature = "config")]
 pub mod config;
 mod kind;
+mod pools;
 mod support;
 
 #[allow(unused_imports, unreachable_pub, reason = "a build may have no check")]
@@ -18,3 +19,8 @@ pub use support::sql::DatabasePool;
 #[cfg(feature = "_tls")]
 #[doc(hidden)]
 pub use support::tls::words as tls_words;
+
+/// The examples of docs/pools.md, which are compiled as tests.
+#[cfg(all(doctest, feature = "full"))]
+#[doc = include_str!("../../docs/pools.md")]
+struct Pools;

@@ -16,6 +16,9 @@ pub(crate) mod celery;
 pub(crate) mod cgroup;
 #[cfg_attr(not(feature = "full"), allow(dead_code, unused, reason = "each check needs a part of it"))]
 pub(crate) mod connection;
+#[cfg(feature = "_database_words")]
+#[cfg_attr(not(feature = "full"), allow(dead_code, reason = "each driver needs a part of it"))]
+pub(crate) mod database_words;
 #[cfg(all(feature = "config", any(feature = "celery", feature = "celery_ping", feature = "runtime")))]
 pub(crate) mod duration;
 #[cfg(feature = "_grpc")]
@@ -26,10 +29,10 @@ pub(crate) mod io;
 pub(crate) mod limit;
 #[cfg(feature = "_url")]
 pub(crate) mod nearest;
-#[cfg(any(feature = "redis", feature = "celery", feature = "celery_ping"))]
+#[cfg(any(feature = "_redis", feature = "fred"))]
 #[cfg_attr(not(feature = "full"), allow(dead_code, unused, reason = "each check needs a part of it"))]
 pub(crate) mod redis;
-#[cfg(any(feature = "database", feature = "migrations"))]
+#[cfg(any(feature = "database", feature = "migrations", feature = "sea-orm"))]
 #[cfg_attr(
     not(all(feature = "database", feature = "migrations", feature = "sqlite")),
     allow(

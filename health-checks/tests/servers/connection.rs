@@ -80,7 +80,7 @@ async fn every_run_has_a_connection_of_its_own_where_that_is_wanted() {
     }
 }
 
-fn redis_cli(args: &[&str]) -> String {
+pub(crate) fn redis_cli(args: &[&str]) -> String {
     let url = variable("REDIS_URL");
     let mut command = Command::new("redis-cli");
     command.args(["-p", &port(&url).to_string(), "-a", password(&url), "--no-auth-warning"]).args(args);
@@ -89,14 +89,14 @@ fn redis_cli(args: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-fn exec(service: &str, command: &[&str]) {
+pub(crate) fn exec(service: &str, command: &[&str]) {
     let output = Command::new(variable("HEALTH_XTASK")).args(["services", "exec", service]).args(command).output();
     let output = output.unwrap();
     assert!(output.status.success(), "{command:?}: {output:?}");
 }
 
 /// Returns the same URL for another user.
-fn user(url: &str, name: &str) -> String {
+pub(crate) fn user(url: &str, name: &str) -> String {
     let (scheme, rest) = url.split_once("://").unwrap();
     format!("{scheme}://{name}:first@{}", rest.split_once('@').unwrap().1)
 }

@@ -8,6 +8,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "a test may")]
 
 mod broker;
+mod clients;
 mod connection;
 mod database;
 mod harness;

@@ -2,29 +2,22 @@
 
 #[cfg(feature = "redis")]
 pub(crate) mod bb8;
+#[cfg(feature = "_redis")]
 mod describe;
+#[cfg(feature = "_redis")]
+mod ping;
+#[cfg(feature = "_redis_server")]
 mod server;
+#[cfg(feature = "_redis_server")]
 mod url;
+pub(crate) mod words;
 
-use std::time::Instant;
-
-use health_core::{Findings, Result, ServiceReturnedUnexpectedResult, Unit};
-use redis::aio::ConnectionLike;
-
+#[cfg(feature = "_redis")]
 pub(crate) use describe::{describe, not_reached};
+#[cfg(feature = "_redis")]
+pub(crate) use ping::ping;
+#[cfg(feature = "_redis_server")]
 pub(crate) use server::{Connection, Server};
 
 /// The message for a URL that is not that of Redis.
 pub(crate) const EXPECTED: &str = "expected a URL such as redis://:password@host:6379/1";
-
-/// Sends `PING` and expects `PONG`.
-pub(crate) async fn ping(client: &mut impl ConnectionLike, findings: &Findings) -> Result {
-    let began = Instant::now();
-    let pong: String = redis::cmd("PING").query_async(client).await.map_err(describe)?;
-    findings.observe("latency", began.elapsed().as_secs_f64(), Unit::Seconds);
-    if pong == "PONG" {
-        Ok(())
-    } else {
-        Err(ServiceReturnedUnexpectedResult::new("PING was not answered by PONG").into())
-    }
-}

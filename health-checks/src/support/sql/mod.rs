@@ -7,14 +7,19 @@
 
 mod describe;
 mod driver;
+#[cfg(any(feature = "database", feature = "migrations"))]
 mod own;
 mod pool;
+#[cfg(any(feature = "database", feature = "migrations"))]
 mod target;
+#[cfg(any(feature = "database", feature = "migrations"))]
 mod url;
 
 pub(crate) use describe::{describe, is_missing_table, is_read_only};
 pub(crate) use driver::Driver;
+#[cfg(any(feature = "database", feature = "migrations"))]
 pub use target::DatabasePool;
+#[cfg(any(feature = "database", feature = "migrations"))]
 pub(crate) use target::{TLS, Target};
 
 use std::future::Future;

@@ -1,0 +1,29 @@
+use std::future::pending;
+
+use deadpool::managed::{Manager, Object, Pool, PoolError};
+use health_core::{FailureKind, HealthCheckException, Result, ServiceUnavailable, UnknownError};
+
+use crate::support::connection::pool::PoolUsage;
+
+/// Takes a connection from the pool. The wait does not end when the pool's own timeout has passed: to a pool, a server
+/// that is gone and connections that are all in use look alike, and the probe of the pool tells them apart.
+pub(super) async fn get<M, W>(pool: &Pool<M, W>, describe: fn(M::Error) -> HealthCheckException) -> Result<W>
+where
+    W: From<Object<M>>,
+    M: Manager<Error: std::error::Error + Send + Sync + 'static>,
+{
+    match pool.get().await {
+        Ok(connection) => Ok(connection),
+        Err(PoolError::Backend(error)) => Err(describe(error)),
+        Err(PoolError::Timeout(_)) => pending().await,
+        Err(PoolError::Closed) => {
+            Err(ServiceUnavailable::new("the pool is closed").with_kind(FailureKind::Misconfigured).into())
+        }
+        Err(error) => Err(UnknownError::caused_by(error).into()),
+    }
+}
+
+pub(super) fn usage<M: Manager, W: From<Object<M>>>(pool: &Pool<M, W>) -> PoolUsage {
+    let (status, number) = (pool.status(), |number: usize| u32::try_from(number).unwrap_or(u32::MAX));
+    PoolUsage { size: number(status.size), idle: number(status.available), max: number(status.max_size) }
+}
