@@ -19,6 +19,14 @@ pub const CATALOGUE: &[Kind] = &[
     Kind::of::<checks::database::DatabaseSettings>(),
     #[cfg(feature = "disk")]
     Kind::of::<checks::disk::DiskSettings>(),
+    #[cfg(feature = "cpu")]
+    Kind::of::<checks::cpu::CpuSettings>(),
+    #[cfg(feature = "file")]
+    Kind::of::<checks::file::FileSettings>(),
+    #[cfg(feature = "limits")]
+    Kind::of::<checks::limits::LimitsSettings>(),
+    #[cfg(feature = "temperature")]
+    Kind::of::<checks::temperature::TemperatureSettings>(),
     #[cfg(feature = "memory")]
     Kind::of::<checks::memory::MemorySettings>(),
     #[cfg(feature = "migrations")]

@@ -12,7 +12,7 @@ mod support;
 pub use checks::*;
 /// Checks of any pool of the application.
 pub use support::connection::pool;
-#[cfg(any(feature = "disk", feature = "memory"))]
+#[cfg(feature = "_limit")]
 pub use support::limit::Limit;
 #[cfg(any(feature = "database", feature = "migrations"))]
 pub use support::sql::DatabasePool;

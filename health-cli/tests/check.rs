@@ -148,3 +148,19 @@ mod terminal {
         assert!(!stderr(&piped).contains("waiting"), "{}", stderr(&piped));
     }
 }
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_process_with_few_files_to_open_says_so() {
+    let folder = folder("[[checks]]\nkind = \"limits\"\nusage_max = 10\n");
+    let mut command = std::process::Command::new("sh");
+    let program = health(folder.path()).get_program().to_owned();
+    command.args(["-c", "ulimit -n 64; exec \"$0\" check --config health.toml --format health"]).arg(program);
+    let output = command.current_dir(folder.path()).env_clear().output().unwrap();
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let seen = |name: &str| report["checks"][format!("ProcessLimits:{name}")][0]["observedValue"].as_f64().unwrap();
+    assert_eq!(seen("open_files_max") as u32, 64, "{report}");
+    assert!((7.0..30.0).contains(&seen("open_files")), "{report}");
+    let text = stdout(&output);
+    assert!(text.contains("% of the open files that are allowed exceeds 10%"), "{text}");
+}

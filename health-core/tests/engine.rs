@@ -8,8 +8,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use health_core::{
-    CheckExt, ErrorType, Findings, GroupSettings, Health, HealthBuilder, HealthCheck, Report, Result, Scope, Selection,
-    ServiceUnavailable, ServiceWarning, Settings, Status, Unit, UnknownError, check_blocking, check_fn, check_fn_with,
+    BoxCheck, CheckExt, ErrorType, Findings, GroupSettings, Health, HealthBuilder, HealthCheck, Report, Result, Scope,
+    Selection, ServiceUnavailable, ServiceWarning, Settings, Status, Unit, UnknownError, check_blocking, check_fn,
+    check_fn_with,
 };
 use tokio::time::{Instant, sleep};
 
@@ -343,6 +344,36 @@ async fn ready_takes_what_names_no_group_and_declared_groups_what_names_them() {
     assert_eq!(names(group(&health, "ready").await), ["cache", "orders"]);
     assert_eq!(names(group(&health, "batch").await), ["orders", "queue"]);
     assert_eq!(names(group(&health, "live").await), [""; 0]);
+}
+
+struct Measuring;
+
+impl HealthCheck for Measuring {
+    async fn check_status(&self, _: &Findings) -> Result {
+        Err(ServiceWarning::new("it will expire").into())
+    }
+
+    fn measures(&self) -> bool {
+        true
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_measures_is_in_no_group_that_it_does_not_name() {
+    let named = |name: &'static str, group: &'static str| BoxCheck::new(Measuring).named(name).groups([group]);
+    let health = build(
+        Health::builder()
+            .group("batch", GroupSettings::default())
+            .check(Measuring)
+            .check(named("in ready", "ready"))
+            .check(named("in batch", "batch")),
+    );
+    for (name, member) in [("ready", Some("in ready")), ("startup", None), ("batch", Some("in batch"))] {
+        let report = group(&health, name).await;
+        let rows = report.checks.iter().map(|row| row.identifier.as_str()).filter(|row| *row != "Startup");
+        assert_eq!(rows.collect::<Vec<_>>(), Vec::from_iter(member), "{name}");
+    }
+    assert_eq!(health.report().await.checks.len(), 3, "people see all of them");
 }
 
 #[tokio::test(start_paused = true)]

@@ -6,6 +6,8 @@ pub mod cache;
 pub mod celery;
 #[cfg(feature = "celery_ping")]
 pub mod celery_ping;
+#[cfg(feature = "cpu")]
+pub mod cpu;
 #[cfg(feature = "database")]
 #[cfg_attr(
     not(any(feature = "mysql", feature = "postgres", feature = "sqlite")),
@@ -16,10 +18,14 @@ pub mod database;
 pub mod disk;
 #[cfg(feature = "dns")]
 pub mod dns;
+#[cfg(feature = "file")]
+pub mod file;
 #[cfg(feature = "_grpc")]
 pub mod grpc;
 #[cfg(feature = "http")]
 pub mod http;
+#[cfg(feature = "limits")]
+pub mod limits;
 #[cfg(feature = "mail")]
 pub mod mail;
 #[cfg(feature = "memory")]
@@ -42,6 +48,8 @@ pub mod s3;
 pub mod storage;
 #[cfg(feature = "tcp")]
 pub mod tcp;
+#[cfg(feature = "temperature")]
+pub mod temperature;
 
 #[cfg(feature = "cache")]
 pub use cache::CacheBackend;
@@ -49,16 +57,22 @@ pub use cache::CacheBackend;
 pub use celery::CeleryHealthCheck;
 #[cfg(feature = "celery_ping")]
 pub use celery_ping::CeleryPingHealthCheck;
+#[cfg(feature = "cpu")]
+pub use cpu::CpuUsage;
 #[cfg(feature = "database")]
 pub use database::DatabaseBackend;
 #[cfg(feature = "disk")]
 pub use disk::DiskUsage;
 #[cfg(feature = "dns")]
 pub use dns::DnsHealthCheck;
+#[cfg(feature = "file")]
+pub use file::FileAge;
 #[cfg(feature = "_grpc")]
 pub use grpc::GrpcHealthCheck;
 #[cfg(feature = "http")]
 pub use http::HttpHealthCheck;
+#[cfg(feature = "limits")]
+pub use limits::ProcessLimits;
 #[cfg(feature = "mail")]
 pub use mail::MailHealthCheck;
 #[cfg(feature = "memory")]
@@ -77,3 +91,5 @@ pub use s3::S3StorageHealthCheck;
 pub use storage::DefaultFileStorageHealthCheck;
 #[cfg(feature = "tcp")]
 pub use tcp::TcpHealthCheck;
+#[cfg(feature = "temperature")]
+pub use temperature::Temperature;

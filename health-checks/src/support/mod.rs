@@ -12,20 +12,25 @@ pub(crate) mod amqp;
     allow(dead_code, unused, reason = "each of the two checks needs a half of it")
 )]
 pub(crate) mod celery;
-#[cfg(feature = "memory")]
+#[cfg(any(feature = "cpu", feature = "limits", feature = "memory"))]
+#[cfg_attr(not(feature = "full"), allow(dead_code, reason = "each check needs a part of it"))]
 pub(crate) mod cgroup;
 #[cfg_attr(not(feature = "full"), allow(dead_code, unused, reason = "each check needs a part of it"))]
 pub(crate) mod connection;
 #[cfg(feature = "_database_words")]
 #[cfg_attr(not(feature = "full"), allow(dead_code, reason = "each driver needs a part of it"))]
 pub(crate) mod database_words;
-#[cfg(all(feature = "config", any(feature = "celery", feature = "celery_ping", feature = "runtime")))]
+#[cfg(all(
+    feature = "config",
+    any(feature = "celery", feature = "celery_ping", feature = "file", feature = "runtime")
+))]
 pub(crate) mod duration;
 #[cfg(feature = "_grpc")]
 pub(crate) mod grpc;
 #[allow(dead_code, reason = "each check needs a part of it")]
 pub(crate) mod io;
-#[cfg(any(feature = "disk", feature = "memory"))]
+#[cfg(feature = "_limit")]
+#[cfg_attr(not(feature = "full"), allow(dead_code, reason = "each check needs a part of it"))]
 pub(crate) mod limit;
 #[cfg(feature = "_url")]
 pub(crate) mod nearest;

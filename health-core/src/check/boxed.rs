@@ -63,6 +63,10 @@ impl HealthCheck for BoxCheck {
         self.0.dyn_default_ttl()
     }
 
+    fn measures(&self) -> bool {
+        self.0.dyn_measures()
+    }
+
     fn runs_on_caller(&self) -> bool {
         self.0.dyn_runs_on_caller()
     }
@@ -87,6 +91,7 @@ trait DynCheck: Send + Sync {
     fn dyn_scope(&self) -> Scope;
     fn dyn_default_timeout(&self) -> Option<Duration>;
     fn dyn_default_ttl(&self) -> Option<Duration>;
+    fn dyn_measures(&self) -> bool;
     fn dyn_runs_on_caller(&self) -> bool;
     fn dyn_reported(&self) -> Option<&Arc<Source>>;
 }
@@ -114,6 +119,10 @@ impl<C: HealthCheck> DynCheck for C {
 
     fn dyn_default_ttl(&self) -> Option<Duration> {
         self.default_ttl()
+    }
+
+    fn dyn_measures(&self) -> bool {
+        self.measures()
     }
 
     fn dyn_runs_on_caller(&self) -> bool {

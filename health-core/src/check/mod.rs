@@ -88,6 +88,12 @@ pub trait HealthCheck: Send + Sync + 'static {
         None
     }
 
+    /// Returns `true` if the check measures something that warns of a failure to come, such as a certificate that is about to expire. It then
+    /// belongs to no group that it does not name: a replica must not lose its traffic over a measurement. *Default*: `false`.
+    fn measures(&self) -> bool {
+        false
+    }
+
     /// Returns `true` if its runs belong on the runtime of the caller that starts them, and not on the runtime of the
     /// `Health` (see [`HealthBuilder::runtime`](crate::HealthBuilder::runtime)). A check that watches the runtime of
     /// the `Health` needs this, because it must run while that runtime is blocked. *Default*: `false`.
@@ -125,6 +131,10 @@ impl<C: HealthCheck> HealthCheck for Arc<C> {
 
     fn default_ttl(&self) -> Option<Duration> {
         (**self).default_ttl()
+    }
+
+    fn measures(&self) -> bool {
+        (**self).measures()
     }
 
     fn runs_on_caller(&self) -> bool {

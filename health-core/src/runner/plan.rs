@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::cell::Cell;
 use crate::registry::{BuildFault, Entry, Registry};
-use crate::{Anonymous, GroupSettings, Hold, Scope, Settings, Status};
+use crate::{Anonymous, GroupSettings, HealthCheck as _, Hold, Scope, Settings, Status};
 
 /// The checks of a group, or all checks, together with the checks that they depend on.
 #[derive(Debug, Clone)]
@@ -125,12 +125,13 @@ fn open_accounts(
 }
 
 fn plan(name: Option<&str>, kind: Kind, own: &GroupSettings, cells: &[Cell], settings: &Settings) -> Plan {
-    let by_default = |cell: &Cell| cell.groups.is_empty() && cell.critical;
+    let is_probed = |cell: &Cell| cell.critical && !cell.check.measures();
+    let by_default = |cell: &Cell| cell.groups.is_empty() && is_probed(cell);
     let is_member = |cell: &Cell| match kind {
         Kind::All => true,
         Kind::Live | Kind::Declared => name.is_some_and(|name| cell.groups.contains(name)),
         Kind::Ready => name.is_some_and(|name| cell.groups.contains(name)) || by_default(cell),
-        Kind::Startup => name.is_some_and(|name| cell.groups.contains(name)) || cell.critical,
+        Kind::Startup => name.is_some_and(|name| cell.groups.contains(name)) || is_probed(cell),
     };
     let members: Vec<usize> = (0..cells.len()).filter(|&position| is_member(&cells[position])).collect();
     let is_probe = matches!(kind, Kind::Live | Kind::Ready | Kind::Startup);

@@ -1,0 +1,221 @@
+//! Checks how busy the CPUs are.
+//!
+//! ```
+//! use health_checks::CpuUsage;
+//! use health_core::Health;
+//!
+//! let health = Health::builder().check(CpuUsage::default().usage_max(95).load_max(4)).build()?;
+//! # Ok::<(), health_core::BuildError>(())
+//! ```
+
+use std::borrow::Cow;
+use std::collections::VecDeque;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use health_core::{Blocking, BoxCheck, FailureKind, Findings, HealthCheck, Result, Scope, ServiceWarning, Unit};
+use serde::Deserialize;
+
+use crate::kind::{CheckSettings, Misconfigured};
+use crate::support::cgroup;
+use crate::support::limit::{Limit, host};
+
+/// The time over which the use is measured, as far as there were runs.
+const MINUTE: Duration = Duration::from_mins(1);
+
+/// Warns when the CPUs are used too much, over the last minute.
+///
+/// In a control group with a quota of CPU time, the use and the pressure are those of the group, and its use is a share of the quota. The
+/// load is always that of the machine. Without limits, the check only observes.
+#[derive(Debug, Clone)]
+pub struct CpuUsage {
+    settings: CpuSettings,
+    samples: Arc<Mutex<VecDeque<Sample>>>,
+    thread: Blocking,
+}
+
+/// The keys of kind `cpu`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[cfg_attr(feature = "config", derive(serde::Serialize, schemars::JsonSchema))]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct CpuSettings {
+    /// The percentage of use at which the check warns, of the control group's quota where there is one.
+    pub usage_max: Limit,
+    /// The load per CPU over a minute at which the check warns.
+    pub load_max: Limit,
+    /// The percentage of a minute in which a task waited for a CPU, at which the check warns.
+    pub pressure_max: Limit,
+}
+
+impl CheckSettings for CpuSettings {
+    const KIND: &'static str = "cpu";
+    const SUMMARY: &'static str = "use, load and pressure of the CPUs, of the container where it is limited";
+
+    fn checks(self) -> Result<Vec<BoxCheck>, Misconfigured> {
+        for (key, limit) in [("usage_max", self.usage_max), ("pressure_max", self.pressure_max)] {
+            if limit.not_a_percentage() {
+                return Err(Misconfigured::new(key, "expected a percentage: above 0, at most 100, or false"));
+            }
+        }
+        Ok(vec![BoxCheck::new(CpuUsage::from(self))])
+    }
+}
+
+impl Default for CpuUsage {
+    /// Creates a check that only observes.
+    fn default() -> Self {
+        CpuSettings::default().into()
+    }
+}
+
+impl From<CpuSettings> for CpuUsage {
+    fn from(settings: CpuSettings) -> Self {
+        Self { settings, samples: Arc::default(), thread: Blocking::default() }
+    }
+}
+
+impl CpuUsage {
+    /// Warns at this percentage of use; 0 switches the limit off. *Default*: off.
+    #[must_use]
+    pub fn usage_max(mut self, percent: impl Into<Limit>) -> Self {
+        self.settings.usage_max = percent.into();
+        self
+    }
+
+    /// Warns at this load per CPU over a minute; 0 switches the limit off. *Default*: off.
+    #[must_use]
+    pub fn load_max(mut self, load: impl Into<Limit>) -> Self {
+        self.settings.load_max = load.into();
+        self
+    }
+
+    /// Warns if a task waited for a CPU in this percentage of a minute; 0 switches the limit off. *Default*: off.
+    #[must_use]
+    pub fn pressure_max(mut self, percent: impl Into<Limit>) -> Self {
+        self.settings.pressure_max = percent.into();
+        self
+    }
+
+    /// Adds a sample, and returns the shares since the oldest one of the last minute.
+    fn add(&self, sample: Sample) -> Option<Shares> {
+        let mut samples = self.samples.lock().unwrap_or_else(PoisonError::into_inner);
+        while samples.get(1).is_some_and(|second| sample.at.duration_since(second.at) >= MINUTE) {
+            samples.pop_front();
+        }
+        let shares = samples.front().and_then(|oldest| sample.since(oldest));
+        samples.push_back(sample);
+        shares
+    }
+}
+
+impl HealthCheck for CpuUsage {
+    async fn check_status(&self, findings: &Findings) -> Result {
+        let (sample, load, pressure) = self.thread.run(|| Ok(read())).await?;
+        let shares = sample.and_then(|sample| self.add(sample));
+        let warn = |limit: Limit, value: f64, text: &dyn Fn(f64) -> String| {
+            if let Some(max) = limit.value().filter(|max| value >= *max) {
+                findings.add_error(
+                    ServiceWarning::new(format!("{} {}", host(), text(max))).with_kind(FailureKind::Saturated),
+                );
+            }
+        };
+        if let Some(Shares { used, throttled }) = shares {
+            findings.observe("used", used, Unit::Percent);
+            findings.observe("throttled", throttled, Unit::Percent);
+            warn(self.settings.usage_max, used, &|max| format!("{used:.1}% CPU usage exceeds {max}%"));
+        }
+        if let Some(load) = load {
+            findings.observe("load_per_cpu", load, Unit::Count);
+            warn(self.settings.load_max, load, &|max| format!("load of {load:.2} per CPU exceeds {max}"));
+        }
+        if let Some(pressure) = pressure {
+            findings.observe("pressure", pressure, Unit::Percent);
+            let text =
+                |max| format!("tasks waited for a CPU in {pressure:.1}% of the last minute, which exceeds {max}%");
+            warn(self.settings.pressure_max, pressure, &text);
+        }
+        Ok(())
+    }
+
+    fn identifier(&self) -> Cow<'_, str> {
+        "CpuUsage".into()
+    }
+
+    fn scope(&self) -> Scope {
+        Scope::Instance
+    }
+
+    fn measures(&self) -> bool {
+        true
+    }
+}
+
+/// What was used until a time.
+#[derive(Debug, Clone, Copy)]
+struct Sample {
+    at: Instant,
+    used: f64,
+    /// The most that could be used: `None` for the share of `cores`.
+    total: Option<f64>,
+    cores: f64,
+    periods: u64,
+    throttled: u64,
+}
+
+/// The percentage of the CPU time that was used, and of the periods in which the quota was used up.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Shares {
+    used: f64,
+    throttled: f64,
+}
+
+impl Sample {
+    #[expect(clippy::cast_precision_loss, reason = "a period more or less in 9 quadrillion")]
+    fn since(&self, old: &Self) -> Option<Shares> {
+        let total = match (self.total, old.total) {
+            (Some(new), Some(old)) => new - old,
+            _ => self.cores * self.at.duration_since(old.at).as_secs_f64(),
+        };
+        if total <= 0.0 {
+            return None;
+        }
+        let percent = |part: f64, of: f64| if of > 0.0 { (part / of * 100.0).clamp(0.0, 100.0) } else { 0.0 };
+        let periods = self.periods.saturating_sub(old.periods) as f64;
+        let throttled = self.throttled.saturating_sub(old.throttled) as f64;
+        Some(Shares { used: percent(self.used - old.used, total), throttled: percent(throttled, periods) })
+    }
+}
+
+/// Reads what was used, the load per CPU, and the pressure.
+fn read() -> (Option<Sample>, Option<f64>, Option<f64>) {
+    let at = Instant::now();
+    let group = cgroup::cpu(Path::new("/"));
+    let sample = match group {
+        Some(group) => Some(Sample {
+            at,
+            used: group.used.as_secs_f64(),
+            total: None,
+            cores: group.cores,
+            periods: group.periods,
+            throttled: group.throttled,
+        }),
+        None => machine(at),
+    };
+    let pressure = || cgroup::pressure_of(&std::fs::read_to_string("/proc/pressure/cpu").ok()?);
+    let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let cpus = f64::from(u32::try_from(cpus).unwrap_or(u32::MAX));
+    let load = sysinfo::System::load_average().ok().map(|load| load.one / cpus);
+    (sample, load, group.and_then(|group| group.pressure).or_else(pressure))
+}
+
+/// Reads the use of all CPUs of the machine, in ticks of the kernel.
+fn machine(at: Instant) -> Option<Sample> {
+    let stat = std::fs::read_to_string("/proc/stat").ok()?;
+    let fields = stat.lines().next()?.strip_prefix("cpu ")?.split_whitespace();
+    // user, nice, system, idle, iowait, irq, softirq, steal; the time of guests is contained in the first two
+    let ticks: Vec<f64> = fields.take(8).map_while(|field| field.parse().ok()).collect();
+    let (total, idle): (f64, f64) = (ticks.iter().sum(), ticks.get(3)? + ticks.get(4)?);
+    Some(Sample { at, used: total - idle, total: Some(total), cores: 0.0, periods: 0, throttled: 0 })
+}

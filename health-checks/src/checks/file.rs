@@ -1,0 +1,142 @@
+//! Checks the age and the size of a file, such as a backup or what a cron job leaves behind.
+//!
+//! ```
+//! use std::time::Duration;
+//! use health_checks::FileAge;
+//! use health_core::{CheckExt, Health};
+//!
+//! let backup = FileAge::new("/var/backups/orders-*.dump").age_max(Duration::from_secs(26 * 3600)).size_min(1_000_000);
+//! let health = Health::builder().check(backup.named("backup")).build()?;
+//! # Ok::<(), health_core::BuildError>(())
+//! ```
+
+use std::borrow::Cow;
+use std::time::{Duration, SystemTime};
+
+use health_core::{
+    Blocking, BoxCheck, FailureKind, Findings, HealthCheck, Result, ResultExt as _, Scope, ServiceWarning, Unit,
+};
+use serde::Deserialize;
+
+use crate::kind::{CheckSettings, Misconfigured};
+
+/// Warns when a file, or the newest file of a pattern, is missing, too old or too small.
+#[derive(Debug, Clone)]
+pub struct FileAge {
+    settings: FileSettings,
+    thread: Blocking,
+}
+
+/// The keys of kind `file`.
+#[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(feature = "config", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct FileSettings {
+    /// The path of the file, or a pattern such as `/var/backups/*.dump`, of which the newest file counts.
+    pub path: String,
+    /// The age at which the check warns. Without it, any age is accepted.
+    #[serde(default, with = "health_core::serde_duration::option")]
+    #[cfg_attr(feature = "config", schemars(with = "Option<crate::support::duration::DurationSchema>"))]
+    pub age_max: Option<Duration>,
+    /// The size in bytes below which the check warns.
+    #[serde(default)]
+    pub size_min: u64,
+}
+
+impl CheckSettings for FileSettings {
+    const KIND: &'static str = "file";
+    const SUMMARY: &'static str = "the age and size of a file, or of the newest file of a pattern";
+
+    fn checks(self) -> Result<Vec<BoxCheck>, Misconfigured> {
+        if self.path.is_empty() || glob::Pattern::new(&self.path).is_err() {
+            return Err(Misconfigured::new("path", "expected a path, or a pattern such as /var/backups/*.dump"));
+        }
+        if self.age_max == Some(Duration::ZERO) {
+            return Err(Misconfigured::new("age_max", "expected more than 0: every file is older"));
+        }
+        Ok(vec![BoxCheck::new(FileAge { settings: self, thread: Blocking::default() })])
+    }
+}
+
+impl FileAge {
+    /// Creates a check that this file exists, or a file of this pattern.
+    pub fn new(path: impl Into<String>) -> Self {
+        let settings = FileSettings { path: path.into(), age_max: None, size_min: 0 };
+        Self { settings, thread: Blocking::default() }
+    }
+
+    /// Warns at this age. *Default*: never.
+    #[must_use]
+    pub fn age_max(mut self, age: Duration) -> Self {
+        self.settings.age_max = Some(age);
+        self
+    }
+
+    /// Warns below this size in bytes. *Default*: 0.
+    #[must_use]
+    pub fn size_min(mut self, bytes: u64) -> Self {
+        self.settings.size_min = bytes;
+        self
+    }
+}
+
+impl HealthCheck for FileAge {
+    #[expect(clippy::cast_precision_loss, reason = "a byte more or less in 9 petabytes")]
+    async fn check_status(&self, findings: &Findings) -> Result {
+        let path = self.settings.path.clone();
+        let newest = self.thread.run(move || newest(&path)).await?;
+        let Some((changed, size)) = newest else {
+            return Err(ServiceWarning::new("there is no such file").with_kind(FailureKind::NotFound).into());
+        };
+        // A file from the future is new: a clock was set.
+        let age = changed.elapsed().unwrap_or_default();
+        findings.observe("age", age.as_secs_f64(), Unit::Seconds);
+        findings.observe("size", size as f64, Unit::Bytes);
+        if let Some(max) = self.settings.age_max.filter(|max| age >= *max) {
+            let text = format!("the file is {} old, and the limit is {}", whole(age), whole(max));
+            findings.add_error(ServiceWarning::new(text).with_kind(FailureKind::Expired));
+        }
+        if size < self.settings.size_min {
+            let text = format!("the file has {size} bytes, fewer than {}", self.settings.size_min);
+            findings.add_error(ServiceWarning::new(text).with_kind(FailureKind::UnexpectedAnswer));
+        }
+        Ok(())
+    }
+
+    fn identifier(&self) -> Cow<'_, str> {
+        "FileAge".into()
+    }
+
+    fn scope(&self) -> Scope {
+        Scope::Instance
+    }
+
+    fn measures(&self) -> bool {
+        true
+    }
+}
+
+/// Formats a duration in whole minutes, or in whole seconds if it is shorter, so that the message is the same on every poll for a while.
+fn whole(time: Duration) -> humantime::FormattedDuration {
+    let seconds = time.as_secs();
+    humantime::format_duration(Duration::from_secs(if seconds < 60 { seconds } else { seconds - seconds % 60 }))
+}
+
+/// Returns the time of the last change and the size of the newest file of a pattern. Folders do not count.
+fn newest(pattern: &str) -> Result<Option<(SystemTime, u64)>> {
+    let paths = glob::glob(pattern).or_unknown()?;
+    let mut newest: Option<(SystemTime, u64)> = None;
+    for path in paths {
+        let path = path.or_warning("the folder of the file can't be read")?;
+        let Ok(file) = std::fs::metadata(&path) else { continue }; // it was deleted meanwhile
+        if !file.is_file() {
+            continue;
+        }
+        let changed = file.modified().or_unknown()?;
+        if newest.is_none_or(|(other, _)| changed > other) {
+            newest = Some((changed, file.len()));
+        }
+    }
+    Ok(newest)
+}
