@@ -19,6 +19,8 @@ pub const CATALOGUE: &[Kind] = &[
     Kind::of::<checks::database::DatabaseSettings>(),
     #[cfg(feature = "disk")]
     Kind::of::<checks::disk::DiskSettings>(),
+    #[cfg(feature = "certificate")]
+    Kind::of::<checks::certificate::CertificateSettings>(),
     #[cfg(feature = "cpu")]
     Kind::of::<checks::cpu::CpuSettings>(),
     #[cfg(feature = "file")]
@@ -47,6 +49,8 @@ pub const CATALOGUE: &[Kind] = &[
     Kind::of::<checks::rabbitmq::RabbitMQSettings>(),
     #[cfg(feature = "redis")]
     Kind::of::<checks::redis::RedisSettings>(),
+    #[cfg(feature = "status_page")]
+    Kind::of::<checks::status_page::StatusPageSettings>(),
     #[cfg(feature = "tcp")]
     Kind::of::<checks::tcp::TcpSettings>(),
     #[cfg(feature = "s3")]

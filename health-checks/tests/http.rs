@@ -98,3 +98,49 @@ async fn what_is_looked_for_may_come_in_pieces() {
     assert_eq!(says(&format!("url = \"{url}\"\ncontains = \"l is w\"")).await, "working");
     assert_eq!(says(&format!("url = \"{url}\"\ncontains = \"\"")).await, "working");
 }
+
+#[tokio::test]
+async fn values_of_a_body_in_json_are_compared() {
+    let body =
+        br#"{"status": "ok", "queue": {"depth": 3, "names": ["a", "b/c"]}, "ratio": 1.0, "on": true, "none": null}"#;
+    let (url, _) = answering(ok(body, "content-type: application/json\r\n")).await;
+    let with = |json: &str| format!("url = \"{url}\"\njson = {json}");
+    for (json, said) in [
+        (
+            r#"{ "/status" = "ok", "/queue/depth" = 3, "/queue/names/1" = "b/c", "/ratio" = 1, "/on" = true }"#,
+            "working",
+        ),
+        (r#"{ "/queue/names" = ["a", "b/c"] }"#, "working"),
+        (r#"{ "/status" = "OK" }"#, "unexpected result: the body does not have at \"/status\" what it should"),
+        (r#"{ "/queue/depth" = "3" }"#, "unexpected result: the body does not have at \"/queue/depth\" what it should"),
+        (r#"{ "/nothing" = 1 }"#, "unexpected result: the body does not have at \"/nothing\" what it should"),
+    ] {
+        assert_eq!(says(&with(json)).await, said, "{json}");
+    }
+    let (url, _) = answering(ok(b"<html>", "")).await;
+    let keys = format!("url = \"{url}\"\njson = {{ \"/status\" = \"ok\" }}");
+    assert_eq!(says(&keys).await, "unexpected result: the body is not JSON");
+    let wrong = refused("kind = \"http\"\nurl = \"http://a/\"\njson = { status = \"ok\" }");
+    assert!(wrong.contains("checks[1].json: expected JSON pointers"), "{wrong}");
+}
+
+#[tokio::test]
+async fn a_slow_answer_is_a_warning() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut buffer = [0; 4096];
+            let _request = stream.read(&mut buffer).await;
+            tokio::time::sleep(std::time::Duration::from_millis(250)).await;
+            let _ = stream.write_all(&ok(b"", "")).await;
+        }
+    });
+    assert_eq!(says(&format!("url = \"{url}\"\nlatency_max = \"5s\"")).await, "working");
+    let slow = says(&format!("url = \"{url}\"\nlatency_max = \"100ms\"")).await;
+    assert!(slow.starts_with("warning: answered in 0.") && slow.ends_with(" s, and the limit is 0.1 s"), "{slow}");
+    assert!(
+        refused("kind = \"http\"\nurl = \"http://a/\"\nlatency_max = 0")
+            .contains("checks[1].latency_max: expected more than 0")
+    );
+}

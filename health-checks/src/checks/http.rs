@@ -12,26 +12,20 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::PathBuf;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use health_core::{
-    BoxCheck, FailureKind, Findings, HealthCheck, Result, ResultExt as _, Secret, ServiceReturnedUnexpectedResult,
-    ServiceUnavailable, Unit, UnknownError,
+    BoxCheck, FailureKind, Findings, HealthCheck, Result, Secret, ServiceReturnedUnexpectedResult, ServiceUnavailable,
+    ServiceWarning, Unit,
 };
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Client, Method, Response, Url, redirect};
+use reqwest::{Client, Method};
 use serde::{Deserialize, Deserializer, de};
+use serde_json::Value;
 
 use crate::kind::{CheckSettings, Misconfigured, TlsSettings};
+use crate::support::http::{self, Target, describe};
 use crate::support::tls::Tls;
-use crate::support::{io, url};
-
-/// The most bytes of a body that are read.
-const MOST: usize = 1024 * 1024;
-
-/// The most pieces of a body that are read. A server may send a body byte by byte.
-const PIECES: usize = 4096;
 
 /// Sends a request, by default a GET. Redirects are not followed: the URL itself has to answer.
 #[derive(Clone)]
@@ -43,6 +37,8 @@ pub struct HttpHealthCheck {
     body: Option<String>,
     status: ExpectedStatus,
     contains: Option<String>,
+    json: BTreeMap<String, Value>,
+    latency_max: Option<Duration>,
     tls: Tls,
     /// The application's own client.
     client: Option<Client>,
@@ -76,6 +72,13 @@ pub struct HttpSettings {
     /// The text that the body has to contain, within its first megabyte.
     #[serde(default)]
     pub contains: Option<String>,
+    /// The values that a body in JSON has to have, by JSON pointers (RFC 6901): `{ "/status" = "ok" }`.
+    #[serde(default)]
+    pub json: BTreeMap<String, Value>,
+    /// The time until the head of the response at which the check warns.
+    #[serde(default, with = "health_core::serde_duration::option")]
+    #[cfg_attr(feature = "config", schemars(with = "Option<crate::support::duration::DurationSchema>"))]
+    pub latency_max: Option<Duration>,
 }
 
 fn get() -> String {
@@ -111,55 +114,14 @@ impl CheckSettings for HttpSettings {
         }
         check.body = self.body.map(|body| body.expose().to_owned());
         check.contains = self.contains;
+        for (pointer, value) in self.json {
+            check = check.json(&pointer, value)?;
+        }
+        if self.latency_max == Some(Duration::ZERO) {
+            return Err(Misconfigured::new("latency_max", "expected more than 0: every response takes longer"));
+        }
+        check.latency_max = self.latency_max;
         Ok(vec![BoxCheck::new(check)])
-    }
-}
-
-const EXPECTED: &str = "expected a URL: http://... or https://...";
-
-/// The destination of the request.
-#[derive(Clone)]
-struct Target {
-    url: Url,
-    #[cfg_attr(not(unix), expect(dead_code, reason = "it is refused there"))]
-    socket: Option<PathBuf>,
-}
-
-impl Target {
-    fn read(text: &Secret) -> Result<Self, Misconfigured> {
-        url::plain(text.expose())?;
-        let scheme = url::scheme(text);
-        let (target, socket) = match (scheme.as_str(), text.expose().split_once("://")) {
-            ("http" | "https", Some((_, rest))) => {
-                let host = url::of_http(rest)?;
-                if host.name.is_empty() {
-                    return Err(Misconfigured::new("url", EXPECTED));
-                }
-                (text.expose().to_owned(), None)
-            }
-            ("http+unix", Some((_, rest))) => {
-                let (socket, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
-                let login = socket.rsplit_once('@').map_or(String::new(), |(login, _)| format!("{login}@"));
-                (format!("http://{login}localhost{path}"), Some(url::of_http(socket)?.name))
-            }
-            ("unix", _) => {
-                let rest = text.expose().split_once(':').map_or("", |(_, rest)| rest);
-                let rest = rest.strip_prefix("//").unwrap_or(rest);
-                let (socket, path) = rest.split_once(':').unwrap_or((rest, "/"));
-                (format!("http://localhost{path}"), Some(socket.to_owned()))
-            }
-            _ => return Err(url::not(EXPECTED, text, ["http", "https", "http+unix", "unix"])),
-        };
-        if socket.as_ref().is_some_and(|socket| !socket.starts_with('/')) {
-            let why = "expected the path of a socket: http+unix://%2Frun%2Fapp.sock/path or unix:/run/app.sock:/path";
-            return Err(Misconfigured::new("url", why));
-        }
-        if cfg!(not(unix)) && socket.is_some() {
-            return Err(Misconfigured::new("url", "there are no Unix sockets on this system"));
-        }
-        // The error of the parser may quote the URL.
-        let url = Url::parse(&target).map_err(|_| Misconfigured::new("url", EXPECTED))?;
-        Ok(Self { url, socket: socket.map(PathBuf::from) })
     }
 }
 
@@ -259,6 +221,8 @@ impl HttpHealthCheck {
             body: None,
             status: ExpectedStatus::default(),
             contains: None,
+            json: BTreeMap::new(),
+            latency_max: None,
             tls: Tls::default(),
             client: None,
         }
@@ -319,37 +283,57 @@ impl HttpHealthCheck {
         self
     }
 
+    /// Adds a value that the body, which has to be JSON, must have at this JSON pointer
+    /// ([RFC 6901](https://www.rfc-editor.org/rfc/rfc6901)), within its first megabyte. Numbers are compared by their value. *Default*: none.
+    ///
+    /// # Errors
+    /// Returns an error for anything else than a JSON pointer.
+    pub fn json(mut self, pointer: &str, value: impl Into<Value>) -> Result<Self, Misconfigured> {
+        if !pointer.is_empty() && !pointer.starts_with('/') {
+            return Err(Misconfigured::new("json", "expected JSON pointers, such as \"/status\" or \"/queue/0/name\""));
+        }
+        self.json.insert(pointer.to_owned(), value.into());
+        Ok(self)
+    }
+
+    /// Warns if the head of the response takes longer. *Default*: no limit.
+    #[must_use]
+    pub fn latency_max(mut self, time: Duration) -> Self {
+        self.latency_max = Some(time);
+        self
+    }
+
     /// Uses the application's own client, with its certificates and its policy for redirects.
     #[must_use]
     pub fn client(mut self, client: Client) -> Self {
         self.client = Some(client);
         self
     }
+}
 
-    /// Returns the application's client, or builds one for this run. The connections of such a client end with the run:
-    /// a server that closes idle connections is not a failure, and a certificate that has expired is one. The
-    /// certificates of the system are trusted.
-    fn own_client(&self, target: &Target) -> Result<Client> {
-        if let Some(client) = &self.client {
-            return Ok(client.clone());
+impl HttpHealthCheck {
+    /// Compares the values of the body with the expected ones.
+    fn compare(&self, body: &[u8]) -> Result {
+        if self.json.is_empty() {
+            return Ok(());
         }
-        let mut builder = Client::builder().redirect(redirect::Policy::none()).user_agent("health-check");
-        // No proxy leads to this machine. Without TLS, no certificates are loaded.
-        if is_local(&target.url) {
-            builder = builder.no_proxy();
+        let body: Value = serde_json::from_slice(body)
+            .map_err(|error| ServiceReturnedUnexpectedResult::new("the body is not JSON").with_source(error))?;
+        for (pointer, wanted) in &self.json {
+            if !body.pointer(pointer).is_some_and(|found| is_same(found, wanted)) {
+                let text = format!("the body does not have at {pointer:?} what it should");
+                return Err(ServiceReturnedUnexpectedResult::new(text).into());
+            }
         }
-        #[cfg(unix)]
-        if let Some(socket) = &target.socket {
-            builder = builder.unix_socket(socket.as_path());
-        }
-        #[cfg(any(feature = "rustls-ring", feature = "rustls-aws-lc-rs"))]
-        {
-            builder = builder.tls_backend_preconfigured(match target.url.scheme() {
-                "http" => crate::support::tls::without_roots()?,
-                _ => rustls::ClientConfig::clone(&*self.tls.config()?),
-            });
-        }
-        builder.pool_max_idle_per_host(0).build().or_unknown()
+        Ok(())
+    }
+}
+
+/// Compares two values. The numbers 1 and 1.0 are the same.
+fn is_same(found: &Value, wanted: &Value) -> bool {
+    match (found.as_f64(), wanted.as_f64()) {
+        (Some(found), Some(wanted)) => (found - wanted).abs() <= f64::EPSILON * wanted.abs(),
+        _ => found == wanted,
     }
 }
 
@@ -360,55 +344,44 @@ impl HealthCheck for HttpHealthCheck {
                 .with_kind(FailureKind::Misconfigured)
                 .with_source(wrong.clone())
         })?;
-        let (client, began) = (self.own_client(target)?, Instant::now());
+        let client = match &self.client {
+            Some(client) => client.clone(),
+            None => target.client(&self.tls)?,
+        };
+        let began = Instant::now();
         let mut request = client.request(self.method.clone(), target.url.clone()).headers(self.headers.clone());
         if let Some(body) = &self.body {
             request = request.body(body.clone());
         }
         let mut response = request.send().await.map_err(describe)?;
-        findings.observe("latency", began.elapsed().as_secs_f64(), Unit::Seconds);
+        let latency = began.elapsed();
+        findings.observe("latency", latency.as_secs_f64(), Unit::Seconds);
         let status = response.status().as_u16();
         findings.observe("status", status, Unit::Count);
         if !self.status.is(status) {
             let message = format!("answered with {status} instead of {}", self.status);
             return Err(ServiceReturnedUnexpectedResult::new(message).into());
         }
-        let Some(wanted) = &self.contains else { return Ok(()) };
-        if contains(&mut response, wanted).await? {
+        if let Some(max) = self.latency_max.filter(|max| latency > *max) {
+            let [took, max] = [latency, max].map(|time| time.as_secs_f64());
+            findings.add_error(ServiceWarning::new(format!("answered in {took:.1} s, and the limit is {max} s")));
+        }
+        if self.contains.is_none() && self.json.is_empty() {
             return Ok(());
         }
-        Err(ServiceReturnedUnexpectedResult::new("the body does not contain what it should").into())
+        let body = http::body(&mut response).await?;
+        if let Some(wanted) = &self.contains {
+            let (wanted, body) = (wanted.as_bytes(), &body);
+            if !wanted.is_empty() && !body.windows(wanted.len()).any(|part| part == wanted) {
+                return Err(ServiceReturnedUnexpectedResult::new("the body does not contain what it should").into());
+            }
+        }
+        self.compare(&body)
     }
 
     fn identifier(&self) -> Cow<'_, str> {
         "HTTP".into()
     }
-}
-
-/// Returns `true` if the first megabyte of the body contains this text. Bytes that were searched are not searched
-/// again, however small the pieces of the body are.
-async fn contains(response: &mut Response, wanted: &str) -> Result<bool> {
-    let wanted = wanted.as_bytes();
-    let (mut tail, mut read, mut pieces) = (Vec::new(), 0, 0);
-    while let Some(chunk) = response.chunk().await.map_err(describe)? {
-        tail.extend_from_slice(&chunk);
-        read += chunk.len();
-        pieces += 1;
-        if wanted.is_empty() || tail.windows(wanted.len()).any(|part| part == wanted) {
-            return Ok(true);
-        }
-        if read > MOST || pieces > PIECES {
-            return Ok(false);
-        }
-        tail.drain(..tail.len().saturating_sub(wanted.len() - 1));
-    }
-    Ok(wanted.is_empty())
-}
-
-/// Returns `true` if the URL is on this machine.
-fn is_local(url: &Url) -> bool {
-    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
-    host == "localhost" || host.parse().is_ok_and(|address: std::net::IpAddr| address.is_loopback())
 }
 
 fn parse_method(method: &str) -> Result<Method, Misconfigured> {
@@ -424,20 +397,4 @@ impl fmt::Debug for HttpHealthCheck {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HttpHealthCheck").field("status", &self.status).finish_non_exhaustive()
     }
-}
-
-fn describe(error: reqwest::Error) -> health_core::HealthCheckException {
-    let error = error.without_url(); // the URL may hold a password, and the error goes to the log
-    let text = format!("{error:?}");
-    let (kind, message) = match io::failure_below(&error) {
-        Some(words) => words,
-        None if error.is_timeout() => (FailureKind::TimedOut, "timed out"),
-        None if text.contains("dns error") => (FailureKind::Dns, "the host name can't be resolved"),
-        // An error of rustls arrives as invalid data.
-        None if text.contains("InvalidData") || text.contains("certificate") => (FailureKind::Tls, "TLS failed"),
-        None if error.is_connect() => (FailureKind::Lost, "connection failed"),
-        None if error.is_body() || error.is_decode() || error.is_request() => (FailureKind::Lost, "connection lost"),
-        None => return UnknownError::caused_by(error).into(),
-    };
-    ServiceUnavailable::new(message).with_kind(kind).with_source(error).into()
 }

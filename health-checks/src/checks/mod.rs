@@ -6,6 +6,8 @@ pub mod cache;
 pub mod celery;
 #[cfg(feature = "celery_ping")]
 pub mod celery_ping;
+#[cfg(feature = "certificate")]
+pub mod certificate;
 #[cfg(feature = "cpu")]
 pub mod cpu;
 #[cfg(feature = "database")]
@@ -44,6 +46,8 @@ pub mod redis;
 pub mod runtime;
 #[cfg(feature = "s3")]
 pub mod s3;
+#[cfg(feature = "status_page")]
+pub mod status_page;
 #[cfg(feature = "storage")]
 pub mod storage;
 #[cfg(feature = "tcp")]
@@ -57,6 +61,8 @@ pub use cache::CacheBackend;
 pub use celery::CeleryHealthCheck;
 #[cfg(feature = "celery_ping")]
 pub use celery_ping::CeleryPingHealthCheck;
+#[cfg(feature = "certificate")]
+pub use certificate::Certificate;
 #[cfg(feature = "cpu")]
 pub use cpu::CpuUsage;
 #[cfg(feature = "database")]
@@ -87,6 +93,8 @@ pub use redis::RedisHealthCheck;
 pub use runtime::RuntimeHealthCheck;
 #[cfg(feature = "s3")]
 pub use s3::S3StorageHealthCheck;
+#[cfg(feature = "status_page")]
+pub use status_page::StatusPage;
 #[cfg(feature = "storage")]
 pub use storage::DefaultFileStorageHealthCheck;
 #[cfg(feature = "tcp")]

@@ -15,7 +15,7 @@ use serde::Deserialize;
 use tokio::net::TcpStream;
 
 use crate::kind::{CheckSettings, Misconfigured};
-use crate::support::io;
+use crate::support::{address, io};
 
 /// Opens a connection and closes it again.
 #[derive(Debug, Clone)]
@@ -38,17 +38,7 @@ impl CheckSettings for TcpSettings {
     const SUMMARY: &'static str = "connect to an address";
 
     fn checks(self) -> Result<Vec<BoxCheck>, Misconfigured> {
-        let is_host = |host: &str| {
-            let is_bracketed = host.starts_with('[') && host.ends_with(']');
-            !host.is_empty() && !host.contains(['/', '@', ' ']) && (is_bracketed || !host.contains(':'))
-        };
-        let port = self.address.rsplit_once(':').filter(|(host, _)| is_host(host)).map(|(_, port)| port);
-        if !port.is_some_and(|port| port.parse::<u16>().is_ok_and(|port| port > 0)) {
-            return Err(Misconfigured::new(
-                "address",
-                "expected a host and a port, such as printer.internal:9100 or [::1]:9100",
-            ));
-        }
+        address::host_and_port(&self.address).ok_or_else(|| Misconfigured::new("address", address::EXPECTED))?;
         Ok(vec![BoxCheck::new(TcpHealthCheck::new(self.address))])
     }
 }

@@ -1,5 +1,7 @@
 //! Code that more than one check needs.
 
+#[cfg(any(feature = "certificate", feature = "tcp"))]
+pub(crate) mod address;
 #[cfg(feature = "_amqp")]
 #[cfg_attr(
     not(all(feature = "rabbitmq", feature = "celery")),
@@ -22,11 +24,13 @@ pub(crate) mod connection;
 pub(crate) mod database_words;
 #[cfg(all(
     feature = "config",
-    any(feature = "celery", feature = "celery_ping", feature = "file", feature = "runtime")
+    any(feature = "celery", feature = "celery_ping", feature = "_http", feature = "file", feature = "runtime")
 ))]
 pub(crate) mod duration;
 #[cfg(feature = "_grpc")]
 pub(crate) mod grpc;
+#[cfg(feature = "_http")]
+pub(crate) mod http;
 #[allow(dead_code, reason = "each check needs a part of it")]
 pub(crate) mod io;
 #[cfg(feature = "_limit")]

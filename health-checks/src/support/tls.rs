@@ -110,6 +110,43 @@ impl Tls {
         Ok(self.certificates()?.iter().flat_map(|certificate| to_pem(certificate)).collect())
     }
 
+    /// Speaks TLS over a stream to a host, whatever its certificate is. Returns the chain that the server presents, and the reason why a
+    /// client would not accept it.
+    #[cfg(feature = "certificate")]
+    pub(crate) async fn inspect(
+        &self,
+        stream: tokio::net::TcpStream,
+        host: &str,
+        describe: impl Fn(io::Error) -> HealthCheckException,
+    ) -> Result<(Vec<CertificateDer<'static>>, Option<rustls::Error>)> {
+        let invalid = |error| unusable("server_name is no name of a server", error);
+        let name = ServerName::try_from(self.name(host).to_owned()).map_err(invalid)?;
+        let provider = provider()?;
+        let judge = if self.0.verify {
+            let builder = WebPkiServerVerifier::builder_with_provider(Arc::new(self.roots()?), Arc::clone(&provider));
+            Some(builder.build().map_err(|error| unusable(UNREADABLE, error))?)
+        } else {
+            None
+        };
+        let recorder = Arc::new(verifier::Recorder::new(judge, Arc::clone(&provider)));
+        let builder = ClientConfig::builder_with_provider(provider);
+        let builder =
+            builder.with_safe_default_protocol_versions().map_err(|error| unusable("TLS can't be set up", error))?;
+        let builder = builder.dangerous().with_custom_certificate_verifier(Arc::clone(&recorder) as Arc<_>);
+        let config = match self.identity()? {
+            None => builder.with_no_client_auth(),
+            Some((chain, key)) => {
+                builder.with_client_auth_cert(chain, key).map_err(|error| unusable(NO_IDENTITY, error))?
+            }
+        };
+        let connected = tokio_rustls::TlsConnector::from(Arc::new(config)).connect(name, stream).await;
+        match (recorder.seen(), connected) {
+            (Some(seen), _) => Ok(seen), // a server may want a certificate of the client, after it has shown its own
+            (None, Err(error)) => Err(describe(error)),
+            (None, Ok(_)) => Ok((Vec::new(), None)),
+        }
+    }
+
     pub(crate) fn settings(&self) -> &TlsSettings {
         &self.0
     }
@@ -140,7 +177,7 @@ impl Tls {
 }
 
 /// Returns a configuration that trusts no certificate, for a client that needs one although it does not use TLS.
-#[cfg(all(feature = "http", any(feature = "rustls-ring", feature = "rustls-aws-lc-rs")))]
+#[cfg(all(feature = "_http", any(feature = "rustls-ring", feature = "rustls-aws-lc-rs")))]
 pub(crate) fn without_roots() -> Result<ClientConfig> {
     let builder = ClientConfig::builder_with_provider(provider()?).with_safe_default_protocol_versions();
     let builder = builder.map_err(|error| unusable("TLS can't be set up", error))?;
@@ -171,7 +208,7 @@ fn system() -> io::Result<Vec<CertificateDer<'static>>> {
 }
 
 /// Parses certificates in PEM. Returns an error if there is none.
-fn parse(text: &[u8]) -> io::Result<Vec<CertificateDer<'static>>> {
+pub(crate) fn parse(text: &[u8]) -> io::Result<Vec<CertificateDer<'static>>> {
     let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(text).collect();
     let certificates = certificates.map_err(|error| io::Error::new(ErrorKind::InvalidData, format!("{error:?}")))?;
     if certificates.is_empty() {

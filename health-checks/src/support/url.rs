@@ -330,7 +330,7 @@ fn unambiguous(rest: &str) -> Result<(), Misconfigured> {
 }
 
 /// Returns the host of an HTTP URL. Its path and parameters may hold any text that could not be a part of a password.
-#[cfg(feature = "http")]
+#[cfg(feature = "_http")]
 pub(crate) fn of_http(rest: &str) -> Result<Host, Misconfigured> {
     let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
     let path = path.split('?').next().unwrap_or_default();

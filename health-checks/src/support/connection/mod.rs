@@ -29,7 +29,7 @@ pub(crate) mod net;
 pub mod pool;
 
 /// The share of its time after which a run gives up, so that it can say why.
-const SHARE_OF_RUN: f64 = 0.9;
+pub(crate) const SHARE_OF_RUN: f64 = 0.9;
 
 /// Returns this share of the time that a run has left, bounded so that it can be added to the present.
 pub(crate) fn share_of_time(findings: &Findings, share: f64) -> Duration {

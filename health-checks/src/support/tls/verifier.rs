@@ -95,3 +95,70 @@ impl ServerCertVerifier for Nobody {
         self.0.signature_verification_algorithms.supported_schemes()
     }
 }
+
+/// Accepts every certificate, and keeps it together with the verdict of another verifier.
+#[cfg(feature = "certificate")]
+#[derive(Debug)]
+pub(super) struct Recorder {
+    judge: Option<Arc<dyn ServerCertVerifier>>,
+    nobody: Nobody,
+    seen: std::sync::Mutex<Option<Seen>>,
+}
+
+/// The chain of a server, and the error of the verifier.
+#[cfg(feature = "certificate")]
+type Seen = (Vec<CertificateDer<'static>>, Option<Error>);
+
+#[cfg(feature = "certificate")]
+impl Recorder {
+    pub(super) fn new(judge: Option<Arc<rustls::client::WebPkiServerVerifier>>, provider: Arc<CryptoProvider>) -> Self {
+        let judge = judge.map(|judge| judge as Arc<dyn ServerCertVerifier>);
+        Self { judge, nobody: Nobody(provider), seen: std::sync::Mutex::default() }
+    }
+
+    /// Returns what the server presented, if it did.
+    pub(super) fn seen(&self) -> Option<Seen> {
+        self.seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take()
+    }
+}
+
+#[cfg(feature = "certificate")]
+impl ServerCertVerifier for Recorder {
+    fn verify_server_cert(
+        &self,
+        certificate: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let judge = self.judge.as_ref();
+        let verdict = judge.map(|judge| judge.verify_server_cert(certificate, intermediates, name, ocsp, now));
+        let chain = [certificate].into_iter().chain(intermediates).map(|one| one.clone().into_owned()).collect();
+        *self.seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner) =
+            Some((chain, verdict.and_then(Result::err)));
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.nobody.verify_tls12_signature(message, certificate, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.nobody.verify_tls13_signature(message, certificate, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.nobody.supported_verify_schemes()
+    }
+}

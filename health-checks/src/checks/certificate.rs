@@ -1,0 +1,257 @@
+//! Checks how long a certificate is still valid, at an address or in a file.
+//!
+//! ```
+//! use health_checks::Certificate;
+//! use health_core::{CheckExt, Health};
+//!
+//! let shop = Certificate::at("shop.example.com:443")?.days_min(21);
+//! let health = Health::builder().check(shop.named("certificate of the shop")).build()?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+use std::borrow::Cow;
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+
+use health_core::{
+    Blocking, BoxCheck, FailureKind, Findings, HealthCheck, HealthCheckException, Result, ResultExt as _,
+    ServiceUnavailable, ServiceWarning, Unit, UnknownError,
+};
+use rustls::pki_types::{CertificateDer, ServerName};
+use serde::Deserialize;
+use tokio::time::timeout;
+use x509_parser::prelude::{FromDer as _, X509Certificate};
+
+use crate::kind::{CheckSettings, Misconfigured, TlsSettings};
+use crate::support::connection::net::tcp;
+use crate::support::connection::{SHARE_OF_RUN, share_of_time};
+use crate::support::limit::Limit;
+use crate::support::tls::{self, Tls};
+use crate::support::{address, io};
+
+/// The default TTL. A handshake costs the server a signature.
+const TTL: Duration = Duration::from_secs(30);
+
+const DAY: i64 = 24 * 60 * 60;
+
+/// Warns when few days are left of a certificate or of its chain, and fails when clients do not accept it any more.
+#[derive(Debug, Clone)]
+pub struct Certificate {
+    place: Place,
+    tls: Tls,
+    days_min: Limit,
+    thread: Blocking,
+}
+
+#[derive(Debug, Clone)]
+enum Place {
+    Address(String, u16),
+    File(PathBuf),
+}
+
+/// The keys of kind `certificate`: either `address` or `path`.
+#[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(feature = "config", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct CertificateSettings {
+    /// The host and the port of a server with TLS, such as `shop.example.com:443`.
+    #[serde(default)]
+    pub address: Option<String>,
+    /// The file of a certificate in PEM, with its chain. `server_name` is then the name that it must have.
+    #[serde(default)]
+    pub path: Option<PathBuf>,
+    /// The days that have to be left of the certificate. `false` switches this limit off.
+    #[serde(default = "two_weeks")]
+    pub days_min: Limit,
+}
+
+fn two_weeks() -> Limit {
+    Limit::At(14.0)
+}
+
+impl CheckSettings for CertificateSettings {
+    const KIND: &'static str = "certificate";
+    const SUMMARY: &'static str = "the days left of a certificate, at an address or in a file";
+    const TLS: &'static [&'static str] = TlsSettings::ALL;
+
+    fn checks(self) -> Result<Vec<BoxCheck>, Misconfigured> {
+        self.checks_over(TlsSettings::default())
+    }
+
+    fn checks_over(self, tls: TlsSettings) -> Result<Vec<BoxCheck>, Misconfigured> {
+        let check = match (&self.address, self.path) {
+            (Some(address), None) => Certificate::at(address)?,
+            (None, Some(path)) => Certificate::of_file(path),
+            _ => return Err(Misconfigured::new("address", "expected an address or a path, one of the two")),
+        };
+        Ok(vec![BoxCheck::new(check.tls(tls)?.days_min_of(self.days_min))])
+    }
+}
+
+impl Certificate {
+    /// Creates a check of the certificate that a server presents at `host:port`.
+    ///
+    /// # Errors
+    /// Returns an error for anything else than a host and a port.
+    pub fn at(address: &str) -> Result<Self, Misconfigured> {
+        let (host, port) =
+            address::host_and_port(address).ok_or_else(|| Misconfigured::new("address", address::EXPECTED))?;
+        Ok(Self::new(Place::Address(host.to_owned(), port)))
+    }
+
+    /// Creates a check of a certificate in a file, in PEM.
+    pub fn of_file(path: impl Into<PathBuf>) -> Self {
+        Self::new(Place::File(path.into()))
+    }
+
+    fn new(place: Place) -> Self {
+        Self { place, tls: Tls::default(), days_min: two_weeks(), thread: Blocking::default() }
+    }
+
+    /// Sets how the check speaks TLS: the roots that it trusts in addition, its own certificate, and the name that the server's has to have.
+    /// Without verification, only the dates count. *Default*: trusts the certificates of the system.
+    ///
+    /// # Errors
+    /// Returns an error if the settings are invalid, or have no effect on a file.
+    pub fn tls(mut self, tls: TlsSettings) -> Result<Self, Misconfigured> {
+        tls.needs(true)?;
+        let unused =
+            [("ca_file", tls.ca_file.is_some()), ("client_cert", tls.client_cert.is_some()), ("verify", !tls.verify)];
+        if let (Place::File(_), Some((key, _))) = (&self.place, unused.into_iter().find(|(_, is_set)| *is_set)) {
+            return Err(Misconfigured::new(key, "is for an address: a file has no server, so this would be ignored"));
+        }
+        self.tls = tls.into();
+        Ok(self)
+    }
+
+    /// Warns if fewer days are left; 0 switches the limit off. *Default*: 14.
+    #[must_use]
+    pub fn days_min(self, days: impl Into<Limit>) -> Self {
+        self.days_min_of(days.into())
+    }
+
+    fn days_min_of(self, days_min: Limit) -> Self {
+        Self { days_min, ..self }
+    }
+
+    /// Returns the chain, and the reason why clients would not accept it.
+    async fn read(&self) -> Result<(Vec<CertificateDer<'static>>, Option<rustls::Error>)> {
+        match &self.place {
+            Place::Address(host, port) => {
+                let stream = tcp(host, *port).await.map_err(not_reached)?;
+                self.tls.inspect(stream, host, not_reached).await
+            }
+            Place::File(path) => {
+                let (path, name) = (path.clone(), self.tls.settings().server_name.clone());
+                self.thread.run(move || of_file(&path, name)).await
+            }
+        }
+    }
+}
+
+impl HealthCheck for Certificate {
+    async fn check_status(&self, findings: &Findings) -> Result {
+        let limit = share_of_time(findings, SHARE_OF_RUN);
+        let silence = |_| ServiceUnavailable::new("the server does not answer").with_kind(FailureKind::TimedOut);
+        let (chain, refused) = timeout(limit, self.read()).await.map_err(silence)??;
+        let Some(left) = days_left(&chain)? else {
+            return Err(ServiceUnavailable::new("the server presents no certificate")
+                .with_kind(FailureKind::Tls)
+                .into());
+        };
+        findings.observe("days_left", f64::from(i32::try_from(left.days).unwrap_or(i32::MAX)), Unit::Count);
+        if let Some(error) = refused {
+            return Err(unusable(&error));
+        }
+        if left.seconds <= 0 {
+            let text = "the certificate has expired";
+            return Err(ServiceUnavailable::new(text).with_kind(FailureKind::Expired).into());
+        }
+        if left.is_early {
+            let text = "the certificate is not valid yet";
+            return Err(ServiceUnavailable::new(text).with_kind(FailureKind::Tls).into());
+        }
+        #[expect(clippy::cast_precision_loss, reason = "no certificate is valid for that long")]
+        if let Some(min) = self.days_min.value().filter(|min| (left.days as f64) < *min) {
+            let which = if left.is_of_chain { "a certificate of the chain" } else { "the certificate" };
+            let in_time = match left.days {
+                0 => "less than a day".to_owned(),
+                1 => "a day".to_owned(),
+                days => format!("{days} days"),
+            };
+            let text = format!("{which} expires in {in_time}, and the limit is {min} days");
+            return Err(ServiceWarning::new(text).with_kind(FailureKind::Expired).into());
+        }
+        Ok(())
+    }
+
+    fn identifier(&self) -> Cow<'_, str> {
+        "Certificate".into()
+    }
+
+    fn default_ttl(&self) -> Option<Duration> {
+        matches!(self.place, Place::Address(..)).then_some(TTL)
+    }
+
+    fn measures(&self) -> bool {
+        true
+    }
+}
+
+/// The time until the first certificate of a chain expires.
+struct Left {
+    seconds: i64,
+    days: i64,
+    is_of_chain: bool,
+    /// `true` if one of them is not valid yet.
+    is_early: bool,
+}
+
+/// Returns `None` for an empty chain.
+fn days_left(chain: &[CertificateDer<'_>]) -> Result<Option<Left>> {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+    let now = i64::try_from(now).unwrap_or(i64::MAX);
+    let mut first: Option<Left> = None;
+    for (position, certificate) in chain.iter().enumerate() {
+        let (_, parsed) = X509Certificate::from_der(certificate).or_unavailable("the certificate can't be read")?;
+        let validity = parsed.validity();
+        let seconds = validity.not_after.timestamp() - now;
+        let is_early = validity.not_before.timestamp() > now || first.as_ref().is_some_and(|first| first.is_early);
+        if first.as_ref().is_none_or(|first| seconds < first.seconds) {
+            first = Some(Left { seconds, days: seconds.div_euclid(DAY), is_of_chain: position > 0, is_early });
+        } else if let Some(first) = &mut first {
+            first.is_early = is_early;
+        }
+    }
+    Ok(first)
+}
+
+/// Reads a chain from a file, and verifies its name.
+fn of_file(
+    path: &std::path::Path,
+    name: Option<String>,
+) -> Result<(Vec<CertificateDer<'static>>, Option<rustls::Error>)> {
+    let text = std::fs::read(path).or_unavailable("the file of the certificate can't be read")?;
+    let chain = tls::parse(&text).or_unavailable("the file has no certificate in PEM")?;
+    let (Some(name), Some(own)) = (name, chain.first()) else { return Ok((chain, None)) };
+    let name = ServerName::try_from(name).or_unavailable("server_name is no name of a server")?;
+    let parsed = rustls::server::ParsedCertificate::try_from(own).or_unavailable("the certificate can't be read")?;
+    let refused = rustls::client::verify_server_name(&parsed, &name).err();
+    Ok((chain, refused))
+}
+
+/// Returns the failure for a certificate that clients do not accept.
+fn unusable(error: &rustls::Error) -> HealthCheckException {
+    let words = tls::words(error);
+    let words = words.strip_prefix("TLS failed: ").unwrap_or(words);
+    let kind = if words.ends_with("has expired") { FailureKind::Expired } else { FailureKind::Tls };
+    ServiceUnavailable::new(words).with_kind(kind).with_source(error.clone()).into()
+}
+
+fn not_reached(error: std::io::Error) -> HealthCheckException {
+    match io::failure(&error) {
+        Some((kind, message)) => ServiceUnavailable::new(message).with_kind(kind).with_source(error).into(),
+        None => UnknownError::caused_by(error).into(),
+    }
+}

@@ -1,0 +1,276 @@
+//! Checks that a provider's status page has no open incident.
+//!
+//! ```
+//! use health_checks::StatusPage;
+//! use health_core::{CheckExt, Health};
+//!
+//! let git = StatusPage::new("https://status.example.com/api/v2/summary.json").component("Git Operations");
+//! let health = Health::builder().check(git.named("git hosting")).build()?;
+//! # Ok::<(), health_core::BuildError>(())
+//! ```
+
+use std::borrow::Cow;
+use std::time::{Duration, SystemTime};
+
+use health_core::{
+    BoxCheck, FailureKind, Findings, HealthCheck, Result, ResultExt as _, Secret, ServiceReturnedUnexpectedResult,
+    ServiceUnavailable, ServiceWarning, Unit,
+};
+use serde::Deserialize;
+
+use crate::kind::{CheckSettings, Misconfigured, TlsSettings};
+use crate::support::http::{self, Target, describe};
+use crate::support::tls::Tls;
+
+/// The default TTL. The page is somebody else's, and changes seldom.
+const TTL: Duration = Duration::from_mins(1);
+
+/// The most characters of a text of the provider that are shown.
+const MOST: usize = 120;
+
+/// Words with which providers close an incident in a feed.
+const CLOSED: [&str; 5] = ["resolved", "completed", "closed", "operating normally", "mitigated"];
+
+/// Reads a provider's status page, and warns while an incident is open.
+///
+/// The page is Atlassian's `summary.json`, or a feed of incidents (RSS or Atom). In a feed, an incident is open if its newest entry is not
+/// older than `max_age`, and does not say that it is resolved.
+#[derive(Debug, Clone)]
+pub struct StatusPage {
+    /// `Err` if the URL is invalid. Each run reports that.
+    target: Result<Target, Misconfigured>,
+    components: Vec<String>,
+    max_age: Duration,
+    tls: Tls,
+}
+
+/// The keys of kind `status_page`.
+#[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(feature = "config", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct StatusPageSettings {
+    /// The URL of the page: `https://.../api/v2/summary.json` of an Atlassian page, or of an RSS or Atom feed.
+    #[cfg_attr(feature = "config", schemars(with = "String"))]
+    pub url: Secret,
+    /// The components that matter, by their names on the page; in a feed, the words of which an entry has to contain one. Without any, the
+    /// whole page counts.
+    #[serde(default)]
+    pub components: Vec<String>,
+    /// The age at which an entry of a feed is over, whatever it says.
+    #[serde(default = "a_day", with = "health_core::serde_duration")]
+    #[cfg_attr(
+        feature = "config",
+        schemars(with = "crate::support::duration::DurationSchema", default = "a_day_text")
+    )]
+    pub max_age: Duration,
+}
+
+fn a_day() -> Duration {
+    Duration::from_hours(24)
+}
+
+#[cfg(feature = "config")]
+fn a_day_text() -> String {
+    "24h".into()
+}
+
+impl CheckSettings for StatusPageSettings {
+    const KIND: &'static str = "status_page";
+    const SUMMARY: &'static str = "open incidents of a provider's status page";
+    const TLS: &'static [&'static str] = TlsSettings::ALL;
+
+    fn url_mut(&mut self) -> Option<&mut Secret> {
+        Some(&mut self.url)
+    }
+
+    fn checks(self) -> Result<Vec<BoxCheck>, Misconfigured> {
+        self.checks_over(TlsSettings::default())
+    }
+
+    fn checks_over(self, tls: TlsSettings) -> Result<Vec<BoxCheck>, Misconfigured> {
+        if self.max_age.is_zero() {
+            return Err(Misconfigured::new("max_age", "expected more than 0: every entry is older"));
+        }
+        if self.components.iter().any(|name| name.trim().is_empty()) {
+            return Err(Misconfigured::new("components", "expected names of components"));
+        }
+        let mut check = StatusPage::new(self.url);
+        check.target = Ok(check.target?);
+        (check.components, check.max_age) = (self.components, self.max_age);
+        Ok(vec![BoxCheck::new(check.tls(tls)?)])
+    }
+}
+
+impl StatusPage {
+    /// Creates a check of a status page: Atlassian's `summary.json`, or an RSS or Atom feed.
+    pub fn new(url: impl Into<Secret>) -> Self {
+        Self { target: Target::read(&url.into()), components: Vec::new(), max_age: a_day(), tls: Tls::default() }
+    }
+
+    /// Adds a component that matters, by its name on the page. In a feed, an entry has to contain one of the names. *Default*: the whole
+    /// page counts.
+    #[must_use]
+    pub fn component(mut self, name: impl Into<String>) -> Self {
+        self.components.push(name.into());
+        self
+    }
+
+    /// Sets the age at which an entry of a feed is over, whatever it says. *Default*: 24 hours.
+    #[must_use]
+    pub fn max_age(self, max_age: Duration) -> Self {
+        Self { max_age, ..self }
+    }
+
+    /// Sets how the check speaks TLS. *Default*: trusts the certificates of the system.
+    ///
+    /// # Errors
+    /// Returns an error if the settings are invalid, or if the URL does not use TLS.
+    pub fn tls(mut self, tls: TlsSettings) -> Result<Self, Misconfigured> {
+        tls.needs(self.target.as_ref().is_ok_and(|target| target.url.scheme() == "https"))?;
+        self.tls = tls.into();
+        Ok(self)
+    }
+
+    async fn read(&self) -> Result<Vec<u8>> {
+        let target = self.target.as_ref().map_err(|wrong| {
+            let unusable = ServiceUnavailable::new("the URL can't be used").with_kind(FailureKind::Misconfigured);
+            unusable.with_source(wrong.clone())
+        })?;
+        let request = target.client(&self.tls)?.get(target.url.clone());
+        let mut response = request.send().await.map_err(describe)?;
+        let status = response.status().as_u16();
+        if status != 200 {
+            return Err(ServiceReturnedUnexpectedResult::new(format!("answered with {status} instead of 200")).into());
+        }
+        http::body(&mut response).await
+    }
+
+    /// Returns what is open on a page of Atlassian's.
+    fn of_summary(&self, body: &[u8]) -> Result<Vec<String>> {
+        let page: Summary = serde_json::from_slice(body)
+            .map_err(|error| ServiceReturnedUnexpectedResult::new(NO_PAGE).with_source(error))?;
+        if self.components.is_empty() {
+            let open =
+                page.incidents.iter().filter(|incident| incident.is_open()).map(|incident| shown(&incident.name));
+            let mut open: Vec<_> = open.collect();
+            if page.status.indicator != "none" && open.is_empty() {
+                open.push(shown(&page.status.description));
+            }
+            return Ok(open);
+        }
+        let mut open = Vec::new();
+        for name in &self.components {
+            let component = page.components.iter().find(|component| component.name.trim() == name.trim());
+            let Some(component) = component else {
+                let text = format!("the page has no component {name:?}");
+                return Err(ServiceReturnedUnexpectedResult::new(text).with_kind(FailureKind::NotFound).into());
+            };
+            if component.status != "operational" {
+                open.push(shown(&format!("{}: {}", component.name, component.status.replace('_', " "))));
+            }
+        }
+        Ok(open)
+    }
+
+    /// Returns what is open in a feed.
+    fn of_feed(&self, body: &[u8]) -> Result<Vec<String>> {
+        let feed = feed_rs::parser::parse(body)
+            .map_err(|error| ServiceReturnedUnexpectedResult::new(NO_PAGE).with_source(error))?;
+        let now = SystemTime::now();
+        let mut open = Vec::new();
+        for entry in feed.entries {
+            let at = entry.updated.or(entry.published).map(SystemTime::from);
+            // An entry without a date may be as old as the feed.
+            let age = at.map(|at| now.duration_since(at).unwrap_or_default());
+            if age.is_none_or(|age| age >= self.max_age) {
+                continue;
+            }
+            let title = entry.title.map(|title| title.content).unwrap_or_default();
+            let summary = entry.summary.map(|summary| summary.content).unwrap_or_default();
+            let content = entry.content.and_then(|content| content.body).unwrap_or_default();
+            let text = format!("{title} {summary} {content}").to_lowercase();
+            let matters = |name: &String| text.contains(&name.to_lowercase());
+            let is_open = !CLOSED.iter().any(|word| text.contains(word));
+            if is_open && (self.components.is_empty() || self.components.iter().any(matters)) {
+                open.push(shown(&title));
+            }
+        }
+        Ok(open)
+    }
+}
+
+const NO_PAGE: &str = "what answers there is neither a status page nor a feed";
+
+impl HealthCheck for StatusPage {
+    async fn check_status(&self, findings: &Findings) -> Result {
+        let body = self.read().await?;
+        let is_json = body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{');
+        let open = if is_json { self.of_summary(&body)? } else { self.of_feed(&body)? };
+        findings.observe("open_incidents", u32::try_from(open.len()).or_unknown()?, Unit::Count);
+        for incident in open {
+            findings.add_error(ServiceWarning::new(incident));
+        }
+        Ok(())
+    }
+
+    fn identifier(&self) -> Cow<'_, str> {
+        "StatusPage".into()
+    }
+
+    fn default_ttl(&self) -> Option<Duration> {
+        Some(TTL)
+    }
+
+    fn measures(&self) -> bool {
+        true
+    }
+}
+
+/// Returns a text of the provider on one line, and not too long.
+fn shown(text: &str) -> String {
+    let mut text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    text = text.trim().to_owned();
+    if text.is_empty() {
+        return "an incident without a title".into();
+    }
+    if let Some((end, _)) = text.char_indices().nth(MOST) {
+        text.truncate(end);
+        text.push('…');
+    }
+    text
+}
+
+/// Atlassian's `summary.json`, as far as it is read.
+#[derive(Deserialize)]
+struct Summary {
+    status: Overall,
+    #[serde(default)]
+    components: Vec<Component>,
+    #[serde(default)]
+    incidents: Vec<Incident>,
+}
+
+#[derive(Deserialize)]
+struct Overall {
+    indicator: String,
+    description: String,
+}
+
+#[derive(Deserialize)]
+struct Component {
+    name: String,
+    status: String,
+}
+
+#[derive(Deserialize)]
+struct Incident {
+    name: String,
+    status: String,
+}
+
+impl Incident {
+    fn is_open(&self) -> bool {
+        !["resolved", "postmortem", "completed"].contains(&self.status.as_str())
+    }
+}
