@@ -13,7 +13,7 @@
 //! # }
 //! ```
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use health_core::{
@@ -24,7 +24,9 @@ use serde::Deserialize;
 use sqlx::Connection as _;
 
 use crate::kind::{CheckSettings, Misconfigured, Reads, TlsSettings, Variable};
-use crate::support::sql::{DatabasePool, Driver, Query, TLS, Target, describe, is_missing_table, is_read_only};
+use crate::support::sql::{
+    DatabasePool, Driver, Query, TLS, Target, describe, is_missing_table, is_other, is_read_only,
+};
 
 /// The migration that creates the table for `write`. Copy it into the application's own migrations.
 pub const MIGRATION: &str = include_str!("../../migrations/20210403000000_health_check_db_testmodel.sql");
@@ -38,8 +40,9 @@ pub struct DatabaseBackend {
 }
 
 /// The operations that a run performs on the database.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 struct Look {
+    query: Option<Arc<str>>,
     write: bool,
     require_writable: bool,
 }
@@ -53,6 +56,9 @@ pub struct DatabaseSettings {
     /// The URL of the database, such as `postgres://user:password@host/orders`.
     #[cfg_attr(feature = "config", schemars(with = "String"))]
     pub url: Secret,
+    /// A statement that each run sends as well, such as `SELECT 1 FROM orders LIMIT 1`.
+    #[serde(default)]
+    pub query: Option<String>,
     /// Creates, updates and deletes a row in table `health_check_db_testmodel`, which a migration has to create.
     #[serde(default)]
     pub write: bool,
@@ -77,7 +83,16 @@ impl CheckSettings for DatabaseSettings {
     }
 
     fn checks_over(self, tls: TlsSettings) -> Result<Vec<BoxCheck>, Misconfigured> {
-        let check = DatabaseBackend::of(Target::from_url(&self.url, &tls)?);
+        let mut check = DatabaseBackend::of(Target::from_url(&self.url, &tls)?);
+        if let Some(query) = self.query {
+            if query.trim().is_empty() {
+                return Err(Misconfigured::new(
+                    "query",
+                    "expected a statement in SQL, such as SELECT 1 FROM orders LIMIT 1",
+                ));
+            }
+            check = check.query(query);
+        }
         Ok(vec![BoxCheck::new(check.write(self.write).require_writable(self.require_writable))])
     }
 }
@@ -90,6 +105,14 @@ impl DatabaseBackend {
 
     fn of(target: Target) -> Self {
         Self { target, look: Look::default(), running: OnceLock::new() }
+    }
+
+    /// Sets a statement that each run sends as well, such as `SELECT 1 FROM orders LIMIT 1`. It has to succeed, whatever it returns, and may
+    /// be interrupted at any time. *Default*: none.
+    #[must_use]
+    pub fn query(mut self, sql: impl Into<String>) -> Self {
+        self.look.query = Some(sql.into().into());
+        Self { running: OnceLock::new(), ..self }
     }
 
     /// Sets whether a run also creates, updates and deletes a row in table `health_check_db_testmodel`. [`MIGRATION`]
@@ -111,7 +134,7 @@ impl DatabaseBackend {
 
 impl HealthCheck for DatabaseBackend {
     async fn check_status(&self, findings: &Findings) -> Result {
-        self.running.get_or_init(|| self.target.check(self.look)).check_status(findings).await
+        self.running.get_or_init(|| self.target.check(self.look.clone())).check_status(findings).await
     }
 
     fn identifier(&self) -> std::borrow::Cow<'_, str> {
@@ -126,6 +149,9 @@ impl Query for Look {
         findings.observe("latency", began.elapsed().as_secs_f64(), Unit::Seconds);
         if let Some(takes_writes) = takes_writes {
             self.judge_writable(takes_writes, findings)?;
+        }
+        if let Some(query) = &self.query {
+            DB::rows(connection, query.to_string()).await.map_err(describe_query)?;
         }
         let is_worth_it = (self.write || self.require_writable) && takes_writes != Some(false);
         if is_worth_it { self.try_to_write::<DB>(connection, findings).await } else { Ok(()) }
@@ -146,7 +172,7 @@ async fn sign_of_life<DB: Driver>(connection: &mut DB::Connection) -> sqlx::Resu
 }
 
 impl Look {
-    async fn try_to_write<DB: Driver>(self, connection: &mut DB::Connection, findings: &Findings) -> Result {
+    async fn try_to_write<DB: Driver>(&self, connection: &mut DB::Connection, findings: &Findings) -> Result {
         let outcome = if self.write {
             write_row::<DB>(connection).await.map(Some)
         } else {
@@ -161,7 +187,7 @@ impl Look {
     }
 
     /// Observes whether the database accepts writes. Returns an error if it does not and `require_writable` is set.
-    fn judge_writable(self, is_writable: bool, findings: &Findings) -> Result {
+    fn judge_writable(&self, is_writable: bool, findings: &Findings) -> Result {
         findings.observe("writable", u8::from(is_writable), Unit::Count);
         if self.require_writable && !is_writable {
             return Err(ServiceUnavailable::new("the database is read-only").with_kind(FailureKind::ReadOnly).into());
@@ -204,6 +230,14 @@ fn judge_titles([created, updated, deleted]: [Option<String>; 3]) -> Result {
     expect(created.as_deref() == Some("test"), "the row that was created is not there")?;
     expect(updated.as_deref() == Some("newtest"), "the row that was updated is not changed")?;
     expect(deleted.is_none(), "the row that was deleted is still there")
+}
+
+fn describe_query(error: sqlx::Error) -> HealthCheckException {
+    let message = "the query of the check failed";
+    match &error {
+        sqlx::Error::Database(_) if is_other(&error) => ServiceUnavailable::new(message).with_source(error).into(),
+        _ => describe(error),
+    }
 }
 
 fn describe_write(error: sqlx::Error) -> HealthCheckException {

@@ -21,6 +21,7 @@ use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolveHosts,
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::net::{DnsError, NetError};
 use hickory_resolver::proto::op::ResponseCode;
+use hickory_resolver::proto::rr::RecordType;
 use serde::Deserialize;
 
 use crate::kind::{CheckSettings, Misconfigured};
@@ -30,6 +31,7 @@ use crate::kind::{CheckSettings, Misconfigured};
 pub struct DnsHealthCheck {
     hostname: String,
     nameservers: Vec<SocketAddr>,
+    record: Option<Record>,
 }
 
 /// The keys of kind `dns`.
@@ -44,6 +46,49 @@ pub struct DnsSettings {
     /// system.
     #[serde(default)]
     pub nameservers: Vec<String>,
+    /// The record to ask for. Without it, A and AAAA, of which one is enough.
+    #[serde(default)]
+    pub record: Option<Record>,
+}
+
+/// A type of record ([RFC 1035](https://www.rfc-editor.org/rfc/rfc1035#section-3.2.2) and later ones).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "config", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "config", schemars(inline))]
+#[serde(rename_all = "UPPERCASE")]
+#[non_exhaustive]
+pub enum Record {
+    /// An IPv4 address.
+    A,
+    /// An IPv6 address.
+    Aaaa,
+    /// Another name of the same.
+    Cname,
+    /// The mail servers.
+    Mx,
+    /// The name servers.
+    Ns,
+    /// The start of a zone.
+    Soa,
+    /// The hosts and ports of a service.
+    Srv,
+    /// Text.
+    Txt,
+}
+
+impl From<Record> for RecordType {
+    fn from(record: Record) -> Self {
+        match record {
+            Record::A => Self::A,
+            Record::Aaaa => Self::AAAA,
+            Record::Cname => Self::CNAME,
+            Record::Mx => Self::MX,
+            Record::Ns => Self::NS,
+            Record::Soa => Self::SOA,
+            Record::Srv => Self::SRV,
+            Record::Txt => Self::TXT,
+        }
+    }
 }
 
 impl CheckSettings for DnsSettings {
@@ -68,14 +113,15 @@ impl CheckSettings for DnsSettings {
         if self.hostname.trim_matches(['[', ']']).parse::<IpAddr>().is_ok() {
             return Err(Misconfigured::new("hostname", "expected a name: no name server is asked for an address"));
         }
-        Ok(vec![BoxCheck::new(DnsHealthCheck::new(self.hostname).nameservers(nameservers))])
+        let check = DnsHealthCheck::new(self.hostname).nameservers(nameservers);
+        Ok(vec![BoxCheck::new(DnsHealthCheck { record: self.record, ..check })])
     }
 }
 
 impl DnsHealthCheck {
     /// Creates a check that resolves a name through the name servers of the system.
     pub fn new(hostname: impl Into<String>) -> Self {
-        Self { hostname: hostname.into(), nameservers: Vec::new() }
+        Self { hostname: hostname.into(), nameservers: Vec::new(), record: None }
     }
 
     /// Sets the name servers to ask. *Default*: those of the system.
@@ -83,6 +129,21 @@ impl DnsHealthCheck {
     pub fn nameservers(mut self, nameservers: impl IntoIterator<Item = SocketAddr>) -> Self {
         self.nameservers = nameservers.into_iter().collect();
         self
+    }
+
+    /// Sets the record to ask for. *Default*: A and AAAA, of which one is enough.
+    #[must_use]
+    pub fn record(self, record: Record) -> Self {
+        Self { record: Some(record), ..self }
+    }
+
+    /// Returns the message for a name without the record.
+    fn none(&self) -> &'static str {
+        if self.record.is_some() { "the name has no such record" } else { "the name has no address" }
+    }
+
+    fn describe(&self, error: NetError) -> HealthCheckException {
+        describe(error, self.none())
     }
 
     /// Builds a resolver that caches nothing, and that gives up before the check's timeout.
@@ -113,9 +174,19 @@ fn name_server(address: SocketAddr) -> NameServerConfig {
 
 impl HealthCheck for DnsHealthCheck {
     async fn check_status(&self, findings: &Findings) -> Result {
-        let addresses = self.resolver(findings)?.lookup_ip(self.hostname.as_str()).await.map_err(describe)?;
-        let count = u32::try_from(addresses.iter().count()).unwrap_or(u32::MAX);
-        findings.observe("addresses", count, Unit::Count);
+        let (resolver, name) = (self.resolver(findings)?, self.hostname.as_str());
+        let (what, count) = match self.record {
+            None => ("addresses", resolver.lookup_ip(name).await.map_err(|error| self.describe(error))?.iter().count()),
+            Some(record) => {
+                let found = resolver.lookup(name, record.into()).await.map_err(|error| self.describe(error))?;
+                let of_type = |answer: &&hickory_resolver::proto::rr::Record| answer.record_type() == record.into();
+                ("records", found.answers().iter().filter(of_type).count())
+            }
+        };
+        findings.observe(what, u32::try_from(count).unwrap_or(u32::MAX), Unit::Count);
+        if count == 0 {
+            return Err(ServiceUnavailable::new(self.none()).with_kind(FailureKind::NotFound).into());
+        }
         Ok(())
     }
 
@@ -124,16 +195,16 @@ impl HealthCheck for DnsHealthCheck {
     }
 }
 
-fn describe(error: NetError) -> HealthCheckException {
+fn describe(error: NetError, none: &'static str) -> HealthCheckException {
     use FailureKind as Kind;
     const FAILED: (Kind, &str) = (Kind::UnexpectedAnswer, "the name server failed (SERVFAIL)");
     const REFUSED: (Kind, &str) = (Kind::Forbidden, "the name server refused to answer");
     let (kind, message) = match &error {
-        NetError::Dns(DnsError::NoRecordsFound(none)) => match none.response_code {
+        NetError::Dns(DnsError::NoRecordsFound(found)) => match found.response_code {
             ResponseCode::NXDomain => (Kind::NotFound, "the name does not exist (NXDOMAIN)"),
             ResponseCode::ServFail => FAILED,
             ResponseCode::Refused => REFUSED,
-            _ => (Kind::NotFound, "the name has no address"),
+            _ => (Kind::NotFound, none),
         },
         NetError::Dns(DnsError::ResponseCode(ResponseCode::ServFail)) => FAILED,
         NetError::Dns(DnsError::ResponseCode(ResponseCode::Refused)) => REFUSED,

@@ -20,7 +20,7 @@ use serde::Deserialize;
 use crate::kind::{CheckSettings, Misconfigured, Reads, TlsSettings, Variable};
 use crate::support::connection::kept::{Kept, Protocol};
 use crate::support::connection::pool::PoolHealthCheck;
-use crate::support::redis::{Connection, Server, ping};
+use crate::support::redis::{Connection, Server, describe, ping};
 
 /// Sends `PING` on a connection of the application's pool, or on a connection of its own.
 #[derive(Debug, Clone)]
@@ -36,6 +36,8 @@ pub struct RedisSettings {
     /// `redis+sentinel://:password@sentinel:26379,sentinel2/master/1`.
     #[cfg_attr(feature = "config", schemars(with = "String", default = "default_url"))]
     pub url: Secret,
+    /// Sets a key as well, which expires after five seconds. It shows a server that is read-only or full.
+    pub write: bool,
 }
 
 fn default_url() -> String {
@@ -44,13 +46,13 @@ fn default_url() -> String {
 
 impl Default for RedisSettings {
     fn default() -> Self {
-        Self { url: default_url().into() }
+        Self { url: default_url().into(), write: false }
     }
 }
 
 impl CheckSettings for RedisSettings {
     const KIND: &'static str = "redis";
-    const SUMMARY: &'static str = "PING";
+    const SUMMARY: &'static str = "PING, and optionally SET";
     const TLS: &'static [&'static str] = TlsSettings::ALL;
     const VARIABLES: &'static [Variable] = &[Variable { key: "url", name: "REDIS_URL", reads: Reads::Text }];
     const URL: Option<&'static str> = Some("url");
@@ -65,7 +67,7 @@ impl CheckSettings for RedisSettings {
 
     fn checks_over(self, tls: TlsSettings) -> Result<Vec<BoxCheck>, Misconfigured> {
         let server = Server::from_url(&self.url)?.over(tls)?;
-        Ok(vec![BoxCheck::new(RedisHealthCheck(BoxCheck::new(Kept::new(Pinger(server)))))])
+        Ok(vec![BoxCheck::new(RedisHealthCheck(BoxCheck::new(Kept::new(Pinger { server, write: self.write }))))])
     }
 }
 
@@ -86,8 +88,17 @@ impl HealthCheck for RedisHealthCheck {
     }
 }
 
+/// The key that is set. Those of all checks and replicas are the same, because only the server's answer counts.
+const KEY: &str = "health_check:write";
+
+/// The time after which that key expires, in seconds.
+const EXPIRES_IN: u8 = 5;
+
 /// Sends `PING` on a connection of the check's own.
-struct Pinger(Server);
+struct Pinger {
+    server: Server,
+    write: bool,
+}
 
 impl Protocol for Pinger {
     type Connection = Connection;
@@ -95,10 +106,26 @@ impl Protocol for Pinger {
     const SILENCE: &'static str = "Unable to connect to Redis: Timeout.";
 
     async fn open(&self) -> Result<Connection> {
-        self.0.open().await
+        self.server.open().await
     }
 
     async fn probe(&self, connection: &mut Connection, findings: &Findings) -> Result {
-        ping(&mut connection.client, findings).await
+        ping(&mut connection.client, findings).await?;
+        if !self.write {
+            return Ok(());
+        }
+        match set(connection).await {
+            // In a cluster, the check follows the redirection once, and keeps the new connection.
+            Err(error) if error.redirect_node().is_some() => {
+                let node = error.redirect_node().map(|(node, _)| node.to_owned()).unwrap_or_default();
+                *connection = self.server.open_moved(&node).await?;
+                set(connection).await.map_err(describe)
+            }
+            outcome => outcome.map_err(describe),
+        }
     }
+}
+
+async fn set(connection: &mut Connection) -> redis::RedisResult<()> {
+    redis::cmd("SET").arg(KEY).arg(1).arg("EX").arg(EXPIRES_IN).exec_async(&mut connection.client).await
 }

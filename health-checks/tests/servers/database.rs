@@ -8,7 +8,7 @@ use sqlx::migrate::Migrator;
 use sqlx::{MySqlPool, PgPool};
 
 use crate::harness::{Server, alone, nobody, password, variable};
-use crate::scenario::Scenario;
+use crate::scenario::{Scenario, health, says};
 
 fn scenario(server: &'static str, variable_: &str) -> Scenario {
     let url = variable(variable_);
@@ -183,4 +183,22 @@ async fn a_migration_under_way_on_mariadb_is_not_called_failed() {
     let unknown = "unavailable: migration 1 slow is not complete: it is being applied, or was interrupted";
     assert_eq!(after, unknown, "the user sees its own statements only");
     sqlx::raw_sql("DROP TABLE _sqlx_migrations").execute(&pool).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_query_of_the_user() {
+    let _alone = alone().await;
+    for (server, name) in [("postgres", "POSTGRES_URL"), ("pgbouncer", "PGBOUNCER_URL"), ("mariadb", "MYSQL_URL")] {
+        tokio::task::block_in_place(|| Server(server).up());
+        let with =
+            |query: &str| health(&format!("kind = \"database\"\nurl = \"{}\"\nquery = '{query}'", variable(name)));
+        for (query, said) in [
+            ("SELECT 1 WHERE 1 = 0", "working"),
+            ("SELECT 2", "working"),
+            ("SELECT * FROM there_is_no_such_table", "unavailable: the query of the check failed"),
+            ("SELEKT", "unavailable: the query of the check failed"),
+        ] {
+            assert_eq!(says(&with(query)).await, said, "{query} on {server}");
+        }
+    }
 }

@@ -133,4 +133,14 @@ async fn dns() {
     ] {
         dns.expect(&health(&check(name, &address)), message, name).await;
     }
+    for (name, record, message) in [
+        ("text.test.", "TXT", "working"),
+        ("health.test.", "A", "working"),
+        ("health.test.", "MX", "unavailable: the name has no such record"),
+        ("health.test.", "AAAA", "unavailable: the name has no such record"),
+        ("nowhere.test.", "SRV", "unavailable: the name does not exist (NXDOMAIN)"),
+    ] {
+        let typed = format!("{}\nrecord = \"{record}\"", check(name, &address));
+        dns.expect(&health(&typed), message, record).await;
+    }
 }

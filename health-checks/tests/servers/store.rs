@@ -122,3 +122,36 @@ async fn s3() {
         s3.expect(&health(&check), message, "something else is wrong").await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn redis_with_a_write() {
+    let _alone = alone().await;
+    let check = |url: &str| format!("kind = \"redis\"\nurl = \"{url}\"\nwrite = true");
+    for (server, name) in [("redis", "REDIS_URL"), ("cluster", "CLUSTER_URL"), ("cluster-2", "CLUSTER_2_URL")] {
+        tokio::task::block_in_place(|| Server(server).up());
+        let subject = health(&check(&variable(name)));
+        for run in 0..3 {
+            assert_eq!(says(&subject).await, "working", "{name}, run {run}");
+        }
+    }
+    let url = variable("REDIS_URL");
+    crate::connection::redis_cli(&[
+        "ACL",
+        "SETUSER",
+        "reader",
+        "on",
+        ">first",
+        "+ping",
+        "+@connection",
+        "+select",
+        "~*",
+    ]);
+    let reader = crate::connection::user(&url, "reader");
+    assert_eq!(says(&health(&check(&reader))).await, "unavailable: Redis: permission denied");
+    assert_eq!(says(&health(&check(&reader).replace("true", "false"))).await, "working");
+    crate::connection::redis_cli(&["CONFIG", "SET", "maxmemory", "1"]);
+    let full = says(&health(&check(&url))).await;
+    let only_ping = says(&health(&check(&url).replace("true", "false"))).await;
+    crate::connection::redis_cli(&["CONFIG", "SET", "maxmemory", "0"]);
+    assert_eq!((full.as_str(), only_ping.as_str()), ("unavailable: Redis has no memory left", "working"));
+}

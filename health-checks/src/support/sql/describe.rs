@@ -48,6 +48,11 @@ pub(crate) fn is_read_only(error: &sqlx::Error) -> bool {
     error.as_database_error().and_then(by_code).is_some_and(|(kind, _)| kind == FailureKind::ReadOnly)
 }
 
+/// Returns `true` for an error of the server that has no message of its own.
+pub(crate) fn is_other(error: &sqlx::Error) -> bool {
+    error.as_database_error().and_then(by_code).is_none()
+}
+
 fn by_code(error: &dyn DatabaseError) -> Option<Words> {
     #[cfg(feature = "sqlite")]
     if let Some(error) = error.try_downcast_ref::<sqlx::sqlite::SqliteError>() {

@@ -15,7 +15,7 @@ mod target;
 #[cfg(any(feature = "database", feature = "migrations"))]
 mod url;
 
-pub(crate) use describe::{describe, is_missing_table, is_read_only};
+pub(crate) use describe::{describe, is_missing_table, is_other, is_read_only};
 pub(crate) use driver::Driver;
 #[cfg(any(feature = "database", feature = "migrations"))]
 pub use target::DatabasePool;
