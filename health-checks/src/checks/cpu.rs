@@ -152,7 +152,7 @@ impl HealthCheck for CpuUsage {
     }
 }
 
-/// What was used until a time.
+/// The CPU time that was used until a time.
 #[derive(Debug, Clone, Copy)]
 struct Sample {
     at: Instant,
