@@ -48,19 +48,6 @@ impl Authority {
         Self { folder, root, middle }
     }
 
-    /// Signs a certificate for a name that is valid from and until these days from now.
-    fn sign(&self, issuer: &CertifiedIssuer<'static, KeyPair>, name: &str, from: i64, until: i64) -> Signed {
-        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
-        let at = |days: i64| {
-            let days_long = DAY * u32::try_from(days.unsigned_abs()).unwrap();
-            let now = SystemTime::now() + Duration::from_mins(5); // so that a whole number of days is left
-            if days < 0 { now - days_long } else { now + days_long }.into()
-        };
-        (params.not_before, params.not_after) = (at(from), at(until));
-        let key = KeyPair::generate().unwrap();
-        Signed { own: params.signed_by(&key, issuer).unwrap().pem(), key: key.serialize_pem() }
-    }
-
     fn file(&self, name: &str, text: &str) -> PathBuf {
         let path = self.folder.path().join(name);
         std::fs::write(&path, text).unwrap();
@@ -70,6 +57,19 @@ impl Authority {
     fn ca(&self) -> String {
         format!("ca_file = \"{}\"\n", self.folder.path().join("ca.pem").display())
     }
+}
+
+/// Signs a certificate for a name that is valid from and until these days from now.
+fn sign(issuer: &CertifiedIssuer<'static, KeyPair>, name: &str, from: i32, until: i32) -> Signed {
+    let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+    let at = |days: i32| {
+        let days_long = DAY * days.unsigned_abs();
+        let now = SystemTime::now() + Duration::from_mins(5); // so that a whole number of days is left
+        if days < 0 { now - days_long } else { now + days_long }.into()
+    };
+    (params.not_before, params.not_after) = (at(from), at(until));
+    let key = KeyPair::generate().unwrap();
+    Signed { own: params.signed_by(&key, issuer).unwrap().pem(), key: key.serialize_pem() }
 }
 
 /// Serves TLS with this chain. Returns the address.
@@ -120,19 +120,19 @@ async fn the_days_of_a_served_certificate_are_counted() {
         (0, "warning: the certificate expires in less than a day, and the limit is 14 days"),
         (-1, "unavailable: the certificate has expired"),
     ] {
-        let signed = authority.sign(&authority.root, "127.0.0.1", -90, until);
+        let signed = sign(&authority.root, "127.0.0.1", -90, until);
         let keys = format!("address = \"{}\"\n{}", serve(&signed.own, &signed.key, None).await, authority.ca());
         let row = row(&keys).await;
         assert_eq!(row.pretty_status(), said, "{until} days");
         let observed = row.observations.iter().find(|seen| seen.name == "days_left").unwrap().value;
-        assert!((observed - until as f64).abs() < f64::EPSILON, "{observed} of {until} days");
+        assert!((observed - f64::from(until)).abs() < f64::EPSILON, "{observed} of {until} days");
         if until < 14 {
             assert_eq!(row.errors[0].kind, FailureKind::Expired, "{until}");
         }
         let patient = says(&format!("{keys}days_min = false\n")).await;
         assert_eq!(patient == "working", until >= 0, "{until} days: {patient}");
     }
-    let early = authority.sign(&authority.root, "127.0.0.1", 2, 90);
+    let early = sign(&authority.root, "127.0.0.1", 2, 90);
     let keys = format!("address = \"{}\"\n{}", serve(&early.own, &early.key, None).await, authority.ca());
     assert_eq!(says(&keys).await, "unavailable: the certificate is not valid yet");
 }
@@ -140,7 +140,7 @@ async fn the_days_of_a_served_certificate_are_counted() {
 #[tokio::test]
 async fn what_clients_do_not_accept_is_an_error_and_can_be_left_out() {
     let authority = Authority::new();
-    let other_name = authority.sign(&authority.root, "shop.example.com", -90, 90);
+    let other_name = sign(&authority.root, "shop.example.com", -90, 90);
     let address = serve(&other_name.own, &other_name.key, None).await;
     let keys = format!("address = \"{address}\"\n{}", authority.ca());
     assert_eq!(says(&keys).await, "unavailable: the certificate is for another name");
@@ -148,7 +148,7 @@ async fn what_clients_do_not_accept_is_an_error_and_can_be_left_out() {
     let alone = format!("address = \"{address}\"\nserver_name = \"shop.example.com\"\n");
     assert_eq!(says(&alone).await, "unavailable: the certificate's issuer is not trusted");
     assert_eq!(says(&format!("address = \"{address}\"\nverify = false\n")).await, "working", "the dates count alone");
-    let ending = authority.sign(&authority.root, "a.test", -90, -3);
+    let ending = sign(&authority.root, "a.test", -90, -3);
     let ending = format!("address = \"{}\"\nverify = false\n", serve(&ending.own, &ending.key, None).await);
     assert_eq!(says(&ending).await, "unavailable: the certificate has expired");
 }
@@ -156,7 +156,7 @@ async fn what_clients_do_not_accept_is_an_error_and_can_be_left_out() {
 #[tokio::test]
 async fn a_chain_counts_as_a_whole() {
     let authority = Authority::new();
-    let signed = authority.sign(&authority.middle, "127.0.0.1", -90, 90);
+    let signed = sign(&authority.middle, "127.0.0.1", -90, 90);
     let whole = format!("{}{}", signed.own, authority.middle.pem());
     for (chain, said) in [(&whole, "working"), (&signed.own, "unavailable: the certificate's issuer is not trusted")] {
         let keys = format!("address = \"{}\"\n{}", serve(chain, &signed.key, None).await, authority.ca());
@@ -165,7 +165,7 @@ async fn a_chain_counts_as_a_whole() {
     let mut params = super_short("middle");
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let middle = CertifiedIssuer::signed_by(params, KeyPair::generate().unwrap(), &authority.root).unwrap();
-    let signed = authority.sign(&middle, "127.0.0.1", -90, 90);
+    let signed = sign(&middle, "127.0.0.1", -90, 90);
     let chain = format!("{}{}", signed.own, middle.pem());
     let keys = format!("address = \"{}\"\n{}", serve(&chain, &signed.key, None).await, authority.ca());
     assert_eq!(says(&keys).await, "warning: a certificate of the chain expires in 5 days, and the limit is 14 days");
@@ -181,12 +181,12 @@ fn super_short(name: &str) -> CertificateParams {
 #[tokio::test]
 async fn a_server_that_wants_a_certificate_of_the_client_shows_its_own() {
     let authority = Authority::new();
-    let signed = authority.sign(&authority.root, "127.0.0.1", -90, 10);
+    let signed = sign(&authority.root, "127.0.0.1", -90, 10);
     let address = serve(&signed.own, &signed.key, Some(&authority.root.pem())).await;
     let keys = format!("address = \"{address}\"\n{}", authority.ca());
     let expected = "warning: the certificate expires in 10 days, and the limit is 14 days";
     assert_eq!(says(&keys).await, expected, "with a certificate or without");
-    let client = authority.sign(&authority.root, "health", -90, 90);
+    let client = sign(&authority.root, "health", -90, 90);
     let (cert, key) = (authority.file("client.pem", &client.own), authority.file("client.key", &client.key));
     let both = format!("{keys}client_cert = \"{}\"\nclient_key = \"{}\"\n", cert.display(), key.display());
     assert_eq!(says(&both).await, expected);
@@ -195,8 +195,8 @@ async fn a_server_that_wants_a_certificate_of_the_client_shows_its_own() {
 #[tokio::test]
 async fn a_file_is_judged_by_its_dates_and_its_name() {
     let authority = Authority::new();
-    let at = |name: &str, until: i64| {
-        let signed = authority.sign(&authority.root, "shop.example.com", -90, until);
+    let at = |name: &str, until: i32| {
+        let signed = sign(&authority.root, "shop.example.com", -90, until);
         format!("path = \"{}\"\n", authority.file(name, &signed.own).display())
     };
     assert_eq!(says(&at("good.pem", 60)).await, "working");

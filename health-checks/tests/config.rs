@@ -341,6 +341,7 @@ fn every_kind_is_read_outside_of_a_runtime() {
             { kind = "mail", url = "smtp://localhost:25" },
             { kind = "memory" },
             { kind = "migrations", url = "sqlite:///tmp/a.db" },
+            { kind = "nats", url = "nats://a:b@h1,h2:4223", jetstream = true },
             { kind = "rabbitmq", url = "amqps://localhost/%2f" },
             { kind = "redis" },
             { kind = "s3", bucket = "a", access_key_id = "b", secret_access_key = "c" },
@@ -351,7 +352,7 @@ fn every_kind_is_read_outside_of_a_runtime() {
         &[],
     );
     let health = health.unwrap();
-    assert_eq!(health.identifiers().count(), 21);
+    assert_eq!(health.identifiers().count(), 22);
     assert!(health.identifiers().any(|name| name == "ShopMails"), "the name stands for the prefix");
     let timeout = health.checks().find(|check| check.identifier == "CeleryHealthCheckMails").unwrap().timeout;
     assert_eq!(timeout, Duration::from_secs(7));

@@ -38,6 +38,8 @@ pub mod memory;
     allow(unreachable_code, unused, reason = "without a driver there is nothing to run")
 )]
 pub mod migrations;
+#[cfg(feature = "nats")]
+pub mod nats;
 #[cfg(feature = "rabbitmq")]
 pub mod rabbitmq;
 #[cfg(feature = "redis")]
@@ -85,6 +87,8 @@ pub use mail::MailHealthCheck;
 pub use memory::MemoryUsage;
 #[cfg(feature = "migrations")]
 pub use migrations::MigrationsHealthCheck;
+#[cfg(feature = "nats")]
+pub use nats::NatsHealthCheck;
 #[cfg(feature = "rabbitmq")]
 pub use rabbitmq::RabbitMQHealthCheck;
 #[cfg(feature = "redis")]

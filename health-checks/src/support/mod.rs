@@ -36,6 +36,8 @@ pub(crate) mod io;
 #[cfg(feature = "_limit")]
 #[cfg_attr(not(feature = "full"), allow(dead_code, reason = "each check needs a part of it"))]
 pub(crate) mod limit;
+#[cfg(feature = "nats")]
+pub(crate) mod nats;
 #[cfg(feature = "_url")]
 pub(crate) mod nearest;
 #[cfg(any(feature = "_redis", feature = "fred"))]

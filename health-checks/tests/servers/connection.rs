@@ -11,7 +11,7 @@ use crate::proxy::{Proxy, through};
 use crate::scenario::{health, says};
 
 /// Returns the checks that keep a connection: the kind, the server, and the URL of the server.
-fn kept() -> [(&'static str, &'static str, String); 8] {
+fn kept() -> [(&'static str, &'static str, String); 9] {
     [
         ("database", "postgres", variable("POSTGRES_URL")),
         ("database", "pgbouncer", variable("PGBOUNCER_URL")),
@@ -21,6 +21,7 @@ fn kept() -> [(&'static str, &'static str, String); 8] {
         ("cache", "memcached", variable("MEMCACHED_URL")),
         ("rabbitmq", "rabbitmq", variable("BROKER_URL")),
         ("grpc", "grpc", variable("GRPC_URL")),
+        ("nats", "nats", variable("NATS_URL")),
     ]
 }
 

@@ -1,4 +1,4 @@
-//! Tests `mail`, `http`, `grpc`, `tcp` and `dns`.
+//! Tests `mail`, `http`, `grpc`, `nats`, `tcp` and `dns`.
 
 use std::time::Duration;
 
@@ -92,6 +92,37 @@ async fn grpc() {
         let words = ["unavailable: what answers there does not speak gRPC", "unavailable: connection lost"];
         assert!(words.contains(&said.as_str()), "{other}: {said}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nats() {
+    let _alone = alone().await;
+    let url = variable("NATS_URL");
+    let check = |url: &str| format!("kind = \"nats\"\nurl = \"{url}\"\njetstream = true");
+    let nats = Scenario {
+        server: Server("nats"),
+        check: check(&url),
+        nobody: check(&nobody(&url)),
+        refused: "unavailable: connection refused",
+        wrong_password: Some((check(&url.replace(password(&url), "wrong")), "unavailable: authentication failed")),
+        secret: Some(password(&url).to_owned()),
+    };
+    nats.play().await;
+    let without = url.replace("//health:", "//without:");
+    nats.expect(&health(&check(&without)), "unavailable: JetStream is not enabled", "an account without it").await;
+    let plain = format!("kind = \"nats\"\nurl = \"{without}\"");
+    nats.expect(&health(&plain), "working", "without JetStream").await;
+    let tls = health(&check(&url.replace("nats:", "tls:")));
+    nats.expect(&tls, "unavailable: TLS failed: the server does not offer TLS", "no TLS there").await;
+    let place = url.rsplit_once('@').unwrap().1;
+    let cluster = format!("nats://health:{}@127.0.0.1:1,{place}", password(&url));
+    nats.expect(&health(&check(&cluster)), "working", "the second of two servers").await;
+    let other = format!("nats://127.0.0.1:{}", crate::harness::port(&variable("SMTP_URL")));
+    nats.expect(&health(&check(&other)), "unexpected result: the server does not speak NATS", "a mail server").await;
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let anonymous = format!("nats://{place}");
+    let keys = format!("{}\ncredentials = \"{}\"", check(&anonymous), file.path().display());
+    nats.expect(&health(&keys), "unavailable: the file has no credentials of NATS", "an empty file").await;
 }
 
 /// A listener whose process is frozen still accepts connections, because its kernel does. `tcp` cannot see that.

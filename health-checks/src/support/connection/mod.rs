@@ -15,6 +15,7 @@ use health_core::Findings;
 pub(crate) mod bb8;
 #[cfg(any(
     feature = "_grpc",
+    feature = "nats",
     feature = "rabbitmq",
     feature = "celery",
     feature = "celery_ping",

@@ -1,0 +1,289 @@
+//! Connections to NATS servers, by the [client protocol](https://docs.nats.io/reference/reference-protocols/nats-protocol). The client
+//! library async-nats reconnects by itself, and its `flush` waits for no answer of the server.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use health_core::{
+    FailureKind, HealthCheckException, Result, ResultExt as _, Secret, ServiceReturnedUnexpectedResult,
+    ServiceUnavailable, UnknownError,
+};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufStream};
+
+use super::connection::net::{Stream, tcp};
+use super::io::failure;
+use super::tls::Tls;
+use super::url::{self, Url};
+use crate::kind::{Misconfigured, TlsSettings};
+
+pub(crate) const SILENCE: &str = "the server does not answer";
+
+const EXPECTED: &str = "expected a URL such as nats://user:password@host:4222, or tls://host:4222";
+
+const PORT: u16 = 4222;
+
+/// The most bytes of a line, and of a message.
+const MOST: u64 = 64 * 1024;
+
+/// The addresses of the servers of a cluster, and the login.
+#[derive(Clone)]
+pub(crate) struct Server {
+    hosts: Vec<(String, u16)>,
+    login: Login,
+    /// `None` if the URL does not use TLS.
+    tls: Option<Tls>,
+}
+
+#[derive(Clone)]
+enum Login {
+    None,
+    User(String, Secret),
+    Token(Secret),
+    /// A file with a JWT and the seed of a key.
+    Credentials(PathBuf),
+}
+
+/// Leaves out the login.
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server").field("hosts", &self.hosts).finish_non_exhaustive()
+    }
+}
+
+/// A connection that is logged in.
+pub(crate) struct Connection(BufStream<Stream>);
+
+/// The information of the server about itself, as far as it is read.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Info {
+    nonce: Option<String>,
+    tls_required: bool,
+    tls_available: bool,
+}
+
+impl Server {
+    pub(crate) fn from_url(text: &Secret) -> Result<Self, Misconfigured> {
+        let url = Url::parse(text, EXPECTED)?;
+        url.end()?;
+        let tls = match url.scheme.as_str() {
+            "nats" => None,
+            "tls" => Some(Tls::default()),
+            _ => return Err(url::not(EXPECTED, text, ["nats", "tls"])),
+        };
+        TlsSettings::default().needs(tls.is_some())?;
+        if url.name().is_some() {
+            return Err(Misconfigured::new("url", "a path, which NATS does not have: leave it out"));
+        }
+        let login = match (url.username.clone(), url.password.clone()) {
+            (Some(user), Some(password)) => Login::User(user, password.into()),
+            (Some(token), None) => Login::Token(token.into()),
+            (None, Some(_)) => {
+                return Err(Misconfigured::new("url", "a password without a user: write a token as the user"));
+            }
+            (None, None) => Login::None,
+        };
+        let hosts = url.hosts.iter().map(|host| (host.or_local().to_owned(), host.port.unwrap_or(PORT))).collect();
+        Ok(Self { hosts, login, tls })
+    }
+
+    /// Uses these TLS settings. Returns an error if the URL does not use TLS.
+    pub(crate) fn over(mut self, settings: TlsSettings) -> Result<Self, Misconfigured> {
+        settings.needs(self.tls.is_some())?;
+        if let Some(tls) = &mut self.tls {
+            *tls = settings.into();
+        }
+        Ok(self)
+    }
+
+    /// Logs in by a file with a JWT and a seed. The URL must not have a login.
+    pub(crate) fn with_credentials(self, path: PathBuf) -> Result<Self, Misconfigured> {
+        if !matches!(self.login, Login::None) {
+            return Err(Misconfigured::new("credentials", "the URL has a login as well: leave one out"));
+        }
+        Ok(Self { login: Login::Credentials(path), ..self })
+    }
+
+    /// Connects to the first server that answers, and logs in.
+    pub(crate) async fn open(&self) -> Result<Connection> {
+        let mut failed = None;
+        for (host, port) in &self.hosts {
+            match self.open_at(host, *port).await {
+                Ok(connection) => return Ok(connection),
+                Err(error) => failed = Some(error),
+            }
+        }
+        Err(failed.unwrap_or_else(|| unavailable(FailureKind::Misconfigured, "the URL names no server")))
+    }
+
+    async fn open_at(&self, host: &str, port: u16) -> Result<Connection> {
+        let stream: Stream = Box::new(tcp(host, port).await.map_err(lost)?);
+        let mut connection = Connection(BufStream::new(stream));
+        let line = connection.line().await?;
+        let info = line.strip_prefix("INFO ").ok_or_else(no_nats)?;
+        let info: Info = serde_json::from_str(info).map_err(|_| no_nats())?;
+        match &self.tls {
+            Some(tls) if info.tls_required || info.tls_available => {
+                let stream = connection.0.into_inner();
+                connection = Connection(BufStream::new(tls.connect(stream, host, &[], lost).await?));
+            }
+            Some(_) => return Err(unavailable(FailureKind::Tls, "TLS failed: the server does not offer TLS")),
+            None if info.tls_required => {
+                return Err(unavailable(FailureKind::Tls, "the server wants TLS: write tls:// in the URL"));
+            }
+            None => {}
+        }
+        let connect = self.connect(info.nonce.as_deref())?;
+        connection.send(&format!("CONNECT {connect}\r\n")).await?;
+        connection.ping().await?;
+        Ok(connection)
+    }
+
+    /// Returns the options of the connection.
+    fn connect(&self, nonce: Option<&str>) -> Result<Value> {
+        let mut options = json!({
+            "verbose": false, "pedantic": false, "echo": false, "headers": true, "no_responders": true, "protocol": 1,
+            "name": "health-check", "lang": "rust", "version": env!("CARGO_PKG_VERSION"), "tls_required": self.tls.is_some(),
+        });
+        match &self.login {
+            Login::None => {}
+            Login::User(user, password) => {
+                options["user"] = user.as_str().into();
+                options["pass"] = password.expose().into();
+            }
+            Login::Token(token) => options["auth_token"] = token.expose().into(),
+            Login::Credentials(path) => {
+                let text = std::fs::read_to_string(path).or_unavailable("the file of the credentials can't be read")?;
+                let part = |name: &str| between(&text, name).or_unavailable("the file has no credentials of NATS");
+                let key =
+                    nkeys::KeyPair::from_seed(part("SEED")?).or_unavailable("the file has no credentials of NATS")?;
+                let nonce = nonce.unwrap_or_default();
+                let signature = key.sign(nonce.as_bytes()).or_unavailable("the file has no credentials of NATS")?;
+                options["jwt"] = part("JWT")?.into();
+                options["sig"] = BASE64_URL_SAFE_NO_PAD.encode(signature).into();
+            }
+        }
+        Ok(options)
+    }
+}
+
+/// Returns the line between the marks of a part of a credentials file: `-----BEGIN NATS USER JWT-----`.
+fn between<'t>(text: &'t str, name: &str) -> Result<&'t str, std::io::Error> {
+    let mut lines = text.lines().map(str::trim).skip_while(|line| !(line.contains("BEGIN") && line.contains(name)));
+    lines.nth(1).ok_or_else(|| std::io::Error::other("a part is missing"))
+}
+
+impl Connection {
+    /// Sends PING and waits for PONG.
+    pub(crate) async fn ping(&mut self) -> Result {
+        self.send("PING\r\n").await?;
+        loop {
+            if self.control().await? == "PONG" {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Asks JetStream for its state, and returns the error that it reports.
+    pub(crate) async fn jetstream(&mut self) -> Result {
+        let inbox = format!("_INBOX.health-check.{}", uuid::Uuid::new_v4().simple());
+        self.send(&format!("SUB {inbox} 1\r\nUNSUB 1 1\r\nPUB $JS.API.INFO {inbox} 0\r\n\r\n")).await?;
+        loop {
+            let line = self.control().await?;
+            let fields: Vec<&str> = line.split(' ').collect();
+            let is_message = matches!(fields.first(), Some(&("MSG" | "HMSG")));
+            let Some(length) = fields.last().and_then(|length| length.parse::<u64>().ok()).filter(|_| is_message)
+            else {
+                continue;
+            };
+            if length > MOST {
+                return Err(no_nats());
+            }
+            let mut message = vec![0; usize::try_from(length).or_unknown()? + 2];
+            self.0.read_exact(&mut message).await.map_err(lost)?;
+            if fields.first() == Some(&"HMSG") {
+                return Err(unavailable(FailureKind::NotFound, NO_JETSTREAM)); // nobody is there to respond
+            }
+            let answer: Value = serde_json::from_slice(&message).map_err(|_| no_nats())?;
+            return match answer.pointer("/error/code").and_then(Value::as_u64) {
+                None => Ok(()),
+                Some(503) => Err(unavailable(FailureKind::NotFound, NO_JETSTREAM)),
+                Some(_) => {
+                    let error = ServiceUnavailable::new("JetStream reports an error").with_source(answer.to_string());
+                    Err(error.into())
+                }
+            };
+        }
+    }
+
+    /// Returns the next line that is no PING of the server and no information. An error of the server is an error.
+    async fn control(&mut self) -> Result<String> {
+        loop {
+            let line = self.line().await?;
+            match line.as_str() {
+                "PING" => self.send("PONG\r\n").await?,
+                "+OK" => {}
+                line if line.starts_with("INFO ") => {}
+                line if line.starts_with("-ERR") => return Err(of_server(line)),
+                _ => return Ok(line),
+            }
+        }
+    }
+
+    async fn send(&mut self, text: &str) -> Result {
+        self.0.write_all(text.as_bytes()).await.map_err(lost)?;
+        self.0.flush().await.map_err(lost)
+    }
+
+    async fn line(&mut self) -> Result<String> {
+        let mut line = Vec::new();
+        let read = (&mut self.0).take(MOST).read_until(b'\n', &mut line).await.map_err(lost)?;
+        if read == 0 {
+            return Err(unavailable(FailureKind::Lost, "connection lost"));
+        }
+        let text = String::from_utf8(line).map_err(|_| no_nats())?;
+        Ok(text.trim_end_matches(['\r', '\n']).to_owned())
+    }
+}
+
+const NO_JETSTREAM: &str = "JetStream is not enabled";
+
+fn unavailable(kind: FailureKind, message: &'static str) -> HealthCheckException {
+    ServiceUnavailable::new(message).with_kind(kind).into()
+}
+
+fn no_nats() -> HealthCheckException {
+    ServiceReturnedUnexpectedResult::new("the server does not speak NATS").into()
+}
+
+fn lost(error: std::io::Error) -> HealthCheckException {
+    match failure(&error) {
+        Some((kind, message)) => ServiceUnavailable::new(message).with_kind(kind).with_source(error).into(),
+        None => UnknownError::caused_by(error).into(),
+    }
+}
+
+/// Converts an error of the server: `-ERR 'Authorization Violation'`.
+fn of_server(line: &str) -> HealthCheckException {
+    use FailureKind as Kind;
+    let text = line.to_ascii_lowercase();
+    let (kind, message) = match text.as_str() {
+        text if text.contains("authentication expired") => (Kind::Expired, "the credentials have expired"),
+        text if text.contains("revoked") => (Kind::Authentication, "the credentials were revoked"),
+        text if text.contains("authorization") || text.contains("authentication") => {
+            (Kind::Authentication, "authentication failed")
+        }
+        text if text.contains("permissions violation") => (Kind::Forbidden, "permission denied"),
+        text if text.contains("maximum") && text.contains("exceeded") => {
+            (Kind::Saturated, "the server takes no more connections")
+        }
+        text if text.contains("stale connection") => (Kind::Lost, "connection lost"),
+        text if text.contains("tls") => (Kind::Tls, "the server wants TLS: write tls:// in the URL"),
+        _ => (Kind::Other, "the server reports an error"),
+    };
+    ServiceUnavailable::new(message).with_kind(kind).with_source(line.to_owned()).into()
+}
