@@ -45,6 +45,8 @@ pub const CATALOGUE: &[Kind] = &[
     Kind::of::<checks::http::HttpSettings>(),
     #[cfg(feature = "mail")]
     Kind::of::<checks::mail::MailSettings>(),
+    #[cfg(feature = "kafka")]
+    Kind::of::<checks::kafka::KafkaSettings>(),
     #[cfg(feature = "nats")]
     Kind::of::<checks::nats::NatsSettings>(),
     #[cfg(feature = "rabbitmq")]

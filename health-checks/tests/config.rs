@@ -338,6 +338,7 @@ fn every_kind_is_read_outside_of_a_runtime() {
             { kind = "dns", hostname = "localhost", nameservers = ["127.0.0.1:5353"] },
             { kind = "grpc", url = "grpcs://localhost:443", service = "a.B", metadata = { authorization = "c" } },
             { kind = "http", url = "https://localhost/", status = 204, contains = "pong" },
+            { kind = "kafka", brokers = ["h:9092"], topics = ["a"], sasl = "scram-sha-512", sasl_username = "a", sasl_password = "b" },
             { kind = "mail", url = "smtp://localhost:25" },
             { kind = "memory" },
             { kind = "migrations", url = "sqlite:///tmp/a.db" },
@@ -352,7 +353,7 @@ fn every_kind_is_read_outside_of_a_runtime() {
         &[],
     );
     let health = health.unwrap();
-    assert_eq!(health.identifiers().count(), 22);
+    assert_eq!(health.identifiers().count(), 23);
     assert!(health.identifiers().any(|name| name == "ShopMails"), "the name stands for the prefix");
     let timeout = health.checks().find(|check| check.identifier == "CeleryHealthCheckMails").unwrap().timeout;
     assert_eq!(timeout, Duration::from_secs(7));

@@ -26,6 +26,8 @@ pub mod file;
 pub mod grpc;
 #[cfg(feature = "http")]
 pub mod http;
+#[cfg(feature = "kafka")]
+pub mod kafka;
 #[cfg(feature = "limits")]
 pub mod limits;
 #[cfg(feature = "mail")]
@@ -79,6 +81,8 @@ pub use file::FileAge;
 pub use grpc::GrpcHealthCheck;
 #[cfg(feature = "http")]
 pub use http::HttpHealthCheck;
+#[cfg(feature = "kafka")]
+pub use kafka::KafkaHealthCheck;
 #[cfg(feature = "limits")]
 pub use limits::ProcessLimits;
 #[cfg(feature = "mail")]

@@ -8,4 +8,5 @@ pub(crate) fn host_and_port(address: &str) -> Option<(&str, u16)> {
 }
 
 /// The message for an address that is none.
+#[cfg(any(feature = "certificate", feature = "tcp"))]
 pub(crate) const EXPECTED: &str = "expected a host and a port, such as printer.internal:9100 or [::1]:9100";

@@ -1,6 +1,6 @@
 //! Code that more than one check needs.
 
-#[cfg(any(feature = "certificate", feature = "tcp"))]
+#[cfg(any(feature = "certificate", feature = "kafka", feature = "tcp"))]
 pub(crate) mod address;
 #[cfg(feature = "_amqp")]
 #[cfg_attr(

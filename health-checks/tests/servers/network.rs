@@ -1,4 +1,4 @@
-//! Tests `mail`, `http`, `grpc`, `nats`, `tcp` and `dns`.
+//! Tests `mail`, `http`, `grpc`, `nats`, `kafka`, `tcp` and `dns`.
 
 use std::time::Duration;
 
@@ -123,6 +123,37 @@ async fn nats() {
     let anonymous = format!("nats://{place}");
     let keys = format!("{}\ncredentials = \"{}\"", check(&anonymous), file.path().display());
     nats.expect(&health(&keys), "unavailable: the file has no credentials of NATS", "an empty file").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kafka() {
+    let _alone = alone().await;
+    let broker = variable("KAFKA_BROKER");
+    let url = format!("kafka://{broker}");
+    let away = nobody(&url).replace("kafka://", "");
+    let check = |broker: &str| format!("kind = \"kafka\"\nbrokers = [\"{broker}\"]");
+    let kafka = Scenario {
+        server: Server("kafka"),
+        check: check(&broker),
+        nobody: check(&away),
+        refused: "unavailable: connection refused",
+        wrong_password: None, // the broker of these tests has no users
+        secret: Some("hunter2".into()),
+    };
+    kafka.play().await;
+    let client = rskafka::client::ClientBuilder::new(vec![broker.clone()]).build().await.unwrap();
+    let created = client.controller_client().unwrap().create_topic("orders", 3, 1, 5_000).await;
+    assert!(created.is_ok(), "{created:?}");
+    let topics = |topics: &str| format!("{}\ntopics = {topics}", check(&broker));
+    kafka.expect(&health(&topics("[\"orders\"]")), "working", "a topic").await;
+    let missing = health(&topics("[\"orders\", \"invoices\"]"));
+    kafka.expect(&missing, "unavailable: there is no topic \"invoices\"", "a missing topic").await;
+    let cluster = format!("kind = \"kafka\"\nbrokers = [\"127.0.0.1:1\", \"{broker}\"]");
+    kafka.expect(&health(&cluster), "working", "one of two brokers").await;
+    let tls = health(&format!("{}\ntls = true", check(&broker)));
+    kafka
+        .expect(&tls, "unavailable: the server does not answer", "TLS, which the broker takes for a long request")
+        .await;
 }
 
 /// A listener whose process is frozen still accepts connections, because its kernel does. `tcp` cannot see that.

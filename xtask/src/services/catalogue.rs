@@ -1,7 +1,7 @@
 //! The list of services.
 
 use super::service::Service;
-use super::{brokers, celery, cluster, databases, dns, grpc, nats, pgbouncer, rabbitmq, s3, sentinel, smtp};
+use super::{brokers, celery, cluster, databases, dns, grpc, kafka, nats, pgbouncer, rabbitmq, s3, sentinel, smtp};
 
 /// Every service, in the order of `env` and `status`.
 pub(super) const ALL: &[&dyn Service] = &[
@@ -18,6 +18,7 @@ pub(super) const ALL: &[&dyn Service] = &[
     &smtp::Smtp,
     &dns::Dns,
     &grpc::Grpc,
+    &kafka::Kafka,
     &nats::Nats,
     &celery::ON_RABBITMQ,
     &celery::ON_REDIS,

