@@ -15,7 +15,7 @@ use std::time::{Duration, SystemTime};
 
 use health_core::{
     Blocking, BoxCheck, FailureKind, Findings, HealthCheck, HealthCheckException, Result, ResultExt as _,
-    ServiceUnavailable, ServiceWarning, Unit, UnknownError,
+    ServiceUnavailable, ServiceWarning, Unit,
 };
 use rustls::pki_types::{CertificateDer, ServerName};
 use serde::Deserialize;
@@ -139,8 +139,8 @@ impl Certificate {
     async fn read(&self) -> Result<(Vec<CertificateDer<'static>>, Option<rustls::Error>)> {
         match &self.place {
             Place::Address(host, port) => {
-                let stream = tcp(host, *port).await.map_err(not_reached)?;
-                self.tls.inspect(stream, host, not_reached).await
+                let stream = tcp(host, *port).await.map_err(io::describe)?;
+                self.tls.inspect(stream, host, io::describe).await
             }
             Place::File(path) => {
                 let (path, name) = (path.clone(), self.tls.settings().server_name.clone());
@@ -247,11 +247,4 @@ fn unusable(error: &rustls::Error) -> HealthCheckException {
     let words = words.strip_prefix("TLS failed: ").unwrap_or(words);
     let kind = if words.ends_with("has expired") { FailureKind::Expired } else { FailureKind::Tls };
     ServiceUnavailable::new(words).with_kind(kind).with_source(error.clone()).into()
-}
-
-fn not_reached(error: std::io::Error) -> HealthCheckException {
-    match io::failure(&error) {
-        Some((kind, message)) => ServiceUnavailable::new(message).with_kind(kind).with_source(error).into(),
-        None => UnknownError::caused_by(error).into(),
-    }
 }

@@ -54,11 +54,8 @@ impl CheckSettings for CpuSettings {
     const SUMMARY: &'static str = "use, load and pressure of the CPUs, of the container where it is limited";
 
     fn checks(self) -> Result<Vec<BoxCheck>, Misconfigured> {
-        for (key, limit) in [("usage_max", self.usage_max), ("pressure_max", self.pressure_max)] {
-            if limit.not_a_percentage() {
-                return Err(Misconfigured::new(key, "expected a percentage: above 0, at most 100, or false"));
-            }
-        }
+        self.usage_max.percentage("usage_max")?;
+        self.pressure_max.percentage("pressure_max")?;
         Ok(vec![BoxCheck::new(CpuUsage::from(self))])
     }
 }

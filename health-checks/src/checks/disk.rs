@@ -62,13 +62,9 @@ impl CheckSettings for DiskSettings {
         &[Variable { key: "usage_max", name: "DISK_USAGE_MAX", reads: Reads::Limit }];
 
     fn checks(self) -> Result<Vec<BoxCheck>, Misconfigured> {
-        if self.usage_max.not_a_percentage() {
-            return Err(Misconfigured::new("usage_max", "expected a percentage: above 0, at most 100, or false"));
-        }
-        if self.inodes_max.is_some_and(Limit::not_a_percentage) {
-            return Err(Misconfigured::new("inodes_max", "expected a percentage: above 0, at most 100, or false"));
-        }
+        self.usage_max.percentage("usage_max")?;
         let inodes_max = self.inodes_max.unwrap_or(self.usage_max);
+        inodes_max.percentage("inodes_max")?;
         if (self.usage_max, inodes_max, self.free_min) == (Limit::Off, Limit::Off, Limit::Off) {
             return Ok(Vec::new());
         }

@@ -46,9 +46,7 @@ impl CheckSettings for LimitsSettings {
     const SUMMARY: &'static str = "the open files and threads of this process against their limits";
 
     fn checks(self) -> Result<Vec<BoxCheck>, Misconfigured> {
-        if self.usage_max.not_a_percentage() {
-            return Err(Misconfigured::new("usage_max", "expected a percentage: above 0, at most 100, or false"));
-        }
+        self.usage_max.percentage("usage_max")?;
         Ok(vec![BoxCheck::new(ProcessLimits { usage_max: self.usage_max, thread: Blocking::default() })])
     }
 }

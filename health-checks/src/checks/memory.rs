@@ -65,9 +65,7 @@ impl CheckSettings for MemorySettings {
     const VARIABLES: &'static [Variable] = &[Variable { key: "min", name: "MEMORY_MIN", reads: Reads::Limit }];
 
     fn checks(self) -> Result<Vec<BoxCheck>, Misconfigured> {
-        if self.usage_max.not_a_percentage() {
-            return Err(Misconfigured::new("usage_max", "expected a percentage: above 0, at most 100, or false"));
-        }
+        self.usage_max.percentage("usage_max")?;
         if (self.min, self.usage_max) == (Some(Limit::Off), Limit::Off) {
             return Ok(Vec::new());
         }

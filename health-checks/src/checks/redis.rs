@@ -114,15 +114,10 @@ impl Protocol for Pinger {
         if !self.write {
             return Ok(());
         }
-        match set(connection).await {
-            // In a cluster, the check follows the redirection once, and keeps the new connection.
-            Err(error) if error.redirect_node().is_some() => {
-                let node = error.redirect_node().map(|(node, _)| node.to_owned()).unwrap_or_default();
-                *connection = self.server.open_moved(&node).await?;
-                set(connection).await.map_err(describe)
-            }
-            outcome => outcome.map_err(describe),
-        }
+        let Err(error) = set(connection).await else { return Ok(()) };
+        // In a cluster, the check follows the redirection once, and keeps the new connection.
+        self.server.follow(connection, error).await?;
+        set(connection).await.map_err(describe)
     }
 }
 

@@ -10,7 +10,7 @@
 
 use std::borrow::Cow;
 
-use health_core::{BoxCheck, Findings, HealthCheck, Result, ServiceUnavailable, UnknownError};
+use health_core::{BoxCheck, Findings, HealthCheck, Result};
 use serde::Deserialize;
 use tokio::net::TcpStream;
 
@@ -53,10 +53,7 @@ impl TcpHealthCheck {
 impl HealthCheck for TcpHealthCheck {
     async fn check_status(&self, _: &Findings) -> Result {
         let outcome = TcpStream::connect(&self.address).await;
-        outcome.map(drop).map_err(|error| match io::failure(&error) {
-            Some((kind, message)) => ServiceUnavailable::new(message).with_kind(kind).with_source(error).into(),
-            None => UnknownError::caused_by(error).into(),
-        })
+        outcome.map(drop).map_err(io::describe)
     }
 
     fn identifier(&self) -> Cow<'_, str> {

@@ -6,7 +6,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use health_core::{FailureKind, HealthCheckException, Result, Secret, ServiceUnavailable, UnknownError};
+use health_core::{FailureKind, HealthCheckException, Result, Secret, ServiceUnavailable};
 use hyper::body::Incoming;
 use hyper::client::conn::http2::{SendRequest, handshake};
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -18,7 +18,7 @@ use tonic_health::pb::health_client::HealthClient;
 use tower_service::Service;
 
 use super::connection::net::{Address, tcp};
-use super::io::{Words, failure, failure_below};
+use super::io::{self, Words, failure_below};
 use super::tls::Tls;
 use super::url::{self, Url};
 use crate::kind::{Misconfigured, TlsSettings};
@@ -111,10 +111,10 @@ impl Server {
     pub(crate) async fn open(&self) -> Result<Connection> {
         let stream = match (&self.address, &self.tls) {
             (Address::Tcp(host, port), Some(tls)) => {
-                let stream = tcp(host, *port).await.map_err(not_reached)?;
-                tls.connect(stream, host, &[ALPN], not_reached).await?
+                let stream = tcp(host, *port).await.map_err(io::describe)?;
+                tls.connect(stream, host, &[ALPN], io::describe).await?
             }
-            (address, _) => address.connect().await.map_err(not_reached)?,
+            (address, _) => address.connect().await.map_err(io::describe)?,
         };
         let (sender, connection) =
             handshake(TokioExecutor::new(), TokioIo::new(stream)).await.map_err(|error| of_transport(&error))?;
@@ -177,13 +177,6 @@ fn unix(path: &str) -> Result<Address, Misconfigured> {
 #[cfg(not(unix))]
 fn unix(_: &str) -> Result<Address, Misconfigured> {
     Err(Misconfigured::new("url", "there are no Unix sockets on this system"))
-}
-
-fn not_reached(error: std::io::Error) -> HealthCheckException {
-    match failure(&error) {
-        Some((kind, message)) => ServiceUnavailable::new(message).with_kind(kind).with_source(error).into(),
-        None => UnknownError::caused_by(error).into(),
-    }
 }
 
 /// Returns the failure of a call.

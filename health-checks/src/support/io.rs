@@ -1,6 +1,6 @@
 use std::io::{Error, ErrorKind};
 
-use health_core::FailureKind;
+use health_core::{FailureKind, HealthCheckException, ServiceUnavailable, UnknownError};
 
 /// The kind of a failure, and its message.
 pub(crate) type Words = (FailureKind, &'static str);
@@ -27,6 +27,14 @@ pub(crate) fn failure(error: &Error) -> Option<Words> {
     }
     let content = error.get_ref().map(|error| error as &(dyn std::error::Error + 'static));
     content.and_then(tls).or_else(|| by_kind(error.kind()))
+}
+
+/// Converts an error to a message that is safe to show to anyone, for a protocol that has no words of its own.
+pub(crate) fn describe(error: Error) -> HealthCheckException {
+    match failure(&error) {
+        Some((kind, message)) => ServiceUnavailable::new(message).with_kind(kind).with_source(error).into(),
+        None => UnknownError::caused_by(error).into(),
+    }
 }
 
 /// Returns the kind and the message for an error of rustls.

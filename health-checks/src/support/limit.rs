@@ -2,6 +2,8 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, de};
 
+use crate::kind::Misconfigured;
+
 /// A limit that can be switched off. In a configuration file, it is a number above zero, or `false` (or 0) for off.
 ///
 /// ```
@@ -27,9 +29,12 @@ impl Limit {
         }
     }
 
-    /// Returns `true` if the limit is on and not a valid percentage.
-    pub(crate) fn not_a_percentage(self) -> bool {
-        self.value().is_some_and(|value| value > 100.0)
+    /// Refuses a value of this key that is not a percentage.
+    pub(crate) fn percentage(self, key: &'static str) -> Result<(), Misconfigured> {
+        if self.value().is_some_and(|value| value > 100.0) {
+            return Err(Misconfigured::new(key, "expected a percentage: above 0, at most 100, or false"));
+        }
+        Ok(())
     }
 }
 

@@ -8,14 +8,14 @@ use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use health_core::{
     FailureKind, HealthCheckException, Result, ResultExt as _, Secret, ServiceReturnedUnexpectedResult,
-    ServiceUnavailable, UnknownError,
+    ServiceUnavailable,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufStream};
 
 use super::connection::net::{Stream, tcp};
-use super::io::failure;
+use super::io;
 use super::tls::Tls;
 use super::url::{self, Url};
 use crate::kind::{Misconfigured, TlsSettings};
@@ -121,7 +121,7 @@ impl Server {
     }
 
     async fn open_at(&self, host: &str, port: u16) -> Result<Connection> {
-        let stream: Stream = Box::new(tcp(host, port).await.map_err(lost)?);
+        let stream: Stream = Box::new(tcp(host, port).await.map_err(io::describe)?);
         let mut connection = Connection(BufStream::new(stream));
         let line = connection.line().await?;
         let info = line.strip_prefix("INFO ").ok_or_else(no_nats)?;
@@ -129,7 +129,7 @@ impl Server {
         match &self.tls {
             Some(tls) if info.tls_required || info.tls_available => {
                 let stream = connection.0.into_inner();
-                connection = Connection(BufStream::new(tls.connect(stream, host, &[], lost).await?));
+                connection = Connection(BufStream::new(tls.connect(stream, host, &[], io::describe).await?));
             }
             Some(_) => return Err(unavailable(FailureKind::Tls, "TLS failed: the server does not offer TLS")),
             None if info.tls_required => {
@@ -204,7 +204,7 @@ impl Connection {
                 return Err(no_nats());
             }
             let mut message = vec![0; usize::try_from(length).or_unknown()? + 2];
-            self.0.read_exact(&mut message).await.map_err(lost)?;
+            self.0.read_exact(&mut message).await.map_err(io::describe)?;
             if fields.first() == Some(&"HMSG") {
                 return Err(unavailable(FailureKind::NotFound, NO_JETSTREAM)); // nobody is there to respond
             }
@@ -235,13 +235,13 @@ impl Connection {
     }
 
     async fn send(&mut self, text: &str) -> Result {
-        self.0.write_all(text.as_bytes()).await.map_err(lost)?;
-        self.0.flush().await.map_err(lost)
+        self.0.write_all(text.as_bytes()).await.map_err(io::describe)?;
+        self.0.flush().await.map_err(io::describe)
     }
 
     async fn line(&mut self) -> Result<String> {
         let mut line = Vec::new();
-        let read = (&mut self.0).take(MOST).read_until(b'\n', &mut line).await.map_err(lost)?;
+        let read = (&mut self.0).take(MOST).read_until(b'\n', &mut line).await.map_err(io::describe)?;
         if read == 0 {
             return Err(unavailable(FailureKind::Lost, "connection lost"));
         }
@@ -258,13 +258,6 @@ fn unavailable(kind: FailureKind, message: &'static str) -> HealthCheckException
 
 fn no_nats() -> HealthCheckException {
     ServiceReturnedUnexpectedResult::new("the server does not speak NATS").into()
-}
-
-fn lost(error: std::io::Error) -> HealthCheckException {
-    match failure(&error) {
-        Some((kind, message)) => ServiceUnavailable::new(message).with_kind(kind).with_source(error).into(),
-        None => UnknownError::caused_by(error).into(),
-    }
 }
 
 /// Converts an error of the server: `-ERR 'Authorization Violation'`.

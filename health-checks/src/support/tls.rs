@@ -10,11 +10,11 @@ use std::sync::{Arc, OnceLock};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use health_core::{FailureKind, HealthCheckException, Result, ServiceUnavailable};
-use rustls::client::WebPkiServerVerifier;
+use rustls::client::{WantsClientCert, WebPkiServerVerifier};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{ClientConfig, ConfigBuilder, RootCertStore, WantsVerifier};
 
 #[cfg(not(any(feature = "rustls-ring", feature = "rustls-aws-lc-rs")))]
 use crate::kind::NO_TLS;
@@ -51,9 +51,7 @@ impl Tls {
 
     fn build(&self) -> Result<ClientConfig> {
         let provider = provider()?;
-        let builder = ClientConfig::builder_with_provider(Arc::clone(&provider));
-        let builder =
-            builder.with_safe_default_protocol_versions().map_err(|error| unusable("TLS can't be set up", error))?;
+        let builder = builder(Arc::clone(&provider))?;
         let builder = match (self.0.verify, &self.0.server_name) {
             (false, _) => builder.dangerous().with_custom_certificate_verifier(verifier::nobody(provider)),
             (true, None) => builder.with_root_certificates(self.roots()?),
@@ -65,6 +63,11 @@ impl Tls {
                 builder.dangerous().with_custom_certificate_verifier(verifier::named(verifier, name))
             }
         };
+        self.with_identity(builder)
+    }
+
+    /// Adds the certificate of this client, if it has one.
+    fn with_identity(&self, builder: ConfigBuilder<ClientConfig, WantsClientCert>) -> Result<ClientConfig> {
         match self.identity()? {
             None => Ok(builder.with_no_client_auth()),
             Some((chain, key)) => {
@@ -129,16 +132,8 @@ impl Tls {
             None
         };
         let recorder = Arc::new(verifier::Recorder::new(judge, Arc::clone(&provider)));
-        let builder = ClientConfig::builder_with_provider(provider);
-        let builder =
-            builder.with_safe_default_protocol_versions().map_err(|error| unusable("TLS can't be set up", error))?;
-        let builder = builder.dangerous().with_custom_certificate_verifier(Arc::clone(&recorder) as Arc<_>);
-        let config = match self.identity()? {
-            None => builder.with_no_client_auth(),
-            Some((chain, key)) => {
-                builder.with_client_auth_cert(chain, key).map_err(|error| unusable(NO_IDENTITY, error))?
-            }
-        };
+        let builder = builder(provider)?.dangerous().with_custom_certificate_verifier(Arc::clone(&recorder) as Arc<_>);
+        let config = self.with_identity(builder)?;
         let connected = tokio_rustls::TlsConnector::from(Arc::new(config)).connect(name, stream).await;
         match (recorder.seen(), connected) {
             (Some(seen), _) => Ok(seen), // a server may want a certificate of the client, after it has shown its own
@@ -179,9 +174,12 @@ impl Tls {
 /// Returns a configuration that trusts no certificate, for a client that needs one although it does not use TLS.
 #[cfg(all(feature = "_http", any(feature = "rustls-ring", feature = "rustls-aws-lc-rs")))]
 pub(crate) fn without_roots() -> Result<ClientConfig> {
-    let builder = ClientConfig::builder_with_provider(provider()?).with_safe_default_protocol_versions();
-    let builder = builder.map_err(|error| unusable("TLS can't be set up", error))?;
-    Ok(builder.with_root_certificates(RootCertStore::empty()).with_no_client_auth())
+    Ok(builder(provider()?)?.with_root_certificates(RootCertStore::empty()).with_no_client_auth())
+}
+
+fn builder(provider: Arc<CryptoProvider>) -> Result<ConfigBuilder<ClientConfig, WantsVerifier>> {
+    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    builder.map_err(|error| unusable("TLS can't be set up", error))
 }
 
 const CA_FILE: &str = "ca_file can't be read";

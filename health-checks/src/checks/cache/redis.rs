@@ -84,9 +84,8 @@ impl Protocol for OnRedis {
         let prefix = &self.prefix;
         let item = Item::new(&format!("{prefix}:{{{prefix}}}"));
         let found = match round_trip(&mut connection.client, &item.key, &item.value, EXPIRES_IN).await {
-            Err(error) if error.redirect_node().is_some() => {
-                let node = error.redirect_node().map(|(node, _)| node.to_owned()).unwrap_or_default();
-                *connection = self.server.open_moved(&node).await?;
+            Err(error) => {
+                self.server.follow(connection, error).await?;
                 round_trip(&mut connection.client, &item.key, &item.value, EXPIRES_IN).await
             }
             found => found,

@@ -82,9 +82,16 @@ impl Server {
         }
     }
 
+    /// Replaces a connection by one to the node of the cluster that an error redirects to. Returns any other error.
+    pub(crate) async fn follow(&self, connection: &mut Connection, error: RedisError) -> Result {
+        let Some((node, _)) = error.redirect_node() else { return Err(describe(error)) };
+        *connection = self.open_moved(node).await?;
+        Ok(())
+    }
+
     /// Connects to another node of the cluster that a response names: `host:port`, or `:port` for the host of this
     /// server.
-    pub(crate) async fn open_moved(&self, node: &str) -> Result<Connection> {
+    async fn open_moved(&self, node: &str) -> Result<Connection> {
         let lost = || ServiceUnavailable::new("Redis: the key is on another node of the cluster");
         let (host, port) = node.rsplit_once(':').ok_or_else(lost)?;
         let port = port.parse().map_err(|_| lost())?;
