@@ -22,16 +22,14 @@ pub fn service(health: Health) -> HealthService {
 #[derive(Clone)]
 pub struct HealthService {
     server: HealthServer<Arc<Statuses>>,
-    services: Arc<BTreeMap<String, String>>,
+    statuses: Arc<Statuses>,
 }
 
 impl HealthService {
     fn new(names: BTreeMap<String, String>, health: Health) -> Self {
-        let statuses = Statuses { names, health };
-        let services = statuses.services().map(|(service, group)| (service.to_owned(), group.to_owned()));
-        let services: BTreeMap<_, _> = services.collect();
-        statuses.health.add_grpc_services(services.clone());
-        Self { server: HealthServer::new(Arc::new(statuses)), services: Arc::new(services) }
+        let statuses = Arc::new(Statuses::new(names, health));
+        statuses.health.add_grpc_services(statuses.services.clone());
+        Self { server: HealthServer::new(Arc::clone(&statuses)), statuses }
     }
 
     /// Returns a builder, to give groups further names.
@@ -41,7 +39,7 @@ impl HealthService {
 
     /// Returns its services, each with its group.
     pub fn services(&self) -> &BTreeMap<String, String> {
-        &self.services
+        &self.statuses.services
     }
 
     /// Accepts compressed requests. *Default*: none, so that they are answered with `UNIMPLEMENTED`.

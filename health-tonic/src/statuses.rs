@@ -16,32 +16,25 @@ const WHOLE: &str = "ready";
 /// The serving statuses of the groups.
 #[derive(Debug)]
 pub(crate) struct Statuses {
-    /// Further names of groups.
-    pub(crate) names: BTreeMap<String, String>,
+    /// All services, each with its group.
+    pub(crate) services: BTreeMap<String, String>,
     pub(crate) health: Health,
 }
 
 impl Statuses {
-    /// Returns the group of a service, whether there is such a group or not.
-    fn group<'a>(&'a self, service: &'a str) -> &'a str {
-        match self.names.get(service) {
-            Some(group) => group,
-            None if service.is_empty() => WHOLE,
-            None => service,
-        }
-    }
-
-    /// Returns all services, each with its group.
-    pub(crate) fn services(&self) -> impl Iterator<Item = (&str, &str)> {
-        let groups = self.health.groups().map(|group| (group, group)).chain([("", WHOLE)]);
-        // A name that was given to a group may be that of another group, which it replaces.
-        let groups = groups.filter(|(service, _)| !self.names.contains_key(*service));
-        groups.chain(self.names.iter().map(|(service, group)| (service.as_str(), group.as_str())))
+    /// `names` are services beside the groups. One of them may have the name of a group, which it replaces.
+    pub(crate) fn new(names: BTreeMap<String, String>, health: Health) -> Self {
+        let groups = health.groups().map(|group| (group.to_owned(), group.to_owned()));
+        let mut services: BTreeMap<_, _> = groups.chain([(String::new(), WHOLE.to_owned())]).collect();
+        services.extend(names);
+        Self { services, health }
     }
 
     async fn status(&self, service: &str) -> Result<ServingStatus, Status> {
-        let report = self.health.group_report(self.group(service)).await;
-        report.map(|report| serving(report.healthy)).map_err(|_| Status::not_found("unknown service"))
+        let unknown = || Status::not_found("unknown service");
+        let group = self.services.get(service).ok_or_else(unknown)?;
+        let report = self.health.group_report(group).await;
+        report.map(|report| serving(report.healthy)).map_err(|_| unknown())
     }
 }
 
@@ -63,14 +56,16 @@ impl health_server::Health for Arc<Statuses> {
 
     async fn list(&self, _: Request<HealthListRequest>) -> Result<Response<HealthListResponse>, Status> {
         let statuses = self
-            .services()
-            .map(|(service, _)| async move { Ok((service.to_owned(), response(self.status(service).await?))) });
+            .services
+            .keys()
+            .map(|service| async move { Ok((service.clone(), response(self.status(service).await?))) });
         let statuses: Result<HashMap<_, _>, Status> = join_all(statuses).await.into_iter().collect();
         Ok(Response::new(HealthListResponse { statuses: statuses? }))
     }
 
     async fn watch(&self, request: Request<HealthCheckRequest>) -> Result<Response<Self::WatchStream>, Status> {
-        let subscription = self.health.subscribe(self.group(&request.get_ref().service)).ok();
+        let group = self.services.get(&request.get_ref().service);
+        let subscription = group.and_then(|group| self.health.subscribe(group).ok());
         Ok(Response::new(watch::stream(&self.health, subscription)))
     }
 }
