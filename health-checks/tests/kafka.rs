@@ -1,4 +1,6 @@
-//! Tests `kafka` against a fake of one exchange: a cluster of which one broker is down, so that a partition has no leader.
+//! Tests `kafka` against a fake of one exchange: a cluster of which one broker is down, so that a partition has no leader, and a broker that
+//! wants a login. The broker of the other tests has one replica of each partition, and takes no login from a client that asks for the
+//! versions of the protocol first, as clients do.
 
 #![cfg(all(feature = "config", feature = "kafka", feature = "rustls-ring"))]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may")]
@@ -12,6 +14,9 @@ use tokio::net::{TcpListener, TcpStream};
 
 const API_VERSIONS: i16 = 18;
 const METADATA: i16 = 3;
+const SASL_HANDSHAKE: i16 = 17;
+const SASL_AUTHENTICATE: i16 = 36;
+const SASL_AUTHENTICATION_FAILED: i16 = 58;
 const LEADER_NOT_AVAILABLE: i16 = 5;
 const UNSUPPORTED_VERSION: i16 = 35;
 
@@ -38,7 +43,14 @@ fn metadata(own: SocketAddr, error: i16, leader: i32) -> Vec<u8> {
     answer
 }
 
-async fn answer(mut stream: TcpStream, own: SocketAddr, error: i16, leader: i32) -> std::io::Result<()> {
+/// Answers requests. With `login`, only after a login with this name and password.
+async fn answer(
+    mut stream: TcpStream,
+    own: SocketAddr,
+    (error, leader): (i16, i32),
+    login: Option<&str>,
+) -> std::io::Result<()> {
+    let mut is_known = login.is_none();
     loop {
         let length = stream.read_i32().await?;
         let mut request = vec![0; usize::try_from(length).unwrap()];
@@ -47,9 +59,20 @@ async fn answer(mut stream: TcpStream, own: SocketAddr, error: i16, leader: i32)
         let body = match (number(0), number(2)) {
             (API_VERSIONS, 0) => {
                 let range = |api: i16, max: i16| [api.to_be_bytes(), 0_i16.to_be_bytes(), max.to_be_bytes()].concat();
-                [&0_i16.to_be_bytes()[..], &2_i32.to_be_bytes(), &range(METADATA, 1), &range(API_VERSIONS, 0)].concat()
+                let sasl = [range(SASL_HANDSHAKE, 1), range(SASL_AUTHENTICATE, 0)].concat();
+                let plain = [range(METADATA, 1), range(API_VERSIONS, 0)].concat();
+                [&0_i16.to_be_bytes()[..], &4_i32.to_be_bytes(), &plain, &sasl].concat()
             }
+            (SASL_HANDSHAKE, _) => [&0_i16.to_be_bytes()[..], &1_i32.to_be_bytes(), &text("PLAIN")].concat(),
+            (SASL_AUTHENTICATE, 0) => {
+                let wanted = login.unwrap_or_default().as_bytes();
+                is_known = request.windows(wanted.len()).any(|part| part == wanted);
+                let error = if is_known { 0 } else { SASL_AUTHENTICATION_FAILED };
+                [&error.to_be_bytes()[..], &(-1_i16).to_be_bytes(), &0_i32.to_be_bytes()].concat()
+            }
+
             (API_VERSIONS, _) => [&UNSUPPORTED_VERSION.to_be_bytes()[..], &0_i32.to_be_bytes()].concat(),
+            _ if !is_known => return Ok(()),
             (METADATA, 1) => metadata(own, error, leader),
             other => panic!("an unexpected request: {other:?}"),
         };
@@ -60,14 +83,18 @@ async fn answer(mut stream: TcpStream, own: SocketAddr, error: i16, leader: i32)
 }
 
 async fn row(error: i16, leader: i32, topic: &str) -> CheckReport {
+    row_of(error, leader, None, &format!("topics = [\"{topic}\"]")).await
+}
+
+async fn row_of(error: i16, leader: i32, login: Option<&'static str>, keys: &str) -> CheckReport {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let own = listener.local_addr().unwrap();
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
-            tokio::spawn(answer(stream, own, error, leader));
+            tokio::spawn(answer(stream, own, (error, leader), login));
         }
     });
-    let text = format!("[[checks]]\nkind = \"kafka\"\ntimeout = 2\nbrokers = [\"{own}\"]\ntopics = [\"{topic}\"]\n");
+    let text = format!("[[checks]]\nkind = \"kafka\"\ntimeout = 2\nbrokers = [\"{own}\"]\n{keys}\n");
     let health = Config::from_text("test.toml", &text, &|_| None, &Options::default()).unwrap().build().unwrap();
     health.report().await.checks[0].clone()
 }
@@ -84,6 +111,18 @@ async fn a_partition_without_a_leader_is_told() {
     let missing = row(0, 7, "invoices").await;
     assert_eq!(missing.pretty_status(), "unavailable: there is no topic \"invoices\"");
     assert_eq!(missing.errors[0].kind, FailureKind::NotFound);
+}
+
+#[tokio::test]
+async fn a_login_is_sent_and_a_wrong_one_is_told() {
+    let login = Some("\0health\0s3cret");
+    let keys = |password: &str| format!("sasl = \"plain\"\nsasl_username = \"health\"\nsasl_password = \"{password}\"");
+    assert_eq!(row_of(0, 7, login, &keys("s3cret")).await.pretty_status(), "working");
+    let wrong = row_of(0, 7, login, &keys("wrong")).await;
+    assert_eq!(wrong.pretty_status(), "unavailable: authentication failed");
+    assert_eq!(wrong.errors[0].kind, FailureKind::Authentication);
+    let without = row_of(0, 7, login, "").await;
+    assert_eq!(without.pretty_status(), "unavailable: connection lost");
 }
 
 #[test]

@@ -48,6 +48,27 @@ fn component(name: &str, status: &str) -> String {
 }
 
 #[tokio::test]
+async fn a_group_stands_for_its_components_and_an_incident_for_those_that_it_affects() {
+    let member = |name: &str, status: &str| {
+        format!(r#"{{"id": "{name}", "name": "{name}", "status": "{status}", "group_id": "g", "group": false}}"#)
+    };
+    let group = r#"{"id": "g", "name": "Europe", "status": "partial_outage", "group_id": null, "group": true}"#;
+    let components = [
+        group.to_owned(),
+        member("Paris", "operational"),
+        member("Berlin", "major_outage"),
+        component("Git", "operational"),
+    ];
+    let affected = component("Git", "operational");
+    let incident =
+        format!(r#"{{"id": "i", "name": "Pushes fail", "status": "monitoring", "components": [{affected}]}}"#);
+    let page = summary("major", "Partial System Outage", &components.join(", "), &incident);
+    assert_eq!(says(page.clone(), "components = [\"Europe\"]").await, "warning: Berlin: major outage");
+    assert_eq!(says(page.clone(), "components = [\"Paris\"]").await, "working");
+    assert_eq!(says(page, "components = [\"Git\"]").await, "warning: Pushes fail");
+}
+
+#[tokio::test]
 async fn a_page_with_a_summary() {
     let good = [component("Git", "operational"), component("Pages", "operational")].join(", ");
     let fine = summary("none", "All Systems Operational", &good, "");

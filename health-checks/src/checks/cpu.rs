@@ -24,6 +24,9 @@ use crate::support::limit::{Limit, host};
 /// The time over which the use is measured, as far as there were runs.
 const MINUTE: Duration = Duration::from_mins(1);
 
+/// The time over which the first run measures the use.
+const FIRST: Duration = Duration::from_millis(200);
+
 /// Warns when the CPUs are used too much, over the last minute.
 ///
 /// In a control group with a quota of CPU time, the use and the pressure are those of the group, and its use is a share of the quota. The
@@ -95,6 +98,10 @@ impl CpuUsage {
         self
     }
 
+    fn is_first_run(&self) -> bool {
+        self.samples.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+
     /// Adds a sample, and returns the shares since the oldest one of the last minute.
     fn add(&self, sample: Sample) -> Option<Shares> {
         let mut samples = self.samples.lock().unwrap_or_else(PoisonError::into_inner);
@@ -109,7 +116,12 @@ impl CpuUsage {
 
 impl HealthCheck for CpuUsage {
     async fn check_status(&self, findings: &Findings) -> Result {
-        let (sample, load, pressure) = self.thread.run(|| Ok(read())).await?;
+        let (mut sample, load, pressure) = self.thread.run(|| Ok(read())).await?;
+        if let Some(first) = sample.take_if(|_| self.is_first_run()) {
+            self.add(first);
+            tokio::time::sleep(FIRST).await;
+            sample = self.thread.run(|| Ok(read())).await?.0;
+        }
         let shares = sample.and_then(|sample| self.add(sample));
         let warn = |limit: Limit, value: f64, text: &dyn Fn(f64) -> String| {
             if let Some(max) = limit.value().filter(|max| value >= *max) {

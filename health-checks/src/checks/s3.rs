@@ -16,7 +16,8 @@ use std::time::Duration;
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::{
-    BehaviorVersion, Config, Credentials, Region, RequestChecksumCalculation, SharedHttpClient, retry::RetryConfig,
+    BehaviorVersion, Config, Credentials, Region, RequestChecksumCalculation, SharedCredentialsProvider,
+    SharedHttpClient, retry::RetryConfig,
 };
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::primitives::ByteStream;
@@ -28,6 +29,7 @@ use health_core::{
 use serde::Deserialize;
 
 use crate::kind::{CheckSettings, Misconfigured, Reads, TlsSettings, Variable};
+use crate::support::aws::{self, Chain};
 use crate::support::io;
 use crate::support::storage::{Storage, round_trip};
 use crate::support::tls::Tls;
@@ -53,8 +55,8 @@ enum Access {
     Client(Client),
     /// The configuration for a client of each run. The connections of the client end with the run, so a server that
     /// closes idle connections is not a failure. The client is built when it is needed, because certificates are needed
-    /// only then.
-    Config { config: Box<Config>, tls: Option<Tls> },
+    /// only then. A configuration without keys has the credentials of the process.
+    Config { config: Box<Config>, chain: Option<Chain>, is_tls: bool, tls: Tls },
 }
 
 /// The keys of kind `s3`.
@@ -71,27 +73,29 @@ pub struct S3Settings {
     /// The URL of the service. Without it: Amazon's own endpoint in the region.
     #[serde(default)]
     pub endpoint_url: Option<String>,
-    /// The region.
-    #[serde(default = "default_region")]
-    pub region: String,
+    /// The region. Without it: that of the credentials, or else `us-east-1`.
+    #[serde(default)]
+    pub region: Option<String>,
     /// Puts the name of the bucket into the path in place of the host. Without it: true if `endpoint_url` is set.
     #[serde(default)]
     pub force_path_style: Option<bool>,
-    /// The ID of the access key.
-    #[cfg_attr(feature = "config", schemars(with = "String"))]
-    pub access_key_id: Secret,
+    /// The ID of the access key. Without a key, the credentials are looked up as the SDKs of Amazon do: in the
+    /// environment, in the profile `AWS_PROFILE`, from a web identity, from the container, from the instance.
+    #[serde(default)]
+    #[cfg_attr(feature = "config", schemars(with = "Option<String>"))]
+    pub access_key_id: Option<Secret>,
     /// The secret of the access key.
-    #[cfg_attr(feature = "config", schemars(with = "String"))]
-    pub secret_access_key: Secret,
+    #[serde(default)]
+    #[cfg_attr(feature = "config", schemars(with = "Option<String>"))]
+    pub secret_access_key: Option<Secret>,
     /// The token of temporary credentials.
     #[serde(default)]
     #[cfg_attr(feature = "config", schemars(with = "Option<String>"))]
     pub session_token: Option<Secret>,
 }
 
-fn default_region() -> String {
-    "us-east-1".into()
-}
+/// The region of requests if there is none in the settings, nor beside the credentials.
+const REGION: Region = Region::from_static("us-east-1");
 
 impl CheckSettings for S3Settings {
     const KIND: &'static str = "s3";
@@ -119,26 +123,39 @@ impl CheckSettings for S3Settings {
         }
         let is_tls = !self.endpoint_url.as_ref().is_some_and(|url| url.starts_with("http://"));
         tls.needs(is_tls).map_err(|wrong| wrong.with_url_as("endpoint_url"))?;
-        let access = Access::Config { config: Box::new(self.config()), tls: is_tls.then(|| tls.into()) };
+        let keys = self.keys()?;
+        let chain = keys.is_none().then(Chain::default);
+        let access = Access::Config { config: Box::new(self.config(keys)), chain, is_tls, tls: tls.into() };
         Ok(vec![BoxCheck::new(S3StorageHealthCheck { access, bucket: self.bucket, prefix: self.prefix })])
     }
 }
 
 impl S3Settings {
+    /// Returns the keys of the settings, if there are any.
+    fn keys(&self) -> Result<Option<Credentials>, Misconfigured> {
+        let token = self.session_token.as_ref().map(|token| token.expose().to_owned());
+        match (&self.access_key_id, &self.secret_access_key) {
+            (Some(id), Some(secret)) => {
+                Ok(Some(Credentials::new(id.expose(), secret.expose(), token, None, "health-check")))
+            }
+            (None, None) if token.is_none() => Ok(None),
+            (None, _) => Err(Misconfigured::new("access_key_id", "expected the ID beside the other part of the key")),
+            (_, None) => Err(Misconfigured::new("secret_access_key", "expected the secret beside `access_key_id`")),
+        }
+    }
+
     /// Builds the configuration of the client. Each operation is tried once, because the engine repeats the check.
     /// Checksums are sent only where they are required, because not every service accepts them. The HTTP client is
     /// added later: see [`Access`].
-    fn config(&self) -> Config {
-        let token = self.session_token.as_ref().map(|token| token.expose().to_owned());
-        let (id, secret) = (self.access_key_id.expose(), self.secret_access_key.expose());
+    fn config(&self, keys: Option<Credentials>) -> Config {
         let mut config = Config::builder()
             .behavior_version(BehaviorVersion::latest())
-            .credentials_provider(Credentials::new(id, secret, token, None, "health-check"))
-            .region(Region::new(self.region.clone()))
             .force_path_style(self.force_path_style.unwrap_or(self.endpoint_url.is_some()))
             .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
             .retry_config(RetryConfig::disabled());
         config.set_endpoint_url(self.endpoint_url.clone());
+        config.set_region(self.region.clone().map(Region::new));
+        config.set_credentials_provider(keys.map(SharedCredentialsProvider::new));
         config.build()
     }
 }
@@ -160,13 +177,19 @@ impl S3StorageHealthCheck {
 impl HealthCheck for S3StorageHealthCheck {
     async fn check_status(&self, _: &Findings) -> Result {
         let bucket = Bucket {
-            client: self.access.client()?,
+            client: self.access.client().await?,
             name: self.bucket.clone(),
             prefix: self.prefix.clone(),
             version: Mutex::default(),
             was_read: AtomicBool::default(),
         };
-        round_trip(&Arc::new(bucket)).await
+        let result = round_trip(&Arc::new(bucket)).await;
+        if let (Err(error), Access::Config { chain: Some(chain), .. }) = (&result, &self.access)
+            && matches!(error.kind(), FailureKind::Authentication | FailureKind::Forbidden | FailureKind::Misconfigured)
+        {
+            chain.forget();
+        }
+        result
     }
 
     fn identifier(&self) -> std::borrow::Cow<'_, str> {
@@ -179,16 +202,22 @@ impl HealthCheck for S3StorageHealthCheck {
 }
 
 impl Access {
-    fn client(&self) -> Result<Client> {
-        let (config, tls) = match self {
+    async fn client(&self) -> Result<Client> {
+        let (config, chain, is_tls, tls) = match self {
             Self::Client(client) => return Ok(client.clone()),
-            Self::Config { config, tls } => (config, tls),
+            Self::Config { config, chain, is_tls, tls } => (config, chain, *is_tls, tls),
         };
-        let http = match tls {
-            Some(tls) => with_tls(tls)?,
-            None => Builder::new().build_http(),
-        };
-        Ok(Client::from_conf(config.to_builder().http_client(http).build()))
+        let http = if is_tls { with_tls(tls)? } else { Builder::new().build_http() };
+        let mut builder = config.to_builder().http_client(http.clone());
+        let mut region = config.region().cloned();
+        if let Some(chain) = chain {
+            let issuer = if is_tls { http } else { with_tls(tls).unwrap_or(http) }; // a token service has TLS
+            let found = chain.find(region, issuer).await;
+            region = found.region;
+            builder = builder.identity_cache(found.cache);
+            builder.set_credentials_provider(found.provider);
+        }
+        Ok(Client::from_conf(builder.region(region.unwrap_or(REGION)).build()))
     }
 }
 
@@ -295,6 +324,9 @@ where
     E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
 {
     use FailureKind as Kind;
+    if let Some((kind, message)) = aws::describe(&error) {
+        return ServiceUnavailable::new(message).with_kind(kind).with_source(error).into();
+    }
     let (kind, message) = match &error {
         SdkError::TimeoutError(_) => (Kind::TimedOut, "timed out"),
         SdkError::DispatchFailure(failure) if failure.is_timeout() => (Kind::TimedOut, "timed out"),

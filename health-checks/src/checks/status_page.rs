@@ -108,7 +108,7 @@ impl StatusPage {
         Self { target: Target::read(&url.into()), components: Vec::new(), max_age: a_day(), tls: Tls::default() }
     }
 
-    /// Adds a component that matters, by its name on the page. In a feed, an entry has to contain one of the names. *Default*: the whole
+    /// Adds a component that matters, or a group of them, by its name on the page. In a feed, an entry has to contain one of the names. *Default*: the whole
     /// page counts.
     #[must_use]
     pub fn component(mut self, name: impl Into<String>) -> Self {
@@ -160,14 +160,15 @@ impl StatusPage {
             return Ok(open);
         }
         let mut open = Vec::new();
-        for name in &self.components {
-            let component = page.components.iter().find(|component| component.name.trim() == name.trim());
-            let Some(component) = component else {
-                let text = format!("the page has no component {name:?}");
-                return Err(ServiceReturnedUnexpectedResult::new(text).with_kind(FailureKind::NotFound).into());
-            };
+        for component in page.watched(&self.components)? {
             if component.status != "operational" {
                 open.push(shown(&format!("{}: {}", component.name, component.status.replace('_', " "))));
+            }
+            let incidents = page.incidents.iter().filter(|incident| incident.is_open() && incident.is_of(component));
+            for title in incidents.map(|incident| shown(&incident.name)) {
+                if !open.contains(&title) {
+                    open.push(title); // an incident of two components is one
+                }
             }
         }
         Ok(open)
@@ -259,17 +260,49 @@ struct Overall {
 
 #[derive(Deserialize)]
 struct Component {
+    #[serde(default)]
+    id: String,
     name: String,
     status: String,
+    /// The ID of the group that the component is in.
+    #[serde(default)]
+    group_id: Option<String>,
 }
 
 #[derive(Deserialize)]
 struct Incident {
     name: String,
     status: String,
+    /// The components that the incident affects.
+    #[serde(default)]
+    components: Vec<Component>,
+}
+
+impl Summary {
+    /// Returns the components with these names. A group of the page stands for its members.
+    fn watched(&self, names: &[String]) -> Result<Vec<&Component>> {
+        let mut watched = Vec::new();
+        for name in names {
+            let Some(named) = self.components.iter().find(|component| component.name.trim() == name.trim()) else {
+                let text = format!("the page has no component {name:?}");
+                return Err(ServiceReturnedUnexpectedResult::new(text).with_kind(FailureKind::NotFound).into());
+            };
+            let is_member = |component: &&Component| component.group_id.as_ref() == Some(&named.id);
+            let members = self.components.iter().filter(is_member);
+            match members.clone().next() {
+                Some(_) => watched.extend(members),
+                None => watched.push(named),
+            }
+        }
+        Ok(watched)
+    }
 }
 
 impl Incident {
+    fn is_of(&self, component: &Component) -> bool {
+        self.components.iter().any(|affected| affected.name == component.name)
+    }
+
     fn is_open(&self) -> bool {
         !["resolved", "postmortem", "completed"].contains(&self.status.as_str())
     }

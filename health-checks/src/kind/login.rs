@@ -133,6 +133,10 @@ impl<S: CheckSettings + Clone + Send + Sync + 'static> HealthCheck for Rotating<
         self.model.default_ttl()
     }
 
+    fn measures(&self) -> bool {
+        self.model.measures()
+    }
+
     fn runs_on_caller(&self) -> bool {
         self.model.runs_on_caller()
     }

@@ -8,6 +8,8 @@ pub(crate) mod address;
     allow(dead_code, unused, reason = "each of the checks needs a part of it")
 )]
 pub(crate) mod amqp;
+#[cfg(feature = "s3")]
+pub(crate) mod aws;
 #[cfg(any(feature = "celery", feature = "celery_ping"))]
 #[cfg_attr(
     not(all(feature = "celery", feature = "celery_ping")),

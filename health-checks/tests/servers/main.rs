@@ -14,6 +14,7 @@ mod database;
 mod harness;
 mod ipv6;
 mod network;
+mod own;
 mod pools;
 mod proxy;
 mod scenario;

@@ -17,13 +17,13 @@ use crate::harness::{Server, alone, port, variable};
 use crate::scenario::says;
 
 /// A private CA, in files.
-struct Ca {
+pub(crate) struct Ca {
     folder: tempfile::TempDir,
     issuer: CertifiedIssuer<'static, KeyPair>,
 }
 
 impl Ca {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
@@ -32,12 +32,12 @@ impl Ca {
         Self { folder, issuer }
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
     /// Signs a certificate for a name, in the files `{file}.pem` and `{file}.key`.
-    fn sign(&self, file: &str, name: &str) {
+    pub(crate) fn sign(&self, file: &str, name: &str) {
         let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
         let key = KeyPair::generate().unwrap();
@@ -46,7 +46,7 @@ impl Ca {
         std::fs::write(self.path(&format!("{file}.key")), key.serialize_pem()).unwrap();
     }
 
-    fn acceptor(&self, file: &str, wants_client: bool) -> TlsAcceptor {
+    pub(crate) fn acceptor(&self, file: &str, wants_client: bool) -> TlsAcceptor {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder =
             ServerConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions().unwrap();
@@ -66,7 +66,7 @@ impl Ca {
 
 /// The point at which TLS begins.
 #[derive(Clone, Copy, PartialEq)]
-enum Begins {
+pub(crate) enum Begins {
     AtOnce,
     /// TLS begins after the request of PostgreSQL's protocol.
     OnRequest,
@@ -84,7 +84,7 @@ fn with_protocol(acceptor: &TlsAcceptor, protocol: &[u8]) -> TlsAcceptor {
 }
 
 /// Starts a proxy that ends TLS before a server, and returns its port.
-async fn before(server: u16, acceptor: TlsAcceptor, begins: Begins) -> u16 {
+pub(crate) async fn before(server: u16, acceptor: TlsAcceptor, begins: Begins) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let own = listener.local_addr().unwrap().port();
     tokio::spawn(async move {

@@ -120,6 +120,16 @@ impl Server {
     pub(crate) fn at(address: &str, folder: &Path, args: &[&str]) -> Self {
         let mut command = health(folder);
         command.args(["serve", "--listen", address]).args(args);
+        Self::spawn(command)
+    }
+
+    /// Starts `health serve` by a command that has its environment, but no arguments.
+    pub(crate) fn run(mut command: Command, args: &[&str]) -> Self {
+        command.args(["serve", "--listen", "127.0.0.1:0"]).args(args);
+        Self::spawn(command)
+    }
+
+    fn spawn(mut command: Command) -> Self {
         let mut process = Running::new(command.stdout(Stdio::piped()).stderr(Stdio::null()));
         let mut line = String::new();
         BufReader::new(process.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();

