@@ -32,6 +32,10 @@ pub trait CheckSettings: Sized {
     /// as well.
     const URL: Option<&'static str> = None;
 
+    /// The keys that name the servers, as URLs or as `host:port`. Replicas of a [fleet](crate::RedisFleet) share a check whose servers are all
+    /// elsewhere. *Default*: none, which means the key of the URL.
+    const SERVERS: &'static [&'static str] = &[];
+
     /// Returns the URL of these settings. *Default*: `None`.
     fn url_mut(&mut self) -> Option<&mut Secret> {
         None
@@ -227,6 +231,8 @@ mod erased {
         pub tls: &'static [&'static str],
         /// The keys of [`Login`] that are allowed beside its URL: all or none.
         pub login: &'static [&'static str],
+        /// The keys that name the servers.
+        pub(crate) servers: &'static [&'static str],
         schema: fn() -> schemars::Schema,
         pub(crate) renamed: fn(&str, &str) -> String,
         /// Reads a table and discards the result.
@@ -252,6 +258,10 @@ mod erased {
                 variables: S::VARIABLES,
                 tls: S::TLS,
                 login: if S::URL.is_some() { Login::ALL } else { &[] },
+                servers: match S::URL {
+                    Some(_) if S::SERVERS.is_empty() => &["url"],
+                    _ => S::SERVERS,
+                },
                 schema: schema_of::<S>,
                 renamed: S::renamed,
                 read: |table| S::deserialize(table).map(drop),

@@ -4,12 +4,16 @@ pub mod catalogue;
 mod checks;
 #[cfg(feature = "config")]
 pub mod config;
+#[cfg(feature = "fleet")]
+mod fleet;
 mod kind;
 mod pools;
 mod support;
 
 #[allow(unused_imports, unreachable_pub, reason = "a build may have no check")]
 pub use checks::*;
+#[cfg(feature = "fleet")]
+pub use fleet::RedisFleet;
 /// Checks of any pool of the application.
 pub use support::connection::pool;
 #[cfg(feature = "_limit")]

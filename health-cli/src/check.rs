@@ -49,7 +49,8 @@ pub(crate) struct CheckArgs {
 pub(crate) async fn check(args: &CheckArgs) -> Outcome {
     let format = args.exit.format(args.format.as_deref())?;
     let progress = Progress::default();
-    let build = |config: Config| Ok(config.build_with(|builder| builder.listener(progress.listener()))?);
+    let build =
+        |config: Config| Ok(config.without_fleet().build_with(|builder| builder.listener(progress.listener()))?);
     let loaded = load(&args.source, args.timeout, build).await?;
     let health = &loaded.health;
     let renderer = renderer(health, format)?;

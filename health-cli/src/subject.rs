@@ -60,7 +60,7 @@ impl Subject {
         let source = Source { config };
         let loaded = load(&source, None, |mut config| {
             config.settings.ttl = config.settings.ttl.min(fresh);
-            Ok(config.build()?)
+            Ok(config.without_fleet().build()?)
         });
         let loaded = loaded.await?;
         let mut selection = Selection::default();

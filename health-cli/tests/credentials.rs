@@ -1,4 +1,4 @@
-//! Where `s3` finds its credentials if the file has none. The bucket is that of the S3 server; a fake issues its keys as a
+//! Tests the places in which `s3` finds credentials if the file has none. The bucket is that of the S3 server; a fake issues its keys as a
 //! container and an instance of Amazon do.
 
 #![allow(clippy::unwrap_used, reason = "a test may")]

@@ -6,6 +6,7 @@ use tokio::runtime::Handle;
 
 use crate::check::CheckExt;
 use crate::clock::SystemClock;
+use crate::fleet::Fleet;
 use crate::interceptor::Interceptors;
 use crate::registry::{BuildError, Registry};
 use crate::render::{Renderer, Renderers};
@@ -25,6 +26,7 @@ pub struct HealthBuilder {
     clock: Option<Arc<dyn Clock>>,
     pub(crate) listeners: Vec<Box<dyn StatusListener>>,
     interceptors: Vec<Box<dyn Interceptor>>,
+    fleet: Option<Arc<dyn Fleet>>,
 }
 
 impl HealthBuilder {
@@ -101,6 +103,17 @@ impl HealthBuilder {
         self
     }
 
+    /// Makes this process a member of a fleet: replicas that share the verdicts of those checks that are
+    /// [`shared`](crate::CheckExt::shared), so that all of them together probe a service about once per TTL.
+    ///
+    /// The first verdict of a check is the own one of each process. After that, each replica probes only from time to time, and shows what
+    /// the others have found out. A failure that all replicas see is held in `ready`; one that this replica sees alone counts there at once.
+    /// While the fleet can't be reached, each replica probes for itself.
+    pub fn fleet(mut self, fleet: impl Fleet) -> Self {
+        self.fleet = Some(Arc::new(fleet));
+        self
+    }
+
     /// Sets the clock. *Default*: the system's clock.
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Some(Arc::new(clock));
@@ -124,7 +137,10 @@ impl HealthBuilder {
         #[cfg(feature = "metrics")]
         self.listeners.push(Box::new(crate::metrics::Metrics));
         let listeners = Listeners(self.listeners);
-        let runner = Runner::new(cells, plans, &self.settings, own_runtime, clock, listeners, interceptors);
+        let mut runner = Runner::new(cells, plans, &self.settings, own_runtime, clock, listeners, interceptors);
+        if let Some(fleet) = self.fleet {
+            runner.join(fleet);
+        }
         Ok(Health::new(runner, self.settings, self.renderers, self.notice))
     }
 }

@@ -224,6 +224,7 @@ impl Health {
                 tasks.end().await;
             }
             self.0.runner.end_runs().await;
+            self.0.runner.leave_fleet().await;
             drop(self); // the last clone also drops the checks
             crate::cleanup::finished().await;
         };

@@ -7,6 +7,8 @@ mod clock;
 pub mod error;
 mod failure;
 mod findings;
+#[doc(hidden)]
+pub mod fleet;
 mod health;
 mod history;
 mod hold;
@@ -61,7 +63,7 @@ pub use render::{HealthJson, Json, Renderer, Renderers, ReportFormat, Text, rend
 pub use render::{Html, TemplateError};
 #[cfg(feature = "metrics-formats")]
 pub use render::{OpenMetrics, Prometheus};
-pub use report::{CheckInfo, CheckReport, ErrorReport, GroupReport, Report};
+pub use report::{CheckInfo, CheckReport, ErrorReport, FleetReport, GroupReport, Report, SharedVerdict};
 pub use reported::{Gate, Heartbeat, HeartbeatGuard, Reported, ReportedCheck, WatchedTask, watch_task};
 pub use runtime::Runtime;
 pub use secret::Secret;

@@ -65,6 +65,56 @@ pub struct Report {
     pub groups: Vec<GroupReport>,
     /// The services of the gRPC health protocol, each with its group. Empty if nothing serves the health by gRPC.
     pub grpc_services: BTreeMap<String, String>,
+    /// The fleet that the process is a member of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fleet: Option<FleetReport>,
+}
+
+/// The replicas that share verdicts, as one of them sees them.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct FleetReport {
+    /// The name of the fleet.
+    pub name: String,
+    /// The number of replicas at the last exchange, this one included.
+    pub replicas: u32,
+    /// The number of exchanges that have failed.
+    pub errors: u64,
+    /// The time of the last exchange.
+    #[serde(with = "serde_time::rfc3339::option")]
+    pub last_exchange: Option<SystemTime>,
+    /// The time since the last exchange.
+    #[serde(with = "serde_time::seconds::option")]
+    pub age: Option<Duration>,
+    /// The time since which the fleet can't be reached, so that this replica probes for itself.
+    #[serde(with = "serde_time::rfc3339::option")]
+    pub away_since: Option<SystemTime>,
+}
+
+/// The knowledge of a row about the other replicas.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct SharedVerdict {
+    /// The number of replicas that share the check, this one included.
+    pub replicas: u32,
+    /// The name of the machine whose replica has run the check; `None` if the row shows this replica's own verdict.
+    pub seen_by: Option<String>,
+    /// `true` if this replica fails, and others that looked later do not.
+    pub alone: bool,
+}
+
+impl SharedVerdict {
+    /// Returns what a person reads: `3 replicas, seen by web-7`.
+    pub fn words(&self) -> String {
+        let plural = if self.replicas == 1 { "" } else { "s" };
+        match &self.seen_by {
+            _ if self.alone => format!("{} replica{plural}, failing in this one alone", self.replicas),
+            Some(host) => format!("{} replica{plural}, seen by {host}", self.replicas),
+            None => format!("{} replica{plural}, seen by this one", self.replicas),
+        }
+    }
 }
 
 /// The verdict of a group within a report, from the last verdicts of its checks.
@@ -114,6 +164,7 @@ impl Report {
             version: None,
             groups: Vec::new(),
             grpc_services: BTreeMap::new(),
+            fleet: None,
         }
     }
 
@@ -131,6 +182,7 @@ impl Report {
             version: None,
             groups: Vec::new(),
             grpc_services: BTreeMap::new(),
+            fleet: None,
             ..self.clone()
         }
     }
@@ -216,6 +268,9 @@ pub struct CheckReport {
     /// The last runs.
     #[serde(default)]
     pub history: History,
+    /// The knowledge of the fleet about the check, if it is shared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shared: Option<SharedVerdict>,
 }
 
 impl CheckReport {
@@ -240,6 +295,7 @@ impl CheckReport {
             stale: false,
             blocked_by: None,
             history: History::default(),
+            shared: None,
         }
     }
 

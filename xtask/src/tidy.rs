@@ -79,7 +79,7 @@ const TOP: &[&str] = &[
 /// Files among the checks of health-checks that are not checks.
 const NO_CHECKS: &[&str] = &["mod"];
 
-/// Features of health-checks that are not checks: the configuration, drivers and stores of checks, and crypto
+/// Features of health-checks that are not checks: the configuration, the fleet, drivers and stores of checks, and crypto
 /// providers.
 const NO_CHECK_FEATURES: &[&str] = &[
     "config",
@@ -88,6 +88,7 @@ const NO_CHECK_FEATURES: &[&str] = &[
     "default",
     "diesel-async",
     "embedded",
+    "fleet",
     "fred",
     "full",
     "memcached",

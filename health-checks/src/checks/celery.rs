@@ -129,6 +129,7 @@ impl CheckSettings for CelerySettings {
         Variable { key: "result_timeout", name: "HEALTHCHECK_CELERY_TIMEOUT", reads: Reads::Seconds },
     ];
     const URL: Option<&'static str> = Some("broker_url");
+    const SERVERS: &'static [&'static str] = &["broker_url", "result_backend"];
 
     fn url_mut(&mut self) -> Option<&mut Secret> {
         Some(&mut self.broker_url)

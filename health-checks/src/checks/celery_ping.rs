@@ -110,6 +110,7 @@ impl CheckSettings for CeleryPingSettings {
         Variable { key: "reply_timeout", name: "HEALTHCHECK_CELERY_PING_TIMEOUT", reads: Reads::Seconds },
     ];
     const URL: Option<&'static str> = Some("broker_url");
+    const SERVERS: &'static [&'static str] = &["broker_url"];
 
     fn url_mut(&mut self) -> Option<&mut Secret> {
         Some(&mut self.broker_url)

@@ -73,6 +73,7 @@ fn two_weeks() -> Limit {
 impl CheckSettings for CertificateSettings {
     const KIND: &'static str = "certificate";
     const SUMMARY: &'static str = "the days left of a certificate, at an address or in a file";
+    const SERVERS: &'static [&'static str] = &["address"];
     const TLS: &'static [&'static str] = TlsSettings::ALL;
 
     fn checks(self) -> Result<Vec<BoxCheck>, Misconfigured> {

@@ -60,6 +60,7 @@ pub struct GrpcSettings {
 impl CheckSettings for GrpcSettings {
     const KIND: &'static str = "grpc";
     const SUMMARY: &'static str = "the health protocol of gRPC";
+    const SERVERS: &'static [&'static str] = &["url"];
     const TLS: &'static [&'static str] = TlsSettings::ALL;
 
     fn url_mut(&mut self) -> Option<&mut Secret> {

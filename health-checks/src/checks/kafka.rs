@@ -103,6 +103,7 @@ pub enum Sasl {
 impl CheckSettings for KafkaSettings {
     const KIND: &'static str = "kafka";
     const SUMMARY: &'static str = "the metadata of a cluster, and the leaders of topics";
+    const SERVERS: &'static [&'static str] = &["brokers"];
     const TLS: &'static [&'static str] = TlsSettings::ALL;
 
     fn checks(self) -> Result<Vec<BoxCheck>, Misconfigured> {

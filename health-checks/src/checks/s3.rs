@@ -100,6 +100,7 @@ const REGION: Region = Region::from_static("us-east-1");
 impl CheckSettings for S3Settings {
     const KIND: &'static str = "s3";
     const SUMMARY: &'static str = "save, read back and delete an object in a bucket";
+    const SERVERS: &'static [&'static str] = &["endpoint_url"];
     const TLS: &'static [&'static str] = &["ca_file"];
     const VARIABLES: &'static [Variable] = &[
         Variable { key: "endpoint_url", name: "S3_ENDPOINT_URL", reads: Reads::Text },

@@ -78,6 +78,7 @@ fn a_day_text() -> String {
 impl CheckSettings for StatusPageSettings {
     const KIND: &'static str = "status_page";
     const SUMMARY: &'static str = "open incidents of a provider's status page";
+    const SERVERS: &'static [&'static str] = &["url"];
     const TLS: &'static [&'static str] = TlsSettings::ALL;
 
     fn url_mut(&mut self) -> Option<&mut Secret> {
@@ -283,15 +284,15 @@ impl Summary {
     fn watched(&self, names: &[String]) -> Result<Vec<&Component>> {
         let mut watched = Vec::new();
         for name in names {
-            let Some(named) = self.components.iter().find(|component| component.name.trim() == name.trim()) else {
+            let Some(found) = self.components.iter().find(|component| component.name.trim() == name.trim()) else {
                 let text = format!("the page has no component {name:?}");
                 return Err(ServiceReturnedUnexpectedResult::new(text).with_kind(FailureKind::NotFound).into());
             };
-            let is_member = |component: &&Component| component.group_id.as_ref() == Some(&named.id);
+            let is_member = |component: &&Component| component.group_id.as_ref() == Some(&found.id);
             let members = self.components.iter().filter(is_member);
             match members.clone().next() {
                 Some(_) => watched.extend(members),
-                None => watched.push(named),
+                None => watched.push(found),
             }
         }
         Ok(watched)

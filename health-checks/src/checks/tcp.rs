@@ -36,6 +36,7 @@ pub struct TcpSettings {
 impl CheckSettings for TcpSettings {
     const KIND: &'static str = "tcp";
     const SUMMARY: &'static str = "connect to an address";
+    const SERVERS: &'static [&'static str] = &["address"];
 
     fn checks(self) -> Result<Vec<BoxCheck>, Misconfigured> {
         address::host_and_port(&self.address).ok_or_else(|| Misconfigured::new("address", address::EXPECTED))?;

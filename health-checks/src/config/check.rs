@@ -8,6 +8,7 @@ use serde::Deserialize;
 use toml::de::DeValue;
 
 use super::environment::Environment;
+use super::fleet::{Address, Candidate};
 use super::table::{Document, Places, Table, is_missing};
 use super::{Config, ConfigError, Options};
 use crate::kind::{Failure, Kind, Login, TlsSettings};
@@ -33,6 +34,7 @@ struct Common {
     thresholds: Option<Thresholds>,
     depends_on: BTreeSet<String>,
     labels: BTreeMap<String, String>,
+    shared: Option<bool>,
 }
 
 #[derive(Debug, Clone, Copy, Deserialize)]
@@ -62,6 +64,7 @@ pub const COMMON: &[&str] = &[
     "thresholds",
     "depends_on",
     "labels",
+    "shared",
 ];
 
 pub(super) fn read_all<'a>(
@@ -76,7 +79,9 @@ pub(super) fn read_all<'a>(
     for (position, table) in checks.into_iter().enumerate() {
         let (number, line) = (position + 1, document.line(table.span.start));
         let warnings = &mut config.warnings;
-        let mut check = Checks { document, kinds, environment, options, filled: &mut filled, warnings, number };
+        let fleet = config.fleet_servers.as_slice();
+        let fleet = (!fleet.is_empty()).then_some(fleet);
+        let mut check = Checks { document, kinds, environment, options, fleet, filled: &mut filled, warnings, number };
         for check in check.read(table)? {
             config.checks.register(check);
             let identifier = config.checks.identifiers().last().unwrap_or_default().to_owned();
@@ -97,6 +102,8 @@ struct Checks<'c, 'a> {
     kinds: &'c [&'c Kind],
     environment: &'a Environment,
     options: &'c Options,
+    /// The addresses of the fleet's own server, if there is a fleet.
+    fleet: Option<&'c [Address]>,
     /// The number of the check for which a variable filled a key, by kind and key.
     filled: &'c mut BTreeMap<(&'static str, &'static str), usize>,
     warnings: &'c mut Vec<String>,
@@ -106,21 +113,29 @@ struct Checks<'c, 'a> {
 impl<'a> Checks<'_, 'a> {
     fn read(&mut self, mut table: Table<'a>) -> Result<Vec<Configured<BoxCheck>>, ConfigError> {
         let kind = self.kind(&mut table)?;
-        let common = self.common(table.split_off(COMMON))?;
+        let own = table.split_off(COMMON);
+        let shared = own.entries().find(|(key, _)| *key == "shared").map_or(own.span.start, |(_, span)| span.start);
+        let shared = (shared, own.key("shared"));
+        let common = self.common(own)?;
         let tls = self.tls(&kind, &mut table)?;
         let login = self.login(&kind, &mut table)?;
         if common.enabled == Some(false) {
             return self.switched_off(&kind, table).map(|()| Vec::new());
         }
         let filled = self.fill(&kind, &mut table)?;
+        let is_in_live = common.groups.contains("live");
+        let candidate = Candidate::new(common.shared, is_in_live, &kind, &table);
         let checks = self.build(&kind, table, (tls, login), &filled)?;
+        let refused = |message| self.document.error(shared.0, shared.1.clone(), message);
+        let key = checks.first().map(|check| candidate.key(check, self.fleet).map_err(refused)).transpose()?.flatten();
         let configure = |check: BoxCheck| {
             let name = common.name.as_ref().map(|name| (kind.renamed)(&check.identifier(), name));
             let check = match name {
                 Some(name) => check.named(name),
                 None => check.into_check(),
             };
-            common.apply(check, self.options.timeout)
+            let check = common.apply(check, self.options.timeout);
+            if let Some(key) = &key { check.shared(key.clone()) } else { check }
         };
         Ok(checks.into_iter().map(configure).collect())
     }

@@ -31,6 +31,7 @@
 //! | `thresholds` | `{rise = 2, fall = 3}`: the number of runs in a row that change the verdict |
 //! | `depends_on` | checks that this check needs to work |
 //! | `labels` | names and values for metrics |
+//! | `shared` | whether the replicas of `[fleet]` share it; by default those that look at one server over the network |
 //! | `ca_file`, `client_cert`, `client_key`, `server_name`, `verify` | for kinds that speak TLS: see [`TlsSettings`](crate::catalogue::TlsSettings) |
 //! | `username`, `password`, `password_file` | for kinds with a URL: see [`Login`](crate::catalogue::Login) |
 //! | others | the keys of the kind |
@@ -47,6 +48,7 @@ mod endpoints;
 mod environment;
 mod error;
 mod expand;
+mod fleet;
 mod schema;
 mod table;
 
@@ -92,6 +94,11 @@ pub struct Config {
     /// The checks of `[[checks]]` that are not switched off.
     pub checks: Registry,
     endpoints: Vec<EndpointTable>,
+    /// The table `[fleet]`.
+    #[cfg(feature = "fleet")]
+    fleet: Option<crate::RedisFleet>,
+    /// The addresses of the fleet's server. Empty without a fleet.
+    fleet_servers: Vec<fleet::Address>,
     notice: Option<String>,
     warnings: Vec<String>,
     lines: Lines,
@@ -149,6 +156,9 @@ impl Config {
             groups: BTreeMap::new(),
             checks: Registry::default(),
             endpoints: Vec::new(),
+            #[cfg(feature = "fleet")]
+            fleet: None,
+            fleet_servers: Vec::new(),
             notice: None,
             warnings: Vec::new(),
             lines: Lines { file: file.to_owned(), ..Lines::default() },
@@ -158,11 +168,12 @@ impl Config {
             config.lines.groups.insert(name.clone(), line);
             config.groups.insert(name, document.read(group)?);
         }
+        config.take_fleet(&document, &mut root)?;
         let checks = document.list(&mut root, "checks")?;
         for table in document.list(&mut root, "endpoints")? {
             config.endpoints.push(EndpointTable::read(&document, table)?);
         }
-        document.refuse_rest(&root, &["settings", "groups", "endpoints", "checks"])?;
+        document.refuse_rest(&root, &["settings", "groups", "endpoints", "fleet", "checks"])?;
         check::read_all(&document, checks, &kinds, &environment, options, &mut config)?;
         if config.checks.identifiers().next().is_none() {
             config.warnings.push(format!("{file}: there are no checks, so nothing is looked at"));
@@ -250,7 +261,22 @@ impl Config {
         if let Some(notice) = self.notice {
             builder = builder.notice(notice);
         }
+        #[cfg(feature = "fleet")]
+        if let Some(fleet) = self.fleet {
+            builder = builder.fleet(fleet);
+        }
         (builder, self.endpoints, self.lines)
+    }
+
+    /// Leaves the `[fleet]` out, for a process that reads its checks only once.
+    #[must_use]
+    #[cfg_attr(not(feature = "fleet"), allow(unused_mut, reason = "there is no fleet to leave out"))]
+    pub fn without_fleet(mut self) -> Self {
+        #[cfg(feature = "fleet")]
+        {
+            self.fleet = None;
+        }
+        self
     }
 
     /// Returns `true` if the file has `[[endpoints]]`.

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::{COMMON, Options};
 use crate::catalogue::CATALOGUE;
-use crate::kind::Kind;
+use crate::kind::{Kind, Login, TlsSettings};
 
 /// Returns the JSON Schema (draft 2020-12) of a configuration file, with the kinds that this build has and those of
 /// `options`.
@@ -35,6 +35,7 @@ pub fn schema(options: &Options) -> Value {
                 "type": "array",
                 "items": endpoint(),
             },
+            "fleet": fleet(),
             "checks": {
                 "description": "The checks.",
                 "type": "array",
@@ -113,6 +114,20 @@ fn endpoint_keys() -> Value {
     })
 }
 
+fn fleet() -> Value {
+    let mut properties = json!({
+        "url": text("The URL of the Redis server through which the replicas share their verdicts. Write a password as ${VAR} or ${file:/path}."),
+        "name": text("The name of the fleet. Replicas with the same name share their verdicts."),
+        "own": duration("The interval at which each replica probes for itself.", Some("60s")),
+    });
+    for (key, meaning) in Login::KEYS.iter().chain(TlsSettings::KEYS) {
+        properties[*key] = if *key == "verify" { flag(meaning, Some(true)) } else { text(meaning) };
+    }
+    let mut fleet = object("Replicas that share their verdicts.", properties);
+    fleet["required"] = json!(["url", "name"]);
+    fleet
+}
+
 fn group() -> Value {
     let properties = json!({
         "budget": duration("The longest that a reader of this group waits.", None),
@@ -141,6 +156,7 @@ fn common() -> Value {
         "every": duration("The interval of runs in the background, in place of runs when the check is read.", None),
         "thresholds": object("The number of runs in a row that change the verdict.", json!({ "rise": run, "fall": run })),
         "depends_on": described("names", "The checks that this one needs to work."),
+        "shared": flag("Whether the replicas of the fleet share its verdicts. Without it: if it looks at a server that is the same for all.", None),
         "labels": {
             "description": "Names and values for metrics.",
             "type": "object",

@@ -136,7 +136,8 @@ impl<'a> Document<'a> {
     pub(super) fn refuse_rest(&self, table: &Table<'_>, known: &[&str]) -> Result<(), ConfigError> {
         let Some((key, span)) = table.entries().next() else { return Ok(()) };
         let near = hint(key, known.iter().copied());
-        let tables = "; what stands here are [settings], [groups.NAME], [[endpoints]], and [[checks]] with a kind";
+        let tables =
+            "; what stands here are [settings], [groups.NAME], [[endpoints]], [fleet], and [[checks]] with a kind";
         let message = format!("unknown key{}", if near.is_empty() { tables } else { &near });
         Err(self.error(span.start, table.key(key), message))
     }

@@ -42,6 +42,34 @@ impl Login {
     where
         S: CheckSettings + Clone + Send + Sync + 'static,
     {
+        self.refuse_empty()?;
+        let Some(path) = self.password_file.clone() else {
+            return self.with(settings, self.password.as_ref())?.checks_over(tls);
+        };
+        // The URL is validated now. The password file may appear later.
+        let models = self.with(settings.clone(), Some(&"x".into()))?.checks_over(tls.clone())?;
+        let rotating = |(at, model)| {
+            let (login, settings, tls) = (self.clone(), settings.clone(), tls.clone());
+            BoxCheck::new(Rotating { login, settings, tls, at, path: path.clone(), model, current: Mutex::default() })
+        };
+        Ok(models.into_iter().enumerate().map(rotating).collect())
+    }
+
+    /// Creates the fleet at this URL, with this login.
+    #[cfg(feature = "fleet")]
+    pub(crate) fn fleet(self, url: Secret) -> Result<crate::RedisFleet, Misconfigured> {
+        self.refuse_empty()?;
+        if let Some(path) = self.password_file {
+            return crate::RedisFleet::from_url(url)?.password_file(self.username, path);
+        }
+        let has_login = self.username.is_some() || self.password.is_some();
+        let url =
+            if has_login { url::with_login(&url, self.username.as_deref(), self.password.as_ref())? } else { url };
+        crate::RedisFleet::from_url(url)
+    }
+
+    /// Refuses keys that are empty, and two passwords.
+    fn refuse_empty(&self) -> Result<(), Misconfigured> {
         let is_empty = |text: &str| text.is_empty();
         for (key, empty) in [
             ("username", self.username.as_deref().is_some_and(is_empty)),
@@ -55,16 +83,7 @@ impl Login {
         if self.password.is_some() && self.password_file.is_some() {
             return Err(Misconfigured::new("password_file", "password is there as well: leave one out"));
         }
-        let Some(path) = self.password_file.clone() else {
-            return self.with(settings, self.password.as_ref())?.checks_over(tls);
-        };
-        // The URL is validated now. The password file may appear later.
-        let models = self.with(settings.clone(), Some(&"x".into()))?.checks_over(tls.clone())?;
-        let rotating = |(at, model)| {
-            let (login, settings, tls) = (self.clone(), settings.clone(), tls.clone());
-            BoxCheck::new(Rotating { login, settings, tls, at, path: path.clone(), model, current: Mutex::default() })
-        };
-        Ok(models.into_iter().enumerate().map(rotating).collect())
+        Ok(())
     }
 
     fn with<S: CheckSettings>(&self, mut settings: S, password: Option<&Secret>) -> Result<S, Misconfigured> {

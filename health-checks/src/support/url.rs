@@ -78,7 +78,7 @@ pub(crate) fn not<'a>(expected: &str, text: &Secret, known: impl IntoIterator<It
 }
 
 /// Returns the URL with this user and this password. The URL must not have its own.
-#[cfg(feature = "config")]
+#[cfg(any(feature = "config", feature = "fleet"))]
 pub(crate) fn with_login(
     text: &Secret,
     username: Option<&str>,

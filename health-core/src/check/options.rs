@@ -116,6 +116,14 @@ pub trait CheckExt: sealed::Sealed + Sized {
         self.set(|options| options.hold = Some(hold.into()))
     }
 
+    /// Shares the verdicts of this check with the other replicas of the service, under this key; see
+    /// [`HealthBuilder::fleet`](crate::HealthBuilder::fleet). Two checks share if their identifiers and their keys are the same, so the key
+    /// has to tell apart what is configured differently, such as the database that the pool connects to. Without a fleet, the option has no
+    /// effect. *Default*: not shared.
+    fn shared(self, key: impl Into<Cow<'static, str>>) -> Configured<Self::Check> {
+        self.set(|options| options.shared = Some(key.into()))
+    }
+
     /// Erases the type of the check and keeps its options, so that different checks fit into one collection.
     fn boxed(self) -> Configured<BoxCheck> {
         let Configured { check, options } = self.into_check();
@@ -179,6 +187,7 @@ pub struct Options {
     pub(crate) depends_on: BTreeSet<Cow<'static, str>>,
     pub(crate) scope: Option<Scope>,
     pub(crate) labels: BTreeMap<Cow<'static, str>, Cow<'static, str>>,
+    pub(crate) shared: Option<Cow<'static, str>>,
 }
 
 impl Default for Options {
@@ -195,6 +204,7 @@ impl Default for Options {
             depends_on: BTreeSet::new(),
             scope: None,
             labels: BTreeMap::new(),
+            shared: None,
         }
     }
 }

@@ -12,7 +12,7 @@ use super::outcome::{because, problems, verdict};
 use super::strip::Strip;
 use super::words::{ago, brief, parts, time, tone};
 use crate::report::ErrorReport;
-use crate::{CheckReport, GroupReport, Report, Status};
+use crate::{CheckReport, FleetReport, GroupReport, Report, SharedVerdict, Status};
 
 /// The page that comes with the crate, and the name by which a template can always extend it.
 const BASE: (&str, &str) = ("health_check/base.html", include_str!("base.html"));
@@ -53,6 +53,7 @@ const OWN: &str = "health_check/own.html";
 /// | `because` | the checks that fail the report, each with its kind of failure, or none |
 /// | `in_groups` | the verdict of each group: `name`, `healthy`, and the names in `failing` and `held` |
 /// | `grpc_services` | the services of the gRPC health protocol, ready to be shown: `orders.v1.Orders (ready)` |
+/// | `fleet` | how the replicas share their verdicts, in words, or none |
 /// | `checks` | the rows, failing ones first and blocked ones below their cause, each with: |
 /// | `identifier`, `status`, `raw_status` | name; effective status; status of the last run |
 /// | `tone` | the status as a class of the page's style: `good`, `fair`, `open`, `bad`. The style contains no name of a status, so that a monitor that searches the page for one only finds it if a check has it |
@@ -67,6 +68,7 @@ const OWN: &str = "health_check/own.html";
 /// | `parts` | a long identifier in pieces, between which a line may break; a short one as it is |
 /// | `strip` | its last runs, or none: `summary` in words, `width`, `height`, `bars` of `x`, `y`, `height`, `status`, `tone` |
 /// | `groups`, `labels` | names of its groups; its labels, name and value |
+/// | `shared` | for a check that a fleet shares: `3 replicas, seen by web-7`, or none |
 ///
 /// Text from checks is escaped. A variable that does not exist is an error: it is logged, and the reader gets the text
 /// format.
@@ -184,6 +186,7 @@ struct Page<'a> {
     version: Option<&'a str>,
     in_groups: Vec<Group<'a>>,
     grpc_services: Vec<String>,
+    fleet: Option<String>,
     sections: Vec<Section<'a>>,
     generated_at: String,
     duration: String,
@@ -212,6 +215,19 @@ fn grpc_service((service, group): (&String, &String)) -> String {
         "" => format!("\"\" ({group})"),
         service if service == group => service.to_owned(),
         service => format!("{service} ({group})"),
+    }
+}
+
+/// Says how the replicas share their verdicts.
+fn fleet(fleet: &FleetReport) -> String {
+    let name = &fleet.name;
+    match (fleet.away_since, fleet.replicas) {
+        (Some(since), _) => {
+            format!("fleet {name} can't be reached since {}: this replica probes for itself", time(since))
+        }
+        (None, 0) => format!("fleet {name}: no exchange yet"),
+        (None, 1) => format!("fleet {name}: 1 replica"),
+        (None, replicas) => format!("fleet {name}: {replicas} replicas"),
     }
 }
 
@@ -249,6 +265,7 @@ struct Row<'a> {
     parts: Vec<&'a str>,
     groups: &'a BTreeSet<String>,
     labels: &'a BTreeMap<String, String>,
+    shared: Option<String>,
 }
 
 impl<'a> From<&'a Report> for Page<'a> {
@@ -259,6 +276,7 @@ impl<'a> From<&'a Report> for Page<'a> {
             because: because(report),
             in_groups: report.groups.iter().map(Group::new).collect(),
             grpc_services: report.grpc_services.iter().map(grpc_service).collect(),
+            fleet: report.fleet.as_ref().map(fleet),
             problems: problems(report),
             healthy: report.healthy,
             status: report.status,
@@ -333,6 +351,7 @@ impl<'a> Row<'a> {
             parts: parts(&check.identifier),
             groups: &check.groups,
             labels: &check.labels,
+            shared: check.shared.as_ref().map(SharedVerdict::words),
         }
     }
 }

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use super::outcome::Outcome;
 use crate::registry::RESERVED;
-use crate::{CheckReport, FailureKind, GroupReport, Report, Status};
+use crate::{CheckReport, FailureKind, FleetReport, GroupReport, Report, Status};
 
 /// One of the two text formats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +35,8 @@ const STATUSES: [Status; 4] = [Status::Working, Status::Warning, Status::Unknown
 const OWN_LABELS: [&str; 3] = ["check", "critical", "scope"];
 /// The suffix of an info's name. OpenMetrics leaves it out in the lines that describe the metric.
 const INFO: &str = "_info";
+/// The suffix of a counter's name, which OpenMetrics leaves out there as well.
+const TOTAL: &str = "_total";
 
 pub(super) fn write(report: &Report, dialect: Dialect, out: &mut dyn fmt::Write) -> fmt::Result {
     for family in families(report).iter().filter(|family| !family.samples.is_empty()) {
@@ -44,7 +46,7 @@ pub(super) fn write(report: &Report, dialect: Dialect, out: &mut dyn fmt::Write)
     if dialect == Dialect::OpenMetrics { out.write_str("# EOF\n") } else { Ok(()) }
 }
 
-fn families(report: &Report) -> [Family<'_>; 10] {
+fn families(report: &Report) -> [Family<'_>; 14] {
     // Label sets are stable: a row that the engine adds for a while has no samples, and shows only in the overall
     // verdict.
     let is_check = |row: &&CheckReport| !RESERVED.contains(&row.identifier.as_str());
@@ -53,6 +55,13 @@ fn families(report: &Report) -> [Family<'_>; 10] {
     let seconds = |time: SystemTime| time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64();
     let of_rows = |value: &dyn Fn(&CheckReport) -> Option<f64>| -> Vec<Sample<'_>> {
         rows.iter().copied().filter_map(|row| Some(Sample::new([("check", &row.identifier)], value(row)?))).collect()
+    };
+    let of_fleet = |value: &dyn Fn(&FleetReport) -> Option<f64>| -> Vec<Sample<'_>> {
+        let mut samples = Vec::new();
+        if let Some(fleet) = &report.fleet {
+            samples.extend(value(fleet).map(|value| Sample::new([("fleet", fleet.name.as_str())], value)));
+        }
+        samples
     };
     [
         family(
@@ -99,6 +108,26 @@ fn families(report: &Report) -> [Family<'_>; 10] {
                 .iter()
                 .map(|group| Sample::new([("group", group.group.as_str())], number(group.healthy)))
                 .collect(),
+        ),
+        family(
+            "health_check_fleet_replicas",
+            "The number of replicas that share verdicts, this one included.",
+            of_fleet(&|fleet| Some(f64::from(fleet.replicas))),
+        ),
+        family(
+            "health_check_fleet_exchange_age_seconds",
+            "The time since the last exchange with the fleet.",
+            of_fleet(&|fleet| fleet.age.map(|age| age.as_secs_f64())),
+        ),
+        family(
+            "health_check_fleet_errors_total",
+            "The number of exchanges with the fleet that have failed.",
+            of_fleet(&|fleet| u32::try_from(fleet.errors).ok().map(f64::from)),
+        ),
+        family(
+            "health_check_fleet_away",
+            "1 while the fleet can't be reached, so that this replica probes for itself.",
+            of_fleet(&|fleet| Some(number(fleet.away_since.is_some()))),
         ),
         family(
             "health_check_overall_healthy",
@@ -177,10 +206,13 @@ fn number(is: bool) -> f64 {
 impl Family<'_> {
     fn describe(&self, dialect: Dialect, out: &mut dyn fmt::Write) -> fmt::Result {
         let Self { name, help, .. } = self;
+        let counter = name.strip_suffix(TOTAL);
         if dialect == Dialect::Prometheus {
-            return writeln!(out, "# HELP {name} {help}\n# TYPE {name} gauge");
+            let kind = if counter.is_some() { "counter" } else { "gauge" };
+            return writeln!(out, "# HELP {name} {help}\n# TYPE {name} {kind}");
         }
-        let (name, kind) = name.strip_suffix(INFO).map_or((*name, "gauge"), |name| (name, "info"));
+        let info = name.strip_suffix(INFO).map(|name| (name, "info"));
+        let (name, kind) = info.or(counter.map(|name| (name, "counter"))).unwrap_or((name, "gauge"));
         writeln!(out, "# TYPE {name} {kind}")?;
         if name.ends_with("_seconds") {
             writeln!(out, "# UNIT {name} seconds")?;

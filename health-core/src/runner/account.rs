@@ -51,13 +51,24 @@ impl Account {
         status > Status::Warning || self.warnings_fail && status == Status::Warning
     }
 
-    /// Takes the result of a run. `has_worked` is `true` if an earlier run of this process ended well, and `effective` is the status
-    /// after the thresholds of the check.
-    pub(crate) fn take(&mut self, began: Instant, raw: Status, effective: Status, has_worked: bool) -> Option<Change> {
+    pub(crate) fn length(&self) -> Duration {
+        self.length
+    }
+
+    /// Takes the result of a run. `has_worked` is `true` if an earlier run of this process ended well, `effective` is the status after the
+    /// thresholds of the check, and `counts` is `false` for a failure that this process itself has not seen.
+    pub(crate) fn take(
+        &mut self,
+        began: Instant,
+        raw: Status,
+        effective: Status,
+        has_worked: bool,
+        counts: bool,
+    ) -> Option<Change> {
         self.balance = self.balance_at(began);
         self.last = Some((began, raw));
         self.has_worked = has_worked || !self.fails(raw);
-        if !self.fails(effective) && !self.fails(raw) {
+        if !counts || !self.fails(effective) && !self.fails(raw) {
             self.is_over = false;
         } else if self.fails(raw) && self.balance >= self.length {
             self.is_over = true;
@@ -107,7 +118,7 @@ mod tests {
         let (start, mut account, mut best) = (Instant::now(), Account::new(10 * SECOND, false), Status::Unavailable);
         let mut take = |&(second, status): &(u64, Status)| {
             let began = start + Duration::from_secs(second);
-            let change = account.take(began, status, status, best <= Warning);
+            let change = account.take(began, status, status, best <= Warning, true);
             best = best.min(status);
             change.map(|change| (second, change))
         };
@@ -156,11 +167,11 @@ mod tests {
     fn a_run_that_is_stuck_for_longer_than_the_hold_ends_it() {
         let (start, mut account) = (Instant::now(), Account::new(10 * SECOND, false));
         assert!(!account.holds(start, None), "it has never worked");
-        account.take(start, Working, Working, false);
+        account.take(start, Working, Working, false, true);
         assert!(account.holds(start + 9 * SECOND, Some(start)) && !account.holds(start + 10 * SECOND, Some(start)));
         assert!(account.holds(start + 100 * SECOND, None));
         let mut none = Account::new(Duration::ZERO, false);
-        none.take(start, Working, Working, false);
+        none.take(start, Working, Working, false, true);
         assert!(!none.holds(start, None), "without a length there is no hold");
     }
 }

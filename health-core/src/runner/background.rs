@@ -4,7 +4,7 @@ use std::time::Duration;
 use tokio::task::AbortHandle;
 
 use super::cell::pause;
-use super::{Cell, Runner};
+use super::{Cell, Runner, fleet};
 use crate::check::Refresh;
 
 /// The background tasks of a `Health`. They end when this value is dropped; runs that are under way continue to their
@@ -45,12 +45,14 @@ impl Runner {
     pub(crate) fn refresh_in_background(self: &Arc<Self>) -> Option<Tasks> {
         let (runtime, on_own_runtime) = self.runtime()?;
         let interval = |cell: &Cell| match cell.refresh {
-            Refresh::Every(interval) => Some(interval),
-            Refresh::Ttl(_) => None,
+            Refresh::Every(interval) if cell.sharing.is_none() => Some(interval),
+            _ => None, // the fleet refreshes what is shared
         };
         let timed = self.cells.iter().enumerate().filter_map(|(position, cell)| Some((position, interval(cell)?)));
         let start = |(position, every)| runtime.spawn(keep_fresh(Arc::clone(self), position, every)).abort_handle();
-        Some(Tasks { all: timed.map(start).collect(), on_own_runtime })
+        let mut all: Vec<AbortHandle> = timed.map(start).collect();
+        all.extend(self.fleet.is_some().then(|| runtime.spawn(fleet::exchange(Arc::clone(self))).abort_handle()));
+        Some(Tasks { all, on_own_runtime })
     }
 }
 

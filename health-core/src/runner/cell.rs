@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -5,6 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 use super::account::Account;
 use super::journal::{Journal, Record};
 use super::run::Run;
+use super::share::{Next, Share, Sharing};
 use super::verdict::{Limits, Verdict};
 use crate::check::{BoxCheck, HealthCheck as _, Refresh};
 use crate::registry::Entry;
@@ -27,6 +29,10 @@ pub(crate) struct Cell {
     pub(crate) hold: Option<Hold>,
     /// The reports of the application, for a check that is not probed.
     pub(crate) source: Option<Arc<Source>>,
+    /// The key under which it is shared, until the fleet takes it.
+    pub(crate) shared_key: Option<Cow<'static, str>>,
+    /// The options by which replicas share its verdicts.
+    pub(crate) sharing: Option<Sharing>,
     labels: BTreeMap<String, String>,
     rise: u32,
     fall: u32,
@@ -49,6 +55,8 @@ struct State {
     accounts: Vec<Option<Account>>,
     /// The version of the last report that was taken.
     report: u64,
+    /// The knowledge of the fleet.
+    share: Share,
 }
 
 /// The last verdict of a check, and the one that is in effect. They differ while the thresholds of the check hold back
@@ -90,6 +98,8 @@ impl Cell {
             depends_on,
             hold: options.hold,
             source: check.reported().cloned(),
+            shared_key: options.shared,
+            sharing: None,
             labels: options.labels.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect(),
             rise: options.thresholds.0,
             fall: options.thresholds.1,
@@ -112,9 +122,17 @@ impl Cell {
     }
 
     /// Returns the account of a hold if it holds a failure of this check now.
+    ///
+    /// A failure that this replica alone sees is not held. One that only other replicas see never counts.
     pub(crate) fn held(&self, number: usize, now: Instant) -> Option<Account> {
         let state = self.lock();
         let account = state.accounts.get(number)?.as_ref()?;
+        if state.share.shows_shared() {
+            return (state.share.is_unconfirmed() || account.holds(now, None)).then(|| account.clone());
+        }
+        if state.share.is_mine() {
+            return None;
+        }
         let is_expired = state.known.as_ref().is_some_and(|known| self.expired(known, now).is_some());
         let running = state.run.as_ref().and_then(|run| run.started());
         (!is_expired && account.holds(now, running)).then(|| account.clone())
@@ -129,7 +147,10 @@ impl Cell {
         if self.source.is_some() {
             return None;
         }
-        let is_fresh = state.known.as_ref().is_some_and(|known| self.is_fresh(known, now) && !known.is_before(sleeps));
+        let is_fresh = state.known.as_ref().is_some_and(|known| match &self.sharing {
+            Some(sharing) => !state.share.needs_run(sharing, now, sleeps),
+            None => self.is_fresh(known, now) && !known.is_before(sleeps),
+        });
         (!is_fresh).then(|| Self::join(state))
     }
 
@@ -156,7 +177,10 @@ impl Cell {
     }
 
     /// Returns the time until which reads may use the verdict; `None` means forever.
-    pub(crate) fn fresh_until(&self, known: &LastVerdicts) -> Option<Instant> {
+    pub(crate) fn fresh_until(&self, known: &LastVerdicts, share: &Share) -> Option<Instant> {
+        if let Some(sharing) = &self.sharing {
+            return share.fresh_until(sharing);
+        }
         if let Some(source) = &self.source {
             return source.deadline();
         }
@@ -177,6 +201,9 @@ impl Cell {
         if let Some(source) = &self.source {
             return source.too_old(now);
         }
+        if self.sharing.is_some() {
+            return None; // a shared verdict that is too old gives way to the own one, which a read replaces
+        }
         let Refresh::Every(interval) = self.refresh else { return None };
         let age = now.saturating_duration_since(known.last.finished);
         (age >= self.expiry(interval)).then_some(age)
@@ -192,10 +219,10 @@ impl Cell {
         }
     }
 
-    /// Reads the last verdicts and the history, without a copy.
-    pub(crate) fn read<T>(&self, read: impl FnOnce(Option<&LastVerdicts>, &History) -> T) -> T {
+    /// Reads the last verdicts, the history and what the fleet knows, without a copy.
+    pub(crate) fn read<T>(&self, read: impl FnOnce(Option<&LastVerdicts>, &History, &Share) -> T) -> T {
         let state = self.lock();
-        read(state.known.as_ref(), &state.history)
+        read(state.known.as_ref(), &state.history, &state.share)
     }
 
     /// Returns the time since the first read, as long as there is no verdict.
@@ -216,16 +243,44 @@ impl Cell {
             return None;
         }
         state.report = version;
-        Some(self.store(state, verdict))
+        Some(self.store(state, Arc::new(verdict)))
     }
 
     /// Stores the verdict of the run that was under way, and returns the record for the log and the listeners.
     pub(crate) fn settle(&self, verdict: Verdict) -> Record {
-        self.store(self.lock(), verdict)
+        let (mut state, verdict) = (self.lock(), Arc::new(verdict));
+        state.run = None;
+        let Some(sharing) = &self.sharing else { return self.store(state, verdict) };
+        let next = state.share.own_ended(sharing, &verdict, fastrand::f64());
+        match (next, &state.known) {
+            (Next::Keep, Some(known)) => {
+                let effective = Arc::clone(&known.effective); // the shared verdict stays, and the causes of the own one are logged
+                state.journal.record(Some(effective.status), &effective, &verdict)
+            }
+            _ => self.store(state, verdict),
+        }
     }
 
-    fn store(&self, mut state: MutexGuard<'_, State>, verdict: Verdict) -> Record {
-        let verdict = Arc::new(verdict);
+    /// Takes the step that `step` decides, with what the fleet knows. Returns `None` if the row stays as it is.
+    pub(crate) fn share(&self, step: impl FnOnce(&mut Share, &Sharing) -> Next) -> Option<Record> {
+        let (sharing, mut state) = (self.sharing.as_ref()?, self.lock());
+        match step(&mut state.share, sharing) {
+            Next::Show(verdict) => Some(self.store(state, verdict)),
+            Next::Keep => None,
+        }
+    }
+
+    /// Shares the verdicts of this check with other replicas.
+    pub(crate) fn share_as(&mut self, id: String, me: &Arc<str>, own: Duration) {
+        let ttl = match self.refresh {
+            Refresh::Ttl(ttl) | Refresh::Every(ttl) => ttl,
+        };
+        let holds = self.lock().accounts.iter().flatten().map(Account::length).min();
+        let confirm = holds.map_or(own, |hold| (hold / 3).min(own)); // within half of a hold that is not lengthened
+        self.sharing = Some(Sharing { id, me: Arc::clone(me), ttl, timeout: self.limits.timeout, own, confirm });
+    }
+
+    fn store(&self, mut state: MutexGuard<'_, State>, verdict: Arc<Verdict>) -> Record {
         let run = PastRun::new(verdict.status, verdict.duration, verdict.finished_at);
         let was_expired = std::mem::take(&mut state.is_expired);
         let known = state.known.as_ref().map(|known| known.effective.status);
@@ -234,14 +289,13 @@ impl Cell {
             None => LastVerdicts::first(verdict),
             Some(known) => known.next(verdict, self.rise, self.fall),
         };
-        state.run = None;
         let (raw, effective) = (known.last.status, known.effective.status);
         let has_worked = state.best.is_some_and(|best| best <= Status::Warning);
+        let (is_mine, counts) = (state.share.is_mine(), !state.share.is_unconfirmed());
         let mut holds = Vec::new();
-        for (number, account) in state.accounts.iter_mut().enumerate() {
-            let change =
-                account.as_mut().and_then(|account| account.take(known.last.started, raw, effective, has_worked));
-            holds.extend(change.map(|change| (number, change)));
+        for (number, account) in state.accounts.iter_mut().enumerate().filter(|_| !is_mine) {
+            let take = |account: &mut Account| account.take(known.last.started, raw, effective, has_worked, counts);
+            holds.extend(account.as_mut().and_then(take).map(|change| (number, change)));
         }
         state.history.push(run);
         state.best = Some(state.best.map_or(run.status, |best| best.min(run.status)));
@@ -267,8 +321,9 @@ impl Cell {
     }
 
     /// Returns the row of a verdict. Without a verdict, the caller has to set the status and the errors of the row.
-    pub(crate) fn row(&self, known: Option<&LastVerdicts>, history: &History) -> CheckReport {
+    pub(crate) fn row(&self, known: Option<&LastVerdicts>, history: &History, share: &Share) -> CheckReport {
         let mut row = CheckReport::new(self.identifier.clone());
+        row.shared = share.row();
         row.history = history.clone();
         row.critical = self.critical;
         row.scope = self.scope;

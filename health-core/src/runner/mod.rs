@@ -7,13 +7,16 @@
 mod account;
 mod awake;
 mod background;
+mod body;
 mod cell;
+mod fleet;
 mod journal;
 mod notify;
 mod plan;
 mod reports;
 mod rows;
 mod run;
+mod share;
 mod shutdown;
 mod turn;
 mod verdict;
@@ -29,12 +32,14 @@ use tokio::task::AbortHandle;
 use awake::Awake;
 pub(crate) use background::Tasks;
 use cell::{Cell, JoinedRun};
+use fleet::Member;
 pub(crate) use notify::Listeners;
 pub(crate) use plan::{Kind, Plan, build_plans};
 use run::{Run, RunGuard};
 use shutdown::Shutdown;
 
 use crate::check::HealthCheck as _;
+use crate::fleet::Fleet;
 use crate::interceptor::Interceptors;
 use crate::report::CheckInfo;
 use crate::reported::Sink;
@@ -75,6 +80,8 @@ pub(crate) struct Runner {
     sinks: OnceLock<Vec<Arc<dyn Sink>>>,
     /// The last causes of each plan.
     last_causes: Vec<turn::LastCauses>,
+    /// The fleet that this process is a member of.
+    fleet: Option<Member>,
     /// Wakes the subscriptions after a transition, a drain or an expiry.
     wake: Arc<tokio::sync::Notify>,
 }
@@ -107,6 +114,7 @@ impl Runner {
         interceptors: Interceptors,
     ) -> Self {
         Self {
+            fleet: None,
             last_causes: plans.iter().map(|_| turn::LastCauses::default()).collect(),
             built: clock.now(),
             sinks: OnceLock::new(),
@@ -129,6 +137,11 @@ impl Runner {
             interceptors,
             wake: Arc::default(),
         }
+    }
+
+    /// Makes this process a member of a fleet.
+    pub(crate) fn join(&mut self, fleet: Arc<dyn Fleet>) {
+        self.fleet = Some(Member::new(fleet, &mut self.cells));
     }
 
     pub(crate) fn plans(&self) -> &[Plan] {
@@ -273,6 +286,7 @@ impl Runner {
         report.duration = self.clock.now().saturating_duration_since(waited.began);
         if plan.is_whole {
             report.groups = self.groups(waited.began); // a reader that leaves checks out must not see their names
+            report.fleet = self.fleet.as_ref().map(|member| member.report(waited.began));
         }
         let freshness = until.map(|until| Freshness { epoch, until });
         Reading { report, freshness, expired }
@@ -286,6 +300,9 @@ impl Runner {
         for cells in plan.closure.chunks(together) {
             let mut new = Vec::new();
             for &cell in cells {
+                if self.cells[cell].sharing.is_some() {
+                    self.fall_back(cell);
+                }
                 let joined = self.cells[cell].run_needed(now, sleeps);
                 if let Some(JoinedRun { run, is_new: true }) = &joined {
                     new.push(RunGuard::new(self, cell, Arc::clone(run)));

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::cell::LastVerdicts;
+use super::share::Share;
 use super::verdict::seconds;
 use super::{Awaited, Cell, Kind, Plan, Run, Runner};
 use crate::registry::{DRAINING, STARTUP};
@@ -25,9 +26,9 @@ impl Runner {
             let (cell, run) = (&self.cells[*position], awaited.as_deref().filter(|run| !run.is_finished()));
             // Read the newest verdict, and not that of the run that was waited for. The epoch of the report was read
             // after the wait, so the report must contain all verdicts up to then.
-            let (row, row_until) = cell.read(|known, history| match (run, known) {
-                (None, Some(known)) => verdict_row(cell, known, history, now),
-                (run, known) => (self.missing_row(cell, known, history, run, budget, now), None),
+            let (row, row_until) = cell.read(|known, history, share| match (run, known) {
+                (None, Some(known)) => verdict_row(cell, (known, history, share), now),
+                (run, known) => (self.missing_row(cell, (known, history, share), run, budget, now), None),
             });
             until = earlier(until, row_until);
             rows.push(row);
@@ -73,13 +74,12 @@ impl Runner {
     fn missing_row(
         &self,
         cell: &Cell,
-        known: Option<&LastVerdicts>,
-        history: &History,
+        (known, history, share): (Option<&LastVerdicts>, &History, &Share),
         run: Option<&Run>,
         budget: Duration,
         now: Instant,
     ) -> CheckReport {
-        let mut row = cell.row(known, history);
+        let mut row = cell.row(known, history, share);
         let sleeps = self.awake.sleeps();
         let is_recent = |known: &LastVerdicts| {
             now.saturating_duration_since(known.last.finished) < self.max_stale && !known.is_before(sleeps)
@@ -249,9 +249,13 @@ impl Runner {
     }
 }
 
-fn verdict_row(cell: &Cell, known: &LastVerdicts, history: &History, now: Instant) -> (CheckReport, Until) {
-    let mut row = cell.row(Some(known), history);
-    let Some(age) = cell.expired(known, now) else { return (row, Some(cell.fresh_until(known))) };
+fn verdict_row(
+    cell: &Cell,
+    (known, history, share): (&LastVerdicts, &History, &Share),
+    now: Instant,
+) -> (CheckReport, Until) {
+    let mut row = cell.row(Some(known), history, share);
+    let Some(age) = cell.expired(known, now) else { return (row, Some(cell.fresh_until(known, share))) };
     let message = match &cell.source {
         Some(source) => format!("last {} {} s ago", source.noun, age.as_secs()),
         None => format!("last result is {} s old", age.as_secs()),

@@ -1,0 +1,185 @@
+//! The connection to Redis, and the script.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ::redis::{Cmd, ErrorKind, RedisError, RedisResult, ServerErrorKind, Value};
+use health_core::fleet::{Answer, Entry, Exchange, Shared};
+use health_core::{FailureKind, HealthCheckException, Result, Secret, ServiceUnavailable};
+use tokio::sync::Mutex;
+use tokio::task::JoinHandle;
+
+use crate::kind::{Misconfigured, TlsSettings};
+use crate::support::redis::{Connection, Server, describe};
+use crate::support::url;
+
+const SCRIPT: &str = include_str!("exchange.lua");
+
+/// The longest that opening a connection may take. It goes on while exchanges fail.
+const OPEN: Duration = Duration::from_secs(5);
+
+/// The address of the server, and the connection.
+pub(super) struct Link {
+    /// The part of the keys that names the fleet.
+    pub(super) tag: String,
+    pub(super) url: Secret,
+    /// The user and the file with the password.
+    pub(super) password: Option<(Option<String>, PathBuf)>,
+    pub(super) tls: TlsSettings,
+    state: Mutex<State>,
+    hash: String,
+}
+
+#[derive(Default)]
+struct State {
+    connection: Option<Connection>,
+    /// The attempt to open one, which no exchange interrupts.
+    attempt: Option<JoinHandle<Result<Connection>>>,
+}
+
+impl Drop for State {
+    fn drop(&mut self) {
+        if let Some(attempt) = &self.attempt {
+            attempt.abort();
+        }
+    }
+}
+
+impl Link {
+    pub(super) fn new(url: Secret) -> Self {
+        let hash = ::redis::Script::new(SCRIPT).get_hash().to_owned();
+        let (tag, password, tls) = (String::new(), None, TlsSettings::default());
+        Self { tag, url, password, tls, state: Mutex::default(), hash }
+    }
+
+    /// Returns an error if the URL and the other settings do not fit together. The file with the password may appear later.
+    pub(super) fn validate(&self) -> Result<(), Misconfigured> {
+        self.server(Some(&"x".into())).map(drop)
+    }
+
+    fn server(&self, password: Option<&Secret>) -> Result<Server, Misconfigured> {
+        let url = match &self.password {
+            Some((username, _)) => url::with_login(&self.url, username.as_deref(), password)?,
+            None => self.url.clone(),
+        };
+        Server::from_url(&url)?.over(self.tls.clone())
+    }
+
+    /// Returns the server, with the password that the file has now.
+    fn server_now(&self) -> Result<Server> {
+        let unusable = |cause: Box<dyn std::error::Error + Send + Sync>| {
+            let error = ServiceUnavailable::new("password_file can't be read");
+            error.with_kind(FailureKind::Misconfigured).with_source(cause.to_string())
+        };
+        let password = match &self.password {
+            Some((_, path)) => Some(std::fs::read_to_string(path).map_err(|error| unusable(error.into()))?),
+            None => None,
+        };
+        let password = password.map(|text| Secret::from(text.trim()));
+        Ok(self.server(password.as_ref()).map_err(|wrong| unusable(wrong.into()))?)
+    }
+
+    pub(super) async fn exchange(&self, exchange: &Exchange) -> Result<Answer> {
+        let mut state = self.state.lock().await;
+        // The connection is put back only if the exchange succeeds: an answer that is late must not be read by the next one.
+        let mut connection = match state.connection.take() {
+            Some(connection) => connection,
+            None => self.open(&mut state).await?,
+        };
+        let value = match self.send(&mut connection, exchange).await {
+            Err(error) if error.redirect_node().is_some() => {
+                self.server_now()?.follow(&mut connection, error).await?;
+                self.send(&mut connection, exchange).await
+            }
+            sent => sent,
+        };
+        let answer = read(value.map_err(describe)?).ok_or_else(unreadable)?;
+        state.connection = Some(connection);
+        Ok(answer)
+    }
+
+    async fn open(&self, state: &mut State) -> Result<Connection> {
+        let attempt = match &mut state.attempt {
+            Some(attempt) => attempt,
+            none => {
+                let server = self.server_now()?;
+                let silence = |_| ServiceUnavailable::new("Unable to connect to Redis: Timeout.");
+                none.insert(tokio::spawn(
+                    async move { tokio::time::timeout(OPEN, server.open()).await.map_err(silence)? },
+                ))
+            }
+        };
+        let opened = attempt.await;
+        state.attempt = None;
+        opened.unwrap_or_else(|_| Err(ServiceUnavailable::new("the runtime shuts down").into()))
+    }
+
+    /// Runs the script by its hash, or as a whole if the server does not know it.
+    async fn send(&self, connection: &mut Connection, exchange: &Exchange) -> RedisResult<Value> {
+        let known = self.command("EVALSHA", &self.hash, exchange).query_async(&mut connection.client).await;
+        match known {
+            Err(error) if is_unknown_script(&error) => {
+                self.command("EVAL", SCRIPT, exchange).query_async(&mut connection.client).await
+            }
+            known => known,
+        }
+    }
+
+    fn command(&self, name: &str, script: &str, exchange: &Exchange) -> Cmd {
+        let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let mut command = ::redis::cmd(name);
+        command.arg(script).arg(2).arg(format!("hc1:{{{}}}:v", self.tag)).arg(format!("hc1:{{{}}}:m", self.tag));
+        command.arg(&exchange.me).arg(u8::from(exchange.leaves)).arg(exchange.publications.len());
+        for publication in &exchange.publications {
+            command.arg(&publication.id).arg(publication.seq).arg(u8::from(publication.ok));
+            command.arg(millis(publication.age)).arg(&publication.body);
+        }
+        command.arg(exchange.wanted.len());
+        for wanted in &exchange.wanted {
+            command.arg(&wanted.id).arg(millis(wanted.ttl)).arg(millis(wanted.lease)).arg(wanted.known);
+        }
+        command
+    }
+}
+
+fn is_unknown_script(error: &RedisError) -> bool {
+    error.kind() == ErrorKind::Server(ServerErrorKind::NoScript)
+}
+
+fn unreadable() -> HealthCheckException {
+    ServiceUnavailable::new("Redis answered with something else").with_kind(FailureKind::UnexpectedAnswer).into()
+}
+
+/// Reads the answer of the script.
+fn read(value: Value) -> Option<Answer> {
+    let Value::Array(values) = value else { return None };
+    let mut values = values.into_iter();
+    let replicas = u32::try_from(number(&values.next()?)?).ok()?;
+    let entries = values.map(entry).collect::<Option<_>>()?;
+    Some(Answer { replicas, entries })
+}
+
+fn entry(value: Value) -> Option<Entry> {
+    let Value::Array(values) = value else { return None };
+    let [grant, seq, age, ok, body] = <[Value; 5]>::try_from(values).ok()?;
+    let grant = u64::try_from(number(&grant)?).ok().filter(|grant| *grant > 0);
+    let Value::BulkString(body) = body else { return None };
+    let verdict = match u64::try_from(number(&age)?) {
+        Ok(age) => Some(Shared {
+            seq: u64::try_from(number(&seq)?).ok()?,
+            age: Duration::from_millis(age),
+            ok: number(&ok)? == 1,
+            // What is not text is no verdict.
+            body: (!body.is_empty()).then(|| String::from_utf8(body).unwrap_or_default()),
+        }),
+        Err(_) => None,
+    };
+    Some(Entry { grant, verdict })
+}
+
+fn number(value: &Value) -> Option<i64> {
+    match value {
+        Value::Int(number) => Some(*number),
+        _ => None,
+    }
+}

@@ -1,0 +1,83 @@
+//! A Redis server that a test starts.
+
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use redis::aio::MultiplexedConnection;
+
+/// A Redis server with its data in memory. It ends with the test.
+pub(crate) struct Redis {
+    process: Child,
+    pub(crate) port: u16,
+    options: Vec<String>,
+    folder: tempfile::TempDir,
+}
+
+pub(crate) fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+fn spawn(port: u16, options: &[String], folder: &std::path::Path) -> Child {
+    let mut command = Command::new("redis-server");
+    command.args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]);
+    command.args(options).current_dir(folder).stdout(Stdio::null()).stderr(Stdio::null());
+    command.spawn().unwrap_or_else(|error| panic!("redis-server: {error}; `cargo xtask test` installs it"))
+}
+
+impl Redis {
+    pub(crate) async fn start() -> Self {
+        Self::with(&[]).await
+    }
+
+    /// Starts a server with options, as they are on its command line.
+    pub(crate) async fn with(options: &[&str]) -> Self {
+        let (port, folder) = (free_port(), tempfile::tempdir().unwrap());
+        let options: Vec<String> = options.iter().map(ToString::to_string).collect();
+        let server = Self { process: spawn(port, &options, folder.path()), port, options, folder };
+        server.listens().await;
+        server
+    }
+
+    async fn listens(&self) {
+        let began = Instant::now();
+        while self.try_connect().await.is_err() {
+            assert!(began.elapsed() < Duration::from_secs(20), "redis-server does not listen");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    async fn try_connect(&self) -> redis::RedisResult<MultiplexedConnection> {
+        redis::Client::open(self.url()).unwrap().get_multiplexed_async_connection().await
+    }
+
+    pub(crate) async fn connect(&self) -> MultiplexedConnection {
+        self.try_connect().await.unwrap()
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}/0", self.port)
+    }
+
+    pub(crate) fn signal(&self, name: &str) {
+        let kill = format!("kill -s {name} {}", self.process.id());
+        assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+    }
+
+    pub(crate) fn kill(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+
+    /// Starts it again, without its data.
+    pub(crate) async fn restart(&mut self) {
+        self.kill();
+        self.process = spawn(self.port, &self.options, self.folder.path());
+        self.listens().await;
+    }
+}
+
+impl Drop for Redis {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}

@@ -1,0 +1,122 @@
+//! What the replicas of a service tell each other. Not part of the stable API: `RedisFleet` of health-checks is the only implementation.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+
+use crate::Result;
+
+/// A place where the replicas of a service share their verdicts. It elects, stores and grants; the engine decides what a verdict means.
+pub trait Fleet: sealed::Sealed + fmt::Debug + Send + Sync + 'static {
+    /// Returns the name that the replicas have in common.
+    fn name(&self) -> &str;
+
+    /// Returns the name of the machine, for people.
+    fn host(&self) -> &str;
+
+    /// Returns the interval at which each replica probes for itself.
+    fn own(&self) -> Duration;
+
+    /// Publishes verdicts and reads those of all replicas, in one step. The engine limits the time that it may take.
+    fn exchange<'a>(&'a self, exchange: &'a Exchange) -> BoxFuture<'a, Result<Answer>>;
+}
+
+impl<F: Fleet> Fleet for Arc<F> {
+    fn name(&self) -> &str {
+        (**self).name()
+    }
+
+    fn host(&self) -> &str {
+        (**self).host()
+    }
+
+    fn own(&self) -> Duration {
+        (**self).own()
+    }
+
+    fn exchange<'a>(&'a self, exchange: &'a Exchange) -> BoxFuture<'a, Result<Answer>> {
+        (**self).exchange(exchange)
+    }
+}
+
+/// Keeps the trait to this workspace.
+pub mod sealed {
+    /// The supertrait of [`Fleet`](super::Fleet).
+    pub trait Sealed {}
+
+    impl<F: Sealed> Sealed for std::sync::Arc<F> {}
+}
+
+/// What a replica tells the fleet, and what it asks.
+#[derive(Debug, Clone, Default)]
+pub struct Exchange {
+    /// The name of this process: unique, of visible ASCII characters.
+    pub me: String,
+    /// `true` if the replica leaves: it gives up its leases, and no longer counts.
+    pub leaves: bool,
+    /// The verdicts that it publishes.
+    pub publications: Vec<Publication>,
+    /// The checks that it shares.
+    pub wanted: Vec<Wanted>,
+}
+
+/// A verdict that a replica publishes.
+#[derive(Debug, Clone)]
+pub struct Publication {
+    /// The name of the check within the fleet.
+    pub id: String,
+    /// The number that came with the lease; 0 for a failure that the replica saw without a lease.
+    pub seq: u64,
+    /// `true` if the check works, with or without a warning.
+    pub ok: bool,
+    /// The time since the end of the run.
+    pub age: Duration,
+    /// The verdict, for the other replicas.
+    pub body: String,
+}
+
+/// A check that a replica shares.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    /// The name of the check within the fleet.
+    pub id: String,
+    /// The age at which a verdict has to be replaced.
+    pub ttl: Duration,
+    /// The time for which the replica may take the probe.
+    pub lease: Duration,
+    /// The number of the verdict that the replica has already.
+    pub known: u64,
+}
+
+/// The fleet's answer.
+#[derive(Debug, Clone, Default)]
+pub struct Answer {
+    /// The number of replicas, this one included.
+    pub replicas: u32,
+    /// What the fleet knows of the wanted checks, in their order.
+    pub entries: Vec<Entry>,
+}
+
+/// What the fleet knows of a check.
+#[derive(Debug, Clone, Default)]
+pub struct Entry {
+    /// The number of the verdict that this replica has to find out, if it has got the lease.
+    pub grant: Option<u64>,
+    /// The last verdict.
+    pub verdict: Option<Shared>,
+}
+
+/// A verdict of the fleet.
+#[derive(Debug, Clone)]
+pub struct Shared {
+    /// Its number.
+    pub seq: u64,
+    /// The time since the end of its run, at the time of the answer.
+    pub age: Duration,
+    /// `true` if the check works.
+    pub ok: bool,
+    /// The verdict, unless the replica has it already.
+    pub body: Option<String>,
+}

@@ -1,0 +1,224 @@
+//! Exchanges verdicts with the other replicas, in the background.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use super::share::Next;
+use super::{Cell, Runner};
+use crate::fleet::{Answer, Exchange, Fleet};
+use crate::report::FleetReport;
+use crate::sync::{Mutex, lock};
+use crate::{FailureKind, HealthCheckException, ServiceUnavailable};
+
+/// The longest that an exchange may take.
+const LIMIT: Duration = Duration::from_millis(300);
+
+/// The bounds of the time between two exchanges. The fleet forgets a replica after fifteen seconds.
+const SHORTEST: Duration = Duration::from_millis(100);
+const LONGEST: Duration = Duration::from_secs(5);
+
+/// The time after which a fleet that can't be reached is tried again: at random between one second and ten.
+const RETRY: std::ops::Range<f64> = 1.0..10.0;
+
+/// The fleet of a service, and this replica's view of it.
+#[derive(Debug)]
+pub(crate) struct Member {
+    fleet: Arc<dyn Fleet>,
+    /// The name of this process within the fleet.
+    me: Arc<str>,
+    /// The positions of the shared checks.
+    shared: Vec<usize>,
+    /// The time between two exchanges.
+    pause: Duration,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    replicas: u32,
+    errors: u64,
+    /// The time of the last exchange.
+    last: Option<(Instant, SystemTime)>,
+    /// The time since which the fleet can't be reached.
+    away: Option<SystemTime>,
+}
+
+impl Member {
+    /// Joins a fleet with those checks that are shared, each under its key.
+    pub(crate) fn new(fleet: Arc<dyn Fleet>, cells: &mut [Cell]) -> Self {
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
+        let host: String = fleet.host().chars().filter(|c| plain(*c)).take(100).collect();
+        let me: Arc<str> = format!("{host}-{:016x}", fastrand::u64(..)).into();
+        let (mut shared, mut pause) = (Vec::new(), LONGEST);
+        for (position, cell) in cells.iter_mut().enumerate() {
+            if let Some(key) = cell.shared_key.take() {
+                cell.share_as(format!("{}#{key}", cell.identifier), &me, fleet.own());
+                pause = pause.min(cell.sharing.as_ref().map_or(LONGEST, |sharing| sharing.ttl));
+                shared.push(position);
+            }
+        }
+        Self { fleet, me, shared, pause: pause.max(SHORTEST), state: Mutex::default() }
+    }
+
+    /// Returns what a report says about the fleet.
+    pub(crate) fn report(&self, now: Instant) -> FleetReport {
+        let state = lock(&self.state);
+        FleetReport {
+            name: self.fleet.name().to_owned(),
+            replicas: state.replicas,
+            errors: state.errors,
+            last_exchange: state.last.map(|(_, at)| at),
+            age: state.last.map(|(last, _)| now.saturating_duration_since(last)),
+            away_since: state.away,
+        }
+    }
+
+    fn taken(&self, replicas: u32, now: (Instant, SystemTime)) {
+        let mut state = lock(&self.state);
+        (state.replicas, state.last) = (replicas, Some(now));
+        if state.away.take().is_some() {
+            tracing::info!(target: "health_check", fleet = self.fleet.name(), "the fleet can be reached again");
+        }
+    }
+
+    /// Returns `true` if the fleet could be reached before.
+    fn lost(&self, error: &HealthCheckException, at: SystemTime) -> bool {
+        let mut state = lock(&self.state);
+        state.errors += 1;
+        let is_new = state.away.is_none();
+        if is_new {
+            state.away = Some(at);
+            let cause = error.cause();
+            tracing::warn!(
+                target: "health_check", fleet = self.fleet.name(), %error, cause,
+                "the fleet can't be reached: this replica probes for itself"
+            );
+        }
+        is_new
+    }
+}
+
+/// Exchanges verdicts for as long as the service runs: the first time at a random moment, so that replicas do not keep in step.
+pub(super) async fn exchange(runner: Arc<Runner>) {
+    let Some(member) = &runner.fleet else { return };
+    if member.shared.is_empty() {
+        return;
+    }
+    tokio::time::sleep(member.pause.mul_f64(fastrand::f64())).await;
+    loop {
+        let began = tokio::time::Instant::now();
+        let pause = if runner.exchange_once(member, false).await {
+            member.pause
+        } else {
+            Duration::from_secs_f64(RETRY.start + (RETRY.end - RETRY.start) * fastrand::f64())
+        };
+        // Own probes go on while the fleet can't be reached.
+        let end = began + pause;
+        loop {
+            runner.probe_due(member);
+            let next = tokio::time::Instant::now() + member.pause;
+            tokio::time::sleep_until(next.min(end)).await;
+            if next >= end {
+                break;
+            }
+        }
+    }
+}
+
+impl Runner {
+    /// Tells the fleet that this replica leaves it, so that its leases need not expire.
+    pub(crate) async fn leave_fleet(&self) {
+        if let Some(member) = self.fleet.as_ref().filter(|member| lock(&member.state).last.is_some()) {
+            let exchange = Exchange { leaves: true, ..self.next_exchange(member, self.clock.now()) };
+            let _ = tokio::time::timeout(LIMIT, member.fleet.exchange(&exchange)).await; // the leases expire otherwise
+        }
+    }
+
+    fn next_exchange(&self, member: &Member, now: Instant) -> Exchange {
+        let mut exchange = Exchange { me: member.me.to_string(), ..Exchange::default() };
+        for &position in &member.shared {
+            self.cells[position].share(|share, sharing| {
+                exchange.wanted.push(share.wanted(sharing));
+                exchange.publications.extend(share.publication(now));
+                Next::Keep
+            });
+        }
+        exchange
+    }
+
+    /// Exchanges verdicts once. Returns `true` if the fleet answered.
+    async fn exchange_once(self: &Arc<Self>, member: &Member, leaves: bool) -> bool {
+        let asked = self.clock.now();
+        let exchange = Exchange { leaves, ..self.next_exchange(member, asked) };
+        let silence = || {
+            let message = format!("no answer within {}", super::verdict::seconds(LIMIT));
+            ServiceUnavailable::new(message).with_kind(FailureKind::TimedOut).into()
+        };
+        let answer = tokio::time::timeout(LIMIT, member.fleet.exchange(&exchange)).await;
+        match answer.unwrap_or_else(|_| Err(silence())) {
+            Ok(answer) => {
+                self.take_answer(member, answer, asked);
+                true
+            }
+            Err(error) => {
+                let now = self.clock.now();
+                if member.lost(&error, self.clock.time()) {
+                    self.changed();
+                }
+                for &position in &member.shared {
+                    self.share(position, |share, sharing| {
+                        share.lose(sharing, now, fastrand::f64());
+                        Next::Keep
+                    });
+                }
+                false
+            }
+        }
+    }
+
+    fn take_answer(self: &Arc<Self>, member: &Member, answer: Answer, asked: Instant) {
+        let (now, sleeps) = (self.clock.now(), self.awake.sleeps());
+        member.taken(answer.replicas, (now, self.clock.time()));
+        let mut granted = Vec::new();
+        for (&position, entry) in member.shared.iter().zip(answer.entries) {
+            granted.extend(entry.grant.map(|_| position));
+            self.share(position, |share, sharing| {
+                share.take(sharing, answer.replicas, entry, asked, (now, sleeps), fastrand::f64())
+            });
+        }
+        self.changed(); // the report of the fleet has changed, too
+        for position in granted {
+            self.join_or_start(position);
+        }
+    }
+
+    /// Starts the own probes that are due, and shows own verdicts in place of shared ones that are too old.
+    fn probe_due(self: &Arc<Self>, member: &Member) {
+        for &position in &member.shared {
+            self.fall_back(position);
+            let now = self.clock.now();
+            let mut is_due = false;
+            self.cells[position].share(|share, _| {
+                is_due = share.is_due(now);
+                Next::Keep
+            });
+            if is_due {
+                self.join_or_start(position);
+            }
+        }
+    }
+
+    /// Shows the own verdict of a check if the shared one no longer answers.
+    pub(super) fn fall_back(&self, position: usize) {
+        let (now, sleeps) = (self.clock.now(), self.awake.sleeps());
+        self.share(position, |share, sharing| share.fall_back(sharing, now, sleeps));
+    }
+
+    fn share(&self, position: usize, step: impl FnOnce(&mut super::share::Share, &super::share::Sharing) -> Next) {
+        let cell = &self.cells[position];
+        if let Some(record) = cell.share(step) {
+            self.changed();
+            self.notify(&cell.identifier, &record);
+        }
+    }
+}
