@@ -1,4 +1,4 @@
-//! What the replicas of a service tell each other. Not part of the stable API: `RedisFleet` of health-checks is the only implementation.
+//! The exchange between the replicas of a service. Not part of the stable API: `RedisFleet` of health-checks is the only implementation.
 
 use std::fmt;
 use std::sync::Arc;
@@ -49,7 +49,7 @@ pub mod sealed {
     impl<F: Sealed> Sealed for std::sync::Arc<F> {}
 }
 
-/// What a replica tells the fleet, and what it asks.
+/// The message of a replica to the fleet: verdicts, and the checks that it asks about.
 #[derive(Debug, Clone, Default)]
 pub struct Exchange {
     /// The name of this process: unique, of visible ASCII characters.
@@ -95,11 +95,11 @@ pub struct Wanted {
 pub struct Answer {
     /// The number of replicas, this one included.
     pub replicas: u32,
-    /// What the fleet knows of the wanted checks, in their order.
+    /// The knowledge of the fleet about the wanted checks, in their order.
     pub entries: Vec<Entry>,
 }
 
-/// What the fleet knows of a check.
+/// The knowledge of the fleet about a check.
 #[derive(Debug, Clone, Default)]
 pub struct Entry {
     /// The number of the verdict that this replica has to find out, if it has got the lease.

@@ -18,7 +18,18 @@ const DIRECTIONS: &[(&str, &[&str])] = &[
     ("health-tonic", &["health-core"]),
     ("health-cli", &["health-core", "health-checks", "health-listen", "health-tonic"]),
     ("xtask", &[]),
-    ("health-bench", &["health-core", "health-actix", "health-axum", "health-rocket", "health-tonic", "health-warp"]),
+    (
+        "health-bench",
+        &[
+            "health-core",
+            "health-checks",
+            "health-actix",
+            "health-axum",
+            "health-rocket",
+            "health-tonic",
+            "health-warp",
+        ],
+    ),
 ];
 
 /// The adapters. They may depend on health-core and health-listen, and each has to run the conformance suite.

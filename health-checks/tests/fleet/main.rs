@@ -7,3 +7,4 @@ mod config;
 mod replicas;
 mod script;
 mod server;
+mod servers;

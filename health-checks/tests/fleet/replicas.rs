@@ -171,6 +171,29 @@ async fn an_outage_is_shown_at_once_and_takes_no_replica_out_while_it_is_held() 
     }
 }
 
+/// Each replica has seen the outage several times when it ends, and none of them takes it for a failure of its own then.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_end_of_a_long_outage_takes_no_replica_out() {
+    let (redis, dependency) = (Redis::start().await, Arc::default());
+    let replicas = Setup { own: SECOND, ..Setup::default() }.replicas(&redis, &dependency, 5).await;
+    for _ in 0..2 {
+        dependency.set_down(true);
+        for replica in &replicas {
+            until("the outage is shown", || async { replica.says().await == "unavailable: connection refused" }).await;
+        }
+        sleep(4 * SECOND).await;
+        dependency.set_down(false);
+        let began = Instant::now();
+        while began.elapsed() < 3 * SECOND {
+            for replica in &replicas {
+                assert!(replica.is_ready().await, "after {:?}", began.elapsed());
+            }
+            sleep(TTL / 4).await;
+        }
+        assert_eq!(replicas[0].says().await, "working");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn after_the_hold_a_failure_counts_where_the_replica_has_seen_it_itself() {
     let (redis, dependency) = (Redis::start().await, Arc::default());

@@ -14,7 +14,7 @@ const ID: &str = "orders#1";
 const TTL: u64 = 1000;
 const LEASE: u64 = 7000;
 
-/// What the script knows of a check: the lease that it granted, the number of the verdict, its age, whether it works, and its body.
+/// The answer about a check: the lease that was granted, the number of the verdict, its age, whether it works, and its body.
 #[derive(Debug, Clone, PartialEq)]
 struct Told {
     grant: i64,

@@ -5,9 +5,29 @@ use std::time::{Duration, Instant};
 
 use redis::aio::MultiplexedConnection;
 
+/// A process that ends with the test.
+pub(crate) struct Process(Child);
+
+impl Process {
+    pub(crate) fn new(child: Child) -> Self {
+        Self(child)
+    }
+
+    fn kill(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
 /// A Redis server with its data in memory. It ends with the test.
 pub(crate) struct Redis {
-    process: Child,
+    process: Process,
     pub(crate) port: u16,
     options: Vec<String>,
     folder: tempfile::TempDir,
@@ -17,11 +37,12 @@ pub(crate) fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-fn spawn(port: u16, options: &[String], folder: &std::path::Path) -> Child {
+fn spawn(port: u16, options: &[String], folder: &std::path::Path) -> Process {
     let mut command = Command::new("redis-server");
     command.args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]);
     command.args(options).current_dir(folder).stdout(Stdio::null()).stderr(Stdio::null());
-    command.spawn().unwrap_or_else(|error| panic!("redis-server: {error}; `cargo xtask test` installs it"))
+    let child = command.spawn().unwrap_or_else(|error| panic!("redis-server: {error}; `cargo xtask test` installs it"));
+    Process::new(child)
 }
 
 impl Redis {
@@ -40,14 +61,22 @@ impl Redis {
 
     async fn listens(&self) {
         let began = Instant::now();
-        while self.try_connect().await.is_err() {
+        while !self.is_up().await {
             assert!(began.elapsed() < Duration::from_secs(20), "redis-server does not listen");
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
 
+    async fn is_up(&self) -> bool {
+        let Ok(mut connection) = self.try_connect().await else { return false };
+        redis::cmd("PING").exec_async(&mut connection).await.is_ok()
+    }
+
     async fn try_connect(&self) -> redis::RedisResult<MultiplexedConnection> {
-        redis::Client::open(self.url()).unwrap().get_multiplexed_async_connection().await
+        let password = self.options.iter().skip_while(|option| *option != "--requirepass").nth(1);
+        let login = password.map(|password| format!(":{password}@")).unwrap_or_default();
+        let url = format!("redis://{login}127.0.0.1:{}/0", self.port);
+        redis::Client::open(url).unwrap().get_multiplexed_async_connection().await
     }
 
     pub(crate) async fn connect(&self) -> MultiplexedConnection {
@@ -59,13 +88,12 @@ impl Redis {
     }
 
     pub(crate) fn signal(&self, name: &str) {
-        let kill = format!("kill -s {name} {}", self.process.id());
+        let kill = format!("kill -s {name} {}", self.process.0.id());
         assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
     }
 
     pub(crate) fn kill(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        self.process.kill();
     }
 
     /// Starts it again, without its data.
@@ -73,11 +101,5 @@ impl Redis {
         self.kill();
         self.process = spawn(self.port, &self.options, self.folder.path());
         self.listens().await;
-    }
-}
-
-impl Drop for Redis {
-    fn drop(&mut self) {
-        self.kill();
     }
 }

@@ -277,6 +277,7 @@ impl Cell {
         };
         let holds = self.lock().accounts.iter().flatten().map(Account::length).min();
         let confirm = holds.map_or(own, |hold| (hold / 3).min(own)); // within half of a hold that is not lengthened
+        let own = own.max(ttl);
         self.sharing = Some(Sharing { id, me: Arc::clone(me), ttl, timeout: self.limits.timeout, own, confirm });
     }
 

@@ -81,12 +81,10 @@ impl Member {
         }
     }
 
-    /// Returns `true` if the fleet could be reached before.
-    fn lost(&self, error: &HealthCheckException, at: SystemTime) -> bool {
+    fn lost(&self, error: &HealthCheckException, at: SystemTime) {
         let mut state = lock(&self.state);
         state.errors += 1;
-        let is_new = state.away.is_none();
-        if is_new {
+        if state.away.is_none() {
             state.away = Some(at);
             let cause = error.cause();
             tracing::warn!(
@@ -94,7 +92,6 @@ impl Member {
                 "the fleet can't be reached: this replica probes for itself"
             );
         }
-        is_new
     }
 }
 
@@ -107,7 +104,7 @@ pub(super) async fn exchange(runner: Arc<Runner>) {
     tokio::time::sleep(member.pause.mul_f64(fastrand::f64())).await;
     loop {
         let began = tokio::time::Instant::now();
-        let pause = if runner.exchange_once(member, false).await {
+        let pause = if runner.exchange_once(member).await {
             member.pause
         } else {
             Duration::from_secs_f64(RETRY.start + (RETRY.end - RETRY.start) * fastrand::f64())
@@ -147,9 +144,9 @@ impl Runner {
     }
 
     /// Exchanges verdicts once. Returns `true` if the fleet answered.
-    async fn exchange_once(self: &Arc<Self>, member: &Member, leaves: bool) -> bool {
+    async fn exchange_once(self: &Arc<Self>, member: &Member) -> bool {
         let asked = self.clock.now();
-        let exchange = Exchange { leaves, ..self.next_exchange(member, asked) };
+        let exchange = self.next_exchange(member, asked);
         let silence = || {
             let message = format!("no answer within {}", super::verdict::seconds(LIMIT));
             ServiceUnavailable::new(message).with_kind(FailureKind::TimedOut).into()
@@ -162,9 +159,8 @@ impl Runner {
             }
             Err(error) => {
                 let now = self.clock.now();
-                if member.lost(&error, self.clock.time()) {
-                    self.changed();
-                }
+                member.lost(&error, self.clock.time());
+                self.changed();
                 for &position in &member.shared {
                     self.share(position, |share, sharing| {
                         share.lose(sharing, now, fastrand::f64());

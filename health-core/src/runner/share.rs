@@ -1,4 +1,4 @@
-//! What a check knows through its fleet: its own last verdict, the shared one, and which of the two answers.
+//! The knowledge of a check through its fleet: its own last verdict, the shared one, and which of the two answers.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -33,8 +33,9 @@ pub(crate) struct Sharing {
     pub(crate) confirm: Duration,
 }
 
-/// What a replica knows of a shared check.
+/// The knowledge of a replica about a shared check.
 #[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "they change independently of each other")]
 pub(crate) struct Share {
     own: Option<Own>,
     seen: Option<Seen>,
@@ -44,8 +45,12 @@ pub(crate) struct Share {
     is_away: bool,
     /// `true` while the row shows the shared verdict.
     shows_shared: bool,
+    /// The end of the first run of another replica that worked after a run of this one had failed.
+    refuted: Option<Instant>,
     /// `true` while this replica fails alone.
     is_mine: bool,
+    /// `true` once its own probes are spread over their interval, so that replicas that start together do not stay together.
+    is_spread: bool,
     /// The lease that was granted to this replica.
     grant: Option<u64>,
     /// The verdict to publish, with the end of its run.
@@ -76,7 +81,7 @@ struct Seen {
     sleeps: u64,
 }
 
-/// What to do with a verdict.
+/// The step that follows a verdict.
 #[derive(Debug)]
 pub(crate) enum Next {
     /// Show it.
@@ -141,7 +146,6 @@ impl Share {
         let (now, sleeps) = (verdict.finished, verdict.sleeps);
         let is_ok = is_ok(verdict.status);
         let before = self.own.take();
-        let is_first = before.is_none();
         let failed = (!is_ok).then(|| before.as_ref().and_then(|own| own.failed).unwrap_or(verdict.finished));
         let has_worked = is_ok || before.is_some_and(|own| own.has_worked);
         self.own = Some(Own { last: Arc::clone(verdict), has_worked, failed });
@@ -153,7 +157,7 @@ impl Share {
             self.outbox = Some((publication, verdict.finished));
         }
         self.judge(&sharing.me);
-        let pause = self.pause(sharing, is_first, drawn);
+        let pause = self.pause(sharing, drawn);
         self.next = now.checked_add(pause);
         if !self.answers(sharing, now, sleeps) {
             self.shows_shared = false;
@@ -172,7 +176,7 @@ impl Share {
     }
 
     /// Returns the time until the next own probe.
-    fn pause(&self, sharing: &Sharing, is_first: bool, drawn: f64) -> Duration {
+    fn pause(&mut self, sharing: &Sharing, drawn: f64) -> Duration {
         let alone = sharing.ttl.max(AGAIN);
         let Some(own) = &self.own else { return Duration::ZERO };
         let shared_ok = self.seen.as_ref().map(|seen| seen.ok);
@@ -189,9 +193,8 @@ impl Share {
                 alone.max(failing / 2).min(LONGEST).mul_f64(1.0 + 0.5 * drawn)
             }
             (Some(_), Some(false)) if !own.has_worked => self.spread(sharing).mul_f64(0.9 + 0.2 * drawn),
-            // The second probe of a replica is at any time of the interval, so that replicas that start together do not stay together.
-            _ if is_first => sharing.own.mul_f64(drawn).max(alone),
-            _ => sharing.own.mul_f64(0.95 + 0.1 * drawn),
+            _ if std::mem::replace(&mut self.is_spread, true) => sharing.own.mul_f64(0.95 + 0.1 * drawn),
+            _ => sharing.own.mul_f64(drawn).max(alone),
         }
     }
 
@@ -266,20 +269,23 @@ impl Share {
         };
     }
 
-    /// Decides whether this replica fails alone: it failed, another one that looked later did not, and it failed again.
+    /// Decides whether this replica fails alone: it failed, another one that looked later did not, and after that it failed again. A replica
+    /// that failed in an outage of all does not fail alone when the others work again first.
     fn judge(&mut self, me: &str) {
-        let (Some(own), Some(seen)) = (&self.own, &self.seen) else {
-            self.is_mine = false;
+        let failed = self.own.as_ref().and_then(|own| own.failed);
+        let (Some(failed), Some(own), Some(seen)) = (failed, &self.own, &self.seen) else {
+            (self.is_mine, self.refuted) = (false, None);
             return;
         };
-        let Some(failed) = own.failed else {
-            self.is_mine = false;
+        if !seen.ok {
+            (self.is_mine, self.refuted) = (false, None);
             return;
-        };
+        }
+        if seen.at > failed && seen.body.by != me {
+            self.refuted.get_or_insert(seen.at);
+        }
         let is_again = own.last.started.saturating_duration_since(failed) >= AGAIN;
-        let is_refuted = seen.ok && seen.body.by != me && seen.at > failed;
-        // It stays alone until it works, or until the others fail as well.
-        self.is_mine = is_again && is_refuted || self.is_mine && seen.ok;
+        self.is_mine |= is_again && self.refuted.is_some_and(|at| own.last.started >= at);
     }
 
     /// Returns `true` while this replica fails and the others do not.
@@ -313,4 +319,210 @@ impl Share {
 
 fn is_ok(status: Status) -> bool {
     status <= Status::Warning
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fleet::Shared;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// A replica at the beginning of its life, with a TTL of a second and own probes once a minute.
+    struct Replica {
+        share: Share,
+        sharing: Sharing,
+        start: Instant,
+        seq: u64,
+    }
+
+    impl Replica {
+        fn new() -> Self {
+            let sharing = Sharing {
+                id: "orders#1".into(),
+                me: "me-0123456789abcdef".into(),
+                ttl: SECOND,
+                timeout: 5 * SECOND,
+                own: 60 * SECOND,
+                confirm: 40 * SECOND,
+            };
+            Self { share: Share::default(), sharing, start: Instant::now(), seq: 0 }
+        }
+
+        fn at(&self, seconds: f64) -> Instant {
+            self.start + Duration::from_secs_f64(seconds)
+        }
+
+        /// Ends an own run at this second. Returns the status that the row shows from now on, if it changes.
+        fn probes(&mut self, second: f64, status: Status) -> Option<Status> {
+            let at = self.at(second);
+            let verdict = Arc::new(Verdict { started: at, finished: at, ..Verdict::of(status) });
+            shown(&self.share.own_ended(&self.sharing, &verdict, 0.5))
+        }
+
+        /// Reads this from the fleet: the number of replicas, and the verdict of another replica, with its age.
+        fn reads(&mut self, second: f64, replicas: u32, verdict: Option<(Status, f64)>) -> Option<Status> {
+            let now = self.at(second);
+            let verdict = verdict.map(|(status, age)| {
+                self.seq += 1;
+                let body = Body::of(&Verdict::of(status), "peer-0123456789abcdef").to_text();
+                Shared { seq: self.seq, age: Duration::from_secs_f64(age), ok: is_ok(status), body: Some(body) }
+            });
+            shown(&self.share.take(&self.sharing, replicas, Entry { grant: None, verdict }, now, (now, 0), 0.5))
+        }
+
+        /// Returns the seconds until the next own probe.
+        fn next(&self, second: f64) -> f64 {
+            self.share.next.map_or(0.0, |next| next.saturating_duration_since(self.at(second)).as_secs_f64())
+        }
+    }
+
+    fn shown(next: &Next) -> Option<Status> {
+        match next {
+            Next::Show(verdict) => Some(verdict.status),
+            Next::Keep => None,
+        }
+    }
+
+    use Status::{Unavailable, Working};
+
+    #[test]
+    fn the_first_verdict_is_the_own_one_and_the_next_ones_are_those_of_the_fleet() {
+        let mut replica = Replica::new();
+        assert_eq!(replica.reads(0.0, 3, Some((Unavailable, 0.1))), None, "nothing is shown before an own verdict");
+        assert_eq!(replica.probes(0.1, Working), Some(Unavailable), "it works for us, and the fleet answers");
+        assert!(replica.share.shows_shared() && replica.share.is_unconfirmed());
+        assert_eq!(replica.reads(1.0, 3, Some((Working, 0.1))), Some(Working));
+        assert_eq!(replica.reads(1.5, 3, None), Some(Working), "without a shared verdict, the own one answers");
+    }
+
+    #[test]
+    fn what_never_worked_is_not_answered_by_others() {
+        let mut replica = Replica::new();
+        assert_eq!(replica.probes(0.0, Unavailable), Some(Unavailable));
+        assert_eq!(replica.reads(1.0, 3, Some((Working, 0.1))), None);
+        assert!(!replica.share.shows_shared());
+        assert_eq!(replica.probes(2.0, Working), Some(Working));
+        assert!(replica.share.shows_shared());
+    }
+
+    #[test]
+    fn a_failure_is_mine_after_a_later_success_of_a_peer_and_a_second_failure() {
+        let mut replica = Replica::new();
+        replica.probes(0.0, Working);
+        replica.reads(1.0, 3, Some((Working, 0.5)));
+        assert_eq!(replica.probes(2.0, Unavailable), None, "once is not enough");
+        assert_eq!(replica.probes(3.5, Unavailable), None, "no peer has looked later");
+        assert_eq!(
+            replica.reads(4.0, 3, Some((Working, 0.1))),
+            Some(Working),
+            "one has, and it has to fail after that"
+        );
+        assert!(!replica.share.is_mine());
+        assert_eq!(replica.probes(5.0, Unavailable), Some(Unavailable));
+        assert!(replica.share.is_mine());
+        assert_eq!(replica.reads(5.5, 3, Some((Working, 0.1))), None, "it stays so");
+        assert!(replica.share.is_mine());
+        assert_eq!(replica.probes(6.0, Working), Some(Working), "until it works");
+        assert!(!replica.share.is_mine());
+    }
+
+    #[test]
+    fn a_failure_of_all_is_nobodys_own() {
+        let mut replica = Replica::new();
+        replica.probes(0.0, Working);
+        replica.reads(1.0, 3, Some((Working, 0.5)));
+        replica.probes(2.0, Unavailable);
+        replica.reads(3.0, 3, Some((Unavailable, 0.1)));
+        replica.probes(4.0, Unavailable);
+        assert!(!replica.share.is_mine() && !replica.share.is_unconfirmed());
+        assert_eq!(replica.reads(5.0, 3, Some((Working, 0.1))), Some(Working));
+        assert!(!replica.share.is_mine(), "it failed twice, and then the others were the first to work again");
+        assert_eq!(replica.probes(6.0, Unavailable), Some(Unavailable));
+        assert!(replica.share.is_mine(), "now it fails, and they do not");
+        assert_eq!(replica.reads(7.0, 3, Some((Unavailable, 0.1))), Some(Unavailable));
+        assert!(!replica.share.is_mine(), "now they fail, too");
+    }
+
+    #[test]
+    fn a_verdict_that_is_too_old_gives_way_to_the_own_one() {
+        let mut replica = Replica::new();
+        replica.probes(0.0, Working);
+        assert_eq!(replica.reads(1.0, 3, Some((Unavailable, 0.0))), Some(Unavailable));
+        let fall_back = |replica: &mut Replica, second: f64| {
+            let (sharing, at) = (replica.sharing.clone(), replica.at(second));
+            shown(&replica.share.fall_back(&sharing, at, 0))
+        };
+        // The timeout, two seconds and two TTLs.
+        assert_eq!(fall_back(&mut replica, 9.9), None);
+        assert_eq!(fall_back(&mut replica, 10.1), Some(Working));
+        assert_eq!(fall_back(&mut replica, 11.0), None, "once");
+        let mut suspended = Replica::new();
+        suspended.probes(0.0, Working);
+        suspended.reads(1.0, 3, Some((Working, 0.0)));
+        let at = suspended.at(1.5);
+        assert!(!suspended.share.answers(&suspended.sharing, at, 1), "the machine was suspended meanwhile");
+    }
+
+    #[test]
+    fn own_probes_are_rare_while_the_fleet_answers() {
+        let mut replica = Replica::new();
+        replica.reads(0.0, 3, None);
+        replica.probes(0.0, Working);
+        assert!((1.0..=60.0).contains(&replica.next(0.0)), "the first time at a random moment");
+        replica.reads(1.0, 3, Some((Working, 0.1)));
+        replica.probes(30.0, Working);
+        assert!((57.0..=63.0).contains(&replica.next(30.0)));
+        replica.reads(31.0, 3, Some((Unavailable, 0.1)));
+        assert!(replica.next(31.0) <= 40.0, "within the first half of a hold");
+        replica.probes(40.0, Unavailable);
+        assert!(replica.next(40.0) >= 57.0, "once is enough for a failure of all: {}", replica.next(40.0));
+        replica.reads(41.0, 3, Some((Working, 0.1)));
+        assert!(replica.next(41.0) >= 56.0, "and none is needed when all is well again");
+    }
+
+    #[test]
+    fn a_replica_that_fails_alone_looks_again_soon_and_then_ever_less_often() {
+        let mut replica = Replica::new();
+        replica.probes(0.0, Working);
+        replica.reads(1.0, 3, Some((Working, 0.1)));
+        replica.probes(2.0, Unavailable);
+        assert!((1.0..=1.5).contains(&replica.next(2.0)), "{}", replica.next(2.0));
+        replica.probes(3.5, Unavailable);
+        replica.probes(300.0, Unavailable);
+        assert!((15.0..=22.5).contains(&replica.next(300.0)), "{}", replica.next(300.0));
+    }
+
+    #[test]
+    fn without_the_fleet_all_replicas_together_probe_once_in_a_ttl() {
+        let mut replica = Replica::new();
+        replica.probes(0.0, Working);
+        replica.reads(1.0, 10, Some((Working, 0.1)));
+        replica.probes(1.5, Working);
+        let (sharing, now) = (replica.sharing.clone(), replica.at(2.0));
+        replica.share.lose(&sharing, now, 0.5);
+        assert!(replica.next(2.0) <= 5.0, "the first time at a random moment: {}", replica.next(2.0));
+        replica.probes(7.0, Working);
+        assert!((9.0..=11.0).contains(&replica.next(7.0)), "{}", replica.next(7.0));
+        replica.share.replicas = 5000;
+        replica.probes(20.0, Working);
+        assert!(replica.next(20.0) <= 16.5, "and at least every 15 s");
+    }
+
+    #[test]
+    fn a_lease_is_published_and_a_failure_without_one_is_told() {
+        let mut replica = Replica::new();
+        let now = replica.at(0.0);
+        let entry = Entry { grant: Some(7), verdict: None };
+        replica.share.take(&replica.sharing.clone(), 3, entry, now, (now, 0), 0.5);
+        replica.probes(0.5, Working);
+        let published = replica.share.publication(replica.at(1.5)).expect("it has the lease");
+        assert_eq!((published.seq, published.ok, published.age), (7, true, SECOND));
+        assert!(replica.share.publication(replica.at(2.0)).is_none(), "once");
+        replica.probes(3.0, Working);
+        assert!(replica.share.publication(replica.at(3.0)).is_none(), "a success without a lease is nobody's business");
+        replica.probes(4.0, Unavailable);
+        let told = replica.share.publication(replica.at(4.0)).expect("a failure is");
+        assert_eq!((told.seq, told.ok), (0, false));
+    }
 }

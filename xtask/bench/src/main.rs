@@ -11,6 +11,7 @@ use tokio::runtime::{Builder, Runtime};
 
 mod calls;
 mod engine;
+mod fleet;
 mod runs;
 mod serve;
 mod turns;
@@ -49,6 +50,13 @@ enum Command {
         /// The duration in seconds
         seconds: u64,
     },
+    /// Measure a fleet of replicas in this process; prints its numbers as JSON
+    Fleet {
+        /// The number of replicas
+        replicas: u32,
+        /// The duration of the measurement without an outage, in seconds
+        seconds: u64,
+    },
     /// Run ten checks many times; at the start, after a tenth and at the end, print a line and wait for one
     Runs {
         /// The number of runs
@@ -61,6 +69,7 @@ fn main() -> Outcome {
         Command::Serve { framework, side } => serve::run(framework, side),
         Command::Engine { quick } => engine::run(&runtime()?, quick),
         Command::Calls { address, seconds } => runtime()?.block_on(calls::run(address, seconds)),
+        Command::Fleet { replicas, seconds } => fleet::run(&runtime()?, replicas, seconds),
         Command::Runs { count } => runs::run(&runtime()?, count),
     }
 }

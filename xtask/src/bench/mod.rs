@@ -12,6 +12,7 @@ use row::Row;
 mod django;
 mod engine;
 mod facts;
+mod fleet;
 mod http;
 mod page;
 mod row;
@@ -31,6 +32,9 @@ pub(crate) struct Bench {
     /// Measure nothing but whether memory, threads or files grow, with many runs and a long load
     #[arg(long, conflicts_with = "quick")]
     soak: bool,
+    /// Measure nothing but replicas that share their verdicts; needs redis-server
+    #[arg(long, conflicts_with_all = ["quick", "soak"])]
+    fleet: bool,
     /// The duration of the load of the soak, in minutes
     #[arg(long, requires = "soak", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
     minutes: u32,
@@ -38,17 +42,24 @@ pub(crate) struct Bench {
 
 /// Measures, prints the table and writes the page; fails if a row misses its goal.
 pub(crate) fn run(options: &Bench) -> Outcome {
-    wrk::is_there()?;
+    if !options.fleet {
+        wrk::is_there()?;
+    }
     let facts = Facts::find()?;
     // The two programs are built separately: in one build, each would also get the features of the other.
     cargo(["build", "--release", "--locked", "--package", "health-bench"])?;
     let programs = facts.programs();
     if options.soak {
         let rows = soak::rows(&programs, options.minutes)?;
-        page::write_soak(&page_of(options), &rows, &facts)?;
+        page::SOAK.write(&page_of(options), &rows, &facts)?;
         return goals(&rows);
     }
     cargo(["build", "--release", "--locked", "--package", "health-cli"])?;
+    if options.fleet {
+        let rows = fleet::rows(&programs)?;
+        page::FLEET.write(&page_of(options), &rows, &facts)?;
+        return goals(&rows);
+    }
     let django = django::Django::install()?;
     let rows = rows(&programs, &django, options.quick)?;
     page::write(&page_of(options), &rows, &facts, &django.versions()?)?;

@@ -21,26 +21,45 @@ the one of glibc adds chance: its threads wait for each other more in one proces
 nothing, or wait, so that the numbers show the cost of the machinery around them.
 ";
 
-/// The heading of the second part, which has its own date and machine.
-const SOAK: &str = "\n## Soak\n";
+/// A part of the page with its own date and machine, below the first one.
+pub(super) struct Part {
+    heading: &'static str,
+    option: &'static str,
+}
 
-/// Prints the table and writes the page. Keeps what the last soak has written.
+pub(super) const SOAK: Part = Part { heading: "Soak", option: "--soak" };
+pub(super) const FLEET: Part = Part { heading: "A fleet", option: "--fleet" };
+
+/// Prints the table and writes the first part of the page. Keeps the others.
 pub(super) fn write(page: &Path, rows: &[Row], facts: &Facts, python: &str) -> Outcome {
     let table = table(rows);
     println!("\n{table}");
-    let rest = fs::read_to_string(page).ok().and_then(|old| Some(old.split_once(SOAK)?.1.to_owned()));
-    let rest = rest.map(|rest| format!("{SOAK}{rest}")).unwrap_or_default();
     let versions = format!("Versions: {}, {python}.\n", facts.versions);
-    save(page, &format!("{INTRODUCTION}\n{}\n{table}\n{versions}{rest}", facts.machine))
+    let mut text = format!("{INTRODUCTION}\n{}\n{table}\n{versions}", facts.machine);
+    let old = fs::read_to_string(page).unwrap_or_default();
+    text.extend(parts(&old).map(|(heading, rest)| format!("\n## {heading}\n{rest}")));
+    save(page, &text)
 }
 
-/// Does the same for the soak. Keeps what the last full run has written.
-pub(super) fn write_soak(page: &Path, rows: &[Row], facts: &Facts) -> Outcome {
-    let table = table(rows);
-    println!("\n{table}");
-    let old = fs::read_to_string(page).unwrap_or_else(|_| INTRODUCTION.to_owned());
-    let first = old.split_once(SOAK).map_or(old.as_str(), |(first, _)| first);
-    save(page, &format!("{first}{SOAK}\nWritten by `cargo xtask bench --soak`. {}\n{table}", facts.machine))
+impl Part {
+    /// Prints the table and writes this part. Keeps the others.
+    pub(super) fn write(&self, page: &Path, rows: &[Row], facts: &Facts) -> Outcome {
+        let table = table(rows);
+        println!("\n{table}");
+        let old = fs::read_to_string(page).unwrap_or_else(|_| INTRODUCTION.to_owned());
+        let mut text = old.split("\n## ").next().unwrap_or_default().to_owned();
+        let own = format!("\nWritten by `cargo xtask bench {}`. {}\n{table}", self.option, facts.machine);
+        let mut all: Vec<_> = parts(&old).filter(|(heading, _)| *heading != self.heading).collect();
+        all.push((self.heading, &own));
+        all.sort_by_key(|(heading, _)| std::cmp::Reverse(*heading));
+        text.extend(all.iter().map(|(heading, rest)| format!("\n## {heading}\n{rest}")));
+        save(page, &text)
+    }
+}
+
+/// Returns the headings and the texts of the parts below the first one.
+fn parts(page: &str) -> impl Iterator<Item = (&str, &str)> {
+    page.split("\n## ").skip(1).filter_map(|part| part.split_once('\n'))
 }
 
 fn save(page: &Path, text: &str) -> Outcome {

@@ -11,6 +11,8 @@ pub(super) enum Unit {
     Bytes,
     /// A number of things.
     Count,
+    /// A number of things that may be less than one.
+    Rate,
 }
 
 impl Unit {
@@ -27,6 +29,7 @@ impl Unit {
             Self::Bytes if value >= 1024.0 * 1024.0 => format!("{:.2} MiB", value / 1024.0 / 1024.0),
             Self::Bytes => format!("{} B", thousands(value)),
             Self::Count => thousands(value),
+            Self::Rate => format!("{value:.2}"),
         }
     }
 }
