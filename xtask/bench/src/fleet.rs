@@ -58,7 +58,7 @@ impl Drop for Redis {
     }
 }
 
-/// What Redis has counted: the commands, the bytes that it received and sent, and its time of CPU.
+/// The counters of Redis: the commands, the bytes that it received and sent, and its time of CPU.
 #[derive(Clone, Copy)]
 struct Counted {
     at: Instant,
