@@ -97,14 +97,10 @@ async fn open_files_count_against_their_limit() {
 
 #[tokio::test]
 #[cfg(target_os = "linux")]
-async fn the_cpus_are_measured_between_runs() {
+async fn the_cpus_are_measured_in_the_first_run_and_between_runs() {
     let cpu = health("kind = \"cpu\"\nusage_max = 0.001\nload_max = 100000\n");
-    let first = row(&cpu).await;
-    assert_eq!(
-        (first.pretty_status().as_str(), observed(&first, "used")),
-        ("working", None),
-        "there is nothing to compare with"
-    );
+    let first = observed(&row(&cpu).await, "used").unwrap();
+    assert!((0.0..=100.0).contains(&first), "{first}");
     let began = std::time::Instant::now();
     let mut number = 1_u64;
     while began.elapsed() < Duration::from_millis(300) {
