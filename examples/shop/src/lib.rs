@@ -11,6 +11,11 @@ use clap::Parser;
 use health_checks::config::{Config, Options, Scratch};
 use health_core::{CheckExt, Findings, Health, HealthCheck, Result, ResultExt, ServiceWarning, Unit};
 
+/// The README of the workspace, whose first example is compiled as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
+
 /// The page of the service itself.
 pub const PAGE: &str = include_str!("page.html");
 
