@@ -58,15 +58,36 @@ impl Findings {
     ///
     /// Names are `snake_case` and stable, because they become labels of metrics.
     pub fn observe(&self, name: impl Into<Cow<'static, str>>, value: impl Into<f64>, unit: Unit) {
-        let (name, value) = (name.into(), value.into());
+        self.add(Observation::new(name, value.into(), unit));
+    }
+
+    /// Reports a measured value, and the limit at which the check warns or fails, if there is one. The page draws the value against it.
+    ///
+    /// ```
+    /// use health_core::{Findings, Unit};
+    ///
+    /// Findings::default().observe_within("used", 54.4, Unit::Percent, Some(90.0));
+    /// ```
+    pub fn observe_within(
+        &self,
+        name: impl Into<Cow<'static, str>>,
+        value: impl Into<f64>,
+        unit: Unit,
+        limit: Option<f64>,
+    ) {
+        let limit = limit.filter(|limit| limit.is_finite() && *limit > 0.0);
+        self.add(Observation { limit, ..Observation::new(name, value.into(), unit) });
+    }
+
+    fn add(&self, observation: Observation) {
         let mut found = self.lock();
-        if found.sealed || !value.is_finite() {
+        if found.sealed || !observation.value.is_finite() {
             return;
         }
-        if let Some(known) = found.observations.iter_mut().find(|known| known.name == name) {
-            (known.value, known.unit) = (value, unit);
+        if let Some(known) = found.observations.iter_mut().find(|known| known.name == observation.name) {
+            *known = observation;
         } else if found.observations.len() < MOST {
-            found.observations.push(Observation { name, value, unit });
+            found.observations.push(observation);
         }
     }
 
@@ -124,12 +145,15 @@ pub struct Observation {
     pub value: f64,
     /// Its unit.
     pub unit: Unit,
+    /// The value at which the check warns or fails, in the same unit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<f64>,
 }
 
 impl Observation {
-    /// Creates an observation, for tests and for reports that are built by hand.
+    /// Creates an observation without a limit, for tests and for reports that are built by hand.
     pub fn new(name: impl Into<Cow<'static, str>>, value: f64, unit: Unit) -> Self {
-        Self { name: name.into(), value, unit }
+        Self { name: name.into(), value, unit, limit: None }
     }
 }
 

@@ -31,7 +31,7 @@ impl Hold {
     pub const FOREVER: Self = Self(Duration::MAX);
 
     /// The default of the group `ready`.
-    pub(crate) const OF_READY: Self = Self(Duration::from_mins(2));
+    pub(crate) const OF_READY: Self = Self(Duration::from_secs(120));
 
     pub(crate) fn is_none(self) -> bool {
         self == Self::NONE

@@ -49,7 +49,7 @@ pub use error::{
 pub use failure::FailureKind;
 pub use findings::{Findings, Observation, Unit};
 pub use health::Health;
-pub use history::{History, PastRun};
+pub use history::{History, Latency, PastRun, SlowestRun, StatusChange};
 pub use hold::Hold;
 pub use http::{Endpoint, EndpointBuilder, Endpoints, RequestHead, SharedResponse};
 pub use interceptor::{FinishedRun, Interceptor, RunFuture, RunInfo};

@@ -15,7 +15,10 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ErrorType, FailureKind, HealthCheckException, History, Observation, Scope, Status, serde_time};
+use crate::{
+    ErrorType, FailureKind, HealthCheckException, History, Latency, Observation, Scope, Status, StatusChange,
+    serde_time,
+};
 
 /// The result of one read of the checks: the rows, and the verdict.
 ///
@@ -132,7 +135,7 @@ pub struct GroupReport {
     #[serde(default)]
     pub held: Vec<String>,
     /// The checks that the group can hold.
-    #[serde(default, with = "names")]
+    #[serde(default, with = "shared_slice")]
     pub holdable: Arc<[String]>,
 }
 
@@ -195,18 +198,20 @@ impl Default for Report {
     }
 }
 
-/// Names that reports share.
-mod names {
+/// Lists that reports share.
+mod shared_slice {
     use std::sync::Arc;
 
-    use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-    pub(super) fn serialize<S: Serializer>(names: &Arc<[String]>, serializer: S) -> Result<S::Ok, S::Error> {
-        names[..].serialize(serializer)
+    pub(super) fn serialize<T: Serialize, S: Serializer>(list: &Arc<[T]>, serializer: S) -> Result<S::Ok, S::Error> {
+        list[..].serialize(serializer)
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<[String]>, D::Error> {
-        Ok(Vec::<String>::deserialize(deserializer)?.into())
+    pub(super) fn deserialize<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Arc<[T]>, D::Error> {
+        Ok(Vec::<T>::deserialize(deserializer)?.into())
     }
 }
 
@@ -268,6 +273,12 @@ pub struct CheckReport {
     /// The last runs.
     #[serde(default)]
     pub history: History,
+    /// The slowest run of each minute of the last hour.
+    #[serde(default)]
+    pub latency: Latency,
+    /// The last changes of the effective status, at most ten, the newest last.
+    #[serde(default, with = "shared_slice")]
+    pub changes: Arc<[StatusChange]>,
     /// The knowledge of the fleet about the check, if it is shared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shared: Option<SharedVerdict>,
@@ -295,6 +306,8 @@ impl CheckReport {
             stale: false,
             blocked_by: None,
             history: History::default(),
+            latency: Latency::default(),
+            changes: Arc::default(),
             shared: None,
         }
     }

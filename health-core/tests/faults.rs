@@ -15,7 +15,7 @@ use health_testkit::{ManualClock, ScriptedCheck, Step};
 use http::Request;
 use tokio::time::sleep;
 
-const LONG: Duration = Duration::from_hours(1);
+const LONG: Duration = Duration::from_secs(3600);
 
 async fn ask(endpoint: &Endpoint, path: &str) -> (u16, String) {
     let answer = endpoint.respond(&Request::get(path).body(()).unwrap()).await;
@@ -188,10 +188,10 @@ async fn what_the_bare_verdict_says_follows_the_code() {
 #[tokio::test]
 async fn an_expiry_is_told_once_and_so_is_its_end() {
     let (clock, received) = (ManualClock::default(), Received::default());
-    let check = ScriptedCheck::new("queue").every(Duration::from_hours(2));
+    let check = ScriptedCheck::new("queue").every(Duration::from_secs(2 * 3600));
     let health = Health::builder().check(check).clock(clock.clone()).listener(listener(&received)).build().unwrap();
     health.report().await;
-    clock.advance(Duration::from_hours(7));
+    clock.advance(Duration::from_secs(7 * 3600));
     for _ in 0..3 {
         assert!(!health.report().await.healthy);
     }
@@ -204,13 +204,13 @@ async fn an_expiry_is_told_once_and_so_is_its_end() {
 #[tokio::test]
 async fn a_verdict_from_before_the_machine_slept_is_old() {
     let (clock, check) = (ManualClock::default(), ScriptedCheck::new("queue"));
-    let timed = check.clone().every(Duration::from_hours(2));
+    let timed = check.clone().every(Duration::from_secs(2 * 3600));
     let health = Health::builder().check(timed).clock(clock.clone()).build().unwrap();
     health.report().await;
     health.report().await;
     assert_eq!(check.runs(), 1);
     check.script([Step::Fail("gone")]);
-    clock.suspend(Duration::from_hours(8));
+    clock.suspend(Duration::from_secs(8 * 3600));
     assert!(!health.report().await.healthy, "it was asked again");
     assert_eq!(check.runs(), 2);
     health.report().await;

@@ -17,7 +17,7 @@ fn at(seconds: u64) -> SystemTime {
 fn ran(mut row: CheckReport, milliseconds: u64) -> CheckReport {
     row.duration = Some(Duration::from_millis(milliseconds));
     row.last_run = Some(at(0));
-    row.since = Some(at(0) - Duration::from_hours(1));
+    row.since = Some(at(0) - Duration::from_secs(3600));
     row
 }
 
@@ -54,7 +54,7 @@ fn troubled() -> Report {
         failed("Boom", UnknownError::caused_by("the cause, for the log only").into()),
     ]);
     report.generated_at = at(1);
-    report.built_at = at(0) - Duration::from_hours(24);
+    report.built_at = at(0) - Duration::from_secs(24 * 3600);
     report.duration = Duration::from_millis(13);
     (report.instance, report.version) = (Some("shop-7d9f".into()), Some("1.4.2".into()));
     report.grpc_services = [("", "ready"), ("<orders>", "ready"), ("ready", "ready")]
@@ -155,10 +155,10 @@ fn a_feed_changes_when_a_check_does_and_not_before() {
     let mut report = troubled();
     for format in ["atom", "rss"] {
         let before = render(format, &report);
-        report.generated_at += Duration::from_hours(1);
+        report.generated_at += Duration::from_secs(3600);
         report.duration += Duration::from_secs(1);
         for row in &mut report.checks {
-            row.last_run = row.since.map(|since| since + Duration::from_hours(2));
+            row.last_run = row.since.map(|since| since + Duration::from_secs(2 * 3600));
         }
         assert_eq!(before, render(format, &report));
         let since = report.checks[2].since.replace(at(7));

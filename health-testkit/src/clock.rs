@@ -35,7 +35,7 @@ pub struct ManualClock {
 impl Default for ManualClock {
     /// Starts at 2026-01-01 00:00:00 UTC.
     fn default() -> Self {
-        Self::starting_at(SystemTime::UNIX_EPOCH + Duration::from_hours(490_896))
+        Self::starting_at(SystemTime::UNIX_EPOCH + Duration::from_secs(490_896 * 3600))
     }
 }
 

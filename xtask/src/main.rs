@@ -11,6 +11,8 @@ mod api;
 mod bench;
 mod crates;
 mod dist;
+mod fuzz;
+mod package;
 mod services;
 mod tidy;
 
@@ -53,6 +55,10 @@ enum Chore {
     Features,
     /// Measure, compare the results with the goals, and write docs/benchmarks.md
     Bench(bench::Bench),
+    /// Feed generated inputs to what parses them
+    Fuzz(fuzz::Fuzz),
+    /// Pack every crate that may be published, as crates.io would get it
+    Package,
     /// Build the command `health`, and pack it with its manual pages, completions and licences
     Dist(dist::Dist),
     /// Start and stop the real servers for tests
@@ -79,6 +85,7 @@ fn run(chore: Chore) -> Outcome {
             tidy::tidy(&root())?;
             api::run(&root(), true)?;
             crates::run(&root(), true)?;
+            package::run(&root())?;
             test(&[])
         }
         Chore::Test { args } => test(&args),
@@ -87,6 +94,8 @@ fn run(chore: Chore) -> Outcome {
         Chore::Crates { check } => crates::run(&root(), check),
         Chore::Features => features(),
         Chore::Bench(options) => bench::run(&options),
+        Chore::Fuzz(options) => fuzz::run(&root(), &options),
+        Chore::Package => package::run(&root()),
         Chore::Dist(options) => dist::run(&options),
         Chore::Services(command) => services::run(command),
     }

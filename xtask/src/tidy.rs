@@ -18,6 +18,7 @@ const DIRECTIONS: &[(&str, &[&str])] = &[
     ("health-tonic", &["health-core"]),
     ("health-cli", &["health-core", "health-checks", "health-listen", "health-tonic"]),
     ("xtask", &[]),
+    ("health-fuzz", &["health-core", "health-checks"]),
     (
         "health-bench",
         &[
@@ -130,6 +131,13 @@ pub(crate) fn tidy(root: &Path) -> Outcome {
     wrong.sort();
     wrong.dedup();
     if wrong.is_empty() { Ok(()) } else { Err(format!("not tidy:\n  {}", wrong.join("\n  "))) }
+}
+
+/// Returns the names of the packages that may be published.
+pub(crate) fn publishable(root: &Path) -> Result<Vec<String>, String> {
+    let metadata = metadata(root)?;
+    let is_free = |package: &&&Package| package.publish.is_none();
+    Ok(metadata.workspace_packages().iter().filter(is_free).map(|package| package.name.to_string()).collect())
 }
 
 /// Returns the public features of a package.

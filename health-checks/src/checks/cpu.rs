@@ -131,16 +131,16 @@ impl HealthCheck for CpuUsage {
             }
         };
         if let Some(Shares { used, throttled }) = shares {
-            findings.observe("used", used, Unit::Percent);
+            findings.observe_within("used", used, Unit::Percent, self.settings.usage_max.value());
             findings.observe("throttled", throttled, Unit::Percent);
             warn(self.settings.usage_max, used, &|max| format!("{used:.1}% CPU usage exceeds {max}%"));
         }
         if let Some(load) = load {
-            findings.observe("load_per_cpu", load, Unit::Count);
+            findings.observe_within("load_per_cpu", load, Unit::Count, self.settings.load_max.value());
             warn(self.settings.load_max, load, &|max| format!("load of {load:.2} per CPU exceeds {max}"));
         }
         if let Some(pressure) = pressure {
-            findings.observe("pressure", pressure, Unit::Percent);
+            findings.observe_within("pressure", pressure, Unit::Percent, self.settings.pressure_max.value());
             let text =
                 |max| format!("tasks waited for a CPU in {pressure:.1}% of the last minute, which exceeds {max}%");
             warn(self.settings.pressure_max, pressure, &text);

@@ -124,7 +124,7 @@ impl HealthCheck for DiskUsage {
             return Err(error.with_kind(FailureKind::Misconfigured).into());
         }
         let percent = share(space.used, space.available);
-        findings.observe("used", percent, Unit::Percent);
+        findings.observe_within("used", percent, Unit::Percent, self.settings.usage_max.value());
         findings.observe("available", space.available, Unit::Bytes);
 
         let host = host();
@@ -133,8 +133,8 @@ impl HealthCheck for DiskUsage {
         }
         if let Some((used, free)) = space.inodes {
             let percent = share(used, free);
-            findings.observe("inodes_used", percent, Unit::Percent);
             let max = self.settings.inodes_max.unwrap_or(self.settings.usage_max);
+            findings.observe_within("inodes_used", percent, Unit::Percent, max.value());
             if let Some(max) = max.value().filter(|max| percent >= *max) {
                 findings.add_error(ServiceWarning::new(format!("{host} {percent:.1}% of inodes used exceeds {max}%")));
             }

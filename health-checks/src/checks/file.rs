@@ -91,7 +91,8 @@ impl HealthCheck for FileAge {
         };
         // A file from the future is new: a clock was set.
         let age = changed.elapsed().unwrap_or_default();
-        findings.observe("age", age.as_secs_f64(), Unit::Seconds);
+        let most = self.settings.age_max.map(|max| max.as_secs_f64());
+        findings.observe_within("age", age.as_secs_f64(), Unit::Seconds, most);
         findings.observe("size", size as f64, Unit::Bytes);
         if let Some(max) = self.settings.age_max.filter(|max| age >= *max) {
             let text = format!("the file is {} old, and the limit is {}", whole(age), whole(max));

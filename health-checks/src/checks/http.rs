@@ -355,7 +355,8 @@ impl HealthCheck for HttpHealthCheck {
         }
         let mut response = request.send().await.map_err(describe)?;
         let latency = began.elapsed();
-        findings.observe("latency", latency.as_secs_f64(), Unit::Seconds);
+        let most = self.latency_max.map(|max| max.as_secs_f64());
+        findings.observe_within("latency", latency.as_secs_f64(), Unit::Seconds, most);
         let status = response.status().as_u16();
         findings.observe("status", status, Unit::Count);
         if !self.status.is(status) {

@@ -71,7 +71,8 @@ impl HealthCheck for ProcessLimits {
     async fn check_status(&self, findings: &Findings) -> Result {
         let usages = self.thread.run(|| Ok(usages())).await?;
         for Usage { name, what, used, limit } in usages {
-            findings.observe(name, used, Unit::Count);
+            let share = self.usage_max.value().map(|percent| limit * percent / 100.0);
+            findings.observe_within(name, used, Unit::Count, share);
             findings.observe(format!("{name}_max"), limit, Unit::Count);
             let percent = (used / limit * 1000.0).round() / 10.0;
             if let Some(max) = self.usage_max.value().filter(|max| percent >= *max) {

@@ -117,7 +117,7 @@ impl HealthCheck for MemoryUsage {
         let memory = self.thread.run(move || Memory::read(limits)).await?;
         let percent = memory.percent_used();
         findings.observe("available", memory.available as f64, Unit::Bytes);
-        findings.observe("used", percent, Unit::Percent);
+        findings.observe_within("used", percent, Unit::Percent, self.settings.usage_max.value());
 
         let megabytes = memory.available / MIB;
         let min = self.settings.min.unwrap_or_else(|| memory.default_min()).value();

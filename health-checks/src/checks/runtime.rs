@@ -138,7 +138,7 @@ impl HealthCheck for RuntimeHealthCheck {
             }
         };
         let longest = std::mem::take(&mut lock(&self.seen).longest);
-        findings.observe("lag", lag.as_secs_f64(), Unit::Seconds);
+        findings.observe_within("lag", lag.as_secs_f64(), Unit::Seconds, Some(self.lag_max.as_secs_f64()));
         findings.observe("longest lag", longest.max(lag).as_secs_f64(), Unit::Seconds);
         if lag > self.lag_max {
             let (lag, limit) = (lag.as_secs_f64(), self.lag_max.as_secs_f64());

@@ -58,7 +58,7 @@ impl HealthCheck for Temperature {
             let text = "the machine has no sensor that can be read";
             return Err(ServiceWarning::new(text).with_kind(FailureKind::Misconfigured).into());
         };
-        findings.observe("hottest_celsius", hottest, Unit::Count);
+        findings.observe_within("hottest_celsius", hottest, Unit::Count, self.max.value());
         for Sensor { name, celsius, critical } in sensors {
             if let Some(max) = self.max.value().or(critical).filter(|max| celsius >= *max) {
                 findings

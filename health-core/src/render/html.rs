@@ -4,15 +4,18 @@ use std::fmt;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 use tera::{Context, Tera};
 
 use super::Renderer;
 use super::outcome::{because, problems, verdict};
+use super::plot::{Meter, Plot};
 use super::strip::Strip;
 use super::words::{ago, brief, parts, time, tone};
+use crate::registry::RESERVED;
 use crate::report::ErrorReport;
-use crate::{CheckReport, FleetReport, GroupReport, Report, SharedVerdict, Status};
+use crate::{CheckReport, FleetReport, GroupReport, Report, SharedVerdict, Status, StatusChange};
 
 /// The page that comes with the crate, and the name by which a template can always extend it.
 const BASE: (&str, &str) = ("health_check/base.html", include_str!("base.html"));
@@ -68,6 +71,10 @@ const OWN: &str = "health_check/own.html";
 /// | `parts` | a long identifier in pieces, between which a line may break; a short one as it is |
 /// | `strip` | its last runs, or none: `summary` in words, `width`, `height`, `bars` of `x`, `y`, `height`, `status`, `tone` |
 /// | `groups`, `labels` | names of its groups; its labels, name and value |
+/// | `meters` | the observations with a limit: `name`, `summary`, `width` of `track`, `tone` |
+/// | `plot` | the latency of the last hour, or none: `summary`, `width`, `height`, `points` of a line |
+/// | `link` | the URL of a page with this check alone; none for a row of the engine itself |
+/// | `changes` | the last changes of its status, the newest first: `at`, `age`, `from` (or none), `to`, `tone` |
 /// | `shared` | for a check that a fleet shares: `3 replicas, seen by web-7`, or none |
 ///
 /// Text from checks is escaped. A variable that does not exist is an error: it is logged, and the reader gets the text
@@ -266,6 +273,20 @@ struct Row<'a> {
     groups: &'a BTreeSet<String>,
     labels: &'a BTreeMap<String, String>,
     shared: Option<String>,
+    meters: Vec<Meter>,
+    plot: Option<Plot>,
+    link: Option<String>,
+    changes: Vec<Change>,
+}
+
+/// A change of a check's status, for people.
+#[derive(Clone, Serialize)]
+struct Change {
+    at: String,
+    age: String,
+    from: Option<Status>,
+    to: Status,
+    tone: &'static str,
 }
 
 impl<'a> From<&'a Report> for Page<'a> {
@@ -352,7 +373,19 @@ impl<'a> Row<'a> {
             groups: &check.groups,
             labels: &check.labels,
             shared: check.shared.as_ref().map(SharedVerdict::words),
+            meters: check.observations.iter().filter_map(Meter::of).collect(),
+            plot: Plot::of(&check.latency, now),
+            link: (!RESERVED.contains(&check.identifier.as_str()))
+                .then(|| format!("?only={}", utf8_percent_encode(&check.identifier, NON_ALPHANUMERIC))),
+            changes: check.changes.iter().rev().map(|change| Change::new(change, now)).collect(),
         }
+    }
+}
+
+impl Change {
+    fn new(change: &StatusChange, now: SystemTime) -> Self {
+        let (from, to) = (change.from, change.to);
+        Self { at: time(change.at), age: ago(change.at, now), from, to, tone: tone(to) }
     }
 }
 

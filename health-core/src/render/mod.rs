@@ -30,6 +30,8 @@ mod metrics;
 #[cfg(feature = "metrics-formats")]
 mod openmetrics;
 mod outcome;
+#[cfg(feature = "html")]
+mod plot;
 #[cfg(feature = "metrics-formats")]
 mod prometheus;
 mod report;

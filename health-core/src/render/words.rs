@@ -23,7 +23,7 @@ pub(super) fn brief(duration: Duration) -> String {
 pub(super) fn ago(then: SystemTime, now: SystemTime) -> String {
     match now.duration_since(then).unwrap_or_default() {
         age if age < Duration::from_secs(1) => "just now".into(),
-        age if age < Duration::from_mins(1) => format!("{} s ago", age.as_secs()),
+        age if age < Duration::from_secs(60) => format!("{} s ago", age.as_secs()),
         age => format!("{} ago", brief(age)),
     }
 }
@@ -81,7 +81,7 @@ mod tests {
         assert_eq!(brief(Duration::from_micros(340)), "0.3 ms");
         let then = SystemTime::UNIX_EPOCH;
         assert_eq!(ago(then, then + Duration::from_millis(1_900)), "1 s ago");
-        assert_eq!(ago(then, then + Duration::from_mins(90)), "1 h ago");
+        assert_eq!(ago(then, then + Duration::from_secs(90 * 60)), "1 h ago");
         assert_eq!(ago(then + Duration::from_secs(5), then), "just now", "clocks may be set back");
     }
 

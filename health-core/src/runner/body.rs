@@ -104,7 +104,7 @@ impl Body {
 
     fn capped(mut self) -> Self {
         self.by = capped(&self.by, MOST_CHARACTERS);
-        self.duration = self.duration.min(Duration::from_hours(1));
+        self.duration = self.duration.min(Duration::from_secs(3600));
         self.errors.truncate(MOST_ERRORS);
         for error in &mut self.errors {
             error.message = capped(&error.message, MOST_CHARACTERS);
@@ -166,7 +166,7 @@ mod tests {
             "message":"a\nb\u0007","kind":"refused","reference":"<script>"}]}"#;
         let body = Body::from_text(text, false).expect("it is readable");
         assert_eq!((body.by.as_str(), body.errors[0].message.as_str()), ("a[31m", "ab"));
-        assert_eq!((body.errors[0].reference.as_ref(), body.duration), (None, Duration::from_hours(1)));
+        assert_eq!((body.errors[0].reference.as_ref(), body.duration), (None, Duration::from_secs(3600)));
         let empty = r#"{"by":"a","status":"unavailable","duration":1}"#;
         assert_eq!(Body::from_text(empty, false).expect("it is readable").errors.len(), 1);
     }

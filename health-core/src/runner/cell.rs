@@ -12,7 +12,10 @@ use crate::check::{BoxCheck, HealthCheck as _, Refresh};
 use crate::registry::Entry;
 use crate::reported::Source;
 use crate::sync::{Mutex, MutexGuard, lock};
-use crate::{CheckReport, History, Hold, PastRun, Scope, Settings, Status};
+use crate::{CheckReport, History, Hold, Latency, PastRun, Scope, Settings, Status, StatusChange};
+
+/// The number of changes of the status that are kept.
+const CHANGES: usize = 10;
 
 /// A check with its options and its last verdict.
 #[derive(Debug)]
@@ -50,13 +53,22 @@ struct State {
     /// `true` once the expiry of the verdict was reported.
     is_expired: bool,
     journal: Journal,
-    history: History,
+    past: Past,
     /// The account of each group that holds, by the number of the hold.
     accounts: Vec<Option<Account>>,
     /// The version of the last report that was taken.
     report: u64,
     /// The knowledge of the fleet.
     share: Share,
+}
+
+/// The past of a check, as its row shows it.
+#[derive(Debug, Default)]
+pub(crate) struct Past {
+    history: History,
+    latency: Latency,
+    /// The last changes of the effective status.
+    changes: Arc<[StatusChange]>,
 }
 
 /// The last verdict of a check, and the one that is in effect. They differ while the thresholds of the check hold back
@@ -219,10 +231,10 @@ impl Cell {
         }
     }
 
-    /// Reads the last verdicts, the history and what the fleet knows, without a copy.
-    pub(crate) fn read<T>(&self, read: impl FnOnce(Option<&LastVerdicts>, &History, &Share) -> T) -> T {
+    /// Reads the last verdicts, the past and what the fleet knows, without a copy.
+    pub(crate) fn read<T>(&self, read: impl FnOnce(Option<&LastVerdicts>, &Past, &Share) -> T) -> T {
         let state = self.lock();
-        read(state.known.as_ref(), &state.history, &state.share)
+        read(state.known.as_ref(), &state.past, &state.share)
     }
 
     /// Returns the time since the first read, as long as there is no verdict.
@@ -298,9 +310,15 @@ impl Cell {
             let take = |account: &mut Account| account.take(known.last.started, raw, effective, has_worked, counts);
             holds.extend(account.as_mut().and_then(take).map(|change| (number, change)));
         }
-        state.history.push(run);
+        state.past.history.push(run);
+        state.past.latency.push(run);
         state.best = Some(state.best.map_or(run.status, |best| best.min(run.status)));
         let mut record = state.journal.record(before, &known.effective, &known.last);
+        if record.is_transition() {
+            let change = StatusChange::new(before, effective, known.effective.finished_at);
+            let kept = state.past.changes.len().saturating_sub(CHANGES - 1);
+            state.past.changes = state.past.changes[kept..].iter().copied().chain([change]).collect();
+        }
         record.holds = holds;
         state.known = Some(known);
         record
@@ -322,10 +340,11 @@ impl Cell {
     }
 
     /// Returns the row of a verdict. Without a verdict, the caller has to set the status and the errors of the row.
-    pub(crate) fn row(&self, known: Option<&LastVerdicts>, history: &History, share: &Share) -> CheckReport {
+    pub(crate) fn row(&self, known: Option<&LastVerdicts>, past: &Past, share: &Share) -> CheckReport {
         let mut row = CheckReport::new(self.identifier.clone());
         row.shared = share.row();
-        row.history = history.clone();
+        (row.history, row.latency, row.changes) =
+            (past.history.clone(), past.latency.clone(), Arc::clone(&past.changes));
         row.critical = self.critical;
         row.scope = self.scope;
         row.groups.clone_from(&self.groups);

@@ -8,7 +8,7 @@ use super::verdict::Verdict;
 use crate::Status;
 
 /// The interval at which the log repeats a failure that lasts, and a cause.
-const REPEAT: Duration = Duration::from_mins(5);
+const REPEAT: Duration = Duration::from_secs(300);
 
 /// The maximum number of causes of a check that are logged within `REPEAT`, because causes may vary with each run.
 const MOST: usize = 8;

@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::cell::LastVerdicts;
+use super::cell::{LastVerdicts, Past};
 use super::share::Share;
 use super::verdict::seconds;
 use super::{Awaited, Cell, Kind, Plan, Run, Runner};
 use crate::registry::{DRAINING, STARTUP};
 use crate::{
-    CheckReport, FailureKind, GroupReport, HealthCheckException, History, Scope, ServiceUnavailable, Status, Transition,
+    CheckReport, FailureKind, GroupReport, HealthCheckException, Scope, ServiceUnavailable, Status, Transition,
 };
 
 /// The time until which rows are fresh. `None` means that they must not be cached, and `Some(None)` that they are fresh
@@ -26,9 +26,9 @@ impl Runner {
             let (cell, run) = (&self.cells[*position], awaited.as_deref().filter(|run| !run.is_finished()));
             // Read the newest verdict, and not that of the run that was waited for. The epoch of the report was read
             // after the wait, so the report must contain all verdicts up to then.
-            let (row, row_until) = cell.read(|known, history, share| match (run, known) {
-                (None, Some(known)) => verdict_row(cell, (known, history, share), now),
-                (run, known) => (self.missing_row(cell, (known, history, share), run, budget, now), None),
+            let (row, row_until) = cell.read(|known, past, share| match (run, known) {
+                (None, Some(known)) => verdict_row(cell, (known, past, share), now),
+                (run, known) => (self.missing_row(cell, (known, past, share), run, budget, now), None),
             });
             until = earlier(until, row_until);
             rows.push(row);
@@ -74,12 +74,12 @@ impl Runner {
     fn missing_row(
         &self,
         cell: &Cell,
-        (known, history, share): (Option<&LastVerdicts>, &History, &Share),
+        (known, past, share): (Option<&LastVerdicts>, &Past, &Share),
         run: Option<&Run>,
         budget: Duration,
         now: Instant,
     ) -> CheckReport {
-        let mut row = cell.row(known, history, share);
+        let mut row = cell.row(known, past, share);
         let sleeps = self.awake.sleeps();
         let is_recent = |known: &LastVerdicts| {
             now.saturating_duration_since(known.last.finished) < self.max_stale && !known.is_before(sleeps)
@@ -251,10 +251,10 @@ impl Runner {
 
 fn verdict_row(
     cell: &Cell,
-    (known, history, share): (&LastVerdicts, &History, &Share),
+    (known, past, share): (&LastVerdicts, &Past, &Share),
     now: Instant,
 ) -> (CheckReport, Until) {
-    let mut row = cell.row(Some(known), history, share);
+    let mut row = cell.row(Some(known), past, share);
     let Some(age) = cell.expired(known, now) else { return (row, Some(cell.fresh_until(known, share))) };
     let message = match &cell.source {
         Some(source) => format!("last {} {} s ago", source.noun, age.as_secs()),

@@ -232,7 +232,7 @@ mod tests {
     #[test]
     fn a_report_that_is_still_good_has_the_last_verdict() {
         let test = || {
-            let runner = runner_of(Duration::from_hours(1));
+            let runner = runner_of(Duration::from_secs(3600));
             let finishing = {
                 let runner = Arc::clone(&runner);
                 let JoinedRun { run, .. } = runner.cells[0].join_or_start();

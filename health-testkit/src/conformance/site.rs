@@ -116,7 +116,7 @@ fn checks(rows: &[(&str, Step)]) -> HealthBuilder {
     rows.iter().fold(Health::builder(), |builder, (identifier, step)| {
         let check = ScriptedCheck::new(identifier);
         check.script([step.clone()]);
-        builder.check(check.ttl(Duration::from_hours(1)))
+        builder.check(check.ttl(Duration::from_secs(3600)))
     })
 }
 

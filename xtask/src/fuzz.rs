@@ -1,0 +1,62 @@
+//! `cargo xtask fuzz`: feeds generated inputs to the code that parses what others send, by libFuzzer.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use clap::Args;
+
+use crate::{Outcome, execute};
+
+/// The targets, which are in `xtask/fuzz/src/`.
+const TARGETS: [&str; 5] = ["config", "expand", "http", "report", "url"];
+
+/// The instrumentation that libFuzzer needs. These are options of a stable compiler; `sanitizer-coverage` is LLVM's name of it.
+const FLAGS: &str = "--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
+                     -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
+                     -Cllvm-args=-sanitizer-coverage-trace-compares -Ccodegen-units=1";
+
+/// Feed generated inputs to what parses them; needs a C++ compiler.
+#[derive(Debug, Args)]
+pub(crate) struct Fuzz {
+    /// The target; without it, each of them
+    #[arg(value_parser = clap::builder::PossibleValuesParser::new(TARGETS))]
+    target: Option<String>,
+    /// The duration of each target, in minutes
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
+    minutes: u32,
+}
+
+/// Runs the targets one after another. What was found is below `target/fuzz`; an input that is worth keeping belongs into
+/// `xtask/fuzz/corpus`.
+pub(crate) fn run(root: &Path, options: &Fuzz) -> Outcome {
+    let (fuzz, target) = (root.join("xtask/fuzz"), root.join("target/fuzz"));
+    // With a target of its own, build scripts and macros are compiled without instrumentation.
+    let host = host()?;
+    let mut build = Command::new(env!("CARGO"));
+    build.args(["build", "--release", "--target", &host, "--manifest-path"]).arg(fuzz.join("runner/Cargo.toml"));
+    execute(build.arg("--target-dir").arg(&target).env("RUSTFLAGS", FLAGS))?;
+    let program = target.join(&host).join("release/health-fuzz-runner");
+    let chosen: Vec<&str> = match &options.target {
+        Some(name) => vec![name],
+        None => TARGETS.to_vec(),
+    };
+    for name in chosen {
+        let (own, found) = (target.join("corpus").join(name), target.join("found").join(name));
+        for folder in [&own, &found] {
+            fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+        }
+        let mut run = Command::new(&program);
+        run.env("HEALTH_FUZZ_TARGET", name).arg(&own).arg(fuzz.join("corpus").join(name));
+        run.arg(format!("-max_total_time={}", options.minutes * 60)).args(["-print_final_stats=1", "-timeout=10"]);
+        execute(run.arg(format!("-artifact_prefix={}/", found.display())).arg("-verbosity=0"))?;
+    }
+    Ok(())
+}
+
+fn host() -> Result<String, String> {
+    let output = Command::new("rustc").arg("-vV").output().map_err(|error| format!("rustc: {error}"))?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let host = text.lines().find_map(|line| line.strip_prefix("host: "));
+    host.map(str::to_owned).ok_or_else(|| "rustc does not say its host".into())
+}
