@@ -75,18 +75,36 @@ pub(super) fn read_all<'a>(
     options: &Options,
     config: &mut Config,
 ) -> Result<(), ConfigError> {
-    let mut filled = BTreeMap::new();
+    let (mut filled, mut shares) = (BTreeMap::new(), false);
     for (position, table) in checks.into_iter().enumerate() {
         let (number, line) = (position + 1, document.line(table.span.start));
         let warnings = &mut config.warnings;
         let fleet = config.fleet_servers.as_slice();
         let fleet = (!fleet.is_empty()).then_some(fleet);
-        let mut check = Checks { document, kinds, environment, options, fleet, filled: &mut filled, warnings, number };
-        for check in check.read(table)? {
+        let mut check = Checks {
+            document,
+            kinds,
+            environment,
+            options,
+            fleet,
+            filled: &mut filled,
+            warnings,
+            number,
+            shares: false,
+        };
+        let checks = check.read(table)?;
+        shares |= check.shares;
+        for check in checks {
             config.checks.register(check);
             let identifier = config.checks.identifiers().last().unwrap_or_default().to_owned();
             config.lines.checks.push((identifier, line, number));
         }
+    }
+    if config.has_fleet() && !shares {
+        let file = document.file;
+        config
+            .warnings
+            .push(format!("{file}: no check is shared in the fleet: all look at this process or this machine"));
     }
     Ok(())
 }
@@ -108,6 +126,8 @@ struct Checks<'c, 'a> {
     filled: &'c mut BTreeMap<(&'static str, &'static str), usize>,
     warnings: &'c mut Vec<String>,
     number: usize,
+    /// `true` once the check turns out to be shared.
+    shares: bool,
 }
 
 impl<'a> Checks<'_, 'a> {
@@ -128,6 +148,7 @@ impl<'a> Checks<'_, 'a> {
         let checks = self.build(&kind, table, (tls, login), &filled)?;
         let refused = |message| self.document.error(shared.0, shared.1.clone(), message);
         let key = checks.first().map(|check| candidate.key(check, self.fleet).map_err(refused)).transpose()?.flatten();
+        self.shares = key.is_some();
         let configure = |check: BoxCheck| {
             let name = common.name.as_ref().map(|name| (kind.renamed)(&check.identifier(), name));
             let check = match name {

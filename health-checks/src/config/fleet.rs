@@ -69,6 +69,12 @@ impl Config {
     }
 }
 
+impl Config {
+    pub(super) fn has_fleet(&self) -> bool {
+        !self.fleet_servers.is_empty()
+    }
+}
+
 /// The host of a server, and its port if the configuration names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Address {

@@ -108,6 +108,21 @@ async fn the_key_depends_on_what_is_checked_and_on_no_secret() {
     }
 }
 
+/// Such a fleet has nothing to exchange, and its health goes on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fleet_without_a_shared_check_is_warned_about() {
+    let redis = Redis::start().await;
+    let text = format!("[fleet]\nurl = \"{}\"\nname = \"a\"\n[[checks]]\nkind = \"cache\"\nttl = 0\n", redis.url());
+    let config = read(&text).unwrap();
+    assert!(config.warnings()[0].contains("no check is shared in the fleet"), "{:?}", config.warnings());
+    let health = config.build().unwrap();
+    for _ in 0..5 {
+        assert_eq!(health.report().await.checks[0].pretty_status(), "working");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(redis.connect().await.keys("*").await.unwrap(), Vec::<String>::new());
+}
+
 #[test]
 fn what_can_not_be_shared_is_refused_by_name() {
     let fleet = "[fleet]\nurl = \"redis://cache.internal/0\"\nname = \"shop\"\n";

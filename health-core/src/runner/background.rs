@@ -51,7 +51,8 @@ impl Runner {
         let timed = self.cells.iter().enumerate().filter_map(|(position, cell)| Some((position, interval(cell)?)));
         let start = |(position, every)| runtime.spawn(keep_fresh(Arc::clone(self), position, every)).abort_handle();
         let mut all: Vec<AbortHandle> = timed.map(start).collect();
-        all.extend(self.fleet.is_some().then(|| runtime.spawn(fleet::exchange(Arc::clone(self))).abort_handle()));
+        let shares = self.fleet.as_ref().is_some_and(fleet::Member::shares);
+        all.extend(shares.then(|| runtime.spawn(fleet::exchange(Arc::clone(self))).abort_handle()));
         Some(Tasks { all, on_own_runtime })
     }
 }

@@ -60,6 +60,11 @@ impl Member {
         Self { fleet, me, shared, pause: pause.max(SHORTEST), state: Mutex::default() }
     }
 
+    /// Returns `true` if there is a shared check. Without one, there is nothing to exchange.
+    pub(crate) fn shares(&self) -> bool {
+        !self.shared.is_empty()
+    }
+
     /// Returns what a report says about the fleet.
     pub(crate) fn report(&self, now: Instant) -> FleetReport {
         let state = lock(&self.state);
@@ -98,9 +103,6 @@ impl Member {
 /// Exchanges verdicts for as long as the service runs: the first time at a random moment, so that replicas do not keep in step.
 pub(super) async fn exchange(runner: Arc<Runner>) {
     let Some(member) = &runner.fleet else { return };
-    if member.shared.is_empty() {
-        return;
-    }
     tokio::time::sleep(member.pause.mul_f64(fastrand::f64())).await;
     loop {
         let began = tokio::time::Instant::now();
