@@ -86,6 +86,8 @@ fn run(chore: Chore) -> Outcome {
             api::run(&root(), true)?;
             crates::run(&root(), true)?;
             package::run(&root())?;
+            // The small binary, because the other crates of the workspace switch features on that it lacks alone.
+            cargo(["check", "--package", "health-cli", "--no-default-features", "--features", "embedded", "--locked"])?;
             test(&[])
         }
         Chore::Test { args } => test(&args),
