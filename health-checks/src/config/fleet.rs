@@ -30,7 +30,7 @@ impl Config {
         let tls: TlsSettings = document.read(table.split_off(TlsSettings::ALL))?;
         let login: Login = document.read(table.split_off(Login::ALL))?;
         self.fleet_servers = servers(&table.values, &["url"]);
-        let Keys { url, name, own } = document.read(table)?;
+        let Keys { url, name, own } = document.read_beside(table, &[TlsSettings::ALL, Login::ALL].concat())?;
         if !tls.verify {
             let line = document.line(at);
             self.warnings

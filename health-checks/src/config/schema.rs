@@ -300,6 +300,8 @@ mod tests {
         assert_eq!(keys(&schema["properties"]["settings"]["properties"]), known("[settings]\nqqqqqqqqqqqqqqqq = 1\n"));
         let group = &schema["properties"]["groups"]["additionalProperties"]["properties"];
         assert_eq!(keys(group), known("[groups.a]\nqqqqqqqqqqqqqqqq = 1\n"));
+        #[cfg(feature = "fleet")]
+        assert_eq!(keys(&schema["properties"]["fleet"]["properties"]), known("[fleet]\nqqqqqqqqqqqqqqqq = 1\n"));
         let endpoint = &schema["properties"]["endpoints"]["items"]["properties"];
         assert_eq!(keys(endpoint), known("[[endpoints]]\nqqqqqqqqqqqqqqqq = 1\n"));
         let common = &schema["$defs"]["common"];

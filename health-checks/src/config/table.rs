@@ -144,9 +144,14 @@ impl<'a> Document<'a> {
 
     /// Reads a table into a struct.
     pub(super) fn read<T: DeserializeOwned>(&self, table: Table<'a>) -> Result<T, ConfigError> {
+        self.read_beside(table, &[])
+    }
+
+    /// Reads a table into a struct, after the other keys that are allowed there were taken out.
+    pub(super) fn read_beside<T: DeserializeOwned>(&self, table: Table<'a>, others: &[&str]) -> Result<T, ConfigError> {
         let places = Places::of(&table);
         let table = table.typed(|table| T::deserialize(table).map(drop));
-        T::deserialize(table.into_deserializer()).map_err(|error| self.translate(&error, &places, &[]))
+        T::deserialize(table.into_deserializer()).map_err(|error| self.translate(&error, &places, others))
     }
 
     /// Converts a deserializer's error, and leaves out the values that it quotes. `others` are keys that are allowed in

@@ -58,12 +58,12 @@ pub(super) struct Plot {
 }
 
 impl Plot {
-    /// Returns `None` if there are fewer than two minutes to compare.
+    /// Returns `None` for fewer than three minutes, whose line would say nothing.
     pub(super) fn of(latency: &Latency, now: SystemTime) -> Option<Self> {
         let ago = |minute: SystemTime| now.duration_since(minute).unwrap_or_default().as_secs() / 60;
         let minutes: Vec<_> = latency.minutes().iter().filter(|slowest| ago(slowest.minute) < MINUTES).collect();
         let durations = || minutes.iter().map(|slowest| slowest.duration);
-        let (least, most) = durations().min().zip(durations().max()).filter(|_| minutes.len() > 1)?;
+        let (least, most) = durations().min().zip(durations().max()).filter(|_| minutes.len() > 2)?;
         let point = |(minute, duration): (SystemTime, Duration)| {
             let x = (MINUTES - 1 - ago(minute)) * STEP;
             let share = duration.as_secs_f64() / most.as_secs_f64().max(f64::MIN_POSITIVE);
@@ -102,11 +102,12 @@ mod tests {
             let at = SystemTime::UNIX_EPOCH + Duration::from_secs(minute * 60);
             PastRun::new(Status::Working, Duration::from_millis(millis), at)
         };
-        let plot = Plot::of(&[run(10, 100), run(60, 50)].into_iter().collect(), now).expect("two minutes");
-        assert_eq!((plot.points.as_str(), plot.width), ("18,1.0 118,12.0", 120));
+        let runs = [run(10, 100), run(35, 100), run(60, 50)];
+        let plot = Plot::of(&runs.into_iter().collect(), now).expect("three minutes");
+        assert_eq!((plot.points.as_str(), plot.width), ("18,1.0 68,1.0 118,12.0", 120));
         assert_eq!(plot.summary, "slowest run of each minute of the last hour: 50 ms to 100 ms");
-        assert!(Plot::of(&[run(10, 100)].into_iter().collect(), now).is_none());
+        assert!(Plot::of(&runs[1..].iter().copied().collect(), now).is_none());
         let later = now + Duration::from_secs(7200);
-        assert!(Plot::of(&[run(10, 100), run(60, 50)].into_iter().collect(), later).is_none(), "it is over");
+        assert!(Plot::of(&runs.into_iter().collect(), later).is_none(), "it is over");
     }
 }
