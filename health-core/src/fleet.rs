@@ -1,7 +1,6 @@
 //! The exchange between the replicas of a service. Not part of the stable API: `RedisFleet` of health-checks is the only implementation.
 
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
@@ -23,30 +22,10 @@ pub trait Fleet: sealed::Sealed + fmt::Debug + Send + Sync + 'static {
     fn exchange<'a>(&'a self, exchange: &'a Exchange) -> BoxFuture<'a, Result<Answer>>;
 }
 
-impl<F: Fleet> Fleet for Arc<F> {
-    fn name(&self) -> &str {
-        (**self).name()
-    }
-
-    fn host(&self) -> &str {
-        (**self).host()
-    }
-
-    fn own(&self) -> Duration {
-        (**self).own()
-    }
-
-    fn exchange<'a>(&'a self, exchange: &'a Exchange) -> BoxFuture<'a, Result<Answer>> {
-        (**self).exchange(exchange)
-    }
-}
-
 /// Keeps the trait to this workspace.
 pub mod sealed {
     /// The supertrait of [`Fleet`](super::Fleet).
     pub trait Sealed {}
-
-    impl<F: Sealed> Sealed for std::sync::Arc<F> {}
 }
 
 /// The message of a replica to the fleet: verdicts, and the checks that it asks about.
