@@ -103,12 +103,12 @@ impl HealthBuilder {
         self
     }
 
-    /// Makes this process a member of a fleet: replicas that share the verdicts of those checks that are
-    /// [`shared`](crate::CheckExt::shared), so that all of them together probe a service about once per TTL.
+    /// Joins a fleet, whose replicas share the verdicts of their [`shared`](crate::CheckExt::shared) checks. Together they probe each
+    /// dependency about once per TTL. *Default*: no fleet.
     ///
-    /// The first verdict of a check is the own one of each process. After that, each replica probes only from time to time, and shows what
-    /// the others have found out. A failure that all replicas see is held in `ready`; one that this replica sees alone counts there at once.
-    /// While the fleet can't be reached, each replica probes for itself.
+    /// Each replica produces its first verdict of a check itself. After that it probes only from time to time, and otherwise shows the
+    /// verdicts of the others. A failure that all replicas see is held in `ready`; a failure that only this replica sees fails `ready` at
+    /// once. While the fleet can't be reached, each replica probes for itself.
     pub fn fleet(mut self, fleet: impl Fleet) -> Self {
         self.fleet = Some(Arc::new(fleet));
         self
@@ -120,7 +120,7 @@ impl HealthBuilder {
         self
     }
 
-    /// Builds the health. It runs no check, and may be called outside of a runtime.
+    /// Builds the health. Runs no check, and may be called outside of a runtime.
     ///
     /// # Errors
     /// Fails for two checks with the same identifier, for unknown groups and checks, and for invalid options and settings. The error lists

@@ -7,22 +7,23 @@ use futures::future::BoxFuture;
 
 use crate::Result;
 
-/// A place where the replicas of a service share their verdicts. It elects, stores and grants; the engine decides what a verdict means.
+/// A store in which the replicas of a service share their verdicts. It keeps verdicts and grants leases; the engine decides which verdict a
+/// row shows.
 pub trait Fleet: sealed::Sealed + fmt::Debug + Send + Sync + 'static {
-    /// Returns the name that the replicas have in common.
+    /// Returns the name of the fleet, which is the same in all replicas.
     fn name(&self) -> &str;
 
-    /// Returns the name of the machine, for people.
+    /// Returns the name of the machine, which reports show.
     fn host(&self) -> &str;
 
-    /// Returns the interval at which each replica probes for itself.
+    /// Returns the interval of the probes that each replica makes for itself.
     fn own(&self) -> Duration;
 
-    /// Publishes verdicts and reads those of all replicas, in one step. The engine limits the time that it may take.
+    /// Publishes verdicts and reads those of all replicas, in one step. The engine drops the future if it takes too long.
     fn exchange<'a>(&'a self, exchange: &'a Exchange) -> BoxFuture<'a, Result<Answer>>;
 }
 
-/// Keeps the trait to this workspace.
+/// Prevents implementations outside of this workspace.
 pub mod sealed {
     /// The supertrait of [`Fleet`](super::Fleet).
     pub trait Sealed {}
@@ -33,7 +34,7 @@ pub mod sealed {
 pub struct Exchange {
     /// The name of this process: unique, of visible ASCII characters.
     pub me: String,
-    /// `true` if the replica leaves: it gives up its leases, and no longer counts.
+    /// `true` if the replica leaves the fleet: it gives up its leases, and is no longer counted.
     pub leaves: bool,
     /// The verdicts that it publishes.
     pub publications: Vec<Publication>,
@@ -63,7 +64,7 @@ pub struct Wanted {
     pub id: String,
     /// The age at which a verdict has to be replaced.
     pub ttl: Duration,
-    /// The time for which the replica may take the probe.
+    /// The duration of the lease: the time that the replica has for the probe.
     pub lease: Duration,
     /// The number of the verdict that the replica has already.
     pub known: u64,
@@ -74,14 +75,14 @@ pub struct Wanted {
 pub struct Answer {
     /// The number of replicas, this one included.
     pub replicas: u32,
-    /// The knowledge of the fleet about the wanted checks, in their order.
+    /// The states of the wanted checks, in the same order.
     pub entries: Vec<Entry>,
 }
 
-/// The knowledge of the fleet about a check.
+/// The state of a check in the fleet.
 #[derive(Debug, Clone, Default)]
 pub struct Entry {
-    /// The number of the verdict that this replica has to find out, if it has got the lease.
+    /// The number of the verdict that this replica has to produce, if it was granted the lease.
     pub grant: Option<u64>,
     /// The last verdict.
     pub verdict: Option<Shared>,

@@ -261,8 +261,8 @@ impl Health {
         self.plans().iter().filter_map(|plan| plan.name.as_deref())
     }
 
-    /// Adds services of the gRPC health protocol, each with its group, to those that reports and the page name. A server of that protocol,
-    /// such as health-tonic, calls this.
+    /// Adds services of the gRPC health protocol, each with its group, to the list in reports and on the page. Servers of that protocol,
+    /// such as health-tonic, call this.
     pub fn add_grpc_services(&self, services: impl IntoIterator<Item = (String, String)>) {
         self.0.grpc_services.lock().unwrap_or_else(PoisonError::into_inner).extend(services);
         self.0.runner.changed();
@@ -398,8 +398,8 @@ impl Health {
         }
     }
 
-    /// Reads the last report of a plan while it is fresh. It does not clone the `Arc`: the reference count would be the
-    /// only thing that the threads of a busy service wait for.
+    /// Reads the last report of a plan while it is fresh. It does not clone the `Arc`, because the threads of a busy service would contend
+    /// for its reference count.
     pub(crate) fn kept<T>(&self, position: usize, read: impl FnOnce(&Arc<Snapshot>) -> T) -> Option<T> {
         self.kept_in(&self.0.slots[position], read)
     }

@@ -60,7 +60,7 @@ impl History {
     }
 }
 
-/// The slowest run of each minute of the last hour in which there was one, at most 60, the newest last. A clone is cheap.
+/// The slowest run of each minute of the last hour, the newest last. Minutes without a run are left out. A clone is cheap.
 ///
 /// ```
 /// use std::time::{Duration, SystemTime};
@@ -97,14 +97,14 @@ impl Latency {
         &self.0
     }
 
-    /// Adds a run. Minutes that are an hour older are dropped.
+    /// Adds a run, and drops minutes that are an hour older.
     pub(crate) fn push(&mut self, run: PastRun) {
         let since = run.at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let minute = SystemTime::UNIX_EPOCH + Duration::from_secs(since.as_secs() / 60 * 60);
-        // A clock that goes back adds to the last minute.
+        // If the clock was set back, the run belongs to the last minute.
         let last = self.0.last().filter(|last| last.minute >= minute);
         if last.is_some_and(|last| last.duration >= run.duration) {
-            return; // most runs, which copy nothing of what reports share
+            return; // the usual case, without a copy of the list that reports share
         }
         let is_within = last.is_some();
         let minutes = Arc::make_mut(&mut self.0);
@@ -145,9 +145,9 @@ impl From<Latency> for Vec<SlowestRun> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct StatusChange {
-    /// The status before; `None` for the first verdict.
+    /// The status before the change; `None` for the first verdict.
     pub from: Option<Status>,
-    /// The status since then.
+    /// The status after the change.
     pub to: Status,
     /// The time of the change.
     #[serde(with = "serde_time::rfc3339")]

@@ -5,13 +5,13 @@ use serde::{Deserialize, Deserializer, de};
 
 /// The time for which a failing check does not fail a group that holds.
 ///
-/// One failover of a shared database must not take every replica of a service out of its balancer. A group that holds stays healthy for
-/// this long while a check of scope [`External`](crate::Scope::External) fails that has worked before in this process. The check's row
-/// shows its error, with the word `held`, and the report of all checks is unhealthy at once.
+/// A failover of a shared database must not take every replica of a service out of its balancer. For this time, a group with a hold stays
+/// healthy although a check of scope [`External`](crate::Scope::External) fails, provided that the check has worked before in this process.
+/// The check's row shows its error, with the word `held`, and the report of all checks is unhealthy at once.
 ///
-/// A failure adds to an account of the check, from the beginning of the first failing run on, and working time subtracts from it. The
-/// hold ends when a run that began after the account was full fails as well. Each process lengthens its holds by up to a half, chosen at
-/// random, so that replicas do not leave together.
+/// Each check has an account. Failing time adds to it, from the start of the first failing run, and working time subtracts from it. The
+/// account is full at the length of the hold, and the first run that starts after that and fails ends the hold. Each process lengthens its
+/// holds by a random part, up to a half, so that replicas do not leave the balancer at the same time.
 ///
 /// ```
 /// use std::time::Duration;
@@ -25,9 +25,9 @@ use serde::{Deserialize, Deserializer, de};
 pub struct Hold(Duration);
 
 impl Hold {
-    /// A failure counts at once.
+    /// No hold: a failure fails the group at once.
     pub const NONE: Self = Self(Duration::ZERO);
-    /// A failure never counts.
+    /// A hold without end: a failure never fails the group.
     pub const FOREVER: Self = Self(Duration::MAX);
 
     /// The default of the group `ready`.
@@ -37,7 +37,7 @@ impl Hold {
         self == Self::NONE
     }
 
-    /// Returns the length, lengthened by this part of a half: a number from 0 to 1.
+    /// Returns the length, plus `part` of its half. `part` is a number from 0 to 1.
     pub(crate) fn lengthened(self, part: f64) -> Duration {
         if self == Self::FOREVER {
             return Duration::MAX;

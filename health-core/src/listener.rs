@@ -35,7 +35,7 @@ impl Transition {
     }
 }
 
-/// A change of the verdict of a group. A first verdict is a change if it is bad.
+/// A change of the verdict of a group. The first verdict is a change if it is unhealthy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct GroupTransition {
@@ -94,8 +94,8 @@ pub trait StatusListener: Send + Sync + 'static {
     /// Called when the status of a check has changed.
     fn on_transition(&self, transition: &Transition);
 
-    /// Called when a group has become healthy or unhealthy, by a read of the group: that of an endpoint, or of a
-    /// [`subscription`](crate::Health::subscribe). *Default*: does nothing.
+    /// Called when a read of a group finds that its verdict has changed. Endpoints and [subscriptions](crate::Health::subscribe) read
+    /// groups. *Default*: does nothing.
     fn on_group_transition(&self, transition: &GroupTransition) {
         let _ = transition;
     }

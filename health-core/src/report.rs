@@ -64,11 +64,11 @@ pub struct Report {
     pub instance: Option<String>,
     /// The release that the process runs.
     pub version: Option<String>,
-    /// The verdict of each group, from the last verdicts of its checks, whatever group was read.
+    /// The verdict of each group, from the last verdicts of its checks. It does not depend on the group that was read.
     pub groups: Vec<GroupReport>,
     /// The services of the gRPC health protocol, each with its group. Empty if nothing serves the health by gRPC.
     pub grpc_services: BTreeMap<String, String>,
-    /// The fleet that the process is a member of.
+    /// The fleet that the process is a member of; `None` without a fleet.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fleet: Option<FleetReport>,
 }
@@ -90,12 +90,12 @@ pub struct FleetReport {
     /// The time since the last exchange.
     #[serde(with = "serde_time::seconds::option")]
     pub age: Option<Duration>,
-    /// The time since which the fleet can't be reached, so that this replica probes for itself.
+    /// The time at which the fleet became unreachable; `None` if it can be reached. Until it can, this replica probes for itself.
     #[serde(with = "serde_time::rfc3339::option")]
     pub away_since: Option<SystemTime>,
 }
 
-/// The knowledge of a row about the other replicas.
+/// The fleet's information about a shared check.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 #[non_exhaustive]
@@ -104,12 +104,12 @@ pub struct SharedVerdict {
     pub replicas: u32,
     /// The name of the machine whose replica has run the check; `None` if the row shows this replica's own verdict.
     pub seen_by: Option<String>,
-    /// `true` if this replica fails, and others that looked later do not.
+    /// `true` if the check fails in this replica, and has worked in another one since.
     pub alone: bool,
 }
 
 impl SharedVerdict {
-    /// Returns what a person reads: `3 replicas, seen by web-7`.
+    /// Returns a text such as `3 replicas, seen by web-7`.
     pub fn words(&self) -> String {
         let plural = if self.replicas == 1 { "" } else { "s" };
         match &self.seen_by {
@@ -131,7 +131,7 @@ pub struct GroupReport {
     /// The checks that fail the group.
     #[serde(default)]
     pub failing: Vec<String>,
-    /// The checks that fail without failing the group, because it holds them.
+    /// The checks that fail, but do not fail the group, because it holds them.
     #[serde(default)]
     pub held: Vec<String>,
     /// The checks that the group can hold.
@@ -198,7 +198,7 @@ impl Default for Report {
     }
 }
 
-/// Lists that reports share.
+/// Serialises lists that reports share.
 mod shared_slice {
     use std::sync::Arc;
 
@@ -241,7 +241,7 @@ pub struct CheckReport {
     /// `true` if the row would make this report unhealthy, but is held; see [`Hold`](crate::Hold).
     #[serde(default)]
     pub held: bool,
-    /// The time from which the row makes the report unhealthy at the earliest, if it keeps failing. `None` if it is not held, and if the hold
+    /// The earliest time at which the row makes the report unhealthy, if it keeps failing. `None` if the row is not held, or if the hold
     /// never ends.
     #[serde(default, with = "serde_time::rfc3339::option")]
     pub counts_at: Option<SystemTime>,
@@ -279,7 +279,7 @@ pub struct CheckReport {
     /// The last changes of the effective status, at most ten, the newest last.
     #[serde(default, with = "shared_slice")]
     pub changes: Arc<[StatusChange]>,
-    /// The knowledge of the fleet about the check, if it is shared.
+    /// The fleet's information about the check; `None` if the check is not shared, and before the first exchange.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shared: Option<SharedVerdict>,
 }

@@ -279,8 +279,8 @@ pub struct GroupSettings {
     pub anonymous: Option<Anonymous>,
     /// Lets a group of your own fail while the service drains. *Default*: `true`.
     pub drains: Option<bool>,
-    /// The time for which a failing external check that has worked before does not fail this group; see [`Hold`]. `live` and `startup` hold
-    /// nothing. *Default*: 120 s for `ready`, else none.
+    /// The time for which a failing external check that has worked before does not fail this group; see [`Hold`]. `live` and `startup` have
+    /// no hold. *Default*: 120 s for `ready`, none for other groups.
     pub hold: Option<Hold>,
     /// The names of the checks that are allowed in `live` although a restart does not repair what they look at.
     #[serde(alias = "waive")]

@@ -34,11 +34,11 @@ impl Subscription {
         self.receiver.borrow_and_update().clone()
     }
 
-    /// Waits until the service drains: see [`Health::drain`]. Returns at once if it drains already, and if the last `Health` is gone.
+    /// Waits until the service drains: see [`Health::drain`]. Returns at once if it already drains, or if the last `Health` was dropped.
     pub async fn draining(&self) {
         loop {
             let Some(wake) = self.health.upgrade().map(|inner| inner.runner.wake()) else { return };
-            let woken = wake.notified(); // before the look, so that no drain is missed
+            let woken = wake.notified(); // before the check, so that no drain is missed
             if self.is_draining() {
                 return;
             }
@@ -46,7 +46,7 @@ impl Subscription {
         }
     }
 
-    /// Returns `true` if the service drains, or if the last `Health` is gone.
+    /// Returns `true` if the service drains, or if the last `Health` was dropped.
     pub fn is_draining(&self) -> bool {
         self.health.upgrade().is_none_or(|inner| inner.runner.is_draining())
     }

@@ -88,8 +88,8 @@ pub trait HealthCheck: Send + Sync + 'static {
         None
     }
 
-    /// Returns `true` if the check measures something that warns of a failure to come, such as a certificate that is about to expire. It then
-    /// belongs to no group that it does not name: a replica must not lose its traffic over a measurement. *Default*: `false`.
+    /// Returns `true` if the check warns of a failure to come, such as a certificate that is about to expire. Such a check is only in the
+    /// groups that its options name, because a replica must not lose its traffic over a measurement. *Default*: `false`.
     fn measures(&self) -> bool {
         false
     }
@@ -101,7 +101,7 @@ pub trait HealthCheck: Send + Sync + 'static {
         false
     }
 
-    /// Returns the reports of the application, for a check that is not probed. Of this crate's own checks alone.
+    /// Returns the source of the application's reports, for a check that is not probed. Only checks of this crate have one.
     #[doc(hidden)]
     fn reported(&self) -> Option<&Arc<Source>> {
         None

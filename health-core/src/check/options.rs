@@ -43,8 +43,9 @@ pub trait CheckExt: sealed::Sealed + Sized {
         self.set(|options| options.critical = Some(critical))
     }
 
-    /// Adds the check to groups, besides the whole service. *Default*: none, which means `ready` for a critical check. Naming
-    /// groups replaces that. Every critical check is in `startup`.
+    /// Adds the check to groups, in addition to the report of all checks. *Default*: `ready` for a critical check, none for any other.
+    /// Naming groups replaces the default. Every critical check is also in `startup`. A check that [measures](crate::HealthCheck::measures)
+    /// is only in the groups named here.
     #[doc(alias = "SUBSETS")]
     fn groups<G: Into<Cow<'static, str>>>(self, groups: impl IntoIterator<Item = G>) -> Configured<Self::Check> {
         self.set(|options| options.groups.extend(groups.into_iter().map(Into::into)))
@@ -110,16 +111,15 @@ pub trait CheckExt: sealed::Sealed + Sized {
         })
     }
 
-    /// Sets the length of the check's hold in the groups that hold, and has no effect in others; see [`Hold`]. *Default*: that of
-    /// the group.
+    /// Sets the length of the check's hold. It applies in groups that have a hold, and has no effect in others; see [`Hold`]. *Default*:
+    /// the length that the group has.
     fn hold(self, hold: impl Into<Hold>) -> Configured<Self::Check> {
         self.set(|options| options.hold = Some(hold.into()))
     }
 
-    /// Shares the verdicts of this check with the other replicas of the service, under this key; see
-    /// [`HealthBuilder::fleet`](crate::HealthBuilder::fleet). Two checks share if their identifiers and their keys are the same, so the key
-    /// has to tell apart what is configured differently, such as the database that the pool connects to. Without a fleet, the option has no
-    /// effect. *Default*: not shared.
+    /// Shares the verdicts of this check with the other replicas of the service; see [`HealthBuilder::fleet`](crate::HealthBuilder::fleet).
+    /// Replicas share a check if its identifier and this key are the same in each of them. The key has to differ wherever the check's
+    /// target differs, such as the database that a pool connects to. Without a fleet, the option has no effect. *Default*: not shared.
     fn shared(self, key: impl Into<Cow<'static, str>>) -> Configured<Self::Check> {
         self.set(|options| options.shared = Some(key.into()))
     }
@@ -139,7 +139,7 @@ pub trait CheckExt: sealed::Sealed + Sized {
 }
 
 mod sealed {
-    /// Lets `CheckExt` grow: it is implemented here alone.
+    /// Prevents implementations of `CheckExt` outside of this crate, so that methods can be added to it.
     pub trait Sealed {}
 
     impl<C: crate::HealthCheck> Sealed for C {}

@@ -73,7 +73,7 @@ const OWN: &str = "health_check/own.html";
 /// | `groups`, `labels` | names of its groups; its labels, name and value |
 /// | `meters` | the observations with a limit: `name`, `summary`, `width` of `track`, `tone` |
 /// | `plot` | the latency of the last hour, or none: `summary`, `width`, `height`, `points` of a line |
-/// | `link` | the URL of a page with this check alone; none for a row of the engine itself |
+/// | `link` | the URL of a page that shows only this check; none for a row of the engine itself |
 /// | `changes` | the last changes of its status, the newest first: `at`, `age`, `from` (or none), `to`, `tone` |
 /// | `shared` | for a check that a fleet shares: `3 replicas, seen by web-7`, or none |
 ///
@@ -225,7 +225,7 @@ fn grpc_service((service, group): (&String, &String)) -> String {
     }
 }
 
-/// Says how the replicas share their verdicts.
+/// Describes how the replicas share their verdicts.
 fn fleet(fleet: &FleetReport) -> String {
     let name = &fleet.name;
     match (fleet.away_since, fleet.replicas) {

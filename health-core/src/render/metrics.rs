@@ -35,7 +35,7 @@ const STATUSES: [Status; 4] = [Status::Working, Status::Warning, Status::Unknown
 const OWN_LABELS: [&str; 3] = ["check", "critical", "scope"];
 /// The suffix of an info's name. OpenMetrics leaves it out in the lines that describe the metric.
 const INFO: &str = "_info";
-/// The suffix of a counter's name, which OpenMetrics leaves out there as well.
+/// The suffix of a counter's name. OpenMetrics leaves it out in the same lines.
 const TOTAL: &str = "_total";
 
 pub(super) fn write(report: &Report, dialect: Dialect, out: &mut dyn fmt::Write) -> fmt::Result {

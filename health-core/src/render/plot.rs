@@ -1,4 +1,4 @@
-//! Small drawings of the page: a value against its limit, and the latency of the last hour.
+//! The small charts of the page: a value against its limit, and the latency of the last hour.
 
 use std::time::{Duration, SystemTime};
 
@@ -58,7 +58,7 @@ pub(super) struct Plot {
 }
 
 impl Plot {
-    /// Returns `None` for fewer than three minutes, whose line would say nothing.
+    /// Returns `None` for fewer than three minutes, because their line would show nothing.
     pub(super) fn of(latency: &Latency, now: SystemTime) -> Option<Self> {
         let ago = |minute: SystemTime| now.duration_since(minute).unwrap_or_default().as_secs() / 60;
         let minutes: Vec<_> = latency.minutes().iter().filter(|slowest| ago(slowest.minute) < MINUTES).collect();

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use super::source::Report;
 use super::{ReportedCheck, Source};
 
-/// A condition without which the process gets no traffic: a warm-up, a model that loads, a migration that runs.
+/// A condition that must be met before the process gets traffic, such as a warm-up, a model that is loaded, or a migration.
 ///
-/// A closed gate is `unavailable` with its reason. A gate in `live` would restart a process that is busy starting, so it is an error at
-/// build.
+/// The check of a closed gate is `unavailable`, with the reason as its message. [`build`](crate::HealthBuilder::build) refuses a gate in
+/// `live`, because it would restart a process that is still starting.
 ///
 /// ```
 /// use health_core::{Gate, Health};
@@ -25,7 +25,7 @@ pub struct Gate {
 }
 
 impl Gate {
-    /// Creates a gate with this identifier, which is closed for this reason. The reason is public.
+    /// Creates a closed gate with this identifier and this reason. The reason is public.
     pub fn closed(name: impl Into<Cow<'static, str>>, reason: impl Into<String>) -> Self {
         let gate = Self { name: name.into(), source: Arc::new(Source::gate()) };
         gate.close(reason);
@@ -37,12 +37,12 @@ impl Gate {
         ReportedCheck::new(self.name.clone(), &self.source)
     }
 
-    /// Opens the gate, any number of times.
+    /// Opens the gate. Has no effect if it is open.
     pub fn open(&self) {
         self.source.report(Report::working());
     }
 
-    /// Closes the gate, any number of times. The reason is public.
+    /// Closes the gate, or replaces the reason if it is closed. The reason is public.
     pub fn close(&self, reason: impl Into<String>) {
         self.source.report(Report::failed(reason));
     }

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use super::{ReportedCheck, Source};
 
-/// A loop that reports regularly that it is alive.
+/// A loop that regularly reports that it is alive.
 ///
-/// No beat for the interval is `unavailable: last heartbeat 42 s ago`. A beat takes no lock and costs little more than reading the clock.
-/// Before the first one the row is Unknown: it does not count in `live`, and elsewhere it counts after an interval.
+/// Without a beat for the interval, the check is `unavailable: last heartbeat 42 s ago`. A beat takes no lock, and costs little more than
+/// reading the clock. Before the first beat the check is unknown. This never fails `live`, and fails other groups once an interval has
+/// passed since the health was built.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
@@ -22,7 +23,7 @@ use super::{ReportedCheck, Source};
 ///     for _message in 0..3 {
 ///         guard.beat();
 ///     }
-///     guard.finish(); // without this, the row is: the task has ended
+///     guard.finish(); // without this, the row says: the task has ended
 /// });
 /// task.await.unwrap();
 /// assert!(health.group_report("live").await.unwrap().healthy);
@@ -36,7 +37,7 @@ pub struct Heartbeat {
 }
 
 impl Heartbeat {
-    /// Creates a heartbeat with this identifier, and the longest time between two beats.
+    /// Creates a heartbeat with this identifier. `interval` is the longest time between two beats.
     pub fn new(name: impl Into<Cow<'static, str>>, interval: Duration) -> Self {
         Self { name: name.into(), source: Arc::new(Source::new("heartbeat", Some(interval))) }
     }
@@ -59,7 +60,7 @@ impl Heartbeat {
     }
 }
 
-/// Belongs to a task: see [`Heartbeat::guard`].
+/// The guard of a task: see [`Heartbeat::guard`]. When dropped, it reports that the task has ended.
 #[derive(Debug)]
 #[must_use = "a guard that is dropped means that the task has ended"]
 pub struct HeartbeatGuard {
@@ -73,7 +74,7 @@ impl HeartbeatGuard {
         self.source.beat();
     }
 
-    /// Says that the end of the task is meant.
+    /// Drops the guard without a report, because the task ends as intended.
     pub fn finish(mut self) {
         self.is_finished = true;
     }

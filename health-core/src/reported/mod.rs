@@ -1,7 +1,6 @@
-//! Checks that the application reports to, in place of being probed.
+//! Checks that the application reports, instead of the engine probing them.
 //!
-//! A report costs no probe and is visible in the next read. All of these handles are cheap to clone, and `check()` gives the check for
-//! the builder:
+//! A report is visible in the next read. The handles are cheap to clone, and `check()` returns the check for the builder:
 //!
 //! ```
 //! # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {

@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 use crate::clock::SystemClock;
 use crate::{Clock, FailureKind, HealthCheckException, Result, ServiceUnavailable, ServiceWarning, Status};
 
-/// The reports of the application for one check, which the engine reads. It has no use outside of this crate.
+/// The reports of the application for one check, which the engine reads. Not for use outside of this crate.
 ///
-/// The time of the last report is an atomic number, so that a heartbeat takes no lock. Everything else is a report that differs from the
-/// last one, which is rare, and goes to the cells of the check.
+/// The time of the last report is an atomic number, so that a heartbeat takes no lock. A report that differs from the last one is rare. It
+/// takes the lock, and is passed to the cells of the check.
 pub struct Source {
-    /// The longest time between two reports; `None` if a report does not become old.
+    /// The longest time between two reports; `None` if reports do not expire.
     pub(crate) max_age: Option<Duration>,
     /// `true` for a gate, which must not be in `live`.
     pub(crate) is_gate: bool,
@@ -20,7 +20,7 @@ pub struct Source {
     created: Instant,
     /// The time of the last report, in nanoseconds since `created`.
     last: AtomicU64,
-    /// `true` if the next report has to notify the cells: the first one, and the first one after the last one became old.
+    /// `true` if the next report has to notify the cells: it is the first one, or the last one has expired.
     is_awaited: AtomicBool,
     state: Mutex<State>,
     clock: OnceLock<Arc<dyn Clock>>,
@@ -32,7 +32,7 @@ struct State {
     /// The number of guards that were dropped by a task that returned or panicked.
     ended: usize,
     sinks: Vec<Weak<dyn Sink>>,
-    /// Counts the changes, so that a cell ignores one that comes late.
+    /// The number of changes, by which a cell ignores one that comes late.
     version: u64,
 }
 
@@ -120,7 +120,7 @@ impl Source {
         }
     }
 
-    /// Returns `true` if a task has ended that was to go on.
+    /// Returns `true` if a watched task has ended.
     pub(crate) fn has_ended(&self) -> bool {
         self.state().ended > 0
     }
@@ -131,7 +131,7 @@ impl Source {
         let version = state.version;
         state.sinks.retain(|sink| sink.strong_count() > 0);
         let sinks = state.sinks.clone();
-        drop(state); // a sink calls listeners, which may report themselves
+        drop(state); // a sink calls listeners, which may make reports, too
         for sink in sinks.iter().filter_map(Weak::upgrade) {
             sink.take(version, report.clone());
         }
@@ -140,7 +140,7 @@ impl Source {
     /// Connects a cell, which gets the present report at once, if there is one.
     pub(crate) fn connect(&self, sink: &Arc<dyn Sink>, clock: &Arc<dyn Clock>) {
         let mut state = self.state();
-        let _ = self.clock.set(Arc::clone(clock)); // of several healths, the first one has the clock
+        let _ = self.clock.set(Arc::clone(clock)); // of several healths, the clock of the first one is used
         state.sinks.push(Arc::downgrade(sink));
         let (version, report) = (state.version, present(&state));
         drop(state);
@@ -171,7 +171,7 @@ impl Source {
         let is_old = |age: Duration| self.max_age.is_some_and(|max_age| age >= max_age);
         let age = || now.saturating_duration_since(self.last());
         if !is_old(age()) || self.has_ended() {
-            return None; // that a task has ended says more than the age of its last beat
+            return None; // the end of a task is the better message than the age of its last beat
         }
         self.is_awaited.store(true, Ordering::Relaxed);
         Some(age()).filter(|age| is_old(*age)) // a report may have come in between

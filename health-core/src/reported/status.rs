@@ -5,9 +5,10 @@ use std::time::Duration;
 use super::source::Report;
 use super::{ReportedCheck, Source};
 
-/// A status that the application reports when it learns it: from the answers of a partner, from a job that runs at night.
+/// A status that the application reports when it learns it, such as from the responses of a partner, or from a nightly job.
 ///
-/// Before the first report the row is Unknown.
+/// Before the first report the check is unknown. This never fails `live`. It fails other groups at once, or, with
+/// [`expires_after`](Self::expires_after), once that time has passed since the health was built.
 ///
 /// ```
 /// use std::time::Duration;
@@ -31,8 +32,8 @@ impl Reported {
         Self { name: name.into(), source: Arc::new(Source::new("report", None)) }
     }
 
-    /// Makes a report that is older than this `unavailable: last report 310 s ago`. *Default*: a report does not become old. To be set
-    /// before the handle is cloned or its check is handed out: what was handed out before is another status.
+    /// Sets the age at which a report expires. The check is then `unavailable: last report 310 s ago`. Must be called before the handle is
+    /// cloned and before [`check`](Self::check), because it begins a new status. *Default*: reports do not expire.
     #[must_use]
     pub fn expires_after(self, age: Duration) -> Self {
         Self { name: self.name, source: Arc::new(Source::new("report", Some(age))) }
@@ -53,7 +54,7 @@ impl Reported {
         self.source.report(Report::warning(message));
     }
 
-    /// Reports that it can't be used. The message is public.
+    /// Reports a failure. The message is public.
     pub fn failed(&self, message: impl Into<String>) {
         self.source.report(Report::failed(message));
     }

@@ -11,7 +11,7 @@ use super::{ReportedCheck, Source};
 /// Watches a task that must not end. Returns the check for the builder, and the future to spawn in place of the given one, on any
 /// runtime.
 ///
-/// The row works from the first poll on. When the future returns, panics or is dropped, the row is `unavailable: the task has ended`.
+/// The check works from the first poll on. When the future returns, panics or is dropped, the check is `unavailable: the task has ended`.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
@@ -57,7 +57,7 @@ impl<F> fmt::Debug for WatchedTask<F> {
     }
 }
 
-/// Reports the end of a task, also when it is dropped by a panic.
+/// Reports the end of a task, even if a panic drops it.
 struct Watch {
     source: Arc<Source>,
     is_running: bool,

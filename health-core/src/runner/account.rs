@@ -16,11 +16,11 @@ pub(crate) struct Account {
     balance: Duration,
     /// The beginning and the status of the last finished run.
     last: Option<(Instant, Status)>,
-    /// `true` if a run of this process ended well before the last one that failed.
+    /// `true` if a run of this process has succeeded.
     has_worked: bool,
-    /// `true` once a run failed that began after the account was full, until the check works again.
+    /// `true` once a run that began after the account was full has failed, until the check works again.
     is_over: bool,
-    /// `true` while the check is held, as far as that was logged.
+    /// `true` while the check is held, according to the last logged change.
     is_held: bool,
 }
 
@@ -28,7 +28,7 @@ pub(crate) struct Account {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Change {
     Started,
-    /// The failure counts from now on.
+    /// The failure fails the group from now on.
     Over,
     /// The check works again.
     Recovered,
@@ -55,7 +55,7 @@ impl Account {
         self.length
     }
 
-    /// Takes the result of a run. `has_worked` is `true` if an earlier run of this process ended well, `effective` is the status after the
+    /// Takes the result of a run. `has_worked` is `true` if an earlier run of this process succeeded, `effective` is the status after the
     /// thresholds of the check, and `counts` is `false` for a failure that this process itself has not seen.
     pub(crate) fn take(
         &mut self,
@@ -94,7 +94,7 @@ impl Account {
         }
     }
 
-    /// Returns `true` if a failure is held at this time, while a run may be under way since `running`.
+    /// Returns `true` if a failure is held now. `running` is the time at which the current run began, if there is one.
     pub(crate) fn holds(&self, now: Instant, running: Option<Instant>) -> bool {
         let is_stuck = running.is_some_and(|since| now.saturating_duration_since(since) >= self.length);
         self.has_worked && !self.is_over && !is_stuck && !self.length.is_zero()

@@ -1,4 +1,4 @@
-//! The verdict of a run as text, for the other replicas. What comes back may have been written by anybody, so it is capped.
+//! The verdict of a run as text, for the other replicas. The text of another replica is not trusted, so its size is limited.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -7,10 +7,10 @@ use serde::{Deserialize, Serialize};
 use super::verdict::Verdict;
 use crate::{ErrorReport, ErrorType, FailureKind, Observation, Status, serde_time};
 
-/// The most bytes of a verdict.
+/// The maximum number of bytes of a verdict.
 const MOST: usize = 2048;
 
-/// The most characters of a message, and of a name.
+/// The maximum number of characters of a message, and of a name.
 const MOST_CHARACTERS: usize = 300;
 
 const MOST_ERRORS: usize = 4;
@@ -59,7 +59,7 @@ impl Body {
         }
     }
 
-    /// Reads the text of a replica. Returns `None` if it is unreadable, or contradicts what the fleet says of it.
+    /// Reads the text of a replica. Returns `None` if it is unreadable, or contradicts what the fleet says about it.
     pub(crate) fn from_text(text: &str, ok: bool) -> Option<Self> {
         let body: Self = if text.len() <= MOST { serde_json::from_str(text).ok()? } else { return None };
         let mut body = body.capped();
@@ -117,7 +117,7 @@ impl Body {
     }
 }
 
-/// Returns a text without control characters, and not too long.
+/// Removes the control characters of a text, and cuts it to `most` characters.
 fn capped(text: &str, most: usize) -> String {
     text.chars().filter(|c| !c.is_control()).take(most).collect()
 }

@@ -32,9 +32,9 @@ pub(crate) struct Cell {
     pub(crate) hold: Option<Hold>,
     /// The reports of the application, for a check that is not probed.
     pub(crate) source: Option<Arc<Source>>,
-    /// The key under which it is shared, until the fleet takes it.
+    /// The key under which the check is shared. Taken when the `Health` joins its fleet.
     pub(crate) shared_key: Option<Cow<'static, str>>,
-    /// The options by which replicas share its verdicts.
+    /// The options of a check that a fleet shares.
     pub(crate) sharing: Option<Sharing>,
     labels: BTreeMap<String, String>,
     rise: u32,
@@ -58,7 +58,7 @@ struct State {
     accounts: Vec<Option<Account>>,
     /// The version of the last report that was taken.
     report: u64,
-    /// The knowledge of the fleet.
+    /// The state of the check in the fleet.
     share: Share,
 }
 
@@ -125,7 +125,7 @@ impl Cell {
     pub(crate) fn open_account(&self, number: usize, group: Hold, lengthen: f64, warnings_fail: bool) {
         let mut state = self.lock();
         let missing = (number + 1).saturating_sub(state.accounts.len());
-        state.accounts.reserve_exact(missing); // a vector would take room for four
+        state.accounts.reserve_exact(missing); // a vector would allocate four
         state.accounts.resize_with(number + 1, || None);
         if self.scope == Scope::External {
             let length = self.hold.unwrap_or(group).lengthened(lengthen);
@@ -135,7 +135,7 @@ impl Cell {
 
     /// Returns the account of a hold if it holds a failure of this check now.
     ///
-    /// A failure that this replica alone sees is not held. One that only other replicas see never counts.
+    /// A failure that only this replica sees is not held. A failure that only other replicas see is held without end.
     pub(crate) fn held(&self, number: usize, now: Instant) -> Option<Account> {
         let state = self.lock();
         let account = state.accounts.get(number)?.as_ref()?;
@@ -214,7 +214,7 @@ impl Cell {
             return source.too_old(now);
         }
         if self.sharing.is_some() {
-            return None; // a shared verdict that is too old gives way to the own one, which a read replaces
+            return None; // its own verdict replaces a shared one that is too old, and reads renew it
         }
         let Refresh::Every(interval) = self.refresh else { return None };
         let age = now.saturating_duration_since(known.last.finished);
@@ -231,7 +231,7 @@ impl Cell {
         }
     }
 
-    /// Reads the last verdicts, the past and what the fleet knows, without a copy.
+    /// Reads the last verdicts, the past and the state in the fleet, without a copy.
     pub(crate) fn read<T>(&self, read: impl FnOnce(Option<&LastVerdicts>, &Past, &Share) -> T) -> T {
         let state = self.lock();
         read(state.known.as_ref(), &state.past, &state.share)
@@ -248,7 +248,7 @@ impl Cell {
         self.lock().best
     }
 
-    /// Stores a report of the application. Returns `None` if a later report was faster.
+    /// Stores a report of the application. Returns `None` if a later report was stored first.
     pub(crate) fn take_report(&self, version: u64, verdict: Verdict) -> Option<Record> {
         let mut state = self.lock();
         if version <= state.report {
@@ -266,14 +266,14 @@ impl Cell {
         let next = state.share.own_ended(sharing, &verdict, fastrand::f64());
         match (next, &state.known) {
             (Next::Keep, Some(known)) => {
-                let effective = Arc::clone(&known.effective); // the shared verdict stays, and the causes of the own one are logged
+                let effective = Arc::clone(&known.effective); // the shared verdict stays; only the causes are logged
                 state.journal.record(Some(effective.status), &effective, &verdict)
             }
             _ => self.store(state, verdict),
         }
     }
 
-    /// Takes the step that `step` decides, with what the fleet knows. Returns `None` if the row stays as it is.
+    /// Updates the state in the fleet, and stores the verdict that `step` returns. Returns `None` if the row stays as it is.
     pub(crate) fn share(&self, step: impl FnOnce(&mut Share, &Sharing) -> Next) -> Option<Record> {
         let (sharing, mut state) = (self.sharing.as_ref()?, self.lock());
         match step(&mut state.share, sharing) {
@@ -288,7 +288,7 @@ impl Cell {
             Refresh::Ttl(ttl) | Refresh::Every(ttl) => ttl,
         };
         let holds = self.lock().accounts.iter().flatten().map(Account::length).min();
-        let confirm = holds.map_or(own, |hold| (hold / 3).min(own)); // within half of a hold that is not lengthened
+        let confirm = holds.map_or(own, |hold| (hold / 3).min(own)); // well before the shortest hold ends
         let own = own.max(ttl);
         self.sharing = Some(Sharing { id, me: Arc::clone(me), ttl, timeout: self.limits.timeout, own, confirm });
     }

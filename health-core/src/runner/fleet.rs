@@ -10,14 +10,14 @@ use crate::report::FleetReport;
 use crate::sync::{Mutex, lock};
 use crate::{FailureKind, HealthCheckException, ServiceUnavailable};
 
-/// The longest that an exchange may take.
+/// The timeout of an exchange.
 const LIMIT: Duration = Duration::from_millis(300);
 
 /// The bounds of the time between two exchanges. The fleet forgets a replica after fifteen seconds.
 const SHORTEST: Duration = Duration::from_millis(100);
 const LONGEST: Duration = Duration::from_secs(5);
 
-/// The time after which a fleet that can't be reached is tried again: at random between one second and ten.
+/// The time until a failed exchange is tried again: one to ten seconds, at random.
 const RETRY: std::ops::Range<f64> = 1.0..10.0;
 
 /// The fleet of a service, and this replica's view of it.
@@ -65,7 +65,7 @@ impl Member {
         !self.shared.is_empty()
     }
 
-    /// Returns what a report says about the fleet.
+    /// Returns the fleet's part of a report.
     pub(crate) fn report(&self, now: Instant) -> FleetReport {
         let state = lock(&self.state);
         FleetReport {
@@ -100,7 +100,7 @@ impl Member {
     }
 }
 
-/// Exchanges verdicts for as long as the service runs: the first time at a random moment, so that replicas do not keep in step.
+/// Exchanges verdicts as long as the service runs. The first exchange is at a random time, so that replicas do not exchange all at once.
 pub(super) async fn exchange(runner: Arc<Runner>) {
     let Some(member) = &runner.fleet else { return };
     tokio::time::sleep(member.pause.mul_f64(fastrand::f64())).await;
@@ -129,7 +129,7 @@ impl Runner {
     pub(crate) async fn leave_fleet(&self) {
         if let Some(member) = self.fleet.as_ref().filter(|member| lock(&member.state).last.is_some()) {
             let exchange = Exchange { leaves: true, ..self.next_exchange(member, self.clock.now()) };
-            let _ = tokio::time::timeout(LIMIT, member.fleet.exchange(&exchange)).await; // the leases expire otherwise
+            let _ = tokio::time::timeout(LIMIT, member.fleet.exchange(&exchange)).await; // if this fails, the leases expire
         }
     }
 
@@ -190,7 +190,7 @@ impl Runner {
         }
     }
 
-    /// Starts the own probes that are due, and shows own verdicts in place of shared ones that are too old.
+    /// Starts this replica's own probes that are due, and replaces shared verdicts that are too old by its own.
     fn probe_due(self: &Arc<Self>, member: &Member) {
         for &position in &member.shared {
             self.fall_back(position);
@@ -206,7 +206,7 @@ impl Runner {
         }
     }
 
-    /// Shows the own verdict of a check if the shared one no longer answers.
+    /// Shows the replica's own verdict of a check if the shared one is no longer valid.
     pub(super) fn fall_back(&self, position: usize) {
         let (now, sleeps) = (self.clock.now(), self.awake.sleeps());
         self.share(position, |share, sharing| share.fall_back(sharing, now, sleeps));

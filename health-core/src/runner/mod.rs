@@ -64,7 +64,7 @@ pub(crate) struct Runner {
     /// `true` once draining can no longer be taken back.
     terminating: AtomicBool,
     started_up: AtomicBool,
-    /// `true` once no check is waited for at start-up any more, which stays so.
+    /// `true` once the service has started. This does not change any more.
     has_started: AtomicBool,
     awake: Awake,
     /// The runtime that the `Health` was built in or was given. Runs are spawned there until it shuts down.

@@ -23,7 +23,7 @@ pub(crate) struct Plan {
     pub(crate) closure: Vec<usize>,
     pub(crate) budget: Duration,
     pub(crate) warnings_as_errors: bool,
-    /// The number under which cells keep their accounts, if the group holds.
+    /// The number of the group's account in each cell, if the group has a hold.
     pub(crate) hold: Option<usize>,
     /// The members that the group can hold.
     pub(crate) holdable: Arc<[String]>,
@@ -90,7 +90,7 @@ pub(crate) fn build_plans(
     (cells, plans)
 }
 
-/// Opens the accounts of the groups that hold. Each process lengthens its holds by another part.
+/// Opens the accounts of the groups that have a hold. Each process lengthens all of its holds by the same random part.
 fn open_accounts(
     cells: &[Cell],
     plans: &mut [Plan],

@@ -107,8 +107,8 @@ impl Runner {
         }
     }
 
-    /// Returns `true` if a check without a verdict fails a group. One that the application reports has the time of a report elsewhere than in
-    /// `live`, where it fails nothing before its first report.
+    /// Returns `true` if a check without a verdict fails a group. A check that the application reports never fails `live` before its first
+    /// report, and fails other groups after the maximum age of a report.
     fn unknown_fails(&self, identifier: &str, plan: &Plan, now: Instant) -> bool {
         match self.cell_of(identifier).and_then(|cell| cell.source.as_ref()) {
             Some(_) if plan.kind == Kind::Live => false,
@@ -117,7 +117,7 @@ impl Runner {
         }
     }
 
-    /// Returns `true` for a task that has ended while the service drains, as tasks do then: that must not fail `live`.
+    /// Returns `true` if a task has ended while the service drains. This is expected, and must not fail `live`.
     fn is_meant_to_end(&self, identifier: &str, plan: &Plan) -> bool {
         let source = || self.cell_of(identifier).and_then(|cell| cell.source.as_ref());
         plan.kind == Kind::Live && self.is_draining() && source().is_some_and(|source| source.has_ended())
@@ -163,7 +163,7 @@ impl Runner {
         let mut report = GroupReport::new(plan.name.as_deref()?);
         report.holdable = Arc::clone(&plan.holdable);
         if plan.kind == Kind::Startup {
-            // Kept apart from `started_up`, which the first read of the group sets after it has shown its checks.
+            // This is not `started_up`, which the first read of the group sets after it has shown its checks.
             if !self.has_started.load(Ordering::Relaxed) && self.waiting(plan).is_empty() {
                 self.has_started.store(true, Ordering::Relaxed);
             }

@@ -1,4 +1,4 @@
-//! The knowledge of a check through its fleet: its own last verdict, the shared one, and which of the two answers.
+//! The state of a shared check: the replica's own last verdict, the fleet's verdict, and the choice between the two.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,10 +9,10 @@ use crate::Status;
 use crate::fleet::{Entry, Publication, Wanted};
 use crate::report::SharedVerdict;
 
-/// The time that a lease is longer than the timeout of the check.
+/// The time by which a lease is longer than the timeout of the check.
 const LEASE: Duration = Duration::from_secs(2);
 
-/// The shortest time between two failures that are this replica's alone.
+/// The shortest time between two probes of a replica that fails alone.
 const AGAIN: Duration = Duration::from_secs(1);
 
 /// The longest time between two probes of a replica that can't rely on the others.
@@ -33,7 +33,7 @@ pub(crate) struct Sharing {
     pub(crate) confirm: Duration,
 }
 
-/// The knowledge of a replica about a shared check.
+/// The state of a shared check in a replica.
 #[derive(Debug, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "they change independently of each other")]
 pub(crate) struct Share {
@@ -45,9 +45,9 @@ pub(crate) struct Share {
     is_away: bool,
     /// `true` while the row shows the shared verdict.
     shows_shared: bool,
-    /// The end of the first run of another replica that worked after a run of this one had failed.
+    /// The end of the first run of another replica that succeeded after a run of this one had failed.
     refuted: Option<Instant>,
-    /// `true` while this replica fails alone.
+    /// `true` while only this replica fails.
     is_mine: bool,
     /// `true` once its own probes are spread over their interval, so that replicas that start together do not stay together.
     is_spread: bool,
@@ -59,13 +59,13 @@ pub(crate) struct Share {
     next: Option<Instant>,
 }
 
-/// The own verdicts of a replica.
+/// The results of a replica's own runs.
 #[derive(Debug)]
 struct Own {
     last: Arc<Verdict>,
-    /// `true` if a run of this process ended well.
+    /// `true` if a run of this process has succeeded.
     has_worked: bool,
-    /// The end of the first of the runs that have failed in a row.
+    /// The end of the first run of the current series of failures.
     failed: Option<Instant>,
 }
 
@@ -81,10 +81,10 @@ struct Seen {
     sleeps: u64,
 }
 
-/// The step that follows a verdict.
+/// The change of the row.
 #[derive(Debug)]
 pub(crate) enum Next {
-    /// Show it.
+    /// Show this verdict.
     Show(Arc<Verdict>),
     /// Leave the row as it is.
     Keep,
@@ -95,14 +95,14 @@ impl Sharing {
         self.timeout.saturating_add(LEASE)
     }
 
-    /// Returns the age at which a shared verdict is too old to answer: by then another replica has had the time to replace one that died.
+    /// Returns the age at which a shared verdict is no longer valid. By then, another replica has had time to take over from one that died.
     fn oldest(&self) -> Duration {
         self.lease().saturating_add(self.ttl.saturating_mul(2))
     }
 }
 
 impl Share {
-    /// Returns what to ask the fleet for.
+    /// Returns the request for the fleet's verdict.
     pub(crate) fn wanted(&self, sharing: &Sharing) -> Wanted {
         let known = self.seen.as_ref().map_or(0, |seen| seen.seq);
         Wanted { id: sharing.id.clone(), ttl: sharing.ttl, lease: sharing.lease(), known }
@@ -114,8 +114,8 @@ impl Share {
         Some(Publication { age: now.saturating_duration_since(ended), ..publication })
     }
 
-    /// Returns `true` if the shared verdict answers in place of the own one: it is not too old, there are other replicas, and this one has
-    /// reached the service before.
+    /// Returns `true` if the row shows the shared verdict: it is not too old, there are other replicas, and this one has reached the
+    /// service before and does not fail alone.
     fn answers(&self, sharing: &Sharing, now: Instant, sleeps: u64) -> bool {
         let is_recent =
             |seen: &Seen| seen.sleeps >= sleeps && now.saturating_duration_since(seen.at) < sharing.oldest();
@@ -141,7 +141,7 @@ impl Share {
         self.next.is_none_or(|next| now >= next)
     }
 
-    /// Takes the end of an own run. `drawn` is a random number between 0 and 1.
+    /// Called when an own run has ended. `drawn` is a random number between 0 and 1.
     pub(crate) fn own_ended(&mut self, sharing: &Sharing, verdict: &Arc<Verdict>, drawn: f64) -> Next {
         let (now, sleeps) = (verdict.finished, verdict.sleeps);
         let is_ok = is_ok(verdict.status);
@@ -166,7 +166,7 @@ impl Share {
         self.show_shared(false, now, sleeps)
     }
 
-    /// Shows the shared verdict, unless the row shows it already and it `is_new` in no respect.
+    /// Shows the shared verdict, unless the row shows it already and it is not new.
     fn show_shared(&mut self, is_new: bool, now: Instant, sleeps: u64) -> Next {
         let was_shown = std::mem::replace(&mut self.shows_shared, true);
         match &self.seen {
@@ -187,7 +187,7 @@ impl Share {
             return sharing.ttl;
         }
         match (own.failed, shared_ok) {
-            // It has failed alone, or has never worked: try again, ever less often.
+            // The replica fails alone, or has never worked: try again, with growing pauses.
             (Some(since), Some(true) | None) => {
                 let failing = own.last.finished.saturating_duration_since(since);
                 alone.max(failing / 2).min(LONGEST).mul_f64(1.0 + 0.5 * drawn)
@@ -203,7 +203,7 @@ impl Share {
         sharing.ttl.saturating_mul(self.replicas.max(1)).min(LONGEST.max(sharing.ttl))
     }
 
-    /// Takes what the fleet answered. `asked` is the time at which the exchange began.
+    /// Takes the fleet's answer. `asked` is the time at which the exchange began.
     pub(crate) fn take(
         &mut self,
         sharing: &Sharing,
@@ -242,7 +242,7 @@ impl Share {
         self.show_shared(is_new, now, sleeps)
     }
 
-    /// Shows the own verdict again once the shared one no longer answers.
+    /// Shows the own verdict again once the shared one is no longer valid.
     pub(crate) fn fall_back(&mut self, sharing: &Sharing, now: Instant, sleeps: u64) -> Next {
         if !self.shows_shared || self.answers(sharing, now, sleeps) {
             return Next::Keep;
@@ -251,7 +251,7 @@ impl Share {
         self.own.as_ref().map_or(Next::Keep, |own| Next::Show(Arc::clone(&own.last)))
     }
 
-    /// Notes that the fleet can't be reached: from now on the replica probes for itself, the first time at a random moment.
+    /// Called when the fleet can't be reached. From now on the replica probes for itself, the first time after a random delay.
     pub(crate) fn lose(&mut self, sharing: &Sharing, now: Instant, drawn: f64) {
         if !std::mem::replace(&mut self.is_away, true) {
             (self.grant, self.outbox) = (None, None);
@@ -269,8 +269,8 @@ impl Share {
         };
     }
 
-    /// Decides whether this replica fails alone: it failed, another one that looked later did not, and after that it failed again. A replica
-    /// that failed in an outage of all does not fail alone when the others work again first.
+    /// Decides whether this replica fails alone: it failed, a later run of another one succeeded, and after that it failed again. At the
+    /// end of an outage of all replicas, one that recovers later than the others does not fail alone.
     fn judge(&mut self, me: &str) {
         let failed = self.own.as_ref().and_then(|own| own.failed);
         let (Some(failed), Some(own), Some(seen)) = (failed, &self.own, &self.seen) else {
@@ -303,7 +303,7 @@ impl Share {
         self.shows_shared
     }
 
-    /// Returns what a row says about the fleet; `None` before the first exchange.
+    /// Returns the fleet's part of the row; `None` before the first exchange.
     pub(crate) fn row(&self) -> Option<SharedVerdict> {
         if self.replicas == 0 || self.is_away && !self.shows_shared {
             return None;
@@ -328,7 +328,7 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    /// A replica at the beginning of its life, with a TTL of a second and own probes once a minute.
+    /// A replica that has just started, with a TTL of a second and its own probes once a minute.
     struct Replica {
         share: Share,
         sharing: Sharing,

@@ -10,7 +10,8 @@ use crate::{FailureKind, Report};
 pub(super) type LastCauses = Mutex<Option<Vec<Cause>>>;
 
 impl Runner {
-    /// Takes a report of a whole group, and logs and notifies a change of its verdict. The first verdict is a change if it is bad.
+    /// Compares the report of a whole group with the last one. Logs a change of the verdict, and notifies the listeners. The first verdict
+    /// is a change if it is unhealthy.
     pub(crate) fn take_verdict(&self, plan: &Plan, report: &Report) {
         if !plan.is_whole {
             return;
