@@ -32,8 +32,8 @@ pub trait CheckSettings: Sized {
     /// as well.
     const URL: Option<&'static str> = None;
 
-    /// The keys that name the servers, as URLs or as `host:port`. Replicas of a [fleet](crate::RedisFleet) share a check whose servers are all
-    /// elsewhere. *Default*: none, which means the key of the URL.
+    /// The keys that name the servers, as URLs or as `host:port`. Replicas of a [fleet](crate::RedisFleet) share a check if none of its
+    /// servers is on this machine. *Default*: none, which means the key of the URL.
     const SERVERS: &'static [&'static str] = &[];
 
     /// Returns the URL of these settings. *Default*: `None`.

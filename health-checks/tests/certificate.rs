@@ -171,7 +171,7 @@ async fn a_chain_counts_as_a_whole() {
     assert_eq!(says(&keys).await, "warning: a certificate of the chain expires in 5 days, and the limit is 14 days");
 }
 
-/// A certificate of which five days are left.
+/// The parameters of a certificate that expires in five days.
 fn super_short(name: &str) -> CertificateParams {
     let mut params = authority(name);
     params.not_after = (SystemTime::now() + 5 * DAY + Duration::from_mins(5)).into();

@@ -1,6 +1,6 @@
-//! Tests `kafka` against a fake of one exchange: a cluster of which one broker is down, so that a partition has no leader, and a broker that
-//! wants a login. The broker of the other tests has one replica of each partition, and takes no login from a client that asks for the
-//! versions of the protocol first, as clients do.
+//! Tests `kafka` against a fake of one exchange: a cluster of which one broker is down, so that a partition has no leader, and a broker
+//! that requires a login. The broker of the other tests has one replica of each partition, and does not accept a login from a client that
+//! first requests the versions of the protocol, as clients do.
 
 #![cfg(all(feature = "config", feature = "kafka", feature = "rustls-ring"))]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may")]
@@ -133,7 +133,7 @@ fn what_can_not_be_is_refused_by_name() {
         ("brokers = [\"a:1\"]\nca_file = \"/x\"", "checks[1].ca_file: the URL does not use TLS"),
         ("brokers = [\"a:1\"]\nsasl = \"gssapi\"", "checks[1].sasl"),
         ("brokers = [\"a:1\"]\nsasl = \"plain\"\nsasl_username = \"b\"", "checks[1].sasl_password: is missing"),
-        ("brokers = [\"a:1\"]\nsasl_username = \"b\"", "checks[1].sasl: expected a way to log in"),
+        ("brokers = [\"a:1\"]\nsasl_username = \"b\"", "checks[1].sasl: expected a mechanism for the user"),
     ] {
         let text = format!("[[checks]]\nkind = \"kafka\"\n{keys}");
         let error = Config::from_text("test.toml", &text, &|_| None, &Options::default()).unwrap_err().to_string();

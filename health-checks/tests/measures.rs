@@ -104,7 +104,7 @@ async fn the_cpus_are_measured_in_the_first_run_and_between_runs() {
     let began = std::time::Instant::now();
     let mut number = 1_u64;
     while began.elapsed() < Duration::from_millis(300) {
-        number = number.wrapping_mul(31); // it is used up
+        number = number.wrapping_mul(31); // uses CPU time
     }
     let second = row(&cpu).await;
     let used = observed(&second, "used").unwrap();

@@ -1,4 +1,4 @@
-//! Tests `status_page` against the shapes of three providers, made by hand. Each server is a fake of one exchange.
+//! Tests `status_page` against handwritten pages in the formats of three providers. Each server is a fake that answers one request.
 
 #![cfg(all(feature = "config", feature = "status_page", feature = "rustls-ring"))]
 #![allow(clippy::unwrap_used, reason = "a test may")]

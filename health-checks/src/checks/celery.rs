@@ -183,8 +183,8 @@ impl CeleryHealthCheck {
         Self { running: OnceLock::new(), ..self }
     }
 
-    /// Sets how the check speaks TLS with the broker, if the URL uses TLS. A separate Redis server for the results
-    /// always uses the certificates of the system. *Default*: trusts the certificates of the system.
+    /// Sets the TLS settings for the broker, for a URL that uses TLS. A separate Redis server for the results always uses the certificates
+    /// of the system. *Default*: trusts the certificates of the system.
     ///
     /// # Errors
     /// Returns an error if the settings are invalid, or if the URL does not use TLS.

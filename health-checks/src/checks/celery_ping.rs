@@ -155,7 +155,7 @@ impl CeleryPingHealthCheck {
         Self { running: OnceLock::new(), ..self }
     }
 
-    /// Sets how the check speaks TLS, if the URL uses TLS. *Default*: trusts the certificates of the system.
+    /// Sets the TLS settings, for a URL that uses TLS. *Default*: trusts the certificates of the system.
     ///
     /// # Errors
     /// Returns an error if the settings are invalid, or if the URL does not use TLS.

@@ -34,7 +34,7 @@ const TTL: Duration = Duration::from_secs(30);
 
 const DAY: i64 = 24 * 60 * 60;
 
-/// Warns when few days are left of a certificate or of its chain, and fails when clients do not accept it any more.
+/// Warns when a certificate or its chain is about to expire, and fails when clients no longer accept it.
 #[derive(Debug, Clone)]
 pub struct Certificate {
     place: Place,
@@ -58,10 +58,10 @@ pub struct CertificateSettings {
     /// The host and the port of a server with TLS, such as `shop.example.com:443`.
     #[serde(default)]
     pub address: Option<String>,
-    /// The file of a certificate in PEM, with its chain. `server_name` is then the name that it must have.
+    /// The file of a certificate in PEM, with its chain. The certificate must then be for `server_name`, if that is set.
     #[serde(default)]
     pub path: Option<PathBuf>,
-    /// The days that have to be left of the certificate. `false` switches this limit off.
+    /// The number of days until the certificate expires, below which the check warns. `false` switches this limit off.
     #[serde(default = "two_weeks")]
     pub days_min: Limit,
 }
@@ -84,7 +84,7 @@ impl CheckSettings for CertificateSettings {
         let check = match (&self.address, self.path) {
             (Some(address), None) => Certificate::at(address)?,
             (None, Some(path)) => Certificate::of_file(path),
-            _ => return Err(Misconfigured::new("address", "expected an address or a path, one of the two")),
+            _ => return Err(Misconfigured::new("address", "expected an address or a path, and not both")),
         };
         Ok(vec![BoxCheck::new(check.tls(tls)?.days_min_of(self.days_min))])
     }
@@ -94,7 +94,7 @@ impl Certificate {
     /// Creates a check of the certificate that a server presents at `host:port`.
     ///
     /// # Errors
-    /// Returns an error for anything else than a host and a port.
+    /// Returns an error if `address` is not a host and a port.
     pub fn at(address: &str) -> Result<Self, Misconfigured> {
         let (host, port) =
             address::host_and_port(address).ok_or_else(|| Misconfigured::new("address", address::EXPECTED))?;
@@ -110,8 +110,8 @@ impl Certificate {
         Self { place, tls: Tls::default(), days_min: two_weeks(), thread: Blocking::default() }
     }
 
-    /// Sets how the check speaks TLS: the roots that it trusts in addition, its own certificate, and the name that the server's has to have.
-    /// Without verification, only the dates count. *Default*: trusts the certificates of the system.
+    /// Sets the TLS settings: the roots that are trusted in addition, the certificate of the client, and the name that the server's
+    /// certificate must be for. Without verification, only the dates are checked. *Default*: trusts the certificates of the system.
     ///
     /// # Errors
     /// Returns an error if the settings are invalid, or have no effect on a file.
@@ -120,13 +120,13 @@ impl Certificate {
         let unused =
             [("ca_file", tls.ca_file.is_some()), ("client_cert", tls.client_cert.is_some()), ("verify", !tls.verify)];
         if let (Place::File(_), Some((key, _))) = (&self.place, unused.into_iter().find(|(_, is_set)| *is_set)) {
-            return Err(Misconfigured::new(key, "is for an address: a file has no server, so this would be ignored"));
+            return Err(Misconfigured::new(key, "is only for an address, and would be ignored for a file"));
         }
         self.tls = tls.into();
         Ok(self)
     }
 
-    /// Warns if fewer days are left; 0 switches the limit off. *Default*: 14.
+    /// Warns if the certificate expires in fewer days; 0 switches the limit off. *Default*: 14.
     #[must_use]
     pub fn days_min(self, days: impl Into<Limit>) -> Self {
         self.days_min_of(days.into())
@@ -205,11 +205,11 @@ struct Left {
     seconds: i64,
     days: i64,
     is_of_chain: bool,
-    /// `true` if one of them is not valid yet.
+    /// `true` if a certificate of the chain is not valid yet.
     is_early: bool,
 }
 
-/// Returns `None` for an empty chain.
+/// Returns the time that is left for a chain, or `None` for an empty one.
 fn days_left(chain: &[CertificateDer<'_>]) -> Result<Option<Left>> {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
     let now = i64::try_from(now).unwrap_or(i64::MAX);

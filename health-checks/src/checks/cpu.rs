@@ -21,7 +21,7 @@ use crate::kind::{CheckSettings, Misconfigured};
 use crate::support::cgroup;
 use crate::support::limit::{Limit, host};
 
-/// The time over which the use is measured, as far as there were runs.
+/// The time over which the use is measured, once there were runs for that long.
 const MINUTE: Duration = Duration::from_mins(1);
 
 /// The time over which the first run measures the use.
@@ -29,8 +29,8 @@ const FIRST: Duration = Duration::from_millis(200);
 
 /// Warns when the CPUs are used too much, over the last minute.
 ///
-/// In a control group with a quota of CPU time, the use and the pressure are those of the group, and its use is a share of the quota. The
-/// load is always that of the machine. Without limits, the check only observes.
+/// In a control group with a quota of CPU time, the use and the pressure are those of the group, and the use is a percentage of the quota.
+/// The load is always that of the machine. Without limits, the check only measures.
 #[derive(Debug, Clone)]
 pub struct CpuUsage {
     settings: CpuSettings,
@@ -44,7 +44,7 @@ pub struct CpuUsage {
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct CpuSettings {
-    /// The percentage of use at which the check warns, of the control group's quota where there is one.
+    /// The percentage of use at which the check warns. It is relative to the quota of the control group, if there is one.
     pub usage_max: Limit,
     /// The load per CPU over a minute at which the check warns.
     pub load_max: Limit,
@@ -64,7 +64,7 @@ impl CheckSettings for CpuSettings {
 }
 
 impl Default for CpuUsage {
-    /// Creates a check that only observes.
+    /// Creates a check without limits, which only measures.
     fn default() -> Self {
         CpuSettings::default().into()
     }
@@ -161,12 +161,12 @@ impl HealthCheck for CpuUsage {
     }
 }
 
-/// The CPU time that was used until a time.
+/// The CPU time that was used up to a time.
 #[derive(Debug, Clone, Copy)]
 struct Sample {
     at: Instant,
     used: f64,
-    /// The most that could be used: `None` for the share of `cores`.
+    /// The CPU time that could be used; `None` if that follows from `cores`.
     total: Option<f64>,
     cores: f64,
     periods: u64,
@@ -197,7 +197,7 @@ impl Sample {
     }
 }
 
-/// Reads what was used, the load per CPU, and the pressure.
+/// Reads the CPU time, the load per CPU, and the pressure.
 fn read() -> (Option<Sample>, Option<f64>, Option<f64>) {
     let at = Instant::now();
     let group = cgroup::cpu(Path::new("/"));
@@ -223,7 +223,7 @@ fn read() -> (Option<Sample>, Option<f64>, Option<f64>) {
 fn machine(at: Instant) -> Option<Sample> {
     let stat = std::fs::read_to_string("/proc/stat").ok()?;
     let fields = stat.lines().next()?.strip_prefix("cpu ")?.split_whitespace();
-    // user, nice, system, idle, iowait, irq, softirq, steal; the time of guests is contained in the first two
+    // user, nice, system, idle, iowait, irq, softirq, steal; the first two include the time of guests
     let ticks: Vec<f64> = fields.take(8).map_while(|field| field.parse().ok()).collect();
     let (total, idle): (f64, f64) = (ticks.iter().sum(), ticks.get(3)? + ticks.get(4)?);
     Some(Sample { at, used: total - idle, total: Some(total), cores: 0.0, periods: 0, throttled: 0 })

@@ -56,7 +56,7 @@ pub struct DatabaseSettings {
     /// The URL of the database, such as `postgres://user:password@host/orders`.
     #[cfg_attr(feature = "config", schemars(with = "String"))]
     pub url: Secret,
-    /// A statement that each run sends as well, such as `SELECT 1 FROM orders LIMIT 1`.
+    /// An additional statement that each run sends, such as `SELECT 1 FROM orders LIMIT 1`.
     #[serde(default)]
     pub query: Option<String>,
     /// Creates, updates and deletes a row in table `health_check_db_testmodel`, which a migration has to create.
@@ -107,8 +107,8 @@ impl DatabaseBackend {
         Self { target, look: Look::default(), running: OnceLock::new() }
     }
 
-    /// Sets a statement that each run sends as well, such as `SELECT 1 FROM orders LIMIT 1`. It has to succeed, whatever it returns, and may
-    /// be interrupted at any time. *Default*: none.
+    /// Sets an additional statement that each run sends, such as `SELECT 1 FROM orders LIMIT 1`. It has to succeed, whatever it returns. A
+    /// timeout may interrupt it at any time. *Default*: none.
     #[must_use]
     pub fn query(mut self, sql: impl Into<String>) -> Self {
         self.look.query = Some(sql.into().into());

@@ -46,7 +46,7 @@ pub struct DnsSettings {
     /// system.
     #[serde(default)]
     pub nameservers: Vec<String>,
-    /// The record to ask for. Without it, A and AAAA, of which one is enough.
+    /// The type of record to query. Without it, the check queries A and AAAA, of which one is enough.
     #[serde(default)]
     pub record: Option<Record>,
 }
@@ -62,7 +62,7 @@ pub enum Record {
     A,
     /// An IPv6 address.
     Aaaa,
-    /// Another name of the same.
+    /// The canonical name of an alias.
     Cname,
     /// The mail servers.
     Mx,
@@ -131,13 +131,13 @@ impl DnsHealthCheck {
         self
     }
 
-    /// Sets the record to ask for. *Default*: A and AAAA, of which one is enough.
+    /// Sets the type of record to query. *Default*: A and AAAA, of which one is enough.
     #[must_use]
     pub fn record(self, record: Record) -> Self {
         Self { record: Some(record), ..self }
     }
 
-    /// Returns the message for a name without the record.
+    /// Returns the message for a name that does not have the record.
     fn none(&self) -> &'static str {
         if self.record.is_some() { "the name has no such record" } else { "the name has no address" }
     }

@@ -1,4 +1,4 @@
-//! Checks the age and the size of a file, such as a backup or what a cron job leaves behind.
+//! Checks the age and the size of a file, such as a backup or the output of a cron job.
 //!
 //! ```
 //! use std::time::Duration;
@@ -20,7 +20,7 @@ use serde::Deserialize;
 
 use crate::kind::{CheckSettings, Misconfigured};
 
-/// Warns when a file, or the newest file of a pattern, is missing, too old or too small.
+/// Warns when a file, or the newest file that matches a pattern, is missing, too old or too small.
 #[derive(Debug, Clone)]
 pub struct FileAge {
     settings: FileSettings,
@@ -33,7 +33,7 @@ pub struct FileAge {
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct FileSettings {
-    /// The path of the file, or a pattern such as `/var/backups/*.dump`, of which the newest file counts.
+    /// The path of the file, or a pattern such as `/var/backups/*.dump`, whose newest file is checked.
     pub path: String,
     /// The age at which the check warns. Without it, any age is accepted.
     #[serde(default, with = "health_core::serde_duration::option")]
@@ -60,7 +60,7 @@ impl CheckSettings for FileSettings {
 }
 
 impl FileAge {
-    /// Creates a check that this file exists, or a file of this pattern.
+    /// Creates a check that this file exists, or a file that matches this pattern.
     pub fn new(path: impl Into<String>) -> Self {
         let settings = FileSettings { path: path.into(), age_max: None, size_min: 0 };
         Self { settings, thread: Blocking::default() }
@@ -73,7 +73,7 @@ impl FileAge {
         self
     }
 
-    /// Warns below this size in bytes. *Default*: 0.
+    /// Warns if the file is smaller than this many bytes. *Default*: 0.
     #[must_use]
     pub fn size_min(mut self, bytes: u64) -> Self {
         self.settings.size_min = bytes;
@@ -89,7 +89,7 @@ impl HealthCheck for FileAge {
         let Some((changed, size)) = newest else {
             return Err(ServiceWarning::new("there is no such file").with_kind(FailureKind::NotFound).into());
         };
-        // A file from the future is new: a clock was set.
+        // A file from the future counts as new, because a clock was set.
         let age = changed.elapsed().unwrap_or_default();
         let most = self.settings.age_max.map(|max| max.as_secs_f64());
         findings.observe_within("age", age.as_secs_f64(), Unit::Seconds, most);
@@ -118,13 +118,13 @@ impl HealthCheck for FileAge {
     }
 }
 
-/// Formats a duration in whole minutes, or in whole seconds if it is shorter, so that the message is the same on every poll for a while.
+/// Formats a duration in whole minutes, or in whole seconds below a minute, so that the message does not change with every poll.
 fn whole(time: Duration) -> humantime::FormattedDuration {
     let seconds = time.as_secs();
     humantime::format_duration(Duration::from_secs(if seconds < 60 { seconds } else { seconds - seconds % 60 }))
 }
 
-/// Returns the time of the last change and the size of the newest file of a pattern. Folders do not count.
+/// Returns the time of the last change and the size of the newest file that matches a pattern. Folders are ignored.
 fn newest(pattern: &str) -> Result<Option<(SystemTime, u64)>> {
     let paths = glob::glob(pattern).or_unknown()?;
     let mut newest: Option<(SystemTime, u64)> = None;

@@ -1,4 +1,4 @@
-//! Checks that another service says that it is serving, by the [health protocol of
+//! Checks that another service is serving, by the [health protocol of
 //! gRPC](https://github.com/grpc/grpc/blob/master/doc/health-checking.md).
 //!
 //! ```
@@ -27,7 +27,7 @@ use crate::support::connection::kept::{Kept, Protocol};
 use crate::support::connection::share_of_time;
 use crate::support::grpc::{Connection, SILENCE, Server, describe};
 
-/// The share of its time after which a call is given up by both sides, so that the run can say so.
+/// The share of the run's time after which both sides give the call up, so that the run can report the timeout.
 const SHARE_OF_CALL: f64 = 0.8;
 
 /// Calls `Check` of the health protocol, on a connection of its own.
@@ -48,7 +48,7 @@ pub struct GrpcSettings {
     /// The URL of the server: `grpc://host:50051`, `grpcs://host:443` for TLS, or `unix:/run/app.sock`.
     #[cfg_attr(feature = "config", schemars(with = "String"))]
     pub url: Secret,
-    /// The service whose status is asked for. An empty name stands for the server as a whole.
+    /// The service whose status is requested. An empty name stands for the server as a whole.
     #[serde(default)]
     pub service: String,
     /// Metadata of the call, such as `authorization`.
@@ -96,8 +96,8 @@ impl GrpcHealthCheck {
         Ok(Self { server, service, metadata: MetadataMap::new(), running: OnceLock::new() })
     }
 
-    /// Sets the service whose status is asked for. *Default*: that of the URL, or else the empty name, which stands for the server as a
-    /// whole.
+    /// Sets the service whose status is requested. *Default*: the service in the URL, or else the empty name, which stands for the server
+    /// as a whole.
     #[must_use]
     pub fn service(self, service: impl Into<String>) -> Self {
         Self { service: service.into(), running: OnceLock::new(), ..self }
@@ -117,7 +117,7 @@ impl GrpcHealthCheck {
         Ok(Self { running: OnceLock::new(), ..self })
     }
 
-    /// Sets how the check speaks TLS, if the URL uses TLS. *Default*: trusts the certificates of the system.
+    /// Sets the TLS settings, for a URL that uses TLS. *Default*: trusts the certificates of the system.
     ///
     /// # Errors
     /// Returns an error if the settings are invalid, or if the URL does not use TLS.

@@ -72,10 +72,10 @@ pub struct HttpSettings {
     /// The text that the body has to contain, within its first megabyte.
     #[serde(default)]
     pub contains: Option<String>,
-    /// The values that a body in JSON has to have, by JSON pointers (RFC 6901): `{ "/status" = "ok" }`.
+    /// The values that a JSON body must contain, by JSON pointers (RFC 6901): `{ "/status" = "ok" }`.
     #[serde(default)]
     pub json: BTreeMap<String, Value>,
-    /// The time until the head of the response at which the check warns.
+    /// The check warns if the head of the response takes longer than this.
     #[serde(default, with = "health_core::serde_duration::option")]
     #[cfg_attr(feature = "config", schemars(with = "Option<crate::support::duration::DurationSchema>"))]
     pub latency_max: Option<Duration>,
@@ -228,7 +228,7 @@ impl HttpHealthCheck {
         }
     }
 
-    /// Sets how the check speaks TLS. *Default*: trusts the certificates of the system.
+    /// Sets the TLS settings. *Default*: trusts the certificates of the system.
     ///
     /// # Errors
     /// Returns an error if the settings are invalid, or if the URL does not use TLS.
@@ -283,11 +283,11 @@ impl HttpHealthCheck {
         self
     }
 
-    /// Adds a value that the body, which has to be JSON, must have at this JSON pointer
-    /// ([RFC 6901](https://www.rfc-editor.org/rfc/rfc6901)), within its first megabyte. Numbers are compared by their value. *Default*: none.
+    /// Requires a JSON body of at most one megabyte that has this value at this JSON pointer ([RFC
+    /// 6901](https://www.rfc-editor.org/rfc/rfc6901)). Numbers are compared by their value. *Default*: none.
     ///
     /// # Errors
-    /// Returns an error for anything else than a JSON pointer.
+    /// Returns an error if `pointer` is not a JSON pointer.
     pub fn json(mut self, pointer: &str, value: impl Into<Value>) -> Result<Self, Misconfigured> {
         if !pointer.is_empty() && !pointer.starts_with('/') {
             return Err(Misconfigured::new("json", "expected JSON pointers, such as \"/status\" or \"/queue/0/name\""));

@@ -1,4 +1,4 @@
-//! Checks that a Kafka cluster answers, and that topics are there, each of their partitions with a leader.
+//! Checks that a Kafka cluster answers, and that topics exist whose partitions all have a leader.
 //!
 //! ```
 //! use health_checks::KafkaHealthCheck;
@@ -34,13 +34,13 @@ use crate::support::tls::Tls;
 /// The default TTL. Each run opens connections and logs in.
 const TTL: Duration = Duration::from_secs(10);
 
-/// The most bytes of an answer.
+/// The maximum size of an answer, in bytes.
 const MOST: usize = 8 * 1024 * 1024;
 
 const SILENCE: Words = (FailureKind::TimedOut, "the server does not answer");
 
-/// Requests the metadata of a cluster, and connects to the leader of each partition of the topics that matter. It produces and consumes no
-/// message.
+/// Requests the metadata of a cluster, and connects to the leader of each partition of the given topics. It does not produce or consume
+/// messages.
 #[derive(Clone)]
 pub struct KafkaHealthCheck {
     brokers: Vec<String>,
@@ -63,21 +63,21 @@ impl fmt::Debug for KafkaHealthCheck {
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct KafkaSettings {
-    /// The brokers that the client asks first, such as `["kafka-1.internal:9092"]`.
+    /// The brokers to which the client connects first, such as `["kafka-1.internal:9092"]`.
     pub brokers: Vec<String>,
-    /// The topics that have to be there, with a leader for each partition.
+    /// The topics that have to exist, with a leader for each partition.
     #[serde(default)]
     pub topics: Vec<String>,
-    /// Speaks TLS with the brokers.
+    /// Connects to the brokers with TLS. The default is no TLS.
     #[serde(default)]
     pub tls: bool,
-    /// The way to log in: "plain", "scram-sha-256" or "scram-sha-512"; with `sasl_username` and `sasl_password`.
+    /// The SASL mechanism of the login: "plain", "scram-sha-256" or "scram-sha-512". Needs `sasl_username` and `sasl_password`.
     #[serde(default)]
     pub sasl: Option<Sasl>,
-    /// The user.
+    /// The user name of the login.
     #[serde(default)]
     pub sasl_username: Option<String>,
-    /// The password.
+    /// The password of the login.
     #[serde(default)]
     #[cfg_attr(feature = "config", schemars(with = "Option<String>"))]
     pub sasl_password: Option<Secret>,
@@ -123,7 +123,7 @@ impl CheckSettings for KafkaSettings {
             (None, None, None) => check,
             (Some(sasl), Some(user), Some(password)) => check.login(sasl, user, password),
             (None, ..) => {
-                return Err(Misconfigured::new("sasl", "expected a way to log in beside the user and the password"));
+                return Err(Misconfigured::new("sasl", "expected a mechanism for the user and the password"));
             }
             (_, None, _) => return Err(Misconfigured::new("sasl_username", "is missing beside sasl")),
             (_, _, None) => return Err(Misconfigured::new("sasl_password", "is missing beside sasl")),
@@ -136,7 +136,7 @@ impl KafkaHealthCheck {
     /// Creates a check of the cluster of these brokers, each `host:port`.
     ///
     /// # Errors
-    /// Returns an error if there is no broker, or for anything else than a host and a port.
+    /// Returns an error if there is no broker, or if one is not a host and a port.
     pub fn new(brokers: impl IntoIterator<Item = impl Into<String>>) -> Result<Self, Misconfigured> {
         let brokers: Vec<String> = brokers.into_iter().map(Into::into).collect();
         if brokers.is_empty() || brokers.iter().any(|broker| address::host_and_port(broker).is_none()) {
@@ -148,7 +148,7 @@ impl KafkaHealthCheck {
         Ok(Self { brokers, topics: Vec::new(), login: None, tls: None })
     }
 
-    /// Adds a topic that has to be there, with a leader for each partition. *Default*: none.
+    /// Adds a topic that has to exist, with a leader for each partition. *Default*: none.
     #[must_use]
     pub fn topic(mut self, topic: impl Into<String>) -> Self {
         self.topics.push(topic.into());
@@ -167,7 +167,7 @@ impl KafkaHealthCheck {
         Self { login: Some(login), ..self }
     }
 
-    /// Speaks TLS with the brokers. *Default*: no TLS.
+    /// Connects to the brokers with TLS. *Default*: no TLS.
     ///
     /// # Errors
     /// Returns an error if the settings are invalid.
@@ -177,8 +177,8 @@ impl KafkaHealthCheck {
     }
 
     async fn connect(&self) -> Result<Client> {
-        // The client asks each broker once. It does not repeat what has failed: the engine repeats the run, and a broker may lock out a
-        // user whose login fails several times.
+        // The client asks each broker once, and does not retry: the engine repeats the run, and a broker may lock out a user whose login
+        // fails several times.
         let once = Duration::from_millis(1);
         let backoff = BackoffConfig { init_backoff: once, max_backoff: once, base: 2.0, deadline: Some(once) };
         let mut builder = ClientBuilder::new(self.brokers.clone())
@@ -243,7 +243,7 @@ fn of_partition(topic: &str, partition: i32, error: &Error) -> HealthCheckExcept
     describe(error)
 }
 
-/// Returns the failure of a request. The client keeps most causes as text.
+/// Returns the failure for an error of the client, which reports most causes only as text.
 fn describe(error: &(dyn StdError + 'static)) -> HealthCheckException {
     use FailureKind as Kind;
     const WORDS: &[(&str, Words)] = &[

@@ -1,4 +1,4 @@
-//! Checks how near this process is to the limits on its open files and threads.
+//! Checks how close this process is to the limits of its open files and threads.
 //!
 //! ```
 //! use health_checks::ProcessLimits;
@@ -16,7 +16,7 @@ use serde::Deserialize;
 use crate::kind::{CheckSettings, Misconfigured};
 use crate::support::limit::{Limit, host};
 
-/// Warns when this process has nearly as many open files, or threads, as it may have.
+/// Warns when this process has nearly as many open files or threads as it may have.
 ///
 /// The limits are those of `ulimit -n` and `ulimit -u`, and the `pids.max` of the control group.
 #[derive(Debug, Clone)]
@@ -96,7 +96,7 @@ impl HealthCheck for ProcessLimits {
     }
 }
 
-/// The use of something that is limited.
+/// The use of a limited resource.
 struct Usage {
     name: &'static str,
     what: &'static str,
@@ -117,7 +117,7 @@ fn usages() -> Vec<Usage> {
     };
     let files_max = getrlimit(Resource::Nofile).current;
     let files = match std::fs::read_dir("/proc/self/fd") {
-        // One of them lists the others.
+        // One of them is the folder that is being listed.
         Ok(files) => Some(u64::try_from(files.count()).unwrap_or(u64::MAX).saturating_sub(1)),
         Err(error) if error.raw_os_error() == Some(rustix::io::Errno::MFILE.raw_os_error()) => files_max,
         Err(_) => None,

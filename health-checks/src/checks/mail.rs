@@ -197,7 +197,7 @@ fn identified(parameters: &TlsParametersBuilder, cert: &[u8], key: &[u8]) -> Res
 }
 
 impl MailHealthCheck {
-    /// Sets how the check speaks TLS, if the URL uses TLS. *Default*: trusts the certificates of the system.
+    /// Sets the TLS settings, for a URL that uses TLS. *Default*: trusts the certificates of the system.
     ///
     /// # Errors
     /// Returns an error if the settings are invalid, if the URL does not use TLS, and for the application's own

@@ -1,4 +1,4 @@
-//! Checks that a NATS server answers, and that JetStream is there.
+//! Checks that a NATS server answers, and that JetStream is available.
 //!
 //! ```
 //! use health_checks::NatsHealthCheck;
@@ -21,7 +21,7 @@ use crate::kind::{CheckSettings, Misconfigured, TlsSettings};
 use crate::support::connection::kept::{Kept, Protocol};
 use crate::support::nats::{Connection, SILENCE, Server};
 
-/// Sends PING on a connection of its own, and waits for PONG. Optionally, asks JetStream for its state as well.
+/// Sends PING on a connection of its own, and waits for PONG. Optionally, also requests the state of JetStream.
 #[derive(Debug, Clone)]
 pub struct NatsHealthCheck {
     server: Server,
@@ -35,13 +35,14 @@ pub struct NatsHealthCheck {
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct NatsSettings {
-    /// The URL of the server: `nats://user:password@host:4222`, `nats://token@host`, or `tls://` for TLS. Of several hosts, one has to answer.
+    /// The URL of the server: `nats://user:password@host:4222`, `nats://token@host`, or `tls://` for TLS. If there are several hosts, one
+    /// of them has to answer.
     #[cfg_attr(feature = "config", schemars(with = "String"))]
     pub url: Secret,
-    /// Asks JetStream for its state, which it tells only to an account that has it.
+    /// Also requests the state of JetStream, which must be enabled for the account.
     #[serde(default)]
     pub jetstream: bool,
-    /// The file of the user's credentials (`.creds`), with a JWT and the seed of a key.
+    /// The user's credentials file (`.creds`), with a JWT and the seed of a key.
     #[serde(default)]
     pub credentials: Option<PathBuf>,
 }
@@ -73,18 +74,18 @@ impl NatsHealthCheck {
     /// Creates a check of the server at a URL, or of several servers of a cluster.
     ///
     /// # Errors
-    /// Returns an error if the URL is not that of NATS.
+    /// Returns an error if the URL is not a valid URL of NATS.
     pub fn new(url: impl Into<Secret>) -> Result<Self, Misconfigured> {
         Ok(Self { server: Server::from_url(&url.into())?, jetstream: false, running: OnceLock::new() })
     }
 
-    /// Sets whether JetStream has to be there. *Default*: `false`.
+    /// Requires JetStream for the account. *Default*: `false`.
     #[must_use]
     pub fn jetstream(self, jetstream: bool) -> Self {
         Self { jetstream, running: OnceLock::new(), ..self }
     }
 
-    /// Logs in by a file of credentials (`.creds`). It is read for each new connection. *Default*: the login of the URL.
+    /// Logs in with a credentials file (`.creds`), which is read for each new connection. *Default*: the login in the URL.
     ///
     /// # Errors
     /// Returns an error if the URL has a login as well.
@@ -92,7 +93,7 @@ impl NatsHealthCheck {
         Ok(Self { server: self.server.with_credentials(path.into())?, running: OnceLock::new(), ..self })
     }
 
-    /// Sets how the check speaks TLS, if the URL uses TLS. *Default*: trusts the certificates of the system.
+    /// Sets the TLS settings, for a URL that uses TLS. *Default*: trusts the certificates of the system.
     ///
     /// # Errors
     /// Returns an error if the settings are invalid, or if the URL does not use TLS.

@@ -102,7 +102,7 @@ impl RabbitMQHealthCheck {
         Self { broker: Broker::Own(connection), publish: false, running: OnceLock::new() }
     }
 
-    /// Sets how the check speaks TLS, if the URL uses TLS. *Default*: trusts the certificates of the system.
+    /// Sets the TLS settings, for a URL that uses TLS. *Default*: trusts the certificates of the system.
     ///
     /// # Errors
     /// Returns an error if the settings are invalid, if the URL does not use TLS, and on the application's own

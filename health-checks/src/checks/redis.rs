@@ -36,7 +36,7 @@ pub struct RedisSettings {
     /// `redis+sentinel://:password@sentinel:26379,sentinel2/master/1`.
     #[cfg_attr(feature = "config", schemars(with = "String", default = "default_url"))]
     pub url: Secret,
-    /// Sets a key as well, which expires after five seconds. It shows a server that is read-only or full.
+    /// Also sets a key, which expires after five seconds. This fails if the server is read-only or full.
     pub write: bool,
 }
 
@@ -88,7 +88,7 @@ impl HealthCheck for RedisHealthCheck {
     }
 }
 
-/// The key that is set. Those of all checks and replicas are the same, because only the server's answer counts.
+/// The key that is set. All checks and replicas use the same one, because only the server's answer matters.
 const KEY: &str = "health_check:write";
 
 /// The time after which that key expires, in seconds.

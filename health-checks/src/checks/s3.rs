@@ -53,9 +53,9 @@ const TTL: Duration = Duration::from_secs(30);
 enum Access {
     /// The application's own client.
     Client(Client),
-    /// The configuration for a client of each run. The connections of the client end with the run, so a server that
-    /// closes idle connections is not a failure. The client is built when it is needed, because certificates are needed
-    /// only then. A configuration without keys has the credentials of the process.
+    /// The configuration for a client of each run. The connections of the client end with the run, so a server that closes idle connections
+    /// is not a failure. The client is built when it is needed, because certificates are needed only then. Without keys, the credentials of
+    /// the process are used.
     Config { config: Box<Config>, chain: Option<Chain>, is_tls: bool, tls: Tls },
 }
 
@@ -73,14 +73,14 @@ pub struct S3Settings {
     /// The URL of the service. Without it: Amazon's own endpoint in the region.
     #[serde(default)]
     pub endpoint_url: Option<String>,
-    /// The region. Without it: that of the credentials, or else `us-east-1`.
+    /// The region. Without it, the region of the credentials is used, or else `us-east-1`.
     #[serde(default)]
     pub region: Option<String>,
     /// Puts the name of the bucket into the path in place of the host. Without it: true if `endpoint_url` is set.
     #[serde(default)]
     pub force_path_style: Option<bool>,
-    /// The ID of the access key. Without a key, the credentials are looked up as the SDKs of Amazon do: in the
-    /// environment, in the profile `AWS_PROFILE`, from a web identity, from the container, from the instance.
+    /// The ID of the access key. Without a key, the credentials are looked up as Amazon's SDKs do: in the environment, the profile
+    /// `AWS_PROFILE`, a web identity, the container, the instance.
     #[serde(default)]
     #[cfg_attr(feature = "config", schemars(with = "Option<String>"))]
     pub access_key_id: Option<Secret>,
@@ -94,7 +94,7 @@ pub struct S3Settings {
     pub session_token: Option<Secret>,
 }
 
-/// The region of requests if there is none in the settings, nor beside the credentials.
+/// The region of requests if neither the settings nor the credentials have one.
 const REGION: Region = Region::from_static("us-east-1");
 
 impl CheckSettings for S3Settings {
@@ -212,7 +212,7 @@ impl Access {
         let mut builder = config.to_builder().http_client(http.clone());
         let mut region = config.region().cloned();
         if let Some(chain) = chain {
-            let issuer = if is_tls { http } else { with_tls(tls).unwrap_or(http) }; // a token service has TLS
+            let issuer = if is_tls { http } else { with_tls(tls).unwrap_or(http) }; // token services use TLS
             let found = chain.find(region, issuer).await;
             region = found.region;
             builder = builder.identity_cache(found.cache);

@@ -22,19 +22,19 @@ use crate::kind::{CheckSettings, Misconfigured, TlsSettings};
 use crate::support::http::{self, Target, describe};
 use crate::support::tls::Tls;
 
-/// The default TTL. The page is somebody else's, and changes seldom.
+/// The default TTL. The page belongs to someone else, and rarely changes.
 const TTL: Duration = Duration::from_mins(1);
 
-/// The most characters of a text of the provider that are shown.
+/// The maximum number of characters of the provider's text that are shown.
 const MOST: usize = 120;
 
-/// Words with which providers close an incident in a feed.
+/// The words by which an entry of a feed says that its incident is over.
 const CLOSED: [&str; 5] = ["resolved", "completed", "closed", "operating normally", "mitigated"];
 
 /// Reads a provider's status page, and warns while an incident is open.
 ///
-/// The page is Atlassian's `summary.json`, or a feed of incidents (RSS or Atom). In a feed, an incident is open if its newest entry is not
-/// older than `max_age`, and does not say that it is resolved.
+/// The page is Atlassian's `summary.json`, or a feed of incidents (RSS or Atom). In a feed, an incident is open if its newest entry is at
+/// most `max_age` old, and does not say that it is resolved.
 #[derive(Debug, Clone)]
 pub struct StatusPage {
     /// `Err` if the URL is invalid. Each run reports that.
@@ -53,8 +53,8 @@ pub struct StatusPageSettings {
     /// The URL of the page: `https://.../api/v2/summary.json` of an Atlassian page, or of an RSS or Atom feed.
     #[cfg_attr(feature = "config", schemars(with = "String"))]
     pub url: Secret,
-    /// The components that matter, by their names on the page; in a feed, the words of which an entry has to contain one. Without any, the
-    /// whole page counts.
+    /// The components to check, by their names on the page. In a feed, only entries that contain one of the names are checked. Without any,
+    /// the whole page is checked.
     #[serde(default)]
     pub components: Vec<String>,
     /// The age at which an entry of a feed is over, whatever it says.
@@ -109,21 +109,21 @@ impl StatusPage {
         Self { target: Target::read(&url.into()), components: Vec::new(), max_age: a_day(), tls: Tls::default() }
     }
 
-    /// Adds a component that matters, or a group of them, by its name on the page. In a feed, an entry has to contain one of the names. *Default*: the whole
-    /// page counts.
+    /// Adds a component to check, or a group of components, by its name on the page. In a feed, only entries that contain one of the names
+    /// are checked. *Default*: the whole page is checked.
     #[must_use]
     pub fn component(mut self, name: impl Into<String>) -> Self {
         self.components.push(name.into());
         self
     }
 
-    /// Sets the age at which an entry of a feed is over, whatever it says. *Default*: 24 hours.
+    /// Sets the age at which an entry of a feed is ignored, whatever it says. *Default*: 24 hours.
     #[must_use]
     pub fn max_age(self, max_age: Duration) -> Self {
         Self { max_age, ..self }
     }
 
-    /// Sets how the check speaks TLS. *Default*: trusts the certificates of the system.
+    /// Sets the TLS settings. *Default*: trusts the certificates of the system.
     ///
     /// # Errors
     /// Returns an error if the settings are invalid, or if the URL does not use TLS.
@@ -147,7 +147,7 @@ impl StatusPage {
         http::body(&mut response).await
     }
 
-    /// Returns what is open on a page of Atlassian's.
+    /// Returns the open incidents of an Atlassian page.
     fn of_summary(&self, body: &[u8]) -> Result<Vec<String>> {
         let page: Summary = serde_json::from_slice(body)
             .map_err(|error| ServiceReturnedUnexpectedResult::new(NO_PAGE).with_source(error))?;
@@ -168,14 +168,14 @@ impl StatusPage {
             let incidents = page.incidents.iter().filter(|incident| incident.is_open() && incident.is_of(component));
             for title in incidents.map(|incident| shown(&incident.name)) {
                 if !open.contains(&title) {
-                    open.push(title); // an incident of two components is one
+                    open.push(title); // an incident of two components counts once
                 }
             }
         }
         Ok(open)
     }
 
-    /// Returns what is open in a feed.
+    /// Returns the open incidents of a feed.
     fn of_feed(&self, body: &[u8]) -> Result<Vec<String>> {
         let feed = feed_rs::parser::parse(body)
             .map_err(|error| ServiceReturnedUnexpectedResult::new(NO_PAGE).with_source(error))?;
@@ -183,7 +183,7 @@ impl StatusPage {
         let mut open = Vec::new();
         for entry in feed.entries {
             let at = entry.updated.or(entry.published).map(SystemTime::from);
-            // An entry without a date may be as old as the feed.
+            // An entry without a date is ignored, because it may be as old as the feed.
             let age = at.map(|at| now.duration_since(at).unwrap_or_default());
             if age.is_none_or(|age| age >= self.max_age) {
                 continue;
@@ -229,7 +229,7 @@ impl HealthCheck for StatusPage {
     }
 }
 
-/// Returns a text of the provider on one line, and not too long.
+/// Returns a text of the provider on one line, cut to `MOST` characters.
 fn shown(text: &str) -> String {
     let mut text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     text = text.trim().to_owned();
@@ -243,7 +243,7 @@ fn shown(text: &str) -> String {
     text
 }
 
-/// Atlassian's `summary.json`, as far as it is read.
+/// The part of Atlassian's `summary.json` that is read.
 #[derive(Deserialize)]
 struct Summary {
     status: Overall,

@@ -16,7 +16,7 @@ use serde::Deserialize;
 use crate::kind::{CheckSettings, Misconfigured};
 use crate::support::limit::{Limit, host};
 
-/// Warns when a sensor of the machine shows too high a temperature.
+/// Warns when a sensor of the machine shows a temperature that is too high.
 #[derive(Debug, Clone, Default)]
 pub struct Temperature {
     max: Limit,

@@ -102,9 +102,7 @@ pub(super) fn read_all<'a>(
     }
     if config.has_fleet() && !shares {
         let file = document.file;
-        config
-            .warnings
-            .push(format!("{file}: no check is shared in the fleet: all look at this process or this machine"));
+        config.warnings.push(format!("{file}: no check is shared in the fleet, so [fleet] has no effect"));
     }
     Ok(())
 }
@@ -126,7 +124,7 @@ struct Checks<'c, 'a> {
     filled: &'c mut BTreeMap<(&'static str, &'static str), usize>,
     warnings: &'c mut Vec<String>,
     number: usize,
-    /// `true` once the check turns out to be shared.
+    /// `true` if the check is shared, once that is known.
     shares: bool,
 }
 

@@ -1,4 +1,4 @@
-//! `[fleet]`, and which checks are shared in it.
+//! Reads `[fleet]`, and decides which checks are shared.
 
 use health_core::{BoxCheck, HealthCheck as _, Scope};
 use toml::de::{DeTable, DeValue};
@@ -7,7 +7,7 @@ use super::table::{Document, Table};
 use super::{Config, ConfigError};
 use crate::kind::Kind;
 
-/// The keys of `[fleet]` beside those of a login and of TLS.
+/// The keys of `[fleet]`, without those of the login and of TLS.
 #[cfg(feature = "fleet")]
 #[derive(Debug, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -61,7 +61,7 @@ const SHORTEST_OWN: std::time::Duration = std::time::Duration::from_secs(1);
 
 #[cfg(not(feature = "fleet"))]
 impl Config {
-    /// Refuses `[fleet]`, which this build does not have.
+    /// Refuses `[fleet]`, because this build does not have the feature.
     pub(super) fn take_fleet<'a>(&mut self, document: &Document<'a>, root: &mut Table<'a>) -> Result<(), ConfigError> {
         let Some(table) = document.table(root, "fleet")? else { return Ok(()) };
         let message = "this build has no fleet: switch on the cargo feature fleet of health-checks";
@@ -83,7 +83,7 @@ pub(super) struct Address {
 }
 
 impl Address {
-    /// Returns `true` for a server that each replica has for itself.
+    /// Returns `true` if each replica has a server of its own at this address.
     fn is_local(&self) -> bool {
         let ip: Option<std::net::IpAddr> = self.host.parse().ok();
         self.host.is_empty() || self.host == "localhost" || ip.is_some_and(|ip| ip.is_loopback())
@@ -94,18 +94,18 @@ impl Address {
     }
 }
 
-/// A check, as far as it decides whether replicas share it.
+/// The properties of a check that decide whether replicas share it.
 pub(super) struct Candidate {
     /// The value of `shared`.
     pub(super) wanted: Option<bool>,
     pub(super) is_in_live: bool,
     servers: Vec<Address>,
-    /// The hash of what it checks.
+    /// The hash of its kind and of its settings without secrets.
     key: String,
 }
 
 impl Candidate {
-    /// Looks at the table of a check, with the keys that all checks take left out.
+    /// Reads the table of a check, from which the keys that all checks have were removed.
     pub(super) fn new(wanted: Option<bool>, is_in_live: bool, kind: &Kind, table: &Table<'_>) -> Self {
         Self { wanted, is_in_live, servers: servers(&table.values, kind.servers), key: key(kind, &table.values) }
     }
@@ -113,15 +113,15 @@ impl Candidate {
     /// Returns the key under which the check is shared, or `None` if it is not. `fleet` has the addresses of the fleet's own server, if
     /// there is a fleet.
     ///
-    /// A check is shared if all replicas look at the same server over the network. The server of the fleet is not: a check that says
-    /// that it is down could not be shared.
+    /// A check is shared if all replicas check the same server over the network. A check of the fleet's own server is not shared, because
+    /// its failure could not be shared.
     pub(super) fn key(self, check: &BoxCheck, fleet: Option<&[Address]>) -> Result<Option<String>, &'static str> {
         let is_forced = self.wanted == Some(true);
         let wrong = match fleet {
             _ if self.wanted == Some(false) => return Ok(None),
             None => Some("there is no [fleet] that would share it"),
             _ if check.scope() != Scope::External => {
-                Some("it looks at this process or this machine, which is another one in each replica")
+                Some("it checks this process or this machine, which differs in each replica")
             }
             _ if self.is_in_live => Some("live is about this process alone"),
             Some(own) if self.servers.iter().any(|server| own.iter().any(|own| own.may_be(server))) && !is_forced => {
@@ -192,7 +192,7 @@ fn key(kind: &Kind, values: &DeTable<'_>) -> String {
     hash[..16].to_owned()
 }
 
-/// The namespace of the hashes. Another one would be another schema.
+/// The namespace of the hashes. A different one would be a different schema.
 const NAMESPACE: uuid::Uuid = uuid::Uuid::from_u128(0x8d3b_1f6e_52c7_4f0a_9a61_7be0_44d9_c1e2);
 
 fn part(kind: &Kind, name: &str, value: &DeValue<'_>) -> String {

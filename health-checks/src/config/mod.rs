@@ -27,11 +27,11 @@
 //! | `groups` | the groups that the check belongs to |
 //! | `timeout`, `ttl`, `every` | durations: `"500ms"`, `"5s"` or a number of seconds; either `ttl` or `every` |
 //! | `reconnect` | the longest that the check keeps a connection of its own; `[settings]` has a value for all checks, 30 s |
-//! | `hold` | the length of its hold in the groups that hold: a duration, or `"forever"` |
+//! | `hold` | the length of its hold in groups that have one: a duration, or `"forever"` |
 //! | `thresholds` | `{rise = 2, fall = 3}`: the number of runs in a row that change the verdict |
 //! | `depends_on` | checks that this check needs to work |
 //! | `labels` | names and values for metrics |
-//! | `shared` | whether the replicas of `[fleet]` share it; by default those that look at one server over the network |
+//! | `shared` | true if the replicas of `[fleet]` share the check; by default, checks of a server over the network are shared |
 //! | `ca_file`, `client_cert`, `client_key`, `server_name`, `verify` | for kinds that speak TLS: see [`TlsSettings`](crate::catalogue::TlsSettings) |
 //! | `username`, `password`, `password_file` | for kinds with a URL: see [`Login`](crate::catalogue::Login) |
 //! | others | the keys of the kind |
@@ -268,7 +268,7 @@ impl Config {
         (builder, self.endpoints, self.lines)
     }
 
-    /// Leaves the `[fleet]` out, for a process that reads its checks only once.
+    /// Ignores `[fleet]`, for a process that reads its checks only once.
     #[must_use]
     #[cfg_attr(not(feature = "fleet"), allow(unused_mut, reason = "there is no fleet to leave out"))]
     pub fn without_fleet(mut self) -> Self {

@@ -123,7 +123,7 @@ fn fleet() -> Value {
     for (key, meaning) in Login::KEYS.iter().chain(TlsSettings::KEYS) {
         properties[*key] = if *key == "verify" { flag(meaning, Some(true)) } else { text(meaning) };
     }
-    let mut fleet = object("Replicas that share their verdicts.", properties);
+    let mut fleet = object("The fleet, whose replicas share their verdicts.", properties);
     fleet["required"] = json!(["url", "name"]);
     fleet
 }
@@ -152,11 +152,11 @@ fn common() -> Value {
         "timeout": duration("The longest that one run may take.", None),
         "ttl": duration("The time for which a verdict is fresh.", None),
         "reconnect": duration("The longest that the check keeps a connection of its own.", None),
-        "hold": described("hold", "The length of the hold of this check in the groups that hold."),
+        "hold": described("hold", "The length of this check's hold, in groups that have one."),
         "every": duration("The interval of runs in the background, in place of runs when the check is read.", None),
         "thresholds": object("The number of runs in a row that change the verdict.", json!({ "rise": run, "fall": run })),
         "depends_on": described("names", "The checks that this one needs to work."),
-        "shared": flag("Whether the replicas of the fleet share its verdicts. Without it: if it looks at a server that is the same for all.", None),
+        "shared": flag("True if the replicas of the fleet share the check. By default, checks of a server over the network are shared.", None),
         "labels": {
             "description": "Names and values for metrics.",
             "type": "object",

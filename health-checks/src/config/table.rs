@@ -136,8 +136,7 @@ impl<'a> Document<'a> {
     pub(super) fn refuse_rest(&self, table: &Table<'_>, known: &[&str]) -> Result<(), ConfigError> {
         let Some((key, span)) = table.entries().next() else { return Ok(()) };
         let near = hint(key, known.iter().copied());
-        let tables =
-            "; what stands here are [settings], [groups.NAME], [[endpoints]], [fleet], and [[checks]] with a kind";
+        let tables = "; expected [settings], [groups.NAME], [[endpoints]], [fleet], or [[checks]] with a kind";
         let message = format!("unknown key{}", if near.is_empty() { tables } else { &near });
         Err(self.error(span.start, table.key(key), message))
     }
@@ -147,7 +146,7 @@ impl<'a> Document<'a> {
         self.read_beside(table, &[])
     }
 
-    /// Reads a table into a struct, after the other keys that are allowed there were taken out.
+    /// Reads a table into a struct. `others` are the keys that are allowed there as well, and were removed before.
     pub(super) fn read_beside<T: DeserializeOwned>(&self, table: Table<'a>, others: &[&str]) -> Result<T, ConfigError> {
         let places = Places::of(&table);
         let table = table.typed(|table| T::deserialize(table).map(drop));

@@ -1,4 +1,4 @@
-//! Replicas that share their verdicts through Redis.
+//! A fleet of replicas, which share their verdicts through Redis.
 //!
 //! ```
 //! use health_checks::RedisFleet;
@@ -25,10 +25,10 @@ use self::redis::Link;
 use crate::kind::{Misconfigured, TlsSettings};
 use crate::support::limit;
 
-/// A fleet of replicas that share their verdicts through a Redis server, which may be behind sentinels, or a node of a cluster.
+/// A fleet of replicas that share their verdicts through a Redis server. The server may be behind sentinels, or a node of a cluster.
 ///
-/// Hand it to [`HealthBuilder::fleet`](health_core::HealthBuilder::fleet). It keeps one connection of its own, and sends one command
-/// per TTL. The page `docs/fleet.md` of the repository says what it costs, which rights it needs, and when not to use it.
+/// Pass it to [`HealthBuilder::fleet`](health_core::HealthBuilder::fleet). It keeps one connection of its own, and sends one command per
+/// TTL. `docs/fleet.md` in the repository describes its costs, the rights that it needs, and when not to use it.
 pub struct RedisFleet {
     name: String,
     own: Duration,
@@ -36,10 +36,10 @@ pub struct RedisFleet {
     link: Link,
 }
 
-/// The characters of a name that stand for themselves in a key. The braces of a hash tag are not among them.
+/// The characters of a name that are not encoded in a key. The braces of a hash tag are encoded.
 const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_');
 
-/// The name of a fleet that has none.
+/// The default name of a fleet.
 const NAME: &str = "default";
 
 /// The default interval of a replica's own probes.
@@ -50,7 +50,7 @@ impl RedisFleet {
     /// `redis+unix:///path`, or `redis+sentinel://host,host2/master/0`.
     ///
     /// # Errors
-    /// Returns an error if the URL is not that of Redis, or has a parameter that would be ignored.
+    /// Returns an error if the URL is not a valid URL of Redis, or has a parameter that would be ignored.
     pub fn from_url(url: impl Into<Secret>) -> Result<Self, Misconfigured> {
         let link = Link::new(url.into());
         link.validate()?;
@@ -59,8 +59,8 @@ impl RedisFleet {
         Ok(fleet)
     }
 
-    /// Sets the name. Replicas with the same name share their verdicts, so it has to tell apart services and environments that use the same
-    /// Redis. It is part of every key. *Default*: `default`.
+    /// Sets the name. Replicas with the same name share their verdicts, so services and environments that use the same Redis need different
+    /// names. The name is part of every key. *Default*: `default`.
     #[must_use]
     pub fn name(mut self, name: &str) -> Self {
         self.set_name(name);
@@ -72,14 +72,15 @@ impl RedisFleet {
         self.link.tag = utf8_percent_encode(name, PLAIN).to_string();
     }
 
-    /// Sets the interval at which each replica probes for itself, whatever the others say. A replica whose own network fails notices it
-    /// after this time at the latest. *Default*: 60 s.
+    /// Sets the interval at which each replica probes for itself, even while the others share their verdicts. A replica whose own network
+    /// fails notices it after this time at the latest. *Default*: 60 s.
     #[must_use]
     pub fn own(self, own: Duration) -> Self {
         Self { own, ..self }
     }
 
-    /// Logs in as this user, and with the password in this file, which is read for each new connection. The URL must have neither.
+    /// Logs in as this user, with the password in this file, which is read for each new connection. The URL must not have a user or a
+    /// password.
     ///
     /// # Errors
     /// Returns an error if the URL has a password or a user as well.
@@ -89,7 +90,7 @@ impl RedisFleet {
         Ok(self)
     }
 
-    /// Sets how it speaks TLS. *Default*: trusts the certificates of the system.
+    /// Sets the TLS settings. *Default*: trusts the certificates of the system.
     ///
     /// # Errors
     /// Returns an error if the settings are invalid, or if the URL does not use TLS.

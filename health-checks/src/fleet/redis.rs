@@ -15,7 +15,7 @@ use crate::support::url;
 
 const SCRIPT: &str = include_str!("exchange.lua");
 
-/// The longest that opening a connection may take. It goes on while exchanges fail.
+/// The timeout for opening a connection. The attempt continues while exchanges fail.
 const OPEN: Duration = Duration::from_secs(5);
 
 /// The address of the server, and the connection.
@@ -33,7 +33,7 @@ pub(super) struct Link {
 #[derive(Default)]
 struct State {
     connection: Option<Connection>,
-    /// The attempt to open one, which no exchange interrupts.
+    /// The current attempt to open a connection. The end of an exchange does not interrupt it.
     attempt: Option<JoinHandle<Result<Connection>>>,
 }
 
@@ -52,7 +52,7 @@ impl Link {
         Self { tag, url, password, tls, state: Mutex::default(), hash }
     }
 
-    /// Returns an error if the URL and the other settings do not fit together. The file with the password may appear later.
+    /// Returns an error if the URL and the other settings contradict each other. The password file may be created later.
     pub(super) fn validate(&self) -> Result<(), Misconfigured> {
         self.server(Some(&"x".into())).map(drop)
     }
@@ -65,7 +65,7 @@ impl Link {
         Server::from_url(&url)?.over(self.tls.clone())
     }
 
-    /// Returns the server, with the password that the file has now.
+    /// Returns the server, with the current password in the file.
     fn server_now(&self) -> Result<Server> {
         let unusable = |cause: Box<dyn std::error::Error + Send + Sync>| {
             let error = ServiceUnavailable::new("password_file can't be read");
@@ -81,7 +81,7 @@ impl Link {
 
     pub(super) async fn exchange(&self, exchange: &Exchange) -> Result<Answer> {
         let mut state = self.state.lock().await;
-        // The connection is put back only if the exchange succeeds: an answer that is late must not be read by the next one.
+        // The connection is put back only if the exchange succeeds, because the next exchange must not read a late answer.
         let mut connection = match state.connection.take() {
             Some(connection) => connection,
             None => self.open(&mut state).await?,
@@ -169,7 +169,7 @@ fn entry(value: Value) -> Option<Entry> {
             seq: u64::try_from(number(&seq)?).ok()?,
             age: Duration::from_millis(age),
             ok: number(&ok)? == 1,
-            // What is not text is no verdict.
+            // A body that is not text is not a verdict.
             body: (!body.is_empty()).then(|| String::from_utf8(body).unwrap_or_default()),
         }),
         Err(_) => None,

@@ -5,8 +5,8 @@ use health_core::{FailureKind, HealthCheckException, Result, ServiceUnavailable,
 
 use crate::support::connection::pool::PoolUsage;
 
-/// Takes a connection from the pool. The wait does not end when the pool's own timeout has passed: to a pool, a server
-/// that is gone and connections that are all in use look alike, and the probe of the pool tells them apart.
+/// Takes a connection from the pool. The wait does not end at the pool's own timeout, because a pool can't tell a server that is down from
+/// connections that are all in use. The probe of the pool can.
 pub(super) async fn get<M, W>(pool: &Pool<M, W>, describe: fn(M::Error) -> HealthCheckException) -> Result<W>
 where
     W: From<Object<M>>,

@@ -17,8 +17,7 @@ use crate::support::redis::words::{
     AUTHENTICATION, DNS, LOST, NOT_REDIS, REFUSED, TIMEOUT, TLS, UNREACHED, by_code, by_text,
 };
 
-/// The share of a run's time after which the client gives a command up. A command whose future is dropped would stay in
-/// the client's queue.
+/// The share of a run's time after which the client cancels a command. A command whose future is dropped would stay in the client's queue.
 const SHARE_OF_COMMAND: f64 = 0.9;
 
 impl Ping for Client {
@@ -40,7 +39,7 @@ impl Ping for Client {
     }
 }
 
-/// The next client of the pool is asked, a connected one if there is one.
+/// Pings the next client of the pool, and prefers one that is connected.
 impl Ping for Pool {
     async fn ping(&self, findings: &Findings) -> Result {
         Ping::ping(self.next_connected(), findings).await
@@ -51,7 +50,7 @@ impl Ping for Pool {
     }
 }
 
-/// Opens a connection by the configuration of this client, and closes it.
+/// Opens a connection with the configuration of this client, and closes it.
 async fn directly(client: &Client) -> Result {
     let mut config = client.client_config();
     config.fail_fast = true;

@@ -3,7 +3,7 @@ use sea_orm::{DatabaseConnection, DatabaseConnectionType};
 
 use crate::support::connection::pool::{Ping, PoolUsage};
 
-/// Calls a function of `Ping` on the pool of sqlx that is below.
+/// Calls a function of `Ping` on the underlying pool of sqlx.
 macro_rules! on_pool {
     ($connection:expr, $pool:ident => $call:expr, $otherwise:expr) => {
         match &$connection.inner {
@@ -27,8 +27,8 @@ macro_rules! on_pool {
     };
 }
 
-/// A database whose driver this build does not have (features `mysql`, `postgres` and `sqlite`) is pinged by sea-orm,
-/// and its failures are told by the log alone.
+/// If this build does not have the driver of a database (features `mysql`, `postgres` and `sqlite`), sea-orm pings it, and only the log has
+/// the cause of a failure.
 impl Ping for DatabaseConnection {
     async fn ping(&self, findings: &Findings) -> Result {
         on_pool!(

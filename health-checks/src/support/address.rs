@@ -7,6 +7,6 @@ pub(crate) fn host_and_port(address: &str) -> Option<(&str, u16)> {
     (!host.is_empty() && !host.contains(['/', '@', ' ', '[', ']'])).then_some((host, port))
 }
 
-/// The message for an address that is none.
+/// The message for an invalid address.
 #[cfg(any(feature = "certificate", feature = "tcp"))]
 pub(crate) const EXPECTED: &str = "expected a host and a port, such as printer.internal:9100 or [::1]:9100";

@@ -11,8 +11,8 @@ use aws_sdk_s3::config::{
 };
 use health_core::FailureKind;
 
-/// The credentials of this process. They are kept until the server refuses them, so a check asks the service that issues
-/// them only when they are about to expire.
+/// The credentials of this process. They are kept until the server refuses them, so the service that issues them is only asked when they
+/// are about to expire.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Chain(Arc<Mutex<Option<Found>>>);
 
@@ -55,7 +55,7 @@ impl Chain {
 pub(crate) fn describe(error: &(dyn Error + 'static)) -> Option<(FailureKind, &'static str)> {
     let causes = || std::iter::successors(Some(error), |&error| error.source());
     let error = causes().find_map(|cause| cause.downcast_ref::<CredentialsError>())?;
-    // The instance is asked last. What does not answer there is mostly no instance of Amazon.
+    // The instance is asked last. A machine where this fails is usually not an instance of Amazon.
     let is_of_instance = causes().any(|cause| cause.to_string().contains("IMDS"));
     Some(match error {
         CredentialsError::CredentialsNotLoaded(_) => (FailureKind::Misconfigured, "no credentials were found"),

@@ -14,10 +14,10 @@ pub(crate) struct MemoryLimit {
     pub(crate) available: u64,
 }
 
-/// The use of CPU by the group with the fewest CPUs to use.
+/// The CPU use of the group that has the fewest CPUs.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct CpuGroup {
-    /// The CPUs that the group may use at a time.
+    /// The number of CPUs that the group may use at a time.
     pub(crate) cores: f64,
     /// The CPU time that the group has used.
     pub(crate) used: Duration,
@@ -37,14 +37,14 @@ pub(crate) fn memory_limit(root: &Path, host: u64) -> Option<MemoryLimit> {
     limits.min_by_key(|found| found.available)
 }
 
-/// Returns the number of tasks, and the most that there may be, of the group that is nearest to its limit.
+/// Returns the number of tasks and the limit of the group that is closest to its limit.
 pub(crate) fn pids(root: &Path) -> Option<(u64, u64)> {
     let (_, folders) = folders(root, "pids")?;
     let limits = folders.iter().filter_map(|dir| Some((number(dir, "pids.current")?, number(dir, "pids.max")?)));
     limits.min_by_key(|(used, limit)| limit.saturating_sub(*used))
 }
 
-/// Returns the group with the fewest CPUs to use, or `None` if no group is limited.
+/// Returns the group that has the fewest CPUs, or `None` if no group is limited.
 pub(crate) fn cpu(root: &Path) -> Option<CpuGroup> {
     let (hierarchy, folders) = folders(root, "cpu")?;
     let position = (0..folders.len()).filter_map(|position| Some((position, hierarchy.cores(&folders[position])?)));
@@ -96,7 +96,7 @@ fn folders(root: &Path, controller: &str) -> Option<(Hierarchy, Vec<PathBuf>)> {
     Some((hierarchy, folders))
 }
 
-/// Returns the group in the hierarchy of a controller: version 1 if it is mounted for it, version 2 otherwise.
+/// Returns the group in the hierarchy of a controller: that of version 1 if the controller is mounted there, that of version 2 otherwise.
 fn own_group(groups: &str, controller: &str) -> Option<(Hierarchy, PathBuf)> {
     let line = |wanted: &dyn Fn(&str) -> bool| {
         let mut fields = groups.lines().map(|line| line.splitn(3, ':'));
@@ -145,7 +145,7 @@ impl Hierarchy {
         Some(MemoryLimit { limit, available: limit.saturating_sub(used) })
     }
 
-    /// Returns the CPUs that a group may use at a time, or `None` if it is not limited.
+    /// Returns the number of CPUs that a group may use at a time, or `None` if it is not limited.
     #[expect(clippy::cast_precision_loss, reason = "microseconds of a period")]
     fn cores(self, dir: &Path) -> Option<f64> {
         let (quota, period) = match self {

@@ -96,8 +96,8 @@ pub(crate) fn mysql(number: u16) -> Option<Words> {
     })
 }
 
-/// Chooses a message by the text, because diesel drops the code and the cause of most errors. A server may send its text in
-/// another language, and a cause is not told apart then.
+/// Chooses a message by the text, because diesel drops the code and the cause of most errors. If a server sends its text in another
+/// language, the causes can't be told apart.
 #[cfg(feature = "diesel-async")]
 pub(crate) fn diesel(text: &str) -> Option<Words> {
     use FailureKind as Kind;

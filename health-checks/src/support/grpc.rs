@@ -40,7 +40,7 @@ pub(crate) struct Server {
     origin: Uri,
 }
 
-/// A connection, which is closed properly by [`close`](Self::close).
+/// A connection. [`close`](Self::close) ends it properly.
 pub(crate) struct Connection {
     pub(crate) client: HealthClient<Sender>,
     driver: Driver,
@@ -55,7 +55,7 @@ impl Drop for Driver {
 }
 
 impl Server {
-    /// Parses the URL of a server, and the name of a service that is its path.
+    /// Parses the URL of a server. Its path is the name of a service.
     pub(crate) fn from_url(text: &Secret) -> Result<(Self, String), Misconfigured> {
         let wrong = || Misconfigured::new("url", EXPECTED);
         if let Some(path) = text.expose().strip_prefix("unix:") {
@@ -118,14 +118,14 @@ impl Server {
         };
         let (sender, connection) =
             handshake(TokioExecutor::new(), TokioIo::new(stream)).await.map_err(|error| of_transport(&error))?;
-        // An error of the connection is that of the call as well.
+        // An error of the connection is also reported by the call.
         let driver = Driver(tokio::spawn(async move { drop(connection.await) }));
         let client = HealthClient::with_origin(Sender(sender), self.origin.clone()).max_decoding_message_size(MOST);
         Ok(Connection { client, driver })
     }
 }
 
-/// The most bytes of an answer, which has two.
+/// The maximum size of an answer, in bytes. A regular one has two.
 const MOST: usize = 16 * 1024;
 
 /// Writes the host and the port, or the path of the socket.

@@ -12,10 +12,10 @@ use super::tls::Tls;
 use super::{io, url};
 use crate::kind::Misconfigured;
 
-/// The most bytes of a body that are read.
+/// The maximum number of bytes of a body that are read.
 const MOST: usize = 1024 * 1024;
 
-/// The most pieces of a body that are read. A server may send a body byte by byte.
+/// The maximum number of chunks of a body that are read, because a server may send a body byte by byte.
 const PIECES: usize = 4096;
 
 const EXPECTED: &str = "expected a URL: http://... or https://...";
@@ -76,7 +76,7 @@ impl Target {
     /// certificate that has expired is one. Redirects are not followed. The certificates of the system are trusted.
     pub(crate) fn client(&self, tls: &Tls) -> Result<Client> {
         let mut builder = Client::builder().redirect(redirect::Policy::none()).user_agent("health-check");
-        // No proxy leads to this machine. Without TLS, no certificates are loaded.
+        // Requests to this machine do not use a proxy. Without TLS, no certificates are loaded.
         if is_local(&self.url) {
             builder = builder.no_proxy();
         }
@@ -97,7 +97,7 @@ impl Target {
     }
 }
 
-/// Reads the body, up to its first megabyte.
+/// Reads the first megabyte of the body.
 pub(crate) async fn body(response: &mut Response) -> Result<Vec<u8>> {
     let (mut body, mut pieces) = (Vec::new(), 0);
     while let Some(chunk) = response.chunk().await.map_err(describe)? {

@@ -29,7 +29,7 @@ pub(crate) fn failure(error: &Error) -> Option<Words> {
     content.and_then(tls).or_else(|| by_kind(error.kind()))
 }
 
-/// Converts an error to a message that is safe to show to anyone, for a protocol that has no words of its own.
+/// Converts an error to a message that is safe to show to anyone, for a protocol that has no messages of its own.
 pub(crate) fn describe(error: Error) -> HealthCheckException {
     match failure(&error) {
         Some((kind, message)) => ServiceUnavailable::new(message).with_kind(kind).with_source(error).into(),

@@ -26,7 +26,7 @@ const EXPECTED: &str = "expected a URL such as nats://user:password@host:4222, o
 
 const PORT: u16 = 4222;
 
-/// The most bytes of a line, and of a message.
+/// The maximum number of bytes of a line, and of a message.
 const MOST: u64 = 64 * 1024;
 
 /// The addresses of the servers of a cluster, and the login.
@@ -57,7 +57,7 @@ impl fmt::Debug for Server {
 /// A connection that is logged in.
 pub(crate) struct Connection(BufStream<Stream>);
 
-/// The information of the server about itself, as far as it is read.
+/// The part of the server's `INFO` that is read.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Info {
@@ -100,7 +100,7 @@ impl Server {
         Ok(self)
     }
 
-    /// Logs in by a file with a JWT and a seed. The URL must not have a login.
+    /// Logs in with a file that has a JWT and a seed. The URL must not have a login.
     pub(crate) fn with_credentials(self, path: PathBuf) -> Result<Self, Misconfigured> {
         if !matches!(self.login, Login::None) {
             return Err(Misconfigured::new("credentials", "the URL has a login as well: leave one out"));
@@ -188,7 +188,7 @@ impl Connection {
         }
     }
 
-    /// Asks JetStream for its state, and returns the error that it reports.
+    /// Requests the state of JetStream, and returns the error that it reports.
     pub(crate) async fn jetstream(&mut self) -> Result {
         let inbox = format!("_INBOX.health-check.{}", uuid::Uuid::new_v4().simple());
         self.send(&format!("SUB {inbox} 1\r\nUNSUB 1 1\r\nPUB $JS.API.INFO {inbox} 0\r\n\r\n")).await?;
@@ -206,7 +206,7 @@ impl Connection {
             let mut message = vec![0; usize::try_from(length).or_unknown()? + 2];
             self.0.read_exact(&mut message).await.map_err(io::describe)?;
             if fields.first() == Some(&"HMSG") {
-                return Err(unavailable(FailureKind::NotFound, NO_JETSTREAM)); // nobody is there to respond
+                return Err(unavailable(FailureKind::NotFound, NO_JETSTREAM)); // no responders
             }
             let answer: Value = serde_json::from_slice(&message).map_err(|_| no_nats())?;
             return match answer.pointer("/error/code").and_then(Value::as_u64) {
@@ -220,7 +220,7 @@ impl Connection {
         }
     }
 
-    /// Returns the next line that is no PING of the server and no information. An error of the server is an error.
+    /// Returns the next line, and skips the server's PING and INFO. Fails if the line is an error of the server.
     async fn control(&mut self) -> Result<String> {
         loop {
             let line = self.line().await?;

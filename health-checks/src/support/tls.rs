@@ -113,8 +113,8 @@ impl Tls {
         Ok(self.certificates()?.iter().flat_map(|certificate| to_pem(certificate)).collect())
     }
 
-    /// Speaks TLS over a stream to a host, whatever its certificate is. Returns the chain that the server presents, and the reason why a
-    /// client would not accept it.
+    /// Opens a TLS connection over a stream to a host, and accepts any certificate. Returns the chain that the server presents, and the
+    /// reason why a client would not accept it.
     #[cfg(feature = "certificate")]
     pub(crate) async fn inspect(
         &self,
@@ -136,7 +136,7 @@ impl Tls {
         let config = self.with_identity(builder)?;
         let connected = tokio_rustls::TlsConnector::from(Arc::new(config)).connect(name, stream).await;
         match (recorder.seen(), connected) {
-            (Some(seen), _) => Ok(seen), // a server may want a certificate of the client, after it has shown its own
+            (Some(seen), _) => Ok(seen), // the server may require a certificate of the client, after it has sent its own
             (None, Err(error)) => Err(describe(error)),
             (None, Ok(_)) => Ok((Vec::new(), None)),
         }
@@ -151,7 +151,7 @@ impl Tls {
         self.0.server_name.as_deref().unwrap_or_else(|| without_brackets(host))
     }
 
-    /// Speaks TLS over a stream to a host, and negotiates one of these protocols if there are any (RFC 7301).
+    /// Opens a TLS connection over a stream to a host. Negotiates one of these protocols, if there are any (RFC 7301).
     #[cfg(feature = "_net")]
     pub(crate) async fn connect(
         &self,

@@ -1,4 +1,4 @@
-//! Tests `[fleet]`: what is shared, and what is refused.
+//! Tests `[fleet]`: the checks that are shared, and the settings that are refused.
 
 use std::time::Duration;
 
@@ -80,7 +80,7 @@ async fn what_all_replicas_see_alike_is_shared() {
     assert_eq!(names(&redis, "a", &checks).await, ["elsewhere", "on this machine, and yet the same"]);
 }
 
-/// A rotated password does not split a fleet, and another server does.
+/// A rotated password does not split a fleet. A different server does.
 #[tokio::test]
 async fn the_key_depends_on_what_is_checked_and_on_no_secret() {
     let redis = Redis::start().await;
@@ -108,7 +108,7 @@ async fn the_key_depends_on_what_is_checked_and_on_no_secret() {
     }
 }
 
-/// Such a fleet has nothing to exchange, and its health goes on.
+/// Such a fleet exchanges nothing, and the health still works.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_fleet_without_a_shared_check_is_warned_about() {
     let redis = Redis::start().await;

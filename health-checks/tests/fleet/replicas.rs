@@ -1,4 +1,4 @@
-//! Tests replicas within one process, each a `Health` of its own. The dependency that they check is a fake that counts.
+//! Tests replicas within one process, each of which is a `Health`. Their dependency is a fake that counts its probes.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -82,7 +82,7 @@ impl Setup {
         Replica { health, is_cut, probes }
     }
 
-    /// Starts replicas, and waits until each has a verdict of its own and has heard of all others.
+    /// Starts replicas, and waits until each has a verdict of its own and counts all others.
     async fn replicas(&self, redis: &Redis, dependency: &Arc<Dependency>, number: usize) -> Vec<Replica> {
         let replicas: Vec<_> = (0..number).map(|_| self.replica(redis, dependency)).collect();
         for replica in &replicas {
@@ -171,7 +171,7 @@ async fn an_outage_is_shown_at_once_and_takes_no_replica_out_while_it_is_held() 
     }
 }
 
-/// Each replica has seen the outage several times when it ends, and none of them takes it for a failure of its own then.
+/// Each replica has seen the outage several times when it ends. None of them must then take it for a failure of its own.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_end_of_a_long_outage_takes_no_replica_out() {
     let (redis, dependency) = (Redis::start().await, Arc::default());
@@ -211,7 +211,7 @@ async fn after_the_hold_a_failure_counts_where_the_replica_has_seen_it_itself() 
     }
 }
 
-/// Whoever can write to Redis can colour the page. It takes no replica out of the balancer whose own probe works.
+/// A client that can write to Redis can change what the page shows. It can't make a replica unready whose own probe works.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_forged_failure_is_shown_and_makes_nobody_unready() {
     let (redis, dependency) = (Redis::start().await, Arc::default());
@@ -362,7 +362,7 @@ async fn a_redis_that_restarts_empty_or_refuses_writes_stops_nothing() {
     }
 }
 
-/// A holder that hangs delays no reader, and a replica that is gone is replaced.
+/// A lease holder that hangs delays no reader, and one that has died is replaced.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nobody_waits_for_the_holder_of_a_lease() {
     let (redis, dependency) = (Redis::start().await, Arc::<Dependency>::default());
@@ -393,14 +393,14 @@ async fn a_replica_that_is_lost_in_the_middle_of_its_probe_is_replaced() {
             None => sleep(Duration::from_millis(5)).await,
         }
     };
-    drop(replicas.remove(holder)); // without a word to the fleet
+    drop(replicas.remove(holder)); // without leaving the fleet
     dependency.is_stuck.store(false, Ordering::SeqCst);
     let before = dependency.probes();
     until("another one probes", || async { dependency.probes() > before }).await;
     assert_eq!(replicas[0].says().await, "working");
 }
 
-/// All replicas show the same, and each shows the same from one request to the next.
+/// All replicas show the same verdict, and it does not change from one request to the next.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn replicas_agree() {
     let (redis, dependency) = (Redis::start().await, Arc::<Dependency>::default());

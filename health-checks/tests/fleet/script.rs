@@ -14,7 +14,7 @@ const ID: &str = "orders#1";
 const TTL: u64 = 1000;
 const LEASE: u64 = 7000;
 
-/// The answer about a check: the lease that was granted, the number of the verdict, its age, whether it works, and its body.
+/// The answer about a check: the lease that was granted, the number of the verdict, its age, `true` if it works, and its body.
 #[derive(Debug, Clone, PartialEq)]
 struct Told {
     grant: i64,
@@ -24,7 +24,7 @@ struct Told {
     body: String,
 }
 
-/// A replica, without anything but the script.
+/// A replica that only runs the script.
 #[derive(Clone)]
 struct Replica {
     redis: MultiplexedConnection,
@@ -32,7 +32,7 @@ struct Replica {
     me: &'static str,
 }
 
-/// A verdict: the check, the lease, whether it works, its age in milliseconds, and the body.
+/// A verdict: the check, the lease, `true` if it works, its age in milliseconds, and the body.
 type Verdict<'a> = (&'a str, i64, bool, u64, &'a str);
 
 impl Replica {
@@ -70,7 +70,7 @@ impl Replica {
         self.run(false, &[], 0).await.unwrap().0
     }
 
-    /// Writes the field of the check, as a stranger could.
+    /// Writes the field of the check, as another client of Redis could.
     async fn plants(&self, field: &str) {
         let _: usize = self.redis.clone().hset(self.key("v"), ID, field).await.unwrap();
     }
@@ -131,7 +131,7 @@ async fn a_replica_that_dies_with_the_lease_is_replaced_when_it_ends() {
     assert_eq!(b.asks().await.grant, 0);
     sleep(350).await;
     assert_eq!(b.asks().await.grant, 2);
-    // The verdict of the first one comes late, and is of use as long as there is no newer one.
+    // The verdict of the first replica is late, but is used as long as there is no newer one.
     a.publishes(1, true, "late").await;
     assert_eq!(b.asks().await.body, "late");
     b.publishes(2, true, "newer").await;
@@ -212,7 +212,7 @@ async fn what_was_forgotten_is_not_published() {
     assert_eq!((told.age, told.grant), (-1, 1), "it may look again");
 }
 
-/// A server that takes over may lack the last writes.
+/// After a failover, the new server may lack the last writes.
 #[tokio::test]
 async fn a_server_that_lost_its_last_writes_goes_on() {
     let server = Redis::start().await;
@@ -240,7 +240,7 @@ async fn garbage_is_no_verdict_and_is_replaced() {
         assert_eq!((told.age, told.grant), (-1, 1), "{garbage:.40}");
         assert!(a.publishes(1, true, "fine").await.ok);
     }
-    // A number that is ahead of the leases would make every verdict one that is late.
+    // If this number were ahead of the leases, every verdict would be late.
     a.plants("1 900 1 1 1 - - 0\nfine").await;
     let grant = a.asks().await.grant;
     assert_eq!(a.publishes(grant, true, "again").await.body, "again");

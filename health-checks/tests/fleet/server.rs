@@ -50,7 +50,7 @@ impl Redis {
         Self::with(&[]).await
     }
 
-    /// Starts a server with options, as they are on its command line.
+    /// Starts a server with these options of its command line.
     pub(crate) async fn with(options: &[&str]) -> Self {
         let (port, folder) = (free_port(), tempfile::tempdir().unwrap());
         let options: Vec<String> = options.iter().map(ToString::to_string).collect();
@@ -96,7 +96,7 @@ impl Redis {
         self.process.kill();
     }
 
-    /// Starts it again, without its data.
+    /// Restarts the server without its data.
     pub(crate) async fn restart(&mut self) {
         self.kill();
         self.process = spawn(self.port, &self.options, self.folder.path());

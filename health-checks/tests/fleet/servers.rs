@@ -103,7 +103,7 @@ async fn a_password_in_a_file_is_read_for_each_connection() {
     }
 }
 
-/// A cluster of two nodes, of which each has a half of the slots. The replicas know one of the nodes.
+/// A cluster of two nodes, each with half of the slots. The replicas know only one of the nodes.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn in_a_cluster_a_fleet_is_in_one_slot_whichever_node_has_it() {
     let nodes = [Redis::with(&["--cluster-enabled", "yes"]).await, Redis::with(&["--cluster-enabled", "yes"]).await];

@@ -21,7 +21,7 @@ use crate::connection::{exec, redis_cli, user};
 use crate::harness::{Server, alone, port, variable};
 use crate::proxy::{Proxy, through};
 
-/// The most connections of every pool here.
+/// The maximum number of connections of every pool here.
 const MOST: u32 = 2;
 
 /// The timeout of every check here.
@@ -127,7 +127,7 @@ fn health(pool: impl Ping) -> Health {
     Health::builder().check(check).build().unwrap()
 }
 
-/// Takes all connections of a pool by this function.
+/// Returns a function that takes all connections of a pool, each by `get`.
 fn all_of<T: Send + 'static, F: Future<Output = T> + Send + 'static>(get: impl Fn() -> F + 'static) -> Hold {
     Box::new(move || {
         let all = futures::future::join_all((0..MOST).map(|_| get()));
@@ -196,7 +196,7 @@ async fn sea_orm(url: String) -> Subject {
             async move { pool.acquire().await.unwrap() }
         })),
         close: Some(Box::new(move || {
-            let _closing = closed.get_postgres_connection_pool().close(); // it is closed at once, whoever waits
+            let _closing = closed.get_postgres_connection_pool().close(); // the pool is closed even if this is not awaited
         })),
     }
 }
@@ -241,7 +241,7 @@ async fn says(health: &Health) -> String {
     row(health).await.0
 }
 
-/// Waits until the check works, as the client connects again after a pause of its own.
+/// Waits until the check works again. The client reconnects after a pause of its own.
 async fn back(health: &Health, name: &str) {
     let began = Instant::now();
     loop {
@@ -269,8 +269,8 @@ async fn a_pool_gives_the_check_one_of_its_connections_and_opens_none_more() {
         for run in 0..20 {
             assert_eq!(says(&subject.health).await, "working", "{}, run {run}", kind.name);
         }
-        // The server is looked at directly before a pool of bb8 opens its first connection. The pool of sqlx takes a
-        // connection back in a task of its own, and may open another one before that.
+        // A direct connection tests the server before a pool of bb8 opens its first connection. The pool of sqlx takes a connection back in
+        // a task of its own, and may open another one before that.
         let most = if ["diesel-async on bb8", "sea-orm"].contains(&kind.name) { MOST as usize } else { 1 };
         assert!((1..=most).contains(&proxy.taken()), "{}: {} connections", kind.name, proxy.taken());
         let Some(hold) = &subject.hold else { continue };
@@ -319,7 +319,7 @@ async fn a_server_that_is_frozen_or_gone_is_told_from_a_pool_that_is_used_up() {
         assert!(kind.refused.contains(&last), "{}, killed: {said:?}", kind.name);
         up(kind.server);
         if kind.name == "tokio-postgres" {
-            continue; // it is one connection, which the application replaces
+            continue; // the client has one connection, which the application replaces
         }
         back(&subject.health, kind.name).await;
         let Some(close) = subject.close else { continue };
@@ -330,8 +330,8 @@ async fn a_server_that_is_frozen_or_gone_is_told_from_a_pool_that_is_used_up() {
     }
 }
 
-/// The connections of a pool outlive a password. The check tells that it was rotated once the pool connects again, as
-/// the application's next query does.
+/// The connections of a pool outlive a password. The check reports a rotated password once the pool connects again, as the application's
+/// next query would.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_rotated_password_is_seen_when_the_pool_connects() {
     let _alone = alone().await;

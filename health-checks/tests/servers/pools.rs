@@ -63,7 +63,7 @@ async fn a_pool_that_is_used_up_costs_one_connection_in_half_a_minute() {
     assert_eq!(says(&subject).await, "working");
 }
 
-/// Slow queries of the application take all connections for half a minute: no replica leaves because of them.
+/// Slow queries of the application take all connections for half a minute. No replica becomes unready because of them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_pool_that_slow_queries_use_up_is_held() {
     let _alone = alone().await;

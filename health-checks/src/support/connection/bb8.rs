@@ -1,9 +1,8 @@
 //! Pools of bb8.
 //!
-//! Such a pool tests a connection before it hands it out. If the test fails, it closes the connection and opens the
-//! next one, without a pause, until its time is up: thousands in a second. For this reason, the pool may connect only
-//! after a direct connection has shown that the server answers. A run stops waiting for the pool as soon as the pool
-//! discards a connection.
+//! Such a pool tests a connection before it hands it out. If the test fails, it closes the connection and opens another one, without a
+//! pause, until its timeout: thousands in a second. For this reason, the pool may connect only after a direct connection has shown that the
+//! server answers. A run stops waiting for the pool as soon as the pool discards a connection.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -18,8 +17,8 @@ use crate::support::io::Words;
 /// The number of connections that the pool may discard although the server answers.
 const TRIES: usize = 2;
 
-/// Takes a connection from the pool. `look` opens a direct connection, and sends a command on it. `lost` is the failure if
-/// the server answers, and the pool discards its connections nevertheless.
+/// Takes a connection from the pool. `look` opens a direct connection, and sends a command on it. `lost` is the failure if the pool
+/// discards its connections although the server answers.
 pub(crate) async fn get<M, F>(
     pool: &Pool<M>,
     describe: fn(M::Error) -> HealthCheckException,
@@ -32,14 +31,13 @@ where
 {
     let state = pool.state();
     if state.idle_connections == 0 && state.connections < pool.config().max_size {
-        look().await?; // the pool is about to connect, and would go on without a pause
+        look().await?; // the pool is about to connect, and would retry without a pause
     }
     for _ in 0..TRIES {
         match get_once(pool).await {
             Some(Ok(connection)) => return Ok(connection),
             Some(Err(RunError::User(error))) => return Err(describe(error)),
-            // To a pool, a server that is gone and connections that are all in use look alike. The probe of the pool
-            // tells them apart.
+            // A pool can't tell a server that is down from connections that are all in use. The probe of the pool can.
             Some(Err(RunError::TimedOut)) => return std::future::pending().await,
             None => look().await?,
         }

@@ -1,6 +1,6 @@
 //! Connections between checks and servers: those of a check's own, and pools of the application.
 //!
-//! - [`bb8`]: what the pools of bb8 have in common.
+//! - [`bb8`]: the common code of the pools of bb8.
 //! - [`kept`]: a connection of a check's own. It is opened by the run that needs it, is at most `reconnect` old, and is
 //!   replaced once within a run if it fails.
 //! - [`net`]: the stream below a connection, over TCP or a Unix socket.

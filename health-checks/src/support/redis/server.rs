@@ -82,7 +82,7 @@ impl Server {
         }
     }
 
-    /// Replaces a connection by one to the node of the cluster that an error redirects to. Returns any other error.
+    /// Replaces a connection by one to the node of the cluster that an error redirects to. Returns any other error as it is.
     pub(crate) async fn follow(&self, connection: &mut Connection, error: RedisError) -> Result {
         let Some((node, _)) = error.redirect_node() else { return Err(describe(error)) };
         *connection = self.open_moved(node).await?;

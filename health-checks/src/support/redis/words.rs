@@ -1,4 +1,4 @@
-//! The messages for failures of Redis, whatever client reports them. If the original has a message, it is that.
+//! The messages for failures of Redis, whichever client reports them. They are those of the original, if it has one.
 
 use health_core::FailureKind as Kind;
 

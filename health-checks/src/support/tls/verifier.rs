@@ -96,7 +96,7 @@ impl ServerCertVerifier for Nobody {
     }
 }
 
-/// Accepts every certificate, and keeps it together with the verdict of another verifier.
+/// Accepts every certificate, and records it together with the result of another verifier.
 #[cfg(feature = "certificate")]
 #[derive(Debug)]
 pub(super) struct Recorder {
@@ -116,7 +116,7 @@ impl Recorder {
         Self { judge, nobody: Nobody(provider), seen: std::sync::Mutex::default() }
     }
 
-    /// Returns what the server presented, if it did.
+    /// Returns the recorded chain and result, if the server has presented a chain.
     pub(super) fn seen(&self) -> Option<Seen> {
         self.seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take()
     }
