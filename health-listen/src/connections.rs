@@ -32,9 +32,9 @@ pub(crate) struct Connection {
 
 #[derive(Debug)]
 struct Activity {
-    /// The requests in progress. With HTTP/2, there may be several.
+    /// The number of requests in progress. With HTTP/2, there may be several.
     requests: usize,
-    /// The number among the idle connections.
+    /// The key among the idle connections, if the connection is idle.
     idle: Option<u64>,
     has_asked: bool,
 }

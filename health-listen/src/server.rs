@@ -31,8 +31,7 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// The time for which an idle connection stays open when the server stops.
 const IDLE_GRACE: Duration = Duration::from_millis(500);
 
-/// The maximum number of requests that are in progress on a connection with HTTP/2. A client that watches many services has them all on one
-/// connection.
+/// The maximum number of requests in progress on an HTTP/2 connection. A client that watches many services uses a single connection.
 #[cfg(feature = "http2")]
 const MOST_STREAMS: u32 = 4096;
 
@@ -51,8 +50,8 @@ pub async fn serve(
 
 /// Serves a tower service, as [`serve`] does: an endpoint beside the application's own pages, or the gRPC health service of health-tonic.
 ///
-/// The protocol is HTTP/1.1. With the feature `http2` it is also HTTP/2 for clients that begin with it (RFC 9113, 3.3), as those of gRPC
-/// do. A response that is still being sent counts as activity: its connection is not replaced by another one.
+/// The protocol is HTTP/1.1. The feature `http2` adds HTTP/2 for clients that begin with it (RFC 9113, section 3.3), as those of gRPC do. A
+/// connection whose response is still being sent is not idle, and is not replaced by another one.
 ///
 /// # Errors
 /// Fails if it can't listen on a socket.
@@ -84,7 +83,7 @@ where
     Ok(())
 }
 
-/// Answers requests by endpoints.
+/// Answers requests with endpoints.
 #[derive(Clone)]
 struct Responder(Endpoints);
 
@@ -157,7 +156,7 @@ async fn answer<S, B>(
         let response = service.clone().call(request);
         async move {
             let response = response.await?;
-            // The body has the guard, so that the connection is busy until all of it is sent.
+            // The body owns the guard, so that the connection is busy until the whole body is sent.
             Ok::<_, Infallible>(response.map(|body| {
                 body.map_err(move |error| {
                     let _ = &busy;
@@ -191,12 +190,12 @@ fn protocol(head: Duration) -> auto::Builder<TokioExecutor> {
     http.http2()
         .timer(TokioTimer::new())
         .max_concurrent_streams(MOST_STREAMS)
-        // The client of a long response may be gone without a word.
+        // The client of a long response may be gone without closing the connection.
         .keep_alive_interval(head);
     http
 }
 
-/// Completes if there is no first request within this time. Until there is one, the version of HTTP may be unknown.
+/// Completes if the first request does not arrive within this time. Before it, the version of HTTP may be unknown.
 async fn never_asks(connection: &Connection, head: Duration) {
     sleep(head).await;
     if connection.has_asked() {

@@ -76,7 +76,7 @@ async fn at_the_bound_the_oldest_silent_connection_goes_and_a_head_has_a_time() 
     client.join().unwrap();
 }
 
-/// HTTP/2, for clients that begin with it.
+/// Tests HTTP/2, for clients that begin with it.
 #[cfg(feature = "http2")]
 mod http2 {
     use std::convert::Infallible;
@@ -163,7 +163,7 @@ mod http2 {
         let mut sender = connect(address).await;
         let mut body = ask(&mut sender, "/").await.unwrap().into_body();
         assert!(body.frame().await.unwrap().is_ok());
-        let _second = connect(address).await; // at the bound, the oldest idle connection would end
+        let _second = connect(address).await; // at the limit, the connection that was idle longest would be closed
         let more = tokio::time::timeout(Duration::from_millis(300), body.frame()).await;
         assert!(more.is_err(), "the response is still open: {more:?}");
         stop.send(()).unwrap();

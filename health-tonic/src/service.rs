@@ -32,23 +32,23 @@ impl HealthService {
         Self { server: HealthServer::new(Arc::clone(&statuses)), statuses }
     }
 
-    /// Returns a builder, to give groups further names.
+    /// Returns a builder, which adds services with names of your own.
     pub fn builder(health: Health) -> HealthServiceBuilder {
         HealthServiceBuilder { names: BTreeMap::new(), health }
     }
 
-    /// Returns its services, each with its group.
+    /// Returns the services that it answers for, each with its group.
     pub fn services(&self) -> &BTreeMap<String, String> {
         &self.statuses.services
     }
 
-    /// Accepts compressed requests. *Default*: none, so that they are answered with `UNIMPLEMENTED`.
+    /// Accepts requests with this compression. *Default*: none; compressed requests are answered with `UNIMPLEMENTED`.
     #[must_use]
     pub fn accept_compressed(self, encoding: CompressionEncoding) -> Self {
         Self { server: self.server.accept_compressed(encoding), ..self }
     }
 
-    /// Compresses responses to clients that accept it. *Default*: no compression, as a response has two bytes.
+    /// Compresses responses to clients that accept it. *Default*: no compression, because a response has two bytes.
     #[must_use]
     pub fn send_compressed(self, encoding: CompressionEncoding) -> Self {
         Self { server: self.server.send_compressed(encoding), ..self }
@@ -77,7 +77,7 @@ impl HealthServiceBuilder {
     pub fn build(self) -> Result<HealthService, UnknownName> {
         for group in self.names.values() {
             if !self.health.groups().any(|known| known == group) {
-                self.health.subscribe(group)?; // which fails, and says which groups there are
+                self.health.subscribe(group)?; // this fails, and its error lists the groups
             }
         }
         Ok(HealthService::new(self.names, self.health))
@@ -88,7 +88,7 @@ impl NamedService for HealthService {
     const NAME: &'static str = <HealthServer<Arc<Statuses>> as NamedService>::NAME;
 }
 
-/// It also fits into other servers, whatever their type of a body is: a router of axum serves it at `/grpc.health.v1.Health/{method}`.
+/// Other servers can use it with their own type of body: a router of axum serves it at `/grpc.health.v1.Health/{method}`.
 impl<B> Service<http::Request<B>> for HealthService
 where
     B: http_body::Body + Send + 'static,

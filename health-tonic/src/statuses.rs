@@ -10,7 +10,7 @@ use crate::generated::health_check_response::ServingStatus;
 use crate::generated::{HealthCheckRequest, HealthCheckResponse, HealthListRequest, HealthListResponse, health_server};
 use crate::watch;
 
-/// The group of the service without a name, which the kubelet asks by default.
+/// The group of the service without a name, which is the kubelet's default.
 const WHOLE: &str = "ready";
 
 /// The serving statuses of the groups.
@@ -22,7 +22,7 @@ pub(crate) struct Statuses {
 }
 
 impl Statuses {
-    /// `names` are services beside the groups. One of them may have the name of a group, which it replaces.
+    /// Creates the statuses of all groups, and of the services in `names`. A service with the name of a group replaces it.
     pub(crate) fn new(names: BTreeMap<String, String>, health: Health) -> Self {
         let groups = health.groups().map(|group| (group.to_owned(), group.to_owned()));
         let mut services: BTreeMap<_, _> = groups.chain([(String::new(), WHOLE.to_owned())]).collect();

@@ -9,17 +9,17 @@ use crate::generated::HealthCheckResponse;
 use crate::generated::health_check_response::ServingStatus;
 use crate::statuses::{response, serving};
 
-/// Returns the statuses of a group: the present one, then each change. Without a group it is `SERVICE_UNKNOWN`, and the stream stays open, as
-/// the protocol wants it.
+/// Returns the statuses of a group: the current one, then each change. Without a group, the status is `SERVICE_UNKNOWN`, and the stream
+/// stays open, as the protocol requires.
 ///
-/// The stream ends with the last `Health`, and once the service has drained, so that it never holds the server's shutdown. It holds no
-/// `Health` itself, and has no task of its own.
+/// The stream ends when the last `Health` is dropped, and once the service has drained, so that it does not delay the shutdown of the
+/// server. It does not own a `Health` or a task.
 pub(crate) fn stream(
     health: &Health,
     subscription: Option<Subscription>,
 ) -> BoxStream<'static, Result<HealthCheckResponse, Status>> {
     let delay = health.settings().drain_delay;
-    // A drain is seen by a subscription; any group has one.
+    // Any subscription can wait for a drain.
     let drain = health.subscribe("live").ok();
     let first = subscription.is_none().then(|| Ok(response(ServingStatus::ServiceUnknown)));
     let changes = stream::unfold((subscription, drain), move |(mut subscription, drain)| async move {
@@ -32,7 +32,7 @@ pub(crate) fn stream(
         let status = {
             let (change, drained) = (pin!(change), pin!(drained(drain.as_ref(), delay)));
             tokio::select! {
-                biased; // a change that is there is sent before the end
+                biased; // a change is sent before the stream ends
                 status = change => status?,
                 () = drained => return None,
             }

@@ -1,4 +1,4 @@
-//! The generated code is that of `proto/health.proto`. With `UPDATE_GENERATED=1`, the test writes it.
+//! Tests that the generated code is that of `proto/health.proto`. With `UPDATE_GENERATED=1`, the test writes it.
 
 #![allow(clippy::unwrap_used, reason = "a test may")]
 

@@ -1,4 +1,4 @@
-//! Many streams, names that are wrong, reflection, and compressed messages.
+//! Tests many streams, unknown names, reflection, and compressed messages.
 
 #![allow(clippy::unwrap_used, reason = "a test may")]
 

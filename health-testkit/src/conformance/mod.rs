@@ -60,8 +60,8 @@ pub trait Adapter: Send + Sync + 'static {
     /// Serves the application of a [`Site`] on a free port of 127.0.0.1, for as long as the process lives.
     fn serve(&self, site: Site) -> SocketAddr;
 
-    /// Returns `true` if the server of [`serve`](Self::serve) also speaks HTTP/2 without TLS, to clients that know that it does. Then every
-    /// case is sent by HTTP/2 as well. *Default*: `true`.
+    /// Returns `true` if the server of [`serve`](Self::serve) also speaks HTTP/2 without TLS, to clients that begin with it. Every case is
+    /// then also sent by HTTP/2. *Default*: `true`.
     fn speaks_http2(&self) -> bool {
         true
     }

@@ -16,8 +16,8 @@ use crate::{ManualClock, ScriptedCheck, Step};
 /// - [`first`](Self::first) at `/ht/` and at `/status/health/`, and at `/ht/` below a router, scope or path `/internal`;
 /// - [`second`](Self::second) at `/other/`;
 /// - the endpoint [`public`](Self::public), mounted as it is, and the probes of [`first`](Self::first);
-/// - a route `GET /checks` that answers with the number of checks of [`first`](Self::first), which the handler gets as handlers of the
-///   framework get such things;
+/// - a route `GET /checks` that answers with the number of checks of [`first`](Self::first), which the handler extracts in the way of the
+///   framework;
 /// - a middleware of the framework around everything, which adds the header `x-app: shop` to every response.
 #[derive(Debug, Clone)]
 pub struct Site {
@@ -25,7 +25,7 @@ pub struct Site {
     pub first: Health,
     /// Another health, with other checks and groups.
     pub second: Health,
-    /// An endpoint of [`first`](Self::first) with a policy of its own, at `/public/`.
+    /// An endpoint of [`first`](Self::first) with its own policy, at `/public/`.
     pub public: Endpoint,
 }
 
@@ -49,7 +49,7 @@ impl Site {
     /// Creates a site. Its clocks do not move.
     ///
     /// # Panics
-    /// If the system has no thread or no runtime left.
+    /// Panics if the system can't start a thread or a runtime.
     pub fn new(setting: Setting) -> Self {
         let first = match setting {
             Setting::Healthy => checks(&[("cache", Step::Work), ("queue", Step::Work)]),
@@ -89,7 +89,7 @@ fn pending() -> HealthBuilder {
     Health::builder().settings(settings).check(new).check(old.ttl(Duration::ZERO))
 }
 
-/// Reads all checks, on a thread of its own, as the caller may be within a runtime.
+/// Reads all checks, on a thread of its own, because the caller may be within a runtime.
 fn read_once(health: &Health) {
     let health = health.clone();
     let read = move || {

@@ -37,7 +37,7 @@ pub(super) fn served(adapter: &impl Adapter, setting: Setting) -> (Site, SocketA
     let mut served = SERVED.lock().unwrap_or_else(PoisonError::into_inner);
     let serve = || {
         let site = Site::new(setting);
-        // The first read of all differs from the later ones: its runs end meanwhile. Cases are asked in any order.
+        // The first read differs from later ones, because its runs have not ended. Cases are sent in any order.
         runtime().block_on(async {
             site.first.report().await;
             let _startup = site.first.group_report("startup").await;
@@ -47,7 +47,7 @@ pub(super) fn served(adapter: &impl Adapter, setting: Setting) -> (Site, SocketA
     served.entry(setting).or_insert_with(serve).clone()
 }
 
-/// Sends two requests before either is answered: the second one must not wait behind the first one, which waits for its budget.
+/// Sends two requests before either is answered. The second one must not wait for the first one, which waits for its budget.
 pub(super) fn verify_two_at_once(adapter: &impl Adapter) -> Result<(), String> {
     let (site, address) = served(adapter, Setting::Pending);
     let slow = Case::new("slow", "/ht/?format=json").of(Setting::Pending);

@@ -84,7 +84,7 @@ async fn next(stream: &mut Stream) -> Option<ServingStatus> {
     message.unwrap().map(|message| message.status())
 }
 
-/// Asserts that the stream stays open and says nothing.
+/// Asserts that the stream stays open and sends nothing.
 async fn silent(stream: &mut Stream, time: Duration) {
     let message = timeout(time, stream.message()).await;
     assert!(message.is_err(), "{message:?}");
@@ -190,7 +190,7 @@ async fn check_with_a_deadline_of_the_client(scene: Scene, client: Client) {
     let mut request = Request::new(named("ready"));
     request.set_timeout(BUDGET / 3);
     let answer = client.clone().check(request).await;
-    // Not every server knows the deadline: then the answer comes within the budget.
+    // If a server does not know the deadline, the answer comes within the budget.
     let code = answer.map(|answer| answer.into_inner().status()).map_err(|status| status.code());
     assert!(matches!(code, Err(Code::DeadlineExceeded | Code::Cancelled) | Ok(NotServing)), "{code:?}");
     expect(&client, [("live", Serving)]).await;
@@ -240,7 +240,7 @@ async fn watch_sends_each_change(scene: Scene, client: Client) {
 async fn watch_sends_a_status_once(scene: Scene, client: Client) {
     let mut ready = watch(&client, "ready").await;
     assert_eq!(next(&mut ready).await, Some(Serving));
-    scene.mail.script([Fail("refused"), Work, Fail("refused")]); // which changes the report, and not its verdict
+    scene.mail.script([Fail("refused"), Work, Fail("refused")]); // changes the report, but not its verdict
     silent(&mut ready, 10 * TTL).await;
     scene.orders.script([Fail("refused"), Fail("lost"), Fail("refused")]);
     assert_eq!(next(&mut ready).await, Some(NotServing));

@@ -1,4 +1,4 @@
-//! One table of cases, which every way to serve the health passes: in process, by tonic's server, by axum's beside HTTP routes, and by
+//! One table of cases for every way to serve the health: in process, by tonic's server, by axum's beside HTTP routes, and by
 //! health-listen's.
 
 #![allow(clippy::unwrap_used, reason = "a test may")]
