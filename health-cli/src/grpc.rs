@@ -1,4 +1,4 @@
-//! The health protocol of gRPC, beside the HTTP endpoint or at an address of its own.
+//! Serves the gRPC health protocol, at the address of the HTTP endpoint or at an address of its own.
 
 use std::convert::Infallible;
 use std::error::Error;
@@ -14,7 +14,7 @@ use http_body_util::Full;
 use tonic::body::Body;
 use tower_service::Service;
 
-/// Answers requests of the gRPC health protocol, and hands others to the endpoints, if there are any.
+/// Answers requests of the gRPC health protocol, and passes others to the endpoints, if there are any.
 #[derive(Debug, Clone)]
 pub(crate) struct Site {
     pub(crate) grpc: HealthService,
@@ -45,14 +45,14 @@ where
     }
 }
 
-/// Returns `true` for a request of gRPC, whatever its service: the health service answers those of others with `UNIMPLEMENTED`.
+/// Returns `true` for a gRPC request to any service. The health service answers requests to other services with `UNIMPLEMENTED`.
 fn is_grpc<B>(request: &Request<B>) -> bool {
     let content_type = request.headers().get(CONTENT_TYPE);
     request.version() == Version::HTTP_2
         && content_type.is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
 }
 
-/// The response to a client of HTTP at an address for gRPC alone. It must not look healthy.
+/// The response to an HTTP client at an address that only serves gRPC. It must not look healthy.
 fn speaks_grpc() -> Response<Bytes> {
     let mut response = Response::new(Bytes::from_static(b"This address answers the gRPC health protocol only.\n"));
     *response.status_mut() = StatusCode::UNSUPPORTED_MEDIA_TYPE;

@@ -20,7 +20,7 @@ pub(crate) struct Probes {
     /// Set the port of the container, a number or a name, for --kubernetes
     #[arg(long, default_value = "8000", requires = "kubernetes", value_parser = port)]
     port: String,
-    /// Use Kubernetes' gRPC probes for --kubernetes, at this port, which is a number
+    /// Print gRPC probes for --kubernetes, at this port number
     #[arg(long, value_name = "PORT", requires = "kubernetes", conflicts_with_all = ["path", "port"], value_parser = clap::value_parser!(u16).range(1..))]
     grpc: Option<u16>,
 }

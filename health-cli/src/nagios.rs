@@ -109,7 +109,7 @@ fn cut(text: &str, most: usize) -> Cow<'_, str> {
 }
 
 fn judge(is_healthy: bool, rows: &[Row]) -> (State, String) {
-    // A critical check that its group holds is a warning, as the endpoint is healthy.
+    // A critical check that its group holds is a warning, because the endpoint is healthy.
     let is_critical = |row: &&Row| row.fails_report.or(row.critical).unwrap_or(!is_healthy);
     let names = |wanted: &dyn Fn(Status) -> bool, critical: bool| -> Vec<&str> {
         let found = rows.iter().filter(|row| wanted(row.status) && (!critical || is_critical(row)));

@@ -59,7 +59,7 @@ pub(crate) async fn probe(args: &ProbeArgs) -> Outcome {
     let is_ours = show::FORMATS.contains(&format);
     let client = Client::new(&args.url, args.group.as_deref(), &args.asked)?;
     if !is_ours && !client.has_formats() {
-        return Err(format!("--format {format}: gRPC has a status and no formats: use text or table").into());
+        return Err(format!("--format {format}: gRPC only has a status: use text or table").into());
     }
     let answer = client.ask((!is_ours).then_some(format), args.timeout).await?;
     let (is_healthy, rows) = (answer.is_healthy()?, answer.rows());

@@ -48,7 +48,7 @@ pub(crate) struct ServeArgs {
     /// Listen on this address; may be given several times; port 0 picks a free port [default: 127.0.0.1:8000]
     #[arg(long, value_name = "ADDRESS", env = "HEALTH_LISTEN", value_delimiter = ',')]
     listen: Vec<String>,
-    /// Also serve the gRPC health protocol, and nothing else, on this address; port 0 picks a free port
+    /// Also serve the gRPC health protocol on this address, without HTTP; port 0 picks a free port
     #[arg(long, value_name = "ADDRESS")]
     grpc: Option<String>,
     /// Serve the endpoint under this path [default: that of the file, or /ht/]

@@ -52,7 +52,7 @@ pub(crate) fn bind(flag: &str, address: &str) -> Result<Socket, String> {
     }
 }
 
-/// Splits `HOST:PORT`, `[::1]:PORT`, `:PORT`, and `PORT`, which is on the loopback address.
+/// Splits `HOST:PORT`, `[::1]:PORT`, `:PORT` and `PORT`. A port without a colon is on the loopback address.
 fn host_and_port(address: &str) -> Option<(&str, u16)> {
     if address.contains('/') {
         return None;

@@ -1,5 +1,5 @@
-//! Tests the places in which `s3` finds credentials if the file has none. The bucket is that of the S3 server; a fake issues its keys as a
-//! container and an instance of Amazon do.
+//! Tests the places in which `s3` finds credentials if the configuration has none. The bucket is that of the S3 server; a fake issues its
+//! keys like a container and an instance of Amazon.
 
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
@@ -13,7 +13,7 @@ use support::{Server, answering, folder, health, http, nobody, run, stderr, stdo
 
 const UNLISTED: [(&str, &str); 1] = [("AWS_EC2_METADATA_DISABLED", "true")];
 
-/// Returns a folder with the configuration of a bucket, without keys, and with more lines.
+/// Returns a folder with the configuration of a bucket, without keys, and with these lines in addition.
 fn bucket(more: &str) -> tempfile::TempDir {
     folder(&format!(
         "[[checks]]\nkind = \"s3\"\nendpoint_url = \"{}\"\nbucket = \"{}\"\nttl = 0\n{more}",
@@ -22,7 +22,7 @@ fn bucket(more: &str) -> tempfile::TempDir {
     ))
 }
 
-/// Writes the two files of a profile. A region that is not that of the bucket is refused.
+/// Writes the two files of a profile. The server refuses a region that is not that of the bucket.
 fn profile(folder: &Path, secret: &str) {
     let keys =
         format!("[shop]\naws_access_key_id = {}\naws_secret_access_key = {secret}\n", variable("AWS_ACCESS_KEY_ID"));

@@ -1,4 +1,4 @@
-//! Fifty replicas of `health serve` before a database that fails over, and twenty before one that stays away.
+//! Tests fifty replicas of `health serve` whose database fails over, and twenty whose database stays down.
 
 #![cfg(unix)]
 #![allow(
@@ -107,7 +107,7 @@ fn a_failover_of_twenty_seconds_takes_no_replica_out() {
     for replica in &replicas {
         let (status, body) = replica.get("/ht/?format=text");
         assert!(status == 500 && !body.contains("held"), "the whole is red at once: {body}");
-        // The alert asks for `max by (job, group, check)`, so these fifty are one.
+        // The alert is `max by (job, group, check)`, so these fifty samples are one alert.
         let metrics = replica.get("/ht/?format=prometheus").1;
         for sample in [
             "health_check_held{check=\"orders\",group=\"ready\"} 1",

@@ -29,7 +29,7 @@ impl Answer {
     /// report is an error.
     pub(crate) fn is_healthy(&self) -> Result<bool, Failure> {
         if let Some(report) = self.report() {
-            return Ok(report.healthy); // whatever status codes the endpoint has
+            return Ok(report.healthy); // the endpoint may have other status codes
         }
         let why = match self.status {
             200 => return Ok(true),

@@ -11,7 +11,7 @@ use crate::values;
 /// Options of the request.
 #[derive(Debug, clap::Args)]
 pub(crate) struct RequestArgs {
-    /// Add a header, or metadata of gRPC, to the request; may be given several times
+    /// Add a header, or gRPC metadata, to the request; may be given several times
     #[arg(long = "header", value_name = "NAME: VALUE", value_parser = values::secret)]
     headers: Vec<Secret>,
 }
@@ -47,7 +47,7 @@ impl Client {
         }
     }
 
-    /// Requests the report as JSON, or in the format of this name. A gRPC service has its status only.
+    /// Requests the report as JSON, or in the format of this name. A gRPC service only has a status.
     pub(crate) async fn ask(&self, format: Option<&str>, max_wait: Duration) -> Result<Answer, Failure> {
         match self {
             Self::Http(client) => client.ask(format, max_wait).await,
@@ -55,7 +55,7 @@ impl Client {
         }
     }
 
-    /// Returns `true` if responses have formats to choose from.
+    /// Returns `true` if the response can have several formats.
     pub(crate) fn has_formats(&self) -> bool {
         matches!(self, Self::Http(_))
     }

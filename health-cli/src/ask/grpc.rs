@@ -8,7 +8,7 @@ use super::{Answer, Failure, late};
 /// The name of the row of a server as a whole, whose service has no name.
 const WHOLE: &str = "status";
 
-/// A client of one service of the gRPC health protocol. Each request opens a connection, which is a part of what is tested.
+/// A client of one service of the gRPC health protocol. Each request also tests that a connection can be opened.
 pub(crate) struct GrpcClient {
     check: GrpcHealthCheck,
     name: String,

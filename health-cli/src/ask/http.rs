@@ -8,7 +8,7 @@ use reqwest::{Response, Url};
 use super::target::Target;
 use super::{Answer, Failure};
 
-/// The maximum size of a response.
+/// The maximum size of a response, in bytes.
 const MAX_LEN: usize = 8 * 1024 * 1024;
 
 /// The maximum number of redirects.
@@ -20,7 +20,7 @@ pub(crate) struct HttpClient {
     client: reqwest::Client,
 }
 
-/// The format `report` has everything; the JSON of endpoints of other programs, and of older ones, has a text for each check.
+/// The format `report` is complete. The JSON of other programs, and of older versions, has only a text for each check.
 const ACCEPT_REPORT: &str = "application/json;q=0.9, application/vnd.health-report+json, */*;q=0.1";
 
 impl HttpClient {
@@ -93,7 +93,7 @@ fn build(target: &Target, headers: &HeaderMap) -> reqwest::Result<reqwest::Clien
     builder().build().or_else(|_| builder().tls_certs_only([]).build())
 }
 
-/// Returns `true` if a redirect leads to the same server, or to the same host with TLS, which may see headers and paths.
+/// Returns `true` if a redirect leads to the same server, or to the same host with TLS. Only these may see the headers and paths.
 fn stays(attempt: &Attempt<'_>, home: &Url) -> bool {
     let next = attempt.url();
     let is_same = (next.scheme(), next.port_or_known_default()) == (home.scheme(), home.port_or_known_default());

@@ -1,4 +1,4 @@
-//! The health protocol of gRPC: grpcio reads `health serve`, and `health probe` reads a server of grpcio.
+//! Tests the gRPC health protocol: grpcio reads `health serve`, and `health probe` reads a server of grpcio.
 
 use std::io::{BufRead as _, BufReader, Lines};
 use std::net::TcpListener;
@@ -26,7 +26,7 @@ fn script(name: &str) -> Command {
     command
 }
 
-/// Serves checks. Returns what Python's client reads on the port for HTTP and on that for gRPC, which is the same.
+/// Serves checks. Returns the result of Python's client, which has to be the same on the port for HTTP and on that for gRPC.
 fn read(config: &str) -> Value {
     let folder = folder(config);
     let mut command = health(folder.path());
@@ -55,7 +55,7 @@ fn pythons_client_reads_check_watch_and_list() {
     assert_eq!((&unhealthy["watch"][""], &unhealthy["list"]["ready"]), (&"NOT_SERVING".into(), &"NOT_SERVING".into()));
 }
 
-/// Reads the next line for a service. Lines of the others are left out.
+/// Reads the next line for a service, and skips the lines of others.
 fn next(lines: &mut Lines<BufReader<ChildStdout>>, service: &str) -> String {
     let prefix = format!("{service} ");
     lines.find_map(|line| line.unwrap().strip_prefix(&prefix).map(str::to_owned)).unwrap()
