@@ -26,7 +26,7 @@ fn main() -> ExitCode {
 
 struct Axum;
 
-/// The state of the application, of which handlers extract parts.
+/// The state of the application. Handlers extract parts of it.
 #[derive(Clone)]
 struct Shop {
     name: &'static str,

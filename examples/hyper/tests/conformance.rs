@@ -62,7 +62,7 @@ impl Adapter for Hyper {
     }
 
     fn speaks_http2(&self) -> bool {
-        false // the example serves HTTP/1.1 alone
+        false // the example serves only HTTP/1.1
     }
 
     fn listen(&self, path: &str, health: Health) -> io::Result<SocketAddr> {

@@ -1,4 +1,4 @@
-//! One health at two endpoints: in full on a management port, and the verdict alone in public.
+//! One health at two endpoints: everything on a management port, and only the verdict in public.
 //!
 //! ```text
 //! cargo run -p example-public-status
@@ -18,7 +18,7 @@ use health_core::{Anonymous, BuildError, Endpoint, Health};
 fn app(health: &Health) -> Result<Router, BuildError> {
     let public = Endpoint::builder(health.clone())
         .path("/status/")
-        .anonymous(Anonymous::Status) // there is no token, so everybody sees the verdict alone
+        .anonymous(Anonymous::Status) // without a token, everyone sees only the verdict
         .formats(["json", "html"])
         .unhealthy_status(503)
         .build()?;

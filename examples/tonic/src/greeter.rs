@@ -1,4 +1,4 @@
-//! `helloworld.Greeter`, as tonic's code generator would write it, in short.
+//! `helloworld.Greeter`, a shortened form of the code that tonic's generator would write.
 
 use std::convert::Infallible;
 use std::future::{Ready, ready};

@@ -13,8 +13,8 @@ pub(crate) struct Message {
     pub(crate) offset: u64,
 }
 
-/// Consumes a partition until the service stops. The beat is where the work gets on: after each message, and after each poll that brought
-/// none. A beat from a timer would be green while the loop hangs.
+/// Consumes a partition until the service stops. It beats where the work makes progress: after each message, and after each poll without
+/// one. A beat from a timer would continue while the loop hangs.
 pub(crate) async fn consume(
     guard: HeartbeatGuard,
     mut messages: mpsc::Receiver<Message>,
@@ -31,7 +31,7 @@ pub(crate) async fn consume(
         match polled {
             Ok(Some(message)) => {
                 if committed.send(message.offset).await.is_err() {
-                    return; // the guard says that the task has ended
+                    return; // the guard reports that the task has ended
                 }
             }
             Ok(None) => return,

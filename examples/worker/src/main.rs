@@ -1,4 +1,4 @@
-//! A worker without HTTP of its own, such as a consumer of Kafka: it reports its health from the inside.
+//! A worker without HTTP of its own, such as a consumer of Kafka, which reports its health itself.
 //!
 //! ```text
 //! cargo run -p example-worker
@@ -19,10 +19,10 @@ use consumer::{Message, consume};
 use health_core::{BuildError, CheckExt, Endpoint, Endpoints, Gate, Health, Heartbeat, watch_task};
 use tokio::sync::mpsc;
 
-/// Messages come at least this often, or the consumer asks for them in vain that often.
+/// The timeout of a poll for messages. The consumer beats at least this often.
 const POLL: Duration = Duration::from_secs(1);
 
-/// The handles by which the parts of the worker report.
+/// The handles through which the parts of the worker report.
 struct Reports {
     partitions: Vec<Heartbeat>,
     model: Gate,
@@ -45,7 +45,7 @@ impl Reports {
 async fn main() -> Result<(), Box<dyn Error>> {
     let reports = Reports::new(3);
     let (committed, mut commits) = mpsc::channel::<u64>(16);
-    // A task that ends although it must not is seen at once.
+    // If a task ends that must not end, the next read shows it.
     let (check, writer) = watch_task("committer", async move { while commits.recv().await.is_some() {} });
     let health = reports.health(check.groups(["live", "ready"]))?;
 
@@ -112,7 +112,7 @@ mod tests {
         sleep(Duration::from_secs(5)).await;
         assert!(health.group_report("live").await.expect("a group").healthy, "no message is no failure");
 
-        // Nobody takes the commits: the first partition hangs at its second message.
+        // Nothing receives the commits, so the first partition hangs at its second message.
         for offset in 0..3 {
             senders[0].send(Message { offset }).await.expect("a queue");
         }

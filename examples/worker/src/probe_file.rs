@@ -3,12 +3,12 @@ use std::time::Duration;
 
 use health_core::Health;
 
-/// Touches a file every five seconds while a group is healthy, for exec probes. A probe that finds it older than half a minute fails, also
-/// when this whole process hangs.
+/// Touches a file every five seconds while a group is healthy, for exec probes. A probe fails if the file is older than half a minute,
+/// which it also is if the whole process hangs.
 pub(crate) async fn keep(health: Health, group: &'static str, file: PathBuf) {
     loop {
         if health.group_report(group).await.is_ok_and(|report| report.healthy) {
-            let _ = tokio::fs::write(&file, "").await; // the age of the file says the rest
+            let _ = tokio::fs::write(&file, "").await; // the probe reads the age of the file
         }
         tokio::time::sleep(Duration::from_secs(5)).await;
     }
