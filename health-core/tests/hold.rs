@@ -1,4 +1,4 @@
-//! Holds: the incidents in which a dependency of all replicas fails.
+//! Tests holds, in incidents in which a dependency of all replicas fails.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may")]
 
@@ -55,7 +55,7 @@ async fn ready(health: &Health) -> Arc<Report> {
     health.group_report("ready").await.unwrap()
 }
 
-/// Reads `ready` once a second until it changes; returns after how many seconds it did, or `None` within the limit.
+/// Reads `ready` once a second until it becomes healthy or unhealthy. Returns the seconds that this took, or `None` after the limit.
 async fn until(health: &Health, healthy: bool, limit: u64) -> Option<u64> {
     let began = Instant::now();
     while began.elapsed() < Duration::from_secs(limit) {
@@ -337,7 +337,7 @@ async fn a_held_row_is_no_healthy_one_in_any_format() {
     assert!(get("format=html").await.contains("counts from <time"));
 }
 
-/// Notes the transitions of groups.
+/// Records the transitions of groups.
 #[derive(Clone, Default)]
 struct Pager(Arc<Mutex<Vec<GroupTransition>>>);
 

@@ -1,4 +1,4 @@
-//! Checks that the application reports to: heartbeats, tasks, statuses and gates.
+//! Tests the checks that the application reports: heartbeats, tasks, statuses and gates.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may")]
 

@@ -57,7 +57,7 @@ pub(crate) fn run(root: &Path, only_compare: bool) -> Outcome {
     if changed.is_empty() {
         return Ok(());
     }
-    Err(format!("the public API has changed; if that is meant, run `cargo xtask api`:\n  {}", changed.join("\n  ")))
+    Err(format!("the public API has changed; if this is intended, run `cargo xtask api`:\n  {}", changed.join("\n  ")))
 }
 
 /// Returns the lines that only one of two texts has.

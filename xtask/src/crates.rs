@@ -1,4 +1,4 @@
-//! The number of crates that each feature of health-checks brings: a dependency more is a change of a file.
+//! Counts the crates that each feature of health-checks adds, so that a new dependency changes a file.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -10,7 +10,7 @@ use crate::{Outcome, tidy};
 
 const PACKAGE: &str = "health-checks";
 
-/// The platform, as some crates are for one platform only.
+/// The platform, because some crates are for one platform only.
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
 /// Features that do nothing without another one.
@@ -27,7 +27,7 @@ without those for building and testing. All features share most of their crates 
 |---|---|---|
 ";
 
-/// Writes docs/crates.md, or compares it with what is there.
+/// Writes docs/crates.md, or compares it with the existing file.
 pub(crate) fn run(root: &Path, only_compare: bool) -> Outcome {
     let none = count(root, "")?;
     let mut page = format!("{TITLE}| none | {none} | |\n");
@@ -46,7 +46,7 @@ pub(crate) fn run(root: &Path, only_compare: bool) -> Outcome {
         return Ok(());
     }
     Err(format!(
-        "the crates of a feature have changed; if that is meant, run `cargo xtask crates`:\n  {}",
+        "the crates of a feature have changed; if this is intended, run `cargo xtask crates`:\n  {}",
         changed.join("\n  ")
     ))
 }

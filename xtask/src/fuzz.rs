@@ -1,4 +1,4 @@
-//! `cargo xtask fuzz`: feeds generated inputs to the code that parses what others send, by libFuzzer.
+//! `cargo xtask fuzz`: feeds generated inputs to the code that parses untrusted data, with libFuzzer.
 
 use std::fs;
 use std::path::Path;
@@ -11,15 +11,15 @@ use crate::{Outcome, execute};
 /// The targets, which are in `xtask/fuzz/src/`.
 const TARGETS: [&str; 5] = ["config", "expand", "http", "report", "url"];
 
-/// The instrumentation that libFuzzer needs. These are options of a stable compiler; `sanitizer-coverage` is LLVM's name of it.
+/// The instrumentation that libFuzzer needs. The options work with a stable compiler; `sanitizer-coverage` is LLVM's name for it.
 const FLAGS: &str = "--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
                      -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
                      -Cllvm-args=-sanitizer-coverage-trace-compares -Ccodegen-units=1";
 
-/// Feed generated inputs to what parses them; needs a C++ compiler.
+/// Feed generated inputs to the code that parses them; needs a C++ compiler.
 #[derive(Debug, Args)]
 pub(crate) struct Fuzz {
-    /// The target; without it, each of them
+    /// The target; all targets by default
     #[arg(value_parser = clap::builder::PossibleValuesParser::new(TARGETS))]
     target: Option<String>,
     /// The duration of each target, in minutes
@@ -27,7 +27,7 @@ pub(crate) struct Fuzz {
     minutes: u32,
 }
 
-/// Runs the targets one after another. What was found is below `target/fuzz`; an input that is worth keeping belongs into
+/// Runs the targets one after another. Findings are written below `target/fuzz`; an input that is worth keeping belongs in
 /// `xtask/fuzz/corpus`.
 pub(crate) fn run(root: &Path, options: &Fuzz) -> Outcome {
     let (fuzz, target) = (root.join("xtask/fuzz"), root.join("target/fuzz"));
@@ -58,5 +58,5 @@ fn host() -> Result<String, String> {
     let output = Command::new("rustc").arg("-vV").output().map_err(|error| format!("rustc: {error}"))?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let host = text.lines().find_map(|line| line.strip_prefix("host: "));
-    host.map(str::to_owned).ok_or_else(|| "rustc does not say its host".into())
+    host.map(str::to_owned).ok_or_else(|| "rustc does not report its host".into())
 }

@@ -45,7 +45,7 @@ enum Chore {
         #[arg(long)]
         check: bool,
     },
-    /// Write the number of crates that each feature of health-checks brings to docs/crates.md
+    /// Write docs/crates.md: the number of crates that each feature of health-checks adds
     Crates {
         /// Compare only, and fail if a number differs from the file
         #[arg(long)]
@@ -55,7 +55,7 @@ enum Chore {
     Features,
     /// Measure, compare the results with the goals, and write docs/benchmarks.md
     Bench(bench::Bench),
-    /// Feed generated inputs to what parses them
+    /// Feed generated inputs to the code that parses them
     Fuzz(fuzz::Fuzz),
     /// Pack every crate that may be published, as crates.io would get it
     Package,
@@ -86,7 +86,7 @@ fn run(chore: Chore) -> Outcome {
             api::run(&root(), true)?;
             crates::run(&root(), true)?;
             package::run(&root())?;
-            // The small binary, because the other crates of the workspace switch features on that it lacks alone.
+            // The small binary is checked alone, because other crates of the workspace would enable features that it does not have.
             cargo(["check", "--package", "health-cli", "--no-default-features", "--features", "embedded", "--locked"])?;
             test(&[])
         }

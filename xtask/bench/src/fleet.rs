@@ -58,7 +58,7 @@ impl Drop for Redis {
     }
 }
 
-/// The counters of Redis: the commands, the bytes that it received and sent, and its time of CPU.
+/// The counters of Redis: the commands, the bytes that it received and sent, and its CPU time.
 #[derive(Clone, Copy)]
 struct Counted {
     at: Instant,
@@ -159,7 +159,7 @@ async fn measure(number: u32, time: Duration) -> Outcome {
             "answer": before,
             "frozen": frozen,
             "shown": shown,
-            // The probes of each replica beyond those that there are without an outage.
+            // The probes that the outage adds to those without an outage, per replica.
             "outage": (extra - steady / passed * half.as_secs_f64()) / checks / f64::from(number),
             "ready": ready,
         })

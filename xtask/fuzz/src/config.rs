@@ -14,7 +14,7 @@ fn variables(name: &str) -> Option<String> {
     }
 }
 
-/// Returns the text of an input, unless it reads a file: devices may have no end.
+/// Returns the text of an input, unless it names a file to read: a device may have no end.
 fn harmless(data: &[u8]) -> Option<&str> {
     std::str::from_utf8(data).ok().filter(|text| !text.contains("file:"))
 }
@@ -59,7 +59,7 @@ pub(crate) fn url(data: &[u8]) {
     let Ok(url) = std::str::from_utf8(rest) else { return };
     let (kind, key) = KINDS[usize::from(*first) % KINDS.len()];
     let quoted = serde_json::to_string(&url.replace("${", "")).unwrap();
-    // TOML has the escapes of JSON, but for the slash and for DEL.
+    // TOML has the escapes of JSON, except for the slash and DEL.
     let quoted = quoted.replace('\u{7f}', "\\u007f");
     let value = if kind == "kafka" { format!("[{quoted}]") } else { quoted };
     let more = if key == "result_backend" { "broker_url = \"amqp://h/\"\n" } else { "" };

@@ -1,4 +1,4 @@
-//! Every format of any report, read back where the format can be.
+//! Writes any report in every format, and reads it back if the format allows it.
 
 use health_core::{Health, Report};
 

@@ -1,4 +1,4 @@
-//! Replays the inputs that were kept: those that have found something, and seeds.
+//! Replays the inputs in `corpus/`: those that have found a fault, and seeds.
 
 use std::path::Path;
 

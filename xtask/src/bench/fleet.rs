@@ -1,4 +1,4 @@
-//! Measures replicas that share their verdicts: many in one process, which `health-bench` does, and eight processes of `health serve`.
+//! Measures replicas that share their verdicts: many in one process, by `health-bench`, and eight processes of `health serve`.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -66,7 +66,7 @@ struct Counted {
     /// Leaves the next request unanswered. Then, the replica that has sent it.
     stalls: bool,
     stalled: Option<(String, Instant)>,
-    /// The time of the first request of another replica after that.
+    /// The time of the first later request of another replica.
     replaced: Option<Instant>,
 }
 
@@ -139,7 +139,7 @@ fn processes(programs: &Path) -> Result<Vec<Row>, String> {
         pause(Duration::from_millis(5));
         match look().replaced {
             Some(at) => break at.duration_since(since).as_secs_f64(),
-            None if since.elapsed() > Duration::from_mins(1) => return Err("nobody replaces the holder".into()),
+            None if since.elapsed() > Duration::from_mins(1) => return Err("no replica replaces the holder".into()),
             None => {}
         }
     };

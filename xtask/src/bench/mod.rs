@@ -32,7 +32,7 @@ pub(crate) struct Bench {
     /// Measure nothing but whether memory, threads or files grow, with many runs and a long load
     #[arg(long, conflicts_with = "quick")]
     soak: bool,
-    /// Measure nothing but replicas that share their verdicts; needs redis-server
+    /// Measure only replicas that share their verdicts; needs redis-server
     #[arg(long, conflicts_with_all = ["quick", "soak"])]
     fleet: bool,
     /// The duration of the load of the soak, in minutes

@@ -9,7 +9,7 @@ use super::state::{Home, write_secret};
 use super::venv::READERS;
 use crate::Outcome;
 
-/// grpcio, with services of each status.
+/// grpcio, with a service for each status.
 #[derive(Debug)]
 pub(super) struct Grpc;
 

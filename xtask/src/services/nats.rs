@@ -9,7 +9,7 @@ use super::state::{Home, write_secret};
 use super::venv::NATS;
 use crate::Outcome;
 
-/// nats-server: users `health`, with JetStream, and `without`, in an account that has none.
+/// nats-server, with the users `health`, with JetStream, and `without`, in an account without JetStream.
 #[derive(Debug)]
 pub(super) struct Nats;
 

@@ -1,4 +1,4 @@
-//! A beat of a heartbeat, against reading the clock.
+//! Measures a beat of a heartbeat, compared with reading the clock.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -16,7 +16,7 @@ const TURNS: usize = 9;
 pub(super) fn measure(runtime: &Runtime, numbers: &mut Numbers) -> Outcome {
     let heartbeat = Heartbeat::new("consumer", Duration::from_mins(1));
     let health = Health::builder().check(heartbeat.check()).build()?;
-    heartbeat.beat(); // the first one is a report
+    heartbeat.beat(); // the first beat is a report
     let measured = within(runtime, async move {
         let (mut beats, mut clocks) = (Vec::new(), Vec::new());
         for _ in 0..TURNS {
