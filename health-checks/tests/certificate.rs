@@ -138,7 +138,7 @@ async fn the_days_of_a_served_certificate_are_counted() {
 }
 
 #[tokio::test]
-async fn what_clients_do_not_accept_is_an_error_and_can_be_left_out() {
+async fn a_certificate_that_clients_refuse_is_an_error_unless_it_is_not_verified() {
     let authority = Authority::new();
     let other_name = sign(&authority.root, "shop.example.com", -90, 90);
     let address = serve(&other_name.own, &other_name.key, None).await;
@@ -214,7 +214,7 @@ async fn a_file_is_judged_by_its_dates_and_its_name() {
 }
 
 #[tokio::test]
-async fn a_server_without_tls_or_without_an_answer_is_told() {
+async fn a_server_without_tls_and_one_that_does_not_answer_are_errors() {
     let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     assert_eq!(says(&format!("address = \"{free}\"\n")).await, "unavailable: connection refused");
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();

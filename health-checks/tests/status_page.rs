@@ -153,7 +153,7 @@ async fn a_feed_in_atom() {
 }
 
 #[tokio::test]
-async fn what_is_no_page_is_told_and_a_long_title_is_cut() {
+async fn a_body_that_is_no_status_page_is_an_error_and_a_long_title_is_cut() {
     let no_page = "unexpected result: what answers there is neither a status page nor a feed";
     for body in ["", "<html><body>Hello</body></html>", "{}", "{\"status\": \"ok\"}", "[1]", "{\"a\"", "\u{0}\u{1}"] {
         assert_eq!(says(body, "").await, no_page, "{body}");

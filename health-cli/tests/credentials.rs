@@ -135,7 +135,7 @@ fn a_key_that_was_replaced_in_the_profile_is_used_after_the_old_one_was_refused(
 }
 
 #[test]
-fn credentials_that_are_missing_or_wrong_are_told_apart() {
+fn missing_and_wrong_credentials_have_different_messages() {
     let folder = bucket("region = \"garage\"");
     let said = |variables: &[(&str, &str)]| row(folder.path(), &[&UNLISTED[..], variables].concat());
     let nobody = format!("http://{}/keys", nobody());

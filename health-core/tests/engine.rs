@@ -359,7 +359,7 @@ impl HealthCheck for Measuring {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_measures_is_in_no_group_that_it_does_not_name() {
+async fn a_check_that_measures_is_only_in_the_groups_that_it_names() {
     let named = |name: &'static str, group: &'static str| BoxCheck::new(Measuring).named(name).groups([group]);
     let health = build(
         Health::builder()

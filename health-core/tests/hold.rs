@@ -350,7 +350,7 @@ impl StatusListener for Pager {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_group_that_turns_says_because_of_which_checks() {
+async fn a_transition_of_a_group_names_its_causes() {
     let (database, pager) = (Database::default(), Pager::default());
     let health = replica(&database)
         .group("ready", GroupSettings::default().hold(3 * SECOND))

@@ -197,7 +197,7 @@ async fn a_gate_closes_and_opens() {
 }
 
 #[test]
-fn what_a_reported_check_can_not_have_is_refused() {
+fn options_that_a_reported_check_can_not_have_are_refused() {
     let beat = || Heartbeat::new("consumer", INTERVAL).check();
     let refused = |builder: HealthBuilder| builder.build().unwrap_err().to_string();
     for builder in [
@@ -219,7 +219,7 @@ fn what_a_reported_check_can_not_have_is_refused() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_report_wakes_a_subscription_and_two_healths_hear_of_it() {
+async fn a_report_wakes_a_subscription_and_reaches_two_healths() {
     let gate = Gate::closed("warm-up", "loading");
     let (one, other) = (build(Health::builder().check(gate.check())), build(Health::builder().check(gate.check())));
     let mut ready = one.subscribe("ready").unwrap();

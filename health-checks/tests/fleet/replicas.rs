@@ -213,7 +213,7 @@ async fn after_the_hold_a_failure_counts_where_the_replica_has_seen_it_itself() 
 
 /// A client that can write to Redis can change what the page shows. It can't make a replica unready whose own probe works.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_forged_failure_is_shown_and_makes_nobody_unready() {
+async fn a_forged_failure_is_shown_and_makes_no_replica_unready() {
     let (redis, dependency) = (Redis::start().await, Arc::default());
     let setup = Setup { hold: Hold::from(SECOND), ..Setup::default() };
     let replicas = setup.replicas(&redis, &dependency, 2).await;
@@ -301,7 +301,7 @@ async fn a_first_verdict_is_always_the_own_one() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn without_redis_each_replica_probes_for_itself_and_nobody_waits() {
+async fn without_redis_each_replica_probes_for_itself_and_no_reader_waits() {
     let (redis, dependency) = (Redis::start().await, Arc::default());
     let replicas = Setup::default().replicas(&redis, &dependency, 4).await;
     redis.signal("STOP");
@@ -364,7 +364,7 @@ async fn a_redis_that_restarts_empty_or_refuses_writes_stops_nothing() {
 
 /// A lease holder that hangs delays no reader, and one that has died is replaced.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nobody_waits_for_the_holder_of_a_lease() {
+async fn no_reader_waits_for_the_holder_of_a_lease() {
     let (redis, dependency) = (Redis::start().await, Arc::<Dependency>::default());
     let replicas = Setup::default().replicas(&redis, &dependency, 3).await;
     dependency.is_stuck.store(true, Ordering::SeqCst);
@@ -423,7 +423,7 @@ async fn replicas_agree() {
 
 /// A rolling deployment: the new replicas check something else under the same name.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_configured_differently_is_not_shared() {
+async fn checks_that_are_configured_differently_are_not_shared() {
     let redis = Redis::start().await;
     let (old, new) = (Arc::<Dependency>::default(), Arc::<Dependency>::default());
     old.set_down(true);

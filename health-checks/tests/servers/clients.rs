@@ -259,7 +259,7 @@ fn up(server: &'static str) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_pool_gives_the_check_one_of_its_connections_and_opens_none_more() {
+async fn a_check_uses_one_connection_of_the_pool_and_opens_no_other() {
     let _alone = alone().await;
     for kind in KINDS {
         up(kind.server);
@@ -289,7 +289,7 @@ async fn a_pool_gives_the_check_one_of_its_connections_and_opens_none_more() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_that_is_frozen_or_gone_is_told_from_a_pool_that_is_used_up() {
+async fn a_server_that_is_frozen_or_down_is_distinguished_from_an_exhausted_pool() {
     let _alone = alone().await;
     for kind in KINDS {
         up(kind.server);

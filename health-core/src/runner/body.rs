@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_unreadable_is_no_verdict() {
+    fn an_unreadable_text_is_no_verdict() {
         let text = failed(1, 3).to_text();
         let long = format!("{}{}", text, " ".repeat(MOST));
         for wrong in ["", "{}", "null", "[1]", "\u{0}", &text[..text.len() - 1], &long] {
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_stranger_writes_is_capped() {
+    fn the_text_of_an_untrusted_replica_is_capped() {
         let text = r#"{"by":"a\u001b[31m","status":"unavailable","duration":1e9,"errors":[{"message_type":"unavailable",
             "message":"a\nb\u0007","kind":"refused","reference":"<script>"}]}"#;
         let body = Body::from_text(text, false).expect("it is readable");

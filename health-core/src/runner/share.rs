@@ -445,7 +445,7 @@ mod tests {
     }
 
     #[test]
-    fn a_verdict_that_is_too_old_gives_way_to_the_own_one() {
+    fn a_shared_verdict_that_is_too_old_is_replaced_by_the_own_one() {
         let mut replica = Replica::new();
         replica.probes(0.0, Working);
         assert_eq!(replica.reads(1.0, 3, Some((Unavailable, 0.0))), Some(Unavailable));
@@ -482,7 +482,7 @@ mod tests {
     }
 
     #[test]
-    fn a_replica_that_fails_alone_looks_again_soon_and_then_ever_less_often() {
+    fn a_replica_that_fails_alone_probes_again_soon_and_then_with_growing_pauses() {
         let mut replica = Replica::new();
         replica.probes(0.0, Working);
         replica.reads(1.0, 3, Some((Working, 0.1)));
@@ -510,7 +510,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lease_is_published_and_a_failure_without_one_is_told() {
+    fn a_verdict_with_a_lease_is_published_and_so_is_a_failure_without_one() {
         let mut replica = Replica::new();
         let now = replica.at(0.0);
         let entry = Entry { grant: Some(7), verdict: None };
