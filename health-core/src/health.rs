@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use crate::builder::HealthBuilder;
+use crate::drain::Drain;
 use crate::http::Policy;
 use crate::registry::DRAINING;
 use crate::render::Renderers;
@@ -42,7 +43,7 @@ pub(crate) struct Inner {
     renderers: Renderers,
     notice: Option<String>,
     built_at: SystemTime,
-    drained_at: Mutex<Option<SystemTime>>,
+    pub(crate) drain: Mutex<Drain>,
     /// The last reports of each plan, with the answers that were rendered from them.
     slots: Vec<Slot>,
     /// The last plans that requests have narrowed to some checks, each with its reports.
@@ -80,7 +81,7 @@ impl Health {
 
     pub(crate) fn new(runner: Runner, settings: Settings, renderers: Renderers, notice: Option<String>) -> Self {
         let slots = runner.plans().iter().map(|_| Slot::default()).collect();
-        let (built_at, drained_at, narrowed) = (runner.clock.time(), Mutex::default(), Mutex::default());
+        let (built_at, drain, narrowed) = (runner.clock.time(), Mutex::default(), Mutex::default());
         let (runner, tasks) = (Arc::new(runner), Mutex::default());
         runner.connect_reports();
         let policies = Mutex::new(vec![Policy::new(&settings)]);
@@ -91,7 +92,7 @@ impl Health {
             renderers,
             notice,
             built_at,
-            drained_at,
+            drain,
             slots,
             narrowed,
             tasks,
@@ -174,36 +175,6 @@ impl Health {
         }
     }
 
-    /// Begins to drain, because the process is about to end or should get no new requests. From now on `ready`, the
-    /// report of all checks and the declared groups fail, unless
-    /// [`GroupSettings::drains`](crate::GroupSettings::drains) excludes one. `live` and `startup` do not change.
-    pub fn drain(&self) {
-        self.note_drain();
-        self.0.runner.drain(true);
-    }
-
-    /// Ends a [`drain`](Self::drain), for a service that was taken out of its balancer only for a while. Returns
-    /// `false` if the service still drains, because it has received SIGTERM.
-    pub fn undrain(&self) -> bool {
-        let is_back = self.0.runner.drain(false);
-        if is_back {
-            *self.0.drained_at.lock().unwrap_or_else(PoisonError::into_inner) = None;
-        }
-        is_back
-    }
-
-    /// Begins a drain that `undrain` does not end.
-    #[cfg(unix)]
-    pub(crate) fn terminate(&self) {
-        self.note_drain();
-        self.0.runner.terminate();
-    }
-
-    fn note_drain(&self) {
-        let mut drained_at = self.0.drained_at.lock().unwrap_or_else(PoisonError::into_inner);
-        drained_at.get_or_insert_with(|| self.clock().time());
-    }
-
     /// Ends all runs, and waits for what checks still have to undo elsewhere (see [`cleanup`](crate::cleanup())), no
     /// longer than `limit`. It is for the end of a process: later reads see the last verdicts. If this is the last
     /// clone, it also closes the connections that checks have kept.
@@ -229,11 +200,6 @@ impl Health {
             crate::cleanup::finished().await;
         };
         tokio::time::timeout(limit, ended).await.is_ok()
-    }
-
-    /// Returns `true` while the service drains: see [`drain`](Self::drain).
-    pub fn is_draining(&self) -> bool {
-        self.0.runner.is_draining()
     }
 
     /// Returns the settings that it was built with.
@@ -382,7 +348,10 @@ impl Health {
             slot.kept.store(Some(Arc::clone(&snapshot)));
         }
         runner.notify_expired(&expired);
-        runner.take_verdict(plan, &snapshot.report);
+        // A client that waits for less than the group's budget has not seen its verdict.
+        if !waited.is_partial() || budget == plan.budget {
+            runner.take_verdict(plan, &snapshot.report);
+        }
         snapshot
     }
 
@@ -394,7 +363,7 @@ impl Health {
         report.built_at = self.0.built_at;
         report.grpc_services.clone_from(&self.0.grpc_services.lock().unwrap_or_else(PoisonError::into_inner));
         if let Some(draining) = report.checks.iter_mut().find(|row| row.identifier == DRAINING) {
-            draining.since = *self.0.drained_at.lock().unwrap_or_else(PoisonError::into_inner);
+            draining.since = self.draining_since();
         }
     }
 
@@ -413,7 +382,7 @@ impl Health {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        self.runner.wake().notify_waiters(); // subscriptions end with the last `Health`
+        self.runner.wake().notify_waiters(); // subscriptions and `Health::stops` end with the last `Health`
     }
 }
 

@@ -4,6 +4,7 @@ mod builder;
 pub mod check;
 mod cleanup;
 mod clock;
+mod drain;
 pub mod error;
 mod failure;
 mod findings;

@@ -36,6 +36,7 @@ impl Health {
             match listening.unwrap_or_else(Signals::listen) {
                 Ok(signals) => {
                     let signals = signals.drain(&health).await;
+                    health.stop();
                     tokio::spawn(signals.end());
                 }
                 Err(error) => {

@@ -34,23 +34,6 @@ impl Subscription {
         self.receiver.borrow_and_update().clone()
     }
 
-    /// Waits until the service drains: see [`Health::drain`]. Returns at once if it already drains, or if the last `Health` was dropped.
-    pub async fn draining(&self) {
-        loop {
-            let Some(wake) = self.health.upgrade().map(|inner| inner.runner.wake()) else { return };
-            let woken = wake.notified(); // before the check, so that no drain is missed
-            if self.is_draining() {
-                return;
-            }
-            woken.await;
-        }
-    }
-
-    /// Returns `true` if the service drains, or if the last `Health` was dropped.
-    pub fn is_draining(&self) -> bool {
-        self.health.upgrade().is_none_or(|inner| inner.runner.is_draining())
-    }
-
     /// Returns the latest report without waiting; `None` before the first one.
     pub fn latest(&self) -> Option<Arc<Report>> {
         self.receiver.borrow().clone()

@@ -1,5 +1,4 @@
 use std::pin::pin;
-use std::time::Duration;
 
 use futures::stream::{self, BoxStream, StreamExt as _};
 use health_core::{Health, Subscription};
@@ -12,17 +11,14 @@ use crate::statuses::{response, serving};
 /// Returns the statuses of a group: the current one, then each change. Without a group, the status is `SERVICE_UNKNOWN`, and the stream
 /// stays open, as the protocol requires.
 ///
-/// The stream ends when the last `Health` is dropped, and once the service has drained, so that it does not delay the shutdown of the
-/// server. It does not own a `Health` or a task.
+/// The stream ends when the service [stops](Health::stops), so that it never holds the server's shutdown. It holds no `Health` itself, and
+/// has no task of its own.
 pub(crate) fn stream(
     health: &Health,
     subscription: Option<Subscription>,
 ) -> BoxStream<'static, Result<HealthCheckResponse, Status>> {
-    let delay = health.settings().drain_delay;
-    // Any subscription can wait for a drain.
-    let drain = health.subscribe("live").ok();
     let first = subscription.is_none().then(|| Ok(response(ServingStatus::ServiceUnknown)));
-    let changes = stream::unfold((subscription, drain), move |(mut subscription, drain)| async move {
+    let changes = stream::unfold((subscription, Box::pin(health.stops())), async |(mut subscription, mut stops)| {
         let change = async {
             match &mut subscription {
                 Some(subscription) => subscription.changed().await.map(|report| serving(report.healthy)),
@@ -30,26 +26,14 @@ pub(crate) fn stream(
             }
         };
         let status = {
-            let (change, drained) = (pin!(change), pin!(drained(drain.as_ref(), delay)));
+            let change = pin!(change);
             tokio::select! {
                 biased; // a change is sent before the stream ends
                 status = change => status?,
-                () = drained => return None,
+                () = &mut stops => return None,
             }
         };
-        Some((Ok(response(status)), (subscription, drain)))
+        Some((Ok(response(status)), (subscription, stops)))
     });
     stream::iter(first).chain(changes).boxed()
-}
-
-/// Waits until the service has been draining for this long.
-async fn drained(drain: Option<&Subscription>, delay: Duration) {
-    let Some(drain) = drain else { return };
-    loop {
-        drain.draining().await;
-        tokio::time::sleep(delay).await;
-        if drain.is_draining() {
-            return;
-        }
-    }
 }

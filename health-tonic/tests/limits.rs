@@ -61,8 +61,12 @@ async fn a_thousand_streams_share_one_reader_and_end_with_the_server() {
         assert_eq!(stream.message().await.unwrap().unwrap().status(), Serving);
         streams.push(stream);
     }
-    let (before, tasks) = (checks[0].runs(), tokio::runtime::Handle::current().metrics().num_alive_tasks());
-    sleep(3 * SECOND).await;
+    let before = checks[0].runs();
+    let (began, mut tasks) = (Instant::now(), 0);
+    while began.elapsed() < 3 * SECOND {
+        tasks = tasks.max(tokio::runtime::Handle::current().metrics().num_alive_tasks());
+        sleep(SECOND / 100).await; // often enough to meet a run
+    }
     let during = checks[0].runs() - before;
     assert!((2..=4).contains(&during), "{during} runs in three seconds with a ttl of one");
     assert!(tasks < 1100, "{tasks} tasks for a thousand streams: the server's one for each request, and no other");
@@ -76,6 +80,27 @@ async fn a_thousand_streams_share_one_reader_and_end_with_the_server() {
     drop((client, streams));
     timeout(5 * SECOND, server).await.expect("the server ends").unwrap();
     assert!(began.elapsed() < delay + SECOND, "{:?}", began.elapsed());
+}
+
+/// SIGINT stops the service without a drain.
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_interrupt_ends_the_streams_with_the_server() {
+    let settings = Settings::default().drain_delay(60 * SECOND);
+    let health = Health::builder().settings(settings).build().unwrap();
+    let stop = health.drain_on_sigterm();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = Server::builder().add_service(health_tonic::service(health));
+    let server = tokio::spawn(server.serve_with_incoming_shutdown(TcpIncoming::from(listener), stop));
+    let mut client = HealthClient::new(channel(address).await);
+    let mut stream = client.watch(ready()).await.unwrap().into_inner();
+    assert_eq!(stream.message().await.unwrap().unwrap().status(), Serving);
+    let kill = std::process::Command::new("kill").args(["-s", "INT", &std::process::id().to_string()]).status();
+    assert!(kill.unwrap().success());
+    let ended = timeout(5 * SECOND, stream.message()).await.expect("the stream ends");
+    assert!(ended.unwrap().is_none(), "it ends as a response does");
+    timeout(5 * SECOND, server).await.expect("the server ends").unwrap().unwrap();
 }
 
 #[test]
@@ -116,6 +141,9 @@ async fn messages_may_be_compressed() {
     let answer = client(gzip).await.check(ready()).await.unwrap();
     assert_eq!(answer.metadata().get("grpc-encoding").unwrap(), "gzip");
     assert_eq!(answer.into_inner().status(), Serving);
+    let stream = client(gzip).await.watch(ready()).await.unwrap();
+    assert_eq!(stream.metadata().get("grpc-encoding").unwrap(), "gzip");
+    assert_eq!(stream.into_inner().message().await.unwrap().unwrap().status(), Serving);
     let refused = client(plain).await.check(ready()).await.unwrap_err();
     assert_eq!(refused.code(), tonic::Code::Unimplemented, "{refused}");
 }

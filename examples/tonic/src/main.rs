@@ -5,6 +5,8 @@
 //! grpc_health_probe -addr 127.0.0.1:50051
 //! curl http://127.0.0.1:9000/readyz?format=text
 //! ```
+//!
+//! Two arguments replace the addresses.
 
 #![allow(clippy::print_stdout, reason = "it says where it listens")]
 
@@ -17,6 +19,7 @@ use health_checks::{DiskUsage, MemoryUsage};
 use health_core::{Endpoint, Endpoints, Health};
 use health_tonic::HealthService;
 use tonic::transport::Server;
+use tonic::transport::server::TcpIncoming;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -25,13 +28,15 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let service = HealthService::builder(health.clone()).name(Greeter::NAME, "ready").build()?;
     let endpoints: Endpoints =
         Endpoint::probes(&health).into_iter().chain([Endpoint::new("/ht/", health.clone())]).collect();
-    let management = health_listen::listen_endpoints("127.0.0.1:9000", endpoints)?;
-    println!("grpc://127.0.0.1:50051 and http://{}/ht/", management.address());
+    let address = |position, default: &str| std::env::args().nth(position).unwrap_or_else(|| default.to_owned());
+    let incoming = TcpIncoming::bind(address(1, "127.0.0.1:50051").parse()?)?;
+    let management = health_listen::listen_endpoints(address(2, "127.0.0.1:9000"), endpoints)?;
+    println!("grpc://{} and http://{}/ht/", incoming.local_addr()?, management.address());
     // After SIGTERM, `ready` is NOT_SERVING while requests are still answered; then the server stops.
     Server::builder()
         .add_service(service)
         .add_service(Greeter)
-        .serve_with_shutdown("127.0.0.1:50051".parse()?, health.drain_on_sigterm())
+        .serve_with_incoming_shutdown(incoming, health.drain_on_sigterm())
         .await?;
     Ok(())
 }

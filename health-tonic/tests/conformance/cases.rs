@@ -49,10 +49,17 @@ table![
     watch_of_a_held_failure_says_nothing,
     watch_before_a_first_verdict,
     watch_ends_after_the_drain,
+    watch_that_begins_in_a_drain_ends_with_it,
+    watch_that_changes_in_a_drain_ends_with_it,
     watch_stays_after_an_undrain,
     watch_of_a_group_that_does_not_drain_ends_with_it,
     watch_of_many_services_at_once,
     watch_that_is_dropped_ends_its_reads,
+    watch_of_an_unknown_name_reads_nothing,
+    the_start_is_seen_by_check_watch_and_list,
+    list_has_every_service,
+    list_while_draining,
+    list_in_an_outage,
     both_at_once,
 ];
 
@@ -287,6 +294,35 @@ async fn watch_ends_after_the_drain(scene: Scene, client: Client) {
     assert!((DRAIN..DRAIN + Duration::from_secs(1)).contains(&began.elapsed()), "{:?}", began.elapsed());
 }
 
+/// Asserts that the streams have ended with the drain that began at this time, and no later.
+fn ended_with_the_drain(began: Instant) {
+    let took = began.elapsed();
+    assert!((DRAIN..DRAIN + DRAIN / 3).contains(&took), "a drain takes {DRAIN:?}, the stream ended after {took:?}");
+}
+
+async fn watch_that_begins_in_a_drain_ends_with_it(scene: Scene, client: Client) {
+    expect(&client, [("", Serving)]).await;
+    let began = Instant::now();
+    scene.health.drain();
+    sleep(DRAIN / 2).await;
+    let (mut ready, mut unknown) = (watch(&client, "").await, watch(&client, "orders").await);
+    assert_eq!((next(&mut ready).await, next(&mut ready).await), (Some(NotServing), None));
+    ended_with_the_drain(began);
+    assert_eq!((next(&mut unknown).await, next(&mut unknown).await), (Some(ServiceUnknown), None));
+    ended_with_the_drain(began);
+}
+
+async fn watch_that_changes_in_a_drain_ends_with_it(scene: Scene, client: Client) {
+    let mut steady = watch(&client, "steady").await;
+    assert_eq!(next(&mut steady).await, Some(Serving));
+    let began = Instant::now();
+    scene.health.drain();
+    sleep(DRAIN / 2).await;
+    scene.orders.script([Fail("refused")]);
+    assert_eq!((next(&mut steady).await, next(&mut steady).await), (Some(NotServing), None));
+    ended_with_the_drain(began);
+}
+
 async fn watch_stays_after_an_undrain(scene: Scene, client: Client) {
     let mut ready = watch(&client, "").await;
     assert_eq!(next(&mut ready).await, Some(Serving));
@@ -330,6 +366,53 @@ async fn watch_that_is_dropped_ends_its_reads(scene: Scene, client: Client) {
     let before = scene.orders.runs();
     sleep(6 * TTL).await;
     assert_eq!(scene.orders.runs(), before, "nobody reads any more");
+}
+
+async fn watch_of_an_unknown_name_reads_nothing(scene: Scene, client: Client) {
+    let mut unknown = watch(&client, "orders").await;
+    assert_eq!(next(&mut unknown).await, Some(ServiceUnknown));
+    silent(&mut unknown, 6 * TTL).await;
+    assert_eq!((scene.orders.runs(), scene.alive.runs()), (0, 0));
+}
+
+async fn the_start_is_seen_by_check_watch_and_list(scene: Scene, client: Client) {
+    scene.alive.script([Fail("not loaded")]);
+    expect(&client, [("startup", NotServing), ("ready", Serving)]).await;
+    assert_eq!(client.list().await.unwrap()["startup"], NotServing);
+    let mut startup = watch(&client, "startup").await;
+    assert_eq!(next(&mut startup).await, Some(NotServing));
+    scene.alive.script([Work]);
+    assert_eq!(next(&mut startup).await, Some(Serving));
+    scene.alive.script([Fail("lost")]);
+    silent(&mut startup, 6 * TTL).await; // it has started for good
+    expect(&client, [("startup", Serving), ("live", NotServing)]).await;
+    assert_eq!(client.list().await.unwrap()["startup"], Serving);
+}
+
+/// Returns the services with their statuses, of which all but these are serving.
+fn all_but(not_serving: &[&str]) -> BTreeMap<String, ServingStatus> {
+    let services = ["", "live", "ready", "startup", "batch", "strict", "steady", "shop.v1.Orders"];
+    let status = |service: &str| if not_serving.contains(&service) { NotServing } else { Serving };
+    services.map(|service| (service.to_owned(), status(service))).into()
+}
+
+async fn list_has_every_service(_: Scene, client: Client) {
+    assert_eq!(client.list().await.unwrap(), all_but(&[]));
+}
+
+async fn list_while_draining(scene: Scene, client: Client) {
+    scene.health.drain();
+    assert_eq!(client.list().await.unwrap(), all_but(&["", "ready", "batch", "strict", "shop.v1.Orders"]));
+    assert!(scene.health.undrain());
+    assert_eq!(client.list().await.unwrap(), all_but(&[]));
+}
+
+async fn list_in_an_outage(scene: Scene, client: Client) {
+    assert_eq!(client.list().await.unwrap(), all_but(&[]));
+    scene.orders(Fail("refused")).await;
+    assert_eq!(client.list().await.unwrap(), all_but(&["", "ready", "batch", "strict", "steady", "shop.v1.Orders"]));
+    scene.orders(Work).await;
+    assert_eq!(client.list().await.unwrap(), all_but(&[]));
 }
 
 async fn both_at_once(scene: Scene, client: Client) {

@@ -1,21 +1,76 @@
 //! The ways to serve the health.
 
+use std::collections::{BTreeMap, HashMap};
 use std::future::{pending, ready};
+use std::ops::{Deref, DerefMut};
 
 use futures::future::{BoxFuture, FutureExt as _};
 use health_listen::{Limits, Socket, serve_service};
 use health_tonic::HealthService;
-use http::{Request, Response};
+use http::Response;
+use http::uri::PathAndQuery;
 use tokio::net::TcpListener;
 use tonic::body::Body;
+use tonic::client::Grpc;
 use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Endpoint, Server};
+use tonic::{Request, Status};
+use tonic_health::pb::HealthCheckResponse;
+use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
+use tonic_prost::ProstCodec;
 use tower::util::BoxCloneService;
 use tower::{BoxError, ServiceExt as _};
 
-/// The client of a case, whatever is between it and the service.
-pub(crate) type Client = HealthClient<BoxCloneService<Request<Body>, Response<Body>, BoxError>>;
+/// A connection, whatever is between a client and the service.
+type Channel = BoxCloneService<http::Request<Body>, Response<Body>, BoxError>;
+
+/// The client of a case: that of tonic-health, and `List`, which it does not have.
+#[derive(Clone)]
+pub(crate) struct Client {
+    health: HealthClient<Channel>,
+    channel: Channel,
+}
+
+impl Client {
+    fn new(channel: Channel) -> Self {
+        Self { health: HealthClient::new(channel.clone()), channel }
+    }
+
+    pub(crate) async fn list(&self) -> Result<BTreeMap<String, ServingStatus>, Status> {
+        let mut grpc = Grpc::new(self.channel.clone());
+        grpc.ready().await.unwrap();
+        let path = PathAndQuery::from_static("/grpc.health.v1.Health/List");
+        let codec = ProstCodec::<Empty, Statuses>::default();
+        let response = grpc.unary(Request::new(Empty {}), path, codec).await?.into_inner();
+        Ok(response.statuses.into_iter().map(|(name, response)| (name, response.status())).collect())
+    }
+}
+
+impl Deref for Client {
+    type Target = HealthClient<Channel>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.health
+    }
+}
+
+impl DerefMut for Client {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.health
+    }
+}
+
+/// `HealthListRequest` of the protocol.
+#[derive(Clone, PartialEq, prost::Message)]
+struct Empty {}
+
+/// `HealthListResponse` of the protocol.
+#[derive(Clone, PartialEq, prost::Message)]
+struct Statuses {
+    #[prost(map = "string, message", tag = "1")]
+    statuses: HashMap<String, HealthCheckResponse>,
+}
 
 type Mount = fn(HealthService) -> BoxFuture<'static, Client>;
 
@@ -28,8 +83,8 @@ pub(crate) const ALL: [(&str, Mount); 4] = [
 ];
 
 fn in_process(service: HealthService) -> Client {
-    let service = tower::ServiceExt::<Request<Body>>::map_err(service, BoxError::from);
-    HealthClient::new(BoxCloneService::new(service))
+    let service = tower::ServiceExt::<http::Request<Body>>::map_err(service, BoxError::from);
+    Client::new(BoxCloneService::new(service))
 }
 
 async fn bind() -> (TcpListener, String) {
@@ -40,7 +95,7 @@ async fn bind() -> (TcpListener, String) {
 
 async fn connect(url: String) -> Client {
     let channel = Endpoint::from_shared(url).unwrap().connect().await.unwrap();
-    HealthClient::new(channel.map_err(BoxError::from).boxed_clone())
+    Client::new(channel.map_err(BoxError::from).boxed_clone())
 }
 
 /// With a reflection service beside it, and the layers that applications put around their services.
