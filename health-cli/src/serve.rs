@@ -39,7 +39,8 @@ gRPC clients read the same checks by the gRPC health protocol (Check, Watch and 
 port or on that of --grpc, which takes the same addresses: the service \"\" is the group ready, and
 every group is a service. Like /livez and /readyz, it tells the status alone and needs no token.
 
-At most 512 connections are open at a time: a further one replaces the one that was idle longest.
+At most 512 connections are open at a time: a further one replaces the one that was idle longest
+or, if none is idle, the one that watches or receives a response longest.
 
 Exit status: 0 stopped by a signal, 2 wrong usage or configuration.")]
 pub(crate) struct ServeArgs {

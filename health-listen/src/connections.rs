@@ -18,6 +18,9 @@ struct State {
     /// The idle connections, each with the means to end it. The one with the lowest number has been idle for the
     /// longest time.
     silent: BTreeMap<u64, Arc<Notify>>,
+    /// The connections on which responses are being sent and no request waits for one, in the same order. A response
+    /// may have no end, or a client that does not read.
+    sending: BTreeMap<u64, Arc<Notify>>,
     open: usize,
     next: u64,
 }
@@ -32,11 +35,21 @@ pub(crate) struct Connection {
 
 #[derive(Debug)]
 struct Activity {
-    /// The number of requests in progress. With HTTP/2, there may be several.
+    /// The requests that wait for a response. With HTTP/2, there may be several.
     requests: usize,
-    /// The key among the idle connections, if the connection is idle.
-    idle: Option<u64>,
+    /// The responses that are being sent.
+    responses: usize,
+    place: Place,
     has_asked: bool,
+}
+
+/// The place of a connection among those that may have to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Silent(u64),
+    Sending(u64),
+    /// A request waits for its response.
+    Busy,
 }
 
 impl Connections {
@@ -44,8 +57,7 @@ impl Connections {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a new connection. If there are too many, notifies the one that has been idle for the longest time that it
-    /// has to end.
+    /// Adds a new connection. If there are too many, another one has to end: see [`end_oldest`](Self::end_oldest).
     pub(crate) fn enter(&self, most: usize) -> Arc<Connection> {
         let end = Arc::new(Notify::new());
         let mut state = self.lock();
@@ -53,13 +65,16 @@ impl Connections {
         if state.open > most {
             state.end_oldest();
         }
-        let number = state.add(Arc::clone(&end));
+        let number = state.number();
+        state.silent.insert(number, Arc::clone(&end));
         drop(state);
-        let activity = Mutex::new(Activity { requests: 0, idle: Some(number), has_asked: false });
+        let activity = Activity { requests: 0, responses: 0, place: Place::Silent(number), has_asked: false };
+        let activity = Mutex::new(activity);
         Arc::new(Connection { all: self.clone(), activity, end })
     }
 
-    /// Notifies the connection that has been idle for the longest time that it has to end.
+    /// Notifies the connection that has been idle for the longest time that it has to end. If none is idle, it is the
+    /// one that has been sending for the longest time.
     pub(crate) fn end_oldest(&self) {
         self.lock().end_oldest();
     }
@@ -77,15 +92,21 @@ impl Connections {
 }
 
 impl State {
-    fn add(&mut self, end: Arc<Notify>) -> u64 {
-        let number = self.next;
+    fn number(&mut self) -> u64 {
         self.next += 1;
-        self.silent.insert(number, end);
-        number
+        self.next
+    }
+
+    fn leave(&mut self, place: Place) {
+        match place {
+            Place::Silent(number) => drop(self.silent.remove(&number)),
+            Place::Sending(number) => drop(self.sending.remove(&number)),
+            Place::Busy => {}
+        }
     }
 
     fn end_oldest(&mut self) {
-        if let Some((_, end)) = self.silent.pop_first() {
+        if let Some((_, end)) = self.silent.pop_first().or_else(|| self.sending.pop_first()) {
             end.notify_one();
         }
     }
@@ -96,31 +117,41 @@ impl Connection {
         self.activity.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Marks the connection as busy, because a request has arrived.
-    pub(crate) fn mark_busy(&self) {
-        let mut activity = self.lock();
-        activity.requests += 1;
-        activity.has_asked = true;
-        self.leave_idle(&mut activity);
+    /// Counts a request, until the guard is dropped.
+    pub(crate) fn request(self: &Arc<Self>) -> RequestGuard {
+        self.change(|activity| {
+            activity.requests += 1;
+            activity.has_asked = true;
+        });
+        RequestGuard { connection: Arc::clone(self), is_sending: false }
     }
 
-    /// Marks the connection as idle, if this was the last request in progress.
-    pub(crate) fn mark_idle(&self) {
+    /// Changes the counts, and moves the connection to the place that they give it.
+    fn change(&self, change: impl FnOnce(&mut Activity)) {
         let mut activity = self.lock();
-        activity.requests -= 1;
-        if activity.requests == 0 {
-            activity.idle = Some(self.all.lock().add(Arc::clone(&self.end)));
+        change(&mut activity);
+        let mut state = self.all.lock();
+        match (activity.requests, activity.responses, activity.place) {
+            (0, 0, Place::Silent(_)) | (0, 1.., Place::Sending(_)) | (1.., _, Place::Busy) => return, // it keeps its number
+            _ => {}
         }
-    }
-
-    fn leave_idle(&self, activity: &mut Activity) {
-        if let Some(number) = activity.idle.take() {
-            self.all.lock().silent.remove(&number);
-        }
+        state.leave(activity.place);
+        let number = state.number();
+        activity.place = match (activity.requests, activity.responses) {
+            (0, 0) => {
+                state.silent.insert(number, Arc::clone(&self.end));
+                Place::Silent(number)
+            }
+            (0, _) => {
+                state.sending.insert(number, Arc::clone(&self.end));
+                Place::Sending(number)
+            }
+            _ => Place::Busy,
+        };
     }
 
     pub(crate) fn is_idle(&self) -> bool {
-        self.lock().idle.is_some()
+        matches!(self.lock().place, Place::Silent(_))
     }
 
     /// Returns `true` if a request has arrived.
@@ -134,10 +165,40 @@ impl Connection {
     }
 }
 
+/// A request in progress, and then its response.
+#[derive(Debug)]
+pub(crate) struct RequestGuard {
+    connection: Arc<Connection>,
+    is_sending: bool,
+}
+
+impl RequestGuard {
+    /// Notes that the response begins.
+    pub(crate) fn responds(&mut self) {
+        self.is_sending = true;
+        self.connection.change(|activity| {
+            activity.requests -= 1;
+            activity.responses += 1;
+        });
+    }
+}
+
+impl Drop for RequestGuard {
+    fn drop(&mut self) {
+        self.connection.change(|activity| {
+            let count = if self.is_sending { &mut activity.responses } else { &mut activity.requests };
+            *count -= 1;
+        });
+    }
+}
+
 impl Drop for Connection {
     fn drop(&mut self) {
-        self.leave_idle(&mut self.lock());
-        self.all.lock().open -= 1;
+        let place = self.lock().place;
+        let mut state = self.all.lock();
+        state.leave(place);
+        state.open -= 1;
+        drop(state);
         self.all.0.changed.notify_waiters();
     }
 }
@@ -152,9 +213,8 @@ mod tests {
     fn the_oldest_silent_one_has_to_end() {
         let all = Connections::default();
         let [first, second, third] = [(); 3].map(|()| all.enter(3));
-        first.mark_busy(); // it is not idle
-        second.mark_busy();
-        second.mark_idle(); // idle for less time than the third
+        let _request = first.request(); // it is not idle
+        drop(second.request()); // idle for less time than the third
         let _fourth = all.enter(3);
         assert!(third.ends().now_or_never().is_some());
         assert!(first.ends().now_or_never().is_none() && second.ends().now_or_never().is_none());
@@ -170,25 +230,43 @@ mod tests {
         let all = Connections::default();
         let only = all.enter(1);
         assert!(!only.has_asked());
-        only.mark_busy();
-        only.mark_busy();
-        only.mark_idle();
+        let [mut first, second] = [only.request(), only.request()];
+        first.responds();
+        drop(first);
         assert!(!only.is_idle());
-        only.mark_idle();
+        drop(second);
         assert!(only.is_idle() && only.has_asked());
         let _second = all.enter(1);
         assert!(only.ends().now_or_never().is_some());
     }
 
     #[test]
-    fn where_all_speak_nobody_has_to_end() {
+    fn a_connection_that_sends_has_to_end_if_none_is_idle() {
+        let all = Connections::default();
+        let [long, short, waits] = [(); 3].map(|()| all.enter(3));
+        let _waits = waits.request();
+        let mut sending = [long.request(), short.request()];
+        sending.iter_mut().for_each(RequestGuard::responds);
+        let more = long.request(); // while a request waits, it does not have to end
+        let _fourth = all.enter(4); // which is idle
+        all.end_oldest();
+        assert!(long.ends().now_or_never().is_none() && short.ends().now_or_never().is_none());
+        all.end_oldest();
+        assert!(short.ends().now_or_never().is_some());
+        drop(more);
+        all.end_oldest();
+        assert!(long.ends().now_or_never().is_some() && waits.ends().now_or_never().is_none());
+    }
+
+    #[test]
+    fn where_all_wait_for_a_response_none_has_to_end() {
         let all = Connections::default();
         let first = all.enter(1);
-        first.mark_busy();
+        let request = first.request();
         let second = all.enter(1);
         assert!(first.ends().now_or_never().is_none() && second.ends().now_or_never().is_none());
         assert!(all.none().now_or_never().is_none());
-        drop((first, second));
+        drop((request, first, second));
         assert!(all.none().now_or_never().is_some());
     }
 }

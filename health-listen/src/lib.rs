@@ -20,7 +20,8 @@ pub use socket::Socket;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
-    /// The maximum number of open connections; at least 1. *Default*: 512.
+    /// The number of open connections beyond which a new one replaces another, at least 1. Connections that wait for a
+    /// response are not replaced. *Default*: 512.
     pub connections: usize,
     /// The maximum time for the head of a request, counted from the end of the request before it. *Default*: 30 s.
     pub head: Duration,

@@ -51,7 +51,8 @@ pub async fn serve(
 /// Serves a tower service, as [`serve`] does: an endpoint beside the application's own pages, or the gRPC health service of health-tonic.
 ///
 /// The protocol is HTTP/1.1. The feature `http2` adds HTTP/2 for clients that begin with it (RFC 9113, section 3.3), as those of gRPC do. A
-/// connection whose response is still being sent is not idle, and is not replaced by another one.
+/// connection on which a response is being sent is not idle. Beyond [`Limits::connections`], it is replaced only if none is idle: then a
+/// client that watches for hours has to connect again, and a probe gets its answer.
 ///
 /// # Errors
 /// Fails if it can't listen on a socket.
@@ -152,14 +153,15 @@ async fn answer<S, B>(
 {
     let asked = Arc::clone(&connection);
     let service = service_fn(move |request: Request<Incoming>| {
-        let busy = BusyGuard::new(&asked);
+        let mut request_guard = asked.request();
         let response = service.clone().call(request);
         async move {
             let response = response.await?;
+            request_guard.responds();
             // The body owns the guard, so that the connection is busy until the whole body is sent.
             Ok::<_, Infallible>(response.map(|body| {
                 body.map_err(move |error| {
-                    let _ = &busy;
+                    let _ = &request_guard;
                     error
                 })
             }))
@@ -200,21 +202,5 @@ async fn never_asks(connection: &Connection, head: Duration) {
     sleep(head).await;
     if connection.has_asked() {
         std::future::pending::<()>().await;
-    }
-}
-
-/// Marks the connection as busy until the request is answered or dropped.
-struct BusyGuard(Arc<Connection>);
-
-impl BusyGuard {
-    fn new(connection: &Arc<Connection>) -> Self {
-        connection.mark_busy();
-        Self(Arc::clone(connection))
-    }
-}
-
-impl Drop for BusyGuard {
-    fn drop(&mut self) {
-        self.0.mark_idle();
     }
 }

@@ -153,19 +153,31 @@ mod http2 {
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn a_response_that_is_being_sent_keeps_its_connection() {
+    async fn a_response_that_is_being_sent_keeps_its_connection_while_another_one_is_idle() {
         let mut limits = Limits::default();
-        (limits.connections, limits.grace) = (1, Duration::from_millis(300));
+        (limits.connections, limits.grace) = (2, Duration::from_millis(300));
         let socket = Socket::bind("127.0.0.1:0").unwrap();
         let address = socket.address().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
         let server = tokio::spawn(serve_service(vec![socket], Endless, limits, async move { drop(stopped.await) }));
-        let mut sender = connect(address).await;
-        let mut body = ask(&mut sender, "/").await.unwrap().into_body();
+        let mut first = connect(address).await;
+        let mut body = ask(&mut first, "/").await.unwrap().into_body();
         assert!(body.frame().await.unwrap().is_ok());
-        let _second = connect(address).await; // at the limit, the connection that was idle longest would be closed
+        let mut idle = connect(address).await;
+        idle.ready().await.unwrap();
+        let mut third = connect(address).await; // in place of the idle one
+        let mut other = ask(&mut third, "/").await.unwrap().into_body();
+        assert!(other.frame().await.unwrap().is_ok());
         let more = tokio::time::timeout(Duration::from_millis(300), body.frame()).await;
-        assert!(more.is_err(), "the response is still open: {more:?}");
+        assert!(more.is_err(), "the first response is still open: {more:?}");
+        assert!(ask(&mut idle, "/").await.is_err(), "the idle connection is closed");
+        // Now none is idle, and a probe still gets its answer.
+        let mut probe = connect(address).await;
+        assert!(ask(&mut probe, "/").await.is_ok());
+        let ended = tokio::time::timeout(Duration::from_secs(5), body.frame()).await.expect("the oldest one ends");
+        assert!(ended.is_none_or(|frame| frame.is_err()));
+        let more = tokio::time::timeout(Duration::from_millis(300), other.frame()).await;
+        assert!(more.is_err(), "the younger one stays: {more:?}");
         stop.send(()).unwrap();
         let began = Instant::now();
         server.await.unwrap().unwrap();
