@@ -6,7 +6,7 @@ use tokio::runtime::Handle;
 
 use crate::check::CheckExt;
 use crate::clock::SystemClock;
-use crate::fleet::Fleet;
+use crate::fleet::{self, Fleet};
 use crate::interceptor::Interceptors;
 use crate::registry::{BuildError, Registry};
 use crate::render::{Renderer, Renderers};
@@ -128,6 +128,7 @@ impl HealthBuilder {
     #[cfg_attr(not(feature = "metrics"), expect(unused_mut, reason = "metrics are a listener"))]
     pub fn build(mut self) -> Result<Health, BuildError> {
         let mut faults = settings::faults(&self.settings, &self.renderers, self.groups.keys().map(String::as_str));
+        faults.extend(self.fleet.iter().flat_map(|fleet| fleet::faults(&**fleet)));
         let (cells, plans) = build_plans(self.registry, &self.groups, &self.settings, &mut faults);
         BuildError::check(faults)?;
         let own_runtime = self.runtime.or_else(|| Handle::try_current().ok());

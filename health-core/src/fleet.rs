@@ -5,7 +5,13 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 
-use crate::Result;
+use crate::{BuildFault, Result};
+
+/// The longest name of a fleet, in bytes.
+pub const LONGEST_NAME: usize = 100;
+
+/// The shortest interval of a replica's own probes.
+pub const SHORTEST_OWN: Duration = Duration::from_secs(1);
 
 /// A store in which the replicas of a service share their verdicts. It keeps verdicts and grants leases; the engine decides which verdict a
 /// row shows.
@@ -21,6 +27,18 @@ pub trait Fleet: sealed::Sealed + fmt::Debug + Send + Sync + 'static {
 
     /// Publishes verdicts and reads those of all replicas, in one step. The engine drops the future if it takes too long.
     fn exchange<'a>(&'a self, exchange: &'a Exchange) -> BoxFuture<'a, Result<Answer>>;
+}
+
+/// Returns the faults of the settings of a fleet.
+pub(crate) fn faults(fleet: &dyn Fleet) -> Vec<BuildFault> {
+    let mut faults = Vec::new();
+    if fleet.name().trim().is_empty() || fleet.name().len() > LONGEST_NAME {
+        faults.push(BuildFault::setting("fleet", "its name needs 1 to 100 characters"));
+    }
+    if fleet.own() < SHORTEST_OWN {
+        faults.push(BuildFault::setting("fleet", "own needs at least 1 s"));
+    }
+    faults
 }
 
 /// Prevents implementations outside of this workspace.

@@ -2,13 +2,15 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may")]
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use health_core::{
-    CheckExt as _, GroupSettings, GroupTransition, Health, HealthBuilder, HealthCheck, Hold, Report, Scope,
-    ServiceUnavailable, ServiceWarning, Settings, Status, StatusListener, Transition, check_fn,
+    CheckExt as _, Endpoint, FailureKind, GroupSettings, GroupTransition, Health, HealthBuilder, HealthCheck, Hold,
+    Report, Scope, ServiceUnavailable, ServiceWarning, Settings, Status, StatusListener, Transition, check_fn,
 };
+use http::Request;
 use tokio::time::{Instant, sleep};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -377,4 +379,47 @@ async fn a_transition_of_a_group_names_its_causes() {
         .collect();
     let of = |healthy, causes: &str| ("ready".to_owned(), healthy, causes.to_owned());
     assert_eq!(turns, [of(false, "orders Other"), of(true, "orders Other"), of(false, "Draining Other")]);
+}
+
+/// A client may wait for less time than the group has. What it reads is not the verdict of the group.
+#[tokio::test(start_paused = true)]
+async fn a_client_that_waits_for_less_turns_no_group() {
+    let (database, pager) = (Database::default(), Pager::default());
+    database.set(State::Frozen);
+    let endpoint = Endpoint::new("/ht/", replica(&database).listener(pager.clone()).build().unwrap());
+    let request = || Request::get("/ht/ready/?format=openmetrics");
+    let hurried = request().header("x-prometheus-scrape-timeout-seconds", "0.6").body(()).unwrap();
+    let metrics = endpoint.respond(&hurried).await;
+    assert!(String::from_utf8_lossy(metrics.body()).contains("health_check_overall_healthy 0"));
+    assert!(pager.0.lock().unwrap().is_empty(), "{:?}", pager.0.lock().unwrap());
+    endpoint.respond(&request().body(()).unwrap()).await;
+    assert_eq!(pager.0.lock().unwrap().len(), 1, "the group's own budget has ended without a verdict");
+}
+
+/// A certificate or a token that has expired is a failure as any other one. It is not the verdict that has expired.
+#[tokio::test(start_paused = true)]
+async fn a_failure_of_the_kind_expired_is_held_and_told_once() {
+    #[derive(Clone, Default)]
+    struct Told(Arc<Mutex<Vec<Status>>>);
+    impl StatusListener for Told {
+        fn on_transition(&self, transition: &Transition) {
+            self.0.lock().unwrap().push(transition.to);
+        }
+    }
+    let (expires, told) = (Arc::new(AtomicBool::new(false)), Told::default());
+    let of_check = Arc::clone(&expires);
+    let check = check_fn("token", move || {
+        let error = ServiceUnavailable::new("the token has expired").with_kind(FailureKind::Expired);
+        let outcome = if of_check.load(Ordering::SeqCst) { Err(error.into()) } else { Ok(()) };
+        async move { outcome }
+    });
+    let health = Health::builder().check(check).listener(told.clone()).build().unwrap();
+    assert!(ready(&health).await.healthy);
+    expires.store(true, Ordering::SeqCst);
+    for _ in 0..10 {
+        sleep(2 * SECOND).await;
+        let report = ready(&health).await;
+        assert!(report.healthy && report.checks[0].held, "{report:?}");
+    }
+    assert_eq!(*told.0.lock().unwrap(), [Status::Working, Status::Unavailable]);
 }

@@ -102,7 +102,7 @@ pub(super) fn read_all<'a>(
     }
     if config.has_fleet() && !shares {
         let file = document.file;
-        config.warnings.push(format!("{file}: no check is shared in the fleet, so [fleet] has no effect"));
+        config.warnings.push(format!("{file}: no check is shared in the fleet, so [fleet] has no effect: a check whose server is on this machine needs shared = true"));
     }
     Ok(())
 }
@@ -142,7 +142,8 @@ impl<'a> Checks<'_, 'a> {
         }
         let filled = self.fill(&kind, &mut table)?;
         let is_in_live = common.groups.contains("live");
-        let candidate = Candidate::new(common.shared, is_in_live, &kind, &table);
+        let never_fresh = common.ttl == Some(Duration::ZERO);
+        let candidate = Candidate::new(common.shared, is_in_live, never_fresh, &kind, &table);
         let checks = self.build(&kind, table, (tls, login), &filled)?;
         let refused = |message| self.document.error(shared.0, shared.1.clone(), message);
         let key = checks.first().map(|check| candidate.key(check, self.fleet).map_err(refused)).transpose()?.flatten();

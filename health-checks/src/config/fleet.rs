@@ -22,6 +22,8 @@ struct Keys {
 impl Config {
     /// Reads `[fleet]`.
     pub(super) fn take_fleet<'a>(&mut self, document: &Document<'a>, root: &mut Table<'a>) -> Result<(), ConfigError> {
+        use health_core::fleet::{LONGEST_NAME, SHORTEST_OWN};
+
         use super::table::Places;
         use crate::kind::{Login, Misconfigured, TlsSettings};
 
@@ -37,7 +39,7 @@ impl Config {
                 .push(format!("{}:{line}: fleet.verify: the certificate of the server is not verified", document.file));
         }
         let build = || {
-            if name.trim().is_empty() || name.len() > 100 {
+            if name.trim().is_empty() || name.len() > LONGEST_NAME {
                 return Err(Misconfigured::new("name", "expected a name of at most 100 characters"));
             }
             if own.is_some_and(|own| own < SHORTEST_OWN) {
@@ -54,10 +56,6 @@ impl Config {
         Ok(())
     }
 }
-
-/// The shortest interval of own probes.
-#[cfg(feature = "fleet")]
-const SHORTEST_OWN: std::time::Duration = std::time::Duration::from_secs(1);
 
 #[cfg(not(feature = "fleet"))]
 impl Config {
@@ -99,6 +97,8 @@ pub(super) struct Candidate {
     /// The value of `shared`.
     pub(super) wanted: Option<bool>,
     pub(super) is_in_live: bool,
+    /// `true` if its `ttl` is zero.
+    never_fresh: bool,
     servers: Vec<Address>,
     /// The hash of its kind and of its settings without secrets.
     key: String,
@@ -106,8 +106,20 @@ pub(super) struct Candidate {
 
 impl Candidate {
     /// Reads the table of a check, from which the keys that all checks have were removed.
-    pub(super) fn new(wanted: Option<bool>, is_in_live: bool, kind: &Kind, table: &Table<'_>) -> Self {
-        Self { wanted, is_in_live, servers: servers(&table.values, kind.servers), key: key(kind, &table.values) }
+    pub(super) fn new(
+        wanted: Option<bool>,
+        is_in_live: bool,
+        never_fresh: bool,
+        kind: &Kind,
+        table: &Table<'_>,
+    ) -> Self {
+        Self {
+            wanted,
+            is_in_live,
+            never_fresh,
+            servers: servers(&table.values, kind.servers),
+            key: key(kind, &table.values),
+        }
     }
 
     /// Returns the key under which the check is shared, or `None` if it is not. `fleet` has the addresses of the fleet's own server, if
@@ -124,6 +136,7 @@ impl Candidate {
                 Some("it checks this process or this machine, which differs in each replica")
             }
             _ if self.is_in_live => Some("live is about this process alone"),
+            _ if self.never_fresh => Some("with ttl = 0, each request runs it"),
             Some(own) if self.servers.iter().any(|server| own.iter().any(|own| own.may_be(server))) && !is_forced => {
                 return Ok(None);
             }

@@ -60,7 +60,7 @@ impl RedisFleet {
     }
 
     /// Sets the name. Replicas with the same name share their verdicts, so services and environments that use the same Redis need different
-    /// names. The name is part of every key. *Default*: `default`.
+    /// names. The name is part of every key. It has 1 to 100 characters, or the build of the health fails. *Default*: `default`.
     #[must_use]
     pub fn name(mut self, name: &str) -> Self {
         self.set_name(name);
@@ -73,7 +73,7 @@ impl RedisFleet {
     }
 
     /// Sets the interval at which each replica probes for itself, even while the others share their verdicts. A replica whose own network
-    /// fails notices it after this time at the latest. *Default*: 60 s.
+    /// fails notices it after this time at the latest. It is at least 1 s, or the build of the health fails. *Default*: 60 s.
     #[must_use]
     pub fn own(self, own: Duration) -> Self {
         Self { own, ..self }

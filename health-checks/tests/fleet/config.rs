@@ -124,11 +124,24 @@ async fn a_fleet_without_a_shared_check_is_warned_about() {
 }
 
 #[test]
+fn a_fleet_in_code_has_the_limits_of_the_file() {
+    let fleet = || health_checks::RedisFleet::from_url("redis://cache.internal/0").unwrap();
+    for (fleet, message) in [
+        (fleet().name(" "), "its name needs 1 to 100 characters"),
+        (fleet().name(&"n".repeat(101)), "its name needs 1 to 100 characters"),
+        (fleet().own(Duration::from_millis(999)), "own needs at least 1 s"),
+    ] {
+        let error = health_core::Health::builder().fleet(fleet).build().unwrap_err();
+        assert_eq!(error.to_string(), format!("setting fleet: {message}"));
+    }
+}
+
+#[test]
 fn what_can_not_be_shared_is_refused_by_name() {
     let fleet = "[fleet]\nurl = \"redis://cache.internal/0\"\nname = \"shop\"\n";
     for (text, message) in [
         ("[[checks]]\nkind = \"disk\"\nshared = true\n".to_owned(), "checks[1].shared: there is no [fleet]"),
-        (format!("{fleet}[[checks]]\nkind = \"disk\"\nshared = true\n"), "checks[1].shared: it looks at this process"),
+        (format!("{fleet}[[checks]]\nkind = \"disk\"\nshared = true\n"), "checks[1].shared: it checks this process"),
         (format!("{fleet}[[checks]]\nkind = \"tcp\"\naddress = \"cache.internal:6379\"\nshared = true\n"), ""),
         (
             format!("{fleet}[[checks]]\nkind = \"redis\"\nurl = \"redis://cache.internal/1\"\nshared = true\n"),
@@ -139,6 +152,10 @@ fn what_can_not_be_shared_is_refused_by_name() {
                 "{fleet}[[checks]]\nkind = \"tcp\"\naddress = \"a.internal:1\"\ngroups = [\"live\"]\nshared = true\n"
             ),
             "checks[1].shared: live is about this process alone",
+        ),
+        (
+            format!("{fleet}[[checks]]\nkind = \"tcp\"\naddress = \"a.internal:1\"\nttl = 0\nshared = true\n"),
+            "checks[1].shared: with ttl = 0, each request runs it",
         ),
         ("[fleet]\nname = \"a\"\n".into(), "fleet.url: missing"),
         ("[fleet]\nurl = \"redis://a/0\"\n".into(), "fleet.name: missing"),

@@ -120,6 +120,9 @@ pub trait CheckExt: sealed::Sealed + Sized {
     /// Shares the verdicts of this check with the other replicas of the service; see [`HealthBuilder::fleet`](crate::HealthBuilder::fleet).
     /// Replicas share a check if its identifier and this key are the same in each of them. The key has to differ wherever the check's
     /// target differs, such as the database that a pool connects to. Without a fleet, the option has no effect. *Default*: not shared.
+    ///
+    /// A check of this process or this machine, one in the group `live`, one that the application reports, and one with a `ttl` of zero
+    /// can't be shared: then [`HealthBuilder::build`](crate::HealthBuilder::build) fails.
     fn shared(self, key: impl Into<Cow<'static, str>>) -> Configured<Self::Check> {
         self.set(|options| options.shared = Some(key.into()))
     }

@@ -100,6 +100,11 @@ impl Account {
         self.has_worked && !self.is_over && !is_stuck && !self.length.is_zero()
     }
 
+    /// Returns an account of the same failure whose hold has no end.
+    pub(crate) fn without_end(&self) -> Self {
+        Self { length: Duration::MAX, ..self.clone() }
+    }
+
     /// Returns the time until the hold ends at the earliest, if the check keeps failing; `None` if it never does.
     pub(crate) fn left(&self, now: Instant) -> Option<Duration> {
         (self.length < Duration::MAX).then(|| self.length.saturating_sub(self.balance_at(now)))
@@ -112,6 +117,13 @@ mod tests {
     use Status::{Unavailable, Warning, Working};
 
     const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn a_hold_without_end_counts_at_no_time() {
+        let now = Instant::now();
+        let account = Account::new(SECOND, false);
+        assert_eq!((account.left(now), account.without_end().left(now)), (Some(SECOND), None));
+    }
 
     /// The changes of a hold of ten seconds, for runs at these seconds.
     fn changes(runs: &[(u64, Status)]) -> Vec<(u64, Change)> {

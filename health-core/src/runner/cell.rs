@@ -140,7 +140,10 @@ impl Cell {
         let state = self.lock();
         let account = state.accounts.get(number)?.as_ref()?;
         if state.share.shows_shared() {
-            return (state.share.is_unconfirmed() || account.holds(now, None)).then(|| account.clone());
+            if state.share.is_unconfirmed() {
+                return Some(account.without_end());
+            }
+            return account.holds(now, None).then(|| account.clone());
         }
         if state.share.is_mine() {
             return None;
@@ -271,6 +274,11 @@ impl Cell {
             }
             _ => self.store(state, verdict),
         }
+    }
+
+    /// Returns `true` if the fleet should know of the last run at once.
+    pub(crate) fn has_news(&self) -> bool {
+        self.sharing.is_some() && self.lock().share.has_news()
     }
 
     /// Updates the state in the fleet, and stores the verdict that `step` returns. Returns `None` if the row stays as it is.

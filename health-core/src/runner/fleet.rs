@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use tokio::sync::Notify;
+
 use super::share::Next;
 use super::{Cell, Runner};
 use crate::fleet::{Answer, Exchange, Fleet};
@@ -30,6 +32,8 @@ pub(crate) struct Member {
     shared: Vec<usize>,
     /// The time between two exchanges.
     pause: Duration,
+    /// Notified of a verdict that the others should see at once.
+    news: Notify,
     state: Mutex<State>,
 }
 
@@ -57,7 +61,7 @@ impl Member {
                 shared.push(position);
             }
         }
-        Self { fleet, me, shared, pause: pause.max(SHORTEST), state: Mutex::default() }
+        Self { fleet, me, shared, pause: pause.max(SHORTEST), news: Notify::new(), state: Mutex::default() }
     }
 
     /// Returns `true` if there is a shared check. Without one, there is nothing to exchange.
@@ -116,8 +120,14 @@ pub(super) async fn exchange(runner: Arc<Runner>) {
         loop {
             runner.probe_due(member);
             let next = tokio::time::Instant::now() + member.pause;
-            tokio::time::sleep_until(next.min(end)).await;
-            if next >= end {
+            let has_news = tokio::select! {
+                () = tokio::time::sleep_until(next.min(end)) => false,
+                () = member.news.notified() => true,
+            };
+            if has_news {
+                tokio::time::sleep(SHORTEST).await; // for the checks that fail together
+            }
+            if has_news || next >= end {
                 break;
             }
         }
@@ -130,6 +140,14 @@ impl Runner {
         if let Some(member) = self.fleet.as_ref().filter(|member| lock(&member.state).last.is_some()) {
             let exchange = Exchange { leaves: true, ..self.next_exchange(member, self.clock.now()) };
             let _ = tokio::time::timeout(LIMIT, member.fleet.exchange(&exchange)).await; // if this fails, the leases expire
+        }
+    }
+
+    /// Exchanges at once, because this replica has seen a failure that the fleet does not know. So the others confirm it and show it
+    /// within about two TTLs.
+    pub(super) fn tell_fleet(&self) {
+        if let Some(member) = &self.fleet {
+            member.news.notify_one();
         }
     }
 

@@ -47,7 +47,7 @@ impl Runner {
                 tracing::warn!(target: "health_check", check, group, "the hold of a failing check is over: it fails the group");
             }
             Change::Recovered => {
-                tracing::warn!(target: "health_check", check, group, "the hold of a check has ended: the check works again");
+                tracing::info!(target: "health_check", check, group, "the hold of a check has ended: the check works again");
             }
         }
     }

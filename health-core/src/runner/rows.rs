@@ -56,13 +56,12 @@ impl Runner {
 
     /// Returns a transition for each background verdict that has expired and was not reported yet.
     pub(super) fn expired(&self, rows: &[CheckReport]) -> Vec<Transition> {
-        let is_expired = |row: &&CheckReport| row.errors.iter().any(|error| error.kind == FailureKind::Expired);
         let transition = |row: &CheckReport| {
             let from = self.cell_of(&row.identifier)?.expire()?;
             let (check, errors) = (row.identifier.clone(), row.errors.clone());
             Some(Transition { check, from: Some(from), to: row.status, errors, at: self.clock.time() })
         };
-        rows.iter().filter(is_expired).filter_map(transition).collect()
+        rows.iter().filter(|row| is_expired(row)).filter_map(transition).collect()
     }
 
     fn cell_of(&self, identifier: &str) -> Option<&Cell> {
@@ -136,8 +135,8 @@ impl Runner {
     fn hold_rows(&self, plan: &Plan, rows: &mut [CheckReport], now: Instant) {
         let Some(hold) = plan.hold else { return };
         for (row, &position) in rows.iter_mut().zip(&plan.closure).filter(|(row, _)| plan.fails(row.status)) {
-            let is_expired = row.errors.iter().any(|error| error.kind == FailureKind::Expired);
-            let account = self.cells[position].held(hold, now).filter(|_| row.status != Status::Unknown && !is_expired);
+            let holds = row.status != Status::Unknown && !is_expired(row);
+            let account = self.cells[position].held(hold, now).filter(|_| holds);
             if let Some(account) = account {
                 row.held = true;
                 row.counts_at = account.left(now).and_then(|left| self.clock.time().checked_add(left));
@@ -263,6 +262,12 @@ fn verdict_row(
     row.fail(&unavailable(FailureKind::Expired, message));
     row.since = None; // the expired verdict is no longer in effect
     (row, None)
+}
+
+/// Returns `true` for the row of a verdict that has expired. The error of a check may have the same kind, for a certificate that
+/// has expired, but such a verdict is in effect since some time.
+fn is_expired(row: &CheckReport) -> bool {
+    row.since.is_none() && row.errors.iter().any(|error| error.kind == FailureKind::Expired)
 }
 
 /// Returns the earlier of two times. `None` is earlier than any time, and `Some(None)` is later.

@@ -112,6 +112,9 @@ impl RunGuard {
         let record = cell.settle(verdict);
         self.runner.changed();
         self.runner.notify(&cell.identifier, &record);
+        if cell.has_news() {
+            self.runner.tell_fleet();
+        }
         self.run.finish(Outcome::Finished);
     }
 }

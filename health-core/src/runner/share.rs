@@ -166,6 +166,12 @@ impl Share {
         self.show_shared(false, now, sleeps)
     }
 
+    /// Returns `true` if there is a failure to publish that the fleet does not know.
+    pub(crate) fn has_news(&self) -> bool {
+        let fails = self.outbox.as_ref().is_some_and(|(publication, _)| !publication.ok);
+        fails && !self.is_away && self.seen.as_ref().is_some_and(|seen| seen.ok)
+    }
+
     /// Shows the shared verdict, unless the row shows it already and it is not new.
     fn show_shared(&mut self, is_new: bool, now: Instant, sleeps: u64) -> Next {
         let was_shown = std::mem::replace(&mut self.shows_shared, true);
@@ -394,6 +400,21 @@ mod tests {
         assert!(replica.share.shows_shared() && replica.share.is_unconfirmed());
         assert_eq!(replica.reads(1.0, 3, Some((Working, 0.1))), Some(Working));
         assert_eq!(replica.reads(1.5, 3, None), Some(Working), "without a shared verdict, the own one answers");
+    }
+
+    #[test]
+    fn a_failure_that_the_fleet_does_not_know_is_news() {
+        let mut replica = Replica::new();
+        replica.probes(0.0, Working);
+        replica.reads(1.0, 3, Some((Working, 0.5)));
+        assert!(!replica.share.has_news());
+        replica.probes(2.0, Unavailable);
+        assert!(replica.share.has_news());
+        replica.share.publication(replica.at(2.1));
+        assert!(!replica.share.has_news(), "it is told");
+        replica.reads(2.2, 3, Some((Unavailable, 0.1)));
+        replica.probes(3.0, Unavailable);
+        assert!(!replica.share.has_news(), "the fleet knows");
     }
 
     #[test]
