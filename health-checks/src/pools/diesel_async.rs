@@ -39,7 +39,7 @@ where
     C: SimpleAsyncConnection + Send + 'static,
 {
     async fn ping(&self, _: &Findings) -> Result {
-        select_1(&mut *bb8::get(self, describe, || directly(self), LOST).await?).await
+        select_1(&mut *bb8::get(self, describe).await?).await
     }
 
     fn usage(&self) -> Option<PoolUsage> {
@@ -47,16 +47,11 @@ where
     }
 
     async fn ping_direct(&self) -> Option<Result> {
-        Some(directly(self).await)
+        Some(match self.dedicated_connection().await {
+            Ok(mut connection) => select_1(&mut connection).await,
+            Err(error) => Err(describe(error)),
+        })
     }
-}
-
-async fn directly<C>(pool: &::bb8::Pool<AsyncDieselConnectionManager<C>>) -> Result
-where
-    AsyncDieselConnectionManager<C>: ::bb8::ManageConnection<Connection = C, Error = PoolError>,
-    C: SimpleAsyncConnection + Send + 'static,
-{
-    select_1(&mut pool.dedicated_connection().await.map_err(describe)?).await
 }
 
 /// Runs `SELECT 1` over the simple protocol, which works behind a pooler as well.

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use health_core::FailureKind;
+
 use crate::harness::{Server, alone, nobody, password, variable};
 use crate::scenario::{Scenario, health, says};
 
@@ -84,6 +86,26 @@ async fn grpc() {
         let in_path = health(&format!("kind = \"grpc\"\nurl = \"{url}/{service}\""));
         grpc.expect(&in_path, message, service).await;
     }
+    for (service, message, kind) in [
+        ("other", "the server does not know this service", FailureKind::NotFound),
+        ("missing", "the server has no gRPC health service", FailureKind::NotFound),
+        ("away", "the server answered UNAVAILABLE", FailureKind::Refused),
+        ("late", "the server does not answer", FailureKind::TimedOut),
+        ("private", "the server answered PERMISSION_DENIED", FailureKind::Forbidden),
+        ("full", "the server answered RESOURCE_EXHAUSTED", FailureKind::Saturated),
+        ("broken", "the server answered INTERNAL", FailureKind::Other),
+        ("slow", "the server does not answer", FailureKind::TimedOut),
+    ] {
+        let named = format!("kind = \"grpc\"\nurl = \"{url}\"\nservice = \"{service}\"");
+        let named = crate::scenario::health_within(&named, Duration::from_secs(2));
+        let began = std::time::Instant::now();
+        let report = named.report().await;
+        let error = report.checks.iter().find_map(|row| row.errors.first()).unwrap();
+        assert_eq!((error.message.as_str(), error.kind), (message, kind), "{service}");
+        assert!(began.elapsed() < Duration::from_secs(2), "within the timeout: {service}, {:?}", began.elapsed());
+    }
+    let hurried = health(&format!("kind = \"grpc\"\nurl = \"{url}/hurried\""));
+    grpc.expect(&hurried, "working", "the call has a deadline").await;
     let tls = health(&format!("kind = \"grpc\"\nurl = \"{}\"", url.replace("grpc:", "grpcs:")));
     grpc.expect(&tls, "unavailable: TLS failed: what answers there does not speak TLS", "no TLS there").await;
     for other in ["S3_ENDPOINT_URL", "SMTP_URL", "REDIS_URL"] {

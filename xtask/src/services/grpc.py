@@ -1,13 +1,23 @@
-"""A gRPC server for tests, with the health service of grpcio. The service `guarded` requires a token."""
+"""A gRPC server for tests, with the health service of grpcio. The service `guarded` requires a token. Some services fail with a status,
+`slow` answers after the deadline of its caller, and `hurried` requires a deadline of a minute at most."""
 
 import hmac
 import os
+import time
 from concurrent import futures
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 STATUS = health_pb2.HealthCheckResponse
+FAILURES = {
+    "missing": grpc.StatusCode.UNIMPLEMENTED,
+    "away": grpc.StatusCode.UNAVAILABLE,
+    "late": grpc.StatusCode.DEADLINE_EXCEEDED,
+    "private": grpc.StatusCode.PERMISSION_DENIED,
+    "full": grpc.StatusCode.RESOURCE_EXHAUSTED,
+    "broken": grpc.StatusCode.INTERNAL,
+}
 TOKEN = "Bearer " + os.environ["GRPC_PASSWORD"]
 
 
@@ -16,11 +26,17 @@ class Servicer(health.HealthServicer):
         metadata = dict(context.invocation_metadata())
         if request.service == "guarded" and not hmac.compare_digest(metadata.get("authorization", ""), TOKEN):
             context.abort(grpc.StatusCode.UNAUTHENTICATED, "a token is required")
+        if request.service in FAILURES:
+            context.abort(FAILURES[request.service], "by its name")
+        if request.service == "slow":
+            time.sleep(min(context.time_remaining(), 60) + 1)
+        if request.service == "hurried" and context.time_remaining() > 60:
+            context.abort(grpc.StatusCode.FAILED_PRECONDITION, "a deadline is required")
         return super().Check(request, context)
 
 
 servicer = Servicer()
-for name in ["", "guarded"]:
+for name in ["", "guarded", "hurried"]:
     servicer.set(name, STATUS.SERVING)
 servicer.set("down", STATUS.NOT_SERVING)
 servicer.set("unsure", STATUS.UNKNOWN)

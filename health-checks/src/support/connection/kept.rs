@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::{SHARE_OF_RUN, share_of_time};
+use super::{OLDEST_ATTEMPT, SHARE_OF_RUN, share_of_time};
 
 /// The longest that closing a connection may take.
 const GOODBYE: Duration = Duration::from_secs(2);
@@ -17,9 +17,6 @@ const GOODBYE: Duration = Duration::from_secs(2);
 /// The most attempts to connect that are under way at the same time. A handshake is never interrupted: servers count
 /// interrupted handshakes, and lock out a host that has too many of them.
 const MOST_ATTEMPTS: usize = 4;
-
-/// The age at which an attempt is aborted nevertheless.
-const OLDEST_ATTEMPT: Duration = Duration::from_mins(5);
 
 /// The shortest time for which a connection stays available to the next run if no run waits for it any more.
 const UNTAKEN: Duration = Duration::from_secs(1);

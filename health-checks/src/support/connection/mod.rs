@@ -32,6 +32,9 @@ pub mod pool;
 /// The share of its time after which a run gives up, so that it can say why.
 pub(crate) const SHARE_OF_RUN: f64 = 0.9;
 
+/// The age at which an attempt to connect is aborted, although servers count interrupted handshakes.
+pub(crate) const OLDEST_ATTEMPT: Duration = Duration::from_mins(5);
+
 /// Returns this share of the time that a run has left, bounded so that it can be added to the present.
 pub(crate) fn share_of_time(findings: &Findings, share: f64) -> Duration {
     findings.time_left().min(Duration::from_hours(24 * 365)).mul_f64(share)

@@ -33,16 +33,18 @@
 //! # Ok::<(), health_core::BuildError>(())
 //! ```
 
+use std::error::Error;
+use std::fmt;
 use std::future::Future;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use health_core::{FailureKind, Findings, HealthCheck, HealthCheckException, Result, ServiceUnavailable, Unit};
-use tokio::task::JoinHandle;
-use tokio::time::{Instant, timeout_at};
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
-use super::{SHARE_OF_RUN, share_of_time};
+use super::{OLDEST_ATTEMPT, SHARE_OF_RUN, share_of_time};
 
 /// The shortest time between two direct connections.
 const BETWEEN_DIRECT: Duration = Duration::from_secs(30);
@@ -54,7 +56,7 @@ const SHARE_OF_POOL: f64 = 0.5;
 ///
 /// A run takes one connection out of the pool and sends one command on it. If the pool has no connection to give, the
 /// check opens one direct connection after half of the run's time, to find out whether the pool is used up or the
-/// server is gone. It opens at most one in 30 s, because servers count connections.
+/// server is gone. It opens at most one in 30 s, and no second one beside it, because servers count connections.
 pub trait Ping: Send + Sync + 'static {
     /// Takes one connection out of the pool, sends one command on it, and gives it back.
     ///
@@ -121,31 +123,71 @@ impl<P: Ping> HealthCheck for PoolHealthCheck<P> {
     }
 }
 
+/// The cause of an error of a pool that has discarded its connections. The probe finds out why.
+#[cfg_attr(not(feature = "_bb8"), allow(dead_code, reason = "only pools of bb8 discard connections"))]
+#[derive(Debug)]
+pub(super) struct Discarded;
+
+impl fmt::Display for Discarded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the pool has discarded its connections")
+    }
+}
+
+impl Error for Discarded {}
+
+fn is_discarded(error: &HealthCheckException) -> bool {
+    error.source().is_some_and(<dyn Error>::is::<Discarded>)
+}
+
 /// Probes a pool, and remembers the result of the last direct connection.
 #[derive(Debug)]
 pub(crate) struct PoolProbe<P> {
     pool: Arc<P>,
-    direct: Arc<Mutex<Option<Direct>>>,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    direct: Mutex<Option<Direct>>,
+    changed: Notify,
 }
 
 /// The last direct connection.
 #[derive(Debug)]
 struct Direct {
     began: Instant,
-    /// The reason why it failed. The cause is left out, because the run that waited for it logs it.
-    failure: Option<(String, FailureKind)>,
+    /// `None` while it is under way.
+    result: Option<Learnt>,
+}
+
+/// The result of a direct connection.
+#[derive(Debug)]
+enum Learnt {
+    /// The pool knows no way to open one.
+    Impossible,
+    Answers {
+        /// `true` once a run has found the pool to be the one that does not connect.
+        blames_pool: bool,
+    },
+    Fails {
+        message: String,
+        kind: FailureKind,
+        /// The failure itself, until a run has returned it, so that its cause is logged once.
+        error: Option<HealthCheckException>,
+    },
 }
 
 impl<P> Clone for PoolProbe<P> {
     /// Returns a handle to the same pool.
     fn clone(&self) -> Self {
-        Self { pool: Arc::clone(&self.pool), direct: Arc::clone(&self.direct) }
+        Self { pool: Arc::clone(&self.pool), shared: Arc::clone(&self.shared) }
     }
 }
 
 impl<P: Ping> PoolProbe<P> {
     pub(crate) fn new(pool: P) -> Self {
-        Self { pool: Arc::new(pool), direct: Arc::default() }
+        Self { pool: Arc::new(pool), shared: Arc::default() }
     }
 
     /// Sends a ping on a connection of the pool.
@@ -155,80 +197,148 @@ impl<P: Ping> PoolProbe<P> {
 
     /// Waits for work on a connection of the pool, or returns an error that says why there is no connection.
     pub(crate) async fn run<T>(&self, findings: &Findings, work: impl Future<Output = Result<T>> + Send) -> Result<T> {
-        let at = |share| Instant::now() + share_of_time(findings, share);
+        let began = Instant::now();
+        let at = |share| began + share_of_time(findings, share);
         let (half, end) = (at(SHARE_OF_POOL), at(SHARE_OF_RUN));
         let mut work = pin!(work);
-        let mut outcome = timeout_at(half, work.as_mut()).await.ok();
-        let usage = self.pool.usage();
-        if outcome.is_none() && usage.is_none_or(|usage| usage.idle == 0) {
-            outcome = tokio::select! {
-                biased;
-                outcome = timeout_at(end, work) => outcome.ok(),
-                refused = self.refused_directly(end, usage) => Some(Err(refused)),
+        let mut outcome = tokio::select! {
+            biased;
+            outcome = timeout_at(end, work.as_mut()) => outcome.ok(),
+            refused = self.refused_without_idle(half) => Some(Err(refused)),
+        };
+        if let Some(Err(error)) = &outcome
+            && is_discarded(error)
+        {
+            let why = match self.shared.learnt_lately() {
+                Some(known) => Some(known),
+                None => timeout_at(end, self.refused(half)).await.ok(),
             };
-        } else if outcome.is_none() {
-            outcome = timeout_at(end, work).await.ok();
+            outcome = why.map(Err).or(outcome);
         }
-        if let Some(usage) = self.pool.usage() {
+        let usage = self.pool.usage(); // while `work` still has its connection
+        if let Some(usage) = usage {
             findings.observe("pool_size", usage.size, Unit::Count);
             findings.observe("pool_in_use", usage.in_use(), Unit::Count);
         }
-        outcome.unwrap_or_else(|| Err(nothing_to_give(usage)))
+        if matches!(outcome, Some(Ok(_))) {
+            self.shared.works();
+        }
+        outcome.unwrap_or_else(|| Err(self.shared.nothing_to_give(usage, began)))
     }
 
-    /// Completes when a direct connection has failed, with the reason. It never completes if the server answers,
-    /// because the pool is then what has no connection to give. The same holds if a pool that is used up has taken all
-    /// connections that the server allows.
-    async fn refused_directly(&self, end: Instant, usage: Option<PoolUsage>) -> HealthCheckException {
-        let is_used_up = usage.is_some_and(PoolUsage::is_used_up);
-        let counts = |kind| !(is_used_up && kind == FailureKind::Saturated);
-        if let Some(direct) = self.begin_direct() {
-            // The attempt continues when the time is up, and the next run sees its result.
-            if let Ok(Ok(Some(Err(error)))) = timeout_at(end, direct).await
-                && counts(error.kind())
+    /// Completes as [`refused`](Self::refused) does. It never completes while the pool has idle connections.
+    async fn refused_without_idle(&self, from: Instant) -> HealthCheckException {
+        sleep_until(from).await;
+        if self.pool.usage().is_some_and(|usage| usage.idle > 0) {
+            return std::future::pending().await;
+        }
+        self.refused(from).await
+    }
+
+    /// Opens a direct connection from this time on, and completes when it has failed, with the reason. It never
+    /// completes if the server answers, because the pool is then what has no connection to give. The same holds if a
+    /// pool that is used up has taken all connections that the server allows.
+    async fn refused(&self, from: Instant) -> HealthCheckException {
+        sleep_until(from).await;
+        self.begin_direct();
+        let is_used_up = self.pool.usage().is_some_and(PoolUsage::is_used_up);
+        loop {
+            let changed = self.shared.changed.notified(); // before the look, so that nothing is missed
+            if let Some(error) =
+                self.shared.learnt().filter(|error| !is_used_up || error.kind() != FailureKind::Saturated)
             {
                 return error;
             }
-        }
-        let learnt = self.lock().as_ref().and_then(|direct| direct.failure.clone());
-        match learnt {
-            Some((message, kind)) if counts(kind) => ServiceUnavailable::new(message).with_kind(kind).into(),
-            _ => std::future::pending().await,
+            changed.await;
         }
     }
 
-    /// Opens a direct connection, unless one was opened recently. A task of its own opens it, so that it is never
-    /// dropped in the middle of its handshake.
-    fn begin_direct(&self) -> Option<JoinHandle<Option<Result>>> {
-        let mut last = self.lock();
-        if last.as_ref().is_some_and(|direct| direct.began.elapsed() < BETWEEN_DIRECT) {
-            return None;
+    /// Opens a direct connection, unless one was opened recently or is under way. A task of its own opens it, so that
+    /// it is never dropped in the middle of its handshake.
+    fn begin_direct(&self) {
+        let mut last = self.shared.lock();
+        if last.as_ref().is_some_and(|direct| direct.result.is_none() || direct.began.elapsed() < BETWEEN_DIRECT) {
+            return;
         }
-        *last = Some(Direct { began: Instant::now(), failure: None });
-        let (pool, direct) = (Arc::clone(&self.pool), Arc::clone(&self.direct));
-        Some(tokio::spawn(async move {
-            let outcome = pool.ping_direct().await;
-            if let (Some(Err(error)), Some(direct)) =
-                (&outcome, &mut *direct.lock().unwrap_or_else(PoisonError::into_inner))
-            {
-                direct.failure = Some((error.message().to_owned(), error.kind()));
+        *last = Some(Direct { began: Instant::now(), result: None });
+        let (pool, shared) = (Arc::clone(&self.pool), Arc::clone(&self.shared));
+        tokio::spawn(async move {
+            let outcome = timeout(OLDEST_ATTEMPT, pool.ping_direct()).await;
+            let learnt = match outcome.unwrap_or_else(|_| Some(Err(silence()))) {
+                None => Learnt::Impossible,
+                Some(Ok(())) => Learnt::Answers { blames_pool: false },
+                Some(Err(error)) => {
+                    Learnt::Fails { message: error.message().to_owned(), kind: error.kind(), error: Some(error) }
+                }
+            };
+            if let Some(direct) = &mut *shared.lock() {
+                direct.result = Some(learnt);
             }
-            outcome
-        }))
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Direct>> {
-        self.direct.lock().unwrap_or_else(PoisonError::into_inner)
+            shared.changed.notify_waiters();
+        });
     }
 }
 
-fn nothing_to_give(usage: Option<PoolUsage>) -> HealthCheckException {
-    let error = match usage {
-        Some(usage) if usage.is_used_up() => {
-            let text = format!("no free connection in the pool ({} of {} in use)", usage.in_use(), usage.max);
-            ServiceUnavailable::new(text).with_kind(FailureKind::Saturated)
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Option<Direct>> {
+        self.direct.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns the failure of the last direct connection.
+    fn learnt(&self) -> Option<HealthCheckException> {
+        match self.lock().as_mut()?.result.as_mut()? {
+            Learnt::Fails { message, kind, error } => {
+                let again = || ServiceUnavailable::new(message.clone()).with_kind(*kind).into();
+                Some(error.take().unwrap_or_else(again))
+            }
+            _ => None,
         }
-        _ => ServiceUnavailable::new("the server does not answer").with_kind(FailureKind::TimedOut),
-    };
-    error.into()
+    }
+
+    /// Returns the failure of the last direct connection if it was opened recently.
+    fn learnt_lately(&self) -> Option<HealthCheckException> {
+        let is_recent = self.lock().as_ref().is_some_and(|direct| direct.began.elapsed() < BETWEEN_DIRECT);
+        is_recent.then(|| self.learnt()).flatten()
+    }
+
+    /// Notes that the pool works again.
+    fn works(&self) {
+        if let Some(Direct { result: Some(Learnt::Answers { blames_pool }), .. }) = &mut *self.lock() {
+            *blames_pool = false;
+        }
+    }
+
+    /// Returns the error of a run that has got no connection, and that began at this time. A pool that is used up while
+    /// its server is frozen is not blamed: it is the server that keeps the connections.
+    fn nothing_to_give(&self, usage: Option<PoolUsage>, run: Instant) -> HealthCheckException {
+        let mut last = self.lock();
+        let is_under_way = last.as_ref().is_some_and(|direct| direct.result.is_none());
+        let answers = match &mut *last {
+            Some(Direct { began, result: Some(Learnt::Answers { blames_pool }) }) => {
+                // A server that answered before this run may be frozen now.
+                *blames_pool |= *began >= run;
+                *blames_pool
+            }
+            _ => false,
+        };
+        match usage {
+            Some(usage) if usage.is_used_up() && !is_under_way => {
+                let text = format!("no free connection in the pool ({} of {} in use)", usage.in_use(), usage.max);
+                ServiceUnavailable::new(text).with_kind(FailureKind::Saturated).into()
+            }
+            Some(usage) if answers && usage.idle == 0 => {
+                lost("the pool has no working connection, but the server answers")
+            }
+            None if answers => lost("the client is not connected, but the server answers"),
+            _ => silence(),
+        }
+    }
+}
+
+fn lost(text: &'static str) -> HealthCheckException {
+    ServiceUnavailable::new(text).with_kind(FailureKind::Lost).into()
+}
+
+fn silence() -> HealthCheckException {
+    ServiceUnavailable::new("the server does not answer").with_kind(FailureKind::TimedOut).into()
 }

@@ -4,7 +4,6 @@ use ::bb8::{Pool, PooledConnection};
 use bb8_redis::RedisConnectionManager;
 use health_core::{Findings, Result};
 
-use super::words::LOST;
 use super::{describe, ping};
 use crate::support::connection::bb8;
 use crate::support::connection::pool::{Ping, PoolUsage};
@@ -20,17 +19,14 @@ impl Ping for Pool<RedisConnectionManager> {
     }
 
     async fn ping_direct(&self) -> Option<Result> {
-        Some(look(self).await)
+        Some(match self.dedicated_connection().await {
+            Ok(mut connection) => ping(&mut connection, &Findings::default()).await,
+            Err(error) => Err(describe(error)),
+        })
     }
 }
 
 /// Takes a connection from the pool.
 pub(crate) async fn get(pool: &Pool<RedisConnectionManager>) -> Result<PooledConnection<'_, RedisConnectionManager>> {
-    bb8::get(pool, describe, || look(pool), LOST).await
-}
-
-/// Sends `PING` on a direct connection.
-async fn look(pool: &Pool<RedisConnectionManager>) -> Result {
-    let mut connection = pool.dedicated_connection().await.map_err(describe)?;
-    ping(&mut connection, &Findings::default()).await
+    bb8::get(pool, describe).await
 }
