@@ -120,6 +120,10 @@ async fn values_of_a_body_in_json_are_compared() {
     let (url, _) = answering(ok(b"<html>", "")).await;
     let keys = format!("url = \"{url}\"\njson = {{ \"/status\" = \"ok\" }}");
     assert_eq!(says(&keys).await, "unexpected result: the body is not JSON");
+    let long = format!("{{\"status\": \"{}\"}}", "o".repeat(1024 * 1024));
+    let (url, _) = answering(ok(long.as_bytes(), "")).await;
+    let keys = format!("url = \"{url}\"\njson = {{ \"/status\" = \"ok\" }}");
+    assert_eq!(says(&keys).await, "unexpected result: the body is longer than 1 MB");
     let wrong = refused("kind = \"http\"\nurl = \"http://a/\"\njson = { status = \"ok\" }");
     assert!(wrong.contains("checks[1].json: expected JSON pointers"), "{wrong}");
 }

@@ -152,6 +152,32 @@ async fn a_feed_in_atom() {
     assert!((row.observations[0].value - 1.0).abs() < f64::EPSILON, "{row:?}");
 }
 
+/// A word that only contains one of the words for the end of an incident, or negates it, does not end it.
+#[tokio::test]
+async fn an_entry_of_a_feed_is_read_word_by_word() {
+    for (text, is_open) in [
+        ("The problem is unresolved.", true),
+        ("A vulnerability was disclosed.", true),
+        ("The problem is not yet resolved.", true),
+        ("We keep you posted until it is resolved.", true),
+        ("It will be resolved tomorrow.", true),
+        ("<p><strong>Resolved</strong> - It works.</p><p>Investigating - It is not resolved.</p>", false),
+        ("It has been resolved.", false),
+        ("All systems are operating normally.", false),
+    ] {
+        let feed = rss(&[("Packet loss", text, Duration::from_mins(1))]);
+        let said = says(feed, "").await;
+        assert_eq!(said == "warning: Packet loss", is_open, "{text}: {said}");
+        assert_eq!(said == "working", !is_open, "{text}: {said}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_is_too_long_to_be_parsed_is_an_error() {
+    let long = format!("{{{}", " ".repeat(1024 * 1024));
+    assert_eq!(says(long, "").await, "unexpected result: the body is longer than 1 MB");
+}
+
 #[tokio::test]
 async fn a_body_that_is_no_status_page_is_an_error_and_a_long_title_is_cut() {
     let no_page = "unexpected result: what answers there is neither a status page nor a feed";

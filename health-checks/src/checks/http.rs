@@ -314,9 +314,6 @@ impl HttpHealthCheck {
 impl HttpHealthCheck {
     /// Compares the values of the body with the expected ones.
     fn compare(&self, body: &[u8]) -> Result {
-        if self.json.is_empty() {
-            return Ok(());
-        }
         let body: Value = serde_json::from_slice(body)
             .map_err(|error| ServiceReturnedUnexpectedResult::new("the body is not JSON").with_source(error))?;
         for (pointer, wanted) in &self.json {
@@ -372,12 +369,12 @@ impl HealthCheck for HttpHealthCheck {
         }
         let body = http::body(&mut response).await?;
         if let Some(wanted) = &self.contains {
-            let (wanted, body) = (wanted.as_bytes(), &body);
+            let (wanted, body) = (wanted.as_bytes(), &body.bytes);
             if !wanted.is_empty() && !body.windows(wanted.len()).any(|part| part == wanted) {
                 return Err(ServiceReturnedUnexpectedResult::new("the body does not contain what it should").into());
             }
         }
-        self.compare(&body)
+        if self.json.is_empty() { Ok(()) } else { self.compare(body.whole()?) }
     }
 
     fn identifier(&self) -> Cow<'_, str> {

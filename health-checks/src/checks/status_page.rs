@@ -19,7 +19,7 @@ use health_core::{
 use serde::Deserialize;
 
 use crate::kind::{CheckSettings, Misconfigured, TlsSettings};
-use crate::support::http::{self, Target, describe};
+use crate::support::http::{self, Body, Target, describe};
 use crate::support::tls::Tls;
 
 /// The default TTL. The page belongs to someone else, and rarely changes.
@@ -29,7 +29,10 @@ const TTL: Duration = Duration::from_mins(1);
 const MOST: usize = 120;
 
 /// The words by which an entry of a feed says that its incident is over.
-const CLOSED: [&str; 5] = ["resolved", "completed", "closed", "operating normally", "mitigated"];
+const CLOSED: [&[&str]; 5] = [&["resolved"], &["completed"], &["closed"], &["operating", "normally"], &["mitigated"]];
+
+/// The words with which the words above say that it is not over: `not yet resolved`, `until it is resolved`.
+const STILL_OPEN: [&str; 7] = ["be", "being", "never", "not", "once", "until", "when"];
 
 /// Reads a provider's status page, and warns while an incident is open.
 ///
@@ -133,7 +136,7 @@ impl StatusPage {
         Ok(self)
     }
 
-    async fn read(&self) -> Result<Vec<u8>> {
+    async fn read(&self) -> Result<Body> {
         let target = self.target.as_ref().map_err(|wrong| {
             let unusable = ServiceUnavailable::new("the URL can't be used").with_kind(FailureKind::Misconfigured);
             unusable.with_source(wrong.clone())
@@ -193,7 +196,7 @@ impl StatusPage {
             let content = entry.content.and_then(|content| content.body).unwrap_or_default();
             let text = format!("{title} {summary} {content}").to_lowercase();
             let matters = |name: &String| text.contains(&name.to_lowercase());
-            let is_open = !CLOSED.iter().any(|word| text.contains(word));
+            let is_open = !is_closed(&text);
             if is_open && (self.components.is_empty() || self.components.iter().any(matters)) {
                 open.push(shown(&title));
             }
@@ -202,13 +205,23 @@ impl StatusPage {
     }
 }
 
+/// Returns `true` if the lower-case text of an entry says that its incident is over.
+fn is_closed(text: &str) -> bool {
+    let words: Vec<&str> = text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
+    (0..words.len()).any(|at| {
+        let says = CLOSED.iter().any(|closed| words[at..].starts_with(closed));
+        says && !words[at.saturating_sub(3)..at].iter().any(|word| STILL_OPEN.contains(word))
+    })
+}
+
 const NO_PAGE: &str = "what answers there is neither a status page nor a feed";
 
 impl HealthCheck for StatusPage {
     async fn check_status(&self, findings: &Findings) -> Result {
         let body = self.read().await?;
+        let body = body.whole()?;
         let is_json = body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{');
-        let open = if is_json { self.of_summary(&body)? } else { self.of_feed(&body)? };
+        let open = if is_json { self.of_summary(body)? } else { self.of_feed(body)? };
         findings.observe("open_incidents", u32::try_from(open.len()).or_unknown()?, Unit::Count);
         for incident in open {
             findings.add_error(ServiceWarning::new(incident));

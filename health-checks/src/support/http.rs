@@ -4,7 +4,8 @@ use std::fmt;
 use std::path::PathBuf;
 
 use health_core::{
-    FailureKind, HealthCheckException, Result, ResultExt as _, Secret, ServiceUnavailable, UnknownError,
+    FailureKind, HealthCheckException, Result, ResultExt as _, Secret, ServiceReturnedUnexpectedResult,
+    ServiceUnavailable, UnknownError,
 };
 use reqwest::{Client, Response, Url, redirect};
 
@@ -97,18 +98,35 @@ impl Target {
     }
 }
 
+/// The first megabyte of a body.
+pub(crate) struct Body {
+    pub(crate) bytes: Vec<u8>,
+    is_cut: bool,
+}
+
+impl Body {
+    /// Returns the bytes of a body that has to be complete, to be parsed.
+    pub(crate) fn whole(&self) -> Result<&[u8]> {
+        if self.is_cut {
+            return Err(ServiceReturnedUnexpectedResult::new("the body is longer than 1 MB").into());
+        }
+        Ok(&self.bytes)
+    }
+}
+
 /// Reads the first megabyte of the body.
-pub(crate) async fn body(response: &mut Response) -> Result<Vec<u8>> {
-    let (mut body, mut pieces) = (Vec::new(), 0);
+pub(crate) async fn body(response: &mut Response) -> Result<Body> {
+    let (mut bytes, mut pieces, mut is_cut) = (Vec::new(), 0, false);
     while let Some(chunk) = response.chunk().await.map_err(describe)? {
-        body.extend_from_slice(&chunk);
+        bytes.extend_from_slice(&chunk);
         pieces += 1;
-        if body.len() > MOST || pieces > PIECES {
+        is_cut = bytes.len() > MOST || pieces > PIECES;
+        if is_cut {
             break;
         }
     }
-    body.truncate(MOST);
-    Ok(body)
+    bytes.truncate(MOST);
+    Ok(Body { bytes, is_cut })
 }
 
 /// Returns `true` if the URL is on this machine.
