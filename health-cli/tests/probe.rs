@@ -86,6 +86,10 @@ fn other_answers_are_2_and_say_which() {
         (String::new(), "the connection was closed before the answer"),
         ("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{".into(), "the connection was closed before the answer"),
         (http("200 OK", "", &"x".repeat(9 << 20)), "the answer is longer than 8 MiB"),
+        (
+            http("200 OK", "Content-Type: Text/HTML; charset=utf-8\r\n", "<form>please log in</form>"),
+            "answered with 200 and a web page, not a report: another service, a login or a proxy answers there",
+        ),
     ] {
         let (address, _) = answering(move |_| answer.clone());
         let expected = (2, String::new(), format!("error: {address}: {message}\n"));
@@ -143,6 +147,11 @@ fn it_says_what_it_wants_and_takes_other_servers_answers() {
         let (address, _) = answering(move |_| http("503 Service Unavailable", "", body));
         let expected = format!("{}\n", body.trim_end_matches('\n'));
         assert_eq!(probe(&format!("http://{address}/"), &[]), (1, expected, String::new()));
+    }
+    // Programs with a status code that is always 200.
+    for (status, code) in [("DOWN", 1), ("fail", 1), ("Unhealthy", 1), ("OUT_OF_SERVICE", 1), ("UP", 0), ("pass", 0)] {
+        let (address, _) = answering(move |_| http("200 OK", "", &format!(r#"{{"status":"{status}"}}"#)));
+        assert_eq!(probe(&format!("http://{address}/"), &[]).0, code, "{status}");
     }
     let (address, _) = answering(|request| {
         let is_known = request.to_lowercase().contains("\r\nauthorization: basic dtpwdw==\r\n");

@@ -7,6 +7,10 @@ use super::Failure;
 use crate::output;
 use crate::row::Row;
 
+/// The words for a failure in the member `status` of other programs: Spring Boot, ASP.NET, and the draft of the media type
+/// application/health+json.
+const DOWN: [&str; 7] = ["down", "out_of_service", "fail", "failed", "error", "unhealthy", "critical"];
+
 /// The response of an endpoint.
 #[derive(Debug)]
 pub(crate) struct Answer {
@@ -14,6 +18,8 @@ pub(crate) struct Answer {
     pub(super) address: String,
     /// `true` if the body is in the format `report`.
     pub(super) is_report: bool,
+    /// `true` if the body is a web page, although none was requested.
+    pub(super) is_page: bool,
     pub(super) body: Vec<u8>,
     pub(crate) took: Duration,
 }
@@ -22,7 +28,7 @@ impl Answer {
     /// Creates the answer of a service whose response became a report.
     pub(super) fn of_report(report: &Report, address: &str, took: Duration) -> Self {
         let body = serde_json::to_vec(report).unwrap_or_default();
-        Self { status: 200, address: address.to_owned(), is_report: true, body, took }
+        Self { status: 200, address: address.to_owned(), is_report: true, is_page: false, body, took }
     }
 
     /// Returns `true` if the endpoint is healthy, according to its report or else to the status code. An unexpected status code without a
@@ -32,7 +38,8 @@ impl Answer {
             return Ok(report.healthy); // the endpoint may have other status codes
         }
         let why = match self.status {
-            200 => return Ok(true),
+            200 if self.is_page => " and a web page, not a report: another service, a login or a proxy answers there",
+            200 => return Ok(!self.says_down()),
             500 | 503 => return Ok(false),
             300..400 => ": it redirects to another host or in a circle, which is not followed",
             400 => ": it does not know the format, or is no health endpoint",
@@ -42,6 +49,13 @@ impl Answer {
             _ => " instead of 200, 500 or 503",
         };
         Err(Failure::answered(&self.address, format!("answered with {}{why}", self.status)))
+    }
+
+    /// Returns `true` if the JSON of another program says that it does not work, whatever its status code is.
+    fn says_down(&self) -> bool {
+        let body = serde_json::from_slice::<serde_json::Value>(&self.body).unwrap_or_default();
+        let status = body["status"].as_str().unwrap_or_default().to_ascii_lowercase();
+        DOWN.contains(&status.as_str())
     }
 
     /// Returns the rows, if the body is a report, or a JSON object of identifiers and texts.

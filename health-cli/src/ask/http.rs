@@ -54,11 +54,13 @@ impl HttpClient {
         let response = self.client.get(url).timeout(max_wait).send().await.map_err(failed)?;
         let status = response.status().as_u16();
         let content_type = response.headers().get(CONTENT_TYPE);
-        let is_report =
-            content_type.is_some_and(|value| value.as_bytes().starts_with(ReportFormat::MEDIA_TYPE.as_bytes()));
+        let is = |media_type: &str| {
+            content_type.is_some_and(|value| value.as_bytes().to_ascii_lowercase().starts_with(media_type.as_bytes()))
+        };
+        let (is_report, is_page) = (is(ReportFormat::MEDIA_TYPE), is("text/html") && format != Some("html"));
         let body = read(response).await.map_err(failed)?;
         let body = body.ok_or_else(|| Failure::answered(self.address(), "the answer is longer than 8 MiB"))?;
-        Ok(Answer { status, address: self.target.address.clone(), is_report, body, took: began.elapsed() })
+        Ok(Answer { status, address: self.target.address.clone(), is_report, is_page, body, took: began.elapsed() })
     }
 }
 

@@ -34,13 +34,16 @@ fn read(config: &str) -> Value {
     let (_server, lines) = printing(&mut command);
     let lines: Vec<String> = lines.take(2).map(Result::unwrap).collect();
     let shared = lines[0].strip_prefix("http://").unwrap().strip_suffix("/ht/").unwrap();
-    let [shared, own] = [shared, lines[1].strip_prefix("grpc://").unwrap()].map(|address| {
-        let output = script("read_grpc.py").arg(address).output().unwrap();
-        assert!(output.status.success(), "{}", stderr(&output));
-        serde_json::from_slice::<Value>(&output.stdout).unwrap()
-    });
+    let [shared, own] = [shared, lines[1].strip_prefix("grpc://").unwrap()].map(read_at);
     assert_eq!(shared, own);
     own
+}
+
+/// Returns the result of Python's client at this address.
+fn read_at(address: &str) -> Value {
+    let output = script("read_grpc.py").arg(address).output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    serde_json::from_slice(&output.stdout).unwrap()
 }
 
 #[test]
@@ -61,12 +64,23 @@ fn next(lines: &mut Lines<BufReader<ChildStdout>>, service: &str) -> String {
     lines.find_map(|line| line.unwrap().strip_prefix(&prefix).map(str::to_owned)).unwrap()
 }
 
+/// Asserts that `Check` and `List` agree on the status of services.
+fn both_say(address: &str, expected: &[(&str, &str)]) {
+    let read = read_at(address);
+    for (service, status) in expected {
+        let said = (&read["check"][service], &read["list"][service]);
+        assert_eq!(said, (&Value::from(*status), &Value::from(*status)), "{service:?}");
+    }
+    assert_eq!(read["check"]["nothing"], "NOT_FOUND");
+}
+
 #[test]
-fn pythons_client_watches_an_outage_and_a_drain() {
+fn pythons_client_reads_a_start_an_outage_and_a_drain() {
     let place = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let check = format!(
-        "[settings]\ndrain_delay = \"1s\"\n[groups.ready]\nhold = 0\n[[checks]]\nkind = \"tcp\"\nname = \"orders\"\n\
-         address = \"{place}\"\nttl = \"100ms\"\n"
+        "[settings]\ndrain_delay = \"2s\"\n[groups.ready]\nhold = 0\n[[checks]]\nkind = \"tcp\"\nname = \"orders\"\n\
+         address = \"{place}\"\nttl = \"100ms\"\n[[checks]]\nkind = \"disk\"\npath = \"late\"\ninodes_max = false\ngroups = [\"startup\"]\n\
+         ttl = \"100ms\"\n"
     );
     let folder = folder(&check);
     let mut command = health(folder.path());
@@ -74,9 +88,13 @@ fn pythons_client_watches_an_outage_and_a_drain() {
     let (mut server, mut lines) = printing(&mut command);
     let url = lines.next().unwrap().unwrap();
     let address = url.strip_prefix("http://").unwrap().strip_suffix("/ht/").unwrap();
-    // At the start, an outage elsewhere fails `ready` and not `startup`.
     let (_startup, mut startup) = printing(script("watch_grpc.py").args([address, "startup"]));
+    assert_eq!(next(&mut startup, "startup"), "NOT_SERVING");
+    both_say(address, &[("startup", "NOT_SERVING"), ("live", "SERVING")]);
+    std::fs::create_dir(folder.path().join("late")).unwrap();
+    // At the start, an outage elsewhere fails `ready` and not `startup`.
     assert_eq!(next(&mut startup, "startup"), "SERVING");
+    both_say(address, &[("startup", "SERVING"), ("ready", "NOT_SERVING"), ("", "NOT_SERVING")]);
     let (_unknown, mut unknown) = printing(script("watch_grpc.py").args([address, "nothing"]));
     assert_eq!(next(&mut unknown, "nothing"), "SERVICE_UNKNOWN");
     let (_live, mut live) = printing(script("watch_grpc.py").args([address, "live"]));
@@ -91,17 +109,20 @@ fn pythons_client_watches_an_outage_and_a_drain() {
     }
     let _orders = TcpListener::bind(place).unwrap();
     assert_eq!(next(&mut whole, "whole"), "SERVING");
+    both_say(address, &[("", "SERVING"), ("ready", "SERVING")]);
     let began = Instant::now();
     signal(&server, "TERM");
     assert_eq!(next(&mut whole, "whole"), "NOT_SERVING");
     assert!(began.elapsed() < Duration::from_secs(1), "before the streams end: {:?}", began.elapsed());
+    both_say(address, &[("", "NOT_SERVING"), ("ready", "NOT_SERVING"), ("live", "SERVING"), ("startup", "SERVING")]);
+    assert!(began.elapsed() < Duration::from_secs(2), "while the service drains: {:?}", began.elapsed());
     for (lines, service) in
         [(&mut whole, "whole"), (&mut live, "live"), (&mut startup, "startup"), (&mut unknown, "nothing")]
     {
         assert_eq!(next(lines, service), "end");
     }
     assert_eq!(wait(&mut server).1, Some(0));
-    assert!(began.elapsed() < Duration::from_secs(4), "the streams do not hold the end: {:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(5), "the streams do not hold the end: {:?}", began.elapsed());
 }
 
 #[test]
@@ -121,6 +142,8 @@ fn probe_reads_a_server_of_grpcio() {
             String::new(),
         ),
         ("/other", vec![], 2, "", format!("error: {address}: the server does not know this service\n")),
+        ("/missing", vec![], 2, "", format!("error: {address}: the server has no gRPC health service\n")),
+        ("/away", vec![], 2, "", format!("error: {address}: the server answered UNAVAILABLE\n")),
         ("/guarded", vec!["--header", &header], 0, "guarded                  ... working\n", String::new()),
         (
             "/guarded",
@@ -133,6 +156,13 @@ fn probe_reads_a_server_of_grpcio() {
         let said = told(&[&["probe", &format!("{url}{path}")], args.as_slice()].concat(), &[]);
         assert_eq!(said, (code, output.into(), error), "{path}");
     }
+    let began = Instant::now();
+    let (code, _, error) = told(&["probe", &format!("{url}/slow"), "--timeout", "1s"], &[]);
+    assert_eq!((code, error.as_str()), (2, &*format!("error: {address}: no answer within 1s\n")));
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let (code, _, error) = told(&["probe", &format!("grpc://{nobody}")], &[]);
+    assert_eq!((code, error.as_str()), (2, &*format!("error: {nobody}: connection refused\n")));
     let (code, _, error) = told(&["wait", &format!("{url}/down"), "--timeout", "1s", "--interval", "200ms"], &[]);
     assert!(code == 1 && error.contains("down (unavailable: not serving)"), "{code} {error}");
     assert_eq!(told(&["wait", &url], &[]).0, 0);
