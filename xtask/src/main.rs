@@ -104,9 +104,12 @@ fn run(chore: Chore) -> Outcome {
 }
 
 fn test(args: &[String]) -> Outcome {
-    services::during(|env| {
+    services::during(&[], |env| {
         let mut command = Command::new(env!("CARGO"));
-        execute(command.args(["test", "--workspace", "--locked", "--no-fail-fast"]).args(args).envs(env))
+        // With --workspace, cargo ignores a package.
+        let is_whole = !args.iter().any(|arg| arg.starts_with("-p") || arg.starts_with("--package"));
+        command.args(["test", "--locked", "--no-fail-fast"]).args(is_whole.then_some("--workspace"));
+        execute(command.args(args).envs(env))
     })
 }
 
@@ -127,7 +130,9 @@ fn features() -> Outcome {
     }
     cargo(["test", "--package", "health-core", "--no-default-features", "--test", "small"])?;
     let together = ["full,rustls-ring", "full,rustls-aws-lc-rs", "full,rustls-aws-lc-rs,rustls-ring"];
-    for feature in tidy::features_of(&root(), "health-checks")?.into_iter().chain(together.map(str::to_owned)) {
+    let drivers = ["sea-orm,mysql", "sea-orm,postgres", "sea-orm,sqlite"];
+    let together = together.into_iter().chain(drivers).map(str::to_owned);
+    for feature in tidy::features_of(&root(), "health-checks")?.into_iter().chain(together) {
         alone("health-checks", &feature)?;
     }
     Ok(())

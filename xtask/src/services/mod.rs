@@ -114,12 +114,13 @@ pub(crate) fn run(command: Services) -> Outcome {
     }
 }
 
-/// Runs tests with all services up. Afterwards, stops the services that it has started, even if the tests fail.
-pub(crate) fn during(tests: impl FnOnce(Env) -> Outcome) -> Outcome {
+/// Does the work with these services up, all of them if none is named. Afterwards, stops the services that it has
+/// started, even if the work fails.
+pub(crate) fn during<T>(names: &[String], work: impl FnOnce(Env) -> Result<T, String>) -> Result<T, String> {
     let started: Vec<_> = ALL.iter().copied().filter(|service| life::running(*service).is_none()).collect();
-    let outcome = up(&[]).and_then(|()| tests(environment(ALL)));
+    let outcome = up(names).and_then(|()| work(environment(ALL)));
     let ended = life::down(&started);
-    outcome.and(ended)
+    outcome.and_then(|value| ended.map(|()| value))
 }
 
 fn up(names: &[String]) -> Outcome {
