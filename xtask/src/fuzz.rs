@@ -8,9 +8,6 @@ use clap::Args;
 
 use crate::{Outcome, execute};
 
-/// The targets, which are in `xtask/fuzz/src/`.
-const TARGETS: [&str; 5] = ["config", "expand", "http", "report", "url"];
-
 /// The instrumentation that libFuzzer needs. The options work with a stable compiler; `sanitizer-coverage` is LLVM's name for it.
 const FLAGS: &str = "--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
                      -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
@@ -19,8 +16,7 @@ const FLAGS: &str = "--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer
 /// Feed generated inputs to the code that parses them; needs a C++ compiler.
 #[derive(Debug, Args)]
 pub(crate) struct Fuzz {
-    /// The target; all targets by default
-    #[arg(value_parser = clap::builder::PossibleValuesParser::new(TARGETS))]
+    /// The target, a folder of xtask/fuzz/corpus; without it, each of them
     target: Option<String>,
     /// The duration of each target, in minutes
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
@@ -31,27 +27,37 @@ pub(crate) struct Fuzz {
 /// `xtask/fuzz/corpus`.
 pub(crate) fn run(root: &Path, options: &Fuzz) -> Outcome {
     let (fuzz, target) = (root.join("xtask/fuzz"), root.join("target/fuzz"));
+    let chosen = chosen(&fuzz.join("corpus"), options.target.as_deref())?;
     // With a target of its own, build scripts and macros are compiled without instrumentation.
     let host = host()?;
     let mut build = Command::new(env!("CARGO"));
     build.args(["build", "--release", "--target", &host, "--manifest-path"]).arg(fuzz.join("runner/Cargo.toml"));
     execute(build.arg("--target-dir").arg(&target).env("RUSTFLAGS", FLAGS))?;
     let program = target.join(&host).join("release/health-fuzz-runner");
-    let chosen: Vec<&str> = match &options.target {
-        Some(name) => vec![name],
-        None => TARGETS.to_vec(),
-    };
     for name in chosen {
-        let (own, found) = (target.join("corpus").join(name), target.join("found").join(name));
+        let (own, found) = (target.join("corpus").join(&name), target.join("found").join(&name));
         for folder in [&own, &found] {
             fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
         }
         let mut run = Command::new(&program);
-        run.env("HEALTH_FUZZ_TARGET", name).arg(&own).arg(fuzz.join("corpus").join(name));
+        run.env("HEALTH_FUZZ_TARGET", &name).arg(&own).arg(fuzz.join("corpus").join(&name));
         run.arg(format!("-max_total_time={}", options.minutes * 60)).args(["-print_final_stats=1", "-timeout=10"]);
         execute(run.arg(format!("-artifact_prefix={}/", found.display())).arg("-verbosity=0"))?;
     }
     Ok(())
+}
+
+/// Returns the targets to run: one of those that have a corpus, or all of them.
+fn chosen(corpus: &Path, target: Option<&str>) -> Result<Vec<String>, String> {
+    let failed = |error: std::io::Error| format!("{}: {error}", corpus.display());
+    let folders = fs::read_dir(corpus).map_err(failed)?.flatten();
+    let mut all: Vec<_> = folders.map(|folder| folder.file_name().to_string_lossy().into_owned()).collect();
+    all.sort();
+    match target {
+        Some(target) if all.iter().any(|name| name == target) => Ok(vec![target.to_owned()]),
+        Some(target) => Err(format!("no target is named {target}; there are: {}", all.join(", "))),
+        None => Ok(all),
+    }
 }
 
 fn host() -> Result<String, String> {

@@ -12,6 +12,8 @@ use tokio::runtime::{Builder, Runtime};
 mod calls;
 mod engine;
 mod fleet;
+mod incident;
+mod peers;
 mod runs;
 mod serve;
 mod turns;
@@ -57,6 +59,27 @@ enum Command {
         /// The duration of the measurement without an outage, in seconds
         seconds: u64,
     },
+    /// Serve twenty checks with axum at /ht/ on a free port until killed, and print the address
+    Incident {
+        /// The state of the checks
+        scene: incident::Scene,
+    },
+    /// Serve a trivial check by `health_axum::listen` on a free port until killed, and print the address
+    Listen,
+    /// Serve the health of one PostgreSQL server at /ht/ on a free port until killed, and print the address
+    Peer {
+        /// The code that serves it
+        peer: peers::Peer,
+        /// The URL of the server
+        url: String,
+    },
+    /// Print the number of transactions per second of a PostgreSQL server
+    Transactions {
+        /// The URL of the server
+        url: String,
+        /// The duration of the measurement in seconds
+        seconds: u64,
+    },
     /// Run ten checks many times; at the start, after a tenth and at the end, print a line and wait for one
     Runs {
         /// The number of runs
@@ -70,6 +93,10 @@ fn main() -> Outcome {
         Command::Engine { quick } => engine::run(&runtime()?, quick),
         Command::Calls { address, seconds } => runtime()?.block_on(calls::run(address, seconds)),
         Command::Fleet { replicas, seconds } => fleet::run(&runtime()?, replicas, seconds),
+        Command::Incident { scene } => runtime()?.block_on(incident::serve(scene)),
+        Command::Listen => serve::listen(&runtime()?),
+        Command::Peer { peer, url } => runtime()?.block_on(peers::serve(peer, &url)),
+        Command::Transactions { url, seconds } => runtime()?.block_on(peers::transactions(&url, seconds)),
         Command::Runs { count } => runs::run(&runtime()?, count),
     }
 }

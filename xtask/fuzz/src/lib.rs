@@ -4,6 +4,7 @@
 
 #![allow(clippy::panic, clippy::unwrap_used, reason = "a target reports what it has found by a panic")]
 
+mod answer;
 mod config;
 mod http;
 mod report;
@@ -12,7 +13,8 @@ mod report;
 pub type Target = fn(&[u8]);
 
 /// The targets by their names.
-pub const TARGETS: [(&str, Target); 5] = [
+pub const TARGETS: [(&str, Target); 6] = [
+    ("answer", answer::answer),
     ("config", config::config),
     ("expand", config::expand),
     ("http", http::http),

@@ -26,6 +26,11 @@ pub(super) fn rows(programs: &Path, quick: bool) -> Result<Vec<Row>, String> {
         rows.push(row.against(other, COPY).below(1e-6));
         rows.extend(allocated(&allocations[name], accept)?);
     }
+    for query in ["only", "exclude"] {
+        let [ours, other] = pair(&numbers[format!("respond_{query}")])?;
+        let row = Row::new(format!("respond, fresh, 20 checks, ?{query}="), Unit::Time, ours);
+        rows.push(row.against(other, "all of them").ratio_at_most(1.5));
+    }
     let [beat, clock] = pair(&numbers["beat"])?;
     rows.push(Row::new("a beat of a heartbeat", Unit::Time, beat).against(clock, "Instant::now()").below(clock + 5e-9));
     rows.extend(runs(&numbers)?);

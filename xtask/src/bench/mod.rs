@@ -14,9 +14,13 @@ mod engine;
 mod facts;
 mod fleet;
 mod http;
+mod idle;
+mod incident;
 mod page;
+mod peers;
 mod row;
 mod server;
+mod size;
 mod soak;
 mod start;
 #[path = "../../bench/src/turns.rs"]
@@ -25,6 +29,7 @@ mod wrk;
 
 /// Measure, and compare the results with the goals.
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command")]
 pub(crate) struct Bench {
     /// Measure for a shorter time and less exactly, to try it out; writes below target/bench
     #[arg(long)]
@@ -35,6 +40,9 @@ pub(crate) struct Bench {
     /// Measure only replicas that share their verdicts; needs redis-server
     #[arg(long, conflicts_with_all = ["quick", "soak"])]
     fleet: bool,
+    /// Measure nothing but the health of a PostgreSQL server, against what a team would write or take instead
+    #[arg(long, conflicts_with_all = ["quick", "soak", "fleet"])]
+    peers: bool,
     /// The duration of the load of the soak, in minutes
     #[arg(long, requires = "soak", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
     minutes: u32,
@@ -54,6 +62,12 @@ pub(crate) fn run(options: &Bench) -> Outcome {
         page::SOAK.write(&page_of(options), &rows, &facts)?;
         return goals(&rows);
     }
+    if options.peers {
+        let rows = peers::rows(&programs)?;
+        page::PEERS.write(&page_of(options), &rows, &facts)?;
+        return goals(&rows);
+    }
+    let size = if options.quick || options.fleet { None } else { Some(size::row(&programs)?) };
     cargo(["build", "--release", "--locked", "--package", "health-cli"])?;
     if options.fleet {
         let rows = fleet::rows(&programs)?;
@@ -61,7 +75,8 @@ pub(crate) fn run(options: &Bench) -> Outcome {
         return goals(&rows);
     }
     let django = django::Django::install()?;
-    let rows = rows(&programs, &django, options.quick)?;
+    let mut rows = rows(&programs, &django, options.quick)?;
+    rows.extend(size);
     page::write(&page_of(options), &rows, &facts, &django.versions()?)?;
     goals(&rows)
 }
@@ -69,7 +84,9 @@ pub(crate) fn run(options: &Bench) -> Outcome {
 fn rows(programs: &Path, django: &django::Django, quick: bool) -> Result<Vec<Row>, String> {
     let mut rows = http::rows(programs, django, quick)?;
     rows.extend(engine::rows(programs, quick)?);
-    rows.push(start::row(programs, quick)?);
+    rows.extend(incident::rows(programs, quick)?);
+    rows.extend(idle::rows(programs, quick)?);
+    rows.extend(start::rows(programs, quick)?);
     Ok(rows)
 }
 

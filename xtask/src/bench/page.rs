@@ -27,6 +27,7 @@ pub(super) struct Part {
     option: &'static str,
 }
 
+pub(super) const PEERS: Part = Part { heading: "What a team would write or take instead", option: "--peers" };
 pub(super) const SOAK: Part = Part { heading: "Soak", option: "--soak" };
 pub(super) const FLEET: Part = Part { heading: "A fleet", option: "--fleet" };
 

@@ -1,5 +1,6 @@
 //! A server that is measured. It prints its address, and is stopped when its value is dropped.
 
+use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
@@ -22,7 +23,7 @@ pub(super) struct Server {
 }
 
 impl Server {
-    /// Starts the server, and reads the address from the first line that it prints.
+    /// Starts the server, and reads the address, or a URL, from the first line that it prints.
     pub(super) fn start(command: &mut Command) -> Result<Self, String> {
         let shown = command.get_program().to_string_lossy().into_owned();
         let failed = |error: std::io::Error| format!("{shown}: {error}");
@@ -46,6 +47,19 @@ impl Server {
 
     pub(super) fn url(&self) -> String {
         format!("http://{}{PATH}", self.address)
+    }
+
+    /// Returns the CPU time that the threads of the process have used, in seconds. Threads that have ended are left out.
+    pub(super) fn cpu(&self) -> Result<f64, String> {
+        let tasks = format!("/proc/{}/task", self.pid());
+        let failed = |error: std::io::Error| format!("{tasks}: {error}");
+        let mut nanoseconds = 0.0;
+        for task in fs::read_dir(&tasks).map_err(failed)? {
+            let text = fs::read_to_string(task.map_err(failed)?.path().join("schedstat")).map_err(failed)?;
+            let first = text.split_whitespace().next().and_then(|first| first.parse::<f64>().ok());
+            nanoseconds += first.ok_or_else(|| format!("{tasks}: {text}"))?;
+        }
+        Ok(nanoseconds / 1e9)
     }
 
     pub(super) fn pid(&self) -> u32 {

@@ -15,6 +15,9 @@ pub(super) fn measure(runtime: &Runtime, quick: bool, numbers: &mut Numbers) -> 
     for (name, accept) in ACCEPTS {
         numbers.insert(format!("respond_{name}"), fresh_answer(runtime, rounds, accept)?);
     }
+    for (name, query) in [("only", "/ht/?only=check-0"), ("exclude", "/ht/?exclude=check-0")] {
+        numbers.insert(format!("respond_{name}"), chosen_answer(runtime, rounds, query)?);
+    }
     for checks in [1, 8] {
         numbers.insert(format!("cold_{checks}"), cold_answer(runtime, rounds, checks)?);
     }
@@ -37,6 +40,19 @@ fn fresh_answer(runtime: &Runtime, rounds: usize, accept: Option<&'static str>) 
             within(runtime, async move { timed(ANSWERS, || std::future::ready(kept.clone())).await })
         },
     )
+}
+
+/// Measures a response with some of twenty checks. The other side is a response with all of them.
+fn chosen_answer(runtime: &Runtime, rounds: usize, query: &'static str) -> Outcome<[f64; 2]> {
+    const ANSWERS: u32 = 5_000;
+    let health = runtime.block_on(async { instant(20, Duration::from_hours(24)) })?;
+    let endpoint = Endpoint::new("/ht/", health);
+    let side = |uri: &'static str| {
+        let (endpoint, mut request) = (endpoint.clone(), request(Some("application/json")));
+        *request.uri_mut() = http::Uri::from_static(uri);
+        within(runtime, async move { timed(ANSWERS, || endpoint.respond(&request)).await })
+    };
+    take_turns(rounds, || side(query), || side("/ht/"))
 }
 
 /// Measures a response that runs the checks. The other side starts the same number of empty tasks and waits for them.

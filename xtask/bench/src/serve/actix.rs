@@ -1,4 +1,5 @@
 use std::net::TcpListener;
+use std::sync::Arc;
 
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::web::{self, ServiceConfig};
@@ -23,11 +24,12 @@ fn bare(answer: &Response<Bytes>) -> Outcome<impl FnOnce(&mut ServiceConfig) + C
         answer.headers().iter().filter(|(name, _)| *name != CONTENT_LENGTH).map(|(name, value)| {
             Ok((HeaderName::try_from(name.as_str())?, HeaderValue::from_bytes(value.as_bytes())?))
         });
-    let (headers, body) = (headers.collect::<Outcome<Vec<_>>>()?, answer.body().clone());
+    // actix-web clones the handler for each request.
+    let answer = Arc::new((headers.collect::<Outcome<Vec<_>>>()?, answer.body().clone()));
     Ok(move |config: &mut ServiceConfig| {
         let handler = move || {
-            let mut response = HttpResponse::Ok();
-            for header in &headers {
+            let ((headers, body), mut response) = (answer.as_ref(), HttpResponse::Ok());
+            for header in headers {
                 response.insert_header(header.clone());
             }
             std::future::ready(response.body(body.clone()))

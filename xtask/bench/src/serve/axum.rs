@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use axum::Router;
 use axum::body::Body;
 use axum::routing::get;
@@ -8,7 +10,10 @@ use super::{ADDRESS, Content, listens_at};
 
 pub(super) async fn serve(content: Content) -> Outcome {
     let app = match content {
-        Content::Bare(answer) => Router::new().route("/ht/", get(|| async move { answer.map(Body::from) })),
+        Content::Bare(answer) => {
+            let answer = Arc::new(answer); // axum clones the handler for each request
+            Router::new().route("/ht/", get(|| async move { answer.as_ref().clone().map(Body::from) }))
+        }
         Content::Health(health) => health_axum::routes("/ht/", health),
     };
     let listener = TcpListener::bind(ADDRESS).await?;

@@ -7,6 +7,7 @@ use clap::ValueEnum;
 use health_bench::{Outcome, fresh, instant, json_answer};
 use health_core::{Health, Settings};
 use http::Response;
+use tokio::runtime::Runtime;
 
 mod actix;
 mod axum;
@@ -47,7 +48,7 @@ enum Content {
 }
 
 /// A free port that only this machine can reach.
-const ADDRESS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+pub(crate) const ADDRESS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 /// Serves until the process is killed.
 pub(crate) fn run(framework: Framework, side: Side) -> Outcome {
@@ -65,6 +66,14 @@ pub(crate) fn run(framework: Framework, side: Side) -> Outcome {
     })
 }
 
+/// Serves a trivial check with the server that `health_axum::listen` starts, until the process is killed.
+pub(crate) fn listen(runtime: &Runtime) -> Outcome {
+    let _inside = runtime.enter();
+    let listening = health_axum::listen(ADDRESS, "/ht/", instant(1, Settings::default().ttl)?)?;
+    listens_at(listening.address());
+    Ok(listening.join()?)
+}
+
 async fn content(side: Side) -> Outcome<Content> {
     Ok(match side {
         Side::Bare => Content::Bare(json_answer(&fresh()?).await),
@@ -72,6 +81,6 @@ async fn content(side: Side) -> Outcome<Content> {
     })
 }
 
-fn listens_at(address: SocketAddr) {
+pub(crate) fn listens_at(address: SocketAddr) {
     println!("{address}");
 }

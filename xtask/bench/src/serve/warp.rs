@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use health_bench::Outcome;
 use tokio::net::TcpListener;
 use warp::{Filter, Rejection, Reply};
@@ -6,7 +8,10 @@ use super::{ADDRESS, Content, listens_at};
 
 pub(super) async fn serve(content: Content) -> Outcome {
     match content {
-        Content::Bare(answer) => listen(warp::path!("ht").and(warp::get()).map(move || answer.clone())).await,
+        Content::Bare(answer) => {
+            let answer = Arc::new(answer); // warp may clone the closure
+            listen(warp::path!("ht").and(warp::get()).map(move || answer.as_ref().clone())).await
+        }
         Content::Health(health) => listen(health_warp::routes("/ht/", health)).await,
     }
 }
