@@ -191,7 +191,7 @@ impl HealthCheckException {
     }
 
     /// Returns the cause in full, for the log only.
-    pub(crate) fn cause(&self) -> Option<String> {
+    pub fn cause(&self) -> Option<String> {
         self.source().map(chain)
     }
 }

@@ -132,7 +132,7 @@ pub(crate) const RESERVED: [&str; 2] = [DRAINING, STARTUP];
 /// assert_eq!(error.faults().len(), 2);
 /// assert!(matches!(&error.faults()[0], BuildFault::Check { identifier, .. } if identifier == "cache"));
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct BuildError(Vec<BuildFault>);
 
 impl BuildError {
@@ -152,6 +152,13 @@ impl fmt::Display for BuildError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let faults: Vec<String> = self.0.iter().map(ToString::to_string).collect();
         f.write_str(&faults.join("\n"))
+    }
+}
+
+/// Writes the message, for a `main` that returns the error.
+impl fmt::Debug for BuildError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
     }
 }
 

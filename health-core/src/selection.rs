@@ -59,7 +59,7 @@ impl Selection {
 }
 
 /// The error of naming a check or a group that does not exist.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct UnknownName {
     what: &'static str,
     name: String,
@@ -77,6 +77,13 @@ impl UnknownName {
 
     pub(crate) fn check<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Self {
         Self::new("check", name, known)
+    }
+}
+
+/// Writes the message, for a `main` that returns the error.
+impl fmt::Debug for UnknownName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
     }
 }
 

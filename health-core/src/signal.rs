@@ -2,14 +2,17 @@ use std::fmt;
 use std::future::{Future, pending};
 use std::io;
 use std::pin::Pin;
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures::FutureExt as _;
 use futures::future::{BoxFuture, Shared};
 use tokio::runtime::Handle;
+use tokio::sync::oneshot;
 
 use crate::Health;
+use crate::health::Inner;
 
 impl Health {
     /// Returns a future that ends when the process should stop serving, for the graceful shutdown of a framework.
@@ -17,41 +20,52 @@ impl Health {
     /// SIGTERM drains first: `ready` fails, while the service continues to serve for
     /// [`Settings::drain_delay`](crate::Settings::drain_delay). In this time balancers notice it, and stop sending
     /// requests before the listener closes. (Kubernetes sends SIGTERM and removes the pod from its endpoints at the
-    /// same time, in no particular order.) SIGINT ends the future at once, and so does a second SIGTERM during the
-    /// delay.
+    /// same time, in no particular order.) SIGINT also fails `ready`, and ends the future at once. So does a second SIGTERM
+    /// during the delay.
     ///
     /// A later signal ends the process. The framework decides what happens to open connections, and axum and warp wait
     /// for them without limit, unless [`Drained::limit`] sets one. On other systems than Unix, Ctrl-C ends the future
     /// at once.
     ///
-    /// Within a runtime, this method listens for signals at once. Outside of one, the future does so when it is first
-    /// polled.
+    /// Within a runtime, this method listens for signals at once, in a task of its own, so the service drains even if
+    /// nothing polls the future. Outside of one, the future does so when it is first polled.
     ///
     /// # Panics
     /// Panics in a runtime whose IO driver is not enabled.
     pub fn drain_on_sigterm(&self) -> Drained {
-        let health = self.clone();
-        let listening = Handle::try_current().is_ok().then(Signals::listen);
+        let health = Arc::downgrade(&self.0);
+        let begin = move || {
+            let (drained, waits) = oneshot::channel();
+            match Signals::listen() {
+                Ok(signals) => drop(tokio::spawn(listen(signals, health, drained))),
+                Err(error) => tracing::error!(%error, "signals can't be received: the service will not drain"),
+            }
+            waits
+        };
+        let begun = if Handle::try_current().is_ok() { Ok(begin()) } else { Err(begin) };
         let drained = async move {
-            match listening.unwrap_or_else(Signals::listen) {
-                Ok(signals) => {
-                    let signals = signals.drain(&health).await;
-                    health.stop();
-                    tokio::spawn(signals.end());
-                }
-                Err(error) => {
-                    tracing::error!(%error, "signals can't be received: the service will not drain");
-                    pending::<()>().await;
-                }
+            if begun.unwrap_or_else(|begin| begin()).await.is_err() {
+                pending::<()>().await; // no signal can be received any more
             }
         };
         Drained(drained.boxed().shared())
     }
 }
 
+/// Drains at the first signal, and ends the process at a later one.
+async fn listen(signals: Signals, health: Weak<Inner>, drained: oneshot::Sender<()>) {
+    let signals = signals.drain(&health).await;
+    if let Some(health) = health.upgrade().map(Health) {
+        health.stop();
+    }
+    let _ = drained.send(()); // fails if nothing waits for it
+    signals.end().await;
+}
+
 /// A future that ends when the process should stop serving; see [`Health::drain_on_sigterm`]. All clones end at the
 /// same time.
 #[derive(Clone)]
+#[must_use = "the service drains, and does not stop: pass it to the graceful shutdown of the server"]
 pub struct Drained(Shared<BoxFuture<'static, ()>>);
 
 impl Drained {
@@ -106,12 +120,19 @@ impl Signals {
         Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
 
-    async fn drain(mut self, health: &Health) -> Self {
-        tokio::select! {
-            _ = self.interrupt.recv() => return self,
-            _ = self.terminate.recv() => health.terminate(),
+    async fn drain(mut self, health: &Weak<Inner>) -> Self {
+        let is_interrupt = tokio::select! {
+            _ = self.interrupt.recv() => true,
+            _ = self.terminate.recv() => false,
+        };
+        let Some(health) = health.upgrade().map(Health) else { return self };
+        health.terminate();
+        if is_interrupt {
+            tracing::info!("interrupted: ready fails, and the service stops");
+            return self;
         }
         let delay = health.settings().drain_delay;
+        drop(health);
         tracing::info!(delay_seconds = delay.as_secs_f64(), "draining: ready fails, requests are still served");
         tokio::select! {
             () = tokio::time::sleep(delay) => {}
@@ -142,7 +163,7 @@ impl Signals {
         Ok(Self)
     }
 
-    async fn drain(self, _: &Health) -> Self {
+    async fn drain(self, _: &Weak<Inner>) -> Self {
         if tokio::signal::ctrl_c().await.is_err() {
             pending::<()>().await;
         }

@@ -519,14 +519,16 @@ fn what_can_not_be_is_refused_when_it_is_built() {
         refused(one().check(working("b")).check(working("a"))),
         r#"checks 1 and 3 are both "a": add .named("...") to one of them"#
     );
+    let error = one().check(working("b").groups(["batsh"])).build().unwrap_err();
+    assert_eq!(format!("{error:?}"), error.to_string(), "a main function shows the message");
     assert_eq!(refused(one().check(working(" "))), r#"check " ": a name needs a visible character and no line break"#);
     assert!(refused(one().check(working("Draining"))).contains("the engine's own"));
     assert!(refused(one().check(working("b").timeout(Duration::ZERO))).contains("longer than zero"));
     assert!(refused(one().check(working("b").every(Duration::ZERO))).contains("longer than zero"));
     assert!(refused(one().check(working("b").thresholds(0, 1))).contains("at least 1"));
-    assert!(refused(one().check(working("b").groups(["batsh"]))).contains("\"batsh\" is not declared"));
+    assert!(refused(one().check(working("b").groups(["batsh"]))).ends_with("; there are: live, ready, startup"));
     assert!(refused(one().group("batch", GroupSettings::default())).contains("no check names it"));
-    assert!(refused(one().check(working("b").depends_on(["c"]))).contains("depends on \"c\""));
+    assert!(refused(one().check(working("b").depends_on(["c"]))).ends_with("no such check; there are: a, b"));
     let cycle = Health::builder().check(working("a").depends_on(["b"])).check(working("b").depends_on(["a"]));
     assert_eq!(refused(cycle), r#"check "a": it depends on itself: a -> b -> a"#);
     let live = || one().check(working("disk").scoped(Scope::Instance).groups(["live"]));

@@ -142,6 +142,28 @@ fn a_run_that_is_lost_elsewhere_gives_no_home_up() {
     assert_eq!(*runtimes.lock().unwrap(), [own.handle().id(); 2]);
 }
 
+/// Nothing ends a call that blocks. Its result comes after the timeout, and does not count.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_check_that_blocks_for_longer_than_its_timeout_has_timed_out() {
+    let blocks = |name: &'static str, waits: bool| {
+        let check = check_fn(name, move || async move {
+            if waits {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            #[expect(clippy::disallowed_methods, reason = "it is what must not be done")]
+            std::thread::sleep(Duration::from_millis(300));
+            Ok(())
+        });
+        check.timeout(Duration::from_millis(200))
+    };
+    let health = Health::builder().check(blocks("at once", false)).check(blocks("later", true)).build().unwrap();
+    let report = health.report().await;
+    for row in &report.checks {
+        assert_eq!(row.pretty_status(), "unavailable: timed out after 0.2 s", "{}", row.identifier);
+        assert!(row.errors[0].reference.is_some(), "the log says that it blocks");
+    }
+}
+
 /// Runs more checks than get a task of their own from the start. One of them waits, and then blocks.
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn a_check_that_blocks_after_it_has_waited_stops_no_other() {

@@ -29,4 +29,4 @@ mod generated;
 /// ```
 pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!("descriptor.bin");
 
-pub use service::{HealthService, HealthServiceBuilder, service};
+pub use service::{HealthService, HealthServiceBuilder, NameError, service};

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use health_core::{Health, UnknownName};
+use health_core::Health;
 use tonic::body::Body;
 use tonic::codegen::{BoxFuture, CompressionEncoding, StdError};
 use tonic::server::NamedService;
@@ -34,7 +34,7 @@ impl HealthService {
 
     /// Returns a builder, which adds services with names of your own.
     pub fn builder(health: Health) -> HealthServiceBuilder {
-        HealthServiceBuilder { names: BTreeMap::new(), health }
+        HealthServiceBuilder { names: Vec::new(), health }
     }
 
     /// Returns the services that it answers for, each with its group.
@@ -59,30 +59,63 @@ impl HealthService {
 #[derive(Debug)]
 #[must_use = "call build() at the end"]
 pub struct HealthServiceBuilder {
-    names: BTreeMap<String, String>,
+    names: Vec<(String, String)>,
     health: Health,
 }
 
 impl HealthServiceBuilder {
-    /// Answers requests for this service with the verdict of a group: `orders.v1.Orders` with that of `ready`.
+    /// Answers requests for this service with the verdict of a group: `orders.v1.Orders` with that of `ready`. The name `""` has the verdict
+    /// of `ready`, unless this replaces it.
     pub fn name(mut self, service: impl Into<String>, group: impl Into<String>) -> Self {
-        self.names.insert(service.into(), group.into());
+        self.names.push((service.into(), group.into()));
         self
     }
 
     /// Builds the service.
     ///
     /// # Errors
-    /// Fails for an unknown group.
-    pub fn build(self) -> Result<HealthService, UnknownName> {
-        for group in self.names.values() {
-            if !self.health.groups().any(|known| known == group) {
-                self.health.subscribe(group)?; // this fails, and its error lists the groups
+    /// Fails for an unknown group, for a service that has the name of a group or two groups, and for a name that no service has. The error
+    /// lists all of them.
+    pub fn build(self) -> Result<HealthService, NameError> {
+        let (mut names, mut faults) = (BTreeMap::new(), Vec::new());
+        for (service, group) in self.names {
+            let groups: Vec<&str> = self.health.groups().collect();
+            let mut refuse = |why: String| faults.push(format!("service {service:?}: {why}"));
+            if !groups.contains(&group.as_str()) {
+                refuse(format!("no group is named {group:?}; there are: {}", groups.join(", ")));
+            }
+            if groups.contains(&service.as_str()) {
+                refuse("a group has this name, and is a service already".into());
+            }
+            if service.contains(|c: char| c == '/' || c.is_whitespace()) {
+                refuse("expected the name of a service, such as orders.v1.Orders".into());
+            }
+            if names.insert(service.clone(), group).is_some() {
+                faults.push(format!("service {service:?}: it has two groups"));
             }
         }
-        Ok(HealthService::new(self.names, self.health))
+        if faults.is_empty() { Ok(HealthService::new(names, self.health)) } else { Err(NameError(faults.join("\n"))) }
     }
 }
+
+/// The error of [`HealthServiceBuilder::build`]. It has a line for each fault.
+#[derive(Clone, PartialEq, Eq)]
+pub struct NameError(String);
+
+impl fmt::Display for NameError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Writes the message, for a `main` that returns the error.
+impl fmt::Debug for NameError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for NameError {}
 
 impl NamedService for HealthService {
     const NAME: &'static str = <HealthServer<Arc<Statuses>> as NamedService>::NAME;

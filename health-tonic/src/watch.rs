@@ -1,5 +1,6 @@
 use std::pin::pin;
 
+use futures::future::{BoxFuture, FutureExt as _, Shared};
 use futures::stream::{self, BoxStream, StreamExt as _};
 use health_core::{Health, Subscription};
 use tonic::Status;
@@ -18,22 +19,38 @@ pub(crate) fn stream(
     subscription: Option<Subscription>,
 ) -> BoxStream<'static, Result<HealthCheckResponse, Status>> {
     let first = subscription.is_none().then(|| Ok(response(ServingStatus::ServiceUnknown)));
-    let changes = stream::unfold((subscription, Box::pin(health.stops())), async |(mut subscription, mut stops)| {
+    let state = State { is_told: first.is_some(), subscription, stops: health.stops().boxed().shared() };
+    let patience = health.settings().probe_budget;
+    let changes = stream::unfold(state, move |mut state| async move {
         let change = async {
-            match &mut subscription {
+            match &mut state.subscription {
                 Some(subscription) => subscription.changed().await.map(|report| serving(report.healthy)),
                 None => std::future::pending().await,
             }
         };
+        let end = async {
+            state.stops.clone().await;
+            if !state.is_told {
+                tokio::time::sleep(patience).await; // a client gets a status, even from a service that stops
+            }
+        };
         let status = {
-            let change = pin!(change);
+            let (change, end) = (pin!(change), pin!(end));
             tokio::select! {
                 biased; // a change is sent before the stream ends
                 status = change => status?,
-                () = &mut stops => return None,
+                () = end => return None,
             }
         };
-        Some((Ok(response(status)), (subscription, stops)))
+        state.is_told = true;
+        Some((Ok(response(status)), state))
     });
     stream::iter(first).chain(changes).boxed()
+}
+
+struct State {
+    subscription: Option<Subscription>,
+    stops: Shared<BoxFuture<'static, ()>>,
+    /// `true` once the client has got a status.
+    is_told: bool,
 }

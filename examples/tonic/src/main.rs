@@ -13,6 +13,7 @@
 mod greeter;
 
 use std::error::Error;
+use std::time::Duration;
 
 use greeter::Greeter;
 use health_checks::{DiskUsage, MemoryUsage};
@@ -32,11 +33,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let incoming = TcpIncoming::bind(address(1, "127.0.0.1:50051").parse()?)?;
     let management = health_listen::listen_endpoints(address(2, "127.0.0.1:9000"), endpoints)?;
     println!("grpc://{} and http://{}/ht/", incoming.local_addr()?, management.address());
-    // After SIGTERM, `ready` is NOT_SERVING while requests are still answered; then the server stops.
-    Server::builder()
-        .add_service(service)
-        .add_service(Greeter)
-        .serve_with_incoming_shutdown(incoming, health.drain_on_sigterm())
-        .await?;
+    // After SIGTERM, `ready` is NOT_SERVING while requests are still answered. Then the server stops, and calls in
+    // progress have 20 seconds.
+    let drained = health.drain_on_sigterm();
+    let server = Server::builder().add_service(service).add_service(Greeter);
+    let server = server.serve_with_incoming_shutdown(incoming, drained.clone());
+    drained.limit(Duration::from_secs(20), server).await.transpose()?;
     Ok(())
 }

@@ -439,6 +439,9 @@ async fn a_server_that_was_never_there_refuses() {
             assert_eq!(failure, Some(expected), "{}, run {run}", kind.name);
             assert!(took < TIMEOUT, "{}, run {run}: {took:?}", kind.name);
         }
+        // What was learnt in an earlier run has its cause in the log as well.
+        let report = subject.health.read(&Selection::default()).await.unwrap();
+        assert!(report.checks[0].errors[0].reference.is_some(), "{}", kind.name);
     }
 }
 

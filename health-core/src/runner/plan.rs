@@ -195,7 +195,13 @@ fn refuse_invalid_groups(entries: &[Entry], groups: &BTreeMap<String, GroupSetti
         for group in &entry.options.groups {
             let known = groups.contains_key(&**group) || PROBES.iter().any(|(probe, _)| probe == group);
             if !known {
-                let message = format!("its group \"{group}\" is not declared: declare it, or correct the name");
+                let mut names: Vec<&str> = PROBES.iter().map(|(probe, _)| *probe).collect();
+                let others = groups.keys().map(String::as_str).filter(|name| !names.contains(name)).collect::<Vec<_>>();
+                names.extend(others);
+                let message = format!(
+                    "its group \"{group}\" is not declared: declare it, or correct the name; there are: {}",
+                    names.join(", ")
+                );
                 faults.push(BuildFault::check(&entry.identifier, message));
             }
         }
@@ -233,7 +239,9 @@ fn dependencies(entries: &[Entry], faults: &mut Vec<BuildFault>) -> Vec<Vec<usiz
             if let Some(position) = position(name) {
                 needs.push(position);
             } else {
-                let message = format!("it depends on \"{name}\", and there is no such check");
+                let names: Vec<_> = entries.iter().map(|entry| entry.identifier.as_str()).collect();
+                let message =
+                    format!("it depends on \"{name}\", and there is no such check; there are: {}", names.join(", "));
                 faults.push(BuildFault::check(&entry.identifier, message));
             }
         }

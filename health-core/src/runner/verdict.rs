@@ -1,3 +1,4 @@
+use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -66,17 +67,39 @@ pub(crate) async fn run(cell: &Cell, findings: &Findings, interceptors: &Interce
         let Some(deadline) = deadline else {
             return Ok(status.await);
         };
-        match status.as_mut().now_or_never() {
+        let mut blocked = Duration::ZERO;
+        let mut polled = poll_fn(|context| {
+            let began = tokio::time::Instant::now();
+            let outcome = status.as_mut().poll(context);
+            blocked = blocked.max(began.elapsed());
+            outcome
+        });
+        let outcome = match (&mut polled).now_or_never() {
             Some(status) => Ok(status), // without a timer
-            None => tokio::time::timeout_at(deadline, status).await,
+            None => tokio::time::timeout_at(deadline, polled).await,
+        };
+        match outcome {
+            // Nothing can end a call that blocks, and its result comes too late.
+            _ if blocked >= timeout => Err(Some(blocked)),
+            outcome => outcome.map_err(|_| None),
         }
     };
     let error = match AssertUnwindSafe(bounded).catch_unwind().await {
         Ok(Ok(Ok(()))) => None,
         Ok(Ok(Err(error))) => Some(error),
-        Ok(Err(_)) => {
+        Ok(Err(blocked)) => {
             let message = format!("timed out after {}", seconds(timeout));
-            Some(ServiceUnavailable::new(message).with_kind(FailureKind::TimedOut).into())
+            let error = ServiceUnavailable::new(message).with_kind(FailureKind::TimedOut);
+            Some(match blocked {
+                Some(time) => {
+                    let time = seconds(time);
+                    error.with_source(format!(
+                        "it blocked its thread for {time}: blocking code belongs in check_blocking"
+                    ))
+                }
+                None => error,
+            })
+            .map(HealthCheckException::from)
         }
         Err(payload) => Some(HealthCheckException::from(UnknownError::panicked(&*payload))),
     };

@@ -50,6 +50,7 @@ table![
     watch_before_a_first_verdict,
     watch_ends_after_the_drain,
     watch_that_begins_in_a_drain_ends_with_it,
+    watch_that_begins_after_a_drain_sends_its_status_and_ends,
     watch_that_changes_in_a_drain_ends_with_it,
     watch_stays_after_an_undrain,
     watch_of_a_group_that_does_not_drain_ends_with_it,
@@ -310,6 +311,15 @@ async fn watch_that_begins_in_a_drain_ends_with_it(scene: Scene, client: Client)
     ended_with_the_drain(began);
     assert_eq!((next(&mut unknown).await, next(&mut unknown).await), (Some(ServiceUnknown), None));
     ended_with_the_drain(began);
+}
+
+async fn watch_that_begins_after_a_drain_sends_its_status_and_ends(scene: Scene, client: Client) {
+    scene.health.drain();
+    sleep(DRAIN + DRAIN / 10).await;
+    for (service, status) in [("", NotServing), ("live", Serving), ("orders", ServiceUnknown)] {
+        let mut stream = watch(&client, service).await;
+        assert_eq!((next(&mut stream).await, next(&mut stream).await), (Some(status), None), "{service:?}");
+    }
 }
 
 async fn watch_that_changes_in_a_drain_ends_with_it(scene: Scene, client: Client) {

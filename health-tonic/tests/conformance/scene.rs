@@ -7,7 +7,7 @@ use health_testkit::{ScriptedCheck, Step};
 use health_tonic::HealthService;
 
 /// The time for which a service drains before the streams end.
-pub(crate) const DRAIN: Duration = Duration::from_millis(400);
+pub(crate) const DRAIN: Duration = Duration::from_millis(800);
 
 /// The longest that a read of `ready` waits.
 pub(crate) const BUDGET: Duration = Duration::from_millis(300);

@@ -10,9 +10,9 @@ use super::row::{Row, Unit};
 /// The names that `health-bench` has for the `Accept` headers, with their names in the table.
 const ACCEPTS: [(&str, &str); 3] = [("plain", "no Accept"), ("json", "JSON"), ("browser", "a browser's Accept")];
 
-const COPY: &str = "a copy of the answer";
+const COPY: &str = "copying the response";
 
-const TASKS: &str = "as many tasks";
+const TASKS: &str = "as many empty tasks";
 
 pub(super) fn rows(programs: &Path, quick: bool) -> Result<Vec<Row>, String> {
     println!("> engine");
@@ -41,7 +41,7 @@ pub(super) fn rows(programs: &Path, quick: bool) -> Result<Vec<Row>, String> {
 fn allocated(counted: &Value, accept: &str) -> Result<[Row; 2], String> {
     let row = |key: &str, what: &str, unit| {
         let [ours, other] = pair(&counted[key])?;
-        Ok::<_, String>(Row::new(format!("{what} of that, {accept}"), unit, ours).against(other, COPY))
+        Ok::<_, String>(Row::new(format!("respond, fresh, {accept}: {what}"), unit, ours).against(other, COPY))
     };
     Ok([row("number", "allocations", Unit::Count)?, row("bytes", "allocated bytes", Unit::Bytes)?])
 }

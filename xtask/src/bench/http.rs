@@ -40,7 +40,7 @@ pub(super) fn rows(programs: &Path, django: &Django, quick: bool) -> Result<Vec<
 fn adapter(package: &str, rounds: impl Iterator<Item = Result<[f64; 2], String>>) -> Result<Row, String> {
     let rounds = rounds.collect::<Result<Vec<_>, _>>()?;
     let [ours, bare] = [0, 1].map(|side| mean(rounds.iter().map(|round| round[side])));
-    let row = Row::new(format!("{package}, a cached answer"), Unit::PerSecond, ours).against(bare, "bare");
+    let row = Row::new(format!("{package}, a cached response"), Unit::PerSecond, ours).against(bare, "a plain handler");
     Ok(row.give_or_take(standard_error(rounds.iter().map(|[ours, bare]| ours / bare))))
 }
 

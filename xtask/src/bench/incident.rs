@@ -30,12 +30,12 @@ pub(super) fn rows(programs: &Path, quick: bool) -> Result<[Row; 3], String> {
     let against_cached = take_turns(rounds, &mut waits, || cpu(&working))?;
     let against_sleep = take_turns(rounds, &mut waits, || cpu(&sleeping))?;
     let row = |[ours, other]: [f64; 2], what| {
-        Row::new("1 of 20 checks hangs, 200 readers: CPU of an answer", Unit::Time, ours).against(other, what)
+        Row::new("1 of 20 checks hangs, 200 readers: CPU time of a response", Unit::Time, ours).against(other, what)
     };
     Ok([
-        row(against_cached, "a cached answer").ratio_at_most(1.5),
+        row(against_cached, "a cached response").ratio_at_most(1.5),
         row(against_sleep, "a handler that sleeps as long"),
-        Row::new("the slowest answer in that", Unit::Time, slowest)
+        Row::new("1 of 20 checks hangs, 200 readers: the slowest response", Unit::Time, slowest)
             .against(BUDGET, "the budget")
             .at_most(BUDGET + 0.05),
     ])

@@ -7,18 +7,23 @@ use super::facts::Facts;
 use super::row::Row;
 use crate::Outcome;
 
-const COLUMNS: [&str; 6] = ["what", "ours", "other side", "ratio", "goal", "met"];
+const COLUMNS: [&str; 6] = ["what", "ours", "compared with", "ratio", "goal", "met"];
 
 const INTRODUCTION: &str = "\
 # Benchmarks
 
-`cargo xtask bench` measures everything again and writes this page. The two sides of a row take turns on the same machine, so a ratio says
-more than its numbers. Requests come from `wrk`, with one thread and 16 connections on the same machine. The \"bare\" side of a framework
-sends the same bytes and headers from a handler of its own, with the same number of workers. The same program is a few percent faster or
-slower from one start to the next, so the two are started 32 times, and take turns of a tenth of a second. The number is the mean of all
-turns, and its ratio has a standard error. Every other number is the median of its rounds. Both sides use the allocator mimalloc, because
-the one of glibc adds chance: its threads wait for each other more in one process than in another. The checks of these measurements do
-nothing, or wait, so that the numbers show the cost of the machinery around them.
+`cargo xtask bench` measures everything again and writes this page. The two sides of a row alternate on the same machine, so the ratio is
+more reliable than the two numbers. wrk sends the HTTP requests from one thread over 16 connections, on the same machine. The plain handler
+of a framework sends the same bytes and headers as its adapter, without a copy of its own data, and has the same number of workers.
+
+A process may be a few percent faster than another one of the same program. Therefore the rows of the adapters start both sides 32 times,
+and alternate every tenth of a second; their numbers are means, and their ratios have a standard error. Every other number is the median of
+its rounds. Both sides use the allocator mimalloc, because the times of the allocator of glibc differ more from one process to the next. The
+checks in these measurements return at once or sleep, so that the numbers show what the engine costs.
+
+A row in which one of 20 checks hangs compares a response that waits until the budget of 100 ms has ended with a response that is cached.
+A handler that only sleeps as long, without any health checks, is the third side. For a comparison with alexliesenfeld/health, which needs
+Go, see `xtask/bench/go`.
 ";
 
 /// A part of the page with its own date and machine, below the first one.

@@ -36,9 +36,9 @@ fn measure(programs: &Path, url: &str) -> Result<Vec<Row>, String> {
         let rate = |server: &Server| requests_per_second(&server.url(), SECONDS);
         let (_warm, _too) = (rate(&ours)?, rate(&other)?);
         let [ours, others] = take_turns(ROUNDS, || rate(&ours), || rate(&other))?;
-        let row = Row::new("one PostgreSQL server: answers", Unit::PerSecond, ours);
+        let row = Row::new("a check of PostgreSQL: responses", Unit::PerSecond, ours);
         rows.push(row.against(others, what));
-        let row = Row::new("transactions that the server sees in that", Unit::PerSecond, own);
+        let row = Row::new("a check of PostgreSQL: transactions on the server", Unit::PerSecond, own);
         rows.push(row.against(transactions(&other)?, what).at_most(2.0));
     }
     Ok(rows)

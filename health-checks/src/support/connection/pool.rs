@@ -57,6 +57,10 @@ const SHARE_OF_POOL: f64 = 0.5;
 /// A run takes one connection out of the pool and sends one command on it. If the pool has no connection to give, the
 /// check opens one direct connection after half of the run's time, to find out whether the pool is used up or the
 /// server is gone. It opens at most one in 30 s, and no second one beside it, because servers count connections.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no pool or client that health-checks can ping",
+    note = "each pool has a cargo feature of health-checks: see docs/pools.md, which also shows how to implement `Ping`"
+)]
 pub trait Ping: Send + Sync + 'static {
     /// Takes one connection out of the pool, sends one command on it, and gives it back.
     ///
@@ -173,8 +177,8 @@ enum Learnt {
     Fails {
         message: String,
         kind: FailureKind,
-        /// The failure itself, until a run has returned it, so that its cause is logged once.
-        error: Option<HealthCheckException>,
+        /// The cause, for the log, and for the reference that each row shows.
+        cause: Option<String>,
     },
 }
 
@@ -268,7 +272,7 @@ impl<P: Ping> PoolProbe<P> {
                 None => Learnt::Impossible,
                 Some(Ok(())) => Learnt::Answers { blames_pool: false },
                 Some(Err(error)) => {
-                    Learnt::Fails { message: error.message().to_owned(), kind: error.kind(), error: Some(error) }
+                    Learnt::Fails { message: error.message().to_owned(), kind: error.kind(), cause: error.cause() }
                 }
             };
             if let Some(direct) = &mut *shared.lock() {
@@ -286,10 +290,13 @@ impl Shared {
 
     /// Returns the failure of the last direct connection.
     fn learnt(&self) -> Option<HealthCheckException> {
-        match self.lock().as_mut()?.result.as_mut()? {
-            Learnt::Fails { message, kind, error } => {
-                let again = || ServiceUnavailable::new(message.clone()).with_kind(*kind).into();
-                Some(error.take().unwrap_or_else(again))
+        match self.lock().as_ref()?.result.as_ref()? {
+            Learnt::Fails { message, kind, cause } => {
+                let error = ServiceUnavailable::new(message.clone()).with_kind(*kind);
+                Some(match cause {
+                    Some(cause) => error.with_source(cause.clone()).into(),
+                    None => error.into(),
+                })
             }
             _ => None,
         }
