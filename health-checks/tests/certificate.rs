@@ -232,8 +232,8 @@ fn what_would_be_ignored_is_refused_by_name() {
         ("address = \"a:1\"\npath = \"/a\"", "checks[1].address: expected an address or a path"),
         ("address = \"https://a/\"", "checks[1].address: expected a host and a port"),
         ("address = \"a\"", "checks[1].address: expected a host and a port"),
-        ("path = \"/a\"\nca_file = \"/b\"", "checks[1].ca_file: is for an address"),
-        ("path = \"/a\"\nverify = false", "checks[1].verify: is for an address"),
+        ("path = \"/a\"\nca_file = \"/b\"", "checks[1].ca_file: is only for an address"),
+        ("path = \"/a\"\nverify = false", "checks[1].verify: is only for an address"),
         ("address = \"a:1\"\nclient_key = \"/b\"", "checks[1].client_key: needs client_cert beside it"),
     ] {
         let text = format!("[[checks]]\nkind = \"certificate\"\n{keys}");

@@ -42,9 +42,9 @@ impl Health {
             }
             waits
         };
-        let begun = if Handle::try_current().is_ok() { Ok(begin()) } else { Err(begin) };
+        let listening = if Handle::try_current().is_ok() { Ok(begin()) } else { Err(begin) };
         let drained = async move {
-            if begun.unwrap_or_else(|begin| begin()).await.is_err() {
+            if listening.unwrap_or_else(|begin| begin()).await.is_err() {
                 pending::<()>().await; // no signal can be received any more
             }
         };

@@ -90,7 +90,7 @@ pub(crate) async fn run(cell: &Cell, findings: &Findings, interceptors: &Interce
         Ok(Err(blocked)) => {
             let message = format!("timed out after {}", seconds(timeout));
             let error = ServiceUnavailable::new(message).with_kind(FailureKind::TimedOut);
-            Some(match blocked {
+            let error = match blocked {
                 Some(time) => {
                     let time = seconds(time);
                     error.with_source(format!(
@@ -98,8 +98,8 @@ pub(crate) async fn run(cell: &Cell, findings: &Findings, interceptors: &Interce
                     ))
                 }
                 None => error,
-            })
-            .map(HealthCheckException::from)
+            };
+            Some(error.into())
         }
         Err(payload) => Some(HealthCheckException::from(UnknownError::panicked(&*payload))),
     };
