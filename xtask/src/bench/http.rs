@@ -17,7 +17,7 @@ const FRAMEWORKS: [(&str, &str); 4] =
 
 pub(super) fn rows(programs: &Path, django: &Django, quick: bool) -> Result<Vec<Row>, String> {
     let mut rows = Vec::new();
-    let count = if quick { 4 } else { 32 };
+    let count = if quick { 4 } else { 16 };
     for (framework, package) in FRAMEWORKS {
         println!("> {package}");
         let rounds = (0..count).map(|round| compare(programs, framework, package, round));

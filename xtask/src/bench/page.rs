@@ -16,7 +16,7 @@ const INTRODUCTION: &str = "\
 more reliable than the two numbers. wrk sends the HTTP requests from one thread over 16 connections, on the same machine. The plain handler
 of a framework sends the same bytes and headers as its adapter, without a copy of its own data, and has the same number of workers.
 
-A process may be a few percent faster than another one of the same program. Therefore the rows of the adapters start both sides 32 times,
+A process may be a few percent faster than another one of the same program. Therefore the rows of the adapters start both sides 16 times,
 and alternate every tenth of a second; their numbers are means, and their ratios have a standard error. Every other number is the median of
 its rounds. Both sides use the allocator mimalloc, because the times of the allocator of glibc differ more from one process to the next. The
 checks in these measurements return at once or sleep, so that the numbers show what the engine costs.

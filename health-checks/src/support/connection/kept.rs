@@ -4,7 +4,10 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use health_core::{FailureKind, Findings, HealthCheck, HealthCheckException, Result, ServiceUnavailable, cleanup};
+use health_core::{
+    FailureKind, Findings, HealthCheck, HealthCheckException, Result, ServiceReturnedUnexpectedResult,
+    ServiceUnavailable, cleanup,
+};
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -251,7 +254,15 @@ impl<P: Protocol> Ended<P> {
 impl<P: Protocol> Drop for Ended<P> {
     fn drop(&mut self) {
         if let Some(shared) = self.shared.upgrade() {
-            shared.lock().attempts.retain(|attempt| attempt.number != self.number);
+            let mut state = shared.lock();
+            state.attempts.retain(|attempt| attempt.number != self.number);
+            if std::thread::panicking() {
+                // Otherwise the run would try again at once, and again, until its time is up.
+                let error = ServiceReturnedUnexpectedResult::new("the driver can't read the answer of the server");
+                let error = error.with_source("the driver panicked: its message went to the process's panic hook");
+                state.failed = Some((self.number, error.into()));
+            }
+            drop(state);
             shared.changed.notify_waiters();
         }
     }

@@ -168,7 +168,7 @@ struct Direct {
 /// The result of a direct connection.
 #[derive(Debug)]
 enum Learnt {
-    /// The pool knows no way to open one.
+    /// The pool knows no way to open one, or the attempt was lost.
     Impossible,
     Answers {
         /// `true` once a run has found the pool to be the one that does not connect.
@@ -265,7 +265,7 @@ impl<P: Ping> PoolProbe<P> {
             return;
         }
         *last = Some(Direct { began: Instant::now(), result: None });
-        let (pool, shared) = (Arc::clone(&self.pool), Arc::clone(&self.shared));
+        let (pool, under_way) = (Arc::clone(&self.pool), UnderWay(Arc::clone(&self.shared)));
         tokio::spawn(async move {
             let outcome = timeout(OLDEST_ATTEMPT, pool.ping_direct()).await;
             let learnt = match outcome.unwrap_or_else(|_| Some(Err(silence()))) {
@@ -275,11 +275,22 @@ impl<P: Ping> PoolProbe<P> {
                     Learnt::Fails { message: error.message().to_owned(), kind: error.kind(), cause: error.cause() }
                 }
             };
-            if let Some(direct) = &mut *shared.lock() {
+            if let Some(direct) = &mut *under_way.0.lock() {
                 direct.result = Some(learnt);
             }
-            shared.changed.notify_waiters();
         });
+    }
+}
+
+/// Ends the state in which a direct connection is under way, even if its task panics or its runtime shuts down.
+struct UnderWay(Arc<Shared>);
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        if let Some(direct) = &mut *self.0.lock() {
+            direct.result.get_or_insert(Learnt::Impossible);
+        }
+        self.0.changed.notify_waiters();
     }
 }
 
