@@ -179,10 +179,16 @@ fn unix(_: &str) -> Result<Address, Misconfigured> {
     Err(Misconfigured::new("url", "there are no Unix sockets on this system"))
 }
 
+const NOT_GRPC: Words = (FailureKind::Misconfigured, "what answers there does not speak gRPC");
+
 /// Returns the failure of a call.
 pub(crate) fn describe(status: Status) -> HealthCheckException {
     let (kind, message) = match (status.source(), words(status.code())) {
         (Some(error), _) => return of_transport(error),
+        // Another program that speaks HTTP/2, or a proxy: tonic makes a status of its HTTP status code.
+        (None, None) if status.message().starts_with("grpc-status header missing") => {
+            (NOT_GRPC.0, NOT_GRPC.1.to_owned())
+        }
         (None, Some((kind, message))) => (kind, message.to_owned()),
         (None, None) => (FailureKind::Other, format!("the server answered {}", name(status.code()))),
     };
@@ -220,7 +226,7 @@ fn of_transport(error: &(dyn std::error::Error + 'static)) -> HealthCheckExcepti
     let (kind, message) = failure_below(error).unwrap_or_else(|| {
         let text = format!("{error:?}");
         if ["FRAME_SIZE_ERROR", "PROTOCOL_ERROR", "HTTP_1_1_REQUIRED"].iter().any(|sign| text.contains(sign)) {
-            (FailureKind::Misconfigured, "what answers there does not speak gRPC")
+            NOT_GRPC
         } else {
             (FailureKind::Lost, "connection lost")
         }
