@@ -67,19 +67,22 @@ pub(crate) async fn run(cell: &Cell, findings: &Findings, interceptors: &Interce
         let Some(deadline) = deadline else {
             return Ok(status.await);
         };
+        // Nothing can end a call that blocks, and its result comes too late.
+        match status.as_mut().now_or_never() {
+            // Without a timer. The only poll has taken all of the time.
+            Some(_) if tokio::time::Instant::now() >= deadline => return Err(Some(timeout)),
+            Some(status) => return Ok(status),
+            None => {}
+        }
         let mut blocked = Duration::ZERO;
-        let mut polled = poll_fn(|context| {
+        let polled = poll_fn(|context| {
             let began = tokio::time::Instant::now();
             let outcome = status.as_mut().poll(context);
             blocked = blocked.max(began.elapsed());
             outcome
         });
-        let outcome = match (&mut polled).now_or_never() {
-            Some(status) => Ok(status), // without a timer
-            None => tokio::time::timeout_at(deadline, polled).await,
-        };
+        let outcome = tokio::time::timeout_at(deadline, polled).await;
         match outcome {
-            // Nothing can end a call that blocks, and its result comes too late.
             _ if blocked >= timeout => Err(Some(blocked)),
             outcome => outcome.map_err(|_| None),
         }
@@ -94,7 +97,7 @@ pub(crate) async fn run(cell: &Cell, findings: &Findings, interceptors: &Interce
                 Some(time) => {
                     let time = seconds(time);
                     error.with_source(format!(
-                        "it blocked its thread for {time}: blocking code belongs in check_blocking"
+                        "it blocked its thread for {time} or longer: blocking code belongs in check_blocking"
                     ))
                 }
                 None => error,
