@@ -73,13 +73,6 @@ enum Command {
         /// The URL of the server
         url: String,
     },
-    /// Print the number of transactions per second of a PostgreSQL server
-    Transactions {
-        /// The URL of the server
-        url: String,
-        /// The duration of the measurement in seconds
-        seconds: u64,
-    },
     /// Run ten checks many times; at the start, after a tenth and at the end, print a line and wait for one
     Runs {
         /// The number of runs
@@ -96,7 +89,6 @@ fn main() -> Outcome {
         Command::Incident { scene } => runtime()?.block_on(incident::serve(scene)),
         Command::Listen => serve::listen(&runtime()?),
         Command::Peer { peer, url } => runtime()?.block_on(peers::serve(peer, &url)),
-        Command::Transactions { url, seconds } => runtime()?.block_on(peers::transactions(&url, seconds)),
         Command::Runs { count } => runs::run(&runtime()?, count),
     }
 }

@@ -56,19 +56,3 @@ async fn hand_written(State(pool): State<PgPool>) -> Response {
     let status = if works { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(json!({ "database": if works { "up" } else { "down" } }))).into_response()
 }
-
-/// Prints the number of transactions that the server commits per second. A query outside of a transaction is one.
-pub(crate) async fn transactions(url: &str, seconds: u64) -> Outcome {
-    let pool = PgPoolOptions::new().max_connections(1).test_before_acquire(false).connect(url).await?;
-    let committed =
-        || sqlx::query_scalar::<_, i64>("SELECT sum(xact_commit)::int8 FROM pg_stat_database").fetch_one(&pool);
-    let _prepared = committed().await?;
-    let time = Duration::from_secs(seconds);
-    let before = committed().await?;
-    tokio::time::sleep(time).await;
-    let after = committed().await?;
-    // The query before is not counted. The server may count it too late.
-    let counted = u32::try_from(after - before - 1).unwrap_or_default();
-    println!("{}", f64::from(counted) / time.as_secs_f64());
-    Ok(())
-}
