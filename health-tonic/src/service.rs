@@ -78,8 +78,8 @@ impl HealthServiceBuilder {
     /// lists all of them.
     pub fn build(self) -> Result<HealthService, NameError> {
         let (mut names, mut faults) = (BTreeMap::new(), Vec::new());
+        let groups: Vec<&str> = self.health.groups().collect();
         for (service, group) in self.names {
-            let groups: Vec<&str> = self.health.groups().collect();
             let mut refuse = |why: String| faults.push(format!("service {service:?}: {why}"));
             if !groups.contains(&group.as_str()) {
                 refuse(format!("no group is named {group:?}; there are: {}", groups.join(", ")));
