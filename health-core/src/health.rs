@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -10,7 +10,7 @@ use crate::registry::DRAINING;
 use crate::render::Renderers;
 use crate::report::CheckInfo;
 use crate::runner::{Plan, Runner, Tasks};
-use crate::selection::{Selection, UnknownName};
+use crate::selection::{Choice, Selection, UnknownName};
 use crate::snapshot::{Slot, Snapshot};
 use crate::subscription::Driver;
 use crate::{CheckReport, Clock, Report, Settings};
@@ -59,8 +59,7 @@ pub(crate) struct Inner {
 
 /// A plan of only some checks of another plan, as requests select them.
 struct Narrowed {
-    /// The position of the whole plan, the only checks to show, and the checks to leave out.
-    key: (usize, BTreeSet<String>, BTreeSet<String>),
+    choice: Choice,
     plan: Plan,
     /// Excluded names that no check of the plan has.
     unknown_excludes: Vec<String>,
@@ -274,15 +273,12 @@ impl Health {
         self.read_snapshot(&self.plans()[position], &self.0.slots[position], &[], budget).await
     }
 
-    /// Returns the report of some checks of a plan. It reads the same cells as the report of the whole plan.
-    pub(crate) async fn snapshot_of_some(
-        &self,
-        only: &[String],
-        exclude: &[String],
-        position: usize,
-        budget: Option<Duration>,
-    ) -> Arc<Snapshot> {
-        let narrowed = self.narrowed(only, exclude, position);
+    /// Returns the report of the chosen checks. It reads the same cells as the report of the whole plan.
+    pub(crate) async fn snapshot_of(&self, choice: &Choice, budget: Option<Duration>) -> Arc<Snapshot> {
+        if choice.is_whole() {
+            return self.snapshot(choice.plan, budget).await;
+        }
+        let narrowed = self.narrowed(choice);
         self.read_snapshot(&narrowed.plan, &narrowed.slot, &narrowed.unknown_excludes, budget).await
     }
 
@@ -291,23 +287,19 @@ impl Health {
         self.plans()[position].members.iter().map(|&member| self.0.runner.name_of(member))
     }
 
-    /// Returns `true` if all of these are checks of the plan.
-    pub(crate) fn has_members(&self, names: &[String], position: usize) -> bool {
-        names.iter().all(|name| self.members(position).any(|member| member == name))
+    /// Returns `true` if this is a check of the plan.
+    pub(crate) fn has_member(&self, name: &str, position: usize) -> bool {
+        self.members(position).any(|member| member == name)
     }
 
-    fn narrowed(&self, only: &[String], exclude: &[String], position: usize) -> Arc<Narrowed> {
-        let key = (position, BTreeSet::from_iter(only.to_vec()), BTreeSet::from_iter(exclude.to_vec()));
+    fn narrowed(&self, choice: &Choice) -> Arc<Narrowed> {
         let mut all = self.0.narrowed.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(found) = all.iter().find(|known| known.key == key) {
+        if let Some(found) = all.iter().find(|known| known.choice == *choice) {
             return Arc::clone(found);
         }
-        let (_, only, exclude) = &key;
-        let keep = |name: &str| (only.is_empty() || only.contains(name)) && !exclude.contains(name);
-        let members: BTreeSet<&str> = self.members(position).collect();
-        let unknown_excludes = exclude.iter().filter(|name| !members.contains(name.as_str())).cloned().collect();
-        let plan = self.0.runner.narrow(&self.plans()[position], keep);
-        let narrowed = Arc::new(Narrowed { key, plan, unknown_excludes, slot: Slot::default() });
+        let unknown_excludes = choice.unknown_excludes(|name| self.has_member(name, choice.plan));
+        let plan = self.0.runner.narrow(&self.plans()[choice.plan], |name| choice.keeps(name));
+        let narrowed = Arc::new(Narrowed { choice: choice.clone(), plan, unknown_excludes, slot: Slot::default() });
         if all.len() >= NARROWED {
             all.pop_front();
         }
@@ -367,10 +359,13 @@ impl Health {
         }
     }
 
-    /// Reads the last report of a plan while it is fresh. It does not clone the `Arc`, because the threads of a busy service would contend
-    /// for its reference count.
-    pub(crate) fn kept<T>(&self, position: usize, read: impl FnOnce(&Arc<Snapshot>) -> T) -> Option<T> {
-        self.kept_in(&self.0.slots[position], read)
+    /// Reads the last report of the chosen checks while it is fresh. It does not clone the `Arc`, because the threads of a busy service
+    /// would contend for its reference count.
+    pub(crate) fn kept<T>(&self, choice: &Choice, read: impl FnOnce(&Arc<Snapshot>) -> T) -> Option<T> {
+        if choice.is_whole() {
+            return self.kept_in(&self.0.slots[choice.plan], read);
+        }
+        self.kept_in(&self.narrowed(choice).slot, read)
     }
 
     fn kept_in<T>(&self, slot: &Slot, read: impl FnOnce(&Arc<Snapshot>) -> T) -> Option<T> {

@@ -58,6 +58,41 @@ impl Selection {
     }
 }
 
+/// The checks of a plan that a request chooses. Two requests with the same names in another order are equal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Choice {
+    /// The position of the plan.
+    pub(crate) plan: usize,
+    /// The only checks to show; empty for all of them.
+    only: Vec<String>,
+    exclude: Vec<String>,
+}
+
+impl Choice {
+    pub(crate) fn new(plan: usize, mut only: Vec<String>, mut exclude: Vec<String>) -> Self {
+        for names in [&mut only, &mut exclude] {
+            names.sort_unstable();
+            names.dedup();
+        }
+        Self { plan, only, exclude }
+    }
+
+    /// Returns `true` if it leaves nothing out.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.only.is_empty() && self.exclude.is_empty()
+    }
+
+    pub(crate) fn keeps(&self, name: &str) -> bool {
+        let is_in = |names: &[String]| names.iter().any(|known| known == name);
+        (self.only.is_empty() || is_in(&self.only)) && !is_in(&self.exclude)
+    }
+
+    /// Returns the excluded names that no check has.
+    pub(crate) fn unknown_excludes(&self, is_known: impl Fn(&str) -> bool) -> Vec<String> {
+        self.exclude.iter().filter(|name| !is_known(name)).cloned().collect()
+    }
+}
+
 /// The error of naming a check or a group that does not exist.
 #[derive(Clone, PartialEq, Eq)]
 pub struct UnknownName {

@@ -26,22 +26,12 @@ pub(super) type Convert<T> = fn(&SharedResponse) -> T;
 
 /// Returns the cached answer, if the last report is still fresh.
 pub(super) fn cached<T>(endpoint: &Endpoint, query: &Query, convert: Convert<T>) -> Option<T> {
-    let shows_all = query.exclude.is_empty() && query.only.is_empty();
-    shows_all.then(|| endpoint.health().kept(query.plan, |snapshot| show(endpoint, query, snapshot, convert)))?
+    endpoint.health().kept(&query.choice, |snapshot| show(endpoint, query, snapshot, convert))
 }
 
 /// Runs the checks that have to run, and answers within the budget.
 pub(super) async fn run<T>(endpoint: &Endpoint, query: &Query, budget: Option<Duration>, convert: Convert<T>) -> T {
-    let health = endpoint.health();
-    // Only the verbose view lists excluded names that are unknown.
-    let (only, exclude) = (&query.only, &query.exclude);
-    let excludes = |name| exclude.iter().any(|excluded| excluded == name);
-    let is_plain = exclude.is_empty() || !query.view.verbose && !health.members(query.plan).any(excludes);
-    let snapshot = if only.is_empty() && is_plain {
-        health.snapshot(query.plan, budget).await
-    } else {
-        health.snapshot_of_some(only, exclude, query.plan, budget).await
-    };
+    let snapshot = endpoint.health().snapshot_of(&query.choice, budget).await;
     show(endpoint, query, &snapshot, convert)
 }
 

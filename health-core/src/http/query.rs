@@ -13,6 +13,7 @@ use super::accept;
 use super::refusal::Refusal;
 use super::{Endpoint, RequestHead};
 use crate::runner::Kind;
+use crate::selection::Choice;
 use crate::snapshot::View;
 use crate::{Anonymous, Secret};
 
@@ -23,12 +24,9 @@ pub(super) const SCRAPE_TIMEOUT: &str = "x-prometheus-scrape-timeout-seconds";
 #[derive(Debug)]
 pub(super) struct Query {
     pub(super) method: Method,
-    pub(super) plan: usize,
     pub(super) view: View,
-    /// The checks of `?only=`; empty for all checks.
-    pub(super) only: Vec<String>,
-    /// The checks of `?exclude=`.
-    pub(super) exclude: Vec<String>,
+    /// The checks that are read.
+    pub(super) choice: Choice,
     /// The seconds of `?refresh=`, after which a browser reloads the page.
     pub(super) refresh: Option<u16>,
 }
@@ -44,7 +42,7 @@ impl Endpoint {
         if redacted || self.0.health.plans()[plan].kind == Kind::Startup {
             params.only.clear();
         }
-        if !self.0.health.has_members(&params.only, plan) {
+        if !params.only.iter().all(|name| self.0.health.has_member(name, plan)) {
             return Err(Refusal::UnknownCheck(plan));
         }
         let renderer = match params.format.filter(|name| !name.is_empty()) {
@@ -52,8 +50,12 @@ impl Endpoint {
             None => accept::choose(request.headers.get_all(ACCEPT), &self.0.offers).ok_or(Refusal::NotAcceptable)?,
         };
         let view = View { policy: self.0.policy_id, renderer, redacted, verbose: params.verbose };
-        let (only, exclude) = (params.only, if redacted { Vec::new() } else { params.exclude });
-        Ok(Query { method: request.method.clone(), plan, view, only, exclude, refresh: params.refresh })
+        let mut exclude = if redacted { Vec::new() } else { params.exclude };
+        if !params.verbose {
+            exclude.retain(|name| self.0.health.has_member(name, plan)); // only the verbose view lists unknown names
+        }
+        let choice = Choice::new(plan, params.only, exclude);
+        Ok(Query { method: request.method.clone(), choice, view, refresh: params.refresh })
     }
 
     /// Returns the position of an offered format.
