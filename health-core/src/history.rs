@@ -51,12 +51,14 @@ impl History {
 
     /// Adds a run, in place of the oldest one if the history is full.
     pub(crate) fn push(&mut self, run: PastRun) {
-        let runs = Arc::make_mut(&mut self.0);
-        if runs.len() == CAPACITY {
-            runs.rotate_left(1);
-            runs.pop();
+        let surplus = (self.0.len() + 1).saturating_sub(CAPACITY);
+        if let Some(runs) = Arc::get_mut(&mut self.0) {
+            runs.drain(..surplus);
+            runs.push(run);
+        } else {
+            // A report still has the runs: only those that stay are copied.
+            self.0 = Arc::new(self.0[surplus..].iter().copied().chain([run]).collect());
         }
-        runs.push(run);
     }
 }
 

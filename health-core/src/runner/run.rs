@@ -42,6 +42,10 @@ impl Run {
         }
     }
 
+    pub(super) fn begin(&self, at: Instant) {
+        let _ = self.started.set(at);
+    }
+
     /// Returns the time at which the check began; `None` as long as it waits.
     pub(crate) fn started(&self) -> Option<Instant> {
         self.started.get().copied()
@@ -100,10 +104,8 @@ impl RunGuard {
     async fn run_check(&self) {
         let cell = &self.runner.cells[self.cell];
         let _permit = if cell.in_live { None } else { self.runner.permits.acquire().await.ok() };
-        let _ = self.run.started.set(self.runner.clock.now());
         let sleeps = self.runner.awake.sleeps();
-        let verdict =
-            super::verdict::run(cell, &self.run.findings, &self.runner.interceptors, &*self.runner.clock).await;
+        let verdict = super::verdict::run(cell, &self.run, &self.runner.interceptors, &*self.runner.clock).await;
         self.finish(Verdict { sleeps, ..verdict });
     }
 

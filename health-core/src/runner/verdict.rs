@@ -4,12 +4,10 @@ use std::time::{Duration, Instant, SystemTime};
 
 use futures::FutureExt as _;
 
-use super::Cell;
+use super::{Cell, Run};
 use crate::interceptor::{FinishedRun, Interceptors, RunInfo};
 use crate::report::ErrorReport;
-use crate::{
-    Clock, FailureKind, Findings, HealthCheckException, Observation, ServiceUnavailable, Status, UnknownError,
-};
+use crate::{Clock, FailureKind, HealthCheckException, Observation, ServiceUnavailable, Status, UnknownError};
 
 /// The result of one run of a check.
 #[derive(Debug)]
@@ -55,10 +53,11 @@ pub(crate) struct Limits {
 }
 
 /// Runs a check once. Returns a verdict within the timeout whatever the check does, unless it never yields.
-pub(crate) async fn run(cell: &Cell, findings: &Findings, interceptors: &Interceptors, clock: &dyn Clock) -> Verdict {
+pub(super) async fn run(cell: &Cell, run: &Run, interceptors: &Interceptors, clock: &dyn Clock) -> Verdict {
     let Limits { timeout, reconnect } = cell.limits;
     let info = RunInfo { check: &cell.identifier, scope: cell.scope, critical: cell.critical };
-    let started = clock.now();
+    let (findings, started) = (&run.findings, clock.now());
+    run.begin(started);
     // A timeout drops the future of the check inside of this block, so that a panic in its `Drop` is caught, too.
     let bounded = async {
         let deadline = tokio::time::Instant::now().checked_add(timeout);
