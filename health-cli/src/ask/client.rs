@@ -24,7 +24,7 @@ impl RequestArgs {
 
 /// A client of one endpoint, or of one gRPC service.
 pub(crate) enum Client {
-    Http(HttpClient),
+    Http(Box<HttpClient>),
     Grpc(Box<GrpcClient>),
 }
 
@@ -36,7 +36,7 @@ impl Client {
         if url.get(..4).is_some_and(|scheme| scheme.eq_ignore_ascii_case("grpc")) {
             return Ok(Self::Grpc(Box::new(GrpcClient::new(&url, group, &headers)?)));
         }
-        Ok(Self::Http(HttpClient::new(&url, group, &headers)?))
+        Ok(Self::Http(Box::new(HttpClient::new(&url, group, &headers)?)))
     }
 
     /// Returns the host and port, or the socket, without secret parts of the URL.

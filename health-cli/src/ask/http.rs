@@ -17,6 +17,7 @@ const REDIRECTS: usize = 5;
 /// A client of one endpoint.
 pub(crate) struct HttpClient {
     target: Target,
+    headers: HeaderMap,
     client: reqwest::Client,
 }
 
@@ -34,8 +35,9 @@ impl HttpClient {
             let (name, value) = parse(name, value).ok_or("--header: expected NAME: VALUE")?;
             all.insert(name, value);
         }
-        let client = build(&target, &all).map_err(|_| "the HTTP client can't be set up")?;
-        Ok(Self { target, client })
+        let trust = if target.is_plain() { Trust::Nobody } else { Trust::Machine };
+        let client = build(&target, &all, trust).map_err(|_| "the HTTP client can't be set up")?;
+        Ok(Self { target, headers: all, client })
     }
 
     /// Returns the host and port, or the socket, of the endpoint, without its secret parts.
@@ -51,7 +53,12 @@ impl HttpClient {
         }
         let began = Instant::now();
         let failed = |error: reqwest::Error| Failure::of(self.address(), &error, max_wait);
-        let response = self.client.get(url).timeout(max_wait).send().await.map_err(failed)?;
+        let mut response = self.client.get(url.clone()).timeout(max_wait).send().await.map_err(failed)?;
+        if response.status().is_redirection() && self.target.is_plain() {
+            let client = build(&self.target, &self.headers, Trust::Machine).map_err(failed)?; // it may lead to TLS
+            let left = max_wait.saturating_sub(began.elapsed());
+            response = client.get(url).timeout(left).send().await.map_err(failed)?;
+        }
         let status = response.status().as_u16();
         let content_type = response.headers().get(CONTENT_TYPE);
         let is = |media_type: &str| {
@@ -70,16 +77,26 @@ fn parse(name: &str, value: &Secret) -> Option<(HeaderName, HeaderValue)> {
     Some((name.parse().ok()?, value))
 }
 
-fn build(target: &Target, headers: &HeaderMap) -> reqwest::Result<reqwest::Client> {
+/// The certificates that a client trusts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Trust {
+    /// Those of this machine. Reading them takes longer than a request.
+    Machine,
+    /// None: the client does not follow redirects to TLS.
+    Nobody,
+}
+
+fn build(target: &Target, headers: &HeaderMap, trust: Trust) -> reqwest::Result<reqwest::Client> {
     let _ = rustls::crypto::ring::default_provider().install_default(); // fails if it is installed already
     let builder = || {
         let home = target.url.clone();
         let mut builder = reqwest::Client::builder()
             .default_headers(headers.clone())
             .pool_max_idle_per_host(0) // each request also tests that a connection can be opened
-            .redirect(Policy::custom(
-                move |attempt| if stays(&attempt, &home) { attempt.follow() } else { attempt.stop() },
-            ))
+            .redirect(Policy::custom(move |attempt| {
+                let may_follow = trust == Trust::Machine || attempt.url().scheme() == "http";
+                if may_follow && stays(&attempt, &home) { attempt.follow() } else { attempt.stop() }
+            }))
             .referer(false)
             .user_agent(concat!("health/", env!("CARGO_PKG_VERSION")));
         if target.is_local() {
@@ -91,8 +108,9 @@ fn build(target: &Target, headers: &HeaderMap) -> reqwest::Result<reqwest::Clien
         }
         builder
     };
+    let without = || builder().tls_certs_only([]).build();
     // An image without any certificates can still query endpoints without TLS.
-    builder().build().or_else(|_| builder().tls_certs_only([]).build())
+    if trust == Trust::Machine { builder().build().or_else(|_| without()) } else { without() }
 }
 
 /// Returns `true` if a redirect leads to the same server, or to the same host with TLS. Only these may see the headers and paths.

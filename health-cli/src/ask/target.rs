@@ -47,6 +47,11 @@ impl Target {
         self
     }
 
+    /// Returns `true` if requests to the endpoint need no TLS, not even to a proxy.
+    pub(super) fn is_plain(&self) -> bool {
+        self.url.scheme() == "http" && self.is_local()
+    }
+
     /// Returns `true` if the endpoint is on this machine. Requests to it use no proxy.
     pub(super) fn is_local(&self) -> bool {
         let host = self.url.host_str().unwrap_or_default().trim_matches(['[', ']']);
