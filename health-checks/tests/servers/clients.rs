@@ -111,110 +111,76 @@ const KINDS: [Kind; 15] = [
     on_redis("fred's pool", |url| fred_pool(url).boxed_local()),
 ];
 
-fn health(pool: impl Ping) -> Health {
-    let check = PoolHealthCheck::new(pool).named("pool").timeout(TIMEOUT).ttl(Duration::ZERO);
+fn health(client: impl Ping) -> Health {
+    let check = PoolHealthCheck::new(client).named("pool").timeout(TIMEOUT).ttl(Duration::ZERO);
     Health::builder().check(check).build().unwrap()
 }
 
-/// Returns a function that takes all connections of a pool, each by `get`.
-fn all_of<T: Send + 'static, F: Future<Output = T> + Send + 'static>(get: impl Fn() -> F + 'static) -> Hold {
-    Box::new(move || {
-        let all = futures::future::join_all((0..MOST).map(|_| get()));
-        async move { Box::new(all.await) as Box<dyn Any + Send> }.boxed()
-    })
+impl Subject {
+    /// Creates the subject of a client without a pool.
+    fn client(client: impl Ping) -> Self {
+        Self { health: health(client), hold: None, close: None }
+    }
+
+    /// Creates the subject of a pool, from which `get` takes a connection.
+    fn pool<P, C, F>(pool: P, get: impl Fn(P) -> F + 'static, close: Option<fn(&P)>) -> Self
+    where
+        P: Ping + Clone,
+        C: Send + 'static,
+        F: Future<Output = C> + Send + 'static,
+    {
+        let (held, closed) = (pool.clone(), pool.clone());
+        let take_all = move || {
+            let all = futures::future::join_all((0..MOST).map(|_| get(held.clone())));
+            async move { Box::new(all.await) as Box<dyn Any + Send> }.boxed()
+        };
+        let close = close.map(|close| Box::new(move || close(&closed)) as Box<dyn Fn()>);
+        Self { hold: Some(Box::new(take_all)), close, ..Self::client(pool) }
+    }
 }
 
 fn sqlx_on_postgres(url: &str) -> Subject {
     let pool = sqlx::postgres::PgPoolOptions::new().max_connections(MOST).connect_lazy(url).unwrap();
-    let (held, closed) = (pool.clone(), pool.clone());
-    Subject {
-        health: health(pool),
-        hold: Some(all_of(move || {
-            let pool = held.clone();
-            async move { pool.acquire().await.unwrap() }
-        })),
-        close: Some(Box::new(move || {
-            let _closing = closed.close(); // it is closed at once, whoever waits
-        })),
-    }
+    let close = |pool: &sqlx::PgPool| drop(pool.close()); // it is closed at once, whoever waits
+    Subject::pool(pool, |pool| async move { pool.acquire().await.unwrap() }, Some(close))
 }
 
 fn sqlx_on_mariadb(url: &str) -> Subject {
     let pool = sqlx::mysql::MySqlPoolOptions::new().max_connections(MOST).connect_lazy(url).unwrap();
-    let (held, closed) = (pool.clone(), pool.clone());
-    Subject {
-        health: health(pool),
-        hold: Some(all_of(move || {
-            let pool = held.clone();
-            async move { pool.acquire().await.unwrap() }
-        })),
-        close: Some(Box::new(move || {
-            let _closing = closed.close(); // as above
-        })),
-    }
+    let close = |pool: &sqlx::MySqlPool| drop(pool.close());
+    Subject::pool(pool, |pool| async move { pool.acquire().await.unwrap() }, Some(close))
 }
 
 fn deadpool_postgres(url: &str) -> Subject {
     use deadpool_postgres::{Manager, Pool};
     let manager = Manager::new(url.parse().unwrap(), ::tokio_postgres::NoTls);
     let pool = Pool::builder(manager).max_size(MOST as usize).build().unwrap();
-    let (held, closed) = (pool.clone(), pool.clone());
-    Subject {
-        health: health(pool),
-        hold: Some(all_of(move || {
-            let pool = held.clone();
-            async move { pool.get().await.unwrap() }
-        })),
-        close: Some(Box::new(move || closed.close())),
-    }
+    Subject::pool(pool, |pool| async move { pool.get().await.unwrap() }, Some(Pool::close))
 }
 
 async fn tokio_postgres(url: String) -> Subject {
     let (client, connection) = ::tokio_postgres::connect(&url, ::tokio_postgres::NoTls).await.unwrap();
     tokio::spawn(connection);
-    Subject { health: health(Arc::new(client)), hold: None, close: None }
+    Subject::client(Arc::new(client))
 }
 
 fn diesel_on_deadpool(url: String) -> Subject {
+    use diesel_deadpool::Pool;
     let manager = AsyncDieselConnectionManager::<AsyncPgConnection>::new(url);
-    let pool = diesel_deadpool::Pool::builder(manager).max_size(MOST as usize).build().unwrap();
-    let (held, closed) = (pool.clone(), pool.clone());
-    Subject {
-        health: health(pool),
-        hold: Some(all_of(move || {
-            let pool = held.clone();
-            async move { pool.get().await.unwrap() }
-        })),
-        close: Some(Box::new(move || closed.close())),
-    }
+    let pool = Pool::builder(manager).max_size(MOST as usize).build().unwrap();
+    Subject::pool(pool, |pool| async move { pool.get().await.unwrap() }, Some(Pool::close))
 }
 
 fn diesel_on_bb8(url: String) -> Subject {
     let manager = AsyncDieselConnectionManager::<AsyncPgConnection>::new(url);
     let pool = diesel_bb8::Pool::builder().max_size(MOST).build_unchecked(manager);
-    let held = pool.clone();
-    Subject {
-        health: health(pool),
-        hold: Some(all_of(move || {
-            let pool = held.clone();
-            async move { pool.get_owned().await.unwrap() }
-        })),
-        close: None,
-    }
+    Subject::pool(pool, |pool| async move { pool.get_owned().await.unwrap() }, None)
 }
 
 fn diesel_on_mariadb(url: String) -> Subject {
     let manager = AsyncDieselConnectionManager::<AsyncMysqlConnection>::new(url);
     let pool = diesel_bb8::Pool::builder().max_size(MOST).build_unchecked(manager);
-    let held = pool.clone();
-    Subject {
-        health: health(pool),
-        hold: Some(all_of(move || {
-            let pool = held.clone();
-            async move { pool.get_owned().await.unwrap() }
-        })),
-        close: None,
-    }
+    Subject::pool(pool, |pool| async move { pool.get_owned().await.unwrap() }, None)
 }
 
 async fn database(url: String) -> DatabaseConnection {
@@ -224,73 +190,39 @@ async fn database(url: String) -> DatabaseConnection {
 }
 
 async fn sea_orm_on_mariadb(url: String) -> Subject {
-    let connection = database(url).await;
-    let (held, closed) = (connection.clone(), connection.clone());
-    Subject {
-        health: health(connection),
-        hold: Some(all_of(move || {
-            let pool = held.get_mysql_connection_pool().clone();
-            async move { pool.acquire().await.unwrap() }
-        })),
-        close: Some(Box::new(move || {
-            let _closing = closed.get_mysql_connection_pool().close(); // it is closed at once, whoever waits
-        })),
-    }
+    let get = |pool: DatabaseConnection| async move { pool.get_mysql_connection_pool().acquire().await.unwrap() };
+    let close = |pool: &DatabaseConnection| drop(pool.get_mysql_connection_pool().close());
+    Subject::pool(database(url).await, get, Some(close))
 }
 
 async fn sea_orm(url: String) -> Subject {
-    let connection = database(url).await;
-    let (held, closed) = (connection.clone(), connection.clone());
-    Subject {
-        health: health(connection),
-        hold: Some(all_of(move || {
-            let pool = held.get_postgres_connection_pool().clone();
-            async move { pool.acquire().await.unwrap() }
-        })),
-        close: Some(Box::new(move || {
-            let _closing = closed.get_postgres_connection_pool().close(); // the pool is closed even if this is not awaited
-        })),
-    }
+    let get = |pool: DatabaseConnection| async move { pool.get_postgres_connection_pool().acquire().await.unwrap() };
+    let close = |pool: &DatabaseConnection| drop(pool.get_postgres_connection_pool().close());
+    Subject::pool(database(url).await, get, Some(close))
 }
 
 fn bb8_redis(url: &str) -> Subject {
     let manager = bb8_redis::RedisConnectionManager::new(url).unwrap();
     let pool = bb8_redis::bb8::Pool::builder().max_size(MOST).build_unchecked(manager);
-    let held = pool.clone();
-    Subject {
-        health: health(pool),
-        hold: Some(all_of(move || {
-            let pool = held.clone();
-            async move { pool.get_owned().await.unwrap() }
-        })),
-        close: None,
-    }
+    Subject::pool(pool, |pool| async move { pool.get_owned().await.unwrap() }, None)
 }
 
 fn deadpool_redis(url: String) -> Subject {
-    let config = deadpool_redis::Config::from_url(url);
-    let builder = config.builder().unwrap().max_size(MOST as usize).runtime(deadpool_redis::Runtime::Tokio1);
+    use deadpool_redis::{Config, Pool, Runtime};
+    let builder = Config::from_url(url).builder().unwrap().max_size(MOST as usize).runtime(Runtime::Tokio1);
     let pool = builder.build().unwrap();
-    let (held, closed) = (pool.clone(), pool.clone());
-    Subject {
-        health: health(pool),
-        hold: Some(all_of(move || {
-            let pool = held.clone();
-            async move { pool.get().await.unwrap() }
-        })),
-        close: Some(Box::new(move || closed.close())),
-    }
+    Subject::pool(pool, |pool| async move { pool.get().await.unwrap() }, Some(Pool::close))
 }
 
 async fn connection_manager(url: String) -> Subject {
     let client = redis::Client::open(url).unwrap();
     let manager = ConnectionManager::new(client.clone()).await.unwrap();
-    Subject { health: health((manager, client)), hold: None, close: None }
+    Subject::client((manager, client))
 }
 
 async fn connection_manager_alone(url: String) -> Subject {
     let manager = ConnectionManager::new(redis::Client::open(url).unwrap()).await.unwrap();
-    Subject { health: health(manager), hold: None, close: None }
+    Subject::client(manager)
 }
 
 /// Returns a builder of clients that connect again.
@@ -303,13 +235,13 @@ fn fred_builder(url: &str) -> Builder {
 async fn fred(url: String) -> Subject {
     let client = fred_builder(&url).build().unwrap();
     client.init().await.unwrap();
-    Subject { health: health(client), hold: None, close: None }
+    Subject::client(client)
 }
 
 async fn fred_pool(url: String) -> Subject {
     let pool = fred_builder(&url).build_pool(MOST as usize).unwrap();
     pool.init().await.unwrap();
-    Subject { health: health(pool), hold: None, close: None }
+    Subject::client(pool)
 }
 
 async fn row(health: &Health) -> (String, Option<FailureKind>, Duration) {
@@ -522,34 +454,19 @@ const IMPATIENT: [Kind; 3] = [
     on_postgres("sqlx", |url| {
         let options = sqlx::postgres::PgPoolOptions::new().max_connections(MOST).acquire_timeout(SHORT);
         let pool = options.connect_lazy(&url).unwrap();
-        let held = pool.clone();
-        let hold = all_of(move || {
-            let pool = held.clone();
-            async move { pool.acquire().await.unwrap() }
-        });
-        ready(Subject { health: health(pool), hold: Some(hold), close: None }).boxed_local()
+        ready(Subject::pool(pool, |pool| async move { pool.acquire().await.unwrap() }, None)).boxed_local()
     }),
     on_postgres("deadpool", |url| {
         use deadpool_postgres::{Manager, Pool, Runtime};
         let manager = Manager::new(url.parse().unwrap(), ::tokio_postgres::NoTls);
         let pool = Pool::builder(manager).max_size(MOST as usize).wait_timeout(Some(SHORT)).runtime(Runtime::Tokio1);
         let pool = pool.build().unwrap();
-        let held = pool.clone();
-        let hold = all_of(move || {
-            let pool = held.clone();
-            async move { pool.get().await.unwrap() }
-        });
-        ready(Subject { health: health(pool), hold: Some(hold), close: None }).boxed_local()
+        ready(Subject::pool(pool, |pool| async move { pool.get().await.unwrap() }, None)).boxed_local()
     }),
     on_redis("bb8", |url| {
         let manager = bb8_redis::RedisConnectionManager::new(url).unwrap();
         let pool = bb8_redis::bb8::Pool::builder().max_size(MOST).connection_timeout(SHORT).build_unchecked(manager);
-        let held = pool.clone();
-        let hold = all_of(move || {
-            let pool = held.clone();
-            async move { pool.get_owned().await.unwrap() }
-        });
-        ready(Subject { health: health(pool), hold: Some(hold), close: None }).boxed_local()
+        ready(Subject::pool(pool, |pool| async move { pool.get_owned().await.unwrap() }, None)).boxed_local()
     }),
 ];
 
