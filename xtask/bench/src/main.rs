@@ -2,6 +2,7 @@
 
 #![allow(clippy::print_stdout, reason = "it is a command")]
 
+use std::path::PathBuf;
 use std::thread;
 
 use clap::{Parser, Subcommand};
@@ -73,10 +74,18 @@ enum Command {
         /// The URL of the server
         url: String,
     },
-    /// Run ten checks many times; at the start, after a tenth and at the end, print a line and wait for one
+    /// Print the number of transactions that a PostgreSQL server has committed in a database
+    Transactions {
+        /// The URL of the database
+        url: String,
+    },
+    /// Run checks many times; at the start, after a tenth and at the end, print the number of checks and tasks, and wait for a line
     Runs {
         /// The number of runs
         count: u32,
+        /// A configuration of checks; without it, ten checks that return at once
+        #[arg(long)]
+        config: Option<PathBuf>,
     },
 }
 
@@ -89,7 +98,8 @@ fn main() -> Outcome {
         Command::Incident { scene } => runtime()?.block_on(incident::serve(scene)),
         Command::Listen => serve::listen(&runtime()?),
         Command::Peer { peer, url } => runtime()?.block_on(peers::serve(peer, &url)),
-        Command::Runs { count } => runs::run(&runtime()?, count),
+        Command::Transactions { url } => runtime()?.block_on(peers::transactions(&url)),
+        Command::Runs { count, config } => runs::run(&runtime()?, count, config.as_deref()),
     }
 }
 

@@ -13,8 +13,8 @@ use health_checks::pool::PoolHealthCheck;
 use health_core::{CheckExt as _, Health};
 use http::StatusCode;
 use serde_json::json;
-use sqlx::PgPool;
-use sqlx::postgres::PgPoolOptions;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{Connection as _, PgConnection, PgPool};
 use tokio::net::TcpListener;
 use tokio::time::timeout;
 
@@ -55,4 +55,18 @@ async fn hand_written(State(pool): State<PgPool>) -> Response {
     let works = matches!(database, Ok(Ok(_)));
     let status = if works { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(json!({ "database": if works { "up" } else { "down" } }))).into_response()
+}
+
+/// Prints the number of transactions that the server has committed in the database of the URL. A query outside of a transaction is one.
+///
+/// A session that reads no table tells its transactions only when it ends.
+pub(crate) async fn transactions(url: &str) -> Outcome {
+    let options: PgConnectOptions = url.parse()?;
+    let database = options.get_database().unwrap_or_default().to_owned();
+    // Connected to another database, because this query is a transaction, too.
+    let mut connection = PgConnection::connect_with(&options.database("postgres")).await?;
+    let committed = "SELECT xact_commit FROM pg_stat_database WHERE datname = $1";
+    let committed: i64 = sqlx::query_scalar(committed).bind(database).fetch_one(&mut connection).await?;
+    println!("{committed}");
+    Ok(())
 }

@@ -55,7 +55,7 @@ pub(crate) fn run(options: &Bench) -> Outcome {
     }
     let facts = Facts::find()?;
     // The two programs are built separately: in one build, each would also get the features of the other.
-    cargo(["build", "--release", "--locked", "--package", "health-bench"])?;
+    cargo(["build", "--profile", "bench", "--locked", "--package", "health-bench"])?;
     let programs = facts.programs();
     if options.soak {
         let rows = soak::rows(&programs, options.minutes)?;

@@ -14,7 +14,8 @@ const INTRODUCTION: &str = "\
 
 `cargo xtask bench` measures everything again and writes this page. The two sides of a row alternate on the same machine, so the ratio is
 more reliable than the two numbers. wrk sends the HTTP requests from one thread over 16 connections, on the same machine. The plain handler
-of a framework sends the same bytes and headers as its adapter, without a copy of its own data, and has the same number of workers.
+of a framework sends the same bytes and headers as its adapter, without a copy of its own data, and has the same number of workers. Both are
+built with the optimisations of a release by default; the command `health` is built for size.
 
 A process may be a few percent faster than another one of the same program. Therefore the rows of the adapters start both sides 16 times,
 and alternate every tenth of a second; their numbers are means, and their ratios have a standard error. Every other number is the median of
@@ -23,7 +24,7 @@ checks in these measurements return at once or sleep, so that the numbers show w
 
 A row in which one of 20 checks hangs compares a response that waits until the budget of 100 ms has ended with a response that is cached.
 A handler that only sleeps as long, without any health checks, is the third side. For a comparison with alexliesenfeld/health, which needs
-Go, see `xtask/bench/go`.
+Go, see `xtask/bench/go`. The transactions of axum-health are not counted: it sends a ping for each request, which is none.
 ";
 
 /// A part of the page with its own date and machine, below the first one.
