@@ -79,6 +79,7 @@ impl Server {
     pub(crate) fn freeze(self) -> Frozen {
         let processes = self.processes();
         self.signal("STOP");
+        self.wait_while("does not stop", || !processes.iter().all(|process| has_stopped(*process)));
         Frozen(processes)
     }
 
@@ -87,13 +88,23 @@ impl Server {
         let process = self.processes()[0];
         self.signal("KILL");
         let stat = format!("/proc/{process}/stat");
-        let is_there = || std::fs::read_to_string(&stat).is_ok_and(|stat| !stat.contains(") Z "));
+        self.wait_while("does not end", || std::fs::read_to_string(&stat).is_ok_and(|stat| !stat.contains(") Z ")));
+    }
+
+    fn wait_while(self, what: &str, is_waiting: impl Fn() -> bool) {
         let began = Instant::now();
-        while is_there() {
-            assert!(began.elapsed() < Duration::from_secs(10), "{} does not end", self.0);
+        while is_waiting() {
+            assert!(began.elapsed() < Duration::from_secs(10), "{} {what}", self.0);
             std::thread::yield_now();
         }
     }
+}
+
+/// Returns `true` once all threads of a process have stopped. One that is at work when the signal arrives may still answer.
+fn has_stopped(process: u32) -> bool {
+    let threads = std::fs::read_dir(format!("/proc/{process}/task")).into_iter().flatten().flatten();
+    let mut states = threads.map(|thread| std::fs::read_to_string(thread.path().join("stat")).unwrap_or_default());
+    states.all(|stat| stat.is_empty() || stat.contains(") T ") || stat.contains(") Z "))
 }
 
 /// The processes that were stopped; some may have been killed meanwhile.
