@@ -28,7 +28,7 @@ pub(crate) fn run(runtime: &Runtime, count: u32, config: Option<&Path>) -> Outco
         }))?
     };
     let pause = |now: &str| {
-        runtime.block_on(tokio::time::sleep(SETTLED));
+        runtime.block_on(async { tokio::time::sleep(SETTLED).await });
         println!("{now} {} {}", health.identifiers().count(), runtime.metrics().num_alive_tasks());
         io::stdin().read_line(&mut String::new()).map(drop)
     };
