@@ -53,38 +53,33 @@ impl Selection {
         if let Some(unknown) = self.only.iter().find(|name| !members.contains(&name.as_str())) {
             return Err(UnknownName::new("check of this group", unknown, members));
         }
-        let keep = |name: &str| (self.only.is_empty() || self.only.contains(name)) && !self.skip.contains(name);
-        Ok(runner.narrow(plan, keep))
+        Ok(runner.narrow(plan, |name| keeps(&self.only, &self.skip, name)))
     }
 }
 
-/// The checks of a plan that a request chooses. Two requests with the same names in another order are equal.
+/// Returns `true` if a check is one of the only ones, of which an empty set means all, and is not left out.
+fn keeps(only: &BTreeSet<String>, without: &BTreeSet<String>, name: &str) -> bool {
+    (only.is_empty() || only.contains(name)) && !without.contains(name)
+}
+
+/// The checks of a plan that a request chooses.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Choice {
     /// The position of the plan.
     pub(crate) plan: usize,
     /// The only checks to show; empty for all of them.
-    only: Vec<String>,
-    exclude: Vec<String>,
+    pub(crate) only: BTreeSet<String>,
+    pub(crate) exclude: BTreeSet<String>,
 }
 
 impl Choice {
-    pub(crate) fn new(plan: usize, mut only: Vec<String>, mut exclude: Vec<String>) -> Self {
-        for names in [&mut only, &mut exclude] {
-            names.sort_unstable();
-            names.dedup();
-        }
-        Self { plan, only, exclude }
-    }
-
     /// Returns `true` if it leaves nothing out.
     pub(crate) fn is_whole(&self) -> bool {
         self.only.is_empty() && self.exclude.is_empty()
     }
 
     pub(crate) fn keeps(&self, name: &str) -> bool {
-        let is_in = |names: &[String]| names.iter().any(|known| known == name);
-        (self.only.is_empty() || is_in(&self.only)) && !is_in(&self.exclude)
+        keeps(&self.only, &self.exclude, name)
     }
 
     /// Returns the excluded names that no check has.

@@ -1,6 +1,7 @@
 //! Parses a request. An invalid one is refused here, before any check runs.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
@@ -50,11 +51,11 @@ impl Endpoint {
             None => accept::choose(request.headers.get_all(ACCEPT), &self.0.offers).ok_or(Refusal::NotAcceptable)?,
         };
         let view = View { policy: self.0.policy_id, renderer, redacted, verbose: params.verbose };
-        let mut exclude = if redacted { Vec::new() } else { params.exclude };
+        let mut exclude = if redacted { BTreeSet::new() } else { params.exclude };
         if !params.verbose {
             exclude.retain(|name| self.0.health.has_member(name, plan)); // only the verbose view lists unknown names
         }
-        let choice = Choice::new(plan, params.only, exclude);
+        let choice = Choice { plan, only: params.only, exclude };
         Ok(Query { method: request.method.clone(), choice, view, refresh: params.refresh })
     }
 
@@ -156,8 +157,8 @@ struct QueryParams<'a> {
     /// The last value wins, as in Django; an empty value counts as absent.
     format: Option<Cow<'a, str>>,
     verbose: bool,
-    only: Vec<String>,
-    exclude: Vec<String>,
+    only: BTreeSet<String>,
+    exclude: BTreeSet<String>,
     /// The seconds of `?refresh=`, after which a browser reloads the page.
     refresh: Option<u16>,
 }
@@ -184,8 +185,8 @@ impl<'a> QueryParams<'a> {
         match name {
             "format" => self.format = Some(value),
             "verbose" => self.verbose = true,
-            "only" => self.only.push(value.into_owned()),
-            "exclude" if !value.is_empty() => self.exclude.push(value.into_owned()),
+            "only" => self.only.extend([value.into_owned()]),
+            "exclude" if !value.is_empty() => self.exclude.extend([value.into_owned()]),
             "refresh" => self.refresh = value.parse().ok().filter(|seconds| *seconds > 0),
             _ => {}
         }
