@@ -1,7 +1,11 @@
-//! Tests an example service as a separate process. The four services answer the same requests with the same bytes, and
-//! end in the same way. Each of them has a test that includes this file.
+//! Tests an example service as a separate process. The four services answer the same requests with
+//! the same bytes, and end in the same way. Each of them has a test that includes this file.
 
-#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test without any executor may")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a test without any executor may"
+)]
 
 use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader};
@@ -34,17 +38,34 @@ impl Service {
             "--listen",
             "127.0.0.1:0",
         ]);
-        command.env("SERVED_FOLDER", folder.path()).env("ROCKET_LOG_LEVEL", "off");
+        command
+            .env("SERVED_FOLDER", folder.path())
+            .env("ROCKET_LOG_LEVEL", "off");
         let mut process = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
-        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let address = line.trim().strip_prefix("http://").and_then(|rest| rest.strip_suffix('/')?.parse().ok());
-        Self { process, address: address.expect("it says where it listens"), _folder: folder }
+        BufReader::new(process.stdout.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        let address = line
+            .trim()
+            .strip_prefix("http://")
+            .and_then(|rest| rest.strip_suffix('/')?.parse().ok());
+        Self {
+            process,
+            address: address.expect("it says where it listens"),
+            _folder: folder,
+        }
     }
 
     fn ask(&self, method: &str, target: &str, accept: &str) -> Response<Bytes> {
-        let request = Request::builder().method(method).uri(target).header(ACCEPT, accept);
-        Connection::open(self.address).unwrap().ask(&request.body(Bytes::new()).unwrap()).unwrap()
+        let request = Request::builder()
+            .method(method)
+            .uri(target)
+            .header(ACCEPT, accept);
+        Connection::open(self.address)
+            .unwrap()
+            .ask(&request.body(Bytes::new()).unwrap())
+            .unwrap()
     }
 
     fn signal(&self, signal: Signal) {
@@ -96,17 +117,39 @@ fn it_answers_as_the_others_do() {
     let mut shown = String::new();
     for (method, target, accept) in REQUESTS {
         let answer = service.ask(method, target, accept);
-        let _ = writeln!(shown, "# {method} {target}, {accept}\n{}", answer.status().as_u16());
-        let is_page =
-            answer.headers().get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"text/html"));
-        for name in ["allow", "cache-control", "content-length", "content-security-policy", "content-type", "vary"] {
+        let _ = writeln!(
+            shown,
+            "# {method} {target}, {accept}\n{}",
+            answer.status().as_u16()
+        );
+        let is_page = answer
+            .headers()
+            .get(CONTENT_TYPE)
+            .is_some_and(|value| value.as_bytes().starts_with(b"text/html"));
+        for name in [
+            "allow",
+            "cache-control",
+            "content-length",
+            "content-security-policy",
+            "content-type",
+            "vary",
+        ] {
             // The page shows times and durations, so its length is not always the same.
-            for value in answer.headers().get_all(name).iter().filter(|_| !(is_page && name == "content-length")) {
+            for value in answer
+                .headers()
+                .get_all(name)
+                .iter()
+                .filter(|_| !(is_page && name == "content-length"))
+            {
                 let _ = writeln!(shown, "{name}: {}", value.to_str().unwrap());
             }
         }
         let body = String::from_utf8_lossy(answer.body());
-        let body = if is_page { without_numbers(&body) } else { body.into_owned() };
+        let body = if is_page {
+            without_numbers(&body)
+        } else {
+            body.into_owned()
+        };
         let _ = writeln!(shown, "\n{}\n", body.trim_end());
     }
     let mut settings = insta::Settings::clone_current();
@@ -122,21 +165,38 @@ fn without_numbers(page: &str) -> String {
     while marked.contains("##") {
         marked = marked.replace("##", "#");
     }
-    marked.replace("#.#", "#").replace("just now", "# s ago").replace("# ms", "# s")
+    marked
+        .replace("#.#", "#")
+        .replace("just now", "# s ago")
+        .replace("# ms", "# s")
 }
 
 #[test]
 fn sigterm_drains_it_and_then_it_ends() {
     let mut service = Service::start(PROGRAM);
-    assert!(!String::from_utf8_lossy(service.ask("GET", "/ht/ready/?format=text", "*/*").body()).contains("Draining"));
+    assert!(
+        !String::from_utf8_lossy(service.ask("GET", "/ht/ready/?format=text", "*/*").body())
+            .contains("Draining")
+    );
     service.signal(Signal::TERM);
     sleep(Duration::from_millis(500));
     let ready = service.ask("GET", "/ht/ready/?format=text", "*/*");
     assert_eq!(ready.status(), 500);
     let rows = String::from_utf8_lossy(ready.body()).into_owned();
-    assert!(rows.contains("Draining                 ... unavailable: shutting down"), "{rows}");
-    assert_eq!(service.ask("GET", "/", "*/*").status(), 200, "it still serves");
-    assert_eq!(service.ask("GET", "/ht/live/", "*/*").status(), 200, "it must not be restarted");
+    assert!(
+        rows.contains("Draining                 ... unavailable: shutting down"),
+        "{rows}"
+    );
+    assert_eq!(
+        service.ask("GET", "/", "*/*").status(),
+        200,
+        "it still serves"
+    );
+    assert_eq!(
+        service.ask("GET", "/ht/live/", "*/*").status(),
+        200,
+        "it must not be restarted"
+    );
     assert!(service.end().expect("it ends").success());
 }
 
@@ -147,5 +207,9 @@ fn sigint_ends_it_at_once() {
     let started = Instant::now();
     service.signal(Signal::INT);
     assert!(service.end().expect("it ends").success());
-    assert!(started.elapsed() < Duration::from_secs(3), "{:?}", started.elapsed());
+    assert!(
+        started.elapsed() < Duration::from_secs(3),
+        "{:?}",
+        started.elapsed()
+    );
 }

@@ -39,15 +39,23 @@ fn app(
 > {
     App::new()
         .app_data(web::Data::new("shop".to_owned()))
-        .route("/", web::get().to(|name: web::Data<String>| async move { name.to_string() }))
-        .route("/orders/{id}", web::get().to(|id: web::Path<u32>| async move { format!("order {id}") }))
+        .route(
+            "/",
+            web::get().to(|name: web::Data<String>| async move { name.to_string() }),
+        )
+        .route(
+            "/orders/{id}",
+            web::get().to(|id: web::Path<u32>| async move { format!("order {id}") }),
+        )
         .route("/checks", web::get().to(checks))
         .configure(health_actix::routes("/other/", site.second.clone()))
         .configure(health_actix::routes("/ht/", site.first.clone()))
         .configure(health_actix::mount(site.public.clone()))
         .configure(health_actix::probes(&site.first))
         .configure(health_actix::routes("/status/health/", site.first.clone()))
-        .service(web::scope("/internal").configure(health_actix::routes("/ht/", site.first.clone())))
+        .service(
+            web::scope("/internal").configure(health_actix::routes("/ht/", site.first.clone())),
+        )
         .wrap(DefaultHeaders::new().add(("x-app", "shop")))
 }
 
@@ -55,7 +63,8 @@ impl Adapter for Actix {
     fn ask(&self, site: &Site, request: Request<Bytes>) -> Response<Bytes> {
         rt::System::new().block_on(async {
             let app = test::init_service(app(site)).await;
-            let method = actix_web::http::Method::from_bytes(request.method().as_str().as_bytes()).unwrap();
+            let method =
+                actix_web::http::Method::from_bytes(request.method().as_str().as_bytes()).unwrap();
             let mut asked = test::TestRequest::with_uri(&request.uri().to_string()).method(method);
             for (name, value) in request.headers() {
                 asked = asked.append_header((name.as_str(), value.as_bytes()));
@@ -68,7 +77,9 @@ impl Adapter for Actix {
             if let BodySize::Sized(length) = answer.response().body().size() {
                 response = response.header("content-length", length); // as it will be sent
             }
-            response.body(to_bytes(answer.into_body()).await.ok().unwrap()).unwrap()
+            response
+                .body(to_bytes(answer.into_body()).await.ok().unwrap())
+                .unwrap()
         })
     }
 
@@ -76,7 +87,9 @@ impl Adapter for Actix {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         thread::spawn(move || {
-            let server = HttpServer::new(move || app(&site)).workers(2).disable_signals();
+            let server = HttpServer::new(move || app(&site))
+                .workers(2)
+                .disable_signals();
             rt::System::new().block_on(server.listen_auto_h2c(listener).unwrap().run())
         });
         address

@@ -47,12 +47,20 @@ impl FromRef<Shop> for Health {
 
 fn app(site: &Site) -> Router {
     let own = Router::new()
-        .route("/", get(|State(name): State<&'static str>| async move { name }))
+        .route(
+            "/",
+            get(|State(name): State<&'static str>| async move { name }),
+        )
         .route(
             "/checks",
-            get(|State(health): State<Health>| async move { format!("{} checks", health.identifiers().count()) }),
+            get(|State(health): State<Health>| async move {
+                format!("{} checks", health.identifiers().count())
+            }),
         )
-        .route("/orders/{id}", get(|Path(id): Path<u32>| async move { format!("order {id}") }));
+        .route(
+            "/orders/{id}",
+            get(|Path(id): Path<u32>| async move { format!("order {id}") }),
+        );
     own.merge(health_axum::routes("/ht/", site.first.clone()))
         .merge(health_axum::routes("/status/health/", site.first.clone()))
         .nest("/internal", health_axum::routes("/ht/", site.first.clone()))
@@ -60,10 +68,15 @@ fn app(site: &Site) -> Router {
         .merge(health_axum::mount(site.public.clone()))
         .merge(health_axum::probes(&site.first))
         .layer(map_response(|mut answer: Answer| async {
-            answer.headers_mut().insert("x-app", HeaderValue::from_static("shop"));
+            answer
+                .headers_mut()
+                .insert("x-app", HeaderValue::from_static("shop"));
             answer
         }))
-        .with_state(Shop { name: "shop", health: site.first.clone() })
+        .with_state(Shop {
+            name: "shop",
+            health: site.first.clone(),
+        })
 }
 
 impl Adapter for Axum {
@@ -77,7 +90,9 @@ impl Adapter for Axum {
 
     fn serve(&self, site: Site) -> SocketAddr {
         let runtime = Runtime::new().unwrap();
-        let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
+        let listener = runtime
+            .block_on(tokio::net::TcpListener::bind("127.0.0.1:0"))
+            .unwrap();
         let address = listener.local_addr().unwrap();
         thread::spawn(move || runtime.block_on(async { axum::serve(listener, app(&site)).await }));
         address

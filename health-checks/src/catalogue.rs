@@ -1,7 +1,7 @@
 //! The kinds of checks that this build has, by name, for configuration files and for listings.
 //!
-//! The settings of a check are a serde struct, which [`CheckSettings`] turns into checks. An application may add its
-//! own kinds to the built-in ones: see [`Kind::of`].
+//! The settings of a check are a serde struct, which [`CheckSettings`] turns into checks. An
+//! application may add its own kinds to the built-in ones: see [`Kind::of`].
 
 #[cfg(feature = "config")]
 #[allow(unused_imports, reason = "a build may have no check")]

@@ -13,8 +13,8 @@ mod login;
 #[cfg(feature = "config")]
 pub use login::Login;
 
-/// The settings of a kind of check: the keys of its table in a configuration file, in addition to those that all checks
-/// have.
+/// The settings of a kind of check: the keys of its table in a configuration file, in addition to
+/// those that all checks have.
 pub trait CheckSettings: Sized {
     /// The name of the kind.
     const KIND: &'static str;
@@ -28,12 +28,13 @@ pub trait CheckSettings: Sized {
     /// The keys of [`TlsSettings`] that the kind supports. Empty if it does not speak TLS.
     const TLS: &'static [&'static str] = &[];
 
-    /// The key of the kind's URL, if it has one. The keys `username`, `password` and `password_file` are then allowed
-    /// as well.
+    /// The key of the kind's URL, if it has one. The keys `username`, `password` and
+    /// `password_file` are then allowed as well.
     const URL: Option<&'static str> = None;
 
-    /// The keys that name the servers, as URLs or as `host:port`. Replicas of a [fleet](crate::RedisFleet) share a check if none of its
-    /// servers is on this machine. *Default*: none, which means the key of the URL.
+    /// The keys that name the servers, as URLs or as `host:port`. Replicas of a
+    /// [fleet](crate::RedisFleet) share a check if none of its servers is on this machine.
+    /// *Default*: none, which means the key of the URL.
     const SERVERS: &'static [&'static str] = &[];
 
     /// Returns the URL of these settings. *Default*: `None`.
@@ -47,13 +48,15 @@ pub trait CheckSettings: Sized {
         name.to_owned()
     }
 
-    /// Builds the checks of these settings. Returns an empty list if the settings switch the check off.
+    /// Builds the checks of these settings. Returns an empty list if the settings switch the check
+    /// off.
     ///
     /// # Errors
     /// Returns an error if a value is invalid.
     fn checks(self) -> Result<Vec<BoxCheck>, Misconfigured>;
 
-    /// Builds the checks of these settings, which speak TLS as `tls` says. *Default*: refuses any setting in `tls`.
+    /// Builds the checks of these settings, which speak TLS as `tls` says. *Default*: refuses any
+    /// setting in `tls`.
     ///
     /// # Errors
     /// Returns an error if a value is invalid.
@@ -63,8 +66,8 @@ pub trait CheckSettings: Sized {
     }
 }
 
-/// The TLS settings of a check. Every kind that speaks TLS takes these keys in addition to its own. A kind whose client
-/// does not support one of them refuses it.
+/// The TLS settings of a check. Every kind that speaks TLS takes these keys in addition to its own.
+/// A kind whose client does not support one of them refuses it.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
@@ -83,44 +86,74 @@ pub struct TlsSettings {
 
 impl Default for TlsSettings {
     fn default() -> Self {
-        Self { ca_file: None, client_cert: None, client_key: None, server_name: None, verify: true }
+        Self {
+            ca_file: None,
+            client_cert: None,
+            client_key: None,
+            server_name: None,
+            verify: true,
+        }
     }
 }
 
 impl TlsSettings {
     /// The keys, each with its meaning.
     pub const KEYS: &'static [(&'static str, &'static str)] = &[
-        ("ca_file", "Certificates in PEM that are trusted in addition to those of the system."),
-        ("client_cert", "The certificate of this client, in PEM; with client_key."),
+        (
+            "ca_file",
+            "Certificates in PEM that are trusted in addition to those of the system.",
+        ),
+        (
+            "client_cert",
+            "The certificate of this client, in PEM; with client_key.",
+        ),
         ("client_key", "The key of that certificate, in PEM."),
-        ("server_name", "The name that the server's certificate has to have, in place of the host of the URL."),
+        (
+            "server_name",
+            "The name that the server's certificate has to have, in place of the host of the URL.",
+        ),
         ("verify", "Verifies the server's certificate."),
     ];
 
     /// The names of all keys.
-    pub const ALL: &'static [&'static str] =
-        &[Self::KEYS[0].0, Self::KEYS[1].0, Self::KEYS[2].0, Self::KEYS[3].0, Self::KEYS[4].0];
+    pub const ALL: &'static [&'static str] = &[
+        Self::KEYS[0].0,
+        Self::KEYS[1].0,
+        Self::KEYS[2].0,
+        Self::KEYS[3].0,
+        Self::KEYS[4].0,
+    ];
 
     /// Trusts the certificates in this file as well.
     #[must_use]
     pub fn ca_file(self, path: impl Into<PathBuf>) -> Self {
-        Self { ca_file: Some(path.into()), ..self }
+        Self {
+            ca_file: Some(path.into()),
+            ..self
+        }
     }
 
     /// Presents this certificate, whose key is in the other file.
     #[must_use]
     pub fn identity(self, cert: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
-        Self { client_cert: Some(cert.into()), client_key: Some(key.into()), ..self }
+        Self {
+            client_cert: Some(cert.into()),
+            client_key: Some(key.into()),
+            ..self
+        }
     }
 
     /// Requires this name in the server's certificate.
     #[must_use]
     pub fn server_name(self, name: impl Into<String>) -> Self {
-        Self { server_name: Some(name.into()), ..self }
+        Self {
+            server_name: Some(name.into()),
+            ..self
+        }
     }
 
-    /// Returns an error if settings would be ignored without TLS, if half of an identity is missing, if the name is
-    /// invalid, or if this build does not support TLS.
+    /// Returns an error if settings would be ignored without TLS, if half of an identity is
+    /// missing, if the name is invalid, or if this build does not support TLS.
     pub(crate) fn needs(&self, is_tls: bool) -> Result<(), Misconfigured> {
         let set = [
             ("ca_file", self.ca_file.is_some()),
@@ -130,14 +163,30 @@ impl TlsSettings {
             ("verify", !self.verify),
         ];
         if let Some((key, _)) = set.into_iter().find(|(_, is_set)| *is_set && !is_tls) {
-            return Err(Misconfigured::new(key, "the URL does not use TLS, so this would be ignored"));
+            return Err(Misconfigured::new(
+                key,
+                "the URL does not use TLS, so this would be ignored",
+            ));
         }
-        if self.server_name.as_ref().is_some_and(|name| name.is_empty() || name.contains(char::is_whitespace)) {
-            return Err(Misconfigured::new("server_name", "expected the name of a host"));
+        if self
+            .server_name
+            .as_ref()
+            .is_some_and(|name| name.is_empty() || name.contains(char::is_whitespace))
+        {
+            return Err(Misconfigured::new(
+                "server_name",
+                "expected the name of a host",
+            ));
         }
         match (&self.client_cert, &self.client_key) {
-            (Some(_), None) => Err(Misconfigured::new("client_cert", "needs client_key beside it")),
-            (None, Some(_)) => Err(Misconfigured::new("client_key", "needs client_cert beside it")),
+            (Some(_), None) => Err(Misconfigured::new(
+                "client_cert",
+                "needs client_key beside it",
+            )),
+            (None, Some(_)) => Err(Misconfigured::new(
+                "client_key",
+                "needs client_cert beside it",
+            )),
             _ if is_tls && !HAS_TLS => Err(Misconfigured::new("url", NO_TLS)),
             _ => Ok(()),
         }
@@ -147,15 +196,15 @@ impl TlsSettings {
 /// `true` if this build includes the cryptography for TLS.
 pub(crate) const HAS_TLS: bool = cfg!(any(feature = "rustls-ring", feature = "rustls-aws-lc-rs"));
 
-pub(crate) const NO_TLS: &str =
-    "this build can't speak TLS: switch on the cargo feature rustls-ring, or rustls-aws-lc-rs, of health-checks";
+pub(crate) const NO_TLS: &str = "this build can't speak TLS: switch on the cargo feature rustls-ring, or rustls-aws-lc-rs, of health-checks";
 
 /// An environment variable that fills a key.
 #[derive(Debug, Clone, Copy)]
 pub struct Variable {
     /// The key that it fills.
     pub key: &'static str,
-    /// The name of the variable. The name with the prefix `HEALTH_CHECK_` stands for the same variable.
+    /// The name of the variable. The name with the prefix `HEALTH_CHECK_` stands for the same
+    /// variable.
     pub name: &'static str,
     /// The format of the variable's text.
     pub reads: Reads,
@@ -167,7 +216,8 @@ pub struct Variable {
 pub enum Reads {
     /// Any text.
     Text,
-    /// A number. `None`, `false`, `0` and an empty text switch the limit off, in upper or lower case.
+    /// A number. `None`, `false`, `0` and an empty text switch the limit off, in upper or lower
+    /// case.
     Limit,
     /// `true`, `false`, `1` or `0`, in upper or lower case.
     Bool,
@@ -175,7 +225,8 @@ pub enum Reads {
     Seconds,
 }
 
-/// An invalid value: its key, and what was expected. It never holds the value, which may be a secret.
+/// An invalid value: its key, and what was expected. It never holds the value, which may be a
+/// secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Misconfigured {
     pub(crate) key: &'static str,
@@ -185,13 +236,25 @@ pub struct Misconfigured {
 impl Misconfigured {
     /// Creates an error that says what was expected of this key.
     pub fn new(key: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { key, message: message.into() }
+        Self {
+            key,
+            message: message.into(),
+        }
     }
 
     /// Replaces the key `url` by the name that the kind gives its URL.
-    #[cfg(any(feature = "config", feature = "celery", feature = "celery_ping", feature = "s3"))]
+    #[cfg(any(
+        feature = "config",
+        feature = "celery",
+        feature = "celery_ping",
+        feature = "s3"
+    ))]
     pub(crate) fn with_url_as(self, key: &'static str) -> Self {
-        if self.key == "url" { Self { key, ..self } } else { self }
+        if self.key == "url" {
+            Self { key, ..self }
+        } else {
+            self
+        }
     }
 }
 
@@ -237,7 +300,8 @@ mod erased {
         pub(crate) renamed: fn(&str, &str) -> String,
         /// Reads a table and discards the result.
         pub(crate) read: fn(ValueDeserializer<'_>) -> Result<(), toml::de::Error>,
-        pub(crate) build: fn(ValueDeserializer<'_>, TlsSettings, Login) -> Result<Vec<BoxCheck>, Failure>,
+        pub(crate) build:
+            fn(ValueDeserializer<'_>, TlsSettings, Login) -> Result<Vec<BoxCheck>, Failure>,
     }
 
     /// The reason why a table did not become a check.
@@ -268,7 +332,9 @@ mod erased {
                 build: |table, tls, login| {
                     let settings = S::deserialize(table).map_err(Failure::Syntax)?;
                     let url = S::URL.unwrap_or("url");
-                    login.checks(settings, tls).map_err(|wrong| Failure::Value(wrong.with_url_as(url)))
+                    login
+                        .checks(settings, tls)
+                        .map_err(|wrong| Failure::Value(wrong.with_url_as(url)))
                 },
             }
         }
@@ -280,33 +346,53 @@ mod erased {
 
         /// Returns the TLS keys that the kind supports, each with its meaning.
         pub(crate) fn tls_keys(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
-            TlsSettings::KEYS.iter().copied().filter(|(name, _)| self.tls.contains(name))
+            TlsSettings::KEYS
+                .iter()
+                .copied()
+                .filter(|(name, _)| self.tls.contains(name))
         }
 
         /// Returns the login keys that are allowed beside the kind's URL, each with its meaning.
         pub(crate) fn login_keys(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
-            Login::KEYS.iter().copied().filter(|(name, _)| self.login.contains(name))
+            Login::KEYS
+                .iter()
+                .copied()
+                .filter(|(name, _)| self.login.contains(name))
         }
 
-        /// Returns the keys of the kind, including those for a login and for TLS, with their defaults and meanings.
+        /// Returns the keys of the kind, including those for a login and for TLS, with their
+        /// defaults and meanings.
         pub fn keys(&self) -> Vec<Key> {
             let schema = self.schema();
-            let properties = schema.get("properties").and_then(|properties| properties.as_object());
+            let properties = schema
+                .get("properties")
+                .and_then(|properties| properties.as_object());
             let key = |(name, property): (&String, &serde_json::Value)| Key {
                 name: name.clone(),
-                default: property.get("default").filter(|default| !default.is_null()).map(ToString::to_string),
+                default: property
+                    .get("default")
+                    .filter(|default| !default.is_null())
+                    .map(ToString::to_string),
                 summary: property
                     .get("description")
                     .and_then(|text| text.as_str())
                     .unwrap_or_default()
                     .replace('\n', " "),
             };
-            let shared = self.login_keys().chain(self.tls_keys()).map(|(name, summary)| Key {
-                name: name.to_owned(),
-                default: (name == "verify").then(|| "true".to_owned()),
-                summary: summary.to_owned(),
-            });
-            properties.into_iter().flatten().map(key).chain(shared).collect()
+            let shared = self
+                .login_keys()
+                .chain(self.tls_keys())
+                .map(|(name, summary)| Key {
+                    name: name.to_owned(),
+                    default: (name == "verify").then(|| "true".to_owned()),
+                    summary: summary.to_owned(),
+                });
+            properties
+                .into_iter()
+                .flatten()
+                .map(key)
+                .chain(shared)
+                .collect()
         }
     }
 
@@ -328,7 +414,8 @@ mod erased {
     }
 
     fn schema_of<S: JsonSchema>() -> schemars::Schema {
-        let settings = SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
+        let settings =
+            SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
         settings.into_generator().into_root_schema_for::<S>()
     }
 }

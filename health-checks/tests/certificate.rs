@@ -41,11 +41,18 @@ fn authority(name: &str) -> CertificateParams {
 
 impl Authority {
     fn new() -> Self {
-        let root = CertifiedIssuer::self_signed(authority("root"), KeyPair::generate().unwrap()).unwrap();
-        let middle = CertifiedIssuer::signed_by(authority("middle"), KeyPair::generate().unwrap(), &root).unwrap();
+        let root =
+            CertifiedIssuer::self_signed(authority("root"), KeyPair::generate().unwrap()).unwrap();
+        let middle =
+            CertifiedIssuer::signed_by(authority("middle"), KeyPair::generate().unwrap(), &root)
+                .unwrap();
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("ca.pem"), root.pem()).unwrap();
-        Self { folder, root, middle }
+        Self {
+            folder,
+            root,
+            middle,
+        }
     }
 
     fn file(&self, name: &str, text: &str) -> PathBuf {
@@ -55,7 +62,10 @@ impl Authority {
     }
 
     fn ca(&self) -> String {
-        format!("ca_file = \"{}\"\n", self.folder.path().join("ca.pem").display())
+        format!(
+            "ca_file = \"{}\"\n",
+            self.folder.path().join("ca.pem").display()
+        )
     }
 }
 
@@ -65,26 +75,41 @@ fn sign(issuer: &CertifiedIssuer<'static, KeyPair>, name: &str, from: i32, until
     let at = |days: i32| {
         let days_long = DAY * days.unsigned_abs();
         let now = SystemTime::now() + Duration::from_mins(5); // so that a whole number of days is left
-        if days < 0 { now - days_long } else { now + days_long }.into()
+        if days < 0 {
+            now - days_long
+        } else {
+            now + days_long
+        }
+        .into()
     };
     (params.not_before, params.not_after) = (at(from), at(until));
     let key = KeyPair::generate().unwrap();
-    Signed { own: params.signed_by(&key, issuer).unwrap().pem(), key: key.serialize_pem() }
+    Signed {
+        own: params.signed_by(&key, issuer).unwrap().pem(),
+        key: key.serialize_pem(),
+    }
 }
 
 /// Serves TLS with this chain. Returns the address.
 async fn serve(chain: &str, key: &str, clients: Option<&str>) -> String {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder =
-        ServerConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions().unwrap();
-    let chain = CertificateDer::pem_slice_iter(chain.as_bytes()).map(Result::unwrap).collect();
+    let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()
+        .unwrap();
+    let chain = CertificateDer::pem_slice_iter(chain.as_bytes())
+        .map(Result::unwrap)
+        .collect();
     let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
     let builder = match clients {
         None => builder.with_no_client_auth(),
         Some(ca) => {
             let mut roots = RootCertStore::empty();
-            roots.add(CertificateDer::from_pem_slice(ca.as_bytes()).unwrap()).unwrap();
-            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build().unwrap();
+            roots
+                .add(CertificateDer::from_pem_slice(ca.as_bytes()).unwrap())
+                .unwrap();
+            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
+                .build()
+                .unwrap();
             builder.with_client_cert_verifier(verifier)
         }
     };
@@ -102,7 +127,10 @@ async fn serve(chain: &str, key: &str, clients: Option<&str>) -> String {
 
 async fn row(keys: &str) -> CheckReport {
     let text = format!("[[checks]]\nkind = \"certificate\"\ntimeout = 2\n{keys}");
-    let health = Config::from_text("test.toml", &text, &|_| None, &Options::default()).unwrap().build().unwrap();
+    let health = Config::from_text("test.toml", &text, &|_| None, &Options::default())
+        .unwrap()
+        .build()
+        .unwrap();
     health.report().await.checks[0].clone()
 }
 
@@ -115,17 +143,38 @@ async fn the_days_of_a_served_certificate_are_counted() {
     let authority = Authority::new();
     for (until, said) in [
         (20, "working"),
-        (10, "warning: the certificate expires in 10 days, and the limit is 14 days"),
-        (1, "warning: the certificate expires in a day, and the limit is 14 days"),
-        (0, "warning: the certificate expires in less than a day, and the limit is 14 days"),
+        (
+            10,
+            "warning: the certificate expires in 10 days, and the limit is 14 days",
+        ),
+        (
+            1,
+            "warning: the certificate expires in a day, and the limit is 14 days",
+        ),
+        (
+            0,
+            "warning: the certificate expires in less than a day, and the limit is 14 days",
+        ),
         (-1, "unavailable: the certificate has expired"),
     ] {
         let signed = sign(&authority.root, "127.0.0.1", -90, until);
-        let keys = format!("address = \"{}\"\n{}", serve(&signed.own, &signed.key, None).await, authority.ca());
+        let keys = format!(
+            "address = \"{}\"\n{}",
+            serve(&signed.own, &signed.key, None).await,
+            authority.ca()
+        );
         let row = row(&keys).await;
         assert_eq!(row.pretty_status(), said, "{until} days");
-        let observed = row.observations.iter().find(|seen| seen.name == "days_left").unwrap().value;
-        assert!((observed - f64::from(until)).abs() < f64::EPSILON, "{observed} of {until} days");
+        let observed = row
+            .observations
+            .iter()
+            .find(|seen| seen.name == "days_left")
+            .unwrap()
+            .value;
+        assert!(
+            (observed - f64::from(until)).abs() < f64::EPSILON,
+            "{observed} of {until} days"
+        );
         if until < 14 {
             assert_eq!(row.errors[0].kind, FailureKind::Expired, "{until}");
         }
@@ -133,8 +182,15 @@ async fn the_days_of_a_served_certificate_are_counted() {
         assert_eq!(patient == "working", until >= 0, "{until} days: {patient}");
     }
     let early = sign(&authority.root, "127.0.0.1", 2, 90);
-    let keys = format!("address = \"{}\"\n{}", serve(&early.own, &early.key, None).await, authority.ca());
-    assert_eq!(says(&keys).await, "unavailable: the certificate is not valid yet");
+    let keys = format!(
+        "address = \"{}\"\n{}",
+        serve(&early.own, &early.key, None).await,
+        authority.ca()
+    );
+    assert_eq!(
+        says(&keys).await,
+        "unavailable: the certificate is not valid yet"
+    );
 }
 
 #[tokio::test]
@@ -143,14 +199,33 @@ async fn a_certificate_that_clients_refuse_is_an_error_unless_it_is_not_verified
     let other_name = sign(&authority.root, "shop.example.com", -90, 90);
     let address = serve(&other_name.own, &other_name.key, None).await;
     let keys = format!("address = \"{address}\"\n{}", authority.ca());
-    assert_eq!(says(&keys).await, "unavailable: the certificate is for another name");
-    assert_eq!(says(&format!("{keys}server_name = \"shop.example.com\"\n")).await, "working");
+    assert_eq!(
+        says(&keys).await,
+        "unavailable: the certificate is for another name"
+    );
+    assert_eq!(
+        says(&format!("{keys}server_name = \"shop.example.com\"\n")).await,
+        "working"
+    );
     let alone = format!("address = \"{address}\"\nserver_name = \"shop.example.com\"\n");
-    assert_eq!(says(&alone).await, "unavailable: the certificate's issuer is not trusted");
-    assert_eq!(says(&format!("address = \"{address}\"\nverify = false\n")).await, "working", "the dates count alone");
+    assert_eq!(
+        says(&alone).await,
+        "unavailable: the certificate's issuer is not trusted"
+    );
+    assert_eq!(
+        says(&format!("address = \"{address}\"\nverify = false\n")).await,
+        "working",
+        "the dates count alone"
+    );
     let ending = sign(&authority.root, "a.test", -90, -3);
-    let ending = format!("address = \"{}\"\nverify = false\n", serve(&ending.own, &ending.key, None).await);
-    assert_eq!(says(&ending).await, "unavailable: the certificate has expired");
+    let ending = format!(
+        "address = \"{}\"\nverify = false\n",
+        serve(&ending.own, &ending.key, None).await
+    );
+    assert_eq!(
+        says(&ending).await,
+        "unavailable: the certificate has expired"
+    );
 }
 
 #[tokio::test]
@@ -158,17 +233,35 @@ async fn a_chain_counts_as_a_whole() {
     let authority = Authority::new();
     let signed = sign(&authority.middle, "127.0.0.1", -90, 90);
     let whole = format!("{}{}", signed.own, authority.middle.pem());
-    for (chain, said) in [(&whole, "working"), (&signed.own, "unavailable: the certificate's issuer is not trusted")] {
-        let keys = format!("address = \"{}\"\n{}", serve(chain, &signed.key, None).await, authority.ca());
+    for (chain, said) in [
+        (&whole, "working"),
+        (
+            &signed.own,
+            "unavailable: the certificate's issuer is not trusted",
+        ),
+    ] {
+        let keys = format!(
+            "address = \"{}\"\n{}",
+            serve(chain, &signed.key, None).await,
+            authority.ca()
+        );
         assert_eq!(says(&keys).await, said);
     }
     let mut params = super_short("middle");
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let middle = CertifiedIssuer::signed_by(params, KeyPair::generate().unwrap(), &authority.root).unwrap();
+    let middle =
+        CertifiedIssuer::signed_by(params, KeyPair::generate().unwrap(), &authority.root).unwrap();
     let signed = sign(&middle, "127.0.0.1", -90, 90);
     let chain = format!("{}{}", signed.own, middle.pem());
-    let keys = format!("address = \"{}\"\n{}", serve(&chain, &signed.key, None).await, authority.ca());
-    assert_eq!(says(&keys).await, "warning: a certificate of the chain expires in 5 days, and the limit is 14 days");
+    let keys = format!(
+        "address = \"{}\"\n{}",
+        serve(&chain, &signed.key, None).await,
+        authority.ca()
+    );
+    assert_eq!(
+        says(&keys).await,
+        "warning: a certificate of the chain expires in 5 days, and the limit is 14 days"
+    );
 }
 
 /// The parameters of a certificate that expires in five days.
@@ -187,8 +280,13 @@ async fn a_server_that_wants_a_certificate_of_the_client_shows_its_own() {
     let expected = "warning: the certificate expires in 10 days, and the limit is 14 days";
     assert_eq!(says(&keys).await, expected, "with a certificate or without");
     let client = sign(&authority.root, "health", -90, 90);
-    let (cert, key) = (authority.file("client.pem", &client.own), authority.file("client.key", &client.key));
-    let both = format!("{keys}client_cert = \"{}\"\nclient_key = \"{}\"\n", cert.display(), key.display());
+    let cert = authority.file("client.pem", &client.own);
+    let key = authority.file("client.key", &client.key);
+    let both = format!(
+        "{keys}client_cert = \"{}\"\nclient_key = \"{}\"\n",
+        cert.display(),
+        key.display()
+    );
     assert_eq!(says(&both).await, expected);
 }
 
@@ -197,31 +295,60 @@ async fn a_file_is_judged_by_its_dates_and_its_name() {
     let authority = Authority::new();
     let at = |name: &str, until: i32| {
         let signed = sign(&authority.root, "shop.example.com", -90, until);
-        format!("path = \"{}\"\n", authority.file(name, &signed.own).display())
+        format!(
+            "path = \"{}\"\n",
+            authority.file(name, &signed.own).display()
+        )
     };
     assert_eq!(says(&at("good.pem", 60)).await, "working");
     assert_eq!(
         says(&at("soon.pem", 10)).await,
         "warning: the certificate expires in 10 days, and the limit is 14 days"
     );
-    assert_eq!(says(&at("old.pem", -1)).await, "unavailable: the certificate has expired");
+    assert_eq!(
+        says(&at("old.pem", -1)).await,
+        "unavailable: the certificate has expired"
+    );
     let named = |name: &str| format!("{}server_name = \"{name}\"\n", at("good.pem", 60));
     assert_eq!(says(&named("shop.example.com")).await, "working");
-    assert_eq!(says(&named("blog.example.com")).await, "unavailable: the certificate is for another name");
-    let none = format!("path = \"{}\"\n", authority.file("none.pem", "no certificate").display());
-    assert_eq!(says(&none).await, "unavailable: the file has no certificate in PEM");
-    assert_eq!(says("path = \"/no/such.pem\"\n").await, "unavailable: the file of the certificate can't be read");
+    assert_eq!(
+        says(&named("blog.example.com")).await,
+        "unavailable: the certificate is for another name"
+    );
+    let none = format!(
+        "path = \"{}\"\n",
+        authority.file("none.pem", "no certificate").display()
+    );
+    assert_eq!(
+        says(&none).await,
+        "unavailable: the file has no certificate in PEM"
+    );
+    assert_eq!(
+        says("path = \"/no/such.pem\"\n").await,
+        "unavailable: the file of the certificate can't be read"
+    );
 }
 
 #[tokio::test]
 async fn a_server_without_tls_and_one_that_does_not_answer_are_errors() {
-    let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-    assert_eq!(says(&format!("address = \"{free}\"\n")).await, "unavailable: connection refused");
+    let free = TcpListener::bind("127.0.0.1:0")
+        .await
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    assert_eq!(
+        says(&format!("address = \"{free}\"\n")).await,
+        "unavailable: connection refused"
+    );
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let began = Instant::now();
     let row = row(&format!("address = \"{}\"\n", silent.local_addr().unwrap())).await;
-    assert_eq!((row.status, row.errors[0].kind), (Status::Unavailable, FailureKind::TimedOut), "{}", row.line());
-    assert_eq!(row.pretty_status(), "unavailable: the server does not answer");
+    assert_eq!(row.status, Status::Unavailable, "{}", row.line());
+    assert_eq!(row.errors[0].kind, FailureKind::TimedOut, "{}", row.line());
+    assert_eq!(
+        row.pretty_status(),
+        "unavailable: the server does not answer"
+    );
     assert!(began.elapsed() < Duration::from_secs(2));
 }
 
@@ -229,15 +356,35 @@ async fn a_server_without_tls_and_one_that_does_not_answer_are_errors() {
 fn what_would_be_ignored_is_refused_by_name() {
     for (keys, message) in [
         ("", "checks[1].address: expected an address or a path"),
-        ("address = \"a:1\"\npath = \"/a\"", "checks[1].address: expected an address or a path"),
-        ("address = \"https://a/\"", "checks[1].address: expected a host and a port"),
-        ("address = \"a\"", "checks[1].address: expected a host and a port"),
-        ("path = \"/a\"\nca_file = \"/b\"", "checks[1].ca_file: is only for an address"),
-        ("path = \"/a\"\nverify = false", "checks[1].verify: is only for an address"),
-        ("address = \"a:1\"\nclient_key = \"/b\"", "checks[1].client_key: needs client_cert beside it"),
+        (
+            "address = \"a:1\"\npath = \"/a\"",
+            "checks[1].address: expected an address or a path",
+        ),
+        (
+            "address = \"https://a/\"",
+            "checks[1].address: expected a host and a port",
+        ),
+        (
+            "address = \"a\"",
+            "checks[1].address: expected a host and a port",
+        ),
+        (
+            "path = \"/a\"\nca_file = \"/b\"",
+            "checks[1].ca_file: is only for an address",
+        ),
+        (
+            "path = \"/a\"\nverify = false",
+            "checks[1].verify: is only for an address",
+        ),
+        (
+            "address = \"a:1\"\nclient_key = \"/b\"",
+            "checks[1].client_key: needs client_cert beside it",
+        ),
     ] {
         let text = format!("[[checks]]\nkind = \"certificate\"\n{keys}");
-        let error = Config::from_text("test.toml", &text, &|_| None, &Options::default()).unwrap_err().to_string();
+        let error = Config::from_text("test.toml", &text, &|_| None, &Options::default())
+            .unwrap_err()
+            .to_string();
         assert!(error.contains(message), "{keys}: {error}");
     }
 }

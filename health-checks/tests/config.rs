@@ -9,7 +9,12 @@ use health_checks::config::{Config, ConfigError, Options};
 use health_core::{Health, Report, Status};
 
 fn load(text: &str, variables: &[(&str, &str)]) -> Result<Health, ConfigError> {
-    let find = |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
+    let find = |name: &str| {
+        variables
+            .iter()
+            .find(|(known, _)| *known == name)
+            .map(|(_, value)| (*value).to_owned())
+    };
     Config::from_text("health.toml", text, &find, &Options::default())?.build()
 }
 
@@ -59,11 +64,19 @@ async fn settings_groups_and_options_arrive() {
         &[("TOKEN", "hunter2")],
     )
     .unwrap();
-    assert_eq!(health.identifiers().collect::<Vec<_>>(), ["cache", "root disk"]);
-    assert_eq!(health.groups().collect::<Vec<_>>(), ["live", "ready", "startup", "batch"]);
+    assert_eq!(
+        health.identifiers().collect::<Vec<_>>(),
+        ["cache", "root disk"]
+    );
+    assert_eq!(
+        health.groups().collect::<Vec<_>>(),
+        ["live", "ready", "startup", "batch"]
+    );
     let settings = health.settings();
-    assert_eq!((settings.timeout, settings.ttl), (Duration::from_secs(90), Duration::from_millis(500)));
-    assert_eq!((settings.unhealthy_status, settings.warnings_as_errors), (503, false));
+    assert_eq!(settings.timeout, Duration::from_secs(90));
+    assert_eq!(settings.ttl, Duration::from_millis(500));
+    assert_eq!(settings.unhealthy_status, 503);
+    assert_eq!(settings.warnings_as_errors, false);
     let report = health.report().await;
     assert!(!report.checks[1].critical);
     assert_eq!(report.checks[1].labels["team"], "shop");
@@ -74,19 +87,46 @@ async fn settings_groups_and_options_arrive() {
 fn what_is_wrong_is_named_with_its_line_and_the_nearest_name() {
     for (text, message) in [
         ("a = [", "health.toml:1: not valid TOML: "),
-        ("[setings]\n", r#"health.toml:1: setings: unknown key; did you mean "settings"?"#),
-        ("[settings]\ntimeot = 5", r#"health.toml:2: settings.timeot: unknown key; did you mean "timeout"?"#),
-        ("\n[settings]\ntimeout = true", "health.toml:3: settings.timeout: expected a duration such as"),
-        ("[settings]\ntimeout = 0", "health.toml:2: setting timeout: must be longer than zero"),
-        ("[settings]\nunhealthy_status = 200", "health.toml:2: setting unhealthy_status: must be a status code"),
-        ("[settings]\nanonymous = \"secret\"", "health.toml:2: settings.anonymous: expected `nothing` or `status`"),
-        ("settings = 3", "health.toml:1: settings: expected a table: [settings], found an integer"),
-        ("[checks]\nkind = \"disk\"", "health.toml:1: checks: expected a list of tables: [[checks]]"),
+        (
+            "[setings]\n",
+            r#"health.toml:1: setings: unknown key; did you mean "settings"?"#,
+        ),
+        (
+            "[settings]\ntimeot = 5",
+            r#"health.toml:2: settings.timeot: unknown key; did you mean "timeout"?"#,
+        ),
+        (
+            "\n[settings]\ntimeout = true",
+            "health.toml:3: settings.timeout: expected a duration such as",
+        ),
+        (
+            "[settings]\ntimeout = 0",
+            "health.toml:2: setting timeout: must be longer than zero",
+        ),
+        (
+            "[settings]\nunhealthy_status = 200",
+            "health.toml:2: setting unhealthy_status: must be a status code",
+        ),
+        (
+            "[settings]\nanonymous = \"secret\"",
+            "health.toml:2: settings.anonymous: expected `nothing` or `status`",
+        ),
+        (
+            "settings = 3",
+            "health.toml:1: settings: expected a table: [settings], found an integer",
+        ),
+        (
+            "[checks]\nkind = \"disk\"",
+            "health.toml:1: checks: expected a list of tables: [[checks]]",
+        ),
         (
             "[[checks]]\npath = \"/\"",
             "health.toml:1: checks[1].kind: missing: it says which check this is; the kinds are",
         ),
-        ("[[checks]]\nkind = 7", "health.toml:2: checks[1].kind: expected a string"),
+        (
+            "[[checks]]\nkind = 7",
+            "health.toml:2: checks[1].kind: expected a string",
+        ),
         (
             "[[checks]]\nkind = \"dsik\"",
             r#"health.toml:2: checks[1].kind: unknown kind; did you mean "disk"?; the kinds"#,
@@ -103,7 +143,10 @@ fn what_is_wrong_is_named_with_its_line_and_the_nearest_name() {
             "[[checks]]\nkind = \"disk\"\nusage_max = -1",
             "health.toml:3: checks[1].usage_max: expected a number above 0",
         ),
-        ("[[checks]]\nkind = \"disk\"\nusage_max = 101", "health.toml:3: checks[1].usage_max: expected a percentage"),
+        (
+            "[[checks]]\nkind = \"disk\"\nusage_max = 101",
+            "health.toml:3: checks[1].usage_max: expected a percentage",
+        ),
         (
             "[[checks]]\nkind = \"disk\"\nusage_max = true",
             "health.toml:3: checks[1].usage_max: expected a number above",
@@ -144,9 +187,18 @@ fn what_is_wrong_is_named_with_its_line_and_the_nearest_name() {
             "[[checks]]\nkind = \"disk\"\ngroups = [\"live\"]",
             "health.toml:1: check \"DiskUsage\": its scope is instance",
         ),
-        ("[groups.batch]\n", "health.toml:1: group \"batch\": no check names it"),
-        ("[groups.batch]\nbudgett = 3", r#"health.toml:2: groups.batch.budgett: unknown key; did you mean "budget"?"#),
-        ("[[checks]]\nkind = \"database\"", "health.toml:1: checks[1].url: missing, and it has no default"),
+        (
+            "[groups.batch]\n",
+            "health.toml:1: group \"batch\": no check names it",
+        ),
+        (
+            "[groups.batch]\nbudgett = 3",
+            r#"health.toml:2: groups.batch.budgett: unknown key; did you mean "budget"?"#,
+        ),
+        (
+            "[[checks]]\nkind = \"database\"",
+            "health.toml:1: checks[1].url: missing, and it has no default",
+        ),
         (
             "[[checks]]\nkind = \"database\"\nurl = \"ftp://x\"",
             "health.toml:3: checks[1].url: expected the URL of a database",
@@ -165,7 +217,10 @@ fn what_is_wrong_is_named_with_its_line_and_the_nearest_name() {
         ),
     ] {
         let said = wrong(text);
-        assert!(said.starts_with(message), "\n  {text:?}\nsays\n  {said}\ninstead of\n  {message}");
+        assert!(
+            said.starts_with(message),
+            "\n  {text:?}\nsays\n  {said}\ninstead of\n  {message}"
+        );
         assert_eq!(said.lines().count(), 1, "{said}");
     }
 }
@@ -173,8 +228,14 @@ fn what_is_wrong_is_named_with_its_line_and_the_nearest_name() {
 #[test]
 fn names_from_elsewhere_lead_to_ours() {
     for (text, message) in [
-        ("[[checks]]\nkind = \"postgres\"", r#"health.toml:2: checks[1].kind: unknown kind; did you mean "database"?"#),
-        ("[[checks]]\nkind = \"smtp\"", r#"health.toml:2: checks[1].kind: unknown kind; did you mean "mail"?"#),
+        (
+            "[[checks]]\nkind = \"postgres\"",
+            r#"health.toml:2: checks[1].kind: unknown kind; did you mean "database"?"#,
+        ),
+        (
+            "[[checks]]\nkind = \"smtp\"",
+            r#"health.toml:2: checks[1].kind: unknown kind; did you mean "mail"?"#,
+        ),
         (
             "[[checks]]\nkind = \"celery\"\nurl = \"x\"",
             r#"health.toml:3: checks[1].url: unknown key; did you mean "broker_url"?"#,
@@ -197,19 +258,35 @@ fn names_from_elsewhere_lead_to_ours() {
         ),
     ] {
         let said = wrong(text);
-        assert!(said.starts_with(message), "\n  {text:?}\nsays\n  {said}\ninstead of\n  {message}");
+        assert!(
+            said.starts_with(message),
+            "\n  {text:?}\nsays\n  {said}\ninstead of\n  {message}"
+        );
         assert_eq!(said.lines().count(), 1, "{said}");
     }
 }
 
 #[test]
 fn a_check_that_is_switched_off_needs_no_keys_and_takes_no_wrong_ones() {
-    let health = load("[[checks]]\nkind = \"tcp\"\nenabled = false\n[[checks]]\nkind = \"cache\"", &[]).unwrap();
+    let health = load(
+        "[[checks]]\nkind = \"tcp\"\nenabled = false\n[[checks]]\nkind = \"cache\"",
+        &[],
+    )
+    .unwrap();
     assert_eq!(health.identifiers().collect::<Vec<_>>(), ["CacheBackend"]);
     for (key, message) in [
-        ("adress = \"a:1\"", r#"health.toml:4: checks[1].adress: unknown key; did you mean "address"?"#),
-        ("address = 1", "health.toml:4: checks[1].address: expected a string, found an integer"),
-        ("timeout = 0", "health.toml:4: checks[1].timeout: expected a duration longer than zero"),
+        (
+            "adress = \"a:1\"",
+            r#"health.toml:4: checks[1].adress: unknown key; did you mean "address"?"#,
+        ),
+        (
+            "address = 1",
+            "health.toml:4: checks[1].address: expected a string, found an integer",
+        ),
+        (
+            "timeout = 0",
+            "health.toml:4: checks[1].timeout: expected a duration longer than zero",
+        ),
     ] {
         let text = format!("[[checks]]\nkind = \"tcp\"\nenabled = false\n{key}");
         assert!(wrong(&text).starts_with(message), "{}", wrong(&text));
@@ -239,16 +316,28 @@ async fn text_is_a_number_a_switch_or_a_duration_where_the_key_wants_one() {
         min = "${OFF}"
         enabled = "${OFF}"
         "#,
-        &[("T", "5"), ("OFF", "False"), ("ON", " true\n"), ("LIMIT", "99.5"), ("TOKEN", "abc\n")],
+        &[
+            ("T", "5"),
+            ("OFF", "False"),
+            ("ON", " true\n"),
+            ("LIMIT", "99.5"),
+            ("TOKEN", "abc\n"),
+        ],
     )
     .unwrap();
     let settings = health.settings();
-    assert_eq!((settings.timeout, settings.max_concurrency), (Duration::from_secs(5), 7));
+    assert_eq!(settings.timeout, Duration::from_secs(5));
+    assert_eq!(settings.max_concurrency, 7);
     assert!(!settings.warnings_as_errors);
     assert_eq!(settings.token.as_ref().unwrap().expose(), "abc");
     assert_eq!(health.identifiers().collect::<Vec<_>>(), ["DiskUsage"]);
-    let message = load("[settings]\nmax_concurrency = \"many\"", &[]).unwrap_err().to_string();
-    assert!(message.ends_with("settings.max_concurrency: expected a whole number, found a string"), "{message}");
+    let message = load("[settings]\nmax_concurrency = \"many\"", &[])
+        .unwrap_err()
+        .to_string();
+    assert!(
+        message.ends_with("settings.max_concurrency: expected a whole number, found a string"),
+        "{message}"
+    );
     // Text that looks like a number stays text if the key expects text.
     load("[[checks]]\nkind = \"disk\"\nname = \"7\"", &[]).unwrap();
     assert!(load("[[checks]]\nkind = \"disk\"\nname = 7", &[]).is_err());
@@ -289,32 +378,70 @@ async fn the_environment_fills_what_is_absent() {
     for (variables, status) in [
         (&[][..], Status::Working),
         (&set("DISK_USAGE_MAX", "0.001"), Status::Warning),
-        (&set("HEALTH_CHECK_DISK_USAGE_MAX", "0.001"), Status::Warning),
+        (
+            &set("HEALTH_CHECK_DISK_USAGE_MAX", "0.001"),
+            Status::Warning,
+        ),
     ] {
-        assert_eq!(report(disk, variables).await.checks[0].status, status, "{variables:?}");
+        assert_eq!(
+            report(disk, variables).await.checks[0].status,
+            status,
+            "{variables:?}"
+        );
     }
     let explicit = "[[checks]]\nkind = \"disk\"\nusage_max = 99.9";
-    assert_eq!(report(explicit, &set("DISK_USAGE_MAX", "0.001")).await.checks[0].status, Status::Working);
+    assert_eq!(
+        report(explicit, &set("DISK_USAGE_MAX", "0.001"))
+            .await
+            .checks[0]
+            .status,
+        Status::Working
+    );
     for off in ["None", "false", "0", "", "FALSE"] {
-        assert!(report(disk, &set("DISK_USAGE_MAX", off)).await.checks.is_empty(), "{off:?} switches it off");
+        assert!(
+            report(disk, &set("DISK_USAGE_MAX", off))
+                .await
+                .checks
+                .is_empty(),
+            "{off:?} switches it off"
+        );
     }
-    for (text, as_errors) in [("False", false), ("0", false), ("TRUE", true), ("1", true), ("", true)] {
+    for (text, as_errors) in [
+        ("False", false),
+        ("0", false),
+        ("TRUE", true),
+        ("1", true),
+        ("", true),
+    ] {
         let health = load(disk, &set("WARNINGS_AS_ERRORS", text)).unwrap();
         assert_eq!(health.settings().warnings_as_errors, as_errors, "{text:?}");
     }
     let unused = [("MEMORY_MIN", "512M"), ("WARNINGS_AS_ERRORS", "0")];
-    assert!(load(disk, &unused).is_ok(), "a variable that fills nothing may be somebody else's");
+    assert!(
+        load(disk, &unused).is_ok(),
+        "a variable that fills nothing may be somebody else's"
+    );
     let said = |name, value| load(disk, &set(name, value)).unwrap_err().to_string();
-    assert_eq!(said("WARNINGS_AS_ERRORS", "hunter2"), "environment: WARNINGS_AS_ERRORS: expected true, false, 1 or 0");
+    assert_eq!(
+        said("WARNINGS_AS_ERRORS", "hunter2"),
+        "environment: WARNINGS_AS_ERRORS: expected true, false, 1 or 0"
+    );
     assert!(
         said("HEALTH_CHECK_DISK_USAGE_MAX", "hunter2")
             .starts_with("environment: HEALTH_CHECK_DISK_USAGE_MAX: expected")
     );
-    assert!(said("DISK_USAGE_MAX", "150").starts_with("environment: DISK_USAGE_MAX: expected a percentage"));
-    assert!(said("DISK_USAGE_MAX", "inf").starts_with("environment: DISK_USAGE_MAX: expected a number"));
+    assert!(
+        said("DISK_USAGE_MAX", "150")
+            .starts_with("environment: DISK_USAGE_MAX: expected a percentage")
+    );
+    assert!(
+        said("DISK_USAGE_MAX", "inf").starts_with("environment: DISK_USAGE_MAX: expected a number")
+    );
 
     let two = format!("{disk}name = \"a\"\n{disk}name = \"b\"\n");
-    let said = load(&two, &set("DISK_USAGE_MAX", "80")).unwrap_err().to_string();
+    let said = load(&two, &set("DISK_USAGE_MAX", "80"))
+        .unwrap_err()
+        .to_string();
     assert_eq!(
         said,
         "health.toml:4: checks[2].usage_max: missing here and in check 1, and DISK_USAGE_MAX can't be for both: write the key"
@@ -354,27 +481,51 @@ fn every_kind_is_read_outside_of_a_runtime() {
     );
     let health = health.unwrap();
     assert_eq!(health.identifiers().count(), 23);
-    assert!(health.identifiers().any(|name| name == "ShopMails"), "the name stands for the prefix");
-    let timeout = health.checks().find(|check| check.identifier == "CeleryHealthCheckMails").unwrap().timeout;
+    assert!(
+        health.identifiers().any(|name| name == "ShopMails"),
+        "the name stands for the prefix"
+    );
+    let timeout = health
+        .checks()
+        .find(|check| check.identifier == "CeleryHealthCheckMails")
+        .unwrap()
+        .timeout;
     assert_eq!(timeout, Duration::from_secs(7));
 }
 
 #[test]
 fn a_file_that_can_not_be_read_says_why() {
-    let read = |path: &str| Config::from_file(path.as_ref(), &|_| None, &Options::default()).unwrap_err().to_string();
-    assert_eq!(read("/no/such/health.toml"), "/no/such/health.toml: there is no such file");
-    assert!(read("/").starts_with("/: the file can't be read"), "{}", read("/"));
+    let read = |path: &str| {
+        Config::from_file(path.as_ref(), &|_| None, &Options::default())
+            .unwrap_err()
+            .to_string()
+    };
+    assert_eq!(
+        read("/no/such/health.toml"),
+        "/no/such/health.toml: there is no such file"
+    );
+    assert!(
+        read("/").starts_with("/: the file can't be read"),
+        "{}",
+        read("/")
+    );
 }
 
 #[tokio::test]
 async fn the_embedded_default_is_six_working_checks_and_leaves_nothing_behind() {
-    let (config, scratch) = Config::embedded(&|_| None, &Options::default()).await.unwrap();
+    let (config, scratch) = Config::embedded(&|_| None, &Options::default())
+        .await
+        .unwrap();
     assert!(config.notice().unwrap().contains("default checks"));
     let folder = format!("{scratch:?}");
     let folder = folder.split('"').nth(1).unwrap().to_owned();
     let health = config.build().unwrap();
     let report = health.report().await;
-    let rows: Vec<_> = report.checks.iter().map(|check| format!("{} {}", check.identifier, check.line())).collect();
+    let rows: Vec<_> = report
+        .checks
+        .iter()
+        .map(|check| format!("{} {}", check.identifier, check.line()))
+        .collect();
     assert_eq!(
         rows,
         [

@@ -16,7 +16,8 @@ const ANSWER: &[u8] = b"R\0\0\0\x17\0\0\0\nSCRAM-SHA-256\0\0E\0\0\0\0\0\0\0\0";
 #[tokio::test]
 async fn a_driver_that_panics_is_an_error_and_connects_once_in_a_run() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let (address, taken) = (listener.local_addr().unwrap(), Arc::new(AtomicU32::new(0)));
+    let address = listener.local_addr().unwrap();
+    let taken = Arc::new(AtomicU32::new(0));
     let count = Arc::clone(&taken);
     tokio::spawn(async move {
         while let Ok((mut client, _)) = listener.accept().await {
@@ -25,13 +26,21 @@ async fn a_driver_that_panics_is_an_error_and_connects_once_in_a_run() {
             tokio::spawn(async move { tokio::io::copy(&mut client, &mut tokio::io::sink()).await });
         }
     });
-    let check = format!("kind = \"database\"\nurl = \"postgres://a:b@{address}/shop?sslmode=disable\"\ntimeout = 1");
+    let check = format!(
+        "kind = \"database\"\nurl = \"postgres://a:b@{address}/shop?sslmode=disable\"\ntimeout = 1"
+    );
     let text = format!("[[checks]]\n{check}\nttl = 0");
-    let health = Config::from_text("test.toml", &text, &|_| None, &Options::default()).unwrap().build().unwrap();
+    let health = Config::from_text("test.toml", &text, &|_| None, &Options::default())
+        .unwrap()
+        .build()
+        .unwrap();
     for run in 1..=3 {
         let report = health.report().await;
         let said = report.checks[0].pretty_status();
-        assert_eq!(said, "unexpected result: the driver can't read the answer of the server", "run {run}");
+        assert_eq!(
+            said, "unexpected result: the driver can't read the answer of the server",
+            "run {run}"
+        );
         assert_eq!(taken.load(Ordering::SeqCst), run, "one connection in a run");
     }
 }

@@ -19,7 +19,9 @@ async fn answering(answer: Vec<u8>) -> (String, Arc<Mutex<String>>) {
         while let Ok((mut stream, _)) = listener.accept().await {
             let mut buffer = vec![0; 4096];
             let read = stream.read(&mut buffer).await.unwrap();
-            kept.lock().unwrap().push_str(&String::from_utf8_lossy(&buffer[..read]));
+            kept.lock()
+                .unwrap()
+                .push_str(&String::from_utf8_lossy(&buffer[..read]));
             let _ = stream.write_all(&answer).await;
         }
     });
@@ -28,17 +30,25 @@ async fn answering(answer: Vec<u8>) -> (String, Arc<Mutex<String>>) {
 
 async fn says(keys: &str) -> String {
     let text = format!("[[checks]]\nkind = \"http\"\n{keys}");
-    let health = Config::from_text("test.toml", &text, &|_| None, &Options::default()).unwrap().build().unwrap();
+    let health = Config::from_text("test.toml", &text, &|_| None, &Options::default())
+        .unwrap()
+        .build()
+        .unwrap();
     health.report().await.checks[0].pretty_status()
 }
 
 fn refused(keys: &str) -> String {
     let text = format!("[[checks]]\n{keys}");
-    Config::from_text("test.toml", &text, &|_| None, &Options::default()).unwrap_err().to_string()
+    Config::from_text("test.toml", &text, &|_| None, &Options::default())
+        .unwrap_err()
+        .to_string()
 }
 
 fn ok(body: &[u8], headers: &str) -> Vec<u8> {
-    let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n{headers}\r\n", body.len());
+    let head = format!(
+        "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n{headers}\r\n",
+        body.len()
+    );
     [head.as_bytes(), body].concat()
 }
 
@@ -50,7 +60,12 @@ async fn the_request_is_what_the_keys_say() {
     );
     assert_eq!(says(&keys).await, "working");
     let asked = asked.lock().unwrap().to_lowercase();
-    for part in ["post / http/1.1\r\n", "host: shop.test\r\n", "x-key: hunter2\r\n", "\r\n\r\n{}"] {
+    for part in [
+        "post / http/1.1\r\n",
+        "host: shop.test\r\n",
+        "x-key: hunter2\r\n",
+        "\r\n\r\n{}",
+    ] {
         assert!(asked.contains(part), "{asked} lacks {part}");
     }
     assert_eq!(asked.matches("host: ").count(), 1);
@@ -59,26 +74,46 @@ async fn the_request_is_what_the_keys_say() {
 #[test]
 fn what_is_no_part_of_a_request_is_refused_without_its_value() {
     for (keys, part) in [
-        ("method = \"FETCH hunter2\"", "checks[1].method: expected a method: GET"),
-        ("headers = { \"a b\" = \"hunter2\" }", "checks[1].headers: expected names of headers"),
-        ("headers = { X-Key = \"hunter2\\n\" }", "checks[1].headers: x-key: expected a value without line breaks"),
+        (
+            "method = \"FETCH hunter2\"",
+            "checks[1].method: expected a method: GET",
+        ),
+        (
+            "headers = { \"a b\" = \"hunter2\" }",
+            "checks[1].headers: expected names of headers",
+        ),
+        (
+            "headers = { X-Key = \"hunter2\\n\" }",
+            "checks[1].headers: x-key: expected a value without line breaks",
+        ),
     ] {
         let error = refused(&format!("kind = \"http\"\nurl = \"http://a/\"\n{keys}"));
-        assert!(error.contains(part) && !error.contains("hunter2"), "{error}");
+        assert!(
+            error.contains(part) && !error.contains("hunter2"),
+            "{error}"
+        );
     }
     let error = refused("kind = \"dns\"\nhostname = \"127.0.0.1\"");
-    assert!(error.contains("checks[1].hostname: expected a name: no name server is asked for an address"), "{error}");
+    assert!(
+        error.contains(
+            "checks[1].hostname: expected a name: no name server is asked for an address"
+        ),
+        "{error}"
+    );
 }
 
 #[tokio::test]
 async fn a_compressed_body_is_read() {
     // `all is well`, compressed with gzip.
     let body = [
-        31, 139, 8, 0, 0, 0, 0, 0, 2, 255, 75, 204, 201, 81, 200, 44, 86, 40, 79, 205, 201, 1, 0, 103, 205, 198, 21,
-        11, 0, 0, 0,
+        31, 139, 8, 0, 0, 0, 0, 0, 2, 255, 75, 204, 201, 81, 200, 44, 86, 40, 79, 205, 201, 1, 0,
+        103, 205, 198, 21, 11, 0, 0, 0,
     ];
     let (url, _) = answering(ok(&body, "content-encoding: gzip\r\n")).await;
-    assert_eq!(says(&format!("url = \"{url}\"\ncontains = \"is well\"")).await, "working");
+    assert_eq!(
+        says(&format!("url = \"{url}\"\ncontains = \"is well\"")).await,
+        "working"
+    );
 }
 
 #[tokio::test]
@@ -87,7 +122,10 @@ async fn a_body_without_end_is_looked_at_for_as_long_as_a_real_one() {
     answer.extend(b"1\r\nx\r\n".repeat(200_000));
     let (url, _) = answering(answer).await;
     let said = says(&format!("url = \"{url}\"\ncontains = \"zzz\"")).await;
-    assert_eq!(said, "unexpected result: the body does not contain what it should");
+    assert_eq!(
+        said,
+        "unexpected result: the body does not contain what it should"
+    );
 }
 
 /// The text may span two pieces.
@@ -95,8 +133,14 @@ async fn a_body_without_end_is_looked_at_for_as_long_as_a_real_one() {
 async fn what_is_looked_for_may_come_in_pieces() {
     let answer = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nall i\r\n6\r\ns well\r\n0\r\n\r\n";
     let (url, _) = answering(answer.to_vec()).await;
-    assert_eq!(says(&format!("url = \"{url}\"\ncontains = \"l is w\"")).await, "working");
-    assert_eq!(says(&format!("url = \"{url}\"\ncontains = \"\"")).await, "working");
+    assert_eq!(
+        says(&format!("url = \"{url}\"\ncontains = \"l is w\"")).await,
+        "working"
+    );
+    assert_eq!(
+        says(&format!("url = \"{url}\"\ncontains = \"\"")).await,
+        "working"
+    );
 }
 
 #[tokio::test]
@@ -111,9 +155,18 @@ async fn values_of_a_body_in_json_are_compared() {
             "working",
         ),
         (r#"{ "/queue/names" = ["a", "b/c"] }"#, "working"),
-        (r#"{ "/status" = "OK" }"#, "unexpected result: the body does not have at \"/status\" what it should"),
-        (r#"{ "/queue/depth" = "3" }"#, "unexpected result: the body does not have at \"/queue/depth\" what it should"),
-        (r#"{ "/nothing" = 1 }"#, "unexpected result: the body does not have at \"/nothing\" what it should"),
+        (
+            r#"{ "/status" = "OK" }"#,
+            "unexpected result: the body does not have at \"/status\" what it should",
+        ),
+        (
+            r#"{ "/queue/depth" = "3" }"#,
+            "unexpected result: the body does not have at \"/queue/depth\" what it should",
+        ),
+        (
+            r#"{ "/nothing" = 1 }"#,
+            "unexpected result: the body does not have at \"/nothing\" what it should",
+        ),
     ] {
         assert_eq!(says(&with(json)).await, said, "{json}");
     }
@@ -123,9 +176,15 @@ async fn values_of_a_body_in_json_are_compared() {
     let long = format!("{{\"status\": \"{}\"}}", "o".repeat(1024 * 1024));
     let (url, _) = answering(ok(long.as_bytes(), "")).await;
     let keys = format!("url = \"{url}\"\njson = {{ \"/status\" = \"ok\" }}");
-    assert_eq!(says(&keys).await, "unexpected result: the body is longer than 1 MB");
+    assert_eq!(
+        says(&keys).await,
+        "unexpected result: the body is longer than 1 MB"
+    );
     let wrong = refused("kind = \"http\"\nurl = \"http://a/\"\njson = { status = \"ok\" }");
-    assert!(wrong.contains("checks[1].json: expected JSON pointers"), "{wrong}");
+    assert!(
+        wrong.contains("checks[1].json: expected JSON pointers"),
+        "{wrong}"
+    );
 }
 
 #[tokio::test]
@@ -140,9 +199,15 @@ async fn a_slow_answer_is_a_warning() {
             let _ = stream.write_all(&ok(b"", "")).await;
         }
     });
-    assert_eq!(says(&format!("url = \"{url}\"\nlatency_max = \"5s\"")).await, "working");
+    assert_eq!(
+        says(&format!("url = \"{url}\"\nlatency_max = \"5s\"")).await,
+        "working"
+    );
     let slow = says(&format!("url = \"{url}\"\nlatency_max = \"100ms\"")).await;
-    assert!(slow.starts_with("warning: answered in 0.") && slow.ends_with(" s, and the limit is 0.1 s"), "{slow}");
+    assert!(
+        slow.starts_with("warning: answered in 0.") && slow.ends_with(" s, and the limit is 0.1 s"),
+        "{slow}"
+    );
     assert!(
         refused("kind = \"http\"\nurl = \"http://a/\"\nlatency_max = 0")
             .contains("checks[1].latency_max: expected more than 0")

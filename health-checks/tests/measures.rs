@@ -1,6 +1,12 @@
 //! Tests the checks that measure this machine and this process.
 
-#![cfg(all(feature = "config", feature = "cpu", feature = "file", feature = "limits", feature = "temperature"))]
+#![cfg(all(
+    feature = "config",
+    feature = "cpu",
+    feature = "file",
+    feature = "limits",
+    feature = "temperature"
+))]
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
 use std::fs::{File, FileTimes};
@@ -12,7 +18,10 @@ use health_core::{CheckReport, FailureKind, Health, Status};
 
 fn health(table: &str) -> Health {
     let text = format!("[settings]\nttl = 0\n[[checks]]\n{table}");
-    Config::from_text("test.toml", &text, &|_| None, &Options::default()).unwrap().build().unwrap()
+    Config::from_text("test.toml", &text, &|_| None, &Options::default())
+        .unwrap()
+        .build()
+        .unwrap()
 }
 
 async fn row(health: &Health) -> CheckReport {
@@ -21,18 +30,24 @@ async fn row(health: &Health) -> CheckReport {
 
 fn refused(table: &str) -> String {
     let text = format!("[[checks]]\n{table}");
-    Config::from_text("test.toml", &text, &|_| None, &Options::default()).unwrap_err().to_string()
+    Config::from_text("test.toml", &text, &|_| None, &Options::default())
+        .unwrap_err()
+        .to_string()
 }
 
 fn observed(row: &CheckReport, name: &str) -> Option<f64> {
-    row.observations.iter().find(|seen| seen.name == name).map(|seen| seen.value)
+    row.observations
+        .iter()
+        .find(|seen| seen.name == name)
+        .map(|seen| seen.value)
 }
 
 /// Creates a file of this size that was changed this long ago.
 fn file(path: &Path, size: u64, age: Duration) {
     let file = File::create(path).unwrap();
     file.set_len(size).unwrap();
-    file.set_times(FileTimes::new().set_modified(SystemTime::now() - age)).unwrap();
+    file.set_times(FileTimes::new().set_modified(SystemTime::now() - age))
+        .unwrap();
 }
 
 const HOUR: Duration = Duration::from_hours(1);
@@ -42,39 +57,79 @@ async fn the_newest_file_of_a_pattern_counts() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
     let pattern = path("*.dump").display().to_string();
-    let backup = health(&format!("kind = \"file\"\npath = \"{pattern}\"\nage_max = \"26h\"\nsize_min = 1000\n"));
+    let backup = health(&format!(
+        "kind = \"file\"\npath = \"{pattern}\"\nage_max = \"26h\"\nsize_min = 1000\n"
+    ));
     let missing = row(&backup).await;
     assert_eq!(missing.pretty_status(), "warning: there is no such file");
     assert_eq!(missing.errors[0].kind, FailureKind::NotFound);
     file(&path("monday.dump"), 5000, 50 * HOUR);
     file(&path("other.txt"), 5000, HOUR);
     let old = row(&backup).await;
-    assert_eq!(old.pretty_status(), "warning: the file is 2days 2h old, and the limit is 1day 2h");
+    assert_eq!(
+        old.pretty_status(),
+        "warning: the file is 2days 2h old, and the limit is 1day 2h"
+    );
     assert_eq!(old.errors[0].kind, FailureKind::Expired);
     file(&path("tuesday.dump"), 12, 2 * HOUR);
-    assert_eq!(row(&backup).await.pretty_status(), "warning: the file has 12 bytes, fewer than 1000");
+    assert_eq!(
+        row(&backup).await.pretty_status(),
+        "warning: the file has 12 bytes, fewer than 1000"
+    );
     file(&path("wednesday.dump"), 1000, HOUR);
     std::fs::create_dir(path("folder.dump")).unwrap();
     let good = row(&backup).await;
     assert_eq!(good.pretty_status(), "working");
     assert_eq!(observed(&good, "size"), Some(1000.0));
-    assert!((3600.0..3700.0).contains(&observed(&good, "age").unwrap()), "{:?}", good.observations);
-    let future = File::options().write(true).open(path("wednesday.dump")).unwrap();
-    future.set_times(FileTimes::new().set_modified(SystemTime::now() + 5 * HOUR)).unwrap();
-    assert_eq!(observed(&row(&backup).await, "age"), Some(0.0), "a clock was set");
+    assert!(
+        (3600.0..3700.0).contains(&observed(&good, "age").unwrap()),
+        "{:?}",
+        good.observations
+    );
+    let future = File::options()
+        .write(true)
+        .open(path("wednesday.dump"))
+        .unwrap();
+    future
+        .set_times(FileTimes::new().set_modified(SystemTime::now() + 5 * HOUR))
+        .unwrap();
+    assert_eq!(
+        observed(&row(&backup).await, "age"),
+        Some(0.0),
+        "a clock was set"
+    );
 }
 
 #[test]
 fn what_can_not_be_is_refused_by_name() {
     for (table, message) in [
-        ("kind = \"file\"\npath = \"/a/***\"", "checks[1].path: expected a path, or a pattern"),
-        ("kind = \"file\"\npath = \"\"", "checks[1].path: expected a path, or a pattern"),
-        ("kind = \"file\"\npath = \"/a\"\nage_max = 0", "checks[1].age_max: expected more than 0"),
-        ("kind = \"limits\"\nusage_max = 101", "checks[1].usage_max: expected a percentage"),
-        ("kind = \"cpu\"\npressure_max = 200", "checks[1].pressure_max: expected a percentage"),
+        (
+            "kind = \"file\"\npath = \"/a/***\"",
+            "checks[1].path: expected a path, or a pattern",
+        ),
+        (
+            "kind = \"file\"\npath = \"\"",
+            "checks[1].path: expected a path, or a pattern",
+        ),
+        (
+            "kind = \"file\"\npath = \"/a\"\nage_max = 0",
+            "checks[1].age_max: expected more than 0",
+        ),
+        (
+            "kind = \"limits\"\nusage_max = 101",
+            "checks[1].usage_max: expected a percentage",
+        ),
+        (
+            "kind = \"cpu\"\npressure_max = 200",
+            "checks[1].pressure_max: expected a percentage",
+        ),
         ("kind = \"temperature\"\nmax = true", "checks[1].max: "),
     ] {
-        assert!(refused(table).contains(message), "{table}: {}", refused(table));
+        assert!(
+            refused(table).contains(message),
+            "{table}: {}",
+            refused(table)
+        );
     }
 }
 
@@ -87,11 +142,21 @@ async fn open_files_count_against_their_limit() {
     let held: Vec<_> = (0..50).map(|_| File::open("/dev/null").unwrap()).collect();
     let after = row(&limits).await;
     let more = observed(&after, "open_files").unwrap() - observed(&before, "open_files").unwrap();
-    assert!((45.0..=60.0).contains(&more), "{more} for {} files", held.len());
+    assert!(
+        (45.0..=60.0).contains(&more),
+        "{more} for {} files",
+        held.len()
+    );
     assert!(observed(&after, "open_files_max").unwrap() >= 256.0);
     assert!(observed(&after, "threads").unwrap() >= 2.0);
     let strict = row(&health("kind = \"limits\"\nusage_max = 0.0001\n")).await;
-    assert!(strict.line().contains("% of the open files that are allowed exceeds 0.0001%"), "{}", strict.line());
+    assert!(
+        strict
+            .line()
+            .contains("% of the open files that are allowed exceeds 0.0001%"),
+        "{}",
+        strict.line()
+    );
     assert_eq!(strict.errors[0].kind, FailureKind::Saturated);
 }
 
@@ -110,8 +175,16 @@ async fn the_cpus_are_measured_in_the_first_run_and_between_runs() {
     let used = observed(&second, "used").unwrap();
     assert!(used > 0.0 && used <= 100.0, "{used} {number}");
     assert_eq!(second.status, Status::Warning);
-    assert!(second.line().contains("% CPU usage exceeds 0.001%"), "{}", second.line());
-    assert!(observed(&second, "load_per_cpu").is_some(), "{:?}", second.observations);
+    assert!(
+        second.line().contains("% CPU usage exceeds 0.001%"),
+        "{}",
+        second.line()
+    );
+    assert!(
+        observed(&second, "load_per_cpu").is_some(),
+        "{:?}",
+        second.observations
+    );
 }
 
 #[tokio::test]
@@ -119,6 +192,9 @@ async fn a_machine_without_sensors_says_so() {
     let temperature = row(&health("kind = \"temperature\"\nmax = 1000\n")).await;
     match observed(&temperature, "hottest_celsius") {
         Some(_) => assert_eq!(temperature.pretty_status(), "working"),
-        None => assert_eq!(temperature.pretty_status(), "warning: the machine has no sensor that can be read"),
+        None => assert_eq!(
+            temperature.pretty_status(),
+            "warning: the machine has no sensor that can be read"
+        ),
     }
 }

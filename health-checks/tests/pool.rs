@@ -29,12 +29,20 @@ impl Ping for Busy {
 #[tokio::test(start_paused = true)]
 async fn a_driver_that_panics_beside_the_pool_is_tried_again_after_half_a_minute() {
     let attempts = Arc::new(AtomicU32::new(0));
-    let check = PoolHealthCheck::new(Busy { attempts: Arc::clone(&attempts) });
-    let check = check.named("pool").timeout(Duration::from_secs(1)).ttl(Duration::ZERO);
+    let check = PoolHealthCheck::new(Busy {
+        attempts: Arc::clone(&attempts),
+    });
+    let check = check
+        .named("pool")
+        .timeout(Duration::from_secs(1))
+        .ttl(Duration::ZERO);
     let health = Health::builder().check(check).build().unwrap();
     for (expected, pause) in [(1, 5), (1, 30), (2, 0)] {
         let report = health.report().await;
-        assert_eq!(report.checks[0].pretty_status(), "unavailable: the server does not answer");
+        assert_eq!(
+            report.checks[0].pretty_status(),
+            "unavailable: the server does not answer"
+        );
         assert_eq!(attempts.load(Ordering::SeqCst), expected);
         tokio::time::sleep(Duration::from_secs(pause)).await;
     }

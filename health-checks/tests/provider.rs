@@ -1,5 +1,6 @@
-//! Tests that checks speak TLS without a crypto provider of the process, which is the application's to choose at any
-//! time. In this build, rustls has two providers, and a client that looks for the default one panics.
+//! Tests that checks speak TLS without a crypto provider of the process, which is the application's
+//! to choose at any time. In this build, rustls has two providers, and a client that looks for the
+//! default one panics.
 
 #![cfg(all(feature = "full", feature = "rustls-ring"))]
 #![allow(clippy::unwrap_used, reason = "a test may")]
@@ -65,8 +66,15 @@ async fn untrusted() -> u16 {
     let own = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
     let key = PrivateKeyDer::try_from(own.signing_key.serialize_der()).unwrap();
     let builder = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()));
-    let builder = builder.with_safe_default_protocol_versions().unwrap().with_no_client_auth();
-    let acceptor = TlsAcceptor::from(Arc::new(builder.with_single_cert(vec![own.cert.into()], key).unwrap()));
+    let builder = builder
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth();
+    let acceptor = TlsAcceptor::from(Arc::new(
+        builder
+            .with_single_cert(vec![own.cert.into()], key)
+            .unwrap(),
+    ));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     tokio::spawn(async move {
@@ -97,11 +105,18 @@ async fn no_check_installs_a_provider_nor_needs_one() {
         assert_eq!(report.checks.len(), file.matches("kind =").count());
         for check in &report.checks {
             let words = check.pretty_status();
-            assert!(words.contains("TLS failed: "), "{}: {words}", check.identifier);
+            assert!(
+                words.contains("TLS failed: "),
+                "{}: {words}",
+                check.identifier
+            );
         }
     };
     all_refuse().await;
-    assert!(CryptoProvider::get_default().is_none(), "a check has chosen for the application");
+    assert!(
+        CryptoProvider::get_default().is_none(),
+        "a check has chosen for the application"
+    );
     aws_lc_rs::default_provider().install_default().unwrap();
     all_refuse().await;
 }

@@ -1,5 +1,5 @@
-//! Tests `s3` against a fake of one exchange: a bucket that keeps versions, and one whose user may not list it. The S3
-//! server of the other tests supports neither.
+//! Tests `s3` against a fake of one exchange: a bucket that keeps versions, and one whose user may
+//! not list it. The S3 server of the other tests supports neither.
 
 #![cfg(all(feature = "config", feature = "s3"))]
 #![allow(clippy::unwrap_used, reason = "a test may")]
@@ -27,15 +27,27 @@ type Version = (String, Option<Vec<u8>>);
 
 impl Bucket {
     /// Returns the status, a header and the body of the response.
-    fn answer(&mut self, head: &str, method: &str, target: &str, body: Vec<u8>) -> (u16, String, Vec<u8>) {
-        if method == "PUT" && self.wants_checksum && !head.to_lowercase().contains("x-amz-checksum-crc32") {
+    fn answer(
+        &mut self,
+        head: &str,
+        method: &str,
+        target: &str,
+        body: Vec<u8>,
+    ) -> (u16, String, Vec<u8>) {
+        if method == "PUT"
+            && self.wants_checksum
+            && !head.to_lowercase().contains("x-amz-checksum-crc32")
+        {
             let error = "<Error><Code>InvalidRequest</Code><Message>Content-MD5 OR x-amz-checksum- HTTP header is \
                          required for Put Object requests with Object Lock parameters</Message></Error>";
             return (400, String::new(), error.into());
         }
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
-        let version = query.split('&').find_map(|part| part.strip_prefix("versionId="));
-        self.requests.push(format!("{method} {}", version.unwrap_or("-")));
+        let version = query
+            .split('&')
+            .find_map(|part| part.strip_prefix("versionId="));
+        self.requests
+            .push(format!("{method} {}", version.unwrap_or("-")));
         let next = format!("v{}", self.requests.len());
         let is_versioned = self.is_versioned;
         let versions = self.objects.entry(path.to_owned()).or_default();
@@ -82,7 +94,10 @@ async fn serve(mut stream: TcpStream, bucket: Arc<Mutex<Bucket>>) {
                 _ => return,
             }
         };
-        let length = head.to_lowercase().lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok());
+        let length = head
+            .to_lowercase()
+            .lines()
+            .find_map(|line| line.strip_prefix("content-length: ")?.parse().ok());
         let length: usize = length.unwrap_or_default();
         while received.len() < length {
             let mut buffer = [0; 4096];
@@ -91,9 +106,14 @@ async fn serve(mut stream: TcpStream, bucket: Arc<Mutex<Bucket>>) {
         }
         let body = received.drain(..length).collect();
         let mut words = head.split_whitespace();
-        let (method, target) = (words.next().unwrap().to_owned(), words.next().unwrap().to_owned());
-        let (status, header, content) = bucket.lock().unwrap().answer(&head, &method, &target, body);
-        let head = format!("HTTP/1.1 {status} x\r\ncontent-length: {}\r\n{header}\r\n", content.len());
+        let method = words.next().unwrap().to_owned();
+        let target = words.next().unwrap().to_owned();
+        let (status, header, content) =
+            bucket.lock().unwrap().answer(&head, &method, &target, body);
+        let head = format!(
+            "HTTP/1.1 {status} x\r\ncontent-length: {}\r\n{header}\r\n",
+            content.len()
+        );
         stream.write_all(head.as_bytes()).await.unwrap();
         if method != "HEAD" {
             stream.write_all(&content).await.unwrap();
@@ -116,29 +136,52 @@ async fn run(bucket: Bucket) -> (String, Arc<Mutex<Bucket>>) {
         "[[checks]]\nkind = \"s3\"\nbucket = \"b\"\nendpoint_url = \"http://{address}\"\naccess_key_id = \"a\"\n\
          secret_access_key = \"b\""
     );
-    let health = Config::from_text("test.toml", &text, &|_| None, &Options::default()).unwrap().build().unwrap();
+    let health = Config::from_text("test.toml", &text, &|_| None, &Options::default())
+        .unwrap()
+        .build()
+        .unwrap();
     (health.report().await.checks[0].pretty_status(), bucket)
 }
 
 #[tokio::test]
 async fn a_bucket_with_versions_keeps_none_of_ours() {
-    let (said, bucket) = run(Bucket { is_versioned: true, may_list: true, ..Bucket::default() }).await;
+    let (said, bucket) = run(Bucket {
+        is_versioned: true,
+        may_list: true,
+        ..Bucket::default()
+    })
+    .await;
     let bucket = bucket.lock().unwrap();
     assert_eq!(said, "working");
     assert_eq!(bucket.requests, ["PUT -", "GET -", "DELETE v1", "HEAD -"]);
-    assert!(bucket.objects.values().all(Vec::is_empty), "{:?}", bucket.objects);
+    assert!(
+        bucket.objects.values().all(Vec::is_empty),
+        "{:?}",
+        bucket.objects
+    );
 }
 
 #[tokio::test]
 async fn a_user_who_may_not_list_is_told_403_of_what_is_gone() {
     let (said, bucket) = run(Bucket::default()).await;
     assert_eq!(said, "working");
-    assert_eq!(bucket.lock().unwrap().requests, ["PUT -", "GET -", "DELETE -", "HEAD -"]);
+    assert_eq!(
+        bucket.lock().unwrap().requests,
+        ["PUT -", "GET -", "DELETE -", "HEAD -"]
+    );
 }
 
 #[tokio::test]
 async fn a_bucket_that_wants_a_checksum_gets_one() {
-    let (said, bucket) = run(Bucket { wants_checksum: true, may_list: true, ..Bucket::default() }).await;
+    let (said, bucket) = run(Bucket {
+        wants_checksum: true,
+        may_list: true,
+        ..Bucket::default()
+    })
+    .await;
     assert_eq!(said, "working");
-    assert_eq!(bucket.lock().unwrap().requests, ["PUT -", "GET -", "DELETE -", "HEAD -"]);
+    assert_eq!(
+        bucket.lock().unwrap().requests,
+        ["PUT -", "GET -", "DELETE -", "HEAD -"]
+    );
 }

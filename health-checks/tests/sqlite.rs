@@ -1,6 +1,11 @@
 //! Tests `database` and `migrations` on real SQLite files.
 
-#![cfg(all(feature = "config", feature = "database", feature = "migrations", feature = "sqlite"))]
+#![cfg(all(
+    feature = "config",
+    feature = "database",
+    feature = "migrations",
+    feature = "sqlite"
+))]
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
 use std::path::Path;
@@ -14,13 +19,22 @@ use sqlx::migrate::Migrator;
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
 
 async fn pool(folder: &Path) -> SqlitePool {
-    let options = SqliteConnectOptions::new().filename(folder.join("test.db")).create_if_missing(true);
-    SqlitePoolOptions::new().max_connections(2).connect_with(options).await.unwrap()
+    let options = SqliteConnectOptions::new()
+        .filename(folder.join("test.db"))
+        .create_if_missing(true);
+    SqlitePoolOptions::new()
+        .max_connections(2)
+        .connect_with(options)
+        .await
+        .unwrap()
 }
 
 /// Runs the check, and returns its message.
 async fn said(check: impl CheckExt) -> String {
-    let health = Health::builder().check(check.timeout(Duration::from_secs(2))).build().unwrap();
+    let health = Health::builder()
+        .check(check.timeout(Duration::from_secs(2)))
+        .build()
+        .unwrap();
     health.report().await.checks[0].pretty_status()
 }
 
@@ -47,7 +61,12 @@ fn migration(folder: &Path, name: &str, sql: &str) {
 }
 
 async fn migrate(pool: &SqlitePool, folder: &Path) {
-    Migrator::new(folder.join("migrations")).await.unwrap().run(pool).await.unwrap();
+    Migrator::new(folder.join("migrations"))
+        .await
+        .unwrap()
+        .run(pool)
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
@@ -60,12 +79,17 @@ async fn a_query_and_a_write() {
         said(write()).await,
         "unavailable: table health_check_db_testmodel is missing: apply the migration that comes with this check"
     );
-    sqlx::raw_sql(health_checks::database::MIGRATION).execute(&pool).await.unwrap();
+    sqlx::raw_sql(health_checks::database::MIGRATION)
+        .execute(&pool)
+        .await
+        .unwrap();
     for _ in 0..20 {
         assert_eq!(said(write()).await, "working");
     }
-    let rows: i64 =
-        sqlx::query_scalar("SELECT count(*) FROM health_check_db_testmodel").fetch_one(&pool).await.unwrap();
+    let rows: i64 = sqlx::query_scalar("SELECT count(*) FROM health_check_db_testmodel")
+        .fetch_one(&pool)
+        .await
+        .unwrap();
     assert_eq!(rows, 0);
 }
 
@@ -73,19 +97,42 @@ async fn a_query_and_a_write() {
 async fn a_read_only_database_is_observed_or_an_error() {
     let folder = tempfile::tempdir().unwrap();
     pool(folder.path()).await.close().await;
-    let options = SqliteConnectOptions::new().filename(folder.path().join("test.db")).pragma("query_only", "1");
-    let pool = SqlitePoolOptions::new().connect_with(options).await.unwrap();
-    let health = Health::builder().check(DatabaseBackend::new(pool.clone())).build().unwrap();
+    let options = SqliteConnectOptions::new()
+        .filename(folder.path().join("test.db"))
+        .pragma("query_only", "1");
+    let pool = SqlitePoolOptions::new()
+        .connect_with(options)
+        .await
+        .unwrap();
+    let health = Health::builder()
+        .check(DatabaseBackend::new(pool.clone()))
+        .build()
+        .unwrap();
     let report = health.report().await;
     assert!(report.healthy);
-    let writable = report.checks[0].observations.iter().find(|seen| seen.name == "writable").unwrap();
+    let writable = report.checks[0]
+        .observations
+        .iter()
+        .find(|seen| seen.name == "writable")
+        .unwrap();
     assert!(writable.value.abs() < f64::EPSILON);
-    assert_eq!(said(DatabaseBackend::new(pool).require_writable(true)).await, "unavailable: the database is read-only");
+    assert_eq!(
+        said(DatabaseBackend::new(pool).require_writable(true)).await,
+        "unavailable: the database is read-only"
+    );
 
-    let options = SqliteConnectOptions::new().filename(folder.path().join("test.db")).read_only(true);
-    let pool = SqlitePoolOptions::new().connect_with(options).await.unwrap();
+    let options = SqliteConnectOptions::new()
+        .filename(folder.path().join("test.db"))
+        .read_only(true);
+    let pool = SqlitePoolOptions::new()
+        .connect_with(options)
+        .await
+        .unwrap();
     let check = || DatabaseBackend::new(pool.clone());
-    assert_eq!(said(check().require_writable(true)).await, "unavailable: the database is read-only");
+    assert_eq!(
+        said(check().require_writable(true)).await,
+        "unavailable: the database is read-only"
+    );
     assert_eq!(said(check()).await, "working");
 }
 
@@ -96,31 +143,62 @@ async fn a_pool_that_is_used_up_is_told_from_a_server_that_is_away() {
     let held = [pool.acquire().await.unwrap(), pool.acquire().await.unwrap()];
     let began = std::time::Instant::now();
     let text = said(DatabaseBackend::new(pool.clone())).await;
-    assert_eq!(text, "unavailable: no free connection in the pool (2 of 2 in use)");
-    assert!(began.elapsed() < Duration::from_secs(2), "before its own timeout: {:?}", began.elapsed());
+    assert_eq!(
+        text,
+        "unavailable: no free connection in the pool (2 of 2 in use)"
+    );
+    assert!(
+        began.elapsed() < Duration::from_secs(2),
+        "before its own timeout: {:?}",
+        began.elapsed()
+    );
     drop(held);
     assert_eq!(said(DatabaseBackend::new(pool)).await, "working");
 
     let options = SqliteConnectOptions::new().filename("/no/such/folder/test.db");
     let away = SqlitePoolOptions::new().connect_lazy_with(options);
     let began = std::time::Instant::now();
-    assert_eq!(said(DatabaseBackend::new(away)).await, "unavailable: the database file can't be opened");
-    assert!(began.elapsed() < Duration::from_millis(500), "at once: {:?}", began.elapsed());
+    assert_eq!(
+        said(DatabaseBackend::new(away)).await,
+        "unavailable: the database file can't be opened"
+    );
+    assert!(
+        began.elapsed() < Duration::from_millis(500),
+        "at once: {:?}",
+        began.elapsed()
+    );
 }
 
 #[tokio::test]
 async fn what_is_no_database_says_so_and_recovers() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("test.db");
-    std::fs::write(&file, "this is not a database, and it is long enough to be seen as none").unwrap();
-    let check = configured(&format!("kind = \"database\"\nurl = \"sqlite://{}\"", file.display()));
-    assert_eq!(said(check.clone()).await, "unavailable: the file is not a database");
+    std::fs::write(
+        &file,
+        "this is not a database, and it is long enough to be seen as none",
+    )
+    .unwrap();
+    let check = configured(&format!(
+        "kind = \"database\"\nurl = \"sqlite://{}\"",
+        file.display()
+    ));
+    assert_eq!(
+        said(check.clone()).await,
+        "unavailable: the file is not a database"
+    );
     tokio::time::sleep(Duration::from_millis(1100)).await; // past its ttl
     std::fs::remove_file(&file).unwrap();
-    assert_eq!(said(check.clone()).await, "unavailable: the database file does not exist");
+    assert_eq!(
+        said(check.clone()).await,
+        "unavailable: the database file does not exist"
+    );
     tokio::time::sleep(Duration::from_millis(1100)).await;
     pool(folder.path()).await.close().await;
-    assert_eq!(said(check).await, "working", "back again without restarting anything");
+    assert_eq!(
+        said(check).await,
+        "working",
+        "back again without restarting anything"
+    );
 }
 
 #[tokio::test]
@@ -129,11 +207,25 @@ async fn migrations_that_are_pending_changed_unknown_or_failed_are_told_apart() 
     let pool = pool(folder.path()).await;
     let source = folder.path().join("migrations");
     let check = || MigrationsHealthCheck::new(pool.clone(), source.as_path());
-    assert_eq!(said(check()).await, "unavailable: the folder of the migrations can't be read");
+    assert_eq!(
+        said(check()).await,
+        "unavailable: the folder of the migrations can't be read"
+    );
 
-    migration(folder.path(), "1_users.sql", "CREATE TABLE users (id INTEGER)");
-    migration(folder.path(), "2_orders.sql", "CREATE TABLE orders (id INTEGER)");
-    assert_eq!(said(check()).await, "unavailable: There are migrations to apply: 2 (1 users, 2 orders)");
+    migration(
+        folder.path(),
+        "1_users.sql",
+        "CREATE TABLE users (id INTEGER)",
+    );
+    migration(
+        folder.path(),
+        "2_orders.sql",
+        "CREATE TABLE orders (id INTEGER)",
+    );
+    assert_eq!(
+        said(check()).await,
+        "unavailable: There are migrations to apply: 2 (1 users, 2 orders)"
+    );
     migrate(&pool, folder.path()).await;
     assert_eq!(said(check()).await, "working");
     for number in 3..10 {
@@ -144,14 +236,34 @@ async fn migrations_that_are_pending_changed_unknown_or_failed_are_told_apart() 
         "unavailable: There are migrations to apply: 7 (3 more, 4 more, 5 more, 6 more, 7 more, ...)"
     );
     migrate(&pool, folder.path()).await;
-    migration(folder.path(), "1_users.sql", "CREATE TABLE users (id BIGINT)");
-    assert_eq!(said(check()).await, "unavailable: Migrations were changed after they were applied: 1 (1 users)");
-    migration(folder.path(), "1_users.sql", "CREATE TABLE users (id INTEGER)");
+    migration(
+        folder.path(),
+        "1_users.sql",
+        "CREATE TABLE users (id BIGINT)",
+    );
+    assert_eq!(
+        said(check()).await,
+        "unavailable: Migrations were changed after they were applied: 1 (1 users)"
+    );
+    migration(
+        folder.path(),
+        "1_users.sql",
+        "CREATE TABLE users (id INTEGER)",
+    );
     std::fs::remove_file(source.join("9_more.sql")).unwrap();
-    assert_eq!(said(check()).await, "warning: Migrations are applied that this code does not know: 1 (9)");
-    sqlx::query("UPDATE _sqlx_migrations SET success = false WHERE version = 2").execute(&pool).await.unwrap();
+    assert_eq!(
+        said(check()).await,
+        "warning: Migrations are applied that this code does not know: 1 (9)"
+    );
+    sqlx::query("UPDATE _sqlx_migrations SET success = false WHERE version = 2")
+        .execute(&pool)
+        .await
+        .unwrap();
     let text = said(check()).await;
-    assert!(text.starts_with("unavailable: migration 2 orders failed half-way"), "{text}");
+    assert!(
+        text.starts_with("unavailable: migration 2 orders failed half-way"),
+        "{text}"
+    );
 }
 
 #[tokio::test]
@@ -159,12 +271,24 @@ async fn the_application_may_hand_over_its_own_migrator() {
     static NONE: Migrator = Migrator::DEFAULT;
     let folder = tempfile::tempdir().unwrap();
     let pool = pool(folder.path()).await;
-    migration(folder.path(), "1_users.sql", "CREATE TABLE users (id INTEGER)");
-    let migrator = Migrator::new(folder.path().join("migrations")).await.unwrap();
+    migration(
+        folder.path(),
+        "1_users.sql",
+        "CREATE TABLE users (id INTEGER)",
+    );
+    let migrator = Migrator::new(folder.path().join("migrations"))
+        .await
+        .unwrap();
     migrator.run(&pool).await.unwrap();
-    assert_eq!(said(MigrationsHealthCheck::new(pool.clone(), migrator)).await, "working");
+    assert_eq!(
+        said(MigrationsHealthCheck::new(pool.clone(), migrator)).await,
+        "working"
+    );
     let text = said(MigrationsHealthCheck::new(pool, &NONE)).await;
-    assert_eq!(text, "warning: Migrations are applied that this code does not know: 1 (1)");
+    assert_eq!(
+        text,
+        "warning: Migrations are applied that this code does not know: 1 (1)"
+    );
 }
 
 #[tokio::test]
@@ -173,29 +297,48 @@ async fn a_database_that_is_away_is_not_ready() {
     let folder = tempfile::tempdir().unwrap();
     migration(folder.path(), "1_users.sql", "SELECT 1");
     let away = SqlitePoolOptions::new().connect_lazy_with(options);
-    let text = said(MigrationsHealthCheck::new(away, folder.path().join("migrations"))).await;
-    assert_eq!(text, "unavailable: Database is not ready: the database file can't be opened");
+    let text = said(MigrationsHealthCheck::new(
+        away,
+        folder.path().join("migrations"),
+    ))
+    .await;
+    assert_eq!(
+        text,
+        "unavailable: Database is not ready: the database file can't be opened"
+    );
 }
 
-/// A check with a connection of its own notices that the file at the path is not the one that it has open.
+/// A check with a connection of its own notices that the file at the path is not the one that it
+/// has open.
 #[tokio::test]
 async fn a_file_that_was_replaced_or_deleted_is_seen_at_once() {
     let folder = tempfile::tempdir().unwrap();
-    let (here, other) = (folder.path().join("test.db"), folder.path().join("other.db"));
+    let here = folder.path().join("test.db");
+    let other = folder.path().join("other.db");
     pool(folder.path()).await.close().await;
-    let text = format!("[[checks]]\nkind = \"database\"\nttl = 0\nurl = \"sqlite://{}\"", here.display());
-    let health = Config::from_text("test.toml", &text, &|_| None, &Options::default()).unwrap().build().unwrap();
+    let text = format!(
+        "[[checks]]\nkind = \"database\"\nttl = 0\nurl = \"sqlite://{}\"",
+        here.display()
+    );
+    let health = Config::from_text("test.toml", &text, &|_| None, &Options::default())
+        .unwrap()
+        .build()
+        .unwrap();
     let says = async || health.report().await.checks[0].pretty_status();
     assert_eq!(says().await, "working");
     std::fs::write(
         &other,
-        "this is no database, and longer than a header of one would be: hundreds of bytes".repeat(20),
+        "this is no database, and longer than a header of one would be: hundreds of bytes"
+            .repeat(20),
     )
     .unwrap();
     std::fs::rename(&other, &here).unwrap();
     assert_eq!(says().await, "unavailable: the file is not a database");
     std::fs::remove_file(&here).unwrap();
-    assert_eq!(says().await, "unavailable: the database file does not exist");
+    assert_eq!(
+        says().await,
+        "unavailable: the database file does not exist"
+    );
     pool(folder.path()).await.close().await;
     assert_eq!(says().await, "working");
 }

@@ -1,4 +1,5 @@
-//! Tests `status_page` against handwritten pages in the formats of three providers. Each server is a fake that answers one request.
+//! Tests `status_page` against handwritten pages in the formats of three providers. Each server is
+//! a fake that answers one request.
 
 #![cfg(all(feature = "config", feature = "status_page", feature = "rustls-ring"))]
 #![allow(clippy::unwrap_used, reason = "a test may")]
@@ -14,7 +15,10 @@ use tokio::net::TcpListener;
 async fn answering(status: &str, body: String) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
-    let answer = format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+    let answer = format!(
+        "HTTP/1.1 {status}\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
             let mut buffer = [0; 4096];
@@ -27,12 +31,17 @@ async fn answering(status: &str, body: String) -> String {
 
 async fn row(url: &str, keys: &str) -> CheckReport {
     let text = format!("[[checks]]\nkind = \"status_page\"\nurl = \"{url}\"\n{keys}");
-    let health = Config::from_text("test.toml", &text, &|_| None, &Options::default()).unwrap().build().unwrap();
+    let health = Config::from_text("test.toml", &text, &|_| None, &Options::default())
+        .unwrap()
+        .build()
+        .unwrap();
     health.report().await.checks[0].clone()
 }
 
 async fn says(body: impl Into<String>, keys: &str) -> String {
-    row(&answering("200 OK", body.into()).await, keys).await.pretty_status()
+    row(&answering("200 OK", body.into()).await, keys)
+        .await
+        .pretty_status()
 }
 
 fn summary(indicator: &str, description: &str, components: &str, incidents: &str) -> String {
@@ -44,13 +53,17 @@ fn summary(indicator: &str, description: &str, components: &str, incidents: &str
 }
 
 fn component(name: &str, status: &str) -> String {
-    format!(r#"{{"id": "c", "name": "{name}", "status": "{status}", "position": 1, "only_show_if_degraded": false}}"#)
+    format!(
+        r#"{{"id": "c", "name": "{name}", "status": "{status}", "position": 1, "only_show_if_degraded": false}}"#
+    )
 }
 
 #[tokio::test]
 async fn a_group_stands_for_its_components_and_an_incident_for_those_that_it_affects() {
     let member = |name: &str, status: &str| {
-        format!(r#"{{"id": "{name}", "name": "{name}", "status": "{status}", "group_id": "g", "group": false}}"#)
+        format!(
+            r#"{{"id": "{name}", "name": "{name}", "status": "{status}", "group_id": "g", "group": false}}"#
+        )
     };
     let group = r#"{"id": "g", "name": "Europe", "status": "partial_outage", "group_id": null, "group": true}"#;
     let components = [
@@ -60,37 +73,82 @@ async fn a_group_stands_for_its_components_and_an_incident_for_those_that_it_aff
         component("Git", "operational"),
     ];
     let affected = component("Git", "operational");
-    let incident =
-        format!(r#"{{"id": "i", "name": "Pushes fail", "status": "monitoring", "components": [{affected}]}}"#);
-    let page = summary("major", "Partial System Outage", &components.join(", "), &incident);
-    assert_eq!(says(page.clone(), "components = [\"Europe\"]").await, "warning: Berlin: major outage");
-    assert_eq!(says(page.clone(), "components = [\"Paris\"]").await, "working");
-    assert_eq!(says(page, "components = [\"Git\"]").await, "warning: Pushes fail");
+    let incident = format!(
+        r#"{{"id": "i", "name": "Pushes fail", "status": "monitoring", "components": [{affected}]}}"#
+    );
+    let page = summary(
+        "major",
+        "Partial System Outage",
+        &components.join(", "),
+        &incident,
+    );
+    assert_eq!(
+        says(page.clone(), "components = [\"Europe\"]").await,
+        "warning: Berlin: major outage"
+    );
+    assert_eq!(
+        says(page.clone(), "components = [\"Paris\"]").await,
+        "working"
+    );
+    assert_eq!(
+        says(page, "components = [\"Git\"]").await,
+        "warning: Pushes fail"
+    );
 }
 
 #[tokio::test]
 async fn a_page_with_a_summary() {
-    let good = [component("Git", "operational"), component("Pages", "operational")].join(", ");
+    let good = [
+        component("Git", "operational"),
+        component("Pages", "operational"),
+    ]
+    .join(", ");
     let fine = summary("none", "All Systems Operational", &good, "");
     assert_eq!(says(fine.clone(), "").await, "working");
-    assert_eq!(says(fine.clone(), "components = [\"Git\"]").await, "working");
-    let bad = [component("Git", "partial_outage"), component("Pages", "operational")].join(", ");
-    let incident = r#"{"id": "i", "name": "Pushes fail", "status": "investigating", "impact": "major"}"#;
+    assert_eq!(
+        says(fine.clone(), "components = [\"Git\"]").await,
+        "working"
+    );
+    let bad = [
+        component("Git", "partial_outage"),
+        component("Pages", "operational"),
+    ]
+    .join(", ");
+    let incident =
+        r#"{"id": "i", "name": "Pushes fail", "status": "investigating", "impact": "major"}"#;
     let over = r#"{"id": "j", "name": "Yesterday", "status": "postmortem", "impact": "minor"}"#;
-    let broken = summary("major", "Partial System Outage", &bad, &format!("{incident}, {over}"));
+    let broken = summary(
+        "major",
+        "Partial System Outage",
+        &bad,
+        &format!("{incident}, {over}"),
+    );
     assert_eq!(says(broken.clone(), "").await, "warning: Pushes fail");
-    assert_eq!(says(broken.clone(), "components = [\"Git\"]").await, "warning: Git: partial outage");
-    assert_eq!(says(broken, "components = [\"Pages\"]").await, "working", "another component is none of ours");
+    assert_eq!(
+        says(broken.clone(), "components = [\"Git\"]").await,
+        "warning: Git: partial outage"
+    );
+    assert_eq!(
+        says(broken, "components = [\"Pages\"]").await,
+        "working",
+        "another component is none of ours"
+    );
     let unsaid = summary("minor", "Minor Service Outage", &bad, over);
     assert_eq!(says(unsaid, "").await, "warning: Minor Service Outage");
     let unknown = says(fine, "components = [\"Gti\"]").await;
-    assert_eq!(unknown, "unexpected result: the page has no component \"Gti\"");
+    assert_eq!(
+        unknown,
+        "unexpected result: the page has no component \"Gti\""
+    );
 }
 
 /// Formats a time this long ago as RSS (RFC 2822) and Atom (RFC 3339) write it.
 fn times(ago: Duration) -> (String, String) {
     let at = SystemTime::now() - ago;
-    (httpdate::fmt_http_date(at), humantime::format_rfc3339_seconds(at).to_string())
+    (
+        httpdate::fmt_http_date(at),
+        humantime::format_rfc3339_seconds(at).to_string(),
+    )
 }
 
 fn rss(entries: &[(&str, &str, Duration)]) -> String {
@@ -113,13 +171,27 @@ const HOUR: Duration = Duration::from_hours(1);
 async fn a_feed_in_rss() {
     assert_eq!(says(rss(&[]), "").await, "working");
     let entries = [
-        ("Elevated errors for queues (eu-west)", "We are investigating elevated errors.", 2 * HOUR),
-        ("Storage latency", "<b>Resolved</b> The latency is normal again.", 3 * HOUR),
+        (
+            "Elevated errors for queues (eu-west)",
+            "We are investigating elevated errors.",
+            2 * HOUR,
+        ),
+        (
+            "Storage latency",
+            "<b>Resolved</b> The latency is normal again.",
+            3 * HOUR,
+        ),
         ("An old outage", "We are investigating.", 50 * HOUR),
     ];
     let feed = rss(&entries);
-    assert_eq!(says(feed.clone(), "").await, "warning: Elevated errors for queues (eu-west)");
-    assert_eq!(says(feed.clone(), "components = [\"us-east\"]").await, "working");
+    assert_eq!(
+        says(feed.clone(), "").await,
+        "warning: Elevated errors for queues (eu-west)"
+    );
+    assert_eq!(
+        says(feed.clone(), "components = [\"us-east\"]").await,
+        "working"
+    );
     assert_eq!(
         says(feed.clone(), "components = [\"us-east\", \"EU-West\"]").await,
         "warning: Elevated errors for queues (eu-west)"
@@ -145,14 +217,22 @@ async fn a_feed_in_atom() {
         )
     };
     let open = entry("Packet loss", "Identified: a router fails.", HOUR / 2);
-    let closed = entry("Slow console", "Resolved - it is fast again. Investigating - it is slow.", HOUR);
+    let closed = entry(
+        "Slow console",
+        "Resolved - it is fast again. Investigating - it is slow.",
+        HOUR,
+    );
     assert_eq!(says(feed(closed.clone()), "").await, "working");
     let row = row(&answering("200 OK", feed(open + &closed)).await, "").await;
     assert_eq!(row.pretty_status(), "warning: Packet loss");
-    assert!((row.observations[0].value - 1.0).abs() < f64::EPSILON, "{row:?}");
+    assert!(
+        (row.observations[0].value - 1.0).abs() < f64::EPSILON,
+        "{row:?}"
+    );
 }
 
-/// A word that only contains one of the words for the end of an incident, or negates it, does not end it.
+/// A word that only contains one of the words for the end of an incident, or negates it, does not
+/// end it.
 #[tokio::test]
 async fn an_entry_of_a_feed_is_read_word_by_word() {
     for (text, is_open) in [
@@ -161,7 +241,10 @@ async fn an_entry_of_a_feed_is_read_word_by_word() {
         ("The problem is not yet resolved.", true),
         ("We keep you posted until it is resolved.", true),
         ("It will be resolved tomorrow.", true),
-        ("<p><strong>Resolved</strong> - It works.</p><p>Investigating - It is not resolved.</p>", false),
+        (
+            "<p><strong>Resolved</strong> - It works.</p><p>Investigating - It is not resolved.</p>",
+            false,
+        ),
         ("It has been resolved.", false),
         ("All systems are operating normally.", false),
     ] {
@@ -175,35 +258,67 @@ async fn an_entry_of_a_feed_is_read_word_by_word() {
 #[tokio::test]
 async fn a_body_that_is_too_long_to_be_parsed_is_an_error() {
     let long = format!("{{{}", " ".repeat(1024 * 1024));
-    assert_eq!(says(long, "").await, "unexpected result: the body is longer than 1 MB");
+    assert_eq!(
+        says(long, "").await,
+        "unexpected result: the body is longer than 1 MB"
+    );
 }
 
 #[tokio::test]
 async fn a_body_that_is_no_status_page_is_an_error_and_a_long_title_is_cut() {
     let no_page = "unexpected result: what answers there is neither a status page nor a feed";
-    for body in ["", "<html><body>Hello</body></html>", "{}", "{\"status\": \"ok\"}", "[1]", "{\"a\"", "\u{0}\u{1}"] {
+    for body in [
+        "",
+        "<html><body>Hello</body></html>",
+        "{}",
+        "{\"status\": \"ok\"}",
+        "[1]",
+        "{\"a\"",
+        "\u{0}\u{1}",
+    ] {
         assert_eq!(says(body, "").await, no_page, "{body}");
     }
     let moved = row(&answering("301 Moved Permanently", String::new()).await, "").await;
-    assert_eq!(moved.pretty_status(), "unexpected result: answered with 301 instead of 200");
+    assert_eq!(
+        moved.pretty_status(),
+        "unexpected result: answered with 301 instead of 200"
+    );
     let long = "x".repeat(5000);
     let incident = format!(r#"{{"name": "{long}\u001b[31m", "status": "identified"}}"#);
     let cut = says(summary("major", "d", "", &incident), "").await;
     assert_eq!(cut, format!("warning: {}…", "x".repeat(120)));
-    let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-    assert_eq!(row(&format!("http://{free}/"), "").await.pretty_status(), "unavailable: connection refused");
+    let free = TcpListener::bind("127.0.0.1:0")
+        .await
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    assert_eq!(
+        row(&format!("http://{free}/"), "").await.pretty_status(),
+        "unavailable: connection refused"
+    );
 }
 
 #[test]
 fn what_can_not_be_is_refused_by_name() {
     for (keys, message) in [
         ("url = \"ftp://a/\"", "checks[1].url: expected a URL"),
-        ("url = \"https://a/\"\nmax_age = 0", "checks[1].max_age: expected more than 0"),
-        ("url = \"https://a/\"\ncomponents = [\" \"]", "checks[1].components: expected names"),
-        ("url = \"http://a/\"\nca_file = \"/x\"", "checks[1].ca_file: the URL does not use TLS"),
+        (
+            "url = \"https://a/\"\nmax_age = 0",
+            "checks[1].max_age: expected more than 0",
+        ),
+        (
+            "url = \"https://a/\"\ncomponents = [\" \"]",
+            "checks[1].components: expected names",
+        ),
+        (
+            "url = \"http://a/\"\nca_file = \"/x\"",
+            "checks[1].ca_file: the URL does not use TLS",
+        ),
     ] {
         let text = format!("[[checks]]\nkind = \"status_page\"\n{keys}");
-        let error = Config::from_text("test.toml", &text, &|_| None, &Options::default()).unwrap_err().to_string();
+        let error = Config::from_text("test.toml", &text, &|_| None, &Options::default())
+            .unwrap_err()
+            .to_string();
         assert!(error.contains(message), "{keys}: {error}");
     }
 }

@@ -1,6 +1,8 @@
 //! The command line with all commands. Each command declares its arguments in its own file.
 
-use clap::{ColorChoice, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum as _};
+use clap::{
+    ColorChoice, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum as _,
+};
 
 use crate::check::CheckArgs;
 use crate::completions::CompletionsArgs;
@@ -53,7 +55,8 @@ pub(crate) enum Command {
 }
 
 impl Args {
-    /// Parses the command line. Help and errors follow its `--color`, even if the rest of it is invalid.
+    /// Parses the command line. Help and errors follow its `--color`, even if the rest of it is
+    /// invalid.
     pub(crate) fn read() -> Result<Self, clap::Error> {
         let args = std::env::args_os().map(|arg| arg.to_string_lossy().into_owned());
         let mut command = Self::command().color(color(&args.collect::<Vec<_>>()));
@@ -65,8 +68,13 @@ impl Args {
 /// Returns the value of `--color`, or the default if it is missing or invalid.
 fn color(args: &[String]) -> ColorChoice {
     let joined = args.iter().filter_map(|arg| arg.strip_prefix("--color="));
-    let apart = args.windows(2).filter(|pair| pair[0] == "--color").map(|pair| &*pair[1]);
-    let found = joined.chain(apart).find_map(|when| ColorChoice::from_str(when, false).ok());
+    let apart = args
+        .windows(2)
+        .filter(|pair| pair[0] == "--color")
+        .map(|pair| &*pair[1]);
+    let found = joined
+        .chain(apart)
+        .find_map(|when| ColorChoice::from_str(when, false).ok());
     found.unwrap_or_default()
 }
 
@@ -82,9 +90,10 @@ impl Command {
 
     /// The log filter that applies unless `RUST_LOG` is set.
     ///
-    /// A server logs changes, and a single run only logs the causes of the failures that it reports on stdout. `wait` and
-    /// `watch` log nothing, because they print each change themselves. Nothing is logged with `--exit nagios` either,
-    /// because Icinga shows the stderr of a plugin before its line.
+    /// A server logs changes, and a single run only logs the causes of the failures that it reports
+    /// on stdout. `wait` and `watch` log nothing, because they print each change themselves.
+    /// Nothing is logged with `--exit nagios` either, because Icinga shows the stderr of a plugin
+    /// before its line.
     pub(crate) fn log(&self) -> &'static str {
         match self {
             Self::Serve(_) => "info",
@@ -104,12 +113,19 @@ mod tests {
         let command = Args::command();
         command.clone().debug_assert();
         for command in command.get_subcommands().chain([&command]) {
-            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let help = command
+                .get_after_help()
+                .map(ToString::to_string)
+                .unwrap_or_default();
             for part in ["Examples:\n", "Exit status: "] {
                 assert!(help.contains(part), "{} lacks {part}", command.get_name());
             }
             for line in help.lines() {
-                assert!(line.len() <= 100, "{}: too long: {line}", command.get_name());
+                assert!(
+                    line.len() <= 100,
+                    "{}: too long: {line}",
+                    command.get_name()
+                );
             }
         }
     }

@@ -36,7 +36,8 @@ pub(crate) struct CheckArgs {
     /// Override the timeout of every check: 500ms, 5s, or a number of seconds
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     timeout: Option<Duration>,
-    /// Print the report in this format: table, text, or one of the endpoint's, such as json or html [default: text]
+    /// Print the report in this format: table, text, or one of the endpoint's, such as json or html
+    /// [default: text]
     #[arg(long, short)]
     format: Option<String>,
     #[command(flatten)]
@@ -49,16 +50,27 @@ pub(crate) struct CheckArgs {
 pub(crate) async fn check(args: &CheckArgs) -> Outcome {
     let format = args.exit.format(args.format.as_deref())?;
     let progress = Progress::default();
-    let build =
-        |config: Config| Ok(config.without_fleet().build_with(|builder| builder.listener(progress.listener()))?);
+    let build = |config: Config| {
+        Ok(config
+            .without_fleet()
+            .build_with(|builder| builder.listener(progress.listener()))?)
+    };
     let loaded = load(&args.source, args.timeout, build).await?;
     let health = &loaded.health;
     let renderer = renderer(health, format)?;
     let selection = args.selection();
-    let read = progress.show(&args.names_of(health), health.read(&selection)).await;
-    let report = read.map_err(|error| match args.names.iter().find(|name| std::path::Path::new(name).is_file()) {
-        Some(file) => format!("{error}; {file} is a file: write --config {file}"),
-        None => error.to_string(),
+    let read = progress
+        .show(&args.names_of(health), health.read(&selection))
+        .await;
+    let report = read.map_err(|error| {
+        match args
+            .names
+            .iter()
+            .find(|name| std::path::Path::new(name).is_file())
+        {
+            Some(file) => format!("{error}; {file} is a file: write --config {file}"),
+            None => error.to_string(),
+        }
     })?;
     let rows: Vec<_> = report.checks.iter().map(Row::from).collect();
     if args.exit.is_nagios() {
@@ -69,7 +81,10 @@ pub(crate) async fn check(args: &CheckArgs) -> Outcome {
             let mut output = String::new();
             renderer.render(&report, &mut output)?;
             // JSON and HTML do not end with a newline.
-            output::print(format_args!("{output}{}", if output.ends_with('\n') { "" } else { "\n" }))
+            output::print(format_args!(
+                "{output}{}",
+                if output.ends_with('\n') { "" } else { "\n" }
+            ))
         }
         None => show::print(&rows, format),
     };
@@ -87,7 +102,10 @@ fn renderer<'h>(health: &'h Health, format: &str) -> Result<Option<&'h dyn Rende
         let mut formats: Vec<_> = renderers.formats().chain(show::FORMATS).collect();
         formats.sort_unstable();
         formats.dedup();
-        format!("no format is named \"{format}\"; there are: {}", formats.join(", "))
+        format!(
+            "no format is named \"{format}\"; there are: {}",
+            formats.join(", ")
+        )
     })
 }
 
@@ -103,8 +121,16 @@ impl CheckArgs {
 
     /// Returns the identifiers of the selected checks.
     fn names_of(&self, health: &Health) -> Vec<String> {
-        let is_in = |check: &CheckInfo| self.group.as_ref().is_none_or(|group| check.groups.contains(group));
+        let is_in = |check: &CheckInfo| {
+            self.group
+                .as_ref()
+                .is_none_or(|group| check.groups.contains(group))
+        };
         let names = health.checks().filter(is_in).map(|check| check.identifier);
-        names.filter(|name| (self.names.is_empty() || self.names.contains(name)) && !self.skip.contains(name)).collect()
+        names
+            .filter(|name| {
+                (self.names.is_empty() || self.names.contains(name)) && !self.skip.contains(name)
+            })
+            .collect()
     }
 }

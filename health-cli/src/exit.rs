@@ -13,7 +13,8 @@ use crate::output;
 /// The system that reads the exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Exit {
-    // These variants have no documentation: clap would list it in the help instead of the short form.
+    // These variants have no documentation: clap would list it in the help instead of the short
+    // form.
     Nagios,
     Docker,
 }
@@ -21,8 +22,8 @@ pub(crate) enum Exit {
 /// The option of the commands whose exit codes can be adapted to another system.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ExitArgs {
-    /// Use other exit codes. nagios: 0 all working, 1 only warnings or non-critical errors, 2 a critical error, 3
-    /// unknown, and print a line for Nagios. docker: 0 healthy, 1 anything else
+    /// Use other exit codes. nagios: 0 all working, 1 only warnings or non-critical errors, 2 a
+    /// critical error, 3 unknown, and print a line for Nagios. docker: 0 healthy, 1 anything else
     #[arg(long, value_enum, value_name = "FOR")]
     pub(crate) exit: Option<Exit>,
 }
@@ -32,7 +33,8 @@ impl ExitArgs {
         self.exit == Some(Exit::Nagios)
     }
 
-    /// Ignores a failure to print the report if `--exit` is set, because the exit code is what matters then.
+    /// Ignores a failure to print the report if `--exit` is set, because the exit code is what
+    /// matters then.
     pub(crate) fn printed(&self, printed: std::io::Result<()>) -> std::io::Result<()> {
         if self.exit.is_some() { Ok(()) } else { printed }
     }
@@ -52,9 +54,19 @@ pub(crate) fn end(exit: Option<Exit>, outcome: Outcome) -> ExitCode {
         (Some(Exit::Docker), Ok(code)) => code.min(UNHEALTHY),
         (_, Ok(code)) => code,
         (Some(Exit::Nagios), Err(error)) => {
-            // An unreachable endpoint is down. An unexpected response may come from another program.
-            let is_down = error.downcast_ref::<Failure>().is_some_and(|failure| !failure.is_answered);
-            nagios::print(if is_down { State::Critical } else { State::Unknown }, &error.to_string())
+            // An unreachable endpoint is down. An unexpected response may come from another
+            // program.
+            let is_down = error
+                .downcast_ref::<Failure>()
+                .is_some_and(|failure| !failure.is_answered);
+            nagios::print(
+                if is_down {
+                    State::Critical
+                } else {
+                    State::Unknown
+                },
+                &error.to_string(),
+            )
         }
         (exit, Err(error)) => {
             for line in error.to_string().lines() {
@@ -66,16 +78,22 @@ pub(crate) fn end(exit: Option<Exit>, outcome: Outcome) -> ExitCode {
     ExitCode::from(code)
 }
 
-/// Prints the help, or the error of an invalid command line, and returns the exit code for the `--exit` in it.
+/// Prints the help, or the error of an invalid command line, and returns the exit code for the
+/// `--exit` in it.
 pub(crate) fn usage(mut error: clap::Error, args: impl Iterator<Item = OsString>) -> ExitCode {
     let args: Vec<_> = args.map(|arg| arg.to_string_lossy().into_owned()).collect();
-    let is_secret = args.iter().any(|arg| ["probe", "wait", "watch"].contains(&&**arg));
+    let is_secret = args
+        .iter()
+        .any(|arg| ["probe", "wait", "watch"].contains(&&**arg));
     mask(&mut error, is_secret);
     let _ = error.print();
     if !error.use_stderr() {
         return ExitCode::SUCCESS; // --help and --version
     }
-    let exit = Exit::value_variants().iter().copied().find(|exit| is_for(*exit, &args));
+    let exit = Exit::value_variants()
+        .iter()
+        .copied()
+        .find(|exit| is_for(*exit, &args));
     if exit == Some(Exit::Nagios) {
         nagios::print(State::Unknown, "wrong usage");
     }
@@ -92,8 +110,12 @@ pub(crate) fn wrong(exit: Option<Exit>) -> u8 {
 }
 
 fn is_for(exit: Exit, args: &[String]) -> bool {
-    let name = exit.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
-    args.contains(&format!("--exit={name}")) || args.windows(2).any(|pair| pair == ["--exit", &*name])
+    let name = exit
+        .to_possible_value()
+        .map(|value| value.get_name().to_owned())
+        .unwrap_or_default();
+    args.contains(&format!("--exit={name}"))
+        || args.windows(2).any(|pair| pair == ["--exit", &*name])
 }
 
 /// Masks an unexpected argument, which may be half of a header whose quotes were forgotten.

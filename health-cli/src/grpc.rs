@@ -1,4 +1,5 @@
-//! Serves the gRPC health protocol, at the address of the HTTP endpoint or at an address of its own.
+//! Serves the gRPC health protocol, at the address of the HTTP endpoint or at an address of its
+//! own.
 
 use std::convert::Infallible;
 use std::error::Error;
@@ -14,7 +15,8 @@ use http_body_util::Full;
 use tonic::body::Body;
 use tower_service::Service;
 
-/// Answers requests of the gRPC health protocol, and passes others to the endpoints, if there are any.
+/// Answers requests of the gRPC health protocol, and passes others to the endpoints, if there are
+/// any.
 #[derive(Debug, Clone)]
 pub(crate) struct Site {
     pub(crate) grpc: HealthService,
@@ -39,13 +41,17 @@ where
             return self.grpc.call(request);
         }
         match &self.endpoints {
-            Some(endpoints) => endpoints.respond(&request).map(|response| Ok(with_body(response))).boxed(),
+            Some(endpoints) => endpoints
+                .respond(&request)
+                .map(|response| Ok(with_body(response)))
+                .boxed(),
             None => std::future::ready(Ok(with_body(speaks_grpc()))).boxed(),
         }
     }
 }
 
-/// Returns `true` for a gRPC request to any service. The health service answers requests to other services with `UNIMPLEMENTED`.
+/// Returns `true` for a gRPC request to any service. The health service answers requests to other
+/// services with `UNIMPLEMENTED`.
 fn is_grpc<B>(request: &Request<B>) -> bool {
     let content_type = request.headers().get(CONTENT_TYPE);
     request.version() == Version::HTTP_2
@@ -54,7 +60,9 @@ fn is_grpc<B>(request: &Request<B>) -> bool {
 
 /// The response to an HTTP client at an address that only serves gRPC. It must not look healthy.
 fn speaks_grpc() -> Response<Bytes> {
-    let mut response = Response::new(Bytes::from_static(b"This address answers the gRPC health protocol only.\n"));
+    let mut response = Response::new(Bytes::from_static(
+        b"This address answers the gRPC health protocol only.\n",
+    ));
     *response.status_mut() = StatusCode::UNSUPPORTED_MEDIA_TYPE;
     response
 }

@@ -1,4 +1,5 @@
-//! Kubernetes probes for a container that serves health checks, derived from the settings of the health.
+//! Kubernetes probes for a container that serves health checks, derived from the settings of the
+//! health.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -6,7 +7,8 @@ use std::time::Duration;
 
 use health_core::{Anonymous, Endpoint, GroupSettings, Health};
 
-/// The time that the kubelet's request needs beyond the endpoint's own budget: the network round trip.
+/// The time that the kubelet's request needs beyond the endpoint's own budget: the network round
+/// trip.
 const WAY: Duration = Duration::from_millis(200);
 
 /// The time that open requests have to end after `drain_delay`, as in `health serve`.
@@ -29,13 +31,17 @@ pub(crate) struct Probes {
 fn port(text: &str) -> Result<String, &'static str> {
     let is_number = text.parse::<u16>().is_ok_and(|port| port > 0);
     let is_name = (1..=15).contains(&text.len())
-        && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
         && text.bytes().any(|byte| byte.is_ascii_lowercase())
         && !text.starts_with('-')
         && !text.ends_with('-')
         && !text.contains("--");
     let valid = is_number || is_name;
-    valid.then(|| text.to_owned()).ok_or("expected a number from 1 to 65535, or the name of a port")
+    valid
+        .then(|| text.to_owned())
+        .ok_or("expected a number from 1 to 65535, or the name of a port")
 }
 
 /// Returns two fragments of YAML, for the pod and for its container.
@@ -46,9 +52,15 @@ pub(crate) fn yaml(
     args: &Probes,
 ) -> String {
     let settings = health.settings();
-    // A path that is given is that of a service of one's own, which may not have the endpoints for probes.
-    let given = args.path.as_ref().map(|path| Endpoint::new(path, health.clone()));
-    let whole = given.as_ref().or(endpoints.iter().find(|endpoint| endpoint.group().is_none()));
+    // A path that is given is that of a service of one's own, which may not have the endpoints for
+    // probes.
+    let given = args
+        .path
+        .as_ref()
+        .map(|path| Endpoint::new(path, health.clone()));
+    let whole = given
+        .as_ref()
+        .or(endpoints.iter().find(|endpoint| endpoint.group().is_none()));
     let base = whole.map_or("/ht", Endpoint::base);
     let mut yaml = format!(
         "# In the pod's spec: drain_delay, and {} s for what is still being answered.\n\
@@ -59,7 +71,8 @@ pub(crate) fn yaml(
     for probe in probes(settings.drain_delay) {
         let own = groups.get(probe.group).cloned().unwrap_or_default();
         let budget = own.budget.unwrap_or(settings.probe_budget);
-        let is_hidden = settings.token.is_some() && own.anonymous.unwrap_or(settings.anonymous) == Anonymous::Nothing;
+        let is_hidden = settings.token.is_some()
+            && own.anonymous.unwrap_or(settings.anonymous) == Anonymous::Nothing;
         let own = if args.path.is_none() { probe.own } else { None };
         if let Some(port) = args.grpc {
             probe.write(
@@ -71,8 +84,14 @@ pub(crate) fn yaml(
         }
         if is_hidden && own.is_none() {
             let group = probe.group;
-            let _ = writeln!(yaml, "# The file has a token, which a probe can't keep secret: it gets a 404 as long as");
-            let _ = writeln!(yaml, "# [groups.{group}] does not have anonymous = \"status\".");
+            let _ = writeln!(
+                yaml,
+                "# The file has a token, which a probe can't keep secret: it gets a 404 as long as"
+            );
+            let _ = writeln!(
+                yaml,
+                "# [groups.{group}] does not have anonymous = \"status\"."
+            );
         }
         let path = own.map_or_else(|| format!("{base}/{}/", probe.group), str::to_owned);
         let request = format!("httpGet:\n    path: \"{path}\"\n    port: {}", args.port);
@@ -93,7 +112,11 @@ struct Probe {
 
 fn probes(drain_delay: Duration) -> [Probe; 3] {
     // The readiness probe has to fail before the listener closes.
-    let failures = if drain_delay < Duration::from_secs(2) { 1 } else { 2 };
+    let failures = if drain_delay < Duration::from_secs(2) {
+        1
+    } else {
+        2
+    };
     let period = (drain_delay.as_secs() / u64::from(failures)).clamp(1, 10);
     let ready = "gets no work while it fails, and fails while draining";
     let startup = "has two minutes to start; then the others begin";
@@ -106,14 +129,34 @@ fn probes(drain_delay: Duration) -> [Probe; 3] {
             period: 10,
             failures: 3,
         },
-        Probe { name: "readiness", group: "ready", own: Some("/readyz"), meaning: ready, period, failures },
-        Probe { name: "startup", group: "startup", own: None, meaning: startup, period: 2, failures: 60 },
+        Probe {
+            name: "readiness",
+            group: "ready",
+            own: Some("/readyz"),
+            meaning: ready,
+            period,
+            failures,
+        },
+        Probe {
+            name: "startup",
+            group: "startup",
+            own: None,
+            meaning: startup,
+            period: 2,
+            failures: 60,
+        },
     ]
 }
 
 impl Probe {
     fn write(&self, yaml: &mut String, request: &str, timeout: u64) {
-        let Self { name, meaning, period, failures, .. } = self;
+        let Self {
+            name,
+            meaning,
+            period,
+            failures,
+            ..
+        } = self;
         let _ = write!(
             yaml,
             "{name}Probe: # {meaning}\n  {request}\n  timeoutSeconds: {timeout}\n  periodSeconds: {period}\n  failureThreshold: {failures}\n"

@@ -55,23 +55,43 @@ fn kind(kind: &Kind) -> Value {
 }
 
 fn kinds() -> String {
-    let kinds = CATALOGUE.iter().map(|kind| format!("{}: {}\n{}\n", kind.name, kind.summary, keys(kind).trim_fmt()));
+    let kinds = CATALOGUE.iter().map(|kind| {
+        format!(
+            "{}: {}\n{}\n",
+            kind.name,
+            kind.summary,
+            keys(kind).trim_fmt()
+        )
+    });
     let kinds: Vec<_> = kinds.collect();
-    format!("{}\nEvery check also takes: {}\n", kinds.join("\n"), COMMON.join(", "))
+    format!(
+        "{}\nEvery check also takes: {}\n",
+        kinds.join("\n"),
+        COMMON.join(", ")
+    )
 }
 
 fn keys(kind: &Kind) -> Table {
     let mut table = table(["key", "default", "variable", "meaning"]);
     for key in kind.keys() {
         let names = variables(kind, &key.name).join(", ");
-        table.add_row([key.name, key.default.unwrap_or_else(|| "-".into()), names, key.summary]);
+        table.add_row([
+            key.name,
+            key.default.unwrap_or_else(|| "-".into()),
+            names,
+            key.summary,
+        ]);
     }
     table
 }
 
 /// Returns the environment variables that set a key.
 fn variables(kind: &Kind, key: &str) -> Vec<&'static str> {
-    kind.variables.iter().filter(|variable| variable.key == key).map(|variable| variable.name).collect()
+    kind.variables
+        .iter()
+        .filter(|variable| variable.key == key)
+        .map(|variable| variable.name)
+        .collect()
 }
 
 fn checks(path: &OsStr, format: Format) -> Result<String, Box<dyn Error>> {
@@ -90,7 +110,9 @@ fn checks(path: &OsStr, format: Format) -> Result<String, Box<dyn Error>> {
             .into_iter()
             .map(|(group, services, checks)| json!({ "group": group, "grpc_services": services, "checks": checks }));
         let groups: Vec<_> = groups.collect();
-        return Ok(format::json(&json!({ "checks": checks.collect::<Vec<_>>(), "groups": groups })));
+        return Ok(format::json(
+            &json!({ "checks": checks.collect::<Vec<_>>(), "groups": groups }),
+        ));
     }
     let mut table = table(["check", "critical", "scope", "timeout", "groups"]);
     for check in health.checks() {
@@ -104,21 +126,39 @@ fn checks(path: &OsStr, format: Format) -> Result<String, Box<dyn Error>> {
     }
     let mut of_groups = self::table(["group", "gRPC services", "checks"]);
     for (group, services, checks) in groups(&health) {
-        let services: Vec<_> =
-            services.iter().map(|name| if name.is_empty() { "\"\"" } else { name.as_str() }).collect();
+        let services: Vec<_> = services
+            .iter()
+            .map(|name| {
+                if name.is_empty() {
+                    "\"\""
+                } else {
+                    name.as_str()
+                }
+            })
+            .collect();
         of_groups.add_row([group, services.join(", "), checks.join(", ")]);
     }
-    Ok(format!("{}\n\n{}\n", table.trim_fmt(), of_groups.trim_fmt()))
+    Ok(format!(
+        "{}\n\n{}\n",
+        table.trim_fmt(),
+        of_groups.trim_fmt()
+    ))
 }
 
 /// Returns the groups, each with the services by which gRPC clients read it, and with its checks.
 fn groups(health: &Health) -> Vec<(String, Vec<String>, Vec<String>)> {
     let grpc = health_tonic::service(health.clone());
     let with = |group: &str| {
-        let services =
-            grpc.services().iter().filter(|(_, of)| *of == group).map(|(service, _)| service.clone()).collect();
-        let checks =
-            health.checks().filter(|check| check.groups.iter().any(|of| of == group)).map(|check| check.identifier);
+        let services = grpc
+            .services()
+            .iter()
+            .filter(|(_, of)| *of == group)
+            .map(|(service, _)| service.clone())
+            .collect();
+        let checks = health
+            .checks()
+            .filter(|check| check.groups.iter().any(|of| of == group))
+            .map(|check| check.identifier);
         (group.to_owned(), services, checks.collect())
     };
     health.groups().map(with).collect()

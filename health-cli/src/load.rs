@@ -8,14 +8,16 @@ use crate::ending;
 use crate::output;
 use crate::values::{self, Source};
 
-/// The health of a file, or of the embedded default. The temporary folder of the default is deleted with this value.
+/// The health of a file, or of the embedded default. The temporary folder of the default is deleted
+/// with this value.
 pub(crate) struct Loaded {
     pub(crate) health: Health,
     #[cfg(feature = "embedded")]
     _scratch: Option<health_checks::config::Scratch>,
 }
 
-/// Loads the configuration and builds the health with `build`, in which a command can adjust the configuration.
+/// Loads the configuration and builds the health with `build`, in which a command can adjust the
+/// configuration.
 pub(crate) async fn load(
     source: &Source,
     timeout: Option<Duration>,
@@ -41,10 +43,16 @@ pub(crate) async fn load(
     {
         let variables = |name: &str| std::env::var(name).ok();
         let (config, scratch) = Config::embedded(&variables, &options).await?;
-        output::note(format_args!("{} (--config FILE or HEALTH_CONFIG)", config.notice().unwrap_or_default()));
+        output::note(format_args!(
+            "{} (--config FILE or HEALTH_CONFIG)",
+            config.notice().unwrap_or_default()
+        ));
         let health = build(config)?;
         ending::remember(&health);
-        Ok(Loaded { health, _scratch: Some(scratch) })
+        Ok(Loaded {
+            health,
+            _scratch: Some(scratch),
+        })
     }
     #[cfg(not(feature = "embedded"))]
     Err("this binary has no default checks: name a file with --config or HEALTH_CONFIG".into())

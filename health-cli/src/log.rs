@@ -7,7 +7,9 @@ use crate::{output, progress};
 
 /// Logs to stderr with the filter in `RUST_LOG`, or else with this default.
 pub(crate) fn init(default: &str) {
-    let wanted = std::env::var("RUST_LOG").ok().filter(|wanted| !wanted.is_empty());
+    let wanted = std::env::var("RUST_LOG")
+        .ok()
+        .filter(|wanted| !wanted.is_empty());
     let parsed: Option<Targets> = wanted.as_deref().and_then(|wanted| wanted.parse().ok());
     if wanted.is_some() && parsed.is_none() {
         output::warn(
@@ -15,8 +17,14 @@ pub(crate) fn init(default: &str) {
         );
     }
     let filter = parsed.unwrap_or_else(|| default.parse().unwrap_or_default());
-    let to_stderr = fmt::layer().with_writer(writer).with_target(false).log_internal_errors(false);
-    tracing_subscriber::registry().with(to_stderr).with(filter).init();
+    let to_stderr = fmt::layer()
+        .with_writer(writer)
+        .with_target(false)
+        .log_internal_errors(false);
+    tracing_subscriber::registry()
+        .with(to_stderr)
+        .with(filter)
+        .init();
 }
 
 /// Clears the progress line before a log line is written.

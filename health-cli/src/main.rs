@@ -58,7 +58,11 @@ fn main() -> ExitCode {
         output::be_quiet(); // Icinga shows stderr before the plugin's line
     }
     log::init(args.command.log());
-    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => return exit::end(exit, Err(error.into())),
     };
@@ -88,9 +92,16 @@ async fn run(command: Command) -> Outcome {
     }
 }
 
-/// Runs a command until it ends or a signal interrupts it. An interrupted command is dropped, which cleans up after it.
-async fn unless_interrupted(exit: Option<Exit>, command: impl Future<Output = Outcome>, otherwise: Outcome) -> Outcome {
-    let code = otherwise.as_ref().map_or_else(|_| exit::wrong(exit), |code| *code);
+/// Runs a command until it ends or a signal interrupts it. An interrupted command is dropped, which
+/// cleans up after it.
+async fn unless_interrupted(
+    exit: Option<Exit>,
+    command: impl Future<Output = Outcome>,
+    otherwise: Outcome,
+) -> Outcome {
+    let code = otherwise
+        .as_ref()
+        .map_or_else(|_| exit::wrong(exit), |code| *code);
     tokio::spawn(async move {
         interrupted().await;
         tokio::time::sleep(STUCK).await;

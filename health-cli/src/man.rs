@@ -35,22 +35,36 @@ pub(crate) fn man(args: &ManArgs, command: Command) -> Outcome {
     let failed = |error| format!("can't write to {}: {error}", dir.display());
     std::fs::create_dir_all(dir).map_err(failed)?;
     for command in command.get_subcommands().chain([&command]) {
-        let name = command.get_display_name().unwrap_or_else(|| command.get_name());
+        let name = command
+            .get_display_name()
+            .unwrap_or_else(|| command.get_name());
         let file = File::create(dir.join(format!("{name}.1")));
-        file.and_then(|mut file| write(command, &mut file)).map_err(failed)?;
+        file.and_then(|mut file| write(command, &mut file))
+            .map_err(failed)?;
     }
     Ok(HEALTHY)
 }
 
-/// Writes the page of a command. The text after its help becomes separate sections, in which examples keep their lines.
+/// Writes the page of a command. The text after its help becomes separate sections, in which
+/// examples keep their lines.
 fn write(command: &Command, page: &mut impl Write) -> io::Result<()> {
-    let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+    let help = command
+        .get_after_help()
+        .map(ToString::to_string)
+        .unwrap_or_default();
     // An empty date would be left out, and the source would take its position.
-    let man = Man::new(command.clone().after_help(None)).date("\"\"").manual("User Commands");
-    man.source(concat!("health ", env!("CARGO_PKG_VERSION"))).render(page)?;
+    let man = Man::new(command.clone().after_help(None))
+        .date("\"\"")
+        .manual("User Commands");
+    man.source(concat!("health ", env!("CARGO_PKG_VERSION")))
+        .render(page)?;
     let text = sections(&help).render();
     // The page already contains the definitions that this text begins with.
-    page.write_all(text.find(".SH").map_or("", |start| &text[start..]).as_bytes())?;
+    page.write_all(
+        text.find(".SH")
+            .map_or("", |start| &text[start..])
+            .as_bytes(),
+    )?;
     page.flush()
 }
 
@@ -58,16 +72,25 @@ fn write(command: &Command, page: &mut impl Write) -> io::Result<()> {
 fn sections(help: &str) -> Roff {
     const EXAMPLES: &str = "Examples:\n";
     const EXIT: &str = "Exit status: ";
-    let (mut roff, mut is_noted) = (Roff::new(), false);
-    let (named, notes): (Vec<_>, Vec<_>) =
-        help.split("\n\n").partition(|part| part.starts_with(EXAMPLES) || part.starts_with(EXIT));
-    let starting = |start| named.iter().filter_map(move |part| part.strip_prefix(start));
+    let mut roff = Roff::new();
+    let mut is_noted = false;
+    let (named, notes): (Vec<_>, Vec<_>) = help
+        .split("\n\n")
+        .partition(|part| part.starts_with(EXAMPLES) || part.starts_with(EXIT));
+    let starting = |start| {
+        named
+            .iter()
+            .filter_map(move |part| part.strip_prefix(start))
+    };
     for status in starting(EXIT) {
         roff.control("SH", ["EXIT STATUS"]);
         lines(&mut roff, status);
     }
     for note in notes.into_iter().filter(|note| !note.is_empty()) {
-        roff.control(if is_noted { "PP" } else { "SH" }, if is_noted { None } else { Some("NOTES") });
+        roff.control(
+            if is_noted { "PP" } else { "SH" },
+            if is_noted { None } else { Some("NOTES") },
+        );
         is_noted = true;
         lines(&mut roff, note);
     }

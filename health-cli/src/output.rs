@@ -1,4 +1,5 @@
-//! Output to stdout and stderr. A failed write never panics, so that a command still ends with its own exit code.
+//! Output to stdout and stderr. A failed write never panics, so that a command still ends with its
+//! own exit code.
 
 use std::fmt::Display;
 use std::io::{self, ErrorKind, Write};
@@ -9,14 +10,18 @@ pub(crate) fn write(bytes: &[u8]) -> io::Result<()> {
     finish(&mut io::stdout().lock(), bytes)
 }
 
-/// Writes text to stdout. Its colours are removed unless stdout is a terminal or colours are forced.
+/// Writes text to stdout. Its colours are removed unless stdout is a terminal or colours are
+/// forced.
 pub(crate) fn print(text: impl Display) -> io::Result<()> {
     finish(&mut anstream::stdout().lock(), text.to_string().as_bytes())
 }
 
 /// Writes a line to stderr, and ignores errors.
 pub(crate) fn note(line: impl Display) {
-    let _ = finish(&mut anstream::stderr().lock(), format!("{line}\n").as_bytes());
+    let _ = finish(
+        &mut anstream::stderr().lock(),
+        format!("{line}\n").as_bytes(),
+    );
 }
 
 /// Writes a line to stderr, unless `be_quiet` was called.
@@ -35,9 +40,10 @@ static IS_QUIET: AtomicBool = AtomicBool::new(false);
 
 fn finish(to: &mut impl Write, bytes: &[u8]) -> io::Result<()> {
     match to.write_all(bytes).and_then(|()| to.flush()) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            Err(io::Error::new(error.kind(), format!("stdout can't be written: {error}")))
-        }
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(io::Error::new(
+            error.kind(),
+            format!("stdout can't be written: {error}"),
+        )),
         _ => Ok(()),
     }
 }

@@ -47,7 +47,8 @@ pub(crate) struct ProbeArgs {
     group: Option<String>,
     #[command(flatten)]
     asked: RequestArgs,
-    /// Print the report in this format: table, text, or one of the endpoint's, such as json or html [default: text]
+    /// Print the report in this format: table, text, or one of the endpoint's, such as json or html
+    /// [default: text]
     #[arg(long, short)]
     format: Option<String>,
     #[command(flatten)]
@@ -61,10 +62,17 @@ pub(crate) async fn probe(args: &ProbeArgs) -> Outcome {
     if !is_ours && !client.has_formats() {
         return Err(format!("--format {format}: gRPC only has a status: use text or table").into());
     }
-    let answer = client.ask((!is_ours).then_some(format), args.timeout).await?;
-    let (is_healthy, rows) = (answer.is_healthy()?, answer.rows());
+    let answer = client
+        .ask((!is_ours).then_some(format), args.timeout)
+        .await?;
+    let is_healthy = answer.is_healthy()?;
+    let rows = answer.rows();
     if args.exit.is_nagios() {
-        return Ok(nagios::report(is_healthy, &rows.unwrap_or_default(), Some(answer.took)));
+        return Ok(nagios::report(
+            is_healthy,
+            &rows.unwrap_or_default(),
+            Some(answer.took),
+        ));
     }
     let printed = match rows.filter(|_| is_ours) {
         Some(rows) => show::print(&rows, format),

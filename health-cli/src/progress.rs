@@ -1,4 +1,5 @@
-//! A line on stderr with the checks that a run is waiting for. It is only shown on a terminal, and not for short runs.
+//! A line on stderr with the checks that a run is waiting for. It is only shown on a terminal, and
+//! not for short runs.
 
 use std::collections::BTreeSet;
 use std::io::{self, IsTerminal as _, Write as _};
@@ -27,7 +28,9 @@ impl Progress {
     pub(crate) fn listener(&self) -> impl StatusListener + use<> {
         let done = Arc::clone(&self.0);
         move |transition: &Transition| {
-            done.lock().unwrap_or_else(PoisonError::into_inner).insert(transition.check.clone());
+            done.lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .insert(transition.check.clone());
         }
     }
 
@@ -49,11 +52,23 @@ impl Progress {
 
     fn draw(&self, names: &[String]) {
         let done = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let waiting: Vec<_> = names.iter().filter(|name| !done.contains(*name)).map(String::as_str).collect();
-        let line =
-            format!("{} of {} done, waiting for {}", names.len() - waiting.len(), names.len(), waiting.join(", "));
+        let waiting: Vec<_> = names
+            .iter()
+            .filter(|name| !done.contains(*name))
+            .map(String::as_str)
+            .collect();
+        let line = format!(
+            "{} of {} done, waiting for {}",
+            names.len() - waiting.len(),
+            names.len(),
+            waiting.join(", ")
+        );
         let room = usize::from(screen::size().0).saturating_sub(1);
-        let line: String = line.chars().map(|c| if c.is_control() { ' ' } else { c }).take(room).collect();
+        let line: String = line
+            .chars()
+            .map(|c| if c.is_control() { ' ' } else { c })
+            .take(room)
+            .collect();
         let mut stderr = io::stderr().lock();
         let _ = write!(stderr, "\r{line}\x1b[K");
         DRAWN.store(true, Ordering::SeqCst);

@@ -1,4 +1,5 @@
-//! The row of a check as the command line shows it, from a report of this process or from an endpoint's response.
+//! The row of a check as the command line shows it, from a report of this process or from an
+//! endpoint's response.
 
 use std::time::Duration;
 
@@ -11,9 +12,11 @@ pub(crate) struct Row {
     pub(crate) status: Status,
     /// The status and the message, on one line.
     pub(crate) text: String,
-    /// `true` if errors of the check make the report unhealthy. Unknown for an endpoint without the format `report`.
+    /// `true` if errors of the check make the report unhealthy. Unknown for an endpoint without the
+    /// format `report`.
     pub(crate) critical: Option<bool>,
-    /// `true` if the row makes the report unhealthy. Unknown for an endpoint without the format `report`.
+    /// `true` if the row makes the report unhealthy. Unknown for an endpoint without the format
+    /// `report`.
     pub(crate) fails_report: Option<bool>,
     /// The duration of the last run. Unknown for an endpoint without the format `report`.
     pub(crate) took: Option<Duration>,
@@ -79,7 +82,8 @@ fn clean(text: &str) -> String {
     text.replace(char::is_control, " ")
 }
 
-/// Removes the digits from a text, so that texts that only differ in their numbers compare as equal.
+/// Removes the digits from a text, so that texts that only differ in their numbers compare as
+/// equal.
 pub(crate) fn without_digits(text: &str) -> String {
     text.replace(|c: char| c.is_ascii_digit(), "")
 }

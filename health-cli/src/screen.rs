@@ -30,21 +30,38 @@ impl Screen {
         Ok(screen)
     }
 
-    /// Draws a text from the upper left corner, as far as it fits. The text overwrites the previous one in a single write,
-    /// so that the screen does not flicker.
+    /// Draws a text from the upper left corner, as far as it fits. The text overwrites the previous
+    /// one in a single write, so that the screen does not flicker.
     pub(crate) fn draw(text: &str) -> io::Result<()> {
         let is_plain = AutoStream::choice(&io::stdout()) == ColorChoice::Never;
-        let text = if is_plain { anstream::adapter::strip_str(text).to_string() } else { text.to_owned() };
-        let (lines, room) = (text.lines().count(), usize::from(size().1));
-        let shown = if lines > room { room.saturating_sub(1) } else { lines };
-        let mut drawn: Vec<_> = text.lines().take(shown).map(|line| format!("{line}\x1b[K")).collect();
+        let text = if is_plain {
+            anstream::adapter::strip_str(text).to_string()
+        } else {
+            text.to_owned()
+        };
+        let lines = text.lines().count();
+        let room = usize::from(size().1);
+        let shown = if lines > room {
+            room.saturating_sub(1)
+        } else {
+            lines
+        };
+        let mut drawn: Vec<_> = text
+            .lines()
+            .take(shown)
+            .map(|line| format!("{line}\x1b[K"))
+            .collect();
         if shown < lines {
             drawn.push(format!("... and {} lines more\x1b[K", lines - shown));
         }
-        write(&format!("\x1b[?2026h\x1b[H{}\x1b[J\x1b[?2026l", drawn.join("\r\n")))
+        write(&format!(
+            "\x1b[?2026h\x1b[H{}\x1b[J\x1b[?2026l",
+            drawn.join("\r\n")
+        ))
     }
 
-    /// Completes when the screen has to be redrawn: after a resize, or when the process continues after a stop.
+    /// Completes when the screen has to be redrawn: after a resize, or when the process continues
+    /// after a stop.
     #[cfg(unix)]
     pub(crate) async fn needs_redraw(&mut self) -> io::Result<()> {
         tokio::select! {

@@ -46,8 +46,14 @@ Exit status: 0 stopped by a signal, 2 wrong usage or configuration.")]
 pub(crate) struct ServeArgs {
     #[command(flatten)]
     source: Source,
-    /// Listen on this address; may be given several times; port 0 picks a free port [default: 127.0.0.1:8000]
-    #[arg(long, value_name = "ADDRESS", env = "HEALTH_LISTEN", value_delimiter = ',')]
+    /// Listen on this address; may be given several times; port 0 picks a free port
+    /// [default: 127.0.0.1:8000]
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        env = "HEALTH_LISTEN",
+        value_delimiter = ','
+    )]
     listen: Vec<String>,
     /// Also serve the gRPC health protocol on this address, without HTTP; port 0 picks a free port
     #[arg(long, value_name = "ADDRESS")]
@@ -59,7 +65,8 @@ pub(crate) struct ServeArgs {
 
 pub(crate) async fn serve(args: &ServeArgs) -> Outcome {
     let mut endpoints = Vec::new();
-    // If a signal arrives while the health is loading, what was created so far is cleaned up as well.
+    // If a signal arrives while the health is loading, what was created so far is cleaned up as
+    // well.
     let interruption = interrupted();
     let loaded = tokio::select! {
         biased; // handles signals before anything is created
@@ -72,7 +79,11 @@ pub(crate) async fn serve(args: &ServeArgs) -> Outcome {
     };
     let health = loaded.health.clone();
     let sockets = sockets(&args.listen)?;
-    let grpc_sockets: Vec<_> = args.grpc.iter().map(|address| bind("--grpc", address)).collect::<Result<_, _>>()?;
+    let grpc_sockets: Vec<_> = args
+        .grpc
+        .iter()
+        .map(|address| bind("--grpc", address))
+        .collect::<Result<_, _>>()?;
     let grpc = health_tonic::service(health.clone());
     handle_hang_up_as_terminate();
     let stop = health.drain_on_sigterm().shared();
@@ -87,8 +98,14 @@ pub(crate) async fn serve(args: &ServeArgs) -> Outcome {
         let _ = output::print(grpc_line(socket));
     }
     systemd::is_ready(&health);
-    let only_grpc = Site { grpc: grpc.clone(), endpoints: None };
-    let site = Site { grpc, endpoints: Some(with_probes(endpoints, &health)) };
+    let only_grpc = Site {
+        grpc: grpc.clone(),
+        endpoints: None,
+    };
+    let site = Site {
+        grpc,
+        endpoints: Some(with_probes(endpoints, &health)),
+    };
     let limits = Limits::default();
     let http = serve_service(sockets, site, limits, stop.clone());
     let only_grpc = serve_service(grpc_sockets, only_grpc, limits, stop.clone()); // ends at once without a socket
@@ -101,11 +118,18 @@ pub(crate) async fn serve(args: &ServeArgs) -> Outcome {
     Ok(HEALTHY)
 }
 
-/// Builds the health and the endpoints of a file, for which `--path` replaces the path of the settings.
-fn build(mut config: Config, path: Option<&str>) -> Result<(Health, Vec<Endpoint>), Box<dyn Error>> {
+/// Builds the health and the endpoints of a file, for which `--path` replaces the path of the
+/// settings.
+fn build(
+    mut config: Config,
+    path: Option<&str>,
+) -> Result<(Health, Vec<Endpoint>), Box<dyn Error>> {
     if let Some(path) = path {
         if config.has_endpoints() {
-            return Err("--path is for a file without [[endpoints]]: write their paths into the file".into());
+            return Err(
+                "--path is for a file without [[endpoints]]: write their paths into the file"
+                    .into(),
+            );
         }
         path.clone_into(&mut config.settings.path);
     }
@@ -114,8 +138,15 @@ fn build(mut config: Config, path: Option<&str>) -> Result<(Health, Vec<Endpoint
 
 /// Adds `/livez` and `/readyz`, unless the file has endpoints of these paths.
 fn with_probes(endpoints: Vec<Endpoint>, health: &Health) -> Endpoints {
-    let is_free = |probe: &Endpoint| endpoints.iter().all(|endpoint| endpoint.base() != probe.base());
-    let probes: Vec<_> = Endpoint::probes(health).into_iter().filter(is_free).collect();
+    let is_free = |probe: &Endpoint| {
+        endpoints
+            .iter()
+            .all(|endpoint| endpoint.base() != probe.base())
+    };
+    let probes: Vec<_> = Endpoint::probes(health)
+        .into_iter()
+        .filter(is_free)
+        .collect();
     endpoints.into_iter().chain(probes).collect()
 }
 
@@ -131,12 +162,18 @@ fn line(socket: &Socket, base: &str) -> String {
 fn grpc_line(socket: &Socket) -> String {
     match socket.address() {
         Some(address) => format!("grpc://{address}\n"),
-        None => format!("grpc+unix://{}\n", socket.to_string().trim_start_matches("unix:").replace('/', "%2F")),
+        None => format!(
+            "grpc+unix://{}\n",
+            socket
+                .to_string()
+                .trim_start_matches("unix:")
+                .replace('/', "%2F")
+        ),
     }
 }
 
-/// Completes when the server has to stop without waiting for open connections: on SIGINT, or on another signal after a
-/// drain.
+/// Completes when the server has to stop without waiting for open connections: on SIGINT, or on
+/// another signal after a drain.
 async fn at_once(health: &Health, stop: impl Future<Output = ()>) {
     stop.await;
     if health.is_draining() {

@@ -22,8 +22,8 @@ const OTHERS: [Signal; 10] = [
     Signal::IO,
 ];
 
-/// Completes when the process receives a signal that would otherwise end it and can be caught. The signals are caught as
-/// soon as this function is called.
+/// Completes when the process receives a signal that would otherwise end it and can be caught. The
+/// signals are caught as soon as this function is called.
 #[cfg(unix)]
 pub(crate) fn interrupted() -> impl Future<Output = ()> {
     any_of(ASKED.into_iter().chain(OTHERS))
@@ -39,10 +39,15 @@ pub(crate) fn killed() -> impl Future<Output = ()> {
 fn any_of<S: IntoIterator<Item = Signal>>(signals: S) -> impl Future<Output = ()> + use<S> {
     use futures::stream::{FuturesUnordered, StreamExt as _};
     use tokio::signal::unix::{SignalKind, signal};
-    let caught = signals.into_iter().filter_map(|kind| signal(SignalKind::from_raw(kind.as_raw())).ok());
+    let caught = signals
+        .into_iter()
+        .filter_map(|kind| signal(SignalKind::from_raw(kind.as_raw())).ok());
     let caught: Vec<_> = caught.collect();
     async move {
-        let mut all: FuturesUnordered<_> = caught.into_iter().map(|mut one| async move { one.recv().await }).collect();
+        let mut all: FuturesUnordered<_> = caught
+            .into_iter()
+            .map(|mut one| async move { one.recv().await })
+            .collect();
         if all.next().await.is_none() {
             std::future::pending::<()>().await; // no signal can be caught
         }
@@ -61,13 +66,16 @@ pub(crate) async fn interrupted() {
     }
 }
 
-/// Handles SIGHUP like SIGTERM from now on, so that a server also drains when its terminal is closed.
+/// Handles SIGHUP like SIGTERM from now on, so that a server also drains when its terminal is
+/// closed.
 pub(crate) fn handle_hang_up_as_terminate() {
     #[cfg(unix)]
     {
         use rustix::process::{getpid, kill_process};
         use tokio::signal::unix::{SignalKind, signal};
-        let Ok(mut hang_up) = signal(SignalKind::hangup()) else { return };
+        let Ok(mut hang_up) = signal(SignalKind::hangup()) else {
+            return;
+        };
         tokio::spawn(async move {
             while hang_up.recv().await.is_some() {
                 let _ = kill_process(getpid(), Signal::TERM); // a process may always signal itself

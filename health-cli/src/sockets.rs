@@ -10,7 +10,11 @@ const DEFAULT: &str = "127.0.0.1:8000";
 pub(crate) fn sockets(listen: &[String]) -> Result<Vec<Socket>, String> {
     let mut handed = handed_over()?;
     if listen.is_empty() {
-        return if handed.is_empty() { Ok(vec![bind("--listen", DEFAULT)?]) } else { Ok(handed) };
+        return if handed.is_empty() {
+            Ok(vec![bind("--listen", DEFAULT)?])
+        } else {
+            Ok(handed)
+        };
     }
     let mut all = Vec::new();
     for address in listen {
@@ -38,41 +42,60 @@ pub(crate) fn bind(flag: &str, address: &str) -> Result<Socket, String> {
     if let Some(path) = address.strip_prefix("unix:") {
         return bind_unix(path.strip_prefix("//").unwrap_or(path)).map_err(failed);
     }
-    let or_systemd = if flag.starts_with("--listen") { " or systemd" } else { "" };
-    let wrong =
-        || format!("{flag} {address:?}: expected HOST:PORT, PORT, :PORT, [::1]:PORT, unix:/path/of/socket{or_systemd}");
+    let or_systemd = if flag.starts_with("--listen") {
+        " or systemd"
+    } else {
+        ""
+    };
+    let wrong = || {
+        format!(
+            "{flag} {address:?}: expected HOST:PORT, PORT, :PORT, [::1]:PORT, unix:/path/of/socket{or_systemd}"
+        )
+    };
     let (host, port) = host_and_port(address).ok_or_else(wrong)?;
     if !matches!(host, "" | "*") {
         return Socket::bind((host, port)).map_err(failed);
     }
     // One socket for IPv4 and IPv6, if the system has IPv6.
     match Socket::bind(("::", port)) {
-        Err(error) if error.kind() != io::ErrorKind::AddrInUse => Socket::bind(("0.0.0.0", port)).map_err(failed),
+        Err(error) if error.kind() != io::ErrorKind::AddrInUse => {
+            Socket::bind(("0.0.0.0", port)).map_err(failed)
+        }
         bound => bound.map_err(failed),
     }
 }
 
-/// Splits `HOST:PORT`, `[::1]:PORT`, `:PORT` and `PORT`. A port without a colon is on the loopback address.
+/// Splits `HOST:PORT`, `[::1]:PORT`, `:PORT` and `PORT`. A port without a colon is on the loopback
+/// address.
 fn host_and_port(address: &str) -> Option<(&str, u16)> {
     if address.contains('/') {
         return None;
     }
     let (host, port) = address.rsplit_once(':').unwrap_or(("127.0.0.1", address));
-    let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    let host = host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'))
+        .unwrap_or(host);
     Some((host, port.parse().ok()?))
 }
 
 #[cfg(unix)]
 fn bind_unix(path: &str) -> io::Result<Socket> {
     if path.is_empty() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "expected unix:/path/of/socket"));
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "expected unix:/path/of/socket",
+        ));
     }
     Socket::bind_unix(path)
 }
 
 #[cfg(not(unix))]
 fn bind_unix(_: &str) -> io::Result<Socket> {
-    Err(io::Error::new(io::ErrorKind::Unsupported, "this system has no Unix sockets"))
+    Err(io::Error::new(
+        io::ErrorKind::Unsupported,
+        "this system has no Unix sockets",
+    ))
 }
 
 #[cfg(unix)]
@@ -80,9 +103,20 @@ fn handed_over() -> Result<Vec<Socket>, String> {
     let mut handed = listenfd::ListenFd::from_env();
     let mut sockets = Vec::new();
     for number in 0..handed.len() {
-        let tcp = handed.take_tcp_listener(number).ok().flatten().map(Socket::from);
-        let socket = tcp.or_else(|| handed.take_unix_listener(number).ok().flatten().map(Socket::from));
-        let message = || format!("socket {number} of systemd is none that listens: ListenStream= makes one");
+        let tcp = handed
+            .take_tcp_listener(number)
+            .ok()
+            .flatten()
+            .map(Socket::from);
+        let socket = tcp.or_else(|| {
+            handed
+                .take_unix_listener(number)
+                .ok()
+                .flatten()
+                .map(Socket::from)
+        });
+        let message =
+            || format!("socket {number} of systemd is none that listens: ListenStream= makes one");
         sockets.push(socket.ok_or_else(message)?);
     }
     Ok(sockets)

@@ -13,8 +13,7 @@ use crate::row::Row;
 use crate::show;
 use crate::values::{FileParser, Source, secret};
 
-const CONFIG: &str =
-    "Without a URL, run the checks of this file (- is standard input), or else of the file in HEALTH_CONFIG";
+const CONFIG: &str = "Without a URL, run the checks of this file (- is standard input), or else of the file in HEALTH_CONFIG";
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct SubjectArgs {
@@ -44,18 +43,27 @@ pub(crate) struct Reading {
 }
 
 impl Subject {
-    /// Opens the endpoint, or loads the file. Verdicts of the file's checks are at most `fresh` old, unless the file has
-    /// another limit for a check.
+    /// Opens the endpoint, or loads the file. Verdicts of the file's checks are at most `fresh`
+    /// old, unless the file has another limit for a check.
     pub(crate) async fn open(args: &SubjectArgs, fresh: Duration) -> Result<Self, Box<dyn Error>> {
         if let Some(url) = &args.url {
-            return Ok(Self::Endpoint(Client::new(url, args.group.as_deref(), &args.asked)?));
+            return Ok(Self::Endpoint(Client::new(
+                url,
+                args.group.as_deref(),
+                &args.asked,
+            )?));
         }
-        let config = args.config.clone().or_else(|| std::env::var_os("HEALTH_CONFIG").filter(|path| !path.is_empty()));
+        let config = args
+            .config
+            .clone()
+            .or_else(|| std::env::var_os("HEALTH_CONFIG").filter(|path| !path.is_empty()));
         if !args.asked.is_nothing() {
             return Err("--header is for a URL, and there is none".into());
         }
         if config.is_none() {
-            return Err("name what to look at: a URL, or a file with --config or HEALTH_CONFIG".into());
+            return Err(
+                "name what to look at: a URL, or a file with --config or HEALTH_CONFIG".into(),
+            );
         }
         let source = Source { config };
         let loaded = load(&source, None, |mut config| {
@@ -67,7 +75,11 @@ impl Subject {
         if let Some(group) = &args.group {
             let groups: Vec<_> = loaded.health.groups().collect();
             if !groups.contains(&&**group) {
-                return Err(format!("no group is named \"{group}\"; there are: {}", groups.join(", ")).into());
+                return Err(format!(
+                    "no group is named \"{group}\"; there are: {}",
+                    groups.join(", ")
+                )
+                .into());
             }
             selection = selection.group(group);
         }
@@ -87,12 +99,19 @@ impl Subject {
         match self {
             Self::Endpoint(client) => {
                 let sight = async { Reading::of(client.ask(None, max_wait).await?) };
-                sight.await.map_err(|failure: ask::Failure| failure.what().to_owned())
+                sight
+                    .await
+                    .map_err(|failure: ask::Failure| failure.what().to_owned())
             }
             Self::Checks(loaded, selection) => {
                 let read = tokio::time::timeout(max_wait, loaded.health.read(selection)).await;
-                let report = read.map_err(|_| ask::late(max_wait))?.map_err(|error| error.to_string())?;
-                Ok(Reading::new(report.healthy, report.checks.iter().map(Row::from).collect()))
+                let report = read
+                    .map_err(|_| ask::late(max_wait))?
+                    .map_err(|error| error.to_string())?;
+                Ok(Reading::new(
+                    report.healthy,
+                    report.checks.iter().map(Row::from).collect(),
+                ))
             }
         }
     }
@@ -100,11 +119,19 @@ impl Subject {
 
 impl Reading {
     pub(crate) fn new(is_healthy: bool, rows: Vec<Row>) -> Self {
-        Self { is_healthy, rows: Some(rows), answer: None }
+        Self {
+            is_healthy,
+            rows: Some(rows),
+            answer: None,
+        }
     }
 
     fn of(answer: Answer) -> Result<Self, ask::Failure> {
-        Ok(Self { is_healthy: answer.is_healthy()?, rows: answer.rows(), answer: Some(answer) })
+        Ok(Self {
+            is_healthy: answer.is_healthy()?,
+            rows: answer.rows(),
+            answer: Some(answer),
+        })
     }
 
     /// Prints the report to stdout.
@@ -117,9 +144,12 @@ impl Reading {
         Ok(())
     }
 
-    /// Returns the rows that make the report unhealthy. For an endpoint without the format `report`, these
-    /// are all rows that do not work.
+    /// Returns the rows that make the report unhealthy. For an endpoint without the format
+    /// `report`, these are all rows that do not work.
     pub(crate) fn failing_rows(&self) -> impl Iterator<Item = &Row> {
-        self.rows.iter().flatten().filter(|row| row.fails_report.unwrap_or(row.status != health_core::Status::Working))
+        self.rows.iter().flatten().filter(|row| {
+            row.fails_report
+                .unwrap_or(row.status != health_core::Status::Working)
+        })
     }
 }

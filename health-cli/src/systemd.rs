@@ -1,4 +1,5 @@
-//! Messages to the service manager: [sd_notify(3)](https://www.freedesktop.org/software/systemd/man/latest/sd_notify.html).
+//! Messages to the service manager:
+//! [sd_notify(3)](https://www.freedesktop.org/software/systemd/man/latest/sd_notify.html).
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -15,7 +16,8 @@ pub(crate) fn listener() -> impl StatusListener {
     }
 }
 
-/// Reports that the sockets are listening. If the watchdog is enabled, also notifies it regularly while `live` is healthy.
+/// Reports that the sockets are listening. If the watchdog is enabled, also notifies it regularly
+/// while `live` is healthy.
 pub(crate) fn is_ready(health: &Health) {
     notify::ready();
     if let Some(period) = notify::watchdog() {
@@ -38,11 +40,23 @@ pub(crate) fn stops() {
 }
 
 fn sum(seen: &BTreeMap<String, Status>) -> String {
-    let wrong = seen.iter().filter(|(_, status)| **status != Status::Working);
-    let wrong: Vec<_> = wrong.map(|(name, status)| format!("{name} {}", status.as_str())).collect();
-    let working = format!("{} of {} checks working", seen.len() - wrong.len(), seen.len());
+    let wrong = seen
+        .iter()
+        .filter(|(_, status)| **status != Status::Working);
+    let wrong: Vec<_> = wrong
+        .map(|(name, status)| format!("{name} {}", status.as_str()))
+        .collect();
+    let working = format!(
+        "{} of {} checks working",
+        seen.len() - wrong.len(),
+        seen.len()
+    );
     // The message is a single line, whatever the names of the checks contain.
-    let sum = if wrong.is_empty() { working } else { format!("{working}: {}", wrong.join(", ")) };
+    let sum = if wrong.is_empty() {
+        working
+    } else {
+        format!("{working}: {}", wrong.join(", "))
+    };
     sum.replace(['\n', '\r'], " ")
 }
 

@@ -48,7 +48,9 @@ pub(crate) fn validate(args: &ValidateArgs) -> Outcome {
     match judge(args, path) {
         Err(wrong) if args.format == Format::Json => {
             let errors: Vec<_> = wrong.errors().map(described).collect();
-            output::print(format::json(&json!({ "valid": false, "error": errors.first(), "errors": errors })))?;
+            output::print(format::json(
+                &json!({ "valid": false, "error": errors.first(), "errors": errors }),
+            ))?;
             Ok(WRONG)
         }
         said => {
@@ -75,17 +77,32 @@ fn judge(args: &ValidateArgs, path: &OsStr) -> Result<String, ConfigError> {
         return Ok(kubernetes::yaml(&health, &endpoints, &groups, &args.probes));
     }
     let checks: Vec<_> = health.checks().collect();
-    let members = |group: &str| checks.iter().filter(|check| check.groups.iter().any(|name| name == group)).count();
+    let members = |group: &str| {
+        checks
+            .iter()
+            .filter(|check| check.groups.iter().any(|name| name == group))
+            .count()
+    };
     let name = Path::new(path).display();
     if args.format == Format::Json {
-        let groups: Map<_, _> = health.groups().map(|group| (group.to_owned(), members(group).into())).collect();
+        let groups: Map<_, _> = health
+            .groups()
+            .map(|group| (group.to_owned(), members(group).into()))
+            .collect();
         let checks: Vec<_> = health.identifiers().collect();
         let said = json!({
             "valid": true, "file": name.to_string(), "checks": checks, "groups": groups, "warnings": warnings,
         });
         return Ok(format::json(&said));
     }
-    let groups: Vec<_> = health.groups().map(|group| format!("{group} ({})", members(group))).collect();
-    let (count, plural) = (checks.len(), if checks.len() == 1 { "" } else { "s" });
-    Ok(format!("{name}: {count} check{plural}, groups {}\n", groups.join(", ")))
+    let groups: Vec<_> = health
+        .groups()
+        .map(|group| format!("{group} ({})", members(group)))
+        .collect();
+    let count = checks.len();
+    let plural = if checks.len() == 1 { "" } else { "s" };
+    Ok(format!(
+        "{name}: {count} check{plural}, groups {}\n",
+        groups.join(", ")
+    ))
 }

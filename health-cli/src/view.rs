@@ -23,8 +23,17 @@ pub(crate) struct View {
 
 impl View {
     pub(crate) fn new(place: &str) -> Self {
-        let whole = Row { name: place.to_owned(), ..Row::from_response(place, "not looked at yet") };
-        Self { whole, rows: Vec::new(), since: BTreeMap::new(), last_answer: None, last_look: None }
+        let whole = Row {
+            name: place.to_owned(),
+            ..Row::from_response(place, "not looked at yet")
+        };
+        Self {
+            whole,
+            rows: Vec::new(),
+            since: BTreeMap::new(),
+            last_answer: None,
+            last_look: None,
+        }
     }
 
     /// Stores the result of a read, and returns the rows that have changed.
@@ -35,7 +44,11 @@ impl View {
             Ok(_) => (Status::Unavailable, "unhealthy"),
             Err(why) => (Status::Unavailable, &**why),
         };
-        let whole = Row { status, text: text.to_owned(), ..self.whole.clone() };
+        let whole = Row {
+            status,
+            text: text.to_owned(),
+            ..self.whole.clone()
+        };
         let mut changed = Vec::new();
         if without_digits(&whole.text) != without_digits(&self.whole.text) {
             changed.push(whole.clone());
@@ -49,21 +62,30 @@ impl View {
     }
 
     fn replace(&mut self, rows: Vec<Row>) -> Vec<Row> {
-        let mut before: BTreeMap<_, _> = self.rows.drain(..).map(|row| (row.name.clone(), row)).collect();
+        let mut before: BTreeMap<_, _> = self
+            .rows
+            .drain(..)
+            .map(|row| (row.name.clone(), row))
+            .collect();
         let mut changed = Vec::new();
         for row in &rows {
             let old = before.remove(&row.name);
             if old.as_ref().is_some_and(|old| old.status != row.status) {
                 self.since.insert(row.name.clone(), Instant::now());
             }
-            if old.is_none_or(|old| old.status != row.status || without_digits(&old.text) != without_digits(&row.text))
-            {
+            if old.is_none_or(|old| {
+                old.status != row.status || without_digits(&old.text) != without_digits(&row.text)
+            }) {
                 changed.push(row.clone());
             }
         }
         for gone in before.into_values() {
             self.since.remove(&gone.name);
-            changed.push(Row { status: Status::Unknown, text: "gone".into(), ..gone });
+            changed.push(Row {
+                status: Status::Unknown,
+                text: "gone".into(),
+                ..gone
+            });
         }
         self.rows = rows;
         changed
@@ -71,8 +93,11 @@ impl View {
 
     /// Formats the view for the width of the terminal.
     pub(crate) fn text(&self, interval: Duration) -> String {
-        let (bold, style) = (Style::new().bold(), self.whole.style());
-        let looked = self.last_look.map(|time| format!("{}, ", humantime::format_rfc3339_seconds(time)));
+        let bold = Style::new().bold();
+        let style = self.whole.style();
+        let looked = self
+            .last_look
+            .map(|time| format!("{}, ", humantime::format_rfc3339_seconds(time)));
         let mut text = format!(
             "{bold}{}{bold:#}  {style}{}{style:#}  {}every {}",
             self.whole.name,
@@ -80,11 +105,20 @@ impl View {
             looked.unwrap_or_default(),
             humantime::format_duration(interval)
         );
-        if let Some(answer) = self.last_answer.filter(|_| !matches!(&*self.whole.text, "healthy" | "unhealthy")) {
-            let _ = write!(text, "; the last answer is {} old", table::age(answer.elapsed()));
+        if let Some(answer) = self
+            .last_answer
+            .filter(|_| !matches!(&*self.whole.text, "healthy" | "unhealthy"))
+        {
+            let _ = write!(
+                text,
+                "; the last answer is {} old",
+                table::age(answer.elapsed())
+            );
         }
         if !self.rows.is_empty() {
-            let mut rows = table::of_rows(&self.rows, |row| self.since.get(&row.name).map(Instant::elapsed));
+            let mut rows = table::of_rows(&self.rows, |row| {
+                self.since.get(&row.name).map(Instant::elapsed)
+            });
             rows.set_width(screen::size().0);
             let _ = write!(text, "\n\n{}", rows.trim_fmt());
         }
@@ -97,7 +131,12 @@ mod tests {
     use super::*;
 
     fn sight(is_healthy: bool, rows: &[(&str, &str)]) -> Reading {
-        Reading::new(is_healthy, rows.iter().map(|(name, text)| Row::from_response(name, text)).collect())
+        Reading::new(
+            is_healthy,
+            rows.iter()
+                .map(|(name, text)| Row::from_response(name, text))
+                .collect(),
+        )
     }
 
     fn told(changes: &[Row]) -> Vec<(&str, &str)> {
@@ -107,17 +146,47 @@ mod tests {
     #[test]
     fn a_change_is_told_once() {
         let mut view = View::new("here");
-        let first = view.take(Ok(sight(true, &[("a", "working"), ("b", "warning: 3 left")])));
-        assert_eq!(told(&first), [("here", "healthy"), ("a", "working"), ("b", "warning: 3 left")]);
-        assert!(view.take(Ok(sight(true, &[("a", "working"), ("b", "warning: 2 left")]))).is_empty());
-        let worse = view.take(Ok(sight(false, &[("b", "unavailable: 2 left"), ("c", "working")])));
+        let first = view.take(Ok(sight(
+            true,
+            &[("a", "working"), ("b", "warning: 3 left")],
+        )));
+        assert_eq!(
+            told(&first),
+            [
+                ("here", "healthy"),
+                ("a", "working"),
+                ("b", "warning: 3 left")
+            ]
+        );
+        assert!(
+            view.take(Ok(sight(
+                true,
+                &[("a", "working"), ("b", "warning: 2 left")]
+            )))
+            .is_empty()
+        );
+        let worse = view.take(Ok(sight(
+            false,
+            &[("b", "unavailable: 2 left"), ("c", "working")],
+        )));
         assert_eq!(
             told(&worse),
-            [("here", "unhealthy"), ("b", "unavailable: 2 left"), ("c", "working"), ("a", "gone")]
+            [
+                ("here", "unhealthy"),
+                ("b", "unavailable: 2 left"),
+                ("c", "working"),
+                ("a", "gone")
+            ]
         );
-        assert_eq!(told(&view.take(Err("connection refused".into()))), [("here", "connection refused")]);
+        assert_eq!(
+            told(&view.take(Err("connection refused".into()))),
+            [("here", "connection refused")]
+        );
         assert!(view.take(Err("connection refused".into())).is_empty());
-        let back = view.take(Ok(sight(false, &[("b", "unavailable: 2 left"), ("c", "working")])));
+        let back = view.take(Ok(sight(
+            false,
+            &[("b", "unavailable: 2 left"), ("c", "working")],
+        )));
         assert_eq!(told(&back), [("here", "unhealthy")]);
     }
 
@@ -126,15 +195,30 @@ mod tests {
         let mut view = View::new("here");
         let text = |view: &View| {
             let text = anstream::adapter::strip_str(&view.text(Duration::from_secs(2))).to_string();
-            text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
+            text.lines()
+                .map(str::trim_end)
+                .collect::<Vec<_>>()
+                .join("\n")
         };
         assert_eq!(text(&view), "here  not looked at yet  every 2s");
         view.take(Ok(sight(true, &[("a", "working")])));
-        assert!(text(&view).ends_with("Z, every 2s\n\ncheck  status   message\na      working"), "{}", text(&view));
+        assert!(
+            text(&view).ends_with("Z, every 2s\n\ncheck  status   message\na      working"),
+            "{}",
+            text(&view)
+        );
         view.take(Ok(sight(false, &[("a", "unavailable: no")])));
         let table = "\n\ncheck  status       for  message\na      unavailable  0s   no";
-        assert!(text(&view).starts_with("here  unhealthy  ") && text(&view).ends_with(table), "{}", text(&view));
+        assert!(
+            text(&view).starts_with("here  unhealthy  ") && text(&view).ends_with(table),
+            "{}",
+            text(&view)
+        );
         view.take(Err("connection refused".into()));
-        assert!(text(&view).contains("every 2s; the last answer is 0s old\n\n"), "{}", text(&view));
+        assert!(
+            text(&view).contains("every 2s; the last answer is 0s old\n\n"),
+            "{}",
+            text(&view)
+        );
     }
 }

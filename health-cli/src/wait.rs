@@ -44,7 +44,10 @@ pub(crate) async fn wait(args: &WaitArgs) -> Outcome {
     while !left().is_zero() {
         let seen = subject.look(left().min(MAX_WAIT)).await;
         if seen.as_ref().is_ok_and(|sight| sight.is_healthy) {
-            output::note(format_args!("healthy after {:.1} s", began.elapsed().as_secs_f64()));
+            output::note(format_args!(
+                "healthy after {:.1} s",
+                began.elapsed().as_secs_f64()
+            ));
             return Ok(HEALTHY);
         }
         told.take(seen, subject.name(), left().is_zero());
@@ -53,7 +56,10 @@ pub(crate) async fn wait(args: &WaitArgs) -> Outcome {
     if let Some(sight) = told.last {
         sight.print()?;
     }
-    output::note(format_args!("not healthy within {}", humantime::format_duration(args.timeout)));
+    output::note(format_args!(
+        "not healthy within {}",
+        humantime::format_duration(args.timeout)
+    ));
     Ok(UNHEALTHY)
 }
 
@@ -65,8 +71,8 @@ struct LastMessage {
 }
 
 impl LastMessage {
-    /// Prints what the command is waiting for, if that has changed. A last read that failed because the time was up is not a
-    /// change.
+    /// Prints what the command is waiting for, if that has changed. A last read that failed because
+    /// the time was up is not a change.
     fn take(&mut self, seen: Result<Reading, String>, place: &str, is_end: bool) {
         let what = what(&seen, place);
         let is_cut = is_end && seen.is_err() && !self.what.is_empty();
@@ -86,7 +92,10 @@ fn what(seen: &Result<Reading, String>, place: &str) -> String {
         Ok(sight) => sight,
         Err(why) => return format!("{place} ({why})"),
     };
-    let rows: Vec<_> = sight.failing_rows().map(|row| format!("{} ({})", row.name, row.text)).collect();
+    let rows: Vec<_> = sight
+        .failing_rows()
+        .map(|row| format!("{} ({})", row.name, row.text))
+        .collect();
     match rows.len() {
         0 => format!("{place} (unhealthy)"),
         1..=NAMED => rows.join(", "),

@@ -76,7 +76,11 @@ async fn lines(subject: &Subject, interval: Duration) -> io::Result<()> {
         let mut stdout = anstream::stdout().lock();
         for row in changes {
             let style = row.style();
-            writeln!(stdout, "{time} {:<24} ... {style}{}{style:#}", row.name, row.text)?;
+            writeln!(
+                stdout,
+                "{time} {:<24} ... {style}{}{style:#}",
+                row.name, row.text
+            )?;
         }
         stdout.flush()?;
         drop(stdout);

@@ -1,5 +1,5 @@
-//! Tests the places in which `s3` finds credentials if the configuration has none. The bucket is that of the S3 server; a fake issues its
-//! keys like a container and an instance of Amazon.
+//! Tests the places in which `s3` finds credentials if the configuration has none. The bucket is
+//! that of the S3 server; a fake issues its keys like a container and an instance of Amazon.
 
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
@@ -13,7 +13,8 @@ use support::{Server, answering, folder, health, http, nobody, run, stderr, stdo
 
 const UNLISTED: [(&str, &str); 1] = [("AWS_EC2_METADATA_DISABLED", "true")];
 
-/// Returns a folder with the configuration of a bucket, without keys, and with these lines in addition.
+/// Returns a folder with the configuration of a bucket, without keys, and with these lines in
+/// addition.
 fn bucket(more: &str) -> tempfile::TempDir {
     folder(&format!(
         "[[checks]]\nkind = \"s3\"\nendpoint_url = \"{}\"\nbucket = \"{}\"\nttl = 0\n{more}",
@@ -24,10 +25,16 @@ fn bucket(more: &str) -> tempfile::TempDir {
 
 /// Writes the two files of a profile. The server refuses a region that is not that of the bucket.
 fn profile(folder: &Path, secret: &str) {
-    let keys =
-        format!("[shop]\naws_access_key_id = {}\naws_secret_access_key = {secret}\n", variable("AWS_ACCESS_KEY_ID"));
+    let keys = format!(
+        "[shop]\naws_access_key_id = {}\naws_secret_access_key = {secret}\n",
+        variable("AWS_ACCESS_KEY_ID")
+    );
     std::fs::write(folder.join("credentials"), keys).unwrap();
-    std::fs::write(folder.join("config"), format!("[profile shop]\nregion = {}\n", variable("AWS_REGION"))).unwrap();
+    std::fs::write(
+        folder.join("config"),
+        format!("[profile shop]\nregion = {}\n", variable("AWS_REGION")),
+    )
+    .unwrap();
 }
 
 const PROFILE: [(&str, &str); 4] = [
@@ -53,7 +60,11 @@ fn issuer() -> (String, Arc<AtomicUsize>) {
         let path = request.split(' ').nth(1).unwrap();
         let body = match path {
             "/latest/api/token" => {
-                return http("200 OK", "x-aws-ec2-metadata-token-ttl-seconds: 21600\r\n", "s3ss10n");
+                return http(
+                    "200 OK",
+                    "x-aws-ec2-metadata-token-ttl-seconds: 21600\r\n",
+                    "s3ss10n",
+                );
             }
             "/latest/meta-data/placement/region" => region.clone(),
             path if path.ends_with("/security-credentials/") => "role".to_owned(),
@@ -70,7 +81,11 @@ fn issuer() -> (String, Arc<AtomicUsize>) {
 
 fn row(folder: &Path, variables: &[(&str, &str)]) -> String {
     let output = run(folder, &["check", "--config", "health.toml"], variables);
-    stdout(&output).trim().trim_start_matches("S3StorageHealthCheck").trim_start_matches([' ', '.']).to_owned()
+    stdout(&output)
+        .trim()
+        .trim_start_matches("S3StorageHealthCheck")
+        .trim_start_matches([' ', '.'])
+        .to_owned()
 }
 
 #[test]
@@ -84,10 +99,18 @@ fn a_profile_has_the_keys_and_the_region() {
 fn the_environment_comes_before_the_profile() {
     let folder = bucket("");
     profile(folder.path(), &"0".repeat(64));
-    let (id, secret, region) =
-        (variable("AWS_ACCESS_KEY_ID"), variable("AWS_SECRET_ACCESS_KEY"), variable("AWS_REGION"));
-    let keys = [("AWS_ACCESS_KEY_ID", &*id), ("AWS_SECRET_ACCESS_KEY", &*secret), ("AWS_REGION", &*region)];
-    assert_eq!(row(folder.path(), &[&PROFILE[..], &keys].concat()), "working");
+    let id = variable("AWS_ACCESS_KEY_ID");
+    let secret = variable("AWS_SECRET_ACCESS_KEY");
+    let region = variable("AWS_REGION");
+    let keys = [
+        ("AWS_ACCESS_KEY_ID", &*id),
+        ("AWS_SECRET_ACCESS_KEY", &*secret),
+        ("AWS_REGION", &*region),
+    ];
+    assert_eq!(
+        row(folder.path(), &[&PROFILE[..], &keys].concat()),
+        "working"
+    );
 }
 
 #[test]
@@ -95,7 +118,13 @@ fn a_container_issues_the_keys() {
     let folder = bucket(&format!("region = \"{}\"", variable("AWS_REGION")));
     let (url, issued) = issuer();
     let url = format!("{url}/keys");
-    assert_eq!(row(folder.path(), &[("AWS_CONTAINER_CREDENTIALS_FULL_URI", &url)]), "working");
+    assert_eq!(
+        row(
+            folder.path(),
+            &[("AWS_CONTAINER_CREDENTIALS_FULL_URI", &url)]
+        ),
+        "working"
+    );
     assert_eq!(issued.load(Ordering::SeqCst), 1);
 }
 
@@ -103,7 +132,13 @@ fn a_container_issues_the_keys() {
 fn an_instance_issues_the_keys_and_knows_the_region() {
     let folder = bucket("");
     let (url, issued) = issuer();
-    assert_eq!(row(folder.path(), &[("AWS_EC2_METADATA_SERVICE_ENDPOINT", &url)]), "working");
+    assert_eq!(
+        row(
+            folder.path(),
+            &[("AWS_EC2_METADATA_SERVICE_ENDPOINT", &url)]
+        ),
+        "working"
+    );
     assert_eq!(issued.load(Ordering::SeqCst), 1);
 }
 
@@ -137,17 +172,28 @@ fn a_key_that_was_replaced_in_the_profile_is_used_after_the_old_one_was_refused(
 #[test]
 fn missing_and_wrong_credentials_have_different_messages() {
     let folder = bucket("region = \"garage\"");
-    let said = |variables: &[(&str, &str)]| row(folder.path(), &[&UNLISTED[..], variables].concat());
+    let said =
+        |variables: &[(&str, &str)]| row(folder.path(), &[&UNLISTED[..], variables].concat());
     let nobody = format!("http://{}/keys", nobody());
     assert_eq!(said(&[]), "unavailable: no credentials were found");
     for variables in [
         &[("AWS_CONTAINER_CREDENTIALS_FULL_URI", &*nobody)][..],
-        &[("AWS_WEB_IDENTITY_TOKEN_FILE", "/no/such/file"), ("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/a")],
+        &[
+            ("AWS_WEB_IDENTITY_TOKEN_FILE", "/no/such/file"),
+            ("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/a"),
+        ],
     ] {
-        assert_eq!(said(variables), "unavailable: no credentials could be issued", "{variables:?}");
+        assert_eq!(
+            said(variables),
+            "unavailable: no credentials could be issued",
+            "{variables:?}"
+        );
     }
     std::fs::write(folder.path().join("credentials"), "[shop\nkey").unwrap();
-    assert_eq!(said(&PROFILE), "unavailable: the configuration of the credentials is invalid");
+    assert_eq!(
+        said(&PROFILE),
+        "unavailable: the configuration of the credentials is invalid"
+    );
 }
 
 #[test]
@@ -160,6 +206,10 @@ fn a_part_of_a_key_is_refused_by_name() {
         let folder = bucket(more);
         let output = run(folder.path(), &["validate", "--config", "health.toml"], &[]);
         assert_eq!(output.status.code(), Some(2));
-        assert!(stderr(&output).contains(&format!("checks[1].{name}: expected")), "{}", stderr(&output));
+        assert!(
+            stderr(&output).contains(&format!("checks[1].{name}: expected")),
+            "{}",
+            stderr(&output)
+        );
     }
 }

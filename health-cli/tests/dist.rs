@@ -18,12 +18,35 @@ static DIST: LazyLock<PathBuf> = LazyLock::new(|| {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
     // Packed instead of the program, which is a hundred times as large when built for tests.
     let program = folder.join("program");
-    fs::write(&program, format!("#!/bin/sh\nexec '{}' \"$@\"\n", env!("CARGO_BIN_EXE_health"))).unwrap();
+    fs::write(
+        &program,
+        format!(
+            "#!/bin/sh\nexec '{}' \"$@\"\n",
+            env!("CARGO_BIN_EXE_health")
+        ),
+    )
+    .unwrap();
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
     let out = folder.join("dist");
-    let (packed, to) = (program.to_str().unwrap(), out.to_str().unwrap());
-    xtask(&["dist", "--target", "some-target", "--program", packed, "--out", to], &[]);
-    out.join(concat!("health-", env!("CARGO_PKG_VERSION"), "-some-target"))
+    let packed = program.to_str().unwrap();
+    let to = out.to_str().unwrap();
+    xtask(
+        &[
+            "dist",
+            "--target",
+            "some-target",
+            "--program",
+            packed,
+            "--out",
+            to,
+        ],
+        &[],
+    );
+    out.join(concat!(
+        "health-",
+        env!("CARGO_PKG_VERSION"),
+        "-some-target"
+    ))
 });
 
 fn file(path: &str) -> PathBuf {
@@ -46,8 +69,13 @@ fn printed(command: &mut Command) -> String {
 
 #[test]
 fn the_archive_has_all_of_it_and_its_sum() {
-    let (out, name) = (DIST.parent().unwrap(), DIST.file_name().unwrap().to_str().unwrap());
-    let listed = printed(Command::new("tar").arg("-tzvf").arg(out.join(format!("{name}.tar.gz"))));
+    let out = DIST.parent().unwrap();
+    let name = DIST.file_name().unwrap().to_str().unwrap();
+    let listed = printed(
+        Command::new("tar")
+            .arg("-tzvf")
+            .arg(out.join(format!("{name}.tar.gz"))),
+    );
     for path in [
         "bin/health",
         "share/man/man1/health.1",
@@ -63,29 +91,61 @@ fn the_archive_has_all_of_it_and_its_sum() {
         "share/doc/health/LICENSE-APACHE",
         "share/doc/health/LICENSE-MIT",
     ] {
-        let line = listed.lines().find(|line| line.ends_with(&format!(" {name}/{path}")));
+        let line = listed
+            .lines()
+            .find(|line| line.ends_with(&format!(" {name}/{path}")));
         let line = line.unwrap_or_else(|| panic!("{path} is not in it: {listed}"));
-        let mode = if path == "bin/health" { "-rwxr-xr-x 0/0 " } else { "-rw-r--r-- 0/0 " };
+        let mode = if path == "bin/health" {
+            "-rwxr-xr-x 0/0 "
+        } else {
+            "-rw-r--r-- 0/0 "
+        };
         assert!(line.starts_with(mode), "{line}");
     }
-    printed(Command::new("sha256sum").arg("-c").arg(format!("{name}.tar.gz.sha256")).current_dir(out));
+    printed(
+        Command::new("sha256sum")
+            .arg("-c")
+            .arg(format!("{name}.tar.gz.sha256"))
+            .current_dir(out),
+    );
     let schema = fs::read_to_string(file("share/health/health.schema.json")).unwrap();
-    assert!(jsonschema::meta::is_valid(&serde_json::from_str(&schema).unwrap()));
+    assert!(jsonschema::meta::is_valid(
+        &serde_json::from_str(&schema).unwrap()
+    ));
 }
 
 #[test]
 fn manual_pages_are_read_without_a_warning() {
     let pages = file("share/man/man1/health.1").parent().unwrap().to_owned();
-    let pages: Vec<_> = fs::read_dir(pages).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let pages: Vec<_> = fs::read_dir(pages)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
     assert_eq!(pages.len(), 11, "{pages:?}");
     for page in &pages {
-        assert_eq!(printed(Command::new("groff").args(["-man", "-Tutf8", "-ww", "-z"]).arg(page)), "", "{page:?}");
-        // Only errors: warnings about paragraphs and the missing date come from the generator of the pages.
-        let said = printed(Command::new("mandoc").args(["-T", "lint", "-W", "error"]).arg(page));
+        assert_eq!(
+            printed(
+                Command::new("groff")
+                    .args(["-man", "-Tutf8", "-ww", "-z"])
+                    .arg(page)
+            ),
+            "",
+            "{page:?}"
+        );
+        // Only errors: warnings about paragraphs and the missing date come from the generator of
+        // the pages.
+        let said = printed(
+            Command::new("mandoc")
+                .args(["-T", "lint", "-W", "error"])
+                .arg(page),
+        );
         assert_eq!(said, "", "{page:?}");
         let text = read(page);
         for section in ["NAME", "SYNOPSIS", "OPTIONS", "EXIT STATUS", "EXAMPLES"] {
-            assert!(text.contains(&format!("\n{section}\n")), "{page:?} lacks {section}: {text}");
+            assert!(
+                text.contains(&format!("\n{section}\n")),
+                "{page:?} lacks {section}: {text}"
+            );
         }
         assert!(!text.contains("EXTRA"), "{text}");
     }
@@ -93,7 +153,11 @@ fn manual_pages_are_read_without_a_warning() {
 
 /// Renders a page for a terminal of 80 columns.
 fn read(page: &Path) -> String {
-    printed(Command::new("groff").args(["-man", "-Tutf8", "-P-cbou"]).arg(page))
+    printed(
+        Command::new("groff")
+            .args(["-man", "-Tutf8", "-P-cbou"])
+            .arg(page),
+    )
 }
 
 #[test]
@@ -103,7 +167,10 @@ fn examples_stand_in_manual_pages_as_they_are_typed() {
         "health probe https://shop.example/ht/ --header 'Authorization: Bearer ${HEALTH_TOKEN}'",
         "HEALTHCHECK CMD [\"health\", \"probe\", \"http://127.0.0.1:8000/ht/\", \"--exit\", \"docker\"]",
     ] {
-        assert!(text.lines().any(|shown| shown.trim() == line), "{line} is not in {text}");
+        assert!(
+            text.lines().any(|shown| shown.trim() == line),
+            "{line} is not in {text}"
+        );
     }
 }
 
@@ -114,7 +181,11 @@ fn shells_can_read_their_completions() {
         ("zsh", "share/zsh/site-functions/_health"),
         ("fish", "share/fish/vendor_completions.d/health.fish"),
     ] {
-        assert_eq!(printed(Command::new(shell).arg("-n").arg(file(path))), "", "{shell}");
+        assert_eq!(
+            printed(Command::new(shell).arg("-n").arg(file(path))),
+            "",
+            "{shell}"
+        );
     }
 }
 
@@ -125,15 +196,32 @@ fn bash(line: &str) -> Vec<String> {
         $(complete -p health | sed 's/.*-F \\([^ ]*\\).*/\\1/') health \"${COMP_WORDS[COMP_CWORD]}\" \"${COMP_WORDS[COMP_CWORD-1]}\"
         printf '%s\\n' \"${COMPREPLY[@]}\"";
     let mut command = Command::new("bash");
-    command.args(["--norc", "-c", script, "bash"]).arg(file("share/bash-completion/completions/health")).args(words);
+    command
+        .args(["--norc", "-c", script, "bash"])
+        .arg(file("share/bash-completion/completions/health"))
+        .args(words);
     printed(&mut command).lines().map(str::to_owned).collect()
 }
 
 #[test]
 fn bash_completes_commands_options_and_values() {
     let commands = bash("health ");
-    for command in ["check", "serve", "probe", "wait", "watch", "list", "validate", "schema", "completions", "man"] {
-        assert!(commands.iter().any(|word| word == command), "{command} is not in {commands:?}");
+    for command in [
+        "check",
+        "serve",
+        "probe",
+        "wait",
+        "watch",
+        "list",
+        "validate",
+        "schema",
+        "completions",
+        "man",
+    ] {
+        assert!(
+            commands.iter().any(|word| word == command),
+            "{command} is not in {commands:?}"
+        );
     }
     assert_eq!(bash("health wa"), ["wait", "watch"]);
     assert_eq!(bash("health check --exit "), ["nagios", "docker"]);
@@ -147,7 +235,9 @@ fn fish_completes_commands_and_values() {
     let fish = |line: &str| {
         let program = format!("source {}; complete -C '{line}'", script.display());
         let said = printed(Command::new("fish").args(["--no-config", "-c", &program]));
-        let words = said.lines().map(|line| line.split('\t').next().unwrap().to_owned());
+        let words = said
+            .lines()
+            .map(|line| line.split('\t').next().unwrap().to_owned());
         words.collect::<Vec<_>>()
     };
     assert_eq!(fish("health wa"), ["wait", "watch"]);

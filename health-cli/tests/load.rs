@@ -1,7 +1,12 @@
-//! `health serve` under load and with callers that disconnect early, against a server that counts connections.
+//! `health serve` under load and with callers that disconnect early, against a server that counts
+//! connections.
 
 #![cfg(target_os = "linux")]
-#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test without any executor may")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a test without any executor may"
+)]
 
 mod support;
 
@@ -22,15 +27,22 @@ const JSON: &str = "/ht/?format=json";
 /// Starts a server that accepts connections and counts them.
 fn counting_server() -> (SocketAddr, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let (address, count) = (listener.local_addr().unwrap(), Arc::new(AtomicUsize::new(0)));
+    let address = listener.local_addr().unwrap();
+    let count = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&count);
-    thread::spawn(move || listener.incoming().for_each(|_| _ = counter.fetch_add(1, Ordering::SeqCst)));
+    thread::spawn(move || {
+        listener
+            .incoming()
+            .for_each(|_| _ = counter.fetch_add(1, Ordering::SeqCst))
+    });
     (address, count)
 }
 
 /// Returns the number of entries in a folder of a server's `/proc/PID`.
 fn count(server: &Server, what: &str) -> usize {
-    fs::read_dir(format!("/proc/{}/{what}", server.process.id())).unwrap().count()
+    fs::read_dir(format!("/proc/{}/{what}", server.process.id()))
+        .unwrap()
+        .count()
 }
 
 /// Sends a request, and disconnects before the response.
@@ -42,16 +54,21 @@ fn leave(server: &Server) {
 #[test]
 fn load_is_one_probe_a_second_and_leaves_nothing_behind() {
     let (address, connections) = counting_server();
-    let served = Server::of(&format!("[[checks]]\nkind = \"tcp\"\naddress = \"{address}\"\n"));
+    let served = Server::of(&format!(
+        "[[checks]]\nkind = \"tcp\"\naddress = \"{address}\"\n"
+    ));
     let working = (200, "{\"TCP\": \"working\"}".to_owned());
     assert_eq!(served.get(JSON), working);
     sleep(Duration::from_millis(200));
     let before = (count(&served, "fd"), count(&served, "task"));
 
-    let (began, answers) = (Instant::now(), AtomicUsize::new(0));
+    let began = Instant::now();
+    let answers = AtomicUsize::new(0);
     thread::scope(|scope| {
         for caller in 0..CALLERS {
-            let (served, answers, working) = (&served, &answers, &working);
+            let served = &served;
+            let answers = &answers;
+            let working = &working;
             scope.spawn(move || {
                 while began.elapsed() < LOAD {
                     if caller % 2 == 0 {
@@ -64,10 +81,17 @@ fn load_is_one_probe_a_second_and_leaves_nothing_behind() {
             });
         }
     });
-    let (seconds, probes) = (began.elapsed().as_secs(), connections.load(Ordering::SeqCst));
+    let seconds = began.elapsed().as_secs();
+    let probes = connections.load(Ordering::SeqCst);
     assert!(answers.into_inner() > 500, "there was no load");
-    assert!(probes <= usize::try_from(seconds).unwrap() + 2, "{probes} probes in {seconds} s");
-    assert!(probes >= 3, "{probes} probes in {seconds} s: it did not refresh");
+    assert!(
+        probes <= usize::try_from(seconds).unwrap() + 2,
+        "{probes} probes in {seconds} s"
+    );
+    assert!(
+        probes >= 3,
+        "{probes} probes in {seconds} s: it did not refresh"
+    );
 
     let max_wait = Instant::now() + Duration::from_secs(15);
     let now = || (count(&served, "fd"), count(&served, "task"));
@@ -77,5 +101,8 @@ fn load_is_one_probe_a_second_and_leaves_nothing_behind() {
         sleep(Duration::from_millis(100));
         after = now();
     }
-    assert!(is_gone(after), "descriptors and threads: {before:?} before, {after:?} after");
+    assert!(
+        is_gone(after),
+        "descriptors and threads: {before:?} before, {after:?} after"
+    );
 }

@@ -1,7 +1,12 @@
 //! The status page in a real browser, where axe-core finds no accessibility problem.
 
 #![cfg(target_os = "linux")]
-#![allow(clippy::unwrap_used, clippy::panic, clippy::disallowed_methods, reason = "a test without any executor may")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "a test without any executor may"
+)]
 
 mod support;
 
@@ -11,8 +16,8 @@ use std::process::{Command, Stdio};
 use serde_json::Value;
 use support::Server;
 
-/// A service with a failing critical check and one that it blocks, a warning, a failure that does not count, working checks,
-/// groups, and observations.
+/// A service with a failing critical check and one that it blocks, a warning, a failure that does
+/// not count, working checks, groups, and observations.
 const RICH: &str = r#"
 settings = { ttl = 0, instance = "shop-7d9f", version = "1.4.2" }
 groups.batch = {}
@@ -93,7 +98,15 @@ fn rich() -> String {
     }
     let (status, page) = server.get("/ht/");
     assert_eq!(status, 500, "{page}");
-    let parts = ["class=\"blocked\"", "Problems that don", "<h2>Working", "<svg", "not critical", "batch", "used = "];
+    let parts = [
+        "class=\"blocked\"",
+        "Problems that don",
+        "<h2>Working",
+        "<svg",
+        "not critical",
+        "batch",
+        "used = ",
+    ];
     for part in parts {
         assert!(page.contains(part), "{part:?} is not on the page: {page}");
     }
@@ -106,17 +119,25 @@ fn examine(page: &str, width: u32, dark: bool) -> Value {
     let axe = std::fs::read_to_string(axe()).unwrap();
     let file = folder.path().join("page.html");
     // A copy, because the content security policy of the response allows no script.
-    std::fs::write(&file, format!("{page}<script>{axe}</script><script>{SCRIPT}</script>")).unwrap();
+    std::fs::write(
+        &file,
+        format!("{page}<script>{axe}</script><script>{SCRIPT}</script>"),
+    )
+    .unwrap();
     let dom = browse(&file, width, dark);
-    let result = dom.rsplit_once("<script type=\"application/json\" id=\"result\">").map(|(_, rest)| rest);
+    let result = dom
+        .rsplit_once("<script type=\"application/json\" id=\"result\">")
+        .map(|(_, rest)| rest);
     let result = result.and_then(|rest| rest.split("</script>").next());
-    let found: Value = serde_json::from_str(result.unwrap_or_else(|| panic!("axe did not run: {dom}"))).unwrap();
-    assert_eq!((&found["width"], &found["dark"]), (&width.into(), &dark.into()), "the window is another");
+    let found: Value =
+        serde_json::from_str(result.unwrap_or_else(|| panic!("axe did not run: {dom}"))).unwrap();
+    assert_eq!(&found["width"], &width.into(), "the window is another");
+    assert_eq!(&found["dark"], &dark.into(), "the window is another");
     found
 }
 
-/// Returns the DOM of the file in a browser after its scripts have run. The width is that of the screen, because a window
-/// cannot be as narrow. A browser that hangs is killed.
+/// Returns the DOM of the file in a browser after its scripts have run. The width is that of the
+/// screen, because a window cannot be as narrow. A browser that hangs is killed.
 fn browse(file: &Path, width: u32, dark: bool) -> String {
     let mut command = Command::new("timeout");
     command.args([
@@ -129,13 +150,27 @@ fn browse(file: &Path, width: u32, dark: bool) -> String {
         "--no-first-run",
         "--disable-sync",
     ]);
-    command.args(["--disable-background-networking", "--disable-component-update", "--virtual-time-budget=10000"]);
-    command.arg(format!("--user-data-dir={}", file.with_file_name("profile").display()));
-    command.args(["--kiosk", &format!("--screen-info={{{width}x900}}")]).args(dark.then_some("--force-dark-mode"));
+    command.args([
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--virtual-time-budget=10000",
+    ]);
+    command.arg(format!(
+        "--user-data-dir={}",
+        file.with_file_name("profile").display()
+    ));
+    command
+        .args(["--kiosk", &format!("--screen-info={{{width}x900}}")])
+        .args(dark.then_some("--force-dark-mode"));
     command.arg("--dump-dom").arg(file).stdin(Stdio::null());
     let output = command.output().unwrap();
-    let (dom, log) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "chromium, which `cargo xtask services up` installs: {}: {log}", output.status);
+    let dom = String::from_utf8(output.stdout).unwrap();
+    let log = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success(),
+        "chromium, which `cargo xtask services up` installs: {}: {log}",
+        output.status
+    );
     dom
 }
 
@@ -146,19 +181,35 @@ fn axe() -> PathBuf {
 }
 
 fn assert_accessible(found: &Value) {
-    assert!(found["passes"].as_array().unwrap().contains(&"color-contrast".into()), "axe looked at little: {found:#}");
+    assert!(
+        found["passes"]
+            .as_array()
+            .unwrap()
+            .contains(&"color-contrast".into()),
+        "axe looked at little: {found:#}"
+    );
     assert_eq!(found["violations"], Value::Array(Vec::new()), "{found:#}");
-    let unexplained = found["incomplete"].as_array().unwrap().iter().filter(|rule| !are_signs(rule));
+    let unexplained = found["incomplete"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|rule| !are_signs(rule));
     assert_eq!(unexplained.count(), 0, "axe can't tell: {found:#}");
-    let ground = if found["dark"] == true { "rgb(17, 20, 26)" } else { "rgb(246, 247, 249)" };
+    let ground = if found["dark"] == true {
+        "rgb(17, 20, 26)"
+    } else {
+        "rgb(246, 247, 249)"
+    };
     assert_eq!(found["ground"], ground, "the colours of the other scheme");
 }
 
-/// Returns `true` if a rule is only incomplete for the sign before a status. Axe measures no contrast for signs. They are
-/// hidden from screen readers, and have the colour of the word next to them, which axe measures.
+/// Returns `true` if a rule is only incomplete for the sign before a status. Axe measures no
+/// contrast for signs. They are hidden from screen readers, and have the colour of the word next to
+/// them, which axe measures.
 fn are_signs(rule: &Value) -> bool {
     let is_sign = |node: &Value| {
-        let (html, why) = (node[0].as_str().unwrap(), node[1].as_str().unwrap());
+        let html = node[0].as_str().unwrap();
+        let why = node[1].as_str().unwrap();
         html.starts_with("<span aria-hidden=\"true\">") && why.contains("only non-text characters")
     };
     rule[0] == "color-contrast" && rule[2].as_array().unwrap().iter().all(is_sign)

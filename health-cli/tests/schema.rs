@@ -89,8 +89,15 @@ fn accepted(schema: &Validator, config: &str) -> (bool, bool) {
     let parsed: toml::Table = toml::from_str(config).unwrap();
     let folder = folder(config);
     let variables = [("TOKEN", "t0ken"), ("DATABASE_URL", "sqlite://x.db")];
-    let output = run(folder.path(), &["validate", "--config", "health.toml"], &variables);
-    (schema.is_valid(&serde_json::to_value(parsed).unwrap()), output.status.success())
+    let output = run(
+        folder.path(),
+        &["validate", "--config", "health.toml"],
+        &variables,
+    );
+    (
+        schema.is_valid(&serde_json::to_value(parsed).unwrap()),
+        output.status.success(),
+    )
 }
 
 #[test]
@@ -157,26 +164,48 @@ fn what_is_unknown_or_of_another_type_both_refuse() {
 fn every_kind_may_be_switched_off_without_its_keys() {
     let validator = schema();
     let schema: Value = serde_json::from_str(&told(&["schema"], &[]).1).unwrap();
-    for kind in schema["properties"]["checks"]["items"]["oneOf"].as_array().unwrap() {
+    for kind in schema["properties"]["checks"]["items"]["oneOf"]
+        .as_array()
+        .unwrap()
+    {
         let config = format!("[[checks]]\nkind = {}\nenabled = false\n", kind["title"]);
         assert_eq!(accepted(&validator, &config), (true, true), "{config}");
-        assert_eq!(accepted(&validator, &format!("{config}qqqq = 1\n")), (false, false), "{config}");
+        assert_eq!(
+            accepted(&validator, &format!("{config}qqqq = 1\n")),
+            (false, false),
+            "{config}"
+        );
     }
 }
 
 #[test]
 fn every_kind_is_in_it_with_what_editors_show() {
     let schema: Value = serde_json::from_str(&told(&["schema"], &[]).1).unwrap();
-    let kinds = schema["properties"]["checks"]["items"]["oneOf"].as_array().unwrap();
+    let kinds = schema["properties"]["checks"]["items"]["oneOf"]
+        .as_array()
+        .unwrap();
     let list = told(&["list"], &[]).1;
     for kind in kinds {
-        let (title, description) = (kind["title"].as_str().unwrap(), kind["description"].as_str().unwrap());
-        assert!(list.contains(&format!("{title}: {description}\n")), "{title}");
+        let title = kind["title"].as_str().unwrap();
+        let description = kind["description"].as_str().unwrap();
+        assert!(
+            list.contains(&format!("{title}: {description}\n")),
+            "{title}"
+        );
         assert_eq!(kind["properties"]["kind"]["const"], title);
         for (key, property) in kind["properties"].as_object().unwrap() {
-            let is_described = key == "kind" || property.get("$ref").or(property.get("description")).is_some();
+            let is_described = key == "kind"
+                || property
+                    .get("$ref")
+                    .or(property.get("description"))
+                    .is_some();
             assert!(is_described, "{title}.{key}");
         }
     }
-    assert_eq!(kinds.len(), list.split("\n\n").filter(|part| part.contains("key ")).count());
+    assert_eq!(
+        kinds.len(),
+        list.split("\n\n")
+            .filter(|part| part.contains("key "))
+            .count()
+    );
 }

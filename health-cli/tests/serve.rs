@@ -23,31 +23,61 @@ use support::{CACHE, Running, Server, folder, health, run, signal, stderr, told,
 /// Starts a server with these arguments. Returns it with the lines that it prints for its sockets.
 fn serve(folder: &tempfile::TempDir, args: &[&str], lines: usize) -> (Running, Vec<String>) {
     let mut command = health(folder.path());
-    command.args(["serve", "--config", "health.toml"]).args(args);
+    command
+        .args(["serve", "--config", "health.toml"])
+        .args(args);
     let mut process = Running::new(command.stdout(Stdio::piped()).stderr(Stdio::null()));
     let output = BufReader::new(process.stdout.take().unwrap());
-    (process, output.lines().take(lines).map(Result::unwrap).collect())
+    (
+        process,
+        output.lines().take(lines).map(Result::unwrap).collect(),
+    )
 }
 
 fn get(mut stream: impl std::io::Read + std::io::Write, path: &str) -> String {
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").unwrap();
+    write!(
+        stream,
+        "GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+    )
+    .unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     answer
 }
 
 fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
 }
 
 #[test]
 fn every_form_of_an_address() {
     let folder = folder(CACHE);
-    for form in ["{port}", ":{port}", "*:{port}", "[::]:{port}", "localhost:{port}", "0.0.0.0:{port}"] {
+    for form in [
+        "{port}",
+        ":{port}",
+        "*:{port}",
+        "[::]:{port}",
+        "localhost:{port}",
+        "0.0.0.0:{port}",
+    ] {
         let port = free_port();
-        let (_server, lines) = serve(&folder, &["--listen", &form.replace("{port}", &port.to_string())], 1);
-        assert!(lines[0].ends_with(&format!(":{port}/ht/")), "{form}: {lines:?}");
-        let answer = get(TcpStream::connect(("127.0.0.1", port)).unwrap(), "/ht/?format=json");
+        let (_server, lines) = serve(
+            &folder,
+            &["--listen", &form.replace("{port}", &port.to_string())],
+            1,
+        );
+        assert!(
+            lines[0].ends_with(&format!(":{port}/ht/")),
+            "{form}: {lines:?}"
+        );
+        let answer = get(
+            TcpStream::connect(("127.0.0.1", port)).unwrap(),
+            "/ht/?format=json",
+        );
         assert!(answer.starts_with("HTTP/1.1 200 OK"), "{form}: {answer}");
     }
     for (form, message) in [
@@ -58,7 +88,10 @@ fn every_form_of_an_address() {
         ("systemd", "no socket was handed over"),
     ] {
         let (code, _, error) = told(&["serve", "--listen", form], &[]);
-        assert!(code == 2 && error.contains(message), "{form}: {code} {error}");
+        assert!(
+            code == 2 && error.contains(message),
+            "{form}: {code} {error}"
+        );
     }
 }
 
@@ -68,13 +101,27 @@ fn several_addresses_and_a_unix_socket_that_goes_in_the_end() {
     let socket = folder.path().join("health.sock");
     let place = format!("unix:{}", socket.display());
     for _ in 0..2 {
-        let (mut server, lines) = serve(&folder, &["--listen", "127.0.0.1:0", "--listen", &place], 2);
+        let (mut server, lines) =
+            serve(&folder, &["--listen", "127.0.0.1:0", "--listen", &place], 2);
         assert_eq!(lines[1], format!("{place}:/ht/"));
         assert!(get(UnixStream::connect(&socket).unwrap(), "/ht/").starts_with("HTTP/1.1 200 OK"));
-        let address = lines[0].strip_prefix("http://").unwrap().trim_end_matches("/ht/");
-        assert!(get(TcpStream::connect(address).unwrap(), "/ht/live/").starts_with("HTTP/1.1 200 OK"));
-        assert_eq!(told(&["probe", &lines[1]], &[]).0, 0, "the line is what probe takes");
-        let second = run(folder.path(), &["serve", "--config", "health.toml", "--listen", &place], &[]);
+        let address = lines[0]
+            .strip_prefix("http://")
+            .unwrap()
+            .trim_end_matches("/ht/");
+        assert!(
+            get(TcpStream::connect(address).unwrap(), "/ht/live/").starts_with("HTTP/1.1 200 OK")
+        );
+        assert_eq!(
+            told(&["probe", &lines[1]], &[]).0,
+            0,
+            "the line is what probe takes"
+        );
+        let second = run(
+            folder.path(),
+            &["serve", "--config", "health.toml", "--listen", &place],
+            &[],
+        );
         assert!(stderr(&second).contains("in use"), "{}", stderr(&second));
         signal(&server, "INT");
         assert_eq!(wait(&mut server).1, Some(0));
@@ -96,40 +143,67 @@ fn a_socket_that_was_handed_over() {
     let address = listener.local_addr().unwrap();
     for more in ["", " --listen systemd"] {
         // Like systemd: file descriptor 3, and the ID of the process that receives it.
-        let script = format!("LISTEN_PID=$$ LISTEN_FDS=1 exec \"$0\" serve --config health.toml{more} 3<&0 </dev/null");
+        let script = format!(
+            "LISTEN_PID=$$ LISTEN_FDS=1 exec \"$0\" serve --config health.toml{more} 3<&0 </dev/null"
+        );
         let mut command = std::process::Command::new("sh");
-        command.args(["-c", &script, env!("CARGO_BIN_EXE_health")]).current_dir(folder.path());
+        command
+            .args(["-c", &script, env!("CARGO_BIN_EXE_health")])
+            .current_dir(folder.path());
         command.stdin(std::os::fd::OwnedFd::from(listener.try_clone().unwrap()));
         let mut server = Running::new(command.stdout(Stdio::piped()).stderr(Stdio::null()));
         let mut line = String::new();
-        BufReader::new(server.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        BufReader::new(server.stdout.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
         assert_eq!(line, format!("http://{address}/ht/\n"), "{more}");
-        assert!(get(TcpStream::connect(address).unwrap(), "/ht/").starts_with("HTTP/1.1 200 OK"), "{more}");
+        assert!(
+            get(TcpStream::connect(address).unwrap(), "/ht/").starts_with("HTTP/1.1 200 OK"),
+            "{more}"
+        );
     }
 }
 
 #[test]
 fn systemd_hears_of_the_start_of_what_is_wrong_and_that_it_lives() {
-    let folder = folder(&format!("{CACHE}[[checks]]\nkind = \"storage\"\npath = \"data\"\nevery = \"50ms\"\n"));
+    let folder = folder(&format!(
+        "{CACHE}[[checks]]\nkind = \"storage\"\npath = \"data\"\nevery = \"50ms\"\n"
+    ));
     let data = folder.path().join("data");
     std::fs::create_dir(&data).unwrap();
     let path = folder.path().join("notify.sock");
     let manager = UnixDatagram::bind(&path).unwrap();
-    manager.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    manager
+        .set_read_timeout(Some(Duration::from_secs(10)))
+        .unwrap();
     let hear = |wanted: &str| {
-        let (mut buffer, began) = ([0; 1024], Instant::now());
+        let mut buffer = [0; 1024];
+        let began = Instant::now();
         loop {
             let length = manager.recv(&mut buffer).unwrap();
             let said = String::from_utf8_lossy(&buffer[..length]).into_owned();
             if said.contains(wanted) {
                 return;
             }
-            assert!(began.elapsed() < Duration::from_secs(10), "not heard: {wanted}");
+            assert!(
+                began.elapsed() < Duration::from_secs(10),
+                "not heard: {wanted}"
+            );
         }
     };
     let mut command = health(folder.path());
-    command.args(["serve", "--config", "health.toml", "--listen", "127.0.0.1:0"]);
-    command.env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "200000").stdout(Stdio::null()).stderr(Stdio::null());
+    command.args([
+        "serve",
+        "--config",
+        "health.toml",
+        "--listen",
+        "127.0.0.1:0",
+    ]);
+    command
+        .env("NOTIFY_SOCKET", &path)
+        .env("WATCHDOG_USEC", "200000")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
     let mut server = Running::new(&mut command);
     hear("READY=1");
     hear("STATUS=1 of 1 checks working");
@@ -150,16 +224,32 @@ fn the_watchdog_is_not_fed_while_live_fails() {
     );
     let path = folder.path().join("notify.sock");
     let manager = UnixDatagram::bind(&path).unwrap();
-    manager.set_read_timeout(Some(Duration::from_millis(1200))).unwrap();
+    manager
+        .set_read_timeout(Some(Duration::from_millis(1200)))
+        .unwrap();
     let mut command = health(folder.path());
-    command.args(["serve", "--config", "health.toml", "--listen", "127.0.0.1:0"]);
-    command.env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "200000").stdout(Stdio::null()).stderr(Stdio::null());
+    command.args([
+        "serve",
+        "--config",
+        "health.toml",
+        "--listen",
+        "127.0.0.1:0",
+    ]);
+    command
+        .env("NOTIFY_SOCKET", &path)
+        .env("WATCHDOG_USEC", "200000")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
     let _server = Running::new(&mut command);
-    let (mut buffer, mut all) = ([0; 1024], String::new());
+    let mut buffer = [0; 1024];
+    let mut all = String::new();
     while let Ok(length) = manager.recv(&mut buffer) {
         all.push_str(&String::from_utf8_lossy(&buffer[..length]));
     }
-    assert!(all.contains("READY=1") && all.contains("storage unavailable"), "{all}");
+    assert!(
+        all.contains("READY=1") && all.contains("storage unavailable"),
+        "{all}"
+    );
     assert!(!all.contains("WATCHDOG=1"), "{all}");
 }
 
@@ -167,10 +257,22 @@ fn the_watchdog_is_not_fed_while_live_fails() {
 fn who_says_nothing_keeps_nobody_out() {
     let limit = getrlimit(Resource::Nofile);
     let most = limit.maximum.unwrap_or(20_000);
-    setrlimit(Resource::Nofile, Rlimit { current: Some(most), maximum: limit.maximum }).unwrap();
+    setrlimit(
+        Resource::Nofile,
+        Rlimit {
+            current: Some(most),
+            maximum: limit.maximum,
+        },
+    )
+    .unwrap();
     let server = Server::of(CACHE);
-    let many = usize::try_from(most).unwrap().saturating_sub(200).min(2_000);
-    let silent: Vec<_> = (0..many).map(|_| TcpStream::connect(&server.address).unwrap()).collect();
+    let many = usize::try_from(most)
+        .unwrap()
+        .saturating_sub(200)
+        .min(2_000);
+    let silent: Vec<_> = (0..many)
+        .map(|_| TcpStream::connect(&server.address).unwrap())
+        .collect();
     for path in ["/ht/live/", "/ht/"] {
         let began = Instant::now();
         assert_eq!(server.get(path).0, 200);
@@ -182,12 +284,22 @@ fn who_says_nothing_keeps_nobody_out() {
     }
     // The oldest connections were closed, and the youngest were not.
     let read = |mut stream: &TcpStream| {
-        stream.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
+        stream
+            .set_read_timeout(Some(Duration::from_millis(200)))
+            .unwrap();
         stream.read(&mut [0; 1]).map_err(|error| error.kind())
     };
-    assert!(!matches!(read(&silent[0]), Err(std::io::ErrorKind::WouldBlock)), "{:?}", read(&silent[0]));
+    assert!(
+        !matches!(read(&silent[0]), Err(std::io::ErrorKind::WouldBlock)),
+        "{:?}",
+        read(&silent[0])
+    );
     let youngest = silent.last().unwrap();
-    assert!(matches!(read(youngest), Err(std::io::ErrorKind::WouldBlock)), "{:?}", read(youngest));
+    assert!(
+        matches!(read(youngest), Err(std::io::ErrorKind::WouldBlock)),
+        "{:?}",
+        read(youngest)
+    );
 }
 
 #[test]
@@ -196,18 +308,27 @@ fn a_hang_up_drains_and_no_signal_leaves_a_folder_behind() {
     let mut server = Server::start(drains.path(), &["--config", "health.toml"]);
     signal(&server.process, "HUP");
     std::thread::sleep(Duration::from_millis(300));
-    assert_eq!((server.get("/ht/ready/").0, server.get("/ht/live/").0), (500, 200));
+    assert_eq!(server.get("/ht/ready/").0, 500);
+    assert_eq!(server.get("/ht/live/").0, 200);
     let (took, code) = wait(&mut server.process);
-    assert!(code == Some(0) && took > Duration::from_millis(400), "{code:?} after {took:?}");
+    assert!(
+        code == Some(0) && took > Duration::from_millis(400),
+        "{code:?} after {took:?}"
+    );
 
     for name in ["HUP", "INT", "TERM", "QUIT", "USR1", "USR2", "ALRM"] {
         let temp = folder("");
         let mut command = health(temp.path());
-        command.env("TMPDIR", temp.path()).args(["serve", "--listen", "127.0.0.1:0"]);
+        command
+            .env("TMPDIR", temp.path())
+            .args(["serve", "--listen", "127.0.0.1:0"]);
         let mut server = Running::new(command.stdout(Stdio::piped()).stderr(Stdio::null()));
         let mut line = String::new();
-        BufReader::new(server.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let made = |folder: &tempfile::TempDir| std::fs::read_dir(folder.path()).unwrap().count() - 1;
+        BufReader::new(server.stdout.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        let made =
+            |folder: &tempfile::TempDir| std::fs::read_dir(folder.path()).unwrap().count() - 1;
         assert_eq!(made(&temp), 1, "{name}");
         signal(&server, name);
         std::thread::sleep(Duration::from_millis(200));
@@ -220,19 +341,47 @@ fn a_hang_up_drains_and_no_signal_leaves_a_folder_behind() {
 #[test]
 fn stdout_that_can_not_be_written_changes_nothing() {
     let folder = folder(CACHE);
-    let full = || std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let full = || {
+        std::fs::OpenOptions::new()
+            .write(true)
+            .open("/dev/full")
+            .unwrap()
+    };
     let check = |args: &[&str]| {
         let mut command = health(folder.path());
-        let output = command.args(args).stdout(full()).stderr(Stdio::piped()).output().unwrap();
+        let output = command
+            .args(args)
+            .stdout(full())
+            .stderr(Stdio::piped())
+            .output()
+            .unwrap();
         (output.status.code(), stderr(&output))
     };
-    assert_eq!(check(&["check", "--config", "health.toml", "--exit", "docker"]), (Some(0), String::new()));
-    assert_eq!(check(&["check", "--config", "health.toml", "--exit", "nagios"]), (Some(0), String::new()));
+    assert_eq!(
+        check(&["check", "--config", "health.toml", "--exit", "docker"]),
+        (Some(0), String::new())
+    );
+    assert_eq!(
+        check(&["check", "--config", "health.toml", "--exit", "nagios"]),
+        (Some(0), String::new())
+    );
     let (code, error) = check(&["check", "--config", "health.toml"]);
-    assert!(code == Some(2) && error.contains("stdout can't be written"), "{code:?} {error}");
+    assert!(
+        code == Some(2) && error.contains("stdout can't be written"),
+        "{code:?} {error}"
+    );
     let port = free_port();
     let mut command = health(folder.path());
-    command.args(["serve", "--config", "health.toml", "--listen", &port.to_string()]).stdout(full()).stderr(full());
+    command
+        .args([
+            "serve",
+            "--config",
+            "health.toml",
+            "--listen",
+            &port.to_string(),
+        ])
+        .stdout(full())
+        .stderr(full());
     let _server = Running::new(&mut command);
     let began = Instant::now();
     let stream = loop {
@@ -251,36 +400,67 @@ fn endpoints_of_the_file_and_probes_of_kubernetes() {
          anonymous = \"status\"\nformats = [\"json\"]\n[[endpoints]]\npath = \"/readyz\"\ngroup = \"startup\"\ntoken = false\n"
     ));
     let (_server, lines) = serve(&folder, &["--listen", "127.0.0.1:0"], 3);
-    let paths: Vec<_> = lines.iter().map(|line| line.splitn(4, '/').nth(3).unwrap()).collect();
+    let paths: Vec<_> = lines
+        .iter()
+        .map(|line| line.splitn(4, '/').nth(3).unwrap())
+        .collect();
     assert_eq!(paths, ["ht/", "public/", "readyz/"]);
     let address = lines[0].split('/').nth(2).unwrap();
     let ask = |path: &str| get(TcpStream::connect(address).unwrap(), path);
     for (path, status, body) in [
         ("/ht/", "404", "Not Found"),
-        ("/ht/s3cret/?format=json", "200", r#"{"CacheBackend": "working"}"#),
+        (
+            "/ht/s3cret/?format=json",
+            "200",
+            r#"{"CacheBackend": "working"}"#,
+        ),
         ("/public/", "200", r#"{"status": "working"}"#),
         ("/livez?format=json", "200", r#"{"status": "working"}"#),
         ("/livez/s3cret?format=json", "200", "{}"),
-        ("/readyz?format=text", "200", "Startup                  ... working"),
+        (
+            "/readyz?format=text",
+            "200",
+            "Startup                  ... working",
+        ),
         ("/nowhere", "404", "Not Found"),
     ] {
         let answer = ask(path);
-        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{path}: {answer}");
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status} ")),
+            "{path}: {answer}"
+        );
         assert!(answer.trim_end().ends_with(body), "{path}: {answer}");
     }
     let (code, _, error) = support::told(
-        &["serve", "--config", folder.path().join("health.toml").to_str().unwrap(), "--path", "/x/"],
+        &[
+            "serve",
+            "--config",
+            folder.path().join("health.toml").to_str().unwrap(),
+            "--path",
+            "/x/",
+        ],
         &[],
     );
-    assert!(code == 2 && error.contains("--path is for a file without [[endpoints]]"), "{error}");
+    assert!(
+        code == 2 && error.contains("--path is for a file without [[endpoints]]"),
+        "{error}"
+    );
 }
 
 #[test]
 fn grpc_beside_http() {
     let folder = folder(CACHE);
-    let (mut server, lines) = serve(&folder, &["--listen", "127.0.0.1:0", "--grpc", "127.0.0.1:0"], 2);
+    let (mut server, lines) = serve(
+        &folder,
+        &["--listen", "127.0.0.1:0", "--grpc", "127.0.0.1:0"],
+        2,
+    );
     let grpc = lines[1].strip_prefix("grpc://").unwrap();
-    let shared = lines[0].strip_prefix("http://").unwrap().strip_suffix("/ht/").unwrap();
+    let shared = lines[0]
+        .strip_prefix("http://")
+        .unwrap()
+        .strip_suffix("/ht/")
+        .unwrap();
     let working = "working\n";
     for (url, status, service) in [
         (format!("grpc://{grpc}"), "status", 0),
@@ -290,8 +470,14 @@ fn grpc_beside_http() {
     ] {
         let (code, output, _) = told(&["probe", &url], &[]);
         assert_eq!(code, service, "{url}");
-        assert!(output.is_empty() == status.is_empty() && output.starts_with(status), "{url}: {output}");
-        assert!(output.is_empty() || output.ends_with(working), "{url}: {output}");
+        assert!(
+            output.is_empty() == status.is_empty() && output.starts_with(status),
+            "{url}: {output}"
+        );
+        assert!(
+            output.is_empty() || output.ends_with(working),
+            "{url}: {output}"
+        );
     }
     // A balancer that sends HTTP to the port for gRPC must not see it healthy.
     for (address, status) in [(shared, "HTTP/1.1 200 "), (grpc, "HTTP/1.1 415 ")] {
@@ -302,7 +488,10 @@ fn grpc_beside_http() {
     assert_eq!(wait(&mut server).1, Some(0));
     for wrong in ["nope", "http://a:1", "127.0.0.1:99999", "systemd"] {
         let (code, _, error) = told(&["serve", "--listen", "127.0.0.1:0", "--grpc", wrong], &[]);
-        assert!(code == 2 && error.contains("--grpc") && error.contains("expected HOST:PORT"), "{error}");
+        assert!(
+            code == 2 && error.contains("--grpc") && error.contains("expected HOST:PORT"),
+            "{error}"
+        );
     }
 }
 
@@ -310,11 +499,21 @@ fn grpc_beside_http() {
 fn grpc_at_a_unix_socket() {
     let folder = folder(CACHE);
     let path = folder.path().join("g.sock").display().to_string();
-    let (mut server, lines) = serve(&folder, &["--listen", "127.0.0.1:0", "--grpc", &format!("unix:{path}")], 2);
-    assert_eq!(lines[1], format!("grpc+unix://{}", path.replace('/', "%2F")));
+    let (mut server, lines) = serve(
+        &folder,
+        &["--listen", "127.0.0.1:0", "--grpc", &format!("unix:{path}")],
+        2,
+    );
+    assert_eq!(
+        lines[1],
+        format!("grpc+unix://{}", path.replace('/', "%2F"))
+    );
     let (code, output, error) = told(&["probe", &lines[1]], &[]);
     assert!(code == 0 && output.ends_with("working\n"), "{error}");
     signal(&server, "INT");
     assert_eq!(wait(&mut server).1, Some(0));
-    assert!(!Path::new(&path).exists(), "the file of the socket is removed");
+    assert!(
+        !Path::new(&path).exists(),
+        "the file of the socket is removed"
+    );
 }

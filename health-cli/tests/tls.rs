@@ -37,11 +37,12 @@ impl Authority {
         params.not_after = date_time_ymd(year, 12, 31);
         let certificate = params.signed_by(&key, &self.0).unwrap();
         let key = PrivatePkcs8KeyDer::from(key.serialize_der());
-        let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![certificate.der().clone()], key.into());
+        let config =
+            ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+                .with_safe_default_protocol_versions()
+                .unwrap()
+                .with_no_client_auth()
+                .with_single_cert(vec![certificate.der().clone()], key.into());
         listen(Arc::new(config.unwrap()), answer)
     }
 }
@@ -64,22 +65,38 @@ fn certificates_are_verified() {
     let folder = tempfile::tempdir().unwrap();
     let authority = Authority::new(folder.path());
     let trusted = folder.path().join("authority.pem").display().to_string();
-    let (right, expired, other) = (
-        authority.serve("127.0.0.1", 4000),
-        authority.serve("127.0.0.1", 2021),
-        authority.serve("other.internal", 4000),
-    );
+    let right = authority.serve("127.0.0.1", 4000);
+    let expired = authority.serve("127.0.0.1", 2021);
+    let other = authority.serve("other.internal", 4000);
     let probe = |address: &str, file: &str| {
         let variables = [("SSL_CERT_FILE", file), ("SSL_CERT_DIR", "/no/such/folder")];
         told(&["probe", &format!("https://{address}/t0ken/")], &variables)
     };
-    assert_eq!(probe(&right, &trusted), (0, "a                        ... working\n".into(), String::new()));
+    assert_eq!(
+        probe(&right, &trusted),
+        (
+            0,
+            "a                        ... working\n".into(),
+            String::new()
+        )
+    );
     for (address, file, what) in [
-        (&right, "/no/such/file", "the certificate's issuer is not trusted"),
+        (
+            &right,
+            "/no/such/file",
+            "the certificate's issuer is not trusted",
+        ),
         (&expired, &*trusted, "the certificate has expired"),
         (&other, &*trusted, "the certificate is for another name"),
     ] {
-        assert_eq!(probe(address, file), (2, String::new(), format!("error: {address}: TLS failed: {what}\n")));
+        assert_eq!(
+            probe(address, file),
+            (
+                2,
+                String::new(),
+                format!("error: {address}: TLS failed: {what}\n")
+            )
+        );
     }
 }
 
@@ -93,15 +110,25 @@ fn redirects_lead_to_tls_and_not_away_from_it() {
     let (upgrading, _) = support::answering(move |_| redirect(format!("https://{safe}/")));
     let (plain, _) = support::answering(|_| http("200 OK", "", "{}"));
     let downgrading = authority.answer("127.0.0.1", 4000, redirect(format!("http://{plain}/")));
-    for (url, code) in [(format!("http://{upgrading}/"), 0), (format!("https://{downgrading}/"), 2)] {
-        assert_eq!(told(&["probe", &url], &[("SSL_CERT_FILE", &trusted)]).0, code, "{url}");
+    for (url, code) in [
+        (format!("http://{upgrading}/"), 0),
+        (format!("https://{downgrading}/"), 2),
+    ] {
+        assert_eq!(
+            told(&["probe", &url], &[("SSL_CERT_FILE", &trusted)]).0,
+            code,
+            "{url}"
+        );
     }
 }
 
 #[test]
 fn an_image_without_certificates_can_ask_without_tls() {
     let server = support::Server::of(support::CACHE);
-    let variables = [("SSL_CERT_FILE", "/no/such/file"), ("SSL_CERT_DIR", "/no/such/folder")];
+    let variables = [
+        ("SSL_CERT_FILE", "/no/such/file"),
+        ("SSL_CERT_DIR", "/no/such/folder"),
+    ];
     assert_eq!(told(&["probe", &server.url("/ht/")], &variables).0, 0);
 }
 
@@ -110,9 +137,23 @@ fn a_server_without_tls_is_told_from_one_with_a_wrong_certificate() {
     let (address, _) = support::answering(|_| String::new());
     let server = support::Server::of(support::CACHE);
     for address in [&server.address, &address] {
-        let (code, output, error) = told(&["probe", &format!("https://{address}/"), "--timeout", "500ms"], &[]);
-        assert!(code == 2 && output.is_empty() && error.starts_with(&format!("error: {address}: ")), "{error}");
+        let (code, output, error) = told(
+            &[
+                "probe",
+                &format!("https://{address}/"),
+                "--timeout",
+                "500ms",
+            ],
+            &[],
+        );
+        assert!(
+            code == 2 && output.is_empty() && error.starts_with(&format!("error: {address}: ")),
+            "{error}"
+        );
     }
     let (_, _, error) = told(&["probe", &format!("https://{}/", server.address)], &[]);
-    assert!(error.ends_with("TLS failed: what answers there does not speak TLS\n"), "{error}");
+    assert!(
+        error.ends_with("TLS failed: what answers there does not speak TLS\n"),
+        "{error}"
+    );
 }

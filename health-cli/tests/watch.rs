@@ -1,6 +1,11 @@
-//! `health watch`: a line for each change in a pipe, and a table on a terminal, which is restored at the end.
+//! `health watch`: a line for each change in a pipe, and a table on a terminal, which is restored
+//! at the end.
 
-#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test without any executor may")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a test without any executor may"
+)]
 
 mod support;
 
@@ -17,7 +22,11 @@ fn changing() -> String {
     let polls = AtomicUsize::new(0);
     let (address, _) = answering(move |_| match polls.fetch_add(1, Ordering::SeqCst) {
         0..3 => http("200 OK", "", r#"{"a": "working", "b": "warning: 3 left"}"#),
-        3..6 => http("503 Service Unavailable", "", r#"{"a": "unavailable: timed out", "b": "warning: 2 left"}"#),
+        3..6 => http(
+            "503 Service Unavailable",
+            "",
+            r#"{"a": "unavailable: timed out", "b": "warning: 2 left"}"#,
+        ),
         6..9 => http("502 Bad Gateway", "", ""),
         _ => http("200 OK", "", r#"{"a": "working"}"#),
     });
@@ -26,7 +35,9 @@ fn changing() -> String {
 
 fn watch(url: &str) -> Command {
     let mut command = health(&std::env::temp_dir());
-    command.args(["watch", url, "--interval", "30ms"]).env("TERM", "xterm");
+    command
+        .args(["watch", url, "--interval", "30ms"])
+        .env("TERM", "xterm");
     command
 }
 
@@ -38,7 +49,10 @@ fn lines(process: &mut Child, count: usize) -> Vec<String> {
         assert!(time.len() == 20 && time.ends_with('Z'), "{time}");
         rest.to_owned()
     };
-    lines.take(count).map(|line| without_time(line.unwrap())).collect()
+    lines
+        .take(count)
+        .map(|line| without_time(line.unwrap()))
+        .collect()
 }
 
 #[test]
@@ -60,12 +74,16 @@ fn a_pipe_gets_a_line_for_each_change() {
     assert_eq!(lines(&mut process, expected.len()), expected);
     support::signal(&process, "TERM");
     let (took, code) = support::wait(&mut process);
-    assert!(took < Duration::from_secs(2) && code == Some(0), "{took:?} {code:?}");
+    assert!(
+        took < Duration::from_secs(2) && code == Some(0),
+        "{took:?} {code:?}"
+    );
 }
 
 #[test]
 fn it_ends_with_its_reader() {
-    let mut process = Running::new(watch(&format!("http://{}/", changing())).stdout(Stdio::piped()));
+    let mut process =
+        Running::new(watch(&format!("http://{}/", changing())).stdout(Stdio::piped()));
     drop(process.stdout.take());
     assert_eq!(support::wait(&mut process).1, Some(0));
 }
@@ -74,30 +92,51 @@ fn it_ends_with_its_reader() {
 fn it_can_be_ended_while_its_reader_does_not_read() {
     let polls = AtomicUsize::new(0);
     let (address, _) = answering(move |_| {
-        let text = if polls.fetch_add(1, Ordering::SeqCst).is_multiple_of(2) { "x" } else { "y" };
-        http("200 OK", "", &format!(r#"{{"a": "{}"}}"#, text.repeat(100_000)))
+        let text = if polls.fetch_add(1, Ordering::SeqCst).is_multiple_of(2) {
+            "x"
+        } else {
+            "y"
+        };
+        http(
+            "200 OK",
+            "",
+            &format!(r#"{{"a": "{}"}}"#, text.repeat(100_000)),
+        )
     });
     let mut process = Running::new(watch(&format!("http://{address}/")).stdout(Stdio::piped()));
     thread::sleep(Duration::from_millis(500));
     support::signal(&process, "TERM");
     let (took, code) = support::wait(&mut process);
-    assert!(took < Duration::from_secs(5) && code == Some(0), "{took:?} {code:?}");
+    assert!(
+        took < Duration::from_secs(5) && code == Some(0),
+        "{took:?} {code:?}"
+    );
 }
 
 #[test]
 fn nobody_there_is_shown_and_waited_for() {
     let nobody = nobody();
     let mut process = Running::new(watch(&format!("http://{nobody}/")).stdout(Stdio::piped()));
-    assert_eq!(lines(&mut process, 1), [format!("{nobody:<24} ... connection refused")]);
+    assert_eq!(
+        lines(&mut process, 1),
+        [format!("{nobody:<24} ... connection refused")]
+    );
     support::signal(&process, "INT");
     assert_eq!(support::wait(&mut process).1, Some(0));
 }
 
 #[test]
 fn what_is_wrong_with_the_command_is_2() {
-    for args in [&["watch", "nope"][..], &["watch", "--config", "/no/such/file"], &["watch", "--interval", "0"]] {
+    for args in [
+        &["watch", "nope"][..],
+        &["watch", "--config", "/no/such/file"],
+        &["watch", "--interval", "0"],
+    ] {
         let (code, output, error) = told(args, &[]);
-        assert!(code == 2 && output.is_empty() && error.starts_with("error: "), "{args:?} {error}");
+        assert!(
+            code == 2 && output.is_empty() && error.starts_with("error: "),
+            "{args:?} {error}"
+        );
     }
 }
 
@@ -113,12 +152,20 @@ mod terminal {
     fn a_terminal_gets_a_table_and_is_left_as_it_was() {
         for signal in ["INT", "TERM"] {
             let terminal = Terminal::open();
-            let mut process = Running::new(watch(&format!("http://{}/", changing())).stdout(terminal.stdio()));
+            let mut process =
+                Running::new(watch(&format!("http://{}/", changing())).stdout(terminal.stdio()));
             let text = terminal.await_text("unavailable");
             assert!(text.starts_with(ENTER), "{text:?}");
-            for part in
-                ["healthy", "check", "status", "message", "\x1b[38;5;1munavailable", "timed out", "3 left", "\x1b[H"]
-            {
+            for part in [
+                "healthy",
+                "check",
+                "status",
+                "message",
+                "\x1b[38;5;1munavailable",
+                "timed out",
+                "3 left",
+                "\x1b[H",
+            ] {
                 assert!(text.contains(part), "{part:?} in {text:?}");
             }
             assert!(!text.contains("\x1b[2J"), "it would flicker: {text:?}");
@@ -130,7 +177,8 @@ mod terminal {
 
     #[test]
     fn the_checks_of_a_file_are_shown_without_log_lines_between() {
-        let (terminal, folder) = (Terminal::open(), folder(&format!("{CACHE}{BROKEN}")));
+        let terminal = Terminal::open();
+        let folder = folder(&format!("{CACHE}{BROKEN}"));
         let mut command = health(folder.path());
         command
             .args(["watch", "--config", "health.toml"])
@@ -139,20 +187,29 @@ mod terminal {
             .stderr(terminal.stdio());
         let mut process = Running::new(&mut command);
         let text = terminal.await_text("storage folder is missing");
-        assert!(text.contains("duration") && !text.contains("WARN"), "{text:?}");
+        assert!(
+            text.contains("duration") && !text.contains("WARN"),
+            "{text:?}"
+        );
         support::signal(&process, "INT");
         assert_eq!(support::wait(&mut process).1, Some(0));
     }
 
     #[test]
     fn it_fits_into_the_terminal_and_follows_its_size() {
-        let rows: Vec<_> = (0..30).map(|number| format!(r#""row{number:02}": "working""#)).collect();
+        let rows: Vec<_> = (0..30)
+            .map(|number| format!(r#""row{number:02}": "working""#))
+            .collect();
         let body = format!("{{{}}}", rows.join(", "));
         let (address, _) = answering(move |_| http("200 OK", "", &body));
         let terminal = Terminal::open();
-        let mut process = Running::new(watch(&format!("http://{address}/")).stdout(terminal.stdio()));
+        let mut process =
+            Running::new(watch(&format!("http://{address}/")).stdout(terminal.stdio()));
         let text = terminal.await_text("... and 14 lines more");
-        assert!(text.contains("row15") && !text.contains("row16"), "{text:?}");
+        assert!(
+            text.contains("row15") && !text.contains("row16"),
+            "{text:?}"
+        );
         terminal.resize(100, 10);
         support::signal(&process, "WINCH");
         terminal.await_text("... and 24 lines more");
@@ -163,15 +220,24 @@ mod terminal {
     #[test]
     fn without_colour_it_is_a_table_as_well_and_a_dumb_terminal_gets_lines() {
         let terminal = Terminal::open();
-        let mut process =
-            Running::new(watch(&format!("http://{}/", changing())).env("NO_COLOR", "1").stdout(terminal.stdio()));
+        let mut process = Running::new(
+            watch(&format!("http://{}/", changing()))
+                .env("NO_COLOR", "1")
+                .stdout(terminal.stdio()),
+        );
         let text = terminal.await_text("unavailable  ");
-        assert!(text.starts_with(ENTER) && !text.contains("\x1b[38") && !text.contains("\x1b[31m"), "{text:?}");
+        assert!(
+            text.starts_with(ENTER) && !text.contains("\x1b[38") && !text.contains("\x1b[31m"),
+            "{text:?}"
+        );
         support::signal(&process, "INT");
         assert_eq!(support::wait(&mut process).1, Some(0));
         let terminal = Terminal::open();
-        let mut process =
-            Running::new(watch(&format!("http://{}/", changing())).env("TERM", "dumb").stdout(terminal.stdio()));
+        let mut process = Running::new(
+            watch(&format!("http://{}/", changing()))
+                .env("TERM", "dumb")
+                .stdout(terminal.stdio()),
+        );
         let text = terminal.await_text("timed out");
         assert!(!text.contains('\x1b'), "{text:?}");
         support::signal(&process, "INT");
@@ -181,7 +247,8 @@ mod terminal {
     #[test]
     fn while_it_is_stopped_the_terminal_is_the_shells() {
         let terminal = Terminal::open();
-        let mut process = Running::new(watch(&format!("http://{}/", changing())).stdout(terminal.stdio()));
+        let mut process =
+            Running::new(watch(&format!("http://{}/", changing())).stdout(terminal.stdio()));
         terminal.await_text("working");
         support::signal(&process, "TSTP");
         let stopped = terminal.await_text(LEAVE);

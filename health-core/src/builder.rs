@@ -11,7 +11,9 @@ use crate::interceptor::Interceptors;
 use crate::registry::{BuildError, Registry};
 use crate::render::{Renderer, Renderers};
 use crate::runner::{Listeners, Runner, build_plans};
-use crate::{Clock, GroupSettings, Health, Interceptor, Runtime, Settings, StatusListener, settings};
+use crate::{
+    Clock, GroupSettings, Health, Interceptor, Runtime, Settings, StatusListener, settings,
+};
 
 /// Builds a [`Health`] from checks, settings, groups and formats.
 #[derive(Default)]
@@ -42,12 +44,19 @@ impl HealthBuilder {
     /// ```
     /// use health_core::{CheckExt, Health, check_fn};
     ///
-    /// let checks = [check_fn("cache", || async { Ok(()) }).boxed(), check_fn("queue", || async { Ok(()) }).non_critical().boxed()];
+    /// let checks = [
+    ///     check_fn("cache", || async { Ok(()) }).boxed(),
+    ///     check_fn("queue", || async { Ok(()) })
+    ///         .non_critical()
+    ///         .boxed(),
+    /// ];
     /// let health = Health::builder().checks(checks).build()?;
     /// # Ok::<(), health_core::BuildError>(())
     /// ```
     pub fn checks<C: CheckExt>(mut self, checks: impl IntoIterator<Item = C>) -> Self {
-        checks.into_iter().for_each(|check| self.registry.register(check));
+        checks
+            .into_iter()
+            .for_each(|check| self.registry.register(check));
         self
     }
 
@@ -89,9 +98,9 @@ impl HealthBuilder {
         self
     }
 
-    /// Sets the runtime of runs and background tasks; its time driver has to be enabled. *Default*: the runtime in which
-    /// [`build`](Self::build) is called. Without one, or when it has shut down, a run is spawned on the runtime of the caller that starts
-    /// it.
+    /// Sets the runtime of runs and background tasks; its time driver has to be enabled. *Default*:
+    /// the runtime in which [`build`](Self::build) is called. Without one, or when it has shut
+    /// down, a run is spawned on the runtime of the caller that starts it.
     pub fn runtime(mut self, runtime: impl Into<Runtime>) -> Self {
         self.runtime = Some(runtime.into().0);
         self
@@ -103,12 +112,14 @@ impl HealthBuilder {
         self
     }
 
-    /// Joins a fleet, whose replicas share the verdicts of their [`shared`](crate::CheckExt::shared) checks. Together they probe each
-    /// dependency about once per TTL. *Default*: no fleet.
+    /// Joins a fleet, whose replicas share the verdicts of their
+    /// [`shared`](crate::CheckExt::shared) checks. Together they probe each dependency about once
+    /// per TTL. *Default*: no fleet.
     ///
-    /// Each replica produces its first verdict of a check itself. After that it probes only from time to time, and otherwise shows the
-    /// verdicts of the others. A failure that all replicas see is held in `ready`; a failure that only this replica sees fails `ready` at
-    /// once. While the fleet can't be reached, each replica probes for itself.
+    /// Each replica produces its first verdict of a check itself. After that it probes only from
+    /// time to time, and otherwise shows the verdicts of the others. A failure that all replicas
+    /// see is held in `ready`; a failure that only this replica sees fails `ready` at once. While
+    /// the fleet can't be reached, each replica probes for itself.
     pub fn fleet(mut self, fleet: impl Fleet) -> Self {
         self.fleet = Some(Arc::new(fleet));
         self
@@ -123,11 +134,18 @@ impl HealthBuilder {
     /// Builds the health. Runs no check, and may be called outside of a runtime.
     ///
     /// # Errors
-    /// Fails for two checks with the same identifier, for unknown groups and checks, and for invalid options and settings. The error lists
-    /// all of them.
-    #[cfg_attr(not(feature = "metrics"), expect(unused_mut, reason = "metrics are a listener"))]
+    /// Fails for two checks with the same identifier, for unknown groups and checks, and for
+    /// invalid options and settings. The error lists all of them.
+    #[cfg_attr(
+        not(feature = "metrics"),
+        expect(unused_mut, reason = "metrics are a listener")
+    )]
     pub fn build(mut self) -> Result<Health, BuildError> {
-        let mut faults = settings::faults(&self.settings, &self.renderers, self.groups.keys().map(String::as_str));
+        let mut faults = settings::faults(
+            &self.settings,
+            &self.renderers,
+            self.groups.keys().map(String::as_str),
+        );
         faults.extend(self.fleet.iter().flat_map(|fleet| fleet::faults(&**fleet)));
         let (cells, plans) = build_plans(self.registry, &self.groups, &self.settings, &mut faults);
         BuildError::check(faults)?;
@@ -138,16 +156,31 @@ impl HealthBuilder {
         #[cfg(feature = "metrics")]
         self.listeners.push(Box::new(crate::metrics::Metrics));
         let listeners = Listeners(self.listeners);
-        let mut runner = Runner::new(cells, plans, &self.settings, own_runtime, clock, listeners, interceptors);
+        let mut runner = Runner::new(
+            cells,
+            plans,
+            &self.settings,
+            own_runtime,
+            clock,
+            listeners,
+            interceptors,
+        );
         if let Some(fleet) = self.fleet {
             runner.join(fleet);
         }
-        Ok(Health::new(runner, self.settings, self.renderers, self.notice))
+        Ok(Health::new(
+            runner,
+            self.settings,
+            self.renderers,
+            self.notice,
+        ))
     }
 }
 
 impl fmt::Debug for HealthBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HealthBuilder").field("registry", &self.registry).finish_non_exhaustive()
+        f.debug_struct("HealthBuilder")
+            .field("registry", &self.registry)
+            .finish_non_exhaustive()
     }
 }

@@ -7,12 +7,13 @@ use tokio::sync::watch;
 /// The number of cleanups that are running in this process.
 static PENDING: LazyLock<watch::Sender<usize>> = LazyLock::new(|| watch::Sender::new(0));
 
-/// Spawns a future that undoes what an interrupted run of a check left behind. Call it from the `Drop` of a value that
-/// the run holds.
+/// Spawns a future that undoes what an interrupted run of a check left behind. Call it from the
+/// `Drop` of a value that the run holds.
 ///
 /// The future becomes a task of the current runtime, and outlives the run.
-/// [`Health::shutdown`](crate::Health::shutdown) waits for all cleanups, so that a process that ends leaves nothing on
-/// a server. Limit the future with a timeout. Outside of a runtime, the future is dropped.
+/// [`Health::shutdown`](crate::Health::shutdown) waits for all cleanups, so that a process that
+/// ends leaves nothing on a server. Limit the future with a timeout. Outside of a runtime, the
+/// future is dropped.
 ///
 /// ```
 /// struct Left(std::path::PathBuf);

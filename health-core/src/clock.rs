@@ -1,12 +1,14 @@
 use std::fmt;
 use std::time::{Instant, SystemTime};
 
-/// The engine's source of time: for the age of a verdict, the duration of a run and the dates of a report.
+/// The engine's source of time: for the age of a verdict, the duration of a run and the dates of a
+/// report.
 ///
-/// *Default*: the system's clock. Your tests can set a clock by hand (`health_testkit::ManualClock`), so that they need
-/// not wait an hour for an old verdict. A clock does not affect waiting: timeouts, budgets and intervals use Tokio's
-/// time, and the default clock follows `tokio::time::pause`. The message of a blocking check about a stuck call always
-/// has the system's date.
+/// *Default*: the system's clock. Your tests can set a clock by hand
+/// (`health_testkit::ManualClock`), so that they need not wait an hour for an old verdict. A clock
+/// does not affect waiting: timeouts, budgets and intervals use Tokio's time, and the default clock
+/// follows `tokio::time::pause`. The message of a blocking check about a stuck call always has the
+/// system's date.
 pub trait Clock: Send + Sync + 'static {
     /// Returns a time that never goes back, which ages and durations are measured with.
     fn now(&self) -> Instant;

@@ -17,16 +17,17 @@ pub(crate) struct Drain {
 }
 
 impl Health {
-    /// Begins to drain, because the process is about to end or should get no new requests. From now on `ready`, the
-    /// report of all checks and the declared groups fail, unless
-    /// [`GroupSettings::drains`](crate::GroupSettings::drains) excludes one. `live` and `startup` do not change.
+    /// Begins to drain, because the process is about to end or should get no new requests. From now
+    /// on `ready`, the report of all checks and the declared groups fail, unless
+    /// [`GroupSettings::drains`](crate::GroupSettings::drains) excludes one. `live` and `startup`
+    /// do not change.
     pub fn drain(&self) {
         self.note_drain();
         self.0.runner.drain(true);
     }
 
-    /// Ends a [`drain`](Self::drain), for a service that was taken out of its balancer only for a while. Returns
-    /// `false` if the service still drains, because it has received SIGTERM.
+    /// Ends a [`drain`](Self::drain), for a service that was taken out of its balancer only for a
+    /// while. Returns `false` if the service still drains, because it has received SIGTERM.
     pub fn undrain(&self) -> bool {
         let is_back = self.0.runner.drain(false);
         if is_back {
@@ -40,10 +41,12 @@ impl Health {
         self.0.runner.is_draining()
     }
 
-    /// Returns a future that completes when responses without an end of their own should end, so that they do not hold
-    /// the shutdown of a server: [`Settings::drain_delay`](crate::Settings::drain_delay) after a [`drain`](Self::drain)
-    /// began, when [`drain_on_sigterm`](Self::drain_on_sigterm) completes, and when the last `Health` is dropped. An
-    /// [`undrain`](Self::undrain) before that is as if there had been no drain.
+    /// Returns a future that completes when responses without an end of their own should end, so
+    /// that they do not hold the shutdown of a server:
+    /// [`Settings::drain_delay`](crate::Settings::drain_delay) after a [`drain`](Self::drain)
+    /// began, when [`drain_on_sigterm`](Self::drain_on_sigterm) completes, and when the last
+    /// `Health` is dropped. An [`undrain`](Self::undrain) before that is as if there had been no
+    /// drain.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
@@ -60,11 +63,14 @@ impl Health {
     /// # }).unwrap();
     /// ```
     pub fn stops(&self) -> impl Future<Output = ()> + Send + use<> {
-        let (inner, wake) = (Arc::downgrade(&self.0), self.0.runner.wake());
+        let inner = Arc::downgrade(&self.0);
+        let wake = self.0.runner.wake();
         async move {
             loop {
                 let woken = wake.notified(); // before the look, so that nothing is missed
-                let Some(stops_at) = inner.upgrade().map(|inner| inner.drain().stops_at) else { return };
+                let Some(stops_at) = inner.upgrade().map(|inner| inner.drain().stops_at) else {
+                    return;
+                };
                 match stops_at {
                     Some(at) if at <= Instant::now() => return,
                     Some(at) => tokio::select! {

@@ -1,8 +1,8 @@
 //! The errors of checks.
 //!
-//! A message is public, because it is rendered on a page that anyone may read. Write what is wrong and, if it helps,
-//! what to do. Leave out host names, credentials and the text of a driver's error. Those belong in the *source*, which
-//! is logged under a reference and never rendered.
+//! A message is public, because it is rendered on a page that anyone may read. Write what is wrong
+//! and, if it helps, what to do. Leave out host names, credentials and the text of a driver's
+//! error. Those belong in the *source*, which is logged under a reference and never rendered.
 //!
 //! ```
 //! use health_core::{HealthCheckException, Result, ResultExt, ServiceWarning};
@@ -17,7 +17,10 @@
 //!
 //! let error: HealthCheckException = spool("/no/such/folder").unwrap_err();
 //! assert_eq!(error.to_string(), "unavailable: spool folder is missing");
-//! assert!(error.reference().is_some(), "the cause is in the log under this reference");
+//! assert!(
+//!     error.reference().is_some(),
+//!     "the cause is in the log under this reference"
+//! );
 //! ```
 
 use std::borrow::Cow;
@@ -164,13 +167,15 @@ macro_rules! exceptions {
 exceptions! {
     /// The service works, but a limit is crossed: a disk that fills up, a queue that grows.
     ///
-    /// It counts as an error unless [`Settings::warnings_as_errors`](crate::Settings::warnings_as_errors) is off.
+    /// It counts as an error unless
+    /// [`Settings::warnings_as_errors`](crate::Settings::warnings_as_errors) is off.
     ServiceWarning, Warning, Warning, Other;
     /// The service can't be used: refused, timed out, no such database.
     ServiceUnavailable, Unavailable, Unavailable, Other;
     /// The service answers, but with something else than expected.
     ServiceReturnedUnexpectedResult, UnexpectedResult, Unavailable, UnexpectedAnswer;
-    /// An error that the check did not foresee. Prefer [`UnknownError::caused_by`], which names the log entry.
+    /// An error that the check did not foresee. Prefer [`UnknownError::caused_by`], which names the
+    /// log entry.
     UnknownError, UnknownError, Unavailable, Other;
 }
 
@@ -184,8 +189,8 @@ impl HealthCheckException {
 
     /// Returns four hexadecimal digits that identify the cause in the log.
     ///
-    /// They are a hash of the cause's text, so they are the same in every run and on every replica. `None` without a
-    /// cause.
+    /// They are a hash of the cause's text, so they are the same in every run and on every replica.
+    /// `None` without a cause.
     pub fn reference(&self) -> Option<String> {
         self.source().map(|cause| reference(&chain(cause)))
     }
@@ -197,39 +202,58 @@ impl HealthCheckException {
 }
 
 impl UnknownError {
-    /// Creates an error such as `unknown error: see log (ref 7f3a)`, and keeps the cause for the log.
+    /// Creates an error such as `unknown error: see log (ref 7f3a)`, and keeps the cause for the
+    /// log.
     pub fn caused_by(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         let cause = cause.into();
-        Self::new(format!("see log (ref {})", reference(&chain(cause.as_ref())))).with_source(cause)
+        Self::new(format!(
+            "see log (ref {})",
+            reference(&chain(cause.as_ref()))
+        ))
+        .with_source(cause)
     }
 
-    /// Creates the error of a panic. Only the panic hook gets the payload; the error keeps its hash.
+    /// Creates the error of a panic. Only the panic hook gets the payload; the error keeps its
+    /// hash.
     pub(crate) fn panicked(payload: &(dyn std::any::Any + Send)) -> Self {
         let text = payload.downcast_ref::<&str>().copied();
-        let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or_default();
-        Self::caused_by(format!("{PANIC}{}: its message went to the process's panic hook", reference(text)))
-            .with_kind(FailureKind::Panicked)
+        let text = text
+            .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+            .unwrap_or_default();
+        Self::caused_by(format!(
+            "{PANIC}{}: its message went to the process's panic hook",
+            reference(text)
+        ))
+        .with_kind(FailureKind::Panicked)
     }
 }
 
 const PANIC: &str = "panic ";
 
-/// Returns the FNV-1a hash, folded to 16 bits. The hashers of the standard library may change from one release to the
-/// next.
+/// Returns the FNV-1a hash, folded to 16 bits. The hashers of the standard library may change from
+/// one release to the next.
 ///
-/// Leaves out words that contain a digit: a port, a time or the number of a request vary from run to run, and the
-/// reference would vary with them.
+/// Leaves out words that contain a digit: a port, a time or the number of a request vary from run
+/// to run, and the reference would vary with them.
 fn reference(cause: &str) -> String {
     let varies = |word: &str| word.bytes().any(|byte| byte.is_ascii_digit());
-    let mut words: Vec<&str> = cause.split_whitespace().filter(|word| !varies(word)).collect();
+    let mut words: Vec<&str> = cause
+        .split_whitespace()
+        .filter(|word| !varies(word))
+        .collect();
     if words.is_empty() || cause.starts_with(PANIC) {
         words = vec![cause]; // the text of a panic is a hash, which may have digits
     }
     let hash = words
         .join(" ")
         .bytes()
-        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
-    format!("{:04x}", (hash ^ (hash >> 16) ^ (hash >> 32) ^ (hash >> 48)) & 0xffff)
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        });
+    format!(
+        "{:04x}",
+        (hash ^ (hash >> 16) ^ (hash >> 32) ^ (hash >> 48)) & 0xffff
+    )
 }
 
 /// Joins an error and its sources with `: `.
@@ -246,8 +270,8 @@ fn chain(error: &dyn Error) -> String {
     text
 }
 
-/// Turns a foreign error into an error of this crate, with a message that anyone may read. The foreign error becomes
-/// the source.
+/// Turns a foreign error into an error of this crate, with a message that anyone may read. The
+/// foreign error becomes the source.
 pub trait ResultExt<T> {
     /// Turns the error into [`ServiceUnavailable`] with this message.
     ///
@@ -284,7 +308,11 @@ impl<T, E: Into<Box<dyn Error + Send + Sync>>> ResultExt<T> for std::result::Res
     }
 
     fn or_unexpected(self, message: impl Into<Cow<'static, str>>) -> Result<T> {
-        self.map_err(|source| ServiceReturnedUnexpectedResult::new(message).with_source(source).into())
+        self.map_err(|source| {
+            ServiceReturnedUnexpectedResult::new(message)
+                .with_source(source)
+                .into()
+        })
     }
 
     fn or_unknown(self) -> Result<T> {
@@ -301,27 +329,45 @@ mod tests {
         let shown = |error: HealthCheckException| error.to_string();
         assert_eq!(shown(ServiceWarning::new("m").into()), "warning: m");
         assert_eq!(shown(ServiceUnavailable::new("m").into()), "unavailable: m");
-        assert_eq!(shown(ServiceReturnedUnexpectedResult::new("m").into()), "unexpected result: m");
+        assert_eq!(
+            shown(ServiceReturnedUnexpectedResult::new("m").into()),
+            "unexpected result: m"
+        );
         assert_eq!(shown(UnknownError::new("m").into()), "unknown error: m");
     }
 
     #[test]
     fn the_reference_is_a_hash_of_the_cause_and_of_nothing_else() {
-        let error = |cause: &'static str| HealthCheckException::from(UnknownError::caused_by(cause));
-        assert_eq!(error("disk on fire").to_string(), error("disk on fire").to_string());
-        assert_ne!(error("disk on fire").to_string(), error("disk is wet").to_string());
-        assert_eq!(error("port 4711: refused at 11:02").to_string(), error("port 42: refused at 23:59").to_string());
+        let error =
+            |cause: &'static str| HealthCheckException::from(UnknownError::caused_by(cause));
+        assert_eq!(
+            error("disk on fire").to_string(),
+            error("disk on fire").to_string()
+        );
+        assert_ne!(
+            error("disk on fire").to_string(),
+            error("disk is wet").to_string()
+        );
+        assert_eq!(
+            error("port 4711: refused at 11:02").to_string(),
+            error("port 42: refused at 23:59").to_string()
+        );
         assert_ne!(error("4711").to_string(), error("42").to_string());
         let panicked = |payload: &'static str| UnknownError::panicked(&payload).to_string();
         assert_ne!(panicked("index 7 of 3"), panicked("none"));
         let shown = error("password=hunter2").to_string();
-        assert!(shown.starts_with("unknown error: see log (ref ") && !shown.contains("hunter2"), "{shown}");
+        assert!(
+            shown.starts_with("unknown error: see log (ref ") && !shown.contains("hunter2"),
+            "{shown}"
+        );
     }
 
     #[test]
     fn a_foreign_error_is_the_source_and_not_the_text() {
         let refused = std::io::Error::other("10.0.0.5 refused");
-        let error = Err::<(), _>(refused).or_unavailable("connection refused").unwrap_err();
+        let error = Err::<(), _>(refused)
+            .or_unavailable("connection refused")
+            .unwrap_err();
         assert_eq!(error.to_string(), "unavailable: connection refused");
         assert_eq!(error.cause().as_deref(), Some("10.0.0.5 refused"));
     }

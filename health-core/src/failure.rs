@@ -5,7 +5,9 @@ use crate::named::named;
 /// ```
 /// use health_core::{FailureKind, HealthCheckException, ServiceUnavailable};
 ///
-/// let error = HealthCheckException::from(ServiceUnavailable::new("connection refused").with_kind(FailureKind::Refused));
+/// let error = HealthCheckException::from(
+///     ServiceUnavailable::new("connection refused").with_kind(FailureKind::Refused),
+/// );
 /// assert_eq!(error.kind(), FailureKind::Refused);
 /// assert_eq!(error.kind().as_str(), "refused");
 /// assert_eq!("timed_out".parse(), Ok(FailureKind::TimedOut));
@@ -23,7 +25,8 @@ pub enum FailureKind {
     Authentication,
     /// The server knows the user and does not permit this.
     Forbidden,
-    /// TLS failed: the certificate is not trusted, is expired or has another name, or the server does not support TLS.
+    /// TLS failed: the certificate is not trusted, is expired or has another name, or the server
+    /// does not support TLS.
     Tls,
     /// The host name can't be resolved.
     Dns,

@@ -9,17 +9,18 @@ use tokio::time::Instant;
 use crate::HealthCheckException;
 use crate::named::named;
 
-/// The maximum number of errors, and of observations, per row. A check in a loop must not fill the memory.
+/// The maximum number of errors, and of observations, per row. A check in a loop must not fill the
+/// memory.
 const MOST: usize = 64;
 
-/// The errors and observations that a check reports besides its result. A cheap handle: clone it into the tasks that
-/// the check starts.
+/// The errors and observations that a check reports besides its result. A cheap handle: clone it
+/// into the tasks that the check starts.
 ///
-/// The row contains them even if the run ends with a timeout or a panic, or if a reader's budget ends before. When the
-/// run ends, the findings are sealed. What is reported later is dropped.
+/// The row contains them even if the run ends with a timeout or a panic, or if a reader's budget
+/// ends before. When the run ends, the findings are sealed. What is reported later is dropped.
 ///
 /// ```
-/// use health_core::{check_fn_with, Findings, ServiceWarning, Unit};
+/// use health_core::{Findings, ServiceWarning, Unit, check_fn_with};
 ///
 /// let check = check_fn_with("Shards", |findings: Findings| async move {
 ///     for (shard, lag) in [("a", 0.2), ("b", 31.0)] {
@@ -54,14 +55,16 @@ impl Findings {
         }
     }
 
-    /// Reports a measured value. A later value of the same name replaces it. A value that is not finite is dropped.
+    /// Reports a measured value. A later value of the same name replaces it. A value that is not
+    /// finite is dropped.
     ///
     /// Names are `snake_case` and stable, because they become labels of metrics.
     pub fn observe(&self, name: impl Into<Cow<'static, str>>, value: impl Into<f64>, unit: Unit) {
         self.add(Observation::new(name, value.into(), unit));
     }
 
-    /// Reports a measured value, and the limit at which the check warns or fails, if there is one. The page draws the value against it.
+    /// Reports a measured value, and the limit at which the check warns or fails, if there is one.
+    /// The page draws the value against it.
     ///
     /// ```
     /// use health_core::{Findings, Unit};
@@ -76,7 +79,10 @@ impl Findings {
         limit: Option<f64>,
     ) {
         let limit = limit.filter(|limit| limit.is_finite() && *limit > 0.0);
-        self.add(Observation { limit, ..Observation::new(name, value.into(), unit) });
+        self.add(Observation {
+            limit,
+            ..Observation::new(name, value.into(), unit)
+        });
     }
 
     fn add(&self, observation: Observation) {
@@ -84,18 +90,25 @@ impl Findings {
         if found.sealed || !observation.value.is_finite() {
             return;
         }
-        if let Some(known) = found.observations.iter_mut().find(|known| known.name == observation.name) {
+        if let Some(known) = found
+            .observations
+            .iter_mut()
+            .find(|known| known.name == observation.name)
+        {
             *known = observation;
         } else if found.observations.len() < MOST {
             found.observations.push(observation);
         }
     }
 
-    /// Returns the time left until the run's timeout, for a check that gives up by itself and says why.
+    /// Returns the time left until the run's timeout, for a check that gives up by itself and says
+    /// why.
     ///
     /// Returns [`Duration::MAX`] outside of a run.
     pub fn time_left(&self) -> Duration {
-        self.lock().deadline.map_or(Duration::MAX, |deadline| deadline.saturating_duration_since(Instant::now()))
+        self.lock().deadline.map_or(Duration::MAX, |deadline| {
+            deadline.saturating_duration_since(Instant::now())
+        })
     }
 
     /// Returns the maximum age of a connection of the check's own, idle or not: see
@@ -114,7 +127,10 @@ impl Findings {
     pub(crate) fn seal(&self) -> (Vec<HealthCheckException>, Vec<Observation>) {
         let mut found = self.lock();
         found.sealed = true;
-        (std::mem::take(&mut found.errors), std::mem::take(&mut found.observations))
+        (
+            std::mem::take(&mut found.errors),
+            std::mem::take(&mut found.observations),
+        )
     }
 
     /// Returns the observations so far, of a run that has not ended.
@@ -123,7 +139,8 @@ impl Findings {
     }
 
     fn lock(&self) -> MutexGuard<'_, Found> {
-        // Nothing panics while the lock is held. If it were poisoned, the findings could still be used.
+        // Nothing panics while the lock is held. If it were poisoned, the findings could still be
+        // used.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -131,7 +148,10 @@ impl Findings {
 impl fmt::Debug for Findings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let found = self.lock();
-        f.debug_struct("Findings").field("errors", &found.errors).field("observations", &found.observations).finish()
+        f.debug_struct("Findings")
+            .field("errors", &found.errors)
+            .field("observations", &found.observations)
+            .finish()
     }
 }
 
@@ -153,7 +173,12 @@ pub struct Observation {
 impl Observation {
     /// Creates an observation without a limit, for tests and for reports that are built by hand.
     pub fn new(name: impl Into<Cow<'static, str>>, value: f64, unit: Unit) -> Self {
-        Self { name: name.into(), value, unit, limit: None }
+        Self {
+            name: name.into(),
+            value,
+            unit,
+            limit: None,
+        }
     }
 }
 
@@ -165,13 +190,16 @@ impl fmt::Display for Observation {
         match self.unit {
             Unit::Percent => write!(f, "{} %", rounded(self.value)),
             Unit::Bytes => {
-                let (mut value, mut power) = (self.value, 0);
+                let mut value = self.value;
+                let mut power = 0;
                 while value.abs() >= 1024.0 && power + 1 < BINARY.len() {
                     (value, power) = (value / 1024.0, power + 1);
                 }
                 write!(f, "{} {}", rounded(value), BINARY[power])
             }
-            Unit::Seconds if self.value.abs() < 1.0 => write!(f, "{} ms", rounded(self.value * 1e3)),
+            Unit::Seconds if self.value.abs() < 1.0 => {
+                write!(f, "{} ms", rounded(self.value * 1e3))
+            }
             Unit::Seconds => write!(f, "{} s", rounded(self.value)),
             Unit::Count => write!(f, "{}", rounded(self.value)),
         }
@@ -205,11 +233,13 @@ mod tests {
         findings.observe("used", 1.0, Unit::Percent);
         findings.add_error(ServiceWarning::new("one"));
         let (errors, observations) = findings.seal();
-        assert_eq!((errors.len(), observations.len()), (1, 1));
+        assert_eq!(errors.len(), 1);
+        assert_eq!(observations.len(), 1);
         findings.observe("used", 2.0, Unit::Percent);
         findings.add_error(ServiceWarning::new("late"));
         let (errors, observations) = findings.seal();
-        assert_eq!((errors.len(), observations.len()), (0, 0));
+        assert_eq!(errors.len(), 0);
+        assert_eq!(observations.len(), 0);
     }
 
     #[test]
@@ -220,7 +250,10 @@ mod tests {
             findings.observe(format!("n{value}"), f64::NAN, Unit::Count);
             findings.add_error(ServiceWarning::new("again"));
         }
-        assert_eq!(findings.observed(), [Observation::new("same", 199.0, Unit::Count)]);
+        assert_eq!(
+            findings.observed(),
+            [Observation::new("same", 199.0, Unit::Count)]
+        );
         assert_eq!(findings.seal().0.len(), MOST);
     }
 

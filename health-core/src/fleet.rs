@@ -1,4 +1,5 @@
-//! The exchange between the replicas of a service. Not part of the stable API: `RedisFleet` of health-checks is the only implementation.
+//! The exchange between the replicas of a service. Not part of the stable API: `RedisFleet` of
+//! health-checks is the only implementation.
 
 use std::fmt;
 use std::time::Duration;
@@ -13,8 +14,8 @@ pub const LONGEST_NAME: usize = 100;
 /// The shortest interval of a replica's own probes.
 pub const SHORTEST_OWN: Duration = Duration::from_secs(1);
 
-/// A store in which the replicas of a service share their verdicts. It keeps verdicts and grants leases; the engine decides which verdict a
-/// row shows.
+/// A store in which the replicas of a service share their verdicts. It keeps verdicts and grants
+/// leases; the engine decides which verdict a row shows.
 pub trait Fleet: sealed::Sealed + fmt::Debug + Send + Sync + 'static {
     /// Returns the name of the fleet, which is the same in all replicas.
     fn name(&self) -> &str;
@@ -25,7 +26,8 @@ pub trait Fleet: sealed::Sealed + fmt::Debug + Send + Sync + 'static {
     /// Returns the interval of the probes that each replica makes for itself.
     fn own(&self) -> Duration;
 
-    /// Publishes verdicts and reads those of all replicas, in one step. The engine drops the future if it takes too long.
+    /// Publishes verdicts and reads those of all replicas, in one step. The engine drops the future
+    /// if it takes too long.
     fn exchange<'a>(&'a self, exchange: &'a Exchange) -> BoxFuture<'a, Result<Answer>>;
 }
 
@@ -33,7 +35,10 @@ pub trait Fleet: sealed::Sealed + fmt::Debug + Send + Sync + 'static {
 pub(crate) fn faults(fleet: &dyn Fleet) -> Vec<BuildFault> {
     let mut faults = Vec::new();
     if fleet.name().trim().is_empty() || fleet.name().len() > LONGEST_NAME {
-        faults.push(BuildFault::setting("fleet", "its name needs 1 to 100 characters"));
+        faults.push(BuildFault::setting(
+            "fleet",
+            "its name needs 1 to 100 characters",
+        ));
     }
     if fleet.own() < SHORTEST_OWN {
         faults.push(BuildFault::setting("fleet", "own needs at least 1 s"));

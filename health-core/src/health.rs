@@ -15,7 +15,8 @@ use crate::snapshot::{Slot, Snapshot};
 use crate::subscription::Driver;
 use crate::{CheckReport, Clock, Report, Settings};
 
-/// The health of a service: its checks, the rules by which they run, and the formats in which they are shown.
+/// The health of a service: its checks, the rules by which they run, and the formats in which they
+/// are shown.
 ///
 /// A `Health` is built once and cheap to clone. Hand it to an adapter or to the command line.
 ///
@@ -78,13 +79,22 @@ impl Health {
         HealthBuilder::default()
     }
 
-    pub(crate) fn new(runner: Runner, settings: Settings, renderers: Renderers, notice: Option<String>) -> Self {
+    pub(crate) fn new(
+        runner: Runner,
+        settings: Settings,
+        renderers: Renderers,
+        notice: Option<String>,
+    ) -> Self {
         let slots = runner.plans().iter().map(|_| Slot::default()).collect();
-        let (built_at, drain, narrowed) = (runner.clock.time(), Mutex::default(), Mutex::default());
-        let (runner, tasks) = (Arc::new(runner), Mutex::default());
+        let built_at = runner.clock.time();
+        let drain = Mutex::default();
+        let narrowed = Mutex::default();
+        let runner = Arc::new(runner);
+        let tasks = Mutex::default();
         runner.connect_reports();
         let policies = Mutex::new(vec![Policy::new(&settings)]);
-        let (drivers, grpc_services) = (Mutex::default(), Mutex::default());
+        let drivers = Mutex::default();
+        let grpc_services = Mutex::default();
         let inner = Inner {
             runner,
             settings,
@@ -116,8 +126,8 @@ impl Health {
         Ok(Arc::clone(&self.snapshot(plan, None).await.report))
     }
 
-    /// Runs one check now, however fresh its last verdict is, and waits until the run has ended. A run that is under way already is
-    /// joined, so that a check never runs twice at the same time.
+    /// Runs one check now, however fresh its last verdict is, and waits until the run has ended. A
+    /// run that is under way already is joined, so that a check never runs twice at the same time.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
@@ -139,7 +149,11 @@ impl Health {
         let waited = runner.run_now(&plan, max_wait).await;
         let reading = runner.reading(&plan, &waited, max_wait);
         runner.notify_expired(&reading.expired);
-        let row = reading.report.checks.into_iter().find(|row| row.identifier == identifier);
+        let row = reading
+            .report
+            .checks
+            .into_iter()
+            .find(|row| row.identifier == identifier);
         row.ok_or_else(|| UnknownName::check(identifier, self.identifiers()))
     }
 
@@ -160,8 +174,8 @@ impl Health {
         Ok(report)
     }
 
-    /// Starts the background runs of checks that have an interval. The first read does so, too. A second call does
-    /// nothing, unless the runs have ended because their runtime has shut down.
+    /// Starts the background runs of checks that have an interval. The first read does so, too. A
+    /// second call does nothing, unless the runs have ended because their runtime has shut down.
     pub fn start(&self) {
         let mut tasks = self.0.tasks.lock().unwrap_or_else(PoisonError::into_inner);
         let ended = match &*tasks {
@@ -174,9 +188,10 @@ impl Health {
         }
     }
 
-    /// Ends all runs, and waits for what checks still have to undo elsewhere (see [`cleanup`](crate::cleanup())), no
-    /// longer than `limit`. It is for the end of a process: later reads see the last verdicts. If this is the last
-    /// clone, it also closes the connections that checks have kept.
+    /// Ends all runs, and waits for what checks still have to undo elsewhere (see
+    /// [`cleanup`](crate::cleanup())), no longer than `limit`. It is for the end of a process:
+    /// later reads see the last verdicts. If this is the last clone, it also closes the connections
+    /// that checks have kept.
     ///
     /// Returns `true` if everything has ended within the limit.
     ///
@@ -188,7 +203,12 @@ impl Health {
     /// # }).unwrap();
     /// ```
     pub async fn shutdown(self, limit: Duration) -> bool {
-        let tasks = self.0.tasks.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let tasks = self
+            .0
+            .tasks
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         let ended = async {
             if let Some(tasks) = tasks {
                 tasks.end().await;
@@ -226,21 +246,31 @@ impl Health {
         self.plans().iter().filter_map(|plan| plan.name.as_deref())
     }
 
-    /// Adds services of the gRPC health protocol, each with its group, to the list in reports and on the page. Servers of that protocol,
-    /// such as health-tonic, call this.
+    /// Adds services of the gRPC health protocol, each with its group, to the list in reports and
+    /// on the page. Servers of that protocol, such as health-tonic, call this.
     pub fn add_grpc_services(&self, services: impl IntoIterator<Item = (String, String)>) {
-        self.0.grpc_services.lock().unwrap_or_else(PoisonError::into_inner).extend(services);
+        self.0
+            .grpc_services
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .extend(services);
         self.0.runner.changed();
     }
 
     /// Returns the position of a group's plan.
     pub(crate) fn position(&self, group: &str) -> Result<usize, UnknownName> {
-        let position = self.plans().iter().position(|plan| plan.name.as_deref() == Some(group));
+        let position = self
+            .plans()
+            .iter()
+            .position(|plan| plan.name.as_deref() == Some(group));
         position.ok_or_else(|| UnknownName::group(group, self.groups()))
     }
 
     pub(crate) fn drivers(&self) -> MutexGuard<'_, BTreeMap<usize, Driver>> {
-        self.0.drivers.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0
+            .drivers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn clock(&self) -> &dyn Clock {
@@ -252,10 +282,14 @@ impl Health {
     }
 
     fn policies(&self) -> MutexGuard<'_, Vec<Policy>> {
-        self.0.policies.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0
+            .policies
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns the number of a policy. Answers are cached for the first `MAX_POLICIES` different policies only.
+    /// Returns the number of a policy. Answers are cached for the first `MAX_POLICIES` different
+    /// policies only.
     pub(crate) fn policy_id(&self, policy: &Policy) -> usize {
         let mut policies = self.policies();
         match policies.iter().position(|known| known == policy) {
@@ -269,22 +303,46 @@ impl Health {
     }
 
     /// Returns the last report of a plan while it is fresh, or else a new one.
-    pub(crate) async fn snapshot(&self, position: usize, budget: Option<Duration>) -> Arc<Snapshot> {
-        self.read_snapshot(&self.plans()[position], &self.0.slots[position], &[], budget).await
+    pub(crate) async fn snapshot(
+        &self,
+        position: usize,
+        budget: Option<Duration>,
+    ) -> Arc<Snapshot> {
+        self.read_snapshot(
+            &self.plans()[position],
+            &self.0.slots[position],
+            &[],
+            budget,
+        )
+        .await
     }
 
-    /// Returns the report of the chosen checks. It reads the same cells as the report of the whole plan.
-    pub(crate) async fn snapshot_of(&self, choice: &Choice, budget: Option<Duration>) -> Arc<Snapshot> {
+    /// Returns the report of the chosen checks. It reads the same cells as the report of the whole
+    /// plan.
+    pub(crate) async fn snapshot_of(
+        &self,
+        choice: &Choice,
+        budget: Option<Duration>,
+    ) -> Arc<Snapshot> {
         if choice.is_whole() {
             return self.snapshot(choice.plan, budget).await;
         }
         let narrowed = self.narrowed(choice);
-        self.read_snapshot(&narrowed.plan, &narrowed.slot, &narrowed.unknown_excludes, budget).await
+        self.read_snapshot(
+            &narrowed.plan,
+            &narrowed.slot,
+            &narrowed.unknown_excludes,
+            budget,
+        )
+        .await
     }
 
     /// Returns the identifiers of the checks of a plan.
     pub(crate) fn members(&self, position: usize) -> impl Iterator<Item = &str> {
-        self.plans()[position].members.iter().map(|&member| self.0.runner.name_of(member))
+        self.plans()[position]
+            .members
+            .iter()
+            .map(|&member| self.0.runner.name_of(member))
     }
 
     /// Returns `true` if this is a check of the plan.
@@ -293,13 +351,25 @@ impl Health {
     }
 
     fn narrowed(&self, choice: &Choice) -> Arc<Narrowed> {
-        let mut all = self.0.narrowed.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self
+            .0
+            .narrowed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if let Some(found) = all.iter().find(|known| known.choice == *choice) {
             return Arc::clone(found);
         }
         let unknown_excludes = choice.unknown_excludes(|name| self.has_member(name, choice.plan));
-        let plan = self.0.runner.narrow(&self.plans()[choice.plan], |name| choice.keeps(name));
-        let narrowed = Arc::new(Narrowed { choice: choice.clone(), plan, unknown_excludes, slot: Slot::default() });
+        let plan = self
+            .0
+            .runner
+            .narrow(&self.plans()[choice.plan], |name| choice.keeps(name));
+        let narrowed = Arc::new(Narrowed {
+            choice: choice.clone(),
+            plan,
+            unknown_excludes,
+            slot: Slot::default(),
+        });
         if all.len() >= NARROWED {
             all.pop_front();
         }
@@ -332,10 +402,18 @@ impl Health {
             expired = reading.expired;
             self.complete(&mut reading.report);
             reading.report.unknown_excludes = unknown_excludes.to_vec();
-            Snapshot::new(reading.report, reading.freshness, self.0.renderers.len(), self.policies().len())
+            Snapshot::new(
+                reading.report,
+                reading.freshness,
+                self.0.renderers.len(),
+                self.policies().len(),
+            )
         };
-        let snapshot =
-            if waited.is_partial() { slot.partial(self.clock().now(), budget, make) } else { Arc::new(make()) };
+        let snapshot = if waited.is_partial() {
+            slot.partial(self.clock().now(), budget, make)
+        } else {
+            Arc::new(make())
+        };
         if snapshot.freshness.is_some() {
             slot.kept.store(Some(Arc::clone(&snapshot)));
         }
@@ -353,15 +431,29 @@ impl Health {
         report.instance.clone_from(&self.0.settings.instance);
         report.version.clone_from(&self.0.settings.version);
         report.built_at = self.0.built_at;
-        report.grpc_services.clone_from(&self.0.grpc_services.lock().unwrap_or_else(PoisonError::into_inner));
-        if let Some(draining) = report.checks.iter_mut().find(|row| row.identifier == DRAINING) {
+        report.grpc_services.clone_from(
+            &self
+                .0
+                .grpc_services
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner),
+        );
+        if let Some(draining) = report
+            .checks
+            .iter_mut()
+            .find(|row| row.identifier == DRAINING)
+        {
             draining.since = self.draining_since();
         }
     }
 
-    /// Reads the last report of the chosen checks while it is fresh. It does not clone the `Arc`, because the threads of a busy service
-    /// would contend for its reference count.
-    pub(crate) fn kept<T>(&self, choice: &Choice, read: impl FnOnce(&Arc<Snapshot>) -> T) -> Option<T> {
+    /// Reads the last report of the chosen checks while it is fresh. It does not clone the `Arc`,
+    /// because the threads of a busy service would contend for its reference count.
+    pub(crate) fn kept<T>(
+        &self,
+        choice: &Choice,
+        read: impl FnOnce(&Arc<Snapshot>) -> T,
+    ) -> Option<T> {
         if choice.is_whole() {
             return self.kept_in(&self.0.slots[choice.plan], read);
         }
@@ -371,7 +463,10 @@ impl Health {
     fn kept_in<T>(&self, slot: &Slot, read: impl FnOnce(&Arc<Snapshot>) -> T) -> Option<T> {
         let kept = slot.kept.load();
         let snapshot = kept.as_ref()?;
-        self.0.runner.is_fresh(snapshot.freshness.as_ref()?).then(|| read(snapshot))
+        self.0
+            .runner
+            .is_fresh(snapshot.freshness.as_ref()?)
+            .then(|| read(snapshot))
     }
 }
 

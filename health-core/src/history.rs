@@ -8,13 +8,18 @@ use crate::{Status, serde_time};
 /// The number of runs in a history.
 const CAPACITY: usize = 20;
 
-/// The last runs of a check, at most 20, the newest last. A clone is cheap, and later runs do not change it.
+/// The last runs of a check, at most 20, the newest last. A clone is cheap, and later runs do not
+/// change it.
 ///
 /// ```
-/// use std::time::{Duration, SystemTime};
 /// use health_core::{History, PastRun, Status};
+/// use std::time::{Duration, SystemTime};
 ///
-/// let run = PastRun::new(Status::Working, Duration::from_millis(12), SystemTime::UNIX_EPOCH);
+/// let run = PastRun::new(
+///     Status::Working,
+///     Duration::from_millis(12),
+///     SystemTime::UNIX_EPOCH,
+/// );
 /// let history: History = [run; 30].into_iter().collect();
 /// assert_eq!(history.runs().len(), 20);
 /// ```
@@ -39,7 +44,11 @@ pub struct PastRun {
 impl PastRun {
     /// Creates a run, for histories that are written by hand.
     pub fn new(status: Status, duration: Duration, at: SystemTime) -> Self {
-        Self { status, duration, at }
+        Self {
+            status,
+            duration,
+            at,
+        }
     }
 }
 
@@ -62,13 +71,20 @@ impl History {
     }
 }
 
-/// The slowest run of each minute of the last hour, the newest last. Minutes without a run are left out. A clone is cheap.
+/// The slowest run of each minute of the last hour, the newest last. Minutes without a run are left
+/// out. A clone is cheap.
 ///
 /// ```
-/// use std::time::{Duration, SystemTime};
 /// use health_core::{Latency, PastRun, Status};
+/// use std::time::{Duration, SystemTime};
 ///
-/// let run = |millis| PastRun::new(Status::Working, Duration::from_millis(millis), SystemTime::UNIX_EPOCH);
+/// let run = |millis| {
+///     PastRun::new(
+///         Status::Working,
+///         Duration::from_millis(millis),
+///         SystemTime::UNIX_EPOCH,
+///     )
+/// };
 /// let latency: Latency = [run(12), run(30), run(5)].into_iter().collect();
 /// assert_eq!(latency.minutes()[0].duration, Duration::from_millis(30));
 /// ```
@@ -101,7 +117,10 @@ impl Latency {
 
     /// Adds a run, and drops minutes that are an hour older.
     pub(crate) fn push(&mut self, run: PastRun) {
-        let since = run.at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let since = run
+            .at
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap_or_default();
         let minute = SystemTime::UNIX_EPOCH + Duration::from_secs(since.as_secs() / 60 * 60);
         // If the clock was set back, the run belongs to the last minute.
         let last = self.0.last().filter(|last| last.minute >= minute);
@@ -112,9 +131,16 @@ impl Latency {
         let minutes = Arc::make_mut(&mut self.0);
         match minutes.last_mut().filter(|_| is_within) {
             Some(last) => last.duration = run.duration,
-            None => minutes.push(SlowestRun { minute, duration: run.duration }),
+            None => minutes.push(SlowestRun {
+                minute,
+                duration: run.duration,
+            }),
         }
-        let is_old = |old: &SlowestRun| minute.duration_since(old.minute).is_ok_and(|age| age >= MINUTE * 60);
+        let is_old = |old: &SlowestRun| {
+            minute
+                .duration_since(old.minute)
+                .is_ok_and(|age| age >= MINUTE * 60)
+        };
         minutes.retain(|old| !is_old(old));
         let surplus = minutes.len().saturating_sub(MINUTES);
         minutes.drain(..surplus);
@@ -195,11 +221,26 @@ mod tests {
         };
         let latency: Latency = (0..7200).map(|second| run(second, second % 60)).collect();
         assert_eq!(latency.minutes().len(), 60);
-        assert!(latency.minutes().iter().all(|minute| minute.duration == Duration::from_millis(59)));
-        let gap: Latency = [run(0, 1), run(59, 5), run(3_500, 2), run(3_660, 3)].into_iter().collect();
-        let kept: Vec<_> = gap.minutes().iter().map(|minute| minute.duration.as_millis()).collect();
+        assert!(
+            latency
+                .minutes()
+                .iter()
+                .all(|minute| minute.duration == Duration::from_millis(59))
+        );
+        let gap: Latency = [run(0, 1), run(59, 5), run(3_500, 2), run(3_660, 3)]
+            .into_iter()
+            .collect();
+        let kept: Vec<_> = gap
+            .minutes()
+            .iter()
+            .map(|minute| minute.duration.as_millis())
+            .collect();
         assert_eq!(kept, [2, 3], "the first minute is more than an hour old");
         let back: Latency = [run(600, 1), run(10, 7)].into_iter().collect();
-        assert_eq!(back.minutes().len(), 1, "a clock that goes back begins no older minute");
+        assert_eq!(
+            back.minutes().len(),
+            1,
+            "a clock that goes back begins no older minute"
+        );
     }
 }

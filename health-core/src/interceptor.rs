@@ -13,9 +13,9 @@ pub type RunFuture<'a> = Pin<Box<dyn Future<Output = Result> + Send + 'a>>;
 
 /// Wraps every run of every check: for spans, task-local values, metrics, audit logs.
 ///
-/// The engine has interceptors of its own. One puts each run into a `tracing` span named `health_check` with the field
-/// `check`, so that everything that a client logs during a run is logged within the span. With the feature `metrics`,
-/// another one counts the runs.
+/// The engine has interceptors of its own. One puts each run into a `tracing` span named
+/// `health_check` with the field `check`, so that everything that a client logs during a run is
+/// logged within the span. With the feature `metrics`, another one counts the runs.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
@@ -45,15 +45,16 @@ pub type RunFuture<'a> = Pin<Box<dyn Future<Output = Result> + Send + 'a>>;
 /// # }).unwrap();
 /// ```
 pub trait Interceptor: Send + Sync + 'static {
-    /// Wraps the future of a run. The timeout of the check includes the time of the wrapper. If the wrapper times out
-    /// it is dropped, and if it panics the panic is caught, as for the check itself. *Default*: returns the future as
-    /// it is.
+    /// Wraps the future of a run. The timeout of the check includes the time of the wrapper. If the
+    /// wrapper times out it is dropped, and if it panics the panic is caught, as for the check
+    /// itself. *Default*: returns the future as it is.
     fn around<'a>(&'a self, info: RunInfo<'a>, run: RunFuture<'a>) -> RunFuture<'a> {
         let _ = info;
         run
     }
 
-    /// Called when a run has ended, even by a timeout or a panic. It must not block. *Default*: does nothing.
+    /// Called when a run has ended, even by a timeout or a panic. It must not block. *Default*:
+    /// does nothing.
     fn finished(&self, info: RunInfo<'_>, run: FinishedRun<'_>) {
         let _ = (info, run);
     }
@@ -98,7 +99,10 @@ impl Default for Interceptors {
 
 impl Interceptors {
     pub(crate) fn around<'a>(&'a self, info: RunInfo<'a>, run: RunFuture<'a>) -> RunFuture<'a> {
-        self.0.iter().rev().fold(run, |run, interceptor| interceptor.around(info, run))
+        self.0
+            .iter()
+            .rev()
+            .fold(run, |run, interceptor| interceptor.around(info, run))
     }
 
     pub(crate) fn finished(&self, info: RunInfo<'_>, run: FinishedRun<'_>) {
@@ -122,6 +126,10 @@ struct Spans;
 impl Interceptor for Spans {
     fn around<'a>(&'a self, info: RunInfo<'a>, run: RunFuture<'a>) -> RunFuture<'a> {
         let span = tracing::info_span!(target: "health_check", "health_check", check = info.check);
-        if span.is_disabled() { run } else { Box::pin(run.instrument(span)) }
+        if span.is_disabled() {
+            run
+        } else {
+            Box::pin(run.instrument(span))
+        }
     }
 }

@@ -39,13 +39,14 @@ mod sync;
 
 pub use builder::HealthBuilder;
 pub use check::{
-    Blocking, BoxCheck, CheckExt, Configured, HealthCheck, Scope, check_blocking, check_fn, check_fn_with,
+    Blocking, BoxCheck, CheckExt, Configured, HealthCheck, Scope, check_blocking, check_fn,
+    check_fn_with,
 };
 pub use cleanup::cleanup;
 pub use clock::Clock;
 pub use error::{
-    ErrorType, HealthCheckException, Result, ResultExt, ServiceReturnedUnexpectedResult, ServiceUnavailable,
-    ServiceWarning, UnknownError,
+    ErrorType, HealthCheckException, Result, ResultExt, ServiceReturnedUnexpectedResult,
+    ServiceUnavailable, ServiceWarning, UnknownError,
 };
 pub use failure::FailureKind;
 pub use findings::{Findings, Observation, Unit};
@@ -64,8 +65,12 @@ pub use render::{HealthJson, Json, Renderer, Renderers, ReportFormat, Text, rend
 pub use render::{Html, TemplateError};
 #[cfg(feature = "metrics-formats")]
 pub use render::{OpenMetrics, Prometheus};
-pub use report::{CheckInfo, CheckReport, ErrorReport, FleetReport, GroupReport, Report, SharedVerdict};
-pub use reported::{Gate, Heartbeat, HeartbeatGuard, Reported, ReportedCheck, WatchedTask, watch_task};
+pub use report::{
+    CheckInfo, CheckReport, ErrorReport, FleetReport, GroupReport, Report, SharedVerdict,
+};
+pub use reported::{
+    Gate, Heartbeat, HeartbeatGuard, Reported, ReportedCheck, WatchedTask, watch_task,
+};
 pub use runtime::Runtime;
 pub use secret::Secret;
 pub use selection::{Selection, UnknownName};

@@ -11,7 +11,9 @@ use crate::{FailureKind, HealthBuilder, Status};
 /// use health_core::{ErrorReport, ServiceUnavailable, Status, Transition};
 ///
 /// let mut transition = Transition::new("queue", Some(Status::Working), Status::Unavailable);
-/// transition.errors.push(ErrorReport::from(&ServiceUnavailable::new("connection refused").into()));
+/// transition.errors.push(ErrorReport::from(
+///     &ServiceUnavailable::new("connection refused").into(),
+/// ));
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -31,7 +33,13 @@ pub struct Transition {
 impl Transition {
     /// Creates a transition without errors, at the present time.
     pub fn new(check: impl Into<String>, from: Option<Status>, to: Status) -> Self {
-        Self { check: check.into(), from, to, errors: Vec::new(), at: SystemTime::now() }
+        Self {
+            check: check.into(),
+            from,
+            to,
+            errors: Vec::new(),
+            at: SystemTime::now(),
+        }
     }
 }
 
@@ -52,7 +60,12 @@ pub struct GroupTransition {
 impl GroupTransition {
     /// Creates a transition without causes, at the present time.
     pub fn new(group: Option<String>, healthy: bool) -> Self {
-        Self { group, healthy, causes: Vec::new(), at: SystemTime::now() }
+        Self {
+            group,
+            healthy,
+            causes: Vec::new(),
+            at: SystemTime::now(),
+        }
     }
 }
 
@@ -66,11 +79,11 @@ pub struct Cause {
     pub kind: FailureKind,
 }
 
-/// A listener, which is notified when the effective status of a check changes. An [`Interceptor`](crate::Interceptor)
-/// sees every run instead.
+/// A listener, which is notified when the effective status of a check changes. An
+/// [`Interceptor`](crate::Interceptor) sees every run instead.
 ///
-/// The run calls its listeners before its readers get the verdict, so a listener must not block: it should send slow work to a channel.
-/// Panics are caught and logged.
+/// The run calls its listeners before its readers get the verdict, so a listener must not block: it
+/// should send slow work to a channel. Panics are caught and logged.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
@@ -94,8 +107,8 @@ pub trait StatusListener: Send + Sync + 'static {
     /// Called when the status of a check has changed.
     fn on_transition(&self, transition: &Transition);
 
-    /// Called when a read of a group finds that its verdict has changed. Endpoints and [subscriptions](crate::Health::subscribe) read
-    /// groups. *Default*: does nothing.
+    /// Called when a read of a group finds that its verdict has changed. Endpoints and
+    /// [subscriptions](crate::Health::subscribe) read groups. *Default*: does nothing.
     fn on_group_transition(&self, transition: &GroupTransition) {
         let _ = transition;
     }

@@ -17,14 +17,19 @@ impl UnknownValue {
 
 impl fmt::Display for UnknownValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "not a {}: expected one of {}", self.what, self.names.join(", "))
+        write!(
+            f,
+            "not a {}: expected one of {}",
+            self.what,
+            self.names.join(", ")
+        )
     }
 }
 
 impl std::error::Error for UnknownValue {}
 
-/// Implements `as_str`, `Display`, `FromStr`, `Serialize` and `Deserialize` for an enum. With `else`, an unknown name is deserialised as
-/// that value.
+/// Implements `as_str`, `Display`, `FromStr`, `Serialize` and `Deserialize` for an enum. With
+/// `else`, an unknown name is deserialised as that value.
 macro_rules! named {
     ($what:literal, $enum:ident { $($value:ident => $name:literal),+ $(,)? } $(else $other:ident)?) => {
         impl $enum {

@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use crate::check::{BoxCheck, CheckExt, HealthCheck as _, Options, Refresh, Scope};
 
-/// The checks of a service, with their options. Two checks with the same identifier are refused when the health is built.
+/// The checks of a service, with their options. Two checks with the same identifier are refused
+/// when the health is built.
 ///
-/// [`HealthBuilder::check`](crate::HealthBuilder::check) fills a registry by itself. A separate one is for code that collects checks in
-/// several places.
+/// [`HealthBuilder::check`](crate::HealthBuilder::check) fills a registry by itself. A separate one
+/// is for code that collects checks in several places.
 ///
 /// ```
-/// use health_core::{check_fn, Health, Registry};
+/// use health_core::{Health, Registry, check_fn};
 ///
 /// let mut registry = Registry::default();
 /// registry.register(check_fn("cache", || async { Ok(()) }));
@@ -40,7 +41,11 @@ impl Registry {
             Some(name) => name.to_string(),
             None => configured.check.identifier().into_owned(),
         };
-        self.entries.push(Entry { identifier, check: configured.check, options: configured.options });
+        self.entries.push(Entry {
+            identifier,
+            check: configured.check,
+            options: configured.options,
+        });
     }
 
     /// Removes all checks.
@@ -60,8 +65,17 @@ impl Registry {
 
     /// Returns the faults that can be found without the groups.
     pub(crate) fn faults(&self) -> Vec<BuildFault> {
-        let (mut seen, mut faults) = (HashMap::new(), Vec::new());
-        for (position, Entry { identifier, check, options }) in self.entries.iter().enumerate() {
+        let mut seen = HashMap::new();
+        let mut faults = Vec::new();
+        for (
+            position,
+            Entry {
+                identifier,
+                check,
+                options,
+            },
+        ) in self.entries.iter().enumerate()
+        {
             let known = seen.insert(identifier, position);
             faults.extend(known.map(|first| BuildFault::Duplicate {
                 identifier: identifier.clone(),
@@ -98,11 +112,15 @@ impl Registry {
             }
             if options.shared.is_some() && check.reported().is_none() {
                 if check.scope() != Scope::External {
-                    refuse("it checks this process or this machine, which differs in each replica: leave shared out");
+                    refuse(
+                        "it checks this process or this machine, which differs in each replica: leave shared out",
+                    );
                 } else if options.groups.contains("live") {
                     refuse("live is about this process alone: leave shared out");
                 } else if options.refresh == Some(Refresh::Ttl(Duration::ZERO)) {
-                    refuse("with a ttl of zero, each read runs it: a check that is shared needs a longer one");
+                    refuse(
+                        "with a ttl of zero, each read runs it: a check that is shared needs a longer one",
+                    );
                 }
             }
             if options.thresholds.0 == 0 || options.thresholds.1 == 0 {
@@ -118,7 +136,8 @@ pub(crate) const DRAINING: &str = "Draining";
 pub(crate) const STARTUP: &str = "Startup";
 pub(crate) const RESERVED: [&str; 2] = [DRAINING, STARTUP];
 
-/// The error of a health or an endpoint that could not be built. It lists all faults, of which there is at least one.
+/// The error of a health or an endpoint that could not be built. It lists all faults, of which
+/// there is at least one.
 ///
 /// ```
 /// use std::time::Duration;
@@ -138,7 +157,11 @@ pub struct BuildError(Vec<BuildFault>);
 impl BuildError {
     /// Returns an error if there is a fault.
     pub(crate) fn check(faults: Vec<BuildFault>) -> Result<(), Self> {
-        if faults.is_empty() { Ok(()) } else { Err(Self(faults)) }
+        if faults.is_empty() {
+            Ok(())
+        } else {
+            Err(Self(faults))
+        }
     }
 
     /// Returns the faults in the order in which they were found.
@@ -202,25 +225,44 @@ pub enum BuildFault {
 
 impl BuildFault {
     pub(crate) fn check(identifier: &str, message: impl Into<String>) -> Self {
-        Self::Check { identifier: identifier.to_owned(), message: message.into() }
+        Self::Check {
+            identifier: identifier.to_owned(),
+            message: message.into(),
+        }
     }
 
     pub(crate) fn group(group: &str, message: impl Into<String>) -> Self {
-        Self::Group { group: group.to_owned(), message: message.into() }
+        Self::Group {
+            group: group.to_owned(),
+            message: message.into(),
+        }
     }
 
     pub(crate) fn setting(setting: &'static str, message: impl Into<String>) -> Self {
-        Self::Setting { setting, message: message.into() }
+        Self::Setting {
+            setting,
+            message: message.into(),
+        }
     }
 }
 
 impl fmt::Display for BuildFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Duplicate { identifier, first, second } => {
-                write!(f, "checks {first} and {second} are both \"{identifier}\": add .named(\"...\") to one of them")
+            Self::Duplicate {
+                identifier,
+                first,
+                second,
+            } => {
+                write!(
+                    f,
+                    "checks {first} and {second} are both \"{identifier}\": add .named(\"...\") to one of them"
+                )
             }
-            Self::Check { identifier, message } => write!(f, "check \"{identifier}\": {message}"),
+            Self::Check {
+                identifier,
+                message,
+            } => write!(f, "check \"{identifier}\": {message}"),
             Self::Group { group, message } => write!(f, "group \"{group}\": {message}"),
             Self::Setting { setting, message } => write!(f, "setting {setting}: {message}"),
         }

@@ -3,7 +3,10 @@
 //! ```
 //! use health_core::{CheckReport, Report, ServiceUnavailable};
 //!
-//! let report = Report::new([CheckReport::new("cache"), CheckReport::failed("disk", &ServiceUnavailable::new("gone").into())]);
+//! let report = Report::new([
+//!     CheckReport::new("cache"),
+//!     CheckReport::failed("disk", &ServiceUnavailable::new("gone").into()),
+//! ]);
 //! assert!(!report.healthy);
 //! assert_eq!(report.checks[1].pretty_status(), "unavailable: gone");
 //! ```
@@ -16,13 +19,14 @@ use std::time::{Duration, SystemTime};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ErrorType, FailureKind, HealthCheckException, History, Latency, Observation, Scope, Status, StatusChange,
-    serde_time,
+    ErrorType, FailureKind, HealthCheckException, History, Latency, Observation, Scope, Status,
+    StatusChange, serde_time,
 };
 
 /// The result of one read of the checks: the rows, and the verdict.
 ///
-/// A report is plain data. It is serialised by serde, and the format `report` writes it as JSON that reads back as the same report:
+/// A report is plain data. It is serialised by serde, and the format `report` writes it as JSON
+/// that reads back as the same report:
 ///
 /// ```
 /// use health_core::{CheckReport, Renderer, Report, ReportFormat};
@@ -43,7 +47,8 @@ pub struct Report {
     pub healthy: bool,
     /// The worst status of the critical checks.
     pub status: Status,
-    /// The rows, sorted by identifier. Empty if a service has no checks, and if the report is `redacted`.
+    /// The rows, sorted by identifier. Empty if a service has no checks, and if the report is
+    /// `redacted`.
     pub checks: Vec<CheckReport>,
     /// `true` if the rows were left out, for a reader without the token.
     pub redacted: bool,
@@ -64,9 +69,11 @@ pub struct Report {
     pub instance: Option<String>,
     /// The release that the process runs.
     pub version: Option<String>,
-    /// The verdict of each group, from the last verdicts of its checks. It does not depend on the group that was read.
+    /// The verdict of each group, from the last verdicts of its checks. It does not depend on the
+    /// group that was read.
     pub groups: Vec<GroupReport>,
-    /// The services of the gRPC health protocol, each with its group. Empty if nothing serves the health by gRPC.
+    /// The services of the gRPC health protocol, each with its group. Empty if nothing serves the
+    /// health by gRPC.
     pub grpc_services: BTreeMap<String, String>,
     /// The fleet that the process is a member of; `None` without a fleet.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -90,7 +97,8 @@ pub struct FleetReport {
     /// The time since the last exchange.
     #[serde(with = "serde_time::seconds::option")]
     pub age: Option<Duration>,
-    /// The time at which the fleet became unreachable; `None` if it can be reached. Until it can, this replica probes for itself.
+    /// The time at which the fleet became unreachable; `None` if it can be reached. Until it can,
+    /// this replica probes for itself.
     #[serde(with = "serde_time::rfc3339::option")]
     pub away_since: Option<SystemTime>,
 }
@@ -102,7 +110,8 @@ pub struct FleetReport {
 pub struct SharedVerdict {
     /// The number of replicas that share the check, this one included.
     pub replicas: u32,
-    /// The name of the machine whose replica has run the check; `None` if the row shows this replica's own verdict.
+    /// The name of the machine whose replica has run the check; `None` if the row shows this
+    /// replica's own verdict.
     pub seen_by: Option<String>,
     /// `true` if the check fails in this replica, and has worked in another one since.
     pub alone: bool,
@@ -113,7 +122,10 @@ impl SharedVerdict {
     pub fn words(&self) -> String {
         let plural = if self.replicas == 1 { "" } else { "s" };
         match &self.seen_by {
-            _ if self.alone => format!("{} replica{plural}, failing in this one alone", self.replicas),
+            _ if self.alone => format!(
+                "{} replica{plural}, failing in this one alone",
+                self.replicas
+            ),
             Some(host) => format!("{} replica{plural}, seen by {host}", self.replicas),
             None => format!("{} replica{plural}, seen by this one", self.replicas),
         }
@@ -142,7 +154,13 @@ pub struct GroupReport {
 impl GroupReport {
     /// Creates the verdict of a healthy group.
     pub fn new(group: impl Into<String>) -> Self {
-        Self { group: group.into(), healthy: true, failing: Vec::new(), held: Vec::new(), holdable: Arc::default() }
+        Self {
+            group: group.into(),
+            healthy: true,
+            failing: Vec::new(),
+            held: Vec::new(),
+            holdable: Arc::default(),
+        }
     }
 }
 
@@ -155,7 +173,10 @@ impl Report {
         Self {
             group: None,
             healthy: !checks.iter().any(|check| check.fails_report),
-            status: critical.map(|check| check.status).max().unwrap_or(Status::Working),
+            status: critical
+                .map(|check| check.status)
+                .max()
+                .unwrap_or(Status::Working),
             checks,
             redacted: false,
             generated_at: SystemTime::UNIX_EPOCH,
@@ -176,8 +197,13 @@ impl Report {
     pub(crate) fn without_rows(&self) -> Self {
         Self {
             checks: Vec::new(),
-            // The status follows the verdict, so that it does not reveal rows that fail without failing the report.
-            status: if self.healthy && self.status > Status::Warning { Status::Working } else { self.status },
+            // The status follows the verdict, so that it does not reveal rows that fail without
+            // failing the report.
+            status: if self.healthy && self.status > Status::Warning {
+                Status::Working
+            } else {
+                self.status
+            },
             redacted: true,
             unknown_excludes: Vec::new(),
             notice: None,
@@ -204,7 +230,10 @@ mod shared_slice {
 
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-    pub(super) fn serialize<T: Serialize, S: Serializer>(list: &Arc<[T]>, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(super) fn serialize<T: Serialize, S: Serializer>(
+        list: &Arc<[T]>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
         list[..].serialize(serializer)
     }
 
@@ -218,11 +247,15 @@ mod shared_slice {
 /// One row of a report: the verdict of a check.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
-#[expect(clippy::struct_excessive_bools, reason = "each is a property of its own, and a key in the serialised report")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a property of its own, and a key in the serialised report"
+)]
 pub struct CheckReport {
     /// The name of the check, unique within the service.
     pub identifier: String,
-    /// The effective status, which decides the verdict: that of the last run, dampened by the check's thresholds.
+    /// The effective status, which decides the verdict: that of the last run, dampened by the
+    /// check's thresholds.
     pub status: Status,
     /// The status of the last run itself.
     pub raw_status: Status,
@@ -241,8 +274,8 @@ pub struct CheckReport {
     /// `true` if the row would make this report unhealthy, but is held; see [`Hold`](crate::Hold).
     #[serde(default)]
     pub held: bool,
-    /// The earliest time at which the row makes the report unhealthy, if it keeps failing. `None` if the row is not held, or if the hold
-    /// never ends.
+    /// The earliest time at which the row makes the report unhealthy, if it keeps failing. `None`
+    /// if the row is not held, or if the hold never ends.
     #[serde(default, with = "serde_time::rfc3339::option")]
     pub counts_at: Option<SystemTime>,
     /// The scope of the check.
@@ -279,7 +312,8 @@ pub struct CheckReport {
     /// The last changes of the effective status, at most ten, the newest last.
     #[serde(default, with = "shared_slice")]
     pub changes: Arc<[StatusChange]>,
-    /// The fleet's information about the check; `None` if the check is not shared, and before the first exchange.
+    /// The fleet's information about the check; `None` if the check is not shared, and before the
+    /// first exchange.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shared: Option<SharedVerdict>,
 }
@@ -312,7 +346,8 @@ impl CheckReport {
         }
     }
 
-    /// Creates the row of a critical check that fails with this error, and makes a report unhealthy.
+    /// Creates the row of a critical check that fails with this error, and makes a report
+    /// unhealthy.
     pub fn failed(identifier: impl Into<String>, error: &HealthCheckException) -> Self {
         let mut row = Self::new(identifier);
         row.fail(error);
@@ -327,14 +362,16 @@ impl CheckReport {
         self.errors = vec![ErrorReport::from(error)];
     }
 
-    /// Returns `working`, or the errors, one on each line, and at the end ` (held)` for a row that is held.
+    /// Returns `working`, or the errors, one on each line, and at the end ` (held)` for a row that
+    /// is held.
     ///
     /// Formats with one line for each check use [`line`](Self::line) instead.
     pub fn pretty_status(&self) -> String {
         self.joined("\n")
     }
 
-    /// Returns `working`, or the errors on one line: joined by `; `, with spaces in place of line breaks.
+    /// Returns `working`, or the errors on one line: joined by `; `, with spaces in place of line
+    /// breaks.
     pub fn line(&self) -> String {
         self.joined("; ").replace(['\n', '\r'], " ")
     }
@@ -343,8 +380,17 @@ impl CheckReport {
         if self.errors.is_empty() {
             return "working".into();
         }
-        let errors = self.errors.iter().map(ToString::to_string).collect::<Vec<_>>().join(separator);
-        if self.held { errors + " (held)" } else { errors }
+        let errors = self
+            .errors
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join(separator);
+        if self.held {
+            errors + " (held)"
+        } else {
+            errors
+        }
     }
 }
 
@@ -358,7 +404,8 @@ pub struct ErrorReport {
     pub message: String,
     /// The kind of failure.
     pub kind: FailureKind,
-    /// The four hexadecimal digits under which the log has the cause. `None` if there is no cause beyond the message.
+    /// The four hexadecimal digits under which the log has the cause. `None` if there is no cause
+    /// beyond the message.
     #[serde(default)]
     pub reference: Option<String>,
 }

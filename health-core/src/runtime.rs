@@ -1,7 +1,7 @@
 use tokio::runtime::Handle;
 
-/// A runtime that checks can run on; see [`HealthBuilder::runtime`](crate::HealthBuilder::runtime). A `tokio::runtime::Handle` converts
-/// into it.
+/// A runtime that checks can run on; see [`HealthBuilder::runtime`](crate::HealthBuilder::runtime).
+/// A `tokio::runtime::Handle` converts into it.
 #[derive(Debug, Clone)]
 pub struct Runtime(pub(crate) Handle);
 

@@ -2,7 +2,8 @@ use std::fmt;
 
 use serde::Deserialize;
 
-/// A token, a password, or a URL that may contain one. Its `Debug` shows `***`, and it does not implement `Display`.
+/// A token, a password, or a URL that may contain one. Its `Debug` shows `***`, and it does not
+/// implement `Display`.
 ///
 /// ```
 /// use health_core::Secret;

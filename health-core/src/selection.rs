@@ -43,21 +43,42 @@ impl Selection {
 impl Selection {
     pub(crate) fn plan(&self, runner: &Runner) -> Result<Plan, UnknownName> {
         let group = self.group.as_deref();
-        let groups = || runner.plans().iter().filter_map(|plan| plan.name.as_deref());
-        let plan = runner.plan(group).ok_or_else(|| UnknownName::group(group.unwrap_or_default(), groups()))?;
+        let groups = || {
+            runner
+                .plans()
+                .iter()
+                .filter_map(|plan| plan.name.as_deref())
+        };
+        let plan = runner
+            .plan(group)
+            .ok_or_else(|| UnknownName::group(group.unwrap_or_default(), groups()))?;
         let known: BTreeSet<&str> = runner.identifiers().collect();
-        if let Some(unknown) = self.only.iter().chain(&self.skip).find(|name| !known.contains(name.as_str())) {
+        if let Some(unknown) = self
+            .only
+            .iter()
+            .chain(&self.skip)
+            .find(|name| !known.contains(name.as_str()))
+        {
             return Err(UnknownName::check(unknown, known));
         }
-        let members: Vec<&str> = plan.members.iter().map(|&member| runner.name_of(member)).collect();
-        if let Some(unknown) = self.only.iter().find(|name| !members.contains(&name.as_str())) {
+        let members: Vec<&str> = plan
+            .members
+            .iter()
+            .map(|&member| runner.name_of(member))
+            .collect();
+        if let Some(unknown) = self
+            .only
+            .iter()
+            .find(|name| !members.contains(&name.as_str()))
+        {
             return Err(UnknownName::new("check of this group", unknown, members));
         }
         Ok(runner.narrow(plan, |name| keeps(&self.only, &self.skip, name)))
     }
 }
 
-/// Returns `true` if a check is one of the only ones, of which an empty set means all, and is not left out.
+/// Returns `true` if a check is one of the only ones, of which an empty set means all, and is not
+/// left out.
 fn keeps(only: &BTreeSet<String>, without: &BTreeSet<String>, name: &str) -> bool {
     (only.is_empty() || only.contains(name)) && !without.contains(name)
 }
@@ -84,7 +105,11 @@ impl Choice {
 
     /// Returns the excluded names that no check has.
     pub(crate) fn unknown_excludes(&self, is_known: impl Fn(&str) -> bool) -> Vec<String> {
-        self.exclude.iter().filter(|name| !is_known(name)).cloned().collect()
+        self.exclude
+            .iter()
+            .filter(|name| !is_known(name))
+            .cloned()
+            .collect()
     }
 }
 
@@ -98,7 +123,11 @@ pub struct UnknownName {
 
 impl UnknownName {
     fn new<'a>(what: &'static str, name: &str, known: impl IntoIterator<Item = &'a str>) -> Self {
-        Self { what, name: name.to_owned(), known: known.into_iter().map(str::to_owned).collect() }
+        Self {
+            what,
+            name: name.to_owned(),
+            known: known.into_iter().map(str::to_owned).collect(),
+        }
     }
 
     pub(crate) fn group<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Self {
@@ -119,7 +148,13 @@ impl fmt::Debug for UnknownName {
 
 impl fmt::Display for UnknownName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "no {} is named \"{}\"; there are: {}", self.what, self.name, self.known.join(", "))
+        write!(
+            f,
+            "no {} is named \"{}\"; there are: {}",
+            self.what,
+            self.name,
+            self.known.join(", ")
+        )
     }
 }
 

@@ -1,5 +1,5 @@
-//! Durations in configuration: a string with a unit, or a number of seconds. This module is for the crates of this
-//! workspace and not part of the API.
+//! Durations in configuration: a string with a unit, or a number of seconds. This module is for the
+//! crates of this workspace and not part of the API.
 //!
 //! ```
 //! #[derive(serde::Deserialize)]
@@ -22,7 +22,8 @@ use serde::{Deserializer, Serializer, de};
 /// Reads a duration.
 ///
 /// # Errors
-/// Fails unless it is a text such as `"5s"`, `"800ms"` or `"1m 30s"`, or a number of seconds that is not negative.
+/// Fails unless it is a text such as `"5s"`, `"800ms"` or `"1m 30s"`, or a number of seconds that
+/// is not negative.
 pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     deserializer.deserialize_any(Seconds)
 }
@@ -43,7 +44,9 @@ pub mod option {
     ///
     /// # Errors
     /// Fails as [`deserialize`](super::deserialize) does.
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    pub fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Duration>, D::Error> {
         super::deserialize(deserializer).map(Some)
     }
 
@@ -51,7 +54,10 @@ pub mod option {
     ///
     /// # Errors
     /// Fails if the serializer does.
-    pub fn serialize<S: Serializer>(duration: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+    pub fn serialize<S: Serializer>(
+        duration: &Option<Duration>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
         match duration {
             Some(duration) => super::serialize(duration, serializer),
             None => serializer.serialize_none(),
@@ -78,17 +84,19 @@ impl de::Visitor<'_> for Seconds {
     }
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<Duration, E> {
-        // The error contains neither the text nor the message of humantime, because the value may be a misplaced
-        // secret.
+        // The error contains neither the text nor the message of humantime, because the value may
+        // be a misplaced secret.
         parse(text).ok_or_else(|| E::invalid_value(de::Unexpected::Other("text"), &self))
     }
 
     fn visit_f64<E: de::Error>(self, seconds: f64) -> Result<Duration, E> {
-        Duration::try_from_secs_f64(seconds).map_err(|_| E::invalid_value(de::Unexpected::Float(seconds), &self))
+        Duration::try_from_secs_f64(seconds)
+            .map_err(|_| E::invalid_value(de::Unexpected::Float(seconds), &self))
     }
 
     fn visit_i64<E: de::Error>(self, seconds: i64) -> Result<Duration, E> {
-        let positive = u64::try_from(seconds).map_err(|_| E::invalid_value(de::Unexpected::Signed(seconds), &self))?;
+        let positive = u64::try_from(seconds)
+            .map_err(|_| E::invalid_value(de::Unexpected::Signed(seconds), &self))?;
         Ok(Duration::from_secs(positive))
     }
 

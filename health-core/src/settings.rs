@@ -1,10 +1,12 @@
 //! Every setting of the engine and the endpoint, with its default, in one place.
 //!
 //! ```
-//! use std::time::Duration;
 //! use health_core::Settings;
+//! use std::time::Duration;
 //!
-//! let settings = Settings::default().warnings_as_errors(false).timeout(Duration::from_secs(2));
+//! let settings = Settings::default()
+//!     .warnings_as_errors(false)
+//!     .timeout(Duration::from_secs(2));
 //! assert!(!settings.warnings_as_errors);
 //! ```
 
@@ -31,52 +33,62 @@ pub struct Settings {
     /// The longest that one run of a check may take; more than zero. *Default*: 5 s.
     #[serde(with = "serde_duration")]
     pub timeout: Duration,
-    /// The time for which a verdict is fresh, from the end of its run. With zero, each read joins the current run or
-    /// starts one. A kind of check that is expensive for the other side has a longer time of its own, which this does
-    /// not shorten. *Default*: 1 s.
+    /// The time for which a verdict is fresh, from the end of its run. With zero, each read joins
+    /// the current run or starts one. A kind of check that is expensive for the other side has a
+    /// longer time of its own, which this does not shorten. *Default*: 1 s.
     #[serde(with = "serde_duration")]
     pub ttl: Duration,
-    /// The longest that a check keeps a connection of its own, idle or not; zero opens a new one in each run. *Default*:
-    /// 30 s.
+    /// The longest that a check keeps a connection of its own, idle or not; zero opens a new one in
+    /// each run. *Default*: 30 s.
     #[serde(with = "serde_duration")]
     pub reconnect: Duration,
-    /// The longest that a reader waits for runs. After this time it gets a report of the verdicts that are known.
-    /// *Default*: 4 s.
+    /// The longest that a reader waits for runs. After this time it gets a report of the verdicts
+    /// that are known. *Default*: 4 s.
     #[serde(with = "serde_duration")]
     pub budget: Duration,
-    /// The budget of `live`, `ready` and `startup`, below the kubelet's default timeout of 1 s. *Default*: 800 ms.
+    /// The budget of `live`, `ready` and `startup`, below the kubelet's default timeout of 1 s.
+    /// *Default*: 800 ms.
     #[serde(with = "serde_duration")]
     pub probe_budget: Duration,
-    /// The age up to which a verdict is shown, marked as stale, in place of a run that is not over. *Default*: 30 s.
+    /// The age up to which a verdict is shown, marked as stale, in place of a run that is not over.
+    /// *Default*: 30 s.
     #[serde(with = "serde_duration")]
     pub max_stale: Duration,
-    /// The number of checks that run at the same time; at least 1. A check that waits for a permit is not running yet, so its timeout has
-    /// not begun. Members of `live` need no permit. *Default*: 256.
+    /// The number of checks that run at the same time; at least 1. A check that waits for a permit
+    /// is not running yet, so its timeout has not begun. Members of `live` need no permit.
+    /// *Default*: 256.
     pub max_concurrency: usize,
-    /// The time for which a service continues to serve after SIGTERM, while `ready` already fails. *Default*: 5 s.
+    /// The time for which a service continues to serve after SIGTERM, while `ready` already fails.
+    /// *Default*: 5 s.
     #[serde(with = "serde_duration")]
     pub drain_delay: Duration,
     /// The path of an endpoint. *Default*: `/ht/`.
     pub path: String,
-    /// The only group that an endpoint shows. *Default*: none, which shows all checks and each group below the path.
+    /// The only group that an endpoint shows. *Default*: none, which shows all checks and each
+    /// group below the path.
     pub group: Option<String>,
-    /// The status code of an unhealthy answer: 400 to 599, and not 429. Many balancers' manuals show 503. *Default*: 500.
+    /// The status code of an unhealthy answer: 400 to 599, and not 429. Many balancers' manuals
+    /// show 503. *Default*: 500.
     pub unhealthy_status: u16,
-    /// The status code of a healthy answer in which some row warns or fails: 200 to 299. *Default*: 200.
+    /// The status code of a healthy answer in which some row warns or fails: 200 to 299. *Default*:
+    /// 200.
     pub degraded_status: u16,
-    /// The names of the formats that an endpoint offers; the first one answers a request without preference. *Default*: all formats,
-    /// `html` first.
+    /// The names of the formats that an endpoint offers; the first one answers a request without
+    /// preference. *Default*: all formats, `html` first.
     pub formats: Option<Vec<String>>,
-    /// The token that a request must present: `/ht/<token>/` or `Authorization: Bearer <token>`. *Default*: none.
+    /// The token that a request must present: `/ht/<token>/` or `Authorization: Bearer <token>`.
+    /// *Default*: none.
     pub token: Option<Secret>,
     /// The answer to a request without the token. *Default*: none, which is 404.
     pub anonymous: Anonymous,
-    /// The `Content-Security-Policy` of pages. *Default*: styles of the page itself and nothing from elsewhere.
+    /// The `Content-Security-Policy` of pages. *Default*: styles of the page itself and nothing
+    /// from elsewhere.
     pub content_security_policy: String,
-    /// The name of this process among those of the service, such as the name of its pod. The page shows it, and health+json has it as
-    /// `serviceId`. *Default*: none.
+    /// The name of this process among those of the service, such as the name of its pod. The page
+    /// shows it, and health+json has it as `serviceId`. *Default*: none.
     pub instance: Option<String>,
-    /// The release that the process runs. The page shows it, and health+json has it as `releaseId`. *Default*: none.
+    /// The release that the process runs. The page shows it, and health+json has it as `releaseId`.
+    /// *Default*: none.
     pub version: Option<String>,
 }
 
@@ -144,25 +156,37 @@ impl Settings {
     /// Sets [`instance`](field@Self::instance).
     #[must_use]
     pub fn instance(self, instance: impl Into<String>) -> Self {
-        Self { instance: Some(instance.into()), ..self }
+        Self {
+            instance: Some(instance.into()),
+            ..self
+        }
     }
 
     /// Sets [`version`](field@Self::version).
     #[must_use]
     pub fn version(self, version: impl Into<String>) -> Self {
-        Self { version: Some(version.into()), ..self }
+        Self {
+            version: Some(version.into()),
+            ..self
+        }
     }
 
     /// Sets [`group`](field@Self::group).
     #[must_use]
     pub fn group(self, group: impl Into<String>) -> Self {
-        Self { group: Some(group.into()), ..self }
+        Self {
+            group: Some(group.into()),
+            ..self
+        }
     }
 
     /// Sets [`formats`](field@Self::formats).
     #[must_use]
     pub fn formats<I: Into<String>>(self, formats: impl IntoIterator<Item = I>) -> Self {
-        Self { formats: Some(formats.into_iter().map(Into::into).collect()), ..self }
+        Self {
+            formats: Some(formats.into_iter().map(Into::into).collect()),
+            ..self
+        }
     }
 
     /// Sets [`token`](field@Self::token).
@@ -186,21 +210,55 @@ pub(crate) fn faults<'a>(
             faults.push(BuildFault::setting(setting, message));
         }
     };
-    require(!settings.timeout.is_zero(), "timeout", "must be longer than zero");
-    require(settings.max_concurrency > 0, "max_concurrency", "must be at least 1");
-    require(is_unhealthy_status(settings.unhealthy_status), "unhealthy_status", UNHEALTHY);
-    require(is_degraded_status(settings.degraded_status), "degraded_status", DEGRADED);
+    require(
+        !settings.timeout.is_zero(),
+        "timeout",
+        "must be longer than zero",
+    );
+    require(
+        settings.max_concurrency > 0,
+        "max_concurrency",
+        "must be at least 1",
+    );
+    require(
+        is_unhealthy_status(settings.unhealthy_status),
+        "unhealthy_status",
+        UNHEALTHY,
+    );
+    require(
+        is_degraded_status(settings.degraded_status),
+        "degraded_status",
+        DEGRADED,
+    );
     let policy = http::HeaderValue::from_str(&settings.content_security_policy);
-    require(policy.is_ok(), "content_security_policy", "must be one line of visible ASCII");
-    if let Some(group) = settings.group.as_deref().filter(|group| !groups.contains(group)) {
-        let message =
-            format!("the settings name it as the group of an endpoint, but the groups are {}", groups.join(", "));
+    require(
+        policy.is_ok(),
+        "content_security_policy",
+        "must be one line of visible ASCII",
+    );
+    if let Some(group) = settings
+        .group
+        .as_deref()
+        .filter(|group| !groups.contains(group))
+    {
+        let message = format!(
+            "the settings name it as the group of an endpoint, but the groups are {}",
+            groups.join(", ")
+        );
         faults.push(BuildFault::group(group, message));
     }
-    let token = settings.token.as_ref().and_then(|token| token_fault(token, groups.iter().copied()));
+    let token = settings
+        .token
+        .as_ref()
+        .and_then(|token| token_fault(token, groups.iter().copied()));
     faults.extend(token.map(|message| BuildFault::setting("token", message)));
     faults.extend(path_fault(&settings.path));
-    faults.extend(settings.formats.as_ref().and_then(|names| formats_fault(names, renderers)));
+    faults.extend(
+        settings
+            .formats
+            .as_ref()
+            .and_then(|names| formats_fault(names, renderers)),
+    );
     faults
 }
 
@@ -209,8 +267,8 @@ const PROBE_GROUPS: [&str; 3] = ["live", "ready", "startup"];
 pub(crate) const UNHEALTHY: &str = "must be a status code from 400 to 599, and not 429";
 pub(crate) const DEGRADED: &str = "must be a status code from 200 to 299";
 
-/// Returns `true` if an unhealthy answer may have this status code. 429 is excluded, because clients and balancers
-/// react to it by waiting.
+/// Returns `true` if an unhealthy answer may have this status code. 429 is excluded, because
+/// clients and balancers react to it by waiting.
 pub(crate) fn is_unhealthy_status(code: u16) -> bool {
     (400..=599).contains(&code) && code != 429
 }
@@ -219,24 +277,35 @@ pub(crate) fn is_degraded_status(code: u16) -> bool {
     (200..=299).contains(&code)
 }
 
-pub(crate) fn token_fault<'a>(token: &Secret, mut groups: impl Iterator<Item = &'a str>) -> Option<&'static str> {
+pub(crate) fn token_fault<'a>(
+    token: &Secret,
+    mut groups: impl Iterator<Item = &'a str>,
+) -> Option<&'static str> {
     let token = token.expose();
     if token.is_empty() || token.contains('/') {
         return Some("must not be empty and must not contain a slash");
     }
-    groups.any(|group| group == token).then_some("must not be the name of a group")
+    groups
+        .any(|group| group == token)
+        .then_some("must not be the name of a group")
 }
 
 pub(crate) fn path_fault(path: &str) -> Option<BuildFault> {
-    path.contains("://").then(|| BuildFault::setting("path", "must be a path such as /ht/, and not a URL"))
+    path.contains("://")
+        .then(|| BuildFault::setting("path", "must be a path such as /ht/, and not a URL"))
 }
 
 pub(crate) fn formats_fault(names: &[String], renderers: &Renderers) -> Option<BuildFault> {
     let message = if names.is_empty() {
         "must name at least one format".to_owned()
     } else {
-        let unknown = names.iter().find(|name| renderers.position(name).is_none())?;
-        format!("\"{unknown}\" is no format; the formats are {}", renderers.formats().collect::<Vec<_>>().join(", "))
+        let unknown = names
+            .iter()
+            .find(|name| renderers.position(name).is_none())?;
+        format!(
+            "\"{unknown}\" is no format; the formats are {}",
+            renderers.formats().collect::<Vec<_>>().join(", ")
+        )
     };
     Some(BuildFault::setting("formats", message))
 }
@@ -249,20 +318,20 @@ pub enum Anonymous {
     /// 404 if a token is set, and the whole report if there is no token.
     #[default]
     Nothing,
-    /// Only the verdict, without rows, in every format. An endpoint without a token then shows only the verdict to
-    /// everyone.
+    /// Only the verdict, without rows, in every format. An endpoint without a token then shows only
+    /// the verdict to everyone.
     Status,
 }
 
-/// The settings of a group: `[groups.NAME]` in a configuration file. The default of each is the value in [`Settings`],
-/// unless it says otherwise.
+/// The settings of a group: `[groups.NAME]` in a configuration file. The default of each is the
+/// value in [`Settings`], unless it says otherwise.
 ///
-/// The groups `live`, `ready` and `startup` always exist. Any other group has to be declared, so that a typing error in the groups of
-/// a check is found when the service starts.
+/// The groups `live`, `ready` and `startup` always exist. Any other group has to be declared, so
+/// that a typing error in the groups of a check is found when the service starts.
 ///
 /// ```
-/// use std::time::Duration;
 /// use health_core::GroupSettings;
+/// use std::time::Duration;
 /// let batch = GroupSettings::default().budget(Duration::from_secs(2));
 /// # let _ = batch;
 /// ```
@@ -273,16 +342,19 @@ pub struct GroupSettings {
     /// The longest that a reader of this group waits.
     #[serde(with = "serde_duration::option")]
     pub budget: Option<Duration>,
-    /// Makes a warning fail this group. *Default*: `false` for `live`, `ready` and `startup`, else as in [`Settings`].
+    /// Makes a warning fail this group. *Default*: `false` for `live`, `ready` and `startup`, else
+    /// as in [`Settings`].
     pub warnings_as_errors: Option<bool>,
     /// The answer to a request for this group without the token. *Default*: as in [`Settings`].
     pub anonymous: Option<Anonymous>,
     /// Lets a group of your own fail while the service drains. *Default*: `true`.
     pub drains: Option<bool>,
-    /// The time for which a failing external check that has worked before does not fail this group; see [`Hold`]. `live` and `startup` have
-    /// no hold. *Default*: 120 s for `ready`, none for other groups.
+    /// The time for which a failing external check that has worked before does not fail this group;
+    /// see [`Hold`]. `live` and `startup` have no hold. *Default*: 120 s for `ready`, none for
+    /// other groups.
     pub hold: Option<Hold>,
-    /// The names of the checks that are allowed in `live` although a restart does not repair what they look at.
+    /// The names of the checks that are allowed in `live` although a restart does not repair what
+    /// they look at.
     #[serde(alias = "waive")]
     pub allow_in_live: BTreeSet<String>,
 }
@@ -323,7 +395,8 @@ impl GroupSettings {
         self
     }
 
-    /// Allows this check in `live` whatever its scope. A failure of the check then restarts the process.
+    /// Allows this check in `live` whatever its scope. A failure of the check then restarts the
+    /// process.
     #[must_use]
     pub fn allow_in_live(mut self, identifier: impl Into<String>) -> Self {
         self.allow_in_live.insert(identifier.into());

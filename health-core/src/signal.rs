@@ -15,20 +15,22 @@ use crate::Health;
 use crate::health::Inner;
 
 impl Health {
-    /// Returns a future that ends when the process should stop serving, for the graceful shutdown of a framework.
+    /// Returns a future that ends when the process should stop serving, for the graceful shutdown
+    /// of a framework.
     ///
     /// SIGTERM drains first: `ready` fails, while the service continues to serve for
-    /// [`Settings::drain_delay`](crate::Settings::drain_delay). In this time balancers notice it, and stop sending
-    /// requests before the listener closes. (Kubernetes sends SIGTERM and removes the pod from its endpoints at the
-    /// same time, in no particular order.) SIGINT also fails `ready`, and ends the future at once. So does a second SIGTERM
-    /// during the delay.
+    /// [`Settings::drain_delay`](crate::Settings::drain_delay). In this time balancers notice it,
+    /// and stop sending requests before the listener closes. (Kubernetes sends SIGTERM and removes
+    /// the pod from its endpoints at the same time, in no particular order.) SIGINT also fails
+    /// `ready`, and ends the future at once. So does a second SIGTERM during the delay.
     ///
-    /// A later signal ends the process. The framework decides what happens to open connections, and axum and warp wait
-    /// for them without limit, unless [`Drained::limit`] sets one. On other systems than Unix, Ctrl-C ends the future
-    /// at once.
+    /// A later signal ends the process. The framework decides what happens to open connections, and
+    /// axum and warp wait for them without limit, unless [`Drained::limit`] sets one. On other
+    /// systems than Unix, Ctrl-C ends the future at once.
     ///
-    /// Within a runtime, this method listens for signals at once, in a task of its own, so the service drains even if
-    /// nothing polls the future. Outside of one, the future does so when it is first polled.
+    /// Within a runtime, this method listens for signals at once, in a task of its own, so the
+    /// service drains even if nothing polls the future. Outside of one, the future does so when it
+    /// is first polled.
     ///
     /// # Panics
     /// Panics in a runtime whose IO driver is not enabled.
@@ -38,11 +40,17 @@ impl Health {
             let (drained, waits) = oneshot::channel();
             match Signals::listen() {
                 Ok(signals) => drop(tokio::spawn(listen(signals, health, drained))),
-                Err(error) => tracing::error!(%error, "signals can't be received: the service will not drain"),
+                Err(error) => {
+                    tracing::error!(%error, "signals can't be received: the service will not drain")
+                }
             }
             waits
         };
-        let listening = if Handle::try_current().is_ok() { Ok(begin()) } else { Err(begin) };
+        let listening = if Handle::try_current().is_ok() {
+            Ok(begin())
+        } else {
+            Err(begin)
+        };
         let drained = async move {
             if listening.unwrap_or_else(|begin| begin()).await.is_err() {
                 pending::<()>().await; // no signal can be received any more
@@ -62,15 +70,15 @@ async fn listen(signals: Signals, health: Weak<Inner>, drained: oneshot::Sender<
     signals.end().await;
 }
 
-/// A future that ends when the process should stop serving; see [`Health::drain_on_sigterm`]. All clones end at the
-/// same time.
+/// A future that ends when the process should stop serving; see [`Health::drain_on_sigterm`]. All
+/// clones end at the same time.
 #[derive(Clone)]
 #[must_use = "the service drains, and does not stop: pass it to the graceful shutdown of the server"]
 pub struct Drained(Shared<BoxFuture<'static, ()>>);
 
 impl Drained {
-    /// Runs a server until it has ended. Returns `None` if it is still running, for instance because of open
-    /// connections, this long after it should have stopped.
+    /// Runs a server until it has ended. Returns `None` if it is still running, for instance
+    /// because of open connections, this long after it should have stopped.
     ///
     /// ```no_run
     /// # use std::time::Duration;
@@ -117,7 +125,10 @@ struct Signals {
 impl Signals {
     fn listen() -> io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
     }
 
     async fn drain(mut self, health: &Weak<Inner>) -> Self {
@@ -125,7 +136,9 @@ impl Signals {
             _ = self.interrupt.recv() => true,
             _ = self.terminate.recv() => false,
         };
-        let Some(health) = health.upgrade().map(Health) else { return self };
+        let Some(health) = health.upgrade().map(Health) else {
+            return self;
+        };
         health.terminate();
         if is_interrupt {
             tracing::info!("interrupted: ready fails, and the service stops");
@@ -133,7 +146,10 @@ impl Signals {
         }
         let delay = health.settings().drain_delay;
         drop(health);
-        tracing::info!(delay_seconds = delay.as_secs_f64(), "draining: ready fails, requests are still served");
+        tracing::info!(
+            delay_seconds = delay.as_secs_f64(),
+            "draining: ready fails, requests are still served"
+        );
         tokio::select! {
             () = tokio::time::sleep(delay) => {}
             _ = self.interrupt.recv() => {}
@@ -142,7 +158,8 @@ impl Signals {
         self
     }
 
-    /// Ends the process at the next signal, with the exit code that a shell reports for that signal.
+    /// Ends the process at the next signal, with the exit code that a shell reports for that
+    /// signal.
     async fn end(mut self) {
         let code = tokio::select! {
             _ = self.interrupt.recv() => 130,

@@ -31,8 +31,14 @@ struct Partial {
 }
 
 impl Slot {
-    /// Returns the partial report of the readers whose budget has just ended. The first of them builds it, and the others wait.
-    pub(crate) fn partial(&self, now: Instant, budget: Duration, make: impl FnOnce() -> Snapshot) -> Arc<Snapshot> {
+    /// Returns the partial report of the readers whose budget has just ended. The first of them
+    /// builds it, and the others wait.
+    pub(crate) fn partial(
+        &self,
+        now: Instant,
+        budget: Duration,
+        make: impl FnOnce() -> Snapshot,
+    ) -> Arc<Snapshot> {
         let mut last = self.partial.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(partial) = &*last
             && partial.budget == budget
@@ -41,12 +47,17 @@ impl Slot {
             return Arc::clone(&partial.snapshot);
         }
         let snapshot = Arc::new(make());
-        *last = Some(Partial { ended: now, budget, snapshot: Arc::clone(&snapshot) });
+        *last = Some(Partial {
+            ended: now,
+            budget,
+            snapshot: Arc::clone(&snapshot),
+        });
         snapshot
     }
 }
 
-/// A report and the answers that were rendered from it, so that a cached answer costs only a look-up.
+/// A report and the answers that were rendered from it, so that a cached answer costs only a
+/// look-up.
 pub(crate) struct Snapshot {
     pub(crate) report: Arc<Report>,
     pub(crate) freshness: Option<Freshness>,
@@ -74,7 +85,12 @@ pub(crate) struct View {
 
 impl Snapshot {
     /// Creates a snapshot with room for the answers of this number of formats and policies.
-    pub(crate) fn new(report: Report, freshness: Option<Freshness>, formats: usize, policies: usize) -> Self {
+    pub(crate) fn new(
+        report: Report,
+        freshness: Option<Freshness>,
+        formats: usize,
+        policies: usize,
+    ) -> Self {
         let views = 4 * formats * policies;
         Self {
             report: Arc::new(report),
@@ -86,21 +102,35 @@ impl Snapshot {
     }
 
     fn index(&self, view: View) -> usize {
-        let format = view.policy.saturating_mul(self.formats).saturating_add(view.renderer);
-        format.saturating_mul(4).saturating_add(2 * usize::from(view.verbose) + usize::from(view.redacted))
+        let format = view
+            .policy
+            .saturating_mul(self.formats)
+            .saturating_add(view.renderer);
+        format
+            .saturating_mul(4)
+            .saturating_add(2 * usize::from(view.verbose) + usize::from(view.redacted))
     }
 
-    /// Calls `then` with the answer to a view, which is rendered if it is not cached. No lock is held meanwhile: two
-    /// readers at the same time may both render the answer, and neither waits for a renderer that hangs. The answer of
-    /// a policy that is newer than the snapshot is not cached.
+    /// Calls `then` with the answer to a view, which is rendered if it is not cached. No lock is
+    /// held meanwhile: two readers at the same time may both render the answer, and neither waits
+    /// for a renderer that hangs. The answer of a policy that is newer than the snapshot is not
+    /// cached.
     pub(crate) fn answer<T>(
         &self,
         view: View,
         make: impl FnOnce(&Report) -> SharedResponse,
         then: impl FnOnce(&SharedResponse) -> T,
     ) -> T {
-        let make = || if view.redacted { make(&self.report.without_rows()) } else { make(&self.report) };
-        let Some(cached) = self.answers.get(self.index(view)) else { return then(&make()) };
+        let make = || {
+            if view.redacted {
+                make(&self.report.without_rows())
+            } else {
+                make(&self.report)
+            }
+        };
+        let Some(cached) = self.answers.get(self.index(view)) else {
+            return then(&make());
+        };
         if let Some(answer) = cached.get() {
             return then(answer);
         }
@@ -108,15 +138,22 @@ impl Snapshot {
         then(cached.get_or_init(|| new))
     }
 
-    /// Returns the answer to a view that shows ages. It is rendered at most once a second, with the ages at that time.
+    /// Returns the answer to a view that shows ages. It is rendered at most once a second, with the
+    /// ages at that time.
     pub(crate) fn answer_now(
         &self,
         view: View,
         now: SystemTime,
         make: impl FnOnce(&Report) -> SharedResponse,
     ) -> SharedResponse {
-        let is_later = now.duration_since(self.report.generated_at).is_ok_and(|age| age >= SECOND);
-        let now = if is_later { now } else { self.report.generated_at };
+        let is_later = now
+            .duration_since(self.report.generated_at)
+            .is_ok_and(|age| age >= SECOND);
+        let now = if is_later {
+            now
+        } else {
+            self.report.generated_at
+        };
         let cached = self.aged.get(self.index(view));
         let lock = || cached.map(|cached| cached.lock().unwrap_or_else(PoisonError::into_inner));
         if let Some((made_at, answer)) = lock().as_deref().and_then(Option::as_ref)
@@ -124,7 +161,11 @@ impl Snapshot {
         {
             return answer.clone();
         }
-        let mut report = if view.redacted { self.report.without_rows() } else { Report::clone(&self.report) };
+        let mut report = if view.redacted {
+            self.report.without_rows()
+        } else {
+            Report::clone(&self.report)
+        };
         report.generated_at = now;
         let answer = make(&report);
         if let Some(mut cached) = lock() {

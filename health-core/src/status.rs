@@ -4,7 +4,12 @@ use crate::named::named;
 ///
 /// ```
 /// use health_core::Status;
-/// assert_eq!([Status::Working, Status::Unavailable, Status::Warning].iter().max(), Some(&Status::Unavailable));
+/// assert_eq!(
+///     [Status::Working, Status::Unavailable, Status::Warning]
+///         .iter()
+///         .max(),
+///     Some(&Status::Unavailable)
+/// );
 /// assert_eq!("unavailable".parse(), Ok(Status::Unavailable));
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -14,7 +19,8 @@ pub enum Status {
     Working,
     /// The check works, with a warning.
     Warning,
-    /// The check has no verdict yet. A critical check of this status is unhealthy; `live` waits a while for its verdict.
+    /// The check has no verdict yet. A critical check of this status is unhealthy; `live` waits a
+    /// while for its verdict.
     Unknown,
     /// The service can't be used. Unexpected results and unknown errors have this status, too.
     Unavailable,

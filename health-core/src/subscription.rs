@@ -21,11 +21,12 @@ pub struct Subscription {
 }
 
 impl Subscription {
-    /// Waits until the verdict of the group changes, and returns the report. The first call returns the present report,
-    /// as soon as there is one. Returns `None` once the last `Health` was dropped.
+    /// Waits until the verdict of the group changes, and returns the report. The first call returns
+    /// the present report, as soon as there is one. Returns `None` once the last `Health` was
+    /// dropped.
     ///
-    /// Changes that follow each other faster than they are received are skipped: the report is always the latest one.
-    /// This method is cancel safe.
+    /// Changes that follow each other faster than they are received are skipped: the report is
+    /// always the latest one. This method is cancel safe.
     pub async fn changed(&mut self) -> Option<Arc<Report>> {
         if let Some(health) = self.health.upgrade() {
             Health(health).drive(self.plan); // restarts the driver if its runtime has shut down
@@ -42,7 +43,9 @@ impl Subscription {
 
 impl fmt::Debug for Subscription {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Subscription").field("healthy", &self.latest().map(|report| report.healthy)).finish()
+        f.debug_struct("Subscription")
+            .field("healthy", &self.latest().map(|report| report.healthy))
+            .finish()
     }
 }
 
@@ -54,7 +57,10 @@ pub(crate) struct Driver {
 
 impl Default for Driver {
     fn default() -> Self {
-        Self { sender: watch::Sender::new(None), task: None }
+        Self {
+            sender: watch::Sender::new(None),
+            task: None,
+        }
     }
 }
 
@@ -67,9 +73,9 @@ impl Drop for Driver {
 impl Health {
     /// Watches the verdict of a group.
     ///
-    /// All subscriptions of a group share one reader. It reads as often as verdicts become stale, and at once after a
-    /// change in between: a drain, an expired verdict, or a check whose status changes in another read. Without a
-    /// subscription, no such reader runs.
+    /// All subscriptions of a group share one reader. It reads as often as verdicts become stale,
+    /// and at once after a change in between: a drain, an expired verdict, or a check whose status
+    /// changes in another read. Without a subscription, no such reader runs.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
@@ -91,7 +97,11 @@ impl Health {
     pub fn subscribe(&self, group: &str) -> Result<Subscription, UnknownName> {
         let plan = self.position(group)?;
         let receiver = self.drive(plan);
-        Ok(Subscription { health: Arc::downgrade(&self.0), plan, receiver })
+        Ok(Subscription {
+            health: Arc::downgrade(&self.0),
+            plan,
+            receiver,
+        })
     }
 
     /// Subscribes to the reports of a plan, and starts its driver unless it is running.
@@ -103,7 +113,8 @@ impl Health {
             receiver.mark_changed(); // the present report is the first one of a new subscription
         }
         if driver.task.as_ref().is_none_or(AbortHandle::is_finished) {
-            let (wake, health) = (self.0.runner.wake(), Arc::downgrade(&self.0));
+            let wake = self.0.runner.wake();
+            let health = Arc::downgrade(&self.0);
             let drive = drive(health, plan, driver.sender.clone(), wake);
             driver.task = self.0.runner.spawn(drive);
         }
@@ -112,18 +123,30 @@ impl Health {
 }
 
 /// Reads until the last subscription or the last `Health` is dropped.
-async fn drive(inner: Weak<Inner>, plan: usize, sender: watch::Sender<Option<Arc<Report>>>, wake: Arc<Notify>) {
+async fn drive(
+    inner: Weak<Inner>,
+    plan: usize,
+    sender: watch::Sender<Option<Arc<Report>>>,
+    wake: Arc<Notify>,
+) {
     loop {
         let woken = wake.notified(); // before the read, so that nothing is missed
-        let Some(health) = inner.upgrade().map(Health) else { return };
+        let Some(health) = inner.upgrade().map(Health) else {
+            return;
+        };
         let snapshot = health.snapshot(plan, None).await;
         let report = Arc::clone(&snapshot.report);
         sender.send_if_modified(|last| {
-            let is_news = last.as_ref().is_none_or(|last| last.healthy != report.healthy);
+            let is_news = last
+                .as_ref()
+                .is_none_or(|last| last.healthy != report.healthy);
             *last = Some(report);
             is_news
         });
-        let pause = health.0.runner.freshness_left(snapshot.freshness.as_ref(), PAUSE);
+        let pause = health
+            .0
+            .runner
+            .freshness_left(snapshot.freshness.as_ref(), PAUSE);
         drop((snapshot, health));
         let expired = async {
             match pause {

@@ -1,4 +1,5 @@
-//! The locks of the engine. In unit tests they are those of shuttle, which tries out different schedules.
+//! The locks of the engine. In unit tests they are those of shuttle, which tries out different
+//! schedules.
 
 use std::sync::PoisonError;
 
@@ -20,7 +21,8 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(not(test))]
 pub(crate) use tokio::sync::Notify;
 
-/// Tokio's `Notify` with a scheduling point before each call, because shuttle controls only its own types.
+/// Tokio's `Notify` with a scheduling point before each call, because shuttle controls only its own
+/// types.
 #[cfg(test)]
 #[derive(Debug, Default)]
 pub(crate) struct Notify(tokio::sync::Notify);

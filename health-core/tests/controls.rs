@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use health_core::{
-    CheckExt as _, ErrorType, FinishedRun, GroupSettings, Health, HealthCheck, Hold, Interceptor, Report, RunFuture,
-    RunInfo, ServiceUnavailable, Settings, Status, Subscription, check_fn,
+    CheckExt as _, ErrorType, FinishedRun, GroupSettings, Health, HealthCheck, Hold, Interceptor,
+    Report, RunFuture, RunInfo, ServiceUnavailable, Settings, Status, Subscription, check_fn,
 };
 use tokio::time::{sleep, timeout};
 use tracing::field::{Field, Visit};
@@ -29,7 +29,13 @@ impl Switch {
         check_fn(name, move || {
             switch.runs.fetch_add(1, Ordering::SeqCst);
             let is_failing = *switch.failing.lock().unwrap();
-            async move { if is_failing { Err(ServiceUnavailable::new("refused").into()) } else { Ok(()) } }
+            async move {
+                if is_failing {
+                    Err(ServiceUnavailable::new("refused").into())
+                } else {
+                    Ok(())
+                }
+            }
         })
     }
 
@@ -44,9 +50,15 @@ impl Switch {
 
 #[tokio::test(start_paused = true)]
 async fn a_check_runs_now_however_fresh_its_verdict_is() {
-    let (orders, dns) = (Switch::default(), Switch::default());
+    let orders = Switch::default();
+    let dns = Switch::default();
     let health = Health::builder()
-        .check(orders.check("orders").depends_on(["dns"]).every(3600 * SECOND))
+        .check(
+            orders
+                .check("orders")
+                .depends_on(["dns"])
+                .every(3600 * SECOND),
+        )
         .check(dns.check("dns").ttl(3600 * SECOND))
         .build()
         .unwrap();
@@ -54,11 +66,19 @@ async fn a_check_runs_now_however_fresh_its_verdict_is() {
     orders.fail(true);
     assert!(health.report().await.healthy, "the next run is in an hour");
     let row = health.run_check("orders").await.unwrap();
-    assert_eq!((row.identifier.as_str(), row.pretty_status().as_str()), ("orders", "unavailable: refused"));
-    assert_eq!((orders.runs(), dns.runs()), (2, 1), "the dependency is still fresh");
-    assert!(!health.report().await.healthy, "every reader sees the new verdict");
+    assert_eq!(row.identifier.as_str(), "orders");
+    assert_eq!(row.pretty_status().as_str(), "unavailable: refused");
+    assert_eq!(orders.runs(), 2, "the dependency is still fresh");
+    assert_eq!(dns.runs(), 1, "the dependency is still fresh");
+    assert!(
+        !health.report().await.healthy,
+        "every reader sees the new verdict"
+    );
     let error = health.run_check("orderz").await.unwrap_err();
-    assert_eq!(error.to_string(), "no check is named \"orderz\"; there are: dns, orders");
+    assert_eq!(
+        error.to_string(),
+        "no check is named \"orderz\"; there are: dns, orders"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -74,7 +94,8 @@ async fn two_calls_at_once_share_one_run() {
     });
     let health = Health::builder().check(slow).build().unwrap();
     let (one, other) = tokio::join!(health.run_check("slow"), health.run_check("slow"));
-    assert_eq!((one.unwrap().status, other.unwrap().status), (Status::Working, Status::Working));
+    assert_eq!(one.unwrap().status, Status::Working);
+    assert_eq!(other.unwrap().status, Status::Working);
     assert_eq!(runs.load(Ordering::SeqCst), 1);
 }
 
@@ -90,32 +111,56 @@ async fn a_group_s_report_is_within_its_budget() {
         .check(stuck.groups(["batch"]))
         .build()
         .unwrap();
-    let report = timeout(2 * budget, health.group_report("batch")).await.unwrap().unwrap();
-    assert_eq!((report.group.as_deref(), report.healthy), (Some("batch"), false));
+    let report = timeout(2 * budget, health.group_report("batch"))
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(report.group.as_deref(), Some("batch"));
+    assert_eq!(report.healthy, false);
     let error = health.group_report("bach").await.unwrap_err().to_string();
-    assert_eq!(error, "no group is named \"bach\"; there are: live, ready, startup, batch");
+    assert_eq!(
+        error,
+        "no group is named \"bach\"; there are: live, ready, startup, batch"
+    );
 }
 
 async fn next(subscription: &mut Subscription) -> Arc<Report> {
-    timeout(60 * SECOND, subscription.changed()).await.expect("a change within a minute").expect("a health")
+    timeout(60 * SECOND, subscription.changed())
+        .await
+        .expect("a change within a minute")
+        .expect("a health")
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_subscription_sees_the_present_verdict_and_each_change() {
     let queue = Switch::default();
-    let health = Health::builder().check(queue.check("queue").hold(Hold::NONE)).build().unwrap();
+    let health = Health::builder()
+        .check(queue.check("queue").hold(Hold::NONE))
+        .build()
+        .unwrap();
     assert!(health.subscribe("raedy").is_err());
     let mut ready = health.subscribe("ready").unwrap();
     assert!(ready.latest().is_none());
     assert!(next(&mut ready).await.healthy);
     timeout(10 * SECOND, ready.changed()).await.unwrap_err(); // nothing changes
-    assert!((10..=12).contains(&queue.runs()), "{} runs in ten seconds with a ttl of one", queue.runs());
+    assert!(
+        (10..=12).contains(&queue.runs()),
+        "{} runs in ten seconds with a ttl of one",
+        queue.runs()
+    );
 
     queue.fail(true);
     let report = next(&mut ready).await;
-    assert_eq!((report.healthy, report.checks[0].pretty_status().as_str()), (false, "unavailable: refused"));
+    assert_eq!(report.healthy, false);
+    assert_eq!(
+        report.checks[0].pretty_status().as_str(),
+        "unavailable: refused"
+    );
     let mut late = health.subscribe("ready").unwrap();
-    assert!(!next(&mut late).await.healthy, "a new subscription begins with the present verdict");
+    assert!(
+        !next(&mut late).await.healthy,
+        "a new subscription begins with the present verdict"
+    );
     queue.fail(false);
     assert!(next(&mut ready).await.healthy && next(&mut late).await.healthy);
 
@@ -127,33 +172,56 @@ async fn a_subscription_sees_the_present_verdict_and_each_change() {
     assert!(next(&mut ready).await.healthy);
 
     drop(health);
-    assert!(timeout(SECOND, ready.changed()).await.expect("the end is seen at once").is_none());
+    assert!(
+        timeout(SECOND, ready.changed())
+            .await
+            .expect("the end is seen at once")
+            .is_none()
+    );
     assert!(late.latest().is_some(), "the last report stays readable");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_background_run_wakes_a_subscription_and_without_one_nothing_is_read() {
     let queue = Switch::default();
-    let health = Health::builder().check(queue.check("queue").hold(Hold::NONE).every(10 * SECOND)).build().unwrap();
+    let health = Health::builder()
+        .check(queue.check("queue").hold(Hold::NONE).every(10 * SECOND))
+        .build()
+        .unwrap();
     let mut ready = health.subscribe("ready").unwrap();
     assert!(next(&mut ready).await.healthy);
     queue.fail(true);
-    assert!(!timeout(12 * SECOND, ready.changed()).await.unwrap().unwrap().healthy);
+    assert!(
+        !timeout(12 * SECOND, ready.changed())
+            .await
+            .unwrap()
+            .unwrap()
+            .healthy
+    );
 
     let cache = Switch::default();
-    let other = Health::builder().check(cache.check("cache")).build().unwrap();
+    let other = Health::builder()
+        .check(cache.check("cache"))
+        .build()
+        .unwrap();
     drop(other.subscribe("ready").unwrap());
     sleep(5 * SECOND).await;
     let runs = cache.runs();
     sleep(60 * SECOND).await;
     assert_eq!(cache.runs(), runs, "its reader has ended");
-    assert!(next(&mut other.subscribe("ready").unwrap()).await.healthy, "and starts again");
+    assert!(
+        next(&mut other.subscribe("ready").unwrap()).await.healthy,
+        "and starts again"
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_check_that_is_never_fresh_is_read_once_a_second() {
     let queue = Switch::default();
-    let health = Health::builder().check(queue.check("queue").ttl(Duration::ZERO)).build().unwrap();
+    let health = Health::builder()
+        .check(queue.check("queue").ttl(Duration::ZERO))
+        .build()
+        .unwrap();
     let mut ready = health.subscribe("ready").unwrap();
     next(&mut ready).await;
     timeout(10 * SECOND, ready.changed()).await.unwrap_err();
@@ -163,11 +231,17 @@ async fn a_check_that_is_never_fresh_is_read_once_a_second() {
 #[test]
 fn a_subscription_survives_the_runtime_that_it_began_on() {
     let queue = Switch::default();
-    let health = Health::builder().check(queue.check("queue").hold(Hold::NONE)).build().unwrap();
+    let health = Health::builder()
+        .check(queue.check("queue").hold(Hold::NONE))
+        .build()
+        .unwrap();
     let mut ready = health.subscribe("ready").unwrap(); // outside of any runtime
     for failing in [false, true] {
         queue.fail(failing);
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
         let report = runtime.block_on(async { timeout(10 * SECOND, ready.changed()).await });
         assert_eq!(report.unwrap().unwrap().healthy, !failing);
     }
@@ -182,15 +256,28 @@ struct Noting(&'static str, Notes);
 impl Interceptor for Noting {
     fn around<'a>(&'a self, info: RunInfo<'a>, run: RunFuture<'a>) -> RunFuture<'a> {
         Box::pin(async move {
-            self.1.0.lock().unwrap().push(format!("{} begins {}", self.0, info.check));
+            self.1
+                .0
+                .lock()
+                .unwrap()
+                .push(format!("{} begins {}", self.0, info.check));
             let result = run.await;
-            self.1.0.lock().unwrap().push(format!("{} sees {}", self.0, result.is_ok()));
+            self.1
+                .0
+                .lock()
+                .unwrap()
+                .push(format!("{} sees {}", self.0, result.is_ok()));
             result
         })
     }
 
     fn finished(&self, info: RunInfo<'_>, run: FinishedRun<'_>) {
-        let errors = run.errors.iter().map(|error| error.message_type.as_str()).collect::<Vec<_>>().join(",");
+        let errors = run
+            .errors
+            .iter()
+            .map(|error| error.message_type.as_str())
+            .collect::<Vec<_>>()
+            .join(",");
         let note = format!("{} finished {} {} {errors}", self.0, info.check, run.status);
         self.1.0.lock().unwrap().push(note);
     }
@@ -198,7 +285,8 @@ impl Interceptor for Noting {
 
 #[tokio::test(start_paused = true)]
 async fn interceptors_wrap_each_run_in_their_order() {
-    let (queue, notes) = (Switch::default(), Notes::default());
+    let queue = Switch::default();
+    let notes = Notes::default();
     let health = Health::builder()
         .check(queue.check("queue"))
         .interceptor(Noting("a", notes.clone()))
@@ -307,7 +395,11 @@ impl Interceptor for Bad {
 #[tokio::test(start_paused = true)]
 async fn a_bad_interceptor_fails_the_row_and_not_the_engine() {
     for (hangs, expected, error) in [
-        (true, "unavailable: timed out after 1 s", ErrorType::Unavailable),
+        (
+            true,
+            "unavailable: timed out after 1 s",
+            ErrorType::Unavailable,
+        ),
         (false, "unknown error: ", ErrorType::UnknownError),
     ] {
         let notes = Notes::default();
@@ -319,9 +411,16 @@ async fn a_bad_interceptor_fails_the_row_and_not_the_engine() {
             .build()
             .unwrap();
         let row = health.run_check("queue").await.unwrap();
-        assert!(row.pretty_status().starts_with(expected), "{}", row.pretty_status());
+        assert!(
+            row.pretty_status().starts_with(expected),
+            "{}",
+            row.pretty_status()
+        );
         assert_eq!(row.errors[0].message_type, error);
         let last = notes.0.lock().unwrap().last().unwrap().clone();
-        assert!(last.starts_with("after finished queue unavailable"), "the others are called all the same: {last}");
+        assert!(
+            last.starts_with("after finished queue unavailable"),
+            "the others are called all the same: {last}"
+        );
     }
 }

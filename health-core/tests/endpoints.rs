@@ -8,13 +8,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use health_core::{
-    Anonymous, BuildFault, CheckExt as _, Endpoint, Findings, GroupSettings, Health, HealthCheck, Reported, Scope,
-    ServiceUnavailable, Settings, check_fn,
+    Anonymous, BuildFault, CheckExt as _, Endpoint, Findings, GroupSettings, Health, HealthCheck,
+    Reported, Scope, ServiceUnavailable, Settings, check_fn,
 };
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
 
 async fn get(endpoint: &Endpoint, target: &str) -> Response<Bytes> {
-    endpoint.respond(&Request::get(target).body(()).unwrap()).await
+    endpoint
+        .respond(&Request::get(target).body(()).unwrap())
+        .await
 }
 
 async fn status(endpoint: &Endpoint, target: &str) -> u16 {
@@ -25,7 +27,8 @@ fn body(answer: &Response<Bytes>) -> &str {
     std::str::from_utf8(answer.body()).unwrap()
 }
 
-/// A health with a check that works and one that fails and is not critical, and the number of runs of the first one.
+/// A health with a check that works and one that fails and is not critical, and the number of runs
+/// of the first one.
 fn degraded(settings: Settings) -> (Health, Arc<AtomicUsize>) {
     let runs = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&runs);
@@ -33,7 +36,9 @@ fn degraded(settings: Settings) -> (Health, Arc<AtomicUsize>) {
         counted.fetch_add(1, Ordering::SeqCst);
         async { Ok(()) }
     });
-    let mail = check_fn("mail", || async { Err(ServiceUnavailable::new("refused").into()) });
+    let mail = check_fn("mail", || async {
+        Err(ServiceUnavailable::new("refused").into())
+    });
     let health = Health::builder()
         .settings(settings)
         .group("batch", GroupSettings::default())
@@ -51,37 +56,61 @@ async fn two_endpoints_share_the_verdicts_and_not_the_policy() {
         .anonymous(Anonymous::Status)
         .formats(["json", "text"])
         .degraded_status(207)
-        .header(HeaderName::from_static("x-robots-tag"), HeaderValue::from_static("noindex"))
+        .header(
+            HeaderName::from_static("x-robots-tag"),
+            HeaderValue::from_static("noindex"),
+        )
         .build()
         .unwrap();
     for _ in 0..2 {
         // The second answer of each comes from the cache.
         let full = get(&management, "/ht/?format=json").await;
-        assert_eq!((full.status().as_u16(), full.headers().get("x-robots-tag")), (200, None));
-        assert_eq!(body(&full), r#"{"cache": "working", "mail": "unavailable: refused"}"#);
+        assert_eq!(full.status().as_u16(), 200);
+        assert_eq!(full.headers().get("x-robots-tag"), None);
+        assert_eq!(
+            body(&full),
+            r#"{"cache": "working", "mail": "unavailable: refused"}"#
+        );
         let redacted = get(&public, "/status/").await;
-        assert_eq!((redacted.status().as_u16(), body(&redacted)), (207, r#"{"status": "working"}"#));
+        assert_eq!(redacted.status().as_u16(), 207);
+        assert_eq!(body(&redacted), r#"{"status": "working"}"#);
         assert_eq!(redacted.headers()["x-robots-tag"], "noindex");
     }
     assert_eq!(runs.load(Ordering::SeqCst), 1);
     let refused = get(&public, "/status/?format=html").await;
-    assert_eq!((refused.status().as_u16(), body(&refused)), (400, "Bad Request: the formats are json, text"));
+    assert_eq!(refused.status().as_u16(), 400);
+    assert_eq!(body(&refused), "Bad Request: the formats are json, text");
     assert_eq!(refused.headers()["x-robots-tag"], "noindex");
-    let not_acceptable =
-        public.respond(&Request::get("/status/").header("accept", "text/html").body(()).unwrap()).await;
-    assert_eq!(body(&not_acceptable), "Not Acceptable: Supported content types: application/json, text/plain");
+    let not_acceptable = public
+        .respond(
+            &Request::get("/status/")
+                .header("accept", "text/html")
+                .body(())
+                .unwrap(),
+        )
+        .await;
+    assert_eq!(
+        body(&not_acceptable),
+        "Not Acceptable: Supported content types: application/json, text/plain"
+    );
 }
 
 #[tokio::test]
 async fn an_endpoint_of_one_group_has_nothing_below_it() {
     let (health, _) = degraded(Settings::default());
-    let batch = Endpoint::builder(health).path("/batch").group("batch").formats(["json"]).build().unwrap();
+    let batch = Endpoint::builder(health)
+        .path("/batch")
+        .group("batch")
+        .formats(["json"])
+        .build()
+        .unwrap();
     for target in ["/batch", "/batch/"] {
         assert_eq!(body(&get(&batch, target).await), r#"{"cache": "working"}"#);
     }
     for target in ["/batch/live/", "/batch/batch/", "/batch/cache"] {
         let answer = get(&batch, target).await;
-        assert_eq!((answer.status().as_u16(), body(&answer)), (404, "Not Found"), "{target}");
+        assert_eq!(answer.status().as_u16(), 404, "{target}");
+        assert_eq!(body(&answer), "Not Found", "{target}");
     }
 }
 
@@ -89,47 +118,91 @@ async fn an_endpoint_of_one_group_has_nothing_below_it() {
 async fn probes_need_no_token_and_hide_the_rows_without_it() {
     let (health, _) = degraded(Settings::default().token("s3cret"));
     let [livez, readyz] = Endpoint::probes(&health);
-    assert_eq!((status(&livez, "/livez").await, status(&readyz, "/readyz").await), (200, 200));
-    assert_eq!(body(&get(&readyz, "/readyz?format=json").await), r#"{"status": "working"}"#);
-    assert_eq!(body(&get(&readyz, "/readyz/s3cret?format=json").await), r#"{"cache": "working"}"#);
+    assert_eq!(status(&livez, "/livez").await, 200);
+    assert_eq!(status(&readyz, "/readyz").await, 200);
+    assert_eq!(
+        body(&get(&readyz, "/readyz?format=json").await),
+        r#"{"status": "working"}"#
+    );
+    assert_eq!(
+        body(&get(&readyz, "/readyz/s3cret?format=json").await),
+        r#"{"cache": "working"}"#
+    );
     health.drain();
-    assert_eq!((status(&livez, "/livez/").await, status(&readyz, "/readyz/").await), (200, 500));
+    assert_eq!(status(&livez, "/livez/").await, 200);
+    assert_eq!(status(&readyz, "/readyz/").await, 500);
 
     let (open, _) = degraded(Settings::default());
     let [_, readyz] = Endpoint::probes(&open);
-    assert_eq!(body(&get(&readyz, "/readyz?format=json").await), r#"{"cache": "working"}"#);
+    assert_eq!(
+        body(&get(&readyz, "/readyz?format=json").await),
+        r#"{"cache": "working"}"#
+    );
 }
 
 #[tokio::test]
 async fn the_status_code_follows_the_verdict_or_a_function() {
     let (health, _) = degraded(Settings::default().degraded_status(203));
     let settings = Endpoint::new("/ht/", health.clone());
-    assert_eq!(status(&settings, "/ht/").await, 203, "a check fails that is not critical");
+    assert_eq!(
+        status(&settings, "/ht/").await,
+        203,
+        "a check fails that is not critical"
+    );
     assert_eq!(status(&settings, "/ht/?exclude=mail").await, 200);
-    assert_eq!(status(&settings, "/ht/?format=openmetrics").await, 200, "a scraper reads no other code");
+    assert_eq!(
+        status(&settings, "/ht/?format=openmetrics").await,
+        200,
+        "a scraper reads no other code"
+    );
     assert_eq!(status(&settings, "/ht/batch/").await, 200);
 
     let own = |code: fn() -> StatusCode| {
         let endpoint = Endpoint::builder(health.clone()).status_code(move |report| {
-            assert!(!report.checks.is_empty() && !report.redacted, "it sees the whole report");
+            assert!(
+                !report.checks.is_empty() && !report.redacted,
+                "it sees the whole report"
+            );
             code()
         });
         endpoint.anonymous(Anonymous::Status).build().unwrap()
     };
     assert_eq!(status(&own(|| StatusCode::IM_A_TEAPOT), "/ht/").await, 418);
-    assert_eq!(status(&own(|| StatusCode::TOO_MANY_REQUESTS), "/ht/").await, 203, "429 is never an answer");
-    assert_eq!(status(&own(|| panic!("in the function")), "/ht/").await, 203);
+    assert_eq!(
+        status(&own(|| StatusCode::TOO_MANY_REQUESTS), "/ht/").await,
+        203,
+        "429 is never an answer"
+    );
+    assert_eq!(
+        status(&own(|| panic!("in the function")), "/ht/").await,
+        203
+    );
 }
 
 #[tokio::test]
 async fn each_of_many_policies_answers_for_itself() {
     let (health, _) = degraded(Settings::default());
-    let failing = Health::builder().check(check_fn("queue", || async { Err(ServiceUnavailable::new("x").into()) }));
+    let failing = Health::builder().check(check_fn("queue", || async {
+        Err(ServiceUnavailable::new("x").into())
+    }));
     let failing = failing.build().unwrap();
     for code in 500..540 {
-        let endpoint = Endpoint::builder(failing.clone()).unhealthy_status(code).build().unwrap();
-        assert_eq!([status(&endpoint, "/ht/").await, status(&endpoint, "/ht/?format=text").await], [code; 2]);
-        assert_eq!(status(&endpoint, "/ht/?format=health").await, code, "of a format that shows ages");
+        let endpoint = Endpoint::builder(failing.clone())
+            .unhealthy_status(code)
+            .build()
+            .unwrap();
+        assert_eq!(
+            [
+                status(&endpoint, "/ht/").await,
+                status(&endpoint, "/ht/?format=text").await
+            ],
+            [code; 2]
+        );
+        assert_eq!(
+            status(&endpoint, "/ht/?format=health").await,
+            code,
+            "of a format that shows ages"
+        );
     }
     drop(health);
 }
@@ -143,7 +216,10 @@ fn an_invalid_policy_is_refused_with_all_of_its_faults() {
         .degraded_status(404)
         .formats(["json", "yaml"])
         .token("live")
-        .header(HeaderName::from_static("content-length"), HeaderValue::from_static("0"))
+        .header(
+            HeaderName::from_static("content-length"),
+            HeaderValue::from_static("0"),
+        )
         .build()
         .unwrap_err();
     let text = error.to_string();
@@ -163,7 +239,11 @@ fn an_invalid_policy_is_refused_with_all_of_its_faults() {
 #[test]
 fn a_health_reports_all_faults_of_its_settings_and_checks() {
     let check = || check_fn("cache", || async { Ok(()) });
-    let settings = Settings::default().unhealthy_status(200).formats(["yaml"]).group("nowhere").token("ready");
+    let settings = Settings::default()
+        .unhealthy_status(200)
+        .formats(["yaml"])
+        .group("nowhere")
+        .token("ready");
     let error = Health::builder()
         .settings(settings)
         .group("empty", GroupSettings::default())
@@ -174,9 +254,23 @@ fn a_health_reports_all_faults_of_its_settings_and_checks() {
         .build()
         .unwrap_err();
     assert_eq!(error.faults().len(), 9, "{error}");
-    let is_duplicate = |fault: &BuildFault| matches!(fault, BuildFault::Duplicate { first: 1, second: 2, .. });
+    let is_duplicate = |fault: &BuildFault| {
+        matches!(
+            fault,
+            BuildFault::Duplicate {
+                first: 1,
+                second: 2,
+                ..
+            }
+        )
+    };
     assert!(error.faults().iter().any(is_duplicate), "{error}");
-    assert!(error.to_string().contains("it depends on itself: a -> b -> a"), "{error}");
+    assert!(
+        error
+            .to_string()
+            .contains("it depends on itself: a -> b -> a"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -212,16 +306,27 @@ fn a_check_that_can_not_be_shared_is_refused() {
         ("always", "with a ttl of zero"),
         ("consumer", "the application reports it"),
     ] {
-        assert!(text.contains(&format!("check \"{name}\": {part}")), "{text}");
+        assert!(
+            text.contains(&format!("check \"{name}\": {part}")),
+            "{text}"
+        );
     }
     assert!(!text.contains("stock"), "{text}");
 }
 
 #[tokio::test]
 async fn a_format_can_be_removed() {
-    let health = Health::builder().without_format("html").without_format("nothing").build().unwrap();
+    let health = Health::builder()
+        .without_format("html")
+        .without_format("nothing")
+        .build()
+        .unwrap();
     let endpoint = Endpoint::new("/ht/", health);
     let answer = get(&endpoint, "/ht/").await;
-    assert_eq!(answer.headers()["content-type"], "application/json", "the first format that is left");
+    assert_eq!(
+        answer.headers()["content-type"],
+        "application/json",
+        "the first format that is left"
+    );
     assert_eq!(status(&endpoint, "/ht/?format=html").await, 400);
 }

@@ -7,8 +7,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use health_core::{
-    CheckExt as _, Endpoint, FailureKind, GroupSettings, GroupTransition, Health, HealthBuilder, HealthCheck, Hold,
-    Report, Scope, ServiceUnavailable, ServiceWarning, Settings, Status, StatusListener, Transition, check_fn,
+    CheckExt as _, Endpoint, FailureKind, GroupSettings, GroupTransition, Health, HealthBuilder,
+    HealthCheck, Hold, Report, Scope, ServiceUnavailable, ServiceWarning, Settings, Status,
+    StatusListener, Transition, check_fn,
 };
 use http::Request;
 use tokio::time::{Instant, sleep};
@@ -57,7 +58,8 @@ async fn ready(health: &Health) -> Arc<Report> {
     health.group_report("ready").await.unwrap()
 }
 
-/// Reads `ready` once a second until it becomes healthy or unhealthy. Returns the seconds that this took, or `None` after the limit.
+/// Reads `ready` once a second until it becomes healthy or unhealthy. Returns the seconds that this
+/// took, or `None` after the limit.
 async fn until(health: &Health, healthy: bool, limit: u64) -> Option<u64> {
     let began = Instant::now();
     while began.elapsed() < Duration::from_secs(limit) {
@@ -72,7 +74,9 @@ async fn until(health: &Health, healthy: bool, limit: u64) -> Option<u64> {
 #[tokio::test(start_paused = true)]
 async fn a_failover_of_twenty_seconds_removes_no_replica() {
     let database = Database::default();
-    let replicas: Vec<Health> = (0..50).map(|_| replica(&database).build().unwrap()).collect();
+    let replicas: Vec<Health> = (0..50)
+        .map(|_| replica(&database).build().unwrap())
+        .collect();
     for health in &replicas {
         assert!(ready(health).await.healthy);
     }
@@ -83,16 +87,27 @@ async fn a_failover_of_twenty_seconds_removes_no_replica() {
             let report = ready(health).await;
             assert!(report.healthy);
             let row = &report.checks[0];
-            assert_eq!((row.status, row.held, row.fails_report), (Status::Unavailable, true, false));
-            assert_eq!(row.pretty_status(), "unavailable: connection refused (held)");
+            assert_eq!(row.status, Status::Unavailable);
+            assert_eq!(row.held, true);
+            assert_eq!(row.fails_report, false);
+            assert_eq!(
+                row.pretty_status(),
+                "unavailable: connection refused (held)"
+            );
             assert!(row.counts_at.is_some());
             let all = health.report().await;
-            assert!(!all.healthy && !all.checks[0].held, "the report of all checks is red at once");
-            let group = all.groups.iter().find(|group| group.group == "ready").unwrap();
-            assert_eq!(
-                (group.healthy, &group.held[..], &group.holdable[..]),
-                (true, &["orders".to_owned()][..], &["orders".to_owned()][..])
+            assert!(
+                !all.healthy && !all.checks[0].held,
+                "the report of all checks is red at once"
             );
+            let group = all
+                .groups
+                .iter()
+                .find(|group| group.group == "ready")
+                .unwrap();
+            assert_eq!(group.healthy, true);
+            assert_eq!(&group.held[..], &["orders".to_owned()][..]);
+            assert_eq!(&group.holdable[..], &["orders".to_owned()][..]);
         }
     }
     database.set(State::Up);
@@ -112,11 +127,19 @@ async fn a_database_that_stays_away_removes_the_replicas_one_after_the_other() {
         assert!(ready(&health).await.healthy);
         sleep(2 * SECOND).await;
         database.set(State::Down);
-        times.push(until(&health, false, 300).await.expect("it leaves in the end"));
+        times.push(
+            until(&health, false, 300)
+                .await
+                .expect("it leaves in the end"),
+        );
     }
-    let (first, last) = (*times.iter().min().unwrap(), *times.iter().max().unwrap());
+    let first = *times.iter().min().unwrap();
+    let last = *times.iter().max().unwrap();
     assert!(first >= 119 && last <= 183, "from {first} to {last} s");
-    assert!(last - first > 20, "they leave from {first} to {last} s, spread over half of the hold");
+    assert!(
+        last - first > 20,
+        "they leave from {first} to {last} s, spread over half of the hold"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -130,7 +153,10 @@ async fn a_replica_that_never_reached_its_database_gets_no_traffic() {
     database.set(State::Down);
     sleep(2 * SECOND).await;
     let report = ready(&health).await;
-    assert!(report.healthy && report.checks[0].held, "it has worked once");
+    assert!(
+        report.healthy && report.checks[0].held,
+        "it has worked once"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -139,7 +165,8 @@ async fn a_warning_before_is_good_enough_and_a_warning_is_not_held_where_it_does
     database.set(State::Slow);
     let health = replica(&database).build().unwrap();
     let row = ready(&health).await.checks[0].clone();
-    assert_eq!((row.status, row.held), (Status::Warning, false));
+    assert_eq!(row.status, Status::Warning);
+    assert_eq!(row.held, false);
     database.set(State::Down);
     sleep(2 * SECOND).await;
     assert!(ready(&health).await.healthy);
@@ -148,11 +175,18 @@ async fn a_warning_before_is_good_enough_and_a_warning_is_not_held_where_it_does
 #[tokio::test(start_paused = true)]
 async fn a_dependency_that_flaps_counts_in_the_end() {
     let database = Database::default();
-    let health = replica(&database).group("ready", GroupSettings::default().hold(10 * SECOND)).build().unwrap();
+    let health = replica(&database)
+        .group("ready", GroupSettings::default().hold(10 * SECOND))
+        .build()
+        .unwrap();
     assert!(ready(&health).await.healthy);
     let mut left = false;
     for second in 0..60 {
-        database.set(if second % 4 == 0 { State::Up } else { State::Down });
+        database.set(if second % 4 == 0 {
+            State::Up
+        } else {
+            State::Down
+        });
         sleep(Duration::from_millis(1001)).await;
         left |= !ready(&health).await.healthy;
     }
@@ -170,7 +204,10 @@ async fn a_check_with_a_long_interval_does_not_count_between_its_runs() {
     assert!(ready(&health).await.healthy);
     database.set(State::Down);
     let left = until(&health, false, 300).await.unwrap();
-    assert!(left >= 115, "one failing run, and then another one a minute later: {left} s");
+    assert!(
+        left >= 115,
+        "one failing run, and then another one a minute later: {left} s"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -204,7 +241,10 @@ async fn thresholds_run_at_the_same_time_as_the_hold() {
     assert!((9..=17).contains(&left), "{left} s");
     database.set(State::Up);
     let back = until(&health, true, 60).await.unwrap();
-    assert!(back >= 2, "it needs three runs to rise, and is not held meanwhile: {back} s");
+    assert!(
+        back >= 2,
+        "it needs three runs to rise, and is not held meanwhile: {back} s"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -216,13 +256,20 @@ async fn what_a_hold_is_not_for() {
     let healths = [
         build(Health::builder().check(check().scoped(Scope::Instance))),
         build(Health::builder().check(check().hold(Hold::NONE))),
-        build(Health::builder().check(check()).group("ready", batch().hold(Duration::ZERO))),
+        build(
+            Health::builder()
+                .check(check())
+                .group("ready", batch().hold(Duration::ZERO)),
+        ),
     ];
     for health in &healths {
         assert!(ready(health).await.healthy);
     }
-    let declared =
-        build(Health::builder().check(check().groups(["batch"]).hold(Hold::FOREVER)).group("batch", batch()));
+    let declared = build(
+        Health::builder()
+            .check(check().groups(["batch"]).hold(Hold::FOREVER))
+            .group("batch", batch()),
+    );
     assert!(declared.group_report("batch").await.unwrap().healthy);
     let held = build(Health::builder().check(check()));
     assert!(ready(&held).await.healthy);
@@ -231,10 +278,16 @@ async fn what_a_hold_is_not_for() {
     for health in &healths {
         assert!(!ready(health).await.healthy, "it counts at once");
     }
-    assert!(!declared.group_report("batch").await.unwrap().healthy, "the group does not hold");
+    assert!(
+        !declared.group_report("batch").await.unwrap().healthy,
+        "the group does not hold"
+    );
     held.drain();
     let report = ready(&held).await;
-    assert!(!report.healthy && report.checks.iter().any(|row| row.held), "draining is never held");
+    assert!(
+        !report.healthy && report.checks.iter().any(|row| row.held),
+        "draining is never held"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -253,14 +306,20 @@ async fn a_hold_for_ever_never_counts_and_a_check_s_own_hold_has_its_length() {
     ready(&health).await;
     sleep(2 * SECOND).await;
     let report = ready(&health).await;
-    let [orders, stock] = &report.checks[..] else { panic!("two rows") };
-    assert_eq!((orders.held, orders.counts_at, orders.fails_report), (true, None, false));
-    assert_eq!((stock.held, stock.fails_report), (false, true));
+    let [orders, stock] = &report.checks[..] else {
+        panic!("two rows")
+    };
+    assert_eq!(orders.held, true);
+    assert_eq!(orders.counts_at, None);
+    assert_eq!(orders.fails_report, false);
+    assert_eq!(stock.held, false);
+    assert_eq!(stock.fails_report, true);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_row_that_a_held_row_blocks_is_held() {
-    let (dns, orders) = (Database::default(), Database::default());
+    let dns = Database::default();
+    let orders = Database::default();
     let health = Health::builder()
         .check(dns.check("dns").hold(Hold::FOREVER))
         .check(orders.check("orders").hold(Hold::NONE).depends_on(["dns"]))
@@ -272,7 +331,10 @@ async fn a_row_that_a_held_row_blocks_is_held() {
     dns.set(State::Down);
     let report = ready(&health).await;
     assert!(report.healthy, "{:?}", report.checks);
-    assert_eq!(report.checks[1].pretty_status(), "unavailable: blocked by dns (held)");
+    assert_eq!(
+        report.checks[1].pretty_status(),
+        "unavailable: blocked by dns (held)"
+    );
     dns.set(State::Up);
     sleep(2 * SECOND).await;
     assert!(!ready(&health).await.healthy, "now it is its own failure");
@@ -281,7 +343,11 @@ async fn a_row_that_a_held_row_blocks_is_held() {
 #[tokio::test(start_paused = true)]
 async fn an_expired_background_verdict_is_not_held() {
     let database = Database::default();
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .unwrap();
     let clock = health_testkit::ManualClock::default();
     let health = Health::builder()
         .check(database.check("orders").every(3600 * SECOND))
@@ -291,12 +357,20 @@ async fn an_expired_background_verdict_is_not_held() {
         .unwrap();
     let healthy = std::thread::spawn({
         let health = health.clone();
-        move || runtime.block_on(async { (ready(&health).await.healthy, runtime.handle().clone()) }).0
+        move || {
+            runtime
+                .block_on(async { (ready(&health).await.healthy, runtime.handle().clone()) })
+                .0
+        }
     });
     assert!(healthy.join().unwrap());
     clock.advance(4 * 3600 * SECOND);
     let report = ready(&health).await;
-    assert!(!report.healthy && !report.checks[0].held, "{:?}", report.checks[0]);
+    assert!(
+        !report.healthy && !report.checks[0].held,
+        "{:?}",
+        report.checks[0]
+    );
 }
 
 #[test]
@@ -304,15 +378,28 @@ fn a_hold_of_live_or_startup_is_refused() {
     for group in ["live", "startup"] {
         let builder = Health::builder().group(group, GroupSettings::default().hold(SECOND));
         let error = builder.build().unwrap_err().to_string();
-        assert!(error.starts_with(&format!("group \"{group}\": hold is for ready")), "{error}");
+        assert!(
+            error.starts_with(&format!("group \"{group}\": hold is for ready")),
+            "{error}"
+        );
     }
 }
 
 #[test]
 fn a_hold_of_a_check_that_is_never_held_is_refused() {
-    let disk = Database::default().check("disk").scoped(Scope::Instance).hold(SECOND);
-    let error = Health::builder().check(disk).build().unwrap_err().to_string();
-    assert_eq!(error, "check \"disk\": its scope is instance, and only external checks are held: leave hold out");
+    let disk = Database::default()
+        .check("disk")
+        .scoped(Scope::Instance)
+        .hold(SECOND);
+    let error = Health::builder()
+        .check(disk)
+        .build()
+        .unwrap_err()
+        .to_string();
+    assert_eq!(
+        error,
+        "check \"disk\": its scope is instance, and only external checks are held: leave hold out"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -321,16 +408,28 @@ async fn a_held_row_is_no_healthy_one_in_any_format() {
     let health = replica(&database).build().unwrap();
     let endpoint = health_core::Endpoint::new("/ht/", health);
     let get = async |query: &str| {
-        let request = http::Request::get(format!("/ht/ready/?{query}")).body(()).unwrap();
+        let request = http::Request::get(format!("/ht/ready/?{query}"))
+            .body(())
+            .unwrap();
         String::from_utf8(endpoint.respond(&request).await.body().to_vec()).unwrap()
     };
     get("").await;
     sleep(2 * SECOND).await;
     database.set(State::Down);
-    assert_eq!(get("format=json").await, r#"{"orders": "unavailable: connection refused (held)"}"#);
-    assert!(get("format=text&verbose").await.starts_with("[+]orders held: unavailable: connection refused"));
+    assert_eq!(
+        get("format=json").await,
+        r#"{"orders": "unavailable: connection refused (held)"}"#
+    );
+    assert!(
+        get("format=text&verbose")
+            .await
+            .starts_with("[+]orders held: unavailable: connection refused")
+    );
     let metrics = get("format=openmetrics").await;
-    assert!(metrics.contains("health_check_healthy{check=\"orders\"} 0\n"), "an alert on it fires: {metrics}");
+    assert!(
+        metrics.contains("health_check_healthy{check=\"orders\"} 0\n"),
+        "an alert on it fires: {metrics}"
+    );
     assert!(
         metrics.contains("health_check_overall_healthy 1\n")
             && metrics.contains("health_check_held{check=\"orders\",group=\"ready\"} 1\n")
@@ -353,14 +452,18 @@ impl StatusListener for Pager {
 
 #[tokio::test(start_paused = true)]
 async fn a_transition_of_a_group_names_its_causes() {
-    let (database, pager) = (Database::default(), Pager::default());
+    let database = Database::default();
+    let pager = Pager::default();
     let health = replica(&database)
         .group("ready", GroupSettings::default().hold(3 * SECOND))
         .listener(pager.clone())
         .build()
         .unwrap();
     ready(&health).await;
-    assert!(pager.0.lock().unwrap().is_empty(), "a good beginning is no news");
+    assert!(
+        pager.0.lock().unwrap().is_empty(),
+        "a good beginning is no news"
+    );
     sleep(2 * SECOND).await;
     database.set(State::Down);
     until(&health, false, 60).await.unwrap();
@@ -373,30 +476,62 @@ async fn a_transition_of_a_group_names_its_causes() {
     let turns: Vec<_> = turns
         .iter()
         .map(|turn| {
-            let causes: Vec<_> = turn.causes.iter().map(|cause| format!("{} {:?}", cause.check, cause.kind)).collect();
-            (turn.group.clone().unwrap_or_default(), turn.healthy, causes.join(", "))
+            let causes: Vec<_> = turn
+                .causes
+                .iter()
+                .map(|cause| format!("{} {:?}", cause.check, cause.kind))
+                .collect();
+            (
+                turn.group.clone().unwrap_or_default(),
+                turn.healthy,
+                causes.join(", "),
+            )
         })
         .collect();
     let of = |healthy, causes: &str| ("ready".to_owned(), healthy, causes.to_owned());
-    assert_eq!(turns, [of(false, "orders Other"), of(true, "orders Other"), of(false, "Draining Other")]);
+    assert_eq!(
+        turns,
+        [
+            of(false, "orders Other"),
+            of(true, "orders Other"),
+            of(false, "Draining Other")
+        ]
+    );
 }
 
-/// A client may wait for less time than the group has. What it reads is not the verdict of the group.
+/// A client may wait for less time than the group has. What it reads is not the verdict of the
+/// group.
 #[tokio::test(start_paused = true)]
 async fn a_client_that_waits_for_less_turns_no_group() {
-    let (database, pager) = (Database::default(), Pager::default());
+    let database = Database::default();
+    let pager = Pager::default();
     database.set(State::Frozen);
-    let endpoint = Endpoint::new("/ht/", replica(&database).listener(pager.clone()).build().unwrap());
+    let endpoint = Endpoint::new(
+        "/ht/",
+        replica(&database).listener(pager.clone()).build().unwrap(),
+    );
     let request = || Request::get("/ht/ready/?format=openmetrics");
-    let hurried = request().header("x-prometheus-scrape-timeout-seconds", "0.6").body(()).unwrap();
+    let hurried = request()
+        .header("x-prometheus-scrape-timeout-seconds", "0.6")
+        .body(())
+        .unwrap();
     let metrics = endpoint.respond(&hurried).await;
     assert!(String::from_utf8_lossy(metrics.body()).contains("health_check_overall_healthy 0"));
-    assert!(pager.0.lock().unwrap().is_empty(), "{:?}", pager.0.lock().unwrap());
+    assert!(
+        pager.0.lock().unwrap().is_empty(),
+        "{:?}",
+        pager.0.lock().unwrap()
+    );
     endpoint.respond(&request().body(()).unwrap()).await;
-    assert_eq!(pager.0.lock().unwrap().len(), 1, "the group's own budget has ended without a verdict");
+    assert_eq!(
+        pager.0.lock().unwrap().len(),
+        1,
+        "the group's own budget has ended without a verdict"
+    );
 }
 
-/// A certificate or a token that has expired is a failure as any other one. It is not the verdict that has expired.
+/// A certificate or a token that has expired is a failure as any other one. It is not the verdict
+/// that has expired.
 #[tokio::test(start_paused = true)]
 async fn a_failure_of_the_kind_expired_is_held_and_told_once() {
     #[derive(Clone, Default)]
@@ -406,14 +541,24 @@ async fn a_failure_of_the_kind_expired_is_held_and_told_once() {
             self.0.lock().unwrap().push(transition.to);
         }
     }
-    let (expires, told) = (Arc::new(AtomicBool::new(false)), Told::default());
+    let expires = Arc::new(AtomicBool::new(false));
+    let told = Told::default();
     let of_check = Arc::clone(&expires);
     let check = check_fn("token", move || {
-        let error = ServiceUnavailable::new("the token has expired").with_kind(FailureKind::Expired);
-        let outcome = if of_check.load(Ordering::SeqCst) { Err(error.into()) } else { Ok(()) };
+        let error =
+            ServiceUnavailable::new("the token has expired").with_kind(FailureKind::Expired);
+        let outcome = if of_check.load(Ordering::SeqCst) {
+            Err(error.into())
+        } else {
+            Ok(())
+        };
         async move { outcome }
     });
-    let health = Health::builder().check(check).listener(told.clone()).build().unwrap();
+    let health = Health::builder()
+        .check(check)
+        .listener(told.clone())
+        .build()
+        .unwrap();
     assert!(ready(&health).await.healthy);
     expires.store(true, Ordering::SeqCst);
     for _ in 0..10 {
@@ -421,5 +566,8 @@ async fn a_failure_of_the_kind_expired_is_held_and_told_once() {
         let report = ready(&health).await;
         assert!(report.healthy && report.checks[0].held, "{report:?}");
     }
-    assert_eq!(*told.0.lock().unwrap(), [Status::Working, Status::Unavailable]);
+    assert_eq!(
+        *told.0.lock().unwrap(),
+        [Status::Working, Status::Unavailable]
+    );
 }

@@ -5,18 +5,25 @@
 use std::time::{Duration, SystemTime};
 
 use health_core::{
-    CheckReport, Endpoint, ErrorReport, FailureKind, Health, HealthCheckException, Observation, PastRun, Renderer as _,
-    Report, ReportFormat, Scope, ServiceUnavailable, ServiceWarning, Status, Unit, UnknownError, check_fn,
+    CheckReport, Endpoint, ErrorReport, FailureKind, Health, HealthCheckException, Observation,
+    PastRun, Renderer as _, Report, ReportFormat, Scope, ServiceUnavailable, ServiceWarning,
+    Status, Unit, UnknownError, check_fn,
 };
 use proptest::prelude::*;
 
 fn status() -> impl Strategy<Value = Status> {
-    prop_oneof![Just(Status::Working), Just(Status::Warning), Just(Status::Unknown), Just(Status::Unavailable)]
+    prop_oneof![
+        Just(Status::Working),
+        Just(Status::Warning),
+        Just(Status::Unknown),
+        Just(Status::Unavailable)
+    ]
 }
 
 /// A time between 1970 and the year 9999, to the nanosecond.
 fn time() -> impl Strategy<Value = SystemTime> {
-    (0..253_402_300_799_u64, 0..1_000_000_000_u32).prop_map(|(s, n)| SystemTime::UNIX_EPOCH + Duration::new(s, n))
+    (0..253_402_300_799_u64, 0..1_000_000_000_u32)
+        .prop_map(|(s, n)| SystemTime::UNIX_EPOCH + Duration::new(s, n))
 }
 
 /// A duration of up to a month, to the nanosecond.
@@ -29,7 +36,9 @@ fn error() -> impl Strategy<Value = ErrorReport> {
     (message, 0..4_u8).prop_map(|(message, kind)| {
         let error: HealthCheckException = match kind {
             0 => ServiceWarning::new(message).into(),
-            1 => ServiceUnavailable::new(message).with_kind(FailureKind::TimedOut).into(),
+            1 => ServiceUnavailable::new(message)
+                .with_kind(FailureKind::TimedOut)
+                .into(),
             2 => ServiceUnavailable::new("a").with_source(message).into(),
             _ => UnknownError::new(message).into(),
         };
@@ -38,9 +47,15 @@ fn error() -> impl Strategy<Value = ErrorReport> {
 }
 
 fn observation() -> impl Strategy<Value = Observation> {
-    let unit = prop_oneof![Just(Unit::Percent), Just(Unit::Bytes), Just(Unit::Seconds), Just(Unit::Count)];
+    let unit = prop_oneof![
+        Just(Unit::Percent),
+        Just(Unit::Bytes),
+        Just(Unit::Seconds),
+        Just(Unit::Count)
+    ];
     let value = any::<f64>().prop_filter("finite", |value| value.is_finite());
-    (any::<String>(), value, unit).prop_map(|(name, value, unit)| Observation::new(name, value, unit))
+    (any::<String>(), value, unit)
+        .prop_map(|(name, value, unit)| Observation::new(name, value, unit))
 }
 
 prop_compose! {
@@ -107,8 +122,13 @@ fn a_report_of_another_version_is_read_as_far_as_it_is_known() {
     assert_eq!(report.checks[0].errors[0].kind, FailureKind::Other);
     assert_eq!(report.checks[0].pretty_status(), "unknown error: m");
     let unknown = text.replace("\"status\": \"unavailable\"", "\"status\": \"so-so\"");
-    let error = serde_json::from_str::<Report>(&unknown).unwrap_err().to_string();
-    assert!(error.starts_with("not a status: expected one of working, warning, unknown, unavailable"), "{error}");
+    let error = serde_json::from_str::<Report>(&unknown)
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.starts_with("not a status: expected one of working, warning, unknown, unavailable"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -119,20 +139,32 @@ fn times_and_durations_that_can_not_be_written_become_the_nearest_ones() {
     report.duration = Duration::MAX;
     let read: Report = serde_json::from_str(&written(&report)).unwrap();
     assert_eq!(read.generated_at, SystemTime::UNIX_EPOCH);
-    assert_eq!(read.built_at, SystemTime::UNIX_EPOCH + Duration::from_secs(253_402_300_799));
+    assert_eq!(
+        read.built_at,
+        SystemTime::UNIX_EPOCH + Duration::from_secs(253_402_300_799)
+    );
     assert_eq!(read.duration, Duration::MAX);
 }
 
 #[tokio::test]
 async fn an_endpoint_answers_with_the_report_of_its_health() {
-    let queue =
-        check_fn("queue", || async { Err(ServiceUnavailable::new("refused").with_source("secret cause").into()) });
+    let queue = check_fn("queue", || async {
+        Err(ServiceUnavailable::new("refused")
+            .with_source("secret cause")
+            .into())
+    });
     let health = Health::builder().check(queue).build().unwrap();
     let endpoint = Endpoint::new("/ht/", health.clone());
-    let request = http::Request::get("/ht/").header("accept", ReportFormat::MEDIA_TYPE).body(()).unwrap();
+    let request = http::Request::get("/ht/")
+        .header("accept", ReportFormat::MEDIA_TYPE)
+        .body(())
+        .unwrap();
     let answer = endpoint.respond(&request).await;
     assert_eq!(answer.headers()["content-type"], ReportFormat::MEDIA_TYPE);
     let text = std::str::from_utf8(answer.body()).unwrap();
     assert!(!text.contains("secret cause"), "{text}");
-    assert_eq!(serde_json::from_str::<Report>(text).unwrap(), *health.report().await);
+    assert_eq!(
+        serde_json::from_str::<Report>(text).unwrap(),
+        *health.report().await
+    );
 }

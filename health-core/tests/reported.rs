@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use health_core::{
-    CheckExt as _, Endpoint, Gate, GroupSettings, Health, HealthBuilder, Heartbeat, Report, Reported, Status,
-    Transition, check_fn, watch_task,
+    CheckExt as _, Endpoint, Gate, GroupSettings, Health, HealthBuilder, Heartbeat, Report,
+    Reported, Status, Transition, check_fn, watch_task,
 };
 use http::Request;
 use tokio::time::sleep;
@@ -51,8 +51,13 @@ async fn a_cached_answer_ends_at_the_next_deadline_of_a_heartbeat() {
     let consumer = Heartbeat::new("consumer", INTERVAL);
     let health = build(Health::builder().check(consumer.check()));
     let endpoint = Endpoint::new("/ht/", health);
-    let ask =
-        || async { endpoint.respond(&Request::get("/ht/?format=json").body(()).unwrap()).await.status().as_u16() };
+    let ask = || async {
+        endpoint
+            .respond(&Request::get("/ht/?format=json").body(()).unwrap())
+            .await
+            .status()
+            .as_u16()
+    };
     consumer.beat();
     assert_eq!(ask().await, 200);
     sleep(Duration::from_millis(29_999)).await;
@@ -68,11 +73,15 @@ async fn before_its_first_beat_a_heartbeat_has_the_time_of_an_interval() {
     let consumer = Heartbeat::new("consumer", INTERVAL);
     let health = build(Health::builder().check(consumer.check().groups(["live", "ready"])));
     let row = health.report().await.checks[0].clone();
-    assert_eq!((row.status, row.pretty_status().as_str()), (Status::Unknown, "unavailable: no result yet"));
+    assert_eq!(row.status, Status::Unknown);
+    assert_eq!(row.pretty_status().as_str(), "unavailable: no result yet");
     assert!(of(&health, "live").await.healthy && of(&health, "ready").await.healthy);
     assert!(!of(&health, "startup").await.healthy, "it has not started");
     sleep(INTERVAL).await;
-    assert!(of(&health, "live").await.healthy, "in live it never counts before its first beat");
+    assert!(
+        of(&health, "live").await.healthy,
+        "in live it never counts before its first beat"
+    );
     assert!(!of(&health, "ready").await.healthy && !health.report().await.healthy);
     consumer.beat();
     assert!(of(&health, "ready").await.healthy && of(&health, "startup").await.healthy);
@@ -97,20 +106,37 @@ async fn a_task_that_returns_or_panics_is_seen_at_once_and_one_that_finishes_is_
     assert_eq!(says(&health).await, "working");
     for end in ["returns", "panics"] {
         let _ = spawn(end).await;
-        assert_eq!(says(&health).await, "unavailable: the task has ended", "{end}");
+        assert_eq!(
+            says(&health).await,
+            "unavailable: the task has ended",
+            "{end}"
+        );
         consumer.beat();
-        assert_eq!(says(&health).await, "unavailable: the task has ended", "another one's beat is no help");
+        assert_eq!(
+            says(&health).await,
+            "unavailable: the task has ended",
+            "another one's beat is no help"
+        );
         sleep(2 * INTERVAL).await;
-        assert_eq!(says(&health).await, "unavailable: the task has ended", "and no age says more");
+        assert_eq!(
+            says(&health).await,
+            "unavailable: the task has ended",
+            "and no age says more"
+        );
         let guard = consumer.guard();
         guard.beat();
         assert_eq!(says(&health).await, "working", "it was started again");
         guard.finish();
     }
-    let (one, other) = (consumer.guard(), consumer.guard());
+    let one = consumer.guard();
+    let other = consumer.guard();
     drop((one, other));
     let guard = consumer.guard();
-    assert_eq!(says(&health).await, "unavailable: the task has ended", "one of two was started again");
+    assert_eq!(
+        says(&health).await,
+        "unavailable: the task has ended",
+        "one of two was started again"
+    );
     drop(guard);
 }
 
@@ -134,7 +160,11 @@ async fn a_watched_task_works_until_it_ends_however_it_does() {
             }
             let _ = task.await;
         }
-        assert_eq!(says(&health).await, "unavailable: the task has ended", "{end}");
+        assert_eq!(
+            says(&health).await,
+            "unavailable: the task has ended",
+            "{end}"
+        );
     }
 }
 
@@ -170,14 +200,32 @@ async fn a_status_is_what_was_reported_last_until_it_expires() {
     billing.failed("the partner is away");
     assert_eq!(says(&health).await, "unavailable: the partner is away");
     billing.failed("the partner is still away");
-    assert_eq!(says(&health).await, "unavailable: the partner is still away");
+    assert_eq!(
+        says(&health).await,
+        "unavailable: the partner is still away"
+    );
     billing.working();
     sleep(310 * SECOND).await;
     assert_eq!(says(&health).await, "unavailable: last report 310 s ago");
     billing.working();
     assert_eq!(says(&health).await, "working");
-    let seen: Vec<_> = seen.lock().unwrap().iter().map(|status| status.as_str()).collect();
-    assert_eq!(seen, ["working", "warning", "unavailable", "working", "unavailable", "working"]);
+    let seen: Vec<_> = seen
+        .lock()
+        .unwrap()
+        .iter()
+        .map(|status| status.as_str())
+        .collect();
+    assert_eq!(
+        seen,
+        [
+            "working",
+            "warning",
+            "unavailable",
+            "working",
+            "unavailable",
+            "working"
+        ]
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -191,7 +239,10 @@ async fn a_gate_closes_and_opens() {
     assert!(of(&health, "ready").await.healthy && of(&health, "startup").await.healthy);
     gate.close("loading another model");
     assert_eq!(says(&health).await, "unavailable: loading another model");
-    assert!(of(&health, "startup").await.healthy, "it has started for good");
+    assert!(
+        of(&health, "startup").await.healthy,
+        "it has started for good"
+    );
     gate.open();
     assert!(of(&health, "ready").await.healthy);
 }
@@ -206,7 +257,9 @@ fn options_that_a_reported_check_can_not_have_are_refused() {
         Health::builder().check(beat().thresholds(2, 2)),
         Health::builder().check(beat().timeout(SECOND)),
     ] {
-        assert!(refused(builder).contains("\"consumer\": the application reports it: leave ttl, every"));
+        assert!(
+            refused(builder).contains("\"consumer\": the application reports it: leave ttl, every")
+        );
     }
     let zero = Heartbeat::new("consumer", Duration::ZERO);
     assert!(refused(Health::builder().check(zero.check())).contains("longer than zero"));
@@ -221,7 +274,8 @@ fn options_that_a_reported_check_can_not_have_are_refused() {
 #[tokio::test(start_paused = true)]
 async fn a_report_wakes_a_subscription_and_reaches_two_healths() {
     let gate = Gate::closed("warm-up", "loading");
-    let (one, other) = (build(Health::builder().check(gate.check())), build(Health::builder().check(gate.check())));
+    let one = build(Health::builder().check(gate.check()));
+    let other = build(Health::builder().check(gate.check()));
     let mut ready = one.subscribe("ready").unwrap();
     assert!(!ready.changed().await.unwrap().healthy);
     let began = tokio::time::Instant::now();
@@ -236,7 +290,8 @@ async fn a_report_wakes_a_subscription_and_reaches_two_healths() {
 
 #[tokio::test(start_paused = true)]
 async fn a_listener_may_report_and_a_run_on_demand_runs_nothing() {
-    let (gate, mirror) = (Gate::closed("gate", "loading"), Reported::new("mirror"));
+    let gate = Gate::closed("gate", "loading");
+    let mirror = Reported::new("mirror");
     let listener = {
         let mirror = mirror.clone();
         move |transition: &Transition| {
@@ -245,11 +300,19 @@ async fn a_listener_may_report_and_a_run_on_demand_runs_nothing() {
             }
         }
     };
-    let health = build(Health::builder().check(gate.check()).check(mirror.check()).listener(listener));
+    let health = build(
+        Health::builder()
+            .check(gate.check())
+            .check(mirror.check())
+            .listener(listener),
+    );
     gate.open();
     let report = health.report().await;
     assert!(report.healthy, "{:?}", report.checks);
-    assert_eq!(health.run_check("gate").await.unwrap().pretty_status(), "working");
+    assert_eq!(
+        health.run_check("gate").await.unwrap().pretty_status(),
+        "working"
+    );
 }
 
 #[test]
@@ -257,7 +320,10 @@ fn beats_from_many_threads_are_seen() {
     let consumer = Heartbeat::new("consumer", Duration::from_millis(200));
     let idle = check_fn("idle", || async { Ok(()) });
     let health = build(Health::builder().check(consumer.check()).check(idle));
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     std::thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {
@@ -277,5 +343,9 @@ fn beats_from_many_threads_are_seen() {
         sleep(Duration::from_millis(250)).await;
         says(&health).await
     };
-    assert!(runtime.block_on(late).starts_with("unavailable: last heartbeat"));
+    assert!(
+        runtime
+            .block_on(late)
+            .starts_with("unavailable: last heartbeat")
+    );
 }

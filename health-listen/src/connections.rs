@@ -15,11 +15,11 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct State {
-    /// The idle connections, each with the means to end it. The one with the lowest number has been idle for the
-    /// longest time.
+    /// The idle connections, each with the means to end it. The one with the lowest number has been
+    /// idle for the longest time.
     silent: BTreeMap<u64, Arc<Notify>>,
-    /// The connections on which responses are being sent and no request waits for one, in the same order. A response
-    /// may have no end, or a client that does not read.
+    /// The connections on which responses are being sent and no request waits for one, in the same
+    /// order. A response may have no end, or a client that does not read.
     sending: BTreeMap<u64, Arc<Notify>>,
     open: usize,
     next: u64,
@@ -57,7 +57,8 @@ impl Connections {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a new connection. If there are too many, another one has to end: see [`end_oldest`](Self::end_oldest).
+    /// Adds a new connection. If there are too many, another one has to end: see
+    /// [`end_oldest`](Self::end_oldest).
     pub(crate) fn enter(&self, most: usize) -> Arc<Connection> {
         let end = Arc::new(Notify::new());
         let mut state = self.lock();
@@ -68,13 +69,22 @@ impl Connections {
         let number = state.number();
         state.silent.insert(number, Arc::clone(&end));
         drop(state);
-        let activity = Activity { requests: 0, responses: 0, place: Place::Silent(number), has_asked: false };
+        let activity = Activity {
+            requests: 0,
+            responses: 0,
+            place: Place::Silent(number),
+            has_asked: false,
+        };
         let activity = Mutex::new(activity);
-        Arc::new(Connection { all: self.clone(), activity, end })
+        Arc::new(Connection {
+            all: self.clone(),
+            activity,
+            end,
+        })
     }
 
-    /// Notifies the connection that has been idle for the longest time that it has to end. If none is idle, it is the
-    /// one that has been sending for the longest time.
+    /// Notifies the connection that has been idle for the longest time that it has to end. If none
+    /// is idle, it is the one that has been sending for the longest time.
     pub(crate) fn end_oldest(&self) {
         self.lock().end_oldest();
     }
@@ -123,7 +133,10 @@ impl Connection {
             activity.requests += 1;
             activity.has_asked = true;
         });
-        RequestGuard { connection: Arc::clone(self), is_sending: false }
+        RequestGuard {
+            connection: Arc::clone(self),
+            is_sending: false,
+        }
     }
 
     /// Changes the counts, and moves the connection to the place that they give it.
@@ -132,7 +145,9 @@ impl Connection {
         change(&mut activity);
         let mut state = self.all.lock();
         match (activity.requests, activity.responses, activity.place) {
-            (0, 0, Place::Silent(_)) | (0, 1.., Place::Sending(_)) | (1.., _, Place::Busy) => return, // it keeps its number
+            (0, 0, Place::Silent(_)) | (0, 1.., Place::Sending(_)) | (1.., _, Place::Busy) => {
+                return;
+            } // it keeps its number
             _ => {}
         }
         state.leave(activity.place);
@@ -186,7 +201,11 @@ impl RequestGuard {
 impl Drop for RequestGuard {
     fn drop(&mut self) {
         self.connection.change(|activity| {
-            let count = if self.is_sending { &mut activity.responses } else { &mut activity.requests };
+            let count = if self.is_sending {
+                &mut activity.responses
+            } else {
+                &mut activity.requests
+            };
             *count -= 1;
         });
     }

@@ -31,11 +31,13 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// The time for which an idle connection stays open when the server stops.
 const IDLE_GRACE: Duration = Duration::from_millis(500);
 
-/// The maximum number of requests in progress on an HTTP/2 connection. A client that watches many services uses a single connection.
+/// The maximum number of requests in progress on an HTTP/2 connection. A client that watches many
+/// services uses a single connection.
 #[cfg(feature = "http2")]
 const MOST_STREAMS: u32 = 4096;
 
-/// Serves an endpoint at these sockets, without TLS, until `stop` completes. Open connections then have [`Limits::grace`] to end.
+/// Serves an endpoint at these sockets, without TLS, until `stop` completes. Open connections then
+/// have [`Limits::grace`] to end.
 ///
 /// # Errors
 /// Fails if it can't listen on a socket.
@@ -48,11 +50,13 @@ pub async fn serve(
     serve_service(sockets, Responder(endpoints.into()), limits, stop).await
 }
 
-/// Serves a tower service, as [`serve`] does: an endpoint beside the application's own pages, or the gRPC health service of health-tonic.
+/// Serves a tower service, as [`serve`] does: an endpoint beside the application's own pages, or
+/// the gRPC health service of health-tonic.
 ///
-/// The protocol is HTTP/1.1. The feature `http2` adds HTTP/2 for clients that begin with it (RFC 9113, section 3.3), as those of gRPC do. A
-/// connection on which a response is being sent is not idle. Beyond [`Limits::connections`], it is replaced only if none is idle: then a
-/// client that watches for hours has to connect again, and a probe gets its answer.
+/// The protocol is HTTP/1.1. The feature `http2` adds HTTP/2 for clients that begin with it (RFC
+/// 9113, section 3.3), as those of gRPC do. A connection on which a response is being sent is not
+/// idle. Beyond [`Limits::connections`], it is replaced only if none is idle: then a client that
+/// watches for hours has to connect again, and a probe gets its answer.
 ///
 /// # Errors
 /// Fails if it can't listen on a socket.
@@ -63,14 +67,28 @@ pub async fn serve_service<S, B>(
     stop: impl Future<Output = ()> + Send,
 ) -> io::Result<()>
 where
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
+        + Clone
+        + Send
+        + 'static,
     S::Future: Send + 'static,
     B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
 {
     let (ending, end) = watch::channel(());
-    let server = Server { service, limits, connections: Connections::default(), end };
-    let listeners = sockets.iter().map(Socket::listener).collect::<io::Result<Vec<_>>>()?;
-    let accepting: FuturesUnordered<_> = listeners.iter().map(|listener| server.accept(listener)).collect();
+    let server = Server {
+        service,
+        limits,
+        connections: Connections::default(),
+        end,
+    };
+    let listeners = sockets
+        .iter()
+        .map(Socket::listener)
+        .collect::<io::Result<Vec<_>>>()?;
+    let accepting: FuturesUnordered<_> = listeners
+        .iter()
+        .map(|listener| server.accept(listener))
+        .collect();
     tokio::select! {
         () = stop => {}
         () = accepting.for_each(|()| std::future::ready(())) => {}
@@ -93,12 +111,18 @@ impl Service<Request<Incoming>> for Responder {
     type Error = Infallible;
     type Future = BoxFuture<'static, Result<Self::Response, Infallible>>;
 
-    fn poll_ready(&mut self, _: &mut std::task::Context<'_>) -> std::task::Poll<Result<(), Infallible>> {
+    fn poll_ready(
+        &mut self,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Result<(), Infallible>> {
         std::task::Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: Request<Incoming>) -> Self::Future {
-        self.0.respond(&request).map(|response| Ok(response.map(Full::new))).boxed()
+        self.0
+            .respond(&request)
+            .map(|response| Ok(response.map(Full::new)))
+            .boxed()
     }
 }
 
@@ -112,7 +136,10 @@ struct Server<S> {
 
 impl<S, B> Server<S>
 where
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
+        + Clone
+        + Send
+        + 'static,
     S::Future: Send + 'static,
     B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
 {
@@ -121,7 +148,13 @@ where
             match listener.accept().await {
                 Ok(stream) => {
                     let connection = self.connections.enter(self.limits.connections.max(1));
-                    tokio::spawn(answer(stream, connection, self.service.clone(), self.limits.head, self.end.clone()));
+                    tokio::spawn(answer(
+                        stream,
+                        connection,
+                        self.service.clone(),
+                        self.limits.head,
+                        self.end.clone(),
+                    ));
                 }
                 Err(error) if is_of_one_connection(&error) => {}
                 Err(error) => {
@@ -137,7 +170,10 @@ where
 /// Returns `true` if the client disconnected before the connection was accepted.
 fn is_of_one_connection(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
-    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+    matches!(
+        error.kind(),
+        ConnectionAborted | ConnectionRefused | ConnectionReset
+    )
 }
 
 async fn answer<S, B>(
@@ -147,7 +183,10 @@ async fn answer<S, B>(
     head: Duration,
     mut end: watch::Receiver<()>,
 ) where
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
+        + Clone
+        + Send
+        + 'static,
     S::Future: Send + 'static,
     B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
 {
@@ -187,7 +226,9 @@ async fn answer<S, B>(
 
 fn protocol(head: Duration) -> auto::Builder<TokioExecutor> {
     let mut http = auto::Builder::new(TokioExecutor::new());
-    http.http1().timer(TokioTimer::new()).header_read_timeout(head);
+    http.http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(head);
     #[cfg(feature = "http2")]
     http.http2()
         .timer(TokioTimer::new())
@@ -197,7 +238,8 @@ fn protocol(head: Duration) -> auto::Builder<TokioExecutor> {
     http
 }
 
-/// Completes if the first request does not arrive within this time. Before it, the version of HTTP may be unknown.
+/// Completes if the first request does not arrive within this time. Before it, the version of HTTP
+/// may be unknown.
 async fn never_asks(connection: &Connection, head: Duration) {
     sleep(head).await;
     if connection.has_asked() {

@@ -30,8 +30,8 @@ impl Socket {
         TcpListener::bind(address).map(Self::from)
     }
 
-    /// Binds a Unix socket at this path. Replaces an existing socket that no process listens on, because it was left
-    /// behind.
+    /// Binds a Unix socket at this path. Replaces an existing socket that no process listens on,
+    /// because it was left behind.
     ///
     /// # Errors
     /// Fails if the path can't be bound, for instance because another process listens there.
@@ -40,13 +40,20 @@ impl Socket {
         use std::os::unix::fs::FileTypeExt as _;
         use std::os::unix::net::{UnixListener, UnixStream};
         let path = path.as_ref();
-        let is_socket = std::fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket());
-        if is_socket && UnixStream::connect(path).is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused) {
+        let is_socket =
+            std::fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket());
+        if is_socket
+            && UnixStream::connect(path)
+                .is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
+        {
             std::fs::remove_file(path)?;
         }
         let listener = UnixListener::bind(path)?;
         let file = std::path::absolute(path)?;
-        Ok(Self(Kind::Unix { listener, file: Some(file) }))
+        Ok(Self(Kind::Unix {
+            listener,
+            file: Some(file),
+        }))
     }
 
     /// Returns the address if the socket has a port.
@@ -85,7 +92,10 @@ impl From<TcpListener> for Socket {
 impl From<std::os::unix::net::UnixListener> for Socket {
     /// Takes a socket that was created elsewhere. Its file is not removed.
     fn from(listener: std::os::unix::net::UnixListener) -> Self {
-        Self(Kind::Unix { listener, file: None })
+        Self(Kind::Unix {
+            listener,
+            file: None,
+        })
     }
 }
 
@@ -101,7 +111,11 @@ impl fmt::Display for Socket {
             Kind::Unix { listener, file } => {
                 let address = listener.local_addr().ok();
                 let path = file.as_deref().or_else(|| address.as_ref()?.as_pathname());
-                write!(f, "unix:{}", path.map_or_else(|| Path::new("").display(), Path::display))
+                write!(
+                    f,
+                    "unix:{}",
+                    path.map_or_else(|| Path::new("").display(), Path::display)
+                )
             }
         }
     }
@@ -110,7 +124,10 @@ impl fmt::Display for Socket {
 impl Drop for Socket {
     fn drop(&mut self) {
         #[cfg(unix)]
-        if let Kind::Unix { file: Some(file), .. } = &self.0 {
+        if let Kind::Unix {
+            file: Some(file), ..
+        } = &self.0
+        {
             let _ = std::fs::remove_file(file); // it may be gone already
         }
     }

@@ -33,31 +33,49 @@ async fn it_answers_until_it_is_shut_down() {
     listening.shutdown();
     let began = Instant::now();
     listening.join().unwrap();
-    assert!(began.elapsed() < Duration::from_secs(3), "one that says nothing is not waited for: {:?}", began.elapsed());
-    assert!(asked.join().unwrap().starts_with("HTTP/1.1 200 OK"), "what was under way is answered");
-    assert_eq!(TcpStream::connect(address).unwrap_err().kind(), ErrorKind::ConnectionRefused);
+    assert!(
+        began.elapsed() < Duration::from_secs(3),
+        "one that says nothing is not waited for: {:?}",
+        began.elapsed()
+    );
+    assert!(
+        asked.join().unwrap().starts_with("HTTP/1.1 200 OK"),
+        "what was under way is answered"
+    );
+    assert_eq!(
+        TcpStream::connect(address).unwrap_err().kind(),
+        ErrorKind::ConnectionRefused
+    );
     drop(silent);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn at_the_bound_the_oldest_silent_connection_goes_and_a_head_has_a_time() {
     let mut limits = Limits::default();
-    assert_eq!((limits.connections, limits.head), (512, Duration::from_secs(30)));
+    assert_eq!(limits.connections, 512);
+    assert_eq!(limits.head, Duration::from_secs(30));
     (limits.connections, limits.head) = (3, Duration::from_millis(500));
     let socket = Socket::bind("127.0.0.1:0").unwrap();
     let address = socket.address().unwrap();
     let endpoint = Endpoint::new("/ht/", Health::builder().build().unwrap());
-    tokio::spawn(serve(vec![socket], endpoint, limits, std::future::pending()));
+    tokio::spawn(serve(
+        vec![socket],
+        endpoint,
+        limits,
+        std::future::pending(),
+    ));
     let client = std::thread::spawn(move || {
         let connect = || {
             let stream = TcpStream::connect(address).unwrap();
-            stream.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+            stream
+                .set_read_timeout(Some(Duration::from_millis(100)))
+                .unwrap();
             stream
         };
         let is_open = |mut stream: &TcpStream| {
-            stream
-                .read(&mut [0; 1])
-                .is_err_and(|error| matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut))
+            stream.read(&mut [0; 1]).is_err_and(|error| {
+                matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
+            })
         };
         let [first, second, third] = [connect(), connect(), connect()];
         assert!(get(address).unwrap().starts_with("HTTP/1.1 200 OK"));
@@ -66,9 +84,16 @@ async fn at_the_bound_the_oldest_silent_connection_goes_and_a_head_has_a_time() 
         let mut dripping = connect();
         let began = Instant::now();
         while dripping.write_all(b"G").is_ok() && is_open(&dripping) {
-            assert!(began.elapsed() < Duration::from_secs(5), "a head without end");
+            assert!(
+                began.elapsed() < Duration::from_secs(5),
+                "a head without end"
+            );
         }
-        assert!(began.elapsed() >= Duration::from_millis(300), "{:?}", began.elapsed());
+        assert!(
+            began.elapsed() >= Duration::from_millis(300),
+            "{:?}",
+            began.elapsed()
+        );
     });
     while !client.is_finished() {
         tokio::time::sleep(Duration::from_millis(10)).await;
@@ -97,13 +122,24 @@ mod http2 {
 
     async fn connect(address: SocketAddr) -> SendRequest<Empty<Bytes>> {
         let stream = tokio::net::TcpStream::connect(address).await.unwrap();
-        let (sender, connection) = handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+        let (sender, connection) = handshake(TokioExecutor::new(), TokioIo::new(stream))
+            .await
+            .unwrap();
         tokio::spawn(connection);
         sender
     }
 
-    async fn ask(sender: &mut SendRequest<Empty<Bytes>>, path: &str) -> hyper::Result<Response<Incoming>> {
-        sender.send_request(Request::get(format!("http://a{path}")).body(Empty::new()).unwrap()).await
+    async fn ask(
+        sender: &mut SendRequest<Empty<Bytes>>,
+        path: &str,
+    ) -> hyper::Result<Response<Incoming>> {
+        sender
+            .send_request(
+                Request::get(format!("http://a{path}"))
+                    .body(Empty::new())
+                    .unwrap(),
+            )
+            .await
     }
 
     /// A service whose response never ends.
@@ -122,7 +158,8 @@ mod http2 {
         }
 
         fn call(&mut self, _: Request<Incoming>) -> Self::Future {
-            let first = futures::stream::once(async { Ok(Frame::data(Bytes::from_static(b"first"))) });
+            let first =
+                futures::stream::once(async { Ok(Frame::data(Bytes::from_static(b"first"))) });
             let body = StreamBody::new(first.chain(futures::stream::pending()).boxed());
             Box::pin(async { Ok(Response::new(body)) })
         }
@@ -134,12 +171,29 @@ mod http2 {
         let address = socket.address().unwrap();
         let endpoint = Endpoint::new("/ht/", Health::builder().build().unwrap());
         let (stop, stopped) = oneshot::channel::<()>();
-        let server = tokio::spawn(serve(vec![socket], endpoint, Limits::default(), async move { drop(stopped.await) }));
+        let server = tokio::spawn(serve(
+            vec![socket],
+            endpoint,
+            Limits::default(),
+            async move { drop(stopped.await) },
+        ));
         let mut sender = connect(address).await;
-        for (path, status) in [("/ht/", StatusCode::OK), ("/ht/nope/", StatusCode::NOT_FOUND)] {
+        for (path, status) in [
+            ("/ht/", StatusCode::OK),
+            ("/ht/nope/", StatusCode::NOT_FOUND),
+        ] {
             let response = ask(&mut sender, path).await.unwrap();
-            assert_eq!((response.version(), response.status()), (http::Version::HTTP_2, status), "{path}");
-            assert!(!response.into_body().collect().await.unwrap().to_bytes().is_empty());
+            assert_eq!(response.version(), http::Version::HTTP_2, "{path}");
+            assert_eq!(response.status(), status, "{path}");
+            assert!(
+                !response
+                    .into_body()
+                    .collect()
+                    .await
+                    .unwrap()
+                    .to_bytes()
+                    .is_empty()
+            );
         }
         stop.send(()).unwrap();
         let began = Instant::now();
@@ -159,7 +213,9 @@ mod http2 {
         let socket = Socket::bind("127.0.0.1:0").unwrap();
         let address = socket.address().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
-        let server = tokio::spawn(serve_service(vec![socket], Endless, limits, async move { drop(stopped.await) }));
+        let server = tokio::spawn(serve_service(vec![socket], Endless, limits, async move {
+            drop(stopped.await)
+        }));
         let mut first = connect(address).await;
         let mut body = ask(&mut first, "/").await.unwrap().into_body();
         assert!(body.frame().await.unwrap().is_ok());
@@ -170,18 +226,27 @@ mod http2 {
         assert!(other.frame().await.unwrap().is_ok());
         let more = tokio::time::timeout(Duration::from_millis(300), body.frame()).await;
         assert!(more.is_err(), "the first response is still open: {more:?}");
-        assert!(ask(&mut idle, "/").await.is_err(), "the idle connection is closed");
+        assert!(
+            ask(&mut idle, "/").await.is_err(),
+            "the idle connection is closed"
+        );
         // Now none is idle, and a probe still gets its answer.
         let mut probe = connect(address).await;
         assert!(ask(&mut probe, "/").await.is_ok());
-        let ended = tokio::time::timeout(Duration::from_secs(5), body.frame()).await.expect("the oldest one ends");
+        let ended = tokio::time::timeout(Duration::from_secs(5), body.frame())
+            .await
+            .expect("the oldest one ends");
         assert!(ended.is_none_or(|frame| frame.is_err()));
         let more = tokio::time::timeout(Duration::from_millis(300), other.frame()).await;
         assert!(more.is_err(), "the younger one stays: {more:?}");
         stop.send(()).unwrap();
         let began = Instant::now();
         server.await.unwrap().unwrap();
-        assert!(began.elapsed() < Duration::from_secs(3), "it does not hold the server: {:?}", began.elapsed());
+        assert!(
+            began.elapsed() < Duration::from_secs(3),
+            "it does not hold the server: {:?}",
+            began.elapsed()
+        );
     }
 
     #[tokio::test(flavor = "multi_thread")]
@@ -190,10 +255,17 @@ mod http2 {
         limits.head = Duration::from_millis(500);
         let socket = Socket::bind("127.0.0.1:0").unwrap();
         let address = socket.address().unwrap();
-        tokio::spawn(serve_service(vec![socket], Endless, limits, std::future::pending()));
+        tokio::spawn(serve_service(
+            vec![socket],
+            Endless,
+            limits,
+            std::future::pending(),
+        ));
         for preface in [&b"PRI * HT"[..], b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"] {
             let mut stream = TcpStream::connect(address).unwrap();
-            stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+            stream
+                .set_read_timeout(Some(Duration::from_secs(5)))
+                .unwrap();
             stream.write_all(preface).unwrap();
             let began = Instant::now();
             let ended = std::thread::spawn(move || stream.read_to_end(&mut Vec::new()));
@@ -201,8 +273,15 @@ mod http2 {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
             let ended = ended.join().unwrap();
-            assert!(ended.is_ok() || ended.is_err_and(|error| error.kind() == ErrorKind::ConnectionReset));
-            assert!(began.elapsed() >= Duration::from_millis(400), "{:?}", began.elapsed());
+            assert!(
+                ended.is_ok()
+                    || ended.is_err_and(|error| error.kind() == ErrorKind::ConnectionReset)
+            );
+            assert!(
+                began.elapsed() >= Duration::from_millis(400),
+                "{:?}",
+                began.elapsed()
+            );
         }
     }
 }

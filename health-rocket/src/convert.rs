@@ -4,7 +4,9 @@ use std::borrow::Cow;
 use std::io::Cursor;
 
 use health_core::{Endpoint, SharedResponse};
-use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, EXPIRES, VARY, X_CONTENT_TYPE_OPTIONS};
+use http::header::{
+    CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, EXPIRES, VARY, X_CONTENT_TYPE_OPTIONS,
+};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use rocket::http::{Header, Status};
 
@@ -12,7 +14,8 @@ pub(crate) fn method(request: &rocket::Request<'_>) -> Method {
     Method::from_bytes(request.method().as_str().as_bytes()).unwrap_or_default()
 }
 
-/// Returns a method that no endpoint knows. Rocket does not tell the name of a method that it does not know itself.
+/// Returns a method that no endpoint knows. Rocket does not tell the name of a method that it does
+/// not know itself.
 pub(crate) fn unknown_method() -> Method {
     Method::from_bytes(b"UNKNOWN").unwrap_or_default()
 }
@@ -21,7 +24,10 @@ pub(crate) fn unknown_method() -> Method {
 pub(crate) fn headers(request: &rocket::Request<'_>) -> HeaderMap {
     let mut headers = HeaderMap::new();
     for header in request.headers().iter() {
-        if let Some(name) = Endpoint::REQUEST_HEADERS.iter().copied().find(|name| header.name == *name)
+        if let Some(name) = Endpoint::REQUEST_HEADERS
+            .iter()
+            .copied()
+            .find(|name| header.name == *name)
             && let Ok(value) = HeaderValue::from_str(&header.value)
         {
             headers.append(name, value);
@@ -35,7 +41,8 @@ pub(crate) fn response(response: &SharedResponse) -> rocket::Response<'static> {
     let mut converted = rocket::Response::new();
     converted.set_status(Status::new(response.status().as_u16()));
     for (name, value) in response.headers() {
-        // The body determines the length, as a fairing may change it; the other header is added by `NoSniff`.
+        // The body determines the length, as a fairing may change it; the other header is added by
+        // `NoSniff`.
         if name != CONTENT_LENGTH
             && name != X_CONTENT_TYPE_OPTIONS
             && let Ok(value) = str::from_utf8(value.as_bytes())
@@ -60,7 +67,13 @@ fn name(name: &HeaderName) -> Cow<'static, str> {
 
 fn length(response: &SharedResponse) -> Option<usize> {
     match response.body().len() {
-        0 => response.headers().get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok(),
+        0 => response
+            .headers()
+            .get(CONTENT_LENGTH)?
+            .to_str()
+            .ok()?
+            .parse()
+            .ok(),
         length => Some(length),
     }
 }

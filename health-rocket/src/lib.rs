@@ -15,8 +15,9 @@ use rocket::http::Status;
 use rocket::route::{Handler, Outcome, Route};
 use rocket::{Build, Data, Request, Response, Rocket};
 
-/// Serves the health at a path such as `/ht/`: all methods, the path with and without its final slash, and everything below it. The
-/// fairing is attached to a Rocket, and handlers find the health as `&State<Health>`.
+/// Serves the health at a path such as `/ht/`: all methods, the path with and without its final
+/// slash, and everything below it. The fairing is attached to a Rocket, and handlers find the
+/// health as `&State<Health>`.
 pub fn fairing(path: &str, health: Health) -> impl Fairing + use<> {
     mount(Endpoint::new(path, health))
 }
@@ -32,24 +33,41 @@ pub fn probes(health: &Health) -> impl Fairing + use<> {
 }
 
 fn mount_all<const N: usize>(endpoints: [Endpoint; N]) -> impl Fairing + use<N> {
-    AdHoc::on_ignite("health", |rocket| async move { endpoints.into_iter().fold(rocket, add) })
+    AdHoc::on_ignite("health", |rocket| async move {
+        endpoints.into_iter().fold(rocket, add)
+    })
 }
 
 fn add(rocket: Rocket<Build>, endpoint: Endpoint) -> Rocket<Build> {
-    let base = if endpoint.base().is_empty() { "/" } else { endpoint.base() }.to_owned();
+    let base = if endpoint.base().is_empty() {
+        "/"
+    } else {
+        endpoint.base()
+    }
+    .to_owned();
     let methods = [Get, Head, Options, Post, Put, Patch, Delete, Trace, Connect];
-    // The rank comes before that of any matching route of the application, which is -12 or more. At the root it comes after them.
+    // The rank comes before that of any matching route of the application, which is -12 or more. At
+    // the root it comes after them.
     let depth = endpoint.base().matches('/').count();
-    let rank = isize::try_from(depth).map_or(100, |depth| if depth == 0 { 100 } else { -12 - depth });
+    let rank =
+        isize::try_from(depth).map_or(100, |depth| if depth == 0 { 100 } else { -12 - depth });
     let route = |method| Route::ranked(rank, method, "/<rest..>", View(endpoint.clone()));
-    // Rocket refuses methods that it does not know before it looks for a route. At the root, that is left to the application.
+    // Rocket refuses methods that it does not know before it looks for a route. At the root, that
+    // is left to the application.
     let refused = (base != "/").then(|| Catcher::new(400, View(endpoint.clone())));
-    let rocket = if rocket.state::<Health>().is_none() { rocket.manage(endpoint.health().clone()) } else { rocket };
-    let rocket = rocket.mount(base.clone(), methods.map(route).to_vec()).register(base, Vec::from_iter(refused));
+    let rocket = if rocket.state::<Health>().is_none() {
+        rocket.manage(endpoint.health().clone())
+    } else {
+        rocket
+    };
+    let rocket = rocket
+        .mount(base.clone(), methods.map(route).to_vec())
+        .register(base, Vec::from_iter(refused));
     rocket.attach(NoSniff(endpoint))
 }
 
-/// Adds a header that Rocket's shield may have added already. The shield would log a warning for a second one, on every answer.
+/// Adds a header that Rocket's shield may have added already. The shield would log a warning for a
+/// second one, on every answer.
 struct NoSniff(Endpoint);
 
 const NO_SNIFF: (&str, &str) = ("X-Content-Type-Options", "nosniff");
@@ -57,11 +75,19 @@ const NO_SNIFF: (&str, &str) = ("X-Content-Type-Options", "nosniff");
 #[rocket::async_trait]
 impl Fairing for NoSniff {
     fn info(&self) -> Info {
-        Info { name: "health headers", kind: Kind::Response }
+        Info {
+            name: "health headers",
+            kind: Kind::Response,
+        }
     }
 
     async fn on_response<'r>(&self, request: &'r Request<'_>, response: &mut Response<'r>) {
-        let is_there = || response.headers().iter().any(|header| header.name == NO_SNIFF.0);
+        let is_there = || {
+            response
+                .headers()
+                .iter()
+                .any(|header| header.name == NO_SNIFF.0)
+        };
         if self.0.covers(request.uri().path().as_str()) && !is_there() {
             response.set_raw_header(NO_SNIFF.0, NO_SNIFF.1);
         }
@@ -72,10 +98,19 @@ impl Fairing for NoSniff {
 struct View(Endpoint);
 
 impl View {
-    fn answer(&self, request: &Request<'_>, method: &Method) -> impl Future<Output = Response<'static>> + Send + use<> {
-        let (uri, headers) = (request.uri(), &convert::headers(request));
-        let (path, query) = (uri.path().as_str(), uri.query().map_or("", |query| query.as_str()));
-        self.0.respond_with(RequestHead::new(method, path, query, headers), convert::response)
+    fn answer(
+        &self,
+        request: &Request<'_>,
+        method: &Method,
+    ) -> impl Future<Output = Response<'static>> + Send + use<> {
+        let uri = request.uri();
+        let headers = &convert::headers(request);
+        let path = uri.path().as_str();
+        let query = uri.query().map_or("", |query| query.as_str());
+        self.0.respond_with(
+            RequestHead::new(method, path, query, headers),
+            convert::response,
+        )
     }
 }
 
@@ -99,11 +134,18 @@ impl catcher::Handler for View {
     }
 }
 
-/// Returns a shutdown configuration for [`Config`](rocket::Config) without signals, which are left to
-/// [`drain_on_sigterm`](health_core::Health::drain_on_sigterm).
+/// Returns a shutdown configuration for [`Config`](rocket::Config) without signals, which are left
+/// to [`drain_on_sigterm`](health_core::Health::drain_on_sigterm).
 pub fn no_signals() -> Shutdown {
     #[cfg(unix)]
-    return Shutdown { ctrlc: false, signals: [].into(), ..Shutdown::default() };
+    return Shutdown {
+        ctrlc: false,
+        signals: [].into(),
+        ..Shutdown::default()
+    };
     #[cfg(not(unix))]
-    Shutdown { ctrlc: false, ..Shutdown::default() }
+    Shutdown {
+        ctrlc: false,
+        ..Shutdown::default()
+    }
 }

@@ -47,12 +47,21 @@ fn checks(health: &State<Health>) -> String {
 
 fn app(site: &Site) -> Rocket<Build> {
     let shutdown = health_rocket::no_signals();
-    let config = Config { port: 0, workers: 2, log_level: LogLevel::Off, shutdown, ..Config::release_default() };
+    let config = Config {
+        port: 0,
+        workers: 2,
+        log_level: LogLevel::Off,
+        shutdown,
+        ..Config::release_default()
+    };
     rocket::custom(config)
         .manage("shop".to_owned())
         .mount("/", routes![page, order, checks, other])
         .attach(health_rocket::fairing("/ht/", site.first.clone()))
-        .attach(health_rocket::fairing("/status/health/", site.first.clone()))
+        .attach(health_rocket::fairing(
+            "/status/health/",
+            site.first.clone(),
+        ))
         .attach(health_rocket::fairing("/internal/ht/", site.first.clone()))
         .attach(health_rocket::fairing("/other/", site.second.clone()))
         .attach(health_rocket::mount(site.public.clone()))
@@ -83,13 +92,19 @@ impl Adapter for Rockets {
         if let Some(length) = answer.body().preset_size() {
             response = response.header("content-length", length); // as it will be sent
         }
-        response.body(answer.into_bytes().unwrap_or_default().into()).unwrap()
+        response
+            .body(answer.into_bytes().unwrap_or_default().into())
+            .unwrap()
     }
 
     fn serve(&self, site: Site) -> SocketAddr {
         let (tell, told) = mpsc::channel();
         let rocket = app(&site).attach(AdHoc::on_liftoff("address", move |rocket| {
-            tell.send(SocketAddr::new(rocket.config().address, rocket.config().port)).unwrap();
+            tell.send(SocketAddr::new(
+                rocket.config().address,
+                rocket.config().port,
+            ))
+            .unwrap();
             Box::pin(async {})
         }));
         thread::spawn(move || rocket::execute(rocket.launch()).map_err(Box::new));

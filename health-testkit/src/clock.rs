@@ -42,7 +42,11 @@ impl Default for ManualClock {
 impl ManualClock {
     /// Creates a clock that starts at this time.
     pub fn starting_at(time: SystemTime) -> Self {
-        Self { start: (Instant::now(), time), passed: Arc::default(), slept: Arc::default() }
+        Self {
+            start: (Instant::now(), time),
+            passed: Arc::default(),
+            slept: Arc::default(),
+        }
     }
 
     /// Advances the clock by this duration.

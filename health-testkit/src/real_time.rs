@@ -6,9 +6,9 @@ use tokio::sync::oneshot;
 
 /// Runs a future on its own runtime, in real time, for a test whose time is paused.
 ///
-/// A paused runtime moves its clock to the next timer whenever it is idle, and it does not know of work in threads or
-/// other processes. A blocking check, a database or a server therefore times out before it can answer. Build and read
-/// the health within the future instead:
+/// A paused runtime moves its clock to the next timer whenever it is idle, and it does not know of
+/// work in threads or other processes. A blocking check, a database or a server therefore times out
+/// before it can answer. Build and read the health within the future instead:
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap().block_on(async {
@@ -25,11 +25,15 @@ use tokio::sync::oneshot;
 ///
 /// # Errors
 /// Fails if no runtime can be created, or if the future panics.
-pub async fn in_real_time<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> io::Result<T> {
+pub async fn in_real_time<T: Send + 'static>(
+    work: impl Future<Output = T> + Send + 'static,
+) -> io::Result<T> {
     let (sender, receiver) = oneshot::channel();
     let runtime = Builder::new_current_thread().enable_all().build()?;
-    std::thread::Builder::new().name("real time".into()).spawn(move || {
-        let _ = sender.send(runtime.block_on(work)); // the receiver may be gone
-    })?;
+    std::thread::Builder::new()
+        .name("real time".into())
+        .spawn(move || {
+            let _ = sender.send(runtime.block_on(work)); // the receiver may be gone
+        })?;
     receiver.await.map_err(|_| io::Error::other("it panicked"))
 }

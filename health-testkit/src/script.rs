@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use health_core::{
-    Findings, HealthCheck, Result, ServiceReturnedUnexpectedResult, ServiceUnavailable, ServiceWarning, UnknownError,
+    Findings, HealthCheck, Result, ServiceReturnedUnexpectedResult, ServiceUnavailable,
+    ServiceWarning, UnknownError,
 };
 
 /// The behaviour of a scripted check in one run.
@@ -56,7 +57,11 @@ pub struct ScriptedCheck {
 impl ScriptedCheck {
     /// Creates a check that passes.
     pub fn new(identifier: &str) -> Self {
-        Self { identifier: identifier.into(), steps: Arc::default(), runs: Arc::default() }
+        Self {
+            identifier: identifier.into(),
+            steps: Arc::default(),
+            runs: Arc::default(),
+        }
     }
 
     /// Sets the steps of the next runs, one step per run. The last step is repeated.
@@ -71,7 +76,11 @@ impl ScriptedCheck {
 
     fn next(&self) -> Step {
         let mut steps = self.steps.lock().unwrap_or_else(PoisonError::into_inner);
-        let step = if steps.len() > 1 { steps.pop_front() } else { steps.front().cloned() };
+        let step = if steps.len() > 1 {
+            steps.pop_front()
+        } else {
+            steps.front().cloned()
+        };
         step.unwrap_or(Step::Work)
     }
 }

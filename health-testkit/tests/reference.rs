@@ -7,9 +7,12 @@ use health_testkit::conformance::{Site, cases};
 
 #[test]
 fn the_reference() {
-    let (mut shown, mut bodies) = (String::new(), HashMap::new());
+    let mut shown = String::new();
+    let mut bodies = HashMap::new();
     for case in cases() {
-        let Some(answer) = case.reference(&Site::new(case.setting)) else { continue };
+        let Some(answer) = case.reference(&Site::new(case.setting)) else {
+            continue;
+        };
         let request = case.request();
         let target: String = request.uri().to_string().chars().take(80).collect();
         let _ = writeln!(shown, "# {}: {} {target}", case.name, request.method());

@@ -29,12 +29,18 @@ impl HealthService {
     fn new(names: BTreeMap<String, String>, health: Health) -> Self {
         let statuses = Arc::new(Statuses::new(names, health));
         statuses.health.add_grpc_services(statuses.services.clone());
-        Self { server: HealthServer::new(Arc::clone(&statuses)), statuses }
+        Self {
+            server: HealthServer::new(Arc::clone(&statuses)),
+            statuses,
+        }
     }
 
     /// Returns a builder, which adds services with names of your own.
     pub fn builder(health: Health) -> HealthServiceBuilder {
-        HealthServiceBuilder { names: Vec::new(), health }
+        HealthServiceBuilder {
+            names: Vec::new(),
+            health,
+        }
     }
 
     /// Returns the services that it answers for, each with its group.
@@ -42,16 +48,24 @@ impl HealthService {
         &self.statuses.services
     }
 
-    /// Accepts requests with this compression. *Default*: none; compressed requests are answered with `UNIMPLEMENTED`.
+    /// Accepts requests with this compression. *Default*: none; compressed requests are answered
+    /// with `UNIMPLEMENTED`.
     #[must_use]
     pub fn accept_compressed(self, encoding: CompressionEncoding) -> Self {
-        Self { server: self.server.accept_compressed(encoding), ..self }
+        Self {
+            server: self.server.accept_compressed(encoding),
+            ..self
+        }
     }
 
-    /// Compresses responses to clients that accept it. *Default*: no compression, because a response has two bytes.
+    /// Compresses responses to clients that accept it. *Default*: no compression, because a
+    /// response has two bytes.
     #[must_use]
     pub fn send_compressed(self, encoding: CompressionEncoding) -> Self {
-        Self { server: self.server.send_compressed(encoding), ..self }
+        Self {
+            server: self.server.send_compressed(encoding),
+            ..self
+        }
     }
 }
 
@@ -64,8 +78,8 @@ pub struct HealthServiceBuilder {
 }
 
 impl HealthServiceBuilder {
-    /// Answers requests for this service with the verdict of a group: `orders.v1.Orders` with that of `ready`. The name `""` has the verdict
-    /// of `ready`, unless this replaces it.
+    /// Answers requests for this service with the verdict of a group: `orders.v1.Orders` with that
+    /// of `ready`. The name `""` has the verdict of `ready`, unless this replaces it.
     pub fn name(mut self, service: impl Into<String>, group: impl Into<String>) -> Self {
         self.names.push((service.into(), group.into()));
         self
@@ -74,15 +88,19 @@ impl HealthServiceBuilder {
     /// Builds the service.
     ///
     /// # Errors
-    /// Fails for an unknown group, for a service that has the name of a group or two groups, and for a name that no service has. The error
-    /// lists all of them.
+    /// Fails for an unknown group, for a service that has the name of a group or two groups, and
+    /// for a name that no service has. The error lists all of them.
     pub fn build(self) -> Result<HealthService, NameError> {
-        let (mut names, mut faults) = (BTreeMap::new(), Vec::new());
+        let mut names = BTreeMap::new();
+        let mut faults = Vec::new();
         let groups: Vec<&str> = self.health.groups().collect();
         for (service, group) in self.names {
             let mut refuse = |why: String| faults.push(format!("service {service:?}: {why}"));
             if !groups.contains(&group.as_str()) {
-                refuse(format!("no group is named {group:?}; there are: {}", groups.join(", ")));
+                refuse(format!(
+                    "no group is named {group:?}; there are: {}",
+                    groups.join(", ")
+                ));
             }
             if groups.contains(&service.as_str()) {
                 refuse("a group has this name, and is a service already".into());
@@ -94,7 +112,11 @@ impl HealthServiceBuilder {
                 faults.push(format!("service {service:?}: it has two groups"));
             }
         }
-        if faults.is_empty() { Ok(HealthService::new(names, self.health)) } else { Err(NameError(faults.join("\n"))) }
+        if faults.is_empty() {
+            Ok(HealthService::new(names, self.health))
+        } else {
+            Err(NameError(faults.join("\n")))
+        }
     }
 }
 
@@ -121,7 +143,8 @@ impl NamedService for HealthService {
     const NAME: &'static str = <HealthServer<Arc<Statuses>> as NamedService>::NAME;
 }
 
-/// Other servers can use it with their own type of body: a router of axum serves it at `/grpc.health.v1.Health/{method}`.
+/// Other servers can use it with their own type of body: a router of axum serves it at
+/// `/grpc.health.v1.Health/{method}`.
 impl<B> Service<http::Request<B>> for HealthService
 where
     B: http_body::Body + Send + 'static,

@@ -9,22 +9,31 @@ use crate::generated::HealthCheckResponse;
 use crate::generated::health_check_response::ServingStatus;
 use crate::statuses::{response, serving};
 
-/// Returns the statuses of a group: the current one, then each change. Without a group, the status is `SERVICE_UNKNOWN`, and the stream
-/// stays open, as the protocol requires.
+/// Returns the statuses of a group: the current one, then each change. Without a group, the status
+/// is `SERVICE_UNKNOWN`, and the stream stays open, as the protocol requires.
 ///
-/// The stream ends when the service [stops](Health::stops), so that it never holds the server's shutdown. It holds no `Health` itself, and
-/// has no task of its own.
+/// The stream ends when the service [stops](Health::stops), so that it never holds the server's
+/// shutdown. It holds no `Health` itself, and has no task of its own.
 pub(crate) fn stream(
     health: &Health,
     subscription: Option<Subscription>,
 ) -> BoxStream<'static, Result<HealthCheckResponse, Status>> {
-    let first = subscription.is_none().then(|| Ok(response(ServingStatus::ServiceUnknown)));
-    let state = State { is_told: first.is_some(), subscription, stops: health.stops().boxed().shared() };
+    let first = subscription
+        .is_none()
+        .then(|| Ok(response(ServingStatus::ServiceUnknown)));
+    let state = State {
+        is_told: first.is_some(),
+        subscription,
+        stops: health.stops().boxed().shared(),
+    };
     let patience = health.settings().probe_budget;
     let changes = stream::unfold(state, move |mut state| async move {
         let change = async {
             match &mut state.subscription {
-                Some(subscription) => subscription.changed().await.map(|report| serving(report.healthy)),
+                Some(subscription) => subscription
+                    .changed()
+                    .await
+                    .map(|report| serving(report.healthy)),
                 None => std::future::pending().await,
             }
         };
@@ -35,7 +44,8 @@ pub(crate) fn stream(
             }
         };
         let status = {
-            let (change, end) = (pin!(change), pin!(end));
+            let change = pin!(change);
+            let end = pin!(end);
             tokio::select! {
                 biased; // a change is sent before the stream ends
                 status = change => status?,

@@ -25,6 +25,9 @@ fn the_code_is_generated_from_the_messages() {
         if std::env::var_os("UPDATE_GENERATED").is_some() {
             fs::write(&path, &new).unwrap();
         }
-        assert!(fs::read(&path).unwrap_or_default() == new, "{name} differs: run this test with UPDATE_GENERATED=1");
+        assert!(
+            fs::read(&path).unwrap_or_default() == new,
+            "{name} differs: run this test with UPDATE_GENERATED=1"
+        );
     }
 }

@@ -11,7 +11,8 @@ use warp::filters::method::method;
 use warp::path::Peek;
 use warp::{Filter, Rejection};
 
-/// Serves the health at a path such as `/ht/`: all methods, the path with and without its final slash, and everything below it.
+/// Serves the health at a path such as `/ht/`: all methods, the path with and without its final
+/// slash, and everything below it.
 ///
 /// To nest it below another path, write `warp::path("internal").and(routes("/ht/", health))`.
 pub fn routes(
@@ -22,22 +23,35 @@ pub fn routes(
 }
 
 /// Serves an endpoint with a policy of its own, as [`routes`] does.
-pub fn mount(endpoint: Endpoint) -> impl Filter<Extract = (Response<Bytes>,), Error = Rejection> + Clone + use<> {
+pub fn mount(
+    endpoint: Endpoint,
+) -> impl Filter<Extract = (Response<Bytes>,), Error = Rejection> + Clone + use<> {
     let ours = endpoint.clone();
     let path = warp::path::peek().and_then(move |rest: Peek| {
         let path = ["/", rest.as_str()].concat();
-        ready(if ours.covers(&path) { Ok(path) } else { Err(warp::reject::not_found()) })
+        ready(if ours.covers(&path) {
+            Ok(path)
+        } else {
+            Err(warp::reject::not_found())
+        })
     });
     let query = warp::query::raw().or_else(|_| ready(Ok::<_, Rejection>((String::new(),))));
-    let request = path.and(query).and(method()).and(warp::header::headers_cloned());
-    request.then(move |path: String, query: String, method: Method, headers: HeaderMap| {
-        let head = RequestHead::new(&method, &path, &query, &headers);
-        endpoint.respond_with(head, SharedResponse::to_response)
-    })
+    let request = path
+        .and(query)
+        .and(method())
+        .and(warp::header::headers_cloned());
+    request.then(
+        move |path: String, query: String, method: Method, headers: HeaderMap| {
+            let head = RequestHead::new(&method, &path, &query, &headers);
+            endpoint.respond_with(head, SharedResponse::to_response)
+        },
+    )
 }
 
 /// Serves `/livez` and `/readyz` for the probes of Kubernetes: see [`Endpoint::probes`].
-pub fn probes(health: &Health) -> impl Filter<Extract = (Response<Bytes>,), Error = Rejection> + Clone + use<> {
+pub fn probes(
+    health: &Health,
+) -> impl Filter<Extract = (Response<Bytes>,), Error = Rejection> + Clone + use<> {
     let [live, ready] = Endpoint::probes(health).map(mount);
     live.or(ready).unify()
 }
@@ -49,10 +63,14 @@ pub fn probes(health: &Health) -> impl Filter<Extract = (Response<Bytes>,), Erro
 /// use warp::Filter;
 ///
 /// let health = Health::builder().build()?;
-/// let checks = warp::path("checks").and(health_warp::with(health)).map(|health: Health| health.identifiers().count().to_string());
+/// let checks = warp::path("checks")
+///     .and(health_warp::with(health))
+///     .map(|health: Health| health.identifiers().count().to_string());
 /// # let _ = checks;
 /// # Ok::<(), health_core::BuildError>(())
 /// ```
-pub fn with(health: Health) -> impl Filter<Extract = (Health,), Error = Infallible> + Clone + use<> {
+pub fn with(
+    health: Health,
+) -> impl Filter<Extract = (Health,), Error = Infallible> + Clone + use<> {
     warp::any().map(move || health.clone())
 }

@@ -21,11 +21,17 @@ fn main() -> ExitCode {
 
 struct Warp;
 
-fn app(site: &Site) -> impl Filter<Extract = (impl Reply + use<>,), Error = Rejection> + Clone + use<> {
+fn app(
+    site: &Site,
+) -> impl Filter<Extract = (impl Reply + use<>,), Error = Rejection> + Clone + use<> {
     let state = warp::any().map(|| "shop".to_owned());
     let page = warp::path::end().and(warp::get()).and(state);
-    let order = warp::path!("orders" / u32).and(warp::get()).map(|id| format!("order {id}"));
-    let checks = warp::path!("checks").and(warp::get()).and(health_warp::with(site.first.clone()));
+    let order = warp::path!("orders" / u32)
+        .and(warp::get())
+        .map(|id| format!("order {id}"));
+    let checks = warp::path!("checks")
+        .and(warp::get())
+        .and(health_warp::with(site.first.clone()));
     let checks = checks.map(|health: Health| format!("{} checks", health.identifiers().count()));
     page.or(order)
         .or(checks)
@@ -42,14 +48,20 @@ impl Adapter for Warp {
     fn ask(&self, site: &Site, request: Request<Bytes>) -> Response<Bytes> {
         Runtime::new().unwrap().block_on(async {
             let request = request.map(Full::new);
-            let (head, body) = warp::service(app(site)).oneshot(request).await.unwrap().into_parts();
+            let (head, body) = warp::service(app(site))
+                .oneshot(request)
+                .await
+                .unwrap()
+                .into_parts();
             Response::from_parts(head, body.collect().await.unwrap().to_bytes())
         })
     }
 
     fn serve(&self, site: Site) -> SocketAddr {
         let runtime = Runtime::new().unwrap();
-        let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
+        let listener = runtime
+            .block_on(tokio::net::TcpListener::bind("127.0.0.1:0"))
+            .unwrap();
         let address = listener.local_addr().unwrap();
         thread::spawn(move || runtime.block_on(warp::serve(app(&site)).incoming(listener).run()));
         address

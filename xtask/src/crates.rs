@@ -1,4 +1,5 @@
-//! Counts the crates that each feature of health-checks adds, so that a new dependency changes a file.
+//! Counts the crates that each feature of health-checks adds, so that a new dependency changes a
+//! file.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -14,8 +15,13 @@ const PACKAGE: &str = "health-checks";
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
 /// Features that do nothing without another one.
-const TOGETHER: &[&str] =
-    &["database,mysql", "database,postgres", "database,sqlite", "cache,memcached", "sea-orm,postgres"];
+const TOGETHER: &[&str] = &[
+    "database,mysql",
+    "database,postgres",
+    "database,sqlite",
+    "cache,memcached",
+    "sea-orm,postgres",
+];
 
 const TITLE: &str = "\
 # The crates of each feature
@@ -32,16 +38,28 @@ pub(crate) fn run(root: &Path, only_compare: bool) -> Outcome {
     let none = count(root, "")?;
     let mut page = format!("{TITLE}| none | {none} | |\n");
     let features = tidy::features_of(root, PACKAGE)?;
-    for feature in features.iter().map(String::as_str).chain(TOGETHER.iter().copied()) {
+    for feature in features
+        .iter()
+        .map(String::as_str)
+        .chain(TOGETHER.iter().copied())
+    {
         let count = count(root, feature)?;
-        let _ = writeln!(page, "| `{}` | {count} | {} |", feature.replace(',', "`, `"), count - none);
+        let _ = writeln!(
+            page,
+            "| `{}` | {count} | {} |",
+            feature.replace(',', "`, `"),
+            count - none
+        );
     }
     let path = root.join("docs/crates.md");
     if !only_compare {
         return fs::write(&path, page).map_err(|error| format!("{}: {error}", path.display()));
     }
     let known = fs::read_to_string(&path).unwrap_or_default();
-    let changed: Vec<_> = page.lines().filter(|line| !known.lines().any(|known| known == *line)).collect();
+    let changed: Vec<_> = page
+        .lines()
+        .filter(|line| !known.lines().any(|known| known == *line))
+        .collect();
     if known == page {
         return Ok(());
     }
@@ -54,13 +72,32 @@ pub(crate) fn run(root: &Path, only_compare: bool) -> Outcome {
 /// Returns the number of crates of this package with these features, itself included.
 fn count(root: &Path, features: &str) -> Result<usize, String> {
     let mut command = Command::new(env!("CARGO"));
-    command.args(["tree", "--locked", "--package", PACKAGE, "--no-default-features", "--features", features]);
-    command.args(["--edges", "normal", "--prefix", "none", "--format", "{p}", "--target", TARGET]);
-    let output = command.current_dir(root).output().map_err(|error| format!("cargo tree: {error}"))?;
+    command.args([
+        "tree",
+        "--locked",
+        "--package",
+        PACKAGE,
+        "--no-default-features",
+        "--features",
+        features,
+    ]);
+    command.args([
+        "--edges", "normal", "--prefix", "none", "--format", "{p}", "--target", TARGET,
+    ]);
+    let output = command
+        .current_dir(root)
+        .output()
+        .map_err(|error| format!("cargo tree: {error}"))?;
     if !output.status.success() {
-        return Err(format!("cargo tree: {}", String::from_utf8_lossy(&output.stderr)));
+        return Err(format!(
+            "cargo tree: {}",
+            String::from_utf8_lossy(&output.stderr)
+        ));
     }
     let text = String::from_utf8_lossy(&output.stdout);
-    let crates: BTreeSet<&str> = text.lines().map(|line| line.trim_end_matches(" (*)")).collect();
+    let crates: BTreeSet<&str> = text
+        .lines()
+        .map(|line| line.trim_end_matches(" (*)"))
+        .collect();
     Ok(crates.len())
 }

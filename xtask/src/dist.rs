@@ -18,7 +18,12 @@ const COMPLETIONS: &[(&str, &str)] = &[
     ("powershell", "share/pwsh/completions/_health.ps1"),
 ];
 
-const DOCUMENTS: &[&str] = &["health-cli/README.md", "CHANGELOG.md", "LICENSE-APACHE", "LICENSE-MIT"];
+const DOCUMENTS: &[&str] = &[
+    "health-cli/README.md",
+    "CHANGELOG.md",
+    "LICENSE-APACHE",
+    "LICENSE-MIT",
+];
 
 /// Pack the command `health`.
 #[derive(Debug, Args)]
@@ -36,7 +41,8 @@ pub(crate) struct Dist {
     /// The profile that the program is built with
     #[arg(long, default_value = "release")]
     profile: String,
-    /// The target that the program is built for; this machine has to run it, because it writes its own pages [default: this machine's]
+    /// The target that the program is built for; this machine has to run it, because it writes its
+    /// own pages [default: this machine's]
     #[arg(long, value_name = "TRIPLE")]
     target: Option<String>,
     /// Pack this program instead of building one
@@ -49,12 +55,21 @@ pub(crate) struct Dist {
 
 /// Builds the program, generates its files and packs everything.
 pub(crate) fn run(options: &Dist) -> Outcome {
-    let metadata = MetadataCommand::new().manifest_path(root().join("Cargo.toml")).no_deps().exec();
+    let metadata = MetadataCommand::new()
+        .manifest_path(root().join("Cargo.toml"))
+        .no_deps()
+        .exec();
     let metadata = metadata.map_err(|error| error.to_string())?;
-    let program = options.program.clone().map_or_else(|| build(options, &metadata), Ok)?;
+    let program = options
+        .program
+        .clone()
+        .map_or_else(|| build(options, &metadata), Ok)?;
     let target = options.target.clone().map_or_else(host, Ok)?;
     let name = format!("health-{}-{target}", version(&metadata)?);
-    let out = options.out.clone().unwrap_or_else(|| metadata.target_directory.as_std_path().join("dist"));
+    let out = options
+        .out
+        .clone()
+        .unwrap_or_else(|| metadata.target_directory.as_std_path().join("dist"));
     let out = std::path::absolute(&out).map_err(|error| format!("{}: {error}", out.display()))?;
     let folder = out.join(&name);
     if folder.exists() {
@@ -64,7 +79,10 @@ pub(crate) fn run(options: &Dist) -> Outcome {
     generate(&folder)?;
     for document in DOCUMENTS {
         let file = Path::new(document).file_name().unwrap_or_default();
-        copy(&root().join(document), &folder.join("share/doc/health").join(file))?;
+        copy(
+            &root().join(document),
+            &folder.join("share/doc/health").join(file),
+        )?;
     }
     pack(&out, &name)
 }
@@ -75,17 +93,32 @@ fn generate(folder: &Path) -> Outcome {
     let written = folder.join("share/man/man1");
     execute(Command::new(&program).args(["man", "--dir"]).arg(written))?;
     for (shell, file) in COMPLETIONS {
-        write(&folder.join(file), &printed(Command::new(&program).args(["completions", shell]))?)?;
+        write(
+            &folder.join(file),
+            &printed(Command::new(&program).args(["completions", shell]))?,
+        )?;
     }
-    write(&folder.join("share/health/health.schema.json"), &printed(Command::new(&program).arg("schema"))?)
+    write(
+        &folder.join("share/health/health.schema.json"),
+        &printed(Command::new(&program).arg("schema"))?,
+    )
 }
 
 /// Writes the archive and its checksum. The archive shows neither who packed it nor when.
 fn pack(out: &Path, name: &str) -> Outcome {
     let archive = format!("{name}.tar.gz");
     let mut tar = Command::new("tar");
-    tar.args(["--sort=name", "--owner=0", "--group=0", "--numeric-owner", "--mode=u+w,go-w,a+rX"]);
-    tar.arg(format!("--mtime=@{}", time()?)).arg("--use-compress-program=gzip -9n").arg("-C").arg(out);
+    tar.args([
+        "--sort=name",
+        "--owner=0",
+        "--group=0",
+        "--numeric-owner",
+        "--mode=u+w,go-w,a+rX",
+    ]);
+    tar.arg(format!("--mtime=@{}", time()?))
+        .arg("--use-compress-program=gzip -9n")
+        .arg("-C")
+        .arg(out);
     execute(tar.arg("-cf").arg(out.join(&archive)).arg(name))?;
     let sum = printed(Command::new("sha256sum").arg(&archive).current_dir(out))?;
     write(&out.join(format!("{archive}.sha256")), &sum)?;
@@ -95,20 +128,38 @@ fn pack(out: &Path, name: &str) -> Outcome {
 
 fn build(options: &Dist, metadata: &Metadata) -> Result<PathBuf, String> {
     let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["build", "--locked", "--package", "health-cli", "--bin", "health", "--profile", &options.profile]);
+    cargo.args([
+        "build",
+        "--locked",
+        "--package",
+        "health-cli",
+        "--bin",
+        "health",
+        "--profile",
+        &options.profile,
+    ]);
     let mut folder = metadata.target_directory.clone().into_std_path_buf();
     if let Some(target) = &options.target {
         cargo.args(["--target", target]);
         folder.push(target);
     }
     execute(&mut cargo)?;
-    folder.push(if options.profile == "dev" { "debug" } else { &options.profile });
+    folder.push(if options.profile == "dev" {
+        "debug"
+    } else {
+        &options.profile
+    });
     Ok(folder.join("health"))
 }
 
 fn version(metadata: &Metadata) -> Result<String, String> {
-    let package = metadata.packages.iter().find(|package| package.name.as_str() == "health-cli");
-    package.map(|package| package.version.to_string()).ok_or_else(|| "there is no health-cli".to_owned())
+    let package = metadata
+        .packages
+        .iter()
+        .find(|package| package.name.as_str() == "health-cli");
+    package
+        .map(|package| package.version.to_string())
+        .ok_or_else(|| "there is no health-cli".to_owned())
 }
 
 /// Returns the target of this machine.
@@ -116,30 +167,51 @@ fn host() -> Result<String, String> {
     let told = printed(Command::new("rustc").arg("-vV"))?;
     let told = String::from_utf8_lossy(&told).into_owned();
     let host = told.lines().find_map(|line| line.strip_prefix("host: "));
-    host.map(str::to_owned).ok_or_else(|| "rustc does not tell its host".to_owned())
+    host.map(str::to_owned)
+        .ok_or_else(|| "rustc does not tell its host".to_owned())
 }
 
-/// Returns the time of the files in the archive, in seconds: `SOURCE_DATE_EPOCH`, or else the time of the commit.
+/// Returns the time of the files in the archive, in seconds: `SOURCE_DATE_EPOCH`, or else the time
+/// of the commit.
 fn time() -> Result<String, String> {
     if let Ok(time) = std::env::var("SOURCE_DATE_EPOCH") {
         return Ok(time);
     }
-    let time = printed(Command::new("git").args(["log", "-1", "--format=%ct"]).current_dir(root()));
-    let time = time.map_err(|error| format!("{error}; outside of a clone set SOURCE_DATE_EPOCH"))?;
+    let time = printed(
+        Command::new("git")
+            .args(["log", "-1", "--format=%ct"])
+            .current_dir(root()),
+    );
+    let time =
+        time.map_err(|error| format!("{error}; outside of a clone set SOURCE_DATE_EPOCH"))?;
     Ok(String::from_utf8_lossy(&time).trim().to_owned())
 }
 
 /// Runs a command, and returns what it prints. Fails if the command does.
 fn printed(command: &mut Command) -> Result<Vec<u8>, String> {
     let shown = command.get_program().to_string_lossy().into_owned();
-    let output = command.output().map_err(|error| format!("{shown}: {error}"))?;
-    let failed = || format!("{shown}: {}\n{}", output.status, String::from_utf8_lossy(&output.stderr));
-    if output.status.success() { Ok(output.stdout) } else { Err(failed()) }
+    let output = command
+        .output()
+        .map_err(|error| format!("{shown}: {error}"))?;
+    let failed = || {
+        format!(
+            "{shown}: {}\n{}",
+            output.status,
+            String::from_utf8_lossy(&output.stderr)
+        )
+    };
+    if output.status.success() {
+        Ok(output.stdout)
+    } else {
+        Err(failed())
+    }
 }
 
 fn copy(from: &Path, to: &Path) -> Outcome {
     make_parent(to)?;
-    fs::copy(from, to).map(drop).map_err(|error| format!("{}: {error}", from.display()))
+    fs::copy(from, to)
+        .map(drop)
+        .map_err(|error| format!("{}: {error}", from.display()))
 }
 
 fn write(path: &Path, content: &[u8]) -> Outcome {

@@ -29,7 +29,8 @@ struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Chore {
-    /// Run all that has to pass before a change is merged: fmt, clippy, docs, tidy, api, crates, test
+    /// Run all that has to pass before a change is merged: fmt, clippy, docs, tidy, api, crates,
+    /// test
     Ci,
     /// Run every test of the workspace, with all services up
     Test {
@@ -37,7 +38,8 @@ enum Chore {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
-    /// Check the rules of the repository: dependency directions, the catalogue, the files at the top
+    /// Check the rules of the repository: dependency directions, the catalogue, the files at the
+    /// top
     Tidy,
     /// Write the public API of each library to docs/api, from which `ci` sees that it has changed
     Api {
@@ -80,14 +82,31 @@ fn run(chore: Chore) -> Outcome {
     match chore {
         Chore::Ci => {
             cargo(["fmt", "--all", "--check"])?;
-            cargo(["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"])?;
+            cargo([
+                "clippy",
+                "--workspace",
+                "--all-targets",
+                "--locked",
+                "--",
+                "-D",
+                "warnings",
+            ])?;
             documentation()?;
             tidy::tidy(&root())?;
             api::run(&root(), true)?;
             crates::run(&root(), true)?;
             package::run(&root())?;
-            // The small binary is checked alone, because other crates of the workspace would enable features that it does not have.
-            cargo(["check", "--package", "health-cli", "--no-default-features", "--features", "embedded", "--locked"])?;
+            // The small binary is checked alone, because other crates of the workspace would enable
+            // features that it does not have.
+            cargo([
+                "check",
+                "--package",
+                "health-cli",
+                "--no-default-features",
+                "--features",
+                "embedded",
+                "--locked",
+            ])?;
             test(&[])
         }
         Chore::Test { args } => test(&args),
@@ -107,32 +126,64 @@ fn test(args: &[String]) -> Outcome {
     services::during(&[], |env| {
         let mut command = Command::new(env!("CARGO"));
         // With --workspace, cargo ignores a package.
-        let is_whole = !args.iter().any(|arg| arg.starts_with("-p") || arg.starts_with("--package"));
-        command.args(["test", "--locked", "--no-fail-fast"]).args(is_whole.then_some("--workspace"));
+        let is_whole = !args
+            .iter()
+            .any(|arg| arg.starts_with("-p") || arg.starts_with("--package"));
+        command
+            .args(["test", "--locked", "--no-fail-fast"])
+            .args(is_whole.then_some("--workspace"));
         execute(command.args(args).envs(env))
     })
 }
 
 fn documentation() -> Outcome {
     let mut command = Command::new(env!("CARGO"));
-    command.args(["doc", "--workspace", "--no-deps", "--locked"]).env("RUSTDOCFLAGS", "-D warnings");
+    command
+        .args(["doc", "--workspace", "--no-deps", "--locked"])
+        .env("RUSTDOCFLAGS", "-D warnings");
     execute(&mut command)
 }
 
 fn features() -> Outcome {
     let alone = |package: &str, features: &str| {
-        let args =
-            ["clippy", "--package", package, "--no-default-features", "--features", features, "--", "-D", "warnings"];
+        let args = [
+            "clippy",
+            "--package",
+            package,
+            "--no-default-features",
+            "--features",
+            features,
+            "--",
+            "-D",
+            "warnings",
+        ];
         cargo(args)
     };
-    for feature in tidy::features_of(&root(), "health-core")?.into_iter().chain([String::new()]) {
+    for feature in tidy::features_of(&root(), "health-core")?
+        .into_iter()
+        .chain([String::new()])
+    {
         alone("health-core", &feature)?;
     }
-    cargo(["test", "--package", "health-core", "--no-default-features", "--test", "small"])?;
-    let together = ["full,rustls-ring", "full,rustls-aws-lc-rs", "full,rustls-aws-lc-rs,rustls-ring"];
+    cargo([
+        "test",
+        "--package",
+        "health-core",
+        "--no-default-features",
+        "--test",
+        "small",
+    ])?;
+    let together = [
+        "full,rustls-ring",
+        "full,rustls-aws-lc-rs",
+        "full,rustls-aws-lc-rs,rustls-ring",
+    ];
     let drivers = ["sea-orm,mysql", "sea-orm,postgres", "sea-orm,sqlite"];
     let together = together.into_iter().chain(drivers).map(str::to_owned);
-    for feature in tidy::features_of(&root(), "health-checks")?.into_iter().chain(together) {
+    for feature in tidy::features_of(&root(), "health-checks")?
+        .into_iter()
+        .chain(together)
+    {
         alone("health-checks", &feature)?;
     }
     Ok(())
@@ -144,9 +195,9 @@ fn cargo<'a>(args: impl IntoIterator<Item = &'a str>) -> Outcome {
 
 /// Prints a command, and runs it at the root of the repository.
 ///
-/// Removes the variables that `cargo run` has set for this chore. Otherwise, build scripts that read them, such as that
-/// of ring, would run again, and all that depends on them would be compiled again, each time another cargo is used in
-/// between.
+/// Removes the variables that `cargo run` has set for this chore. Otherwise, build scripts that
+/// read them, such as that of ring, would run again, and all that depends on them would be compiled
+/// again, each time another cargo is used in between.
 fn execute(command: &mut Command) -> Outcome {
     for (name, _) in std::env::vars_os() {
         let shown = name.to_string_lossy();
@@ -154,15 +205,32 @@ fn execute(command: &mut Command) -> Outcome {
             command.env_remove(&name);
         }
     }
-    let name = Path::new(command.get_program()).file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    let args: Vec<_> = command.get_args().map(|arg| arg.to_string_lossy().into_owned()).collect();
+    let name = Path::new(command.get_program())
+        .file_stem()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned();
+    let args: Vec<_> = command
+        .get_args()
+        .map(|arg| arg.to_string_lossy().into_owned())
+        .collect();
     let shown = format!("{name} {}", args.join(" "));
     println!("> {shown}");
-    let status = command.current_dir(root()).status().map_err(|error| format!("{shown}: {error}"))?;
-    if status.success() { Ok(()) } else { Err(format!("{shown}: {status}")) }
+    let status = command
+        .current_dir(root())
+        .status()
+        .map_err(|error| format!("{shown}: {error}"))?;
+    if status.success() {
+        Ok(())
+    } else {
+        Err(format!("{shown}: {status}"))
+    }
 }
 
 /// Returns the root of the repository: the folder above this crate.
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new(".")).to_owned()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .unwrap_or(Path::new("."))
+        .to_owned()
 }

@@ -12,8 +12,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use health_core::{
-    CheckExt, Findings, Health, HealthCheck, Renderer, Result, ResultExt, Scope, ServiceUnavailable, ServiceWarning,
-    Text, Unit, check_blocking, check_fn, check_fn_with,
+    CheckExt, Findings, Health, HealthCheck, Renderer, Result, ResultExt, Scope,
+    ServiceUnavailable, ServiceWarning, Text, Unit, check_blocking, check_fn, check_fn_with,
 };
 
 /// Letters that wait to be sent.
@@ -30,14 +30,20 @@ impl HealthCheck for Mailroom {
 
     async fn check_status(&self, findings: &Findings) -> Result {
         // The message is public, the error goes to the log.
-        let mut letters = tokio::fs::read_dir(&self.spool).await.or_unavailable("spool folder is missing")?;
+        let mut letters = tokio::fs::read_dir(&self.spool)
+            .await
+            .or_unavailable("spool folder is missing")?;
         let mut waiting = 0;
         while letters.next_entry().await.or_unknown()?.is_some() {
             waiting += 1;
         }
         findings.observe("waiting", waiting, Unit::Count);
         if waiting > self.most {
-            return Err(ServiceWarning::new(format!("more than {} letters are waiting", self.most)).into());
+            return Err(ServiceWarning::new(format!(
+                "more than {} letters are waiting",
+                self.most
+            ))
+            .into());
         }
         Ok(())
     }
@@ -46,8 +52,22 @@ impl HealthCheck for Mailroom {
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let health = Health::builder()
-        .check(Mailroom { spool: std::env::temp_dir(), most: 1000 }.named("mailroom").timeout(Duration::from_secs(1)))
-        .check(Mailroom { spool: "/nowhere".into(), most: 1000 }.named("old-mailroom").non_critical())
+        .check(
+            Mailroom {
+                spool: std::env::temp_dir(),
+                most: 1000,
+            }
+            .named("mailroom")
+            .timeout(Duration::from_secs(1)),
+        )
+        .check(
+            Mailroom {
+                spool: "/nowhere".into(),
+                most: 1000,
+            }
+            .named("old-mailroom")
+            .non_critical(),
+        )
         // An async closure is enough, ...
         .check(check_fn("licence", || async { Ok(()) }).every(Duration::from_mins(1)))
         // ... with findings, if it reports several errors, ...

@@ -29,7 +29,10 @@ impl Renderer for Cool {
 
     fn render(&self, report: &Report, out: &mut dyn Write) -> fmt::Result {
         let word = if report.healthy { "COOL" } else { "SWEATY" };
-        let rows = report.checks.iter().map(|check| (check.identifier.clone(), json!(word)));
+        let rows = report
+            .checks
+            .iter()
+            .map(|check| (check.identifier.clone(), json!(word)));
         write!(out, "{}", serde_json::Value::Object(rows.collect()))
     }
 }
@@ -56,6 +59,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let app: Router = health_axum::routes("/ht/", health.clone());
     let listener = tokio::net::TcpListener::bind("127.0.0.1:8000").await?;
     println!("http://{}/ht/", listener.local_addr()?);
-    axum::serve(listener, app).with_graceful_shutdown(health.drain_on_sigterm()).await?;
+    axum::serve(listener, app)
+        .with_graceful_shutdown(health.drain_on_sigterm())
+        .await?;
     Ok(())
 }

@@ -1,5 +1,5 @@
-//! An adapter of your own, for a framework that has none. Plain hyper takes a service, and the endpoint is one. The
-//! adapter only has to send it the requests below its path.
+//! An adapter of your own, for a framework that has none. Plain hyper takes a service, and the
+//! endpoint is one. The adapter only has to send it the requests below its path.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -17,12 +17,18 @@ use tower::{Service, service_fn};
 
 /// A service that hyper can serve.
 pub trait App<B>:
-    Service<Request<B>, Response = Response<Body>, Error = Infallible, Future: Send> + Clone + Send + 'static
+    Service<Request<B>, Response = Response<Body>, Error = Infallible, Future: Send>
+    + Clone
+    + Send
+    + 'static
 {
 }
 
 impl<B, S> App<B> for S where
-    S: Service<Request<B>, Response = Response<Body>, Error = Infallible, Future: Send> + Clone + Send + 'static
+    S: Service<Request<B>, Response = Response<Body>, Error = Infallible, Future: Send>
+        + Clone
+        + Send
+        + 'static
 {
 }
 
@@ -31,10 +37,12 @@ pub fn with_health<B: Send + 'static>(path: &str, health: Health, app: impl App<
     with_endpoints(Endpoint::new(path, health).into(), app)
 }
 
-/// Returns a service that answers at the paths of these endpoints, and sends all other requests to the application.
+/// Returns a service that answers at the paths of these endpoints, and sends all other requests to
+/// the application.
 pub fn with_endpoints<B: Send + 'static>(endpoints: Endpoints, app: impl App<B>) -> impl App<B> {
     service_fn(move |request: Request<B>| {
-        let (endpoint, mut app) = (endpoints.find(request.uri().path()).cloned(), app.clone());
+        let endpoint = endpoints.find(request.uri().path()).cloned();
+        let mut app = app.clone();
         async move {
             match endpoint {
                 Some(mut endpoint) => endpoint.call(request).await,
@@ -58,8 +66,8 @@ pub async fn serve(listener: TcpListener, app: impl App<hyper::body::Incoming>) 
             sleep(Duration::from_millis(100)).await; // no file descriptors are left, or the client has disconnected
             continue;
         };
-        let connection =
-            http1::Builder::new().serve_connection(TokioIo::new(stream), TowerToHyperService::new(app.clone()));
+        let connection = http1::Builder::new()
+            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(app.clone()));
         tokio::spawn(connection);
     }
 }
@@ -69,7 +77,9 @@ pub async fn serve(listener: TcpListener, app: impl App<hyper::body::Incoming>) 
 /// # Errors
 /// Fails if the address can't be bound, or if the thread or its runtime can't be created.
 pub fn listen(address: &str, path: &str, health: Health) -> io::Result<SocketAddr> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     let listener = std::net::TcpListener::bind(address)?;
     let address = listener.local_addr()?;
     listener.set_nonblocking(true)?;
@@ -78,6 +88,8 @@ pub fn listen(address: &str, path: &str, health: Health) -> io::Result<SocketAdd
         TcpListener::from_std(listener)?
     };
     let app = with_health(path, health, service_fn(|_| async { Ok(not_found()) }));
-    thread::Builder::new().name("health".into()).spawn(move || runtime.block_on(serve(listener, app)))?;
+    thread::Builder::new()
+        .name("health".into())
+        .spawn(move || runtime.block_on(serve(listener, app)))?;
     Ok(address)
 }

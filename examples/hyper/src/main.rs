@@ -19,9 +19,15 @@ use tower::service_fn;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let health = Health::builder().check(check_fn("cache", || async { Ok(()) })).build()?;
+    let health = Health::builder()
+        .check(check_fn("cache", || async { Ok(()) }))
+        .build()?;
     let app = service_fn(|request: Request<Incoming>| async move {
-        Ok(if request.uri().path() == "/" { Response::new(Body::new("hello\n")) } else { not_found() })
+        Ok(if request.uri().path() == "/" {
+            Response::new(Body::new("hello\n"))
+        } else {
+            not_found()
+        })
     });
     let listener = TcpListener::bind("127.0.0.1:8000").await?;
     println!("http://{}/ht/", listener.local_addr()?);

@@ -34,13 +34,18 @@ fn app<B: Send + 'static>(site: &Site) -> impl App<B> + use<B> {
             _ => not_found(),
         }))
     });
-    let endpoints = Endpoint::probes(&site.first).into_iter().chain([site.public.clone()]).collect();
+    let endpoints = Endpoint::probes(&site.first)
+        .into_iter()
+        .chain([site.public.clone()])
+        .collect();
     let own = with_endpoints(endpoints, own);
     let app = with_health("/ht/", site.first.clone(), own);
     let app = with_health("/status/health/", site.first.clone(), app);
     let app = with_health("/internal/ht/", site.first.clone(), app);
     with_health("/other/", site.second.clone(), app).map_response(|mut answer| {
-        answer.headers_mut().insert("x-app", HeaderValue::from_static("shop"));
+        answer
+            .headers_mut()
+            .insert("x-app", HeaderValue::from_static("shop"));
         answer
     })
 }

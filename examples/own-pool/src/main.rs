@@ -1,5 +1,5 @@
-//! Checks on the connections that the application has anyway, so that they report what the application experiences.
-//! They distinguish an exhausted pool from a database that is down.
+//! Checks on the connections that the application has anyway, so that they report what the
+//! application experiences. They distinguish an exhausted pool from a database that is down.
 //!
 //! ```text
 //! cargo run -p example-own-pool
@@ -24,8 +24,13 @@ use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let folder = tempfile::tempdir()?; // where a real service has its data
-    let database = SqliteConnectOptions::new().filename(folder.path().join("shop.db")).create_if_missing(true);
-    let pool = SqlitePoolOptions::new().max_connections(1).connect_with(database).await?;
+    let database = SqliteConnectOptions::new()
+        .filename(folder.path().join("shop.db"))
+        .create_if_missing(true);
+    let pool = SqlitePoolOptions::new()
+        .max_connections(1)
+        .connect_with(database)
+        .await?;
     let migrations = Migrator::with_migrations(Vec::new()); // sqlx::migrate!() in a real service
     migrations.run(&pool).await?;
 
@@ -34,11 +39,15 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .check(MigrationsHealthCheck::new(pool.clone(), migrations).every(Duration::from_secs(30)))
         .build()?;
 
-    let app =
-        Router::new().route("/busy", get(busy)).with_state(pool).merge(health_axum::routes("/ht/", health.clone()));
+    let app = Router::new()
+        .route("/busy", get(busy))
+        .with_state(pool)
+        .merge(health_axum::routes("/ht/", health.clone()));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:8000").await?;
     println!("http://{}/ht/", listener.local_addr()?);
-    axum::serve(listener, app).with_graceful_shutdown(health.drain_on_sigterm()).await?;
+    axum::serve(listener, app)
+        .with_graceful_shutdown(health.drain_on_sigterm())
+        .await?;
     Ok(())
 }
 
@@ -46,5 +55,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
 async fn busy(State(pool): State<SqlitePool>) -> &'static str {
     let connection = pool.acquire().await;
     tokio::time::sleep(Duration::from_secs(10)).await;
-    if connection.is_ok() { "that was long\n" } else { "no connection\n" }
+    if connection.is_ok() {
+        "that was long\n"
+    } else {
+        "no connection\n"
+    }
 }

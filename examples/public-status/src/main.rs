@@ -22,18 +22,29 @@ fn app(health: &Health) -> Result<Router, BuildError> {
         .formats(["json", "html"])
         .unhealthy_status(503)
         .build()?;
-    Ok(Router::new().merge(health_axum::mount(public)).merge(health_axum::probes(health)))
+    Ok(Router::new()
+        .merge(health_axum::mount(public))
+        .merge(health_axum::probes(health)))
 }
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let health = Health::builder().check(DiskUsage::default()).check(MemoryUsage::default()).build()?;
+    let health = Health::builder()
+        .check(DiskUsage::default())
+        .check(MemoryUsage::default())
+        .build()?;
     let app = app(&health)?;
     // The firewall keeps this port closed to the outside.
     let management = health_axum::listen("127.0.0.1:9000", "/ht/", health.clone())?;
     let listener = tokio::net::TcpListener::bind("127.0.0.1:8000").await?;
-    println!("http://{}/status/ and http://{}/ht/", listener.local_addr()?, management.address());
-    axum::serve(listener, app).with_graceful_shutdown(health.drain_on_sigterm()).await?;
+    println!(
+        "http://{}/status/ and http://{}/ht/",
+        listener.local_addr()?,
+        management.address()
+    );
+    axum::serve(listener, app)
+        .with_graceful_shutdown(health.drain_on_sigterm())
+        .await?;
     Ok(())
 }
 
@@ -52,9 +63,18 @@ mod tests {
 
     async fn get(app: &Router, target: &str) -> (u16, String) {
         let request = Request::get(target).body(Body::empty()).expect("a request");
-        let answer = app.clone().oneshot(request).await.expect("a router does not fail");
+        let answer = app
+            .clone()
+            .oneshot(request)
+            .await
+            .expect("a router does not fail");
         let status = answer.status().as_u16();
-        let body = answer.into_body().collect().await.expect("a body").to_bytes();
+        let body = answer
+            .into_body()
+            .collect()
+            .await
+            .expect("a body")
+            .to_bytes();
         (status, String::from_utf8_lossy(&body).into_owned())
     }
 
@@ -68,8 +88,14 @@ mod tests {
         });
         let health = Health::builder().check(orders).build().expect("a health");
         let app = app(&health).expect("an endpoint");
-        assert_eq!(get(&app, "/status/").await, (503, r#"{"status": "unavailable"}"#.to_owned()));
-        assert_eq!(get(&app, "/livez?format=json").await, (200, "{}".to_owned()));
+        assert_eq!(
+            get(&app, "/status/").await,
+            (503, r#"{"status": "unavailable"}"#.to_owned())
+        );
+        assert_eq!(
+            get(&app, "/livez?format=json").await,
+            (200, "{}".to_owned())
+        );
         let management: Router = health_axum::routes("/ht/", health);
         let full = r#"{"orders": "unavailable: connection refused"}"#.to_owned();
         assert_eq!(get(&management, "/ht/?format=json").await, (500, full));

@@ -39,15 +39,17 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .ignite()
         .await?;
 
-    // After SIGTERM, /ht/ready/ fails, and the service keeps serving until the load balancers have noticed.
-    let (shutdown, drained) = (rocket.shutdown(), shop.health.drain_on_sigterm());
+    // After SIGTERM, /ht/ready/ fails, and the service keeps serving until the load balancers have
+    // noticed.
+    let shutdown = rocket.shutdown();
+    let drained = shop.health.drain_on_sigterm();
     rocket::tokio::spawn(async move {
         drained.await;
         shutdown.notify();
     });
     match rocket.launch().await {
-        // Rocket reports a failed shutdown if a connection was just being closed. For this service, that is a normal
-        // exit.
+        // Rocket reports a failed shutdown if a connection was just being closed. For this service,
+        // that is a normal exit.
         Err(error) if !matches!(error.kind(), ErrorKind::Shutdown(..)) => Err(error.into()),
         _ => Ok(()),
     }

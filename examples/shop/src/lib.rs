@@ -1,6 +1,11 @@
-//! Code that the example services share, whatever their framework: the arguments, the health, and a page.
+//! Code that the example services share, whatever their framework: the arguments, the health, and a
+//! page.
 
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "they are programs that say where they listen")]
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "they are programs that say where they listen"
+)]
 
 use std::error::Error;
 use std::io::{self, IsTerminal as _};
@@ -9,7 +14,9 @@ use std::path::PathBuf;
 
 use clap::Parser;
 use health_checks::config::{Config, Options, Scratch};
-use health_core::{CheckExt, Findings, Health, HealthCheck, Result, ResultExt, ServiceWarning, Unit};
+use health_core::{
+    CheckExt, Findings, Health, HealthCheck, Result, ResultExt, ServiceWarning, Unit,
+};
 
 /// The README of the workspace, whose first example is compiled as a test.
 #[cfg(doctest)]
@@ -26,7 +33,12 @@ struct Args {
     #[arg(long, value_name = "FILE", env = "HEALTH_CONFIG")]
     config: Option<PathBuf>,
     /// The address to listen on; port 0 means any free port
-    #[arg(long, value_name = "ADDRESS", env = "HEALTH_LISTEN", default_value = "127.0.0.1:8000")]
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        env = "HEALTH_LISTEN",
+        default_value = "127.0.0.1:8000"
+    )]
     listen: SocketAddr,
 }
 
@@ -42,17 +54,23 @@ pub struct Shop {
 }
 
 impl Shop {
-    /// Reads the arguments and builds the health: the checks of the file, and one of the shop's own.
+    /// Reads the arguments and builds the health: the checks of the file, and one of the shop's
+    /// own.
     ///
     /// # Errors
     /// Fails if the configuration is invalid.
     pub async fn from_args() -> Result<Self, Box<dyn Error>> {
         let args = Args::parse();
-        let log = tracing_subscriber::fmt().with_writer(io::stderr).with_ansi(io::stderr().is_terminal());
+        let log = tracing_subscriber::fmt()
+            .with_writer(io::stderr)
+            .with_ansi(io::stderr().is_terminal());
         let _ = log.try_init(); // a framework may have its own log
         let variables = |name: &str| std::env::var(name).ok();
         let (config, scratch) = if let Some(file) = &args.config {
-            (Config::from_file(file, &variables, &Options::default())?, None)
+            (
+                Config::from_file(file, &variables, &Options::default())?,
+                None,
+            )
         } else {
             let (config, scratch) = Config::embedded(&variables, &Options::default()).await?;
             (config, Some(scratch))
@@ -61,7 +79,11 @@ impl Shop {
         let mailroom = Mailroom { spool }.named("mailroom").non_critical();
         let health = config.into_builder().check(mailroom).build()?;
         health.start();
-        Ok(Self { listen: args.listen, health, _scratch: scratch })
+        Ok(Self {
+            listen: args.listen,
+            health,
+            _scratch: scratch,
+        })
     }
 
     /// Prints the address, once the service listens.
@@ -78,10 +100,16 @@ struct Mailroom {
 
 impl HealthCheck for Mailroom {
     async fn check_status(&self, findings: &Findings) -> Result {
-        let mut files = tokio::fs::read_dir(&self.spool).await.or_unavailable("spool folder is missing")?;
+        let mut files = tokio::fs::read_dir(&self.spool)
+            .await
+            .or_unavailable("spool folder is missing")?;
         let mut waiting = 0_u32;
         while let Some(file) = files.next_entry().await.or_unknown()? {
-            waiting += u32::from(file.path().extension().is_some_and(|extension| extension == "letter"));
+            waiting += u32::from(
+                file.path()
+                    .extension()
+                    .is_some_and(|extension| extension == "letter"),
+            );
         }
         findings.observe("waiting", waiting, Unit::Count);
         if waiting > 100 {

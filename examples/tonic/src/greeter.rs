@@ -40,7 +40,9 @@ impl UnaryService<HelloRequest> for Greeter {
     type Future = Ready<Result<Response<HelloReply>, Status>>;
 
     fn call(&mut self, request: Request<HelloRequest>) -> Self::Future {
-        ready(Ok(Response::new(HelloReply { message: format!("Hello {}!", request.into_inner().name) })))
+        ready(Ok(Response::new(HelloReply {
+            message: format!("Hello {}!", request.into_inner().name),
+        })))
     }
 }
 
@@ -55,6 +57,10 @@ impl Service<http::Request<Body>> for Greeter {
 
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
         let greeter = self.clone();
-        Box::pin(async move { Ok(Grpc::new(ProstCodec::default()).unary(greeter, request).await) })
+        Box::pin(async move {
+            Ok(Grpc::new(ProstCodec::default())
+                .unary(greeter, request)
+                .await)
+        })
     }
 }

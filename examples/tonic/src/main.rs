@@ -24,20 +24,38 @@ use tonic::transport::server::TcpIncoming;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let health = Health::builder().check(DiskUsage::default()).check(MemoryUsage::default()).build()?;
+    let health = Health::builder()
+        .check(DiskUsage::default())
+        .check(MemoryUsage::default())
+        .build()?;
     // Clients that watch the greeter see the verdict of `ready`.
-    let service = HealthService::builder(health.clone()).name(Greeter::NAME, "ready").build()?;
-    let endpoints: Endpoints =
-        Endpoint::probes(&health).into_iter().chain([Endpoint::new("/ht/", health.clone())]).collect();
-    let address = |position, default: &str| std::env::args().nth(position).unwrap_or_else(|| default.to_owned());
+    let service = HealthService::builder(health.clone())
+        .name(Greeter::NAME, "ready")
+        .build()?;
+    let endpoints: Endpoints = Endpoint::probes(&health)
+        .into_iter()
+        .chain([Endpoint::new("/ht/", health.clone())])
+        .collect();
+    let address = |position, default: &str| {
+        std::env::args()
+            .nth(position)
+            .unwrap_or_else(|| default.to_owned())
+    };
     let incoming = TcpIncoming::bind(address(1, "127.0.0.1:50051").parse()?)?;
     let management = health_listen::listen_endpoints(address(2, "127.0.0.1:9000"), endpoints)?;
-    println!("grpc://{} and http://{}/ht/", incoming.local_addr()?, management.address());
-    // After SIGTERM, `ready` is NOT_SERVING while requests are still answered. Then the server stops, and calls in
-    // progress have 20 seconds.
+    println!(
+        "grpc://{} and http://{}/ht/",
+        incoming.local_addr()?,
+        management.address()
+    );
+    // After SIGTERM, `ready` is NOT_SERVING while requests are still answered. Then the server
+    // stops, and calls in progress have 20 seconds.
     let drained = health.drain_on_sigterm();
     let server = Server::builder().add_service(service).add_service(Greeter);
     let server = server.serve_with_incoming_shutdown(incoming, drained.clone());
-    drained.limit(Duration::from_secs(20), server).await.transpose()?;
+    drained
+        .limit(Duration::from_secs(20), server)
+        .await
+        .transpose()?;
     Ok(())
 }

@@ -15,14 +15,20 @@ use warp::Filter;
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let shop = Shop::from_args().await?;
-    let page = warp::path::end().and(warp::get()).map(|| warp::reply::html(PAGE));
+    let page = warp::path::end()
+        .and(warp::get())
+        .map(|| warp::reply::html(PAGE));
     let app = page.or(health_warp::routes("/ht/", shop.health.clone()));
 
-    // After SIGTERM, /ht/ready/ fails, and the service keeps serving until the load balancers have noticed.
+    // After SIGTERM, /ht/ready/ fails, and the service keeps serving until the load balancers have
+    // noticed.
     let drained = shop.health.drain_on_sigterm();
     let listener = TcpListener::bind(shop.listen).await?;
     Shop::listens_at(listener.local_addr()?);
-    let server = warp::serve(app).incoming(listener).graceful(drained.clone()).run();
+    let server = warp::serve(app)
+        .incoming(listener)
+        .graceful(drained.clone())
+        .run();
     // warp waits for open connections, but no longer than this.
     drained.limit(Duration::from_secs(20), server).await;
     Ok(())

@@ -13,8 +13,9 @@ pub(crate) struct Message {
     pub(crate) offset: u64,
 }
 
-/// Consumes a partition until the service stops. It beats where the work makes progress: after each message, and after each poll without
-/// one. A beat from a timer would continue while the loop hangs.
+/// Consumes a partition until the service stops. It beats where the work makes progress: after each
+/// message, and after each poll without one. A beat from a timer would continue while the loop
+/// hangs.
 pub(crate) async fn consume(
     guard: HeartbeatGuard,
     mut messages: mpsc::Receiver<Message>,

@@ -30,14 +30,26 @@ struct Reports {
 
 impl Reports {
     fn new(partitions: usize) -> Self {
-        let heartbeat = |partition| Heartbeat::new(format!("partition-{partition}"), Duration::from_secs(30));
-        Self { partitions: (0..partitions).map(heartbeat).collect(), model: Gate::closed("model", "loading the model") }
+        let heartbeat =
+            |partition| Heartbeat::new(format!("partition-{partition}"), Duration::from_secs(30));
+        Self {
+            partitions: (0..partitions).map(heartbeat).collect(),
+            model: Gate::closed("model", "loading the model"),
+        }
     }
 
-    /// The health of the worker. A consumer that hangs or has died is restarted, so it is in `live`.
+    /// The health of the worker. A consumer that hangs or has died is restarted, so it is in
+    /// `live`.
     fn health(&self, others: impl CheckExt) -> Result<Health, BuildError> {
-        let partitions = self.partitions.iter().map(|heartbeat| heartbeat.check().groups(["live", "ready"]));
-        Health::builder().checks(partitions).check(self.model.check()).check(others).build()
+        let partitions = self
+            .partitions
+            .iter()
+            .map(|heartbeat| heartbeat.check().groups(["live", "ready"]));
+        Health::builder()
+            .checks(partitions)
+            .check(self.model.check())
+            .check(others)
+            .build()
     }
 }
 
@@ -46,21 +58,34 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let reports = Reports::new(3);
     let (committed, mut commits) = mpsc::channel::<u64>(16);
     // If a task ends that must not end, the next read shows it.
-    let (check, writer) = watch_task("committer", async move { while commits.recv().await.is_some() {} });
+    let (check, writer) = watch_task("committer", async move {
+        while commits.recv().await.is_some() {}
+    });
     let health = reports.health(check.groups(["live", "ready"]))?;
 
-    let endpoints: Endpoints =
-        Endpoint::probes(&health).into_iter().chain([Endpoint::new("/ht/", health.clone())]).collect();
+    let endpoints: Endpoints = Endpoint::probes(&health)
+        .into_iter()
+        .chain([Endpoint::new("/ht/", health.clone())])
+        .collect();
     let listening = health_listen::listen_endpoints("127.0.0.1:9000", endpoints)?;
     println!("http://{}/ht/", listening.address());
-    tokio::spawn(probe_file::keep(health.clone(), "live", PathBuf::from("/tmp/example-worker.live")));
+    tokio::spawn(probe_file::keep(
+        health.clone(),
+        "live",
+        PathBuf::from("/tmp/example-worker.live"),
+    ));
 
     tokio::spawn(writer);
     let drained = health.drain_on_sigterm();
     for heartbeat in &reports.partitions {
         let (messages, queue) = mpsc::channel(16);
         tokio::spawn(produce(messages));
-        tokio::spawn(consume(heartbeat.guard(), queue, committed.clone(), drained.clone()));
+        tokio::spawn(consume(
+            heartbeat.guard(),
+            queue,
+            committed.clone(),
+            drained.clone(),
+        ));
     }
     let model = reports.model.clone();
     tokio::spawn(async move {
@@ -88,13 +113,19 @@ mod tests {
     use super::*;
 
     fn rows(report: &Report) -> Vec<String> {
-        report.checks.iter().map(|row| format!("{}: {}", row.identifier, row.pretty_status())).collect()
+        report
+            .checks
+            .iter()
+            .map(|row| format!("{}: {}", row.identifier, row.pretty_status()))
+            .collect()
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_partition_that_hangs_and_one_that_dies_are_seen() {
         let reports = Reports::new(2);
-        let health = reports.health(check_fn("broker", || async { Ok(()) })).expect("a health");
+        let health = reports
+            .health(check_fn("broker", || async { Ok(()) }))
+            .expect("a health");
         reports.model.open();
         let (committed, mut commits) = mpsc::channel(1);
         let mut senders = Vec::new();
@@ -110,7 +141,10 @@ mod tests {
             )));
         }
         sleep(Duration::from_secs(5)).await;
-        assert!(health.group_report("live").await.expect("a group").healthy, "no message is no failure");
+        assert!(
+            health.group_report("live").await.expect("a group").healthy,
+            "no message is no failure"
+        );
 
         // Nothing receives the commits, so the first partition hangs at its second message.
         for offset in 0..3 {
@@ -120,12 +154,22 @@ mod tests {
         sleep(Duration::from_secs(40)).await;
         let live = health.group_report("live").await.expect("a group");
         assert!(!live.healthy);
-        assert!(rows(&live)[0].starts_with("partition-0: unavailable: last heartbeat "), "{:?}", rows(&live));
-        assert_eq!(rows(&live)[1], "partition-1: unavailable: the task has ended");
+        assert!(
+            rows(&live)[0].starts_with("partition-0: unavailable: last heartbeat "),
+            "{:?}",
+            rows(&live)
+        );
+        assert_eq!(
+            rows(&live)[1],
+            "partition-1: unavailable: the task has ended"
+        );
 
         while commits.try_recv().is_ok() || !senders[0].is_closed() && senders[0].capacity() < 16 {
             sleep(POLL).await;
         }
-        assert_eq!(rows(&health.group_report("live").await.expect("a group"))[0], "partition-0: working");
+        assert_eq!(
+            rows(&health.group_report("live").await.expect("a group"))[0],
+            "partition-0: working"
+        );
     }
 }

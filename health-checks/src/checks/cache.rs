@@ -1,11 +1,12 @@
 //! Checks that a cache keeps what is put into it.
 //!
-//! The in-process store is [moka](https://docs.rs/moka). Any type with these three methods can be a store:
+//! The in-process store is [moka](https://docs.rs/moka). Any type with these three methods can be a
+//! store:
 //!
 //! ```
-//! use std::time::Duration;
 //! use health_checks::cache::{CacheBackend, CacheStore};
 //! use health_core::{Health, Result};
+//! use std::time::Duration;
 //!
 //! struct Sessions;
 //!
@@ -21,14 +22,18 @@
 //!     }
 //! }
 //!
-//! let health = Health::builder().check(CacheBackend::new(Sessions)).build()?;
+//! let health = Health::builder()
+//!     .check(CacheBackend::new(Sessions))
+//!     .build()?;
 //! # Ok::<(), health_core::BuildError>(())
 //! ```
 
 use std::future::Future;
 use std::time::{Duration, Instant};
 
-use health_core::{BoxCheck, FailureKind, Findings, HealthCheck, Result, Scope, Secret, ServiceUnavailable};
+use health_core::{
+    BoxCheck, FailureKind, Findings, HealthCheck, Result, Scope, Secret, ServiceUnavailable,
+};
 use moka::Expiry;
 use serde::Deserialize;
 use uuid::Uuid;
@@ -50,7 +55,12 @@ const EXPIRES_IN: Duration = Duration::from_secs(5);
 /// A cache: three operations on strings.
 pub trait CacheStore: Send + Sync + 'static {
     /// Stores a value, which expires after `expires_in`.
-    fn set(&self, key: &str, value: &str, expires_in: Duration) -> impl Future<Output = Result> + Send;
+    fn set(
+        &self,
+        key: &str,
+        value: &str,
+        expires_in: Duration,
+    ) -> impl Future<Output = Result> + Send;
 
     /// Returns the value, or `None` if the cache does not hold it.
     fn get(&self, key: &str) -> impl Future<Output = Result<Option<String>>> + Send;
@@ -58,9 +68,9 @@ pub trait CacheStore: Send + Sync + 'static {
     /// Deletes the value. A missing value is not an error.
     fn delete(&self, key: &str) -> impl Future<Output = Result> + Send;
 
-    /// Sets a value, gets it, deletes it and gets it again. Returns what was found before and after the deletion.
-    /// *Default*: runs one operation after the other. A store that can do this at a lower cost, such as on one
-    /// connection, may override it.
+    /// Sets a value, gets it, deletes it and gets it again. Returns what was found before and after
+    /// the deletion. *Default*: runs one operation after the other. A store that can do this at a
+    /// lower cost, such as on one connection, may override it.
     fn round_trip(
         &self,
         key: &str,
@@ -96,8 +106,9 @@ pub struct CacheBackend<S = MemoryStore> {
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct CacheSettings {
-    /// The URL of the cache. `memory://` is a cache in this process. `redis://` and its variants are as for kind
-    /// `redis`, and may name a node of a cluster. `memcached://host:11211` is a memcached server.
+    /// The URL of the cache. `memory://` is a cache in this process. `redis://` and its variants
+    /// are as for kind `redis`, and may name a node of a cluster. `memcached://host:11211` is a
+    /// memcached server.
     #[cfg_attr(feature = "config", schemars(with = "String", default = "memory_url"))]
     pub url: Secret,
     /// The prefix of the keys that this check uses.
@@ -114,7 +125,10 @@ const KEY_PREFIX: &str = "health_check";
 
 impl Default for CacheSettings {
     fn default() -> Self {
-        Self { url: MEMORY.into(), key_prefix: KEY_PREFIX.into() }
+        Self {
+            url: MEMORY.into(),
+            key_prefix: KEY_PREFIX.into(),
+        }
     }
 }
 
@@ -148,7 +162,8 @@ impl CheckSettings for CacheSettings {
             #[cfg(feature = "redis")]
             scheme if is_redis(scheme) => redis::own(&self.url, tls, prefix)?,
             scheme if is_redis(scheme) || scheme.starts_with("memcache") => {
-                let message = format!("this build has no store for {scheme}: switch on its cargo feature");
+                let message =
+                    format!("this build has no store for {scheme}: switch on its cargo feature");
                 return Err(Misconfigured::new("url", message));
             }
             _ => return Err(unknown(&self.url)),
@@ -163,7 +178,9 @@ const EXPECTED: &str = "expected memory://, redis://... or memcached://...";
 fn unknown(url: &Secret) -> Misconfigured {
     use crate::support::url::{not, plain};
     let known = ["memory", "redis", "rediss", "valkey", "memcached"];
-    plain(url.expose()).err().unwrap_or_else(|| not(EXPECTED, url, known))
+    plain(url.expose())
+        .err()
+        .unwrap_or_else(|| not(EXPECTED, url, known))
 }
 
 #[cfg(not(feature = "_url"))]
@@ -173,7 +190,9 @@ fn unknown(_: &Secret) -> Misconfigured {
 
 /// A check of a cache through a connection of the check's own.
 #[cfg(any(feature = "memcached", feature = "redis"))]
-struct OwnCache<P: crate::support::connection::kept::Protocol>(crate::support::connection::kept::Kept<P>);
+struct OwnCache<P: crate::support::connection::kept::Protocol>(
+    crate::support::connection::kept::Kept<P>,
+);
 
 #[cfg(any(feature = "memcached", feature = "redis"))]
 impl<P: crate::support::connection::kept::Protocol> HealthCheck for OwnCache<P> {
@@ -196,7 +215,10 @@ impl Default for CacheBackend {
 impl<S: CacheStore> CacheBackend<S> {
     /// Creates a check of the cache behind this store.
     pub fn new(store: S) -> Self {
-        Self { store, key_prefix: KEY_PREFIX.into() }
+        Self {
+            store,
+            key_prefix: KEY_PREFIX.into(),
+        }
     }
 
     /// Sets the prefix of the keys that this check uses. *Default*: `health_check`.
@@ -217,7 +239,10 @@ struct Item {
 impl Item {
     fn new(prefix: &str) -> Self {
         let run = Uuid::new_v4().simple().to_string();
-        Self { key: format!("{prefix}:{run}"), value: format!("itworks-{run}") }
+        Self {
+            key: format!("{prefix}:{run}"),
+            value: format!("itworks-{run}"),
+        }
     }
 
     /// Compares what was found before and after the item was deleted with what should be found.
@@ -238,7 +263,10 @@ impl Item {
 impl<S: CacheStore> HealthCheck for CacheBackend<S> {
     async fn check_status(&self, findings: &Findings) -> Result {
         let item = Item::new(&self.key_prefix);
-        let found = self.store.round_trip(&item.key, &item.value, EXPIRES_IN, findings).await?;
+        let found = self
+            .store
+            .round_trip(&item.key, &item.value, EXPIRES_IN, findings)
+            .await?;
         item.judge(&found)
     }
 
@@ -272,13 +300,24 @@ impl Expiry<String, Entry> for ByEntry {
 impl Default for MemoryStore {
     /// Creates a cache that holds up to 1,000 values.
     fn default() -> Self {
-        Self(moka::sync::Cache::builder().max_capacity(1000).expire_after(ByEntry).build())
+        Self(
+            moka::sync::Cache::builder()
+                .max_capacity(1000)
+                .expire_after(ByEntry)
+                .build(),
+        )
     }
 }
 
 impl CacheStore for MemoryStore {
     async fn set(&self, key: &str, value: &str, expires_in: Duration) -> Result {
-        self.0.insert(key.to_owned(), Entry { value: value.to_owned(), expires_in });
+        self.0.insert(
+            key.to_owned(),
+            Entry {
+                value: value.to_owned(),
+                expires_in,
+            },
+        );
         Ok(())
     }
 
@@ -304,7 +343,10 @@ mod tests {
     async fn a_run_leaves_nothing_behind() {
         let store = MemoryStore::default();
         for _ in 0..10 {
-            CacheBackend::new(store.clone()).check_status(&Findings::default()).await.unwrap();
+            CacheBackend::new(store.clone())
+                .check_status(&Findings::default())
+                .await
+                .unwrap();
         }
         store.0.run_pending_tasks();
         assert_eq!(store.0.entry_count(), 0);
@@ -313,7 +355,10 @@ mod tests {
     #[tokio::test]
     async fn a_value_expires_in_its_own_time() {
         let store = MemoryStore::default();
-        store.set("a", "1", Duration::from_millis(20)).await.unwrap();
+        store
+            .set("a", "1", Duration::from_millis(20))
+            .await
+            .unwrap();
         store.set("b", "2", Duration::from_mins(1)).await.unwrap();
         assert_eq!(store.get("a").await.unwrap().as_deref(), Some("1"));
         tokio::time::sleep(Duration::from_millis(60)).await;
@@ -342,10 +387,14 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_wrong_with_a_cache_is_told_apart() {
-        for (keeps, message) in
-            [(false, "unavailable: Cache key does not match"), (true, "unavailable: Cache key was not deleted")]
-        {
-            let error = CacheBackend::new(Faulty { keeps }).check_status(&Findings::default()).await.unwrap_err();
+        for (keeps, message) in [
+            (false, "unavailable: Cache key does not match"),
+            (true, "unavailable: Cache key was not deleted"),
+        ] {
+            let error = CacheBackend::new(Faulty { keeps })
+                .check_status(&Findings::default())
+                .await
+                .unwrap_err();
             assert_eq!(error.to_string(), message);
         }
     }

@@ -1,4 +1,5 @@
-//! Checks that Celery's workers process tasks: sends a real task to a queue and waits for its result.
+//! Checks that Celery's workers process tasks: sends a real task to a queue and waits for its
+//! result.
 //!
 //! ```
 //! use health_checks::CeleryHealthCheck;
@@ -9,8 +10,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! The workers need to know the task. They do if django-health-check's app `health_check.contrib.celery` is installed.
-//! Otherwise, these lines define it:
+//! The workers need to know the task. They do if django-health-check's app
+//! `health_check.contrib.celery` is installed. Otherwise, these lines define it:
 //!
 //! ```python
 //! @app.task(name="health_check.contrib.celery.tasks.add", ignore_result=False)
@@ -18,16 +19,16 @@
 //!     return x + y
 //! ```
 //!
-//! The timeouts are 3 s, as in the code of django-health-check and in its chapter on plug-ins. The table of its
-//! settings says 30.
+//! The timeouts are 3 s, as in the code of django-health-check and in its chapter on plug-ins. The
+//! table of its settings says 30.
 
 use std::borrow::Cow;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use health_core::{
-    BoxCheck, FailureKind, Findings, HealthCheck, Result, Secret, ServiceReturnedUnexpectedResult, ServiceUnavailable,
-    Unit, serde_duration,
+    BoxCheck, FailureKind, Findings, HealthCheck, Result, Secret, ServiceReturnedUnexpectedResult,
+    ServiceUnavailable, Unit, serde_duration,
 };
 use serde::Deserialize;
 use serde_json::Value;
@@ -42,7 +43,8 @@ const TTL: Duration = Duration::from_secs(30);
 
 const PREFIX: &str = "CeleryHealthCheck";
 const TASK: &str = "health_check.contrib.celery.tasks.add";
-const REVOKED: &str = "TaskRevokedError: The task was revoked, likely because it spent too long in the queue";
+const REVOKED: &str =
+    "TaskRevokedError: The task was revoked, likely because it spent too long in the queue";
 const LATE: &str = "TimeoutError: The task took too long to return a result";
 
 /// Sends to a queue a task that adds 4 and 4, and expects the result 8.
@@ -75,8 +77,8 @@ pub struct CelerySettings {
     /// The URL of the broker: `amqp://user:password@host/vhost` or `redis://:password@host/0`.
     #[cfg_attr(feature = "config", schemars(with = "String"))]
     pub broker_url: Secret,
-    /// The URL of the result backend: `rpc://` or `redis://...`. Without it: `rpc://` for RabbitMQ, the broker itself
-    /// for Redis.
+    /// The URL of the result backend: `rpc://` or `redis://...`. Without it: `rpc://` for RabbitMQ,
+    /// the broker itself for Redis.
     #[serde(default)]
     #[cfg_attr(feature = "config", schemars(with = "Option<String>"))]
     pub result_backend: Option<Secret>,
@@ -122,11 +124,31 @@ impl CheckSettings for CelerySettings {
     const SUMMARY: &'static str = "a real task for each queue, and its result";
     const TLS: &'static [&'static str] = TlsSettings::ALL;
     const VARIABLES: &'static [Variable] = &[
-        Variable { key: "broker_url", name: "BROKER_URL", reads: Reads::Text },
-        Variable { key: "queue_timeout", name: "HEALTHCHECK_CELERY_QUEUE_TIMEOUT", reads: Reads::Seconds },
-        Variable { key: "queue_timeout", name: "HEALTHCHECK_CELERY_TIMEOUT", reads: Reads::Seconds },
-        Variable { key: "result_timeout", name: "HEALTHCHECK_CELERY_RESULT_TIMEOUT", reads: Reads::Seconds },
-        Variable { key: "result_timeout", name: "HEALTHCHECK_CELERY_TIMEOUT", reads: Reads::Seconds },
+        Variable {
+            key: "broker_url",
+            name: "BROKER_URL",
+            reads: Reads::Text,
+        },
+        Variable {
+            key: "queue_timeout",
+            name: "HEALTHCHECK_CELERY_QUEUE_TIMEOUT",
+            reads: Reads::Seconds,
+        },
+        Variable {
+            key: "queue_timeout",
+            name: "HEALTHCHECK_CELERY_TIMEOUT",
+            reads: Reads::Seconds,
+        },
+        Variable {
+            key: "result_timeout",
+            name: "HEALTHCHECK_CELERY_RESULT_TIMEOUT",
+            reads: Reads::Seconds,
+        },
+        Variable {
+            key: "result_timeout",
+            name: "HEALTHCHECK_CELERY_TIMEOUT",
+            reads: Reads::Seconds,
+        },
     ];
     const URL: Option<&'static str> = Some("broker_url");
     const SERVERS: &'static [&'static str] = &["broker_url", "result_backend"];
@@ -135,7 +157,8 @@ impl CheckSettings for CelerySettings {
         Some(&mut self.broker_url)
     }
 
-    /// Replaces the prefix of the identifier by the name, because each queue has a check of its own.
+    /// Replaces the prefix of the identifier by the name, because each queue has a check of its
+    /// own.
     fn renamed(identifier: &str, name: &str) -> String {
         identifier.replacen(PREFIX, name, 1)
     }
@@ -146,25 +169,38 @@ impl CheckSettings for CelerySettings {
 
     fn checks_over(self, tls: TlsSettings) -> Result<Vec<BoxCheck>, Misconfigured> {
         if self.queues.is_empty() || self.queues.iter().any(String::is_empty) {
-            return Err(Misconfigured::new("queues", "expected the names of one or more queues"));
+            return Err(Misconfigured::new(
+                "queues",
+                "expected the names of one or more queues",
+            ));
         }
         // Each check has a broker of its own, because the replies belong to one check only.
         let check = |queue: &String| {
-            let mut check = CeleryHealthCheck::new(self.broker_url.clone(), queue)?.tls(tls.clone())?;
+            let mut check =
+                CeleryHealthCheck::new(self.broker_url.clone(), queue)?.tls(tls.clone())?;
             check.run.backend = check.run.broker.backend(self.result_backend.as_ref())?;
-            let check = check.task(&self.task).queue_timeout(self.queue_timeout).result_timeout(self.result_timeout);
-            Ok(BoxCheck::new(check.global_keyprefix(&self.global_keyprefix)))
+            let check = check
+                .task(&self.task)
+                .queue_timeout(self.queue_timeout)
+                .result_timeout(self.result_timeout);
+            Ok(BoxCheck::new(
+                check.global_keyprefix(&self.global_keyprefix),
+            ))
         };
         self.queues.iter().map(check).collect()
     }
 }
 
 impl CeleryHealthCheck {
-    /// Creates a check of a queue at the broker with this URL, with the backend that Celery uses by default.
+    /// Creates a check of a queue at the broker with this URL, with the backend that Celery uses by
+    /// default.
     ///
     /// # Errors
     /// Returns an error if the URL is not that of a broker.
-    pub fn new(broker_url: impl Into<Secret>, queue: impl Into<String>) -> Result<Self, Misconfigured> {
+    pub fn new(
+        broker_url: impl Into<Secret>,
+        queue: impl Into<String>,
+    ) -> Result<Self, Misconfigured> {
         let broker = Broker::from_url(&broker_url.into())?;
         let run = TaskRun {
             backend: broker.backend(None)?,
@@ -175,26 +211,36 @@ impl CeleryHealthCheck {
             queue_timeout: three_seconds(),
             result_timeout: three_seconds(),
         };
-        Ok(Self { run, running: OnceLock::new() })
+        Ok(Self {
+            run,
+            running: OnceLock::new(),
+        })
     }
 
     fn with(mut self, change: impl FnOnce(&mut TaskRun)) -> Self {
         change(&mut self.run);
-        Self { running: OnceLock::new(), ..self }
+        Self {
+            running: OnceLock::new(),
+            ..self
+        }
     }
 
-    /// Sets the TLS settings for the broker, for a URL that uses TLS. A separate Redis server for the results always uses the certificates
-    /// of the system. *Default*: trusts the certificates of the system.
+    /// Sets the TLS settings for the broker, for a URL that uses TLS. A separate Redis server for
+    /// the results always uses the certificates of the system. *Default*: trusts the certificates
+    /// of the system.
     ///
     /// # Errors
     /// Returns an error if the settings are invalid, or if the URL does not use TLS.
     pub fn tls(mut self, tls: TlsSettings) -> Result<Self, Misconfigured> {
         self.run.broker = self.run.broker.over(tls)?;
-        Ok(Self { running: OnceLock::new(), ..self })
+        Ok(Self {
+            running: OnceLock::new(),
+            ..self
+        })
     }
 
-    /// Sets the URL of the result backend: `rpc://` or `redis://...`. *Default*: `rpc://` for RabbitMQ, the broker
-    /// itself for Redis.
+    /// Sets the URL of the result backend: `rpc://` or `redis://...`. *Default*: `rpc://` for
+    /// RabbitMQ, the broker itself for Redis.
     ///
     /// # Errors
     /// Returns an error if the URL is neither.
@@ -204,8 +250,8 @@ impl CeleryHealthCheck {
         Ok(self.with(|run| run.backend = backend))
     }
 
-    /// Sets the prefix of every key in Redis: kombu's `global_keyprefix`, and that of Celery's results. *Default*:
-    /// empty.
+    /// Sets the prefix of every key in Redis: kombu's `global_keyprefix`, and that of Celery's
+    /// results. *Default*: empty.
     #[must_use]
     pub fn global_keyprefix(self, prefix: impl Into<String>) -> Self {
         self.with(|run| {
@@ -265,7 +311,8 @@ impl Protocol for TaskRun {
 
     const SILENCE: &'static str = Broker::SILENCE;
 
-    /// Runs are far apart, and a run that waits for a worker has no time to find out that a kept connection is dead.
+    /// Runs are far apart, and a run that waits for a worker has no time to find out that a kept
+    /// connection is dead.
     const IS_KEPT: bool = false;
 
     async fn open(&self) -> Result<Session> {
@@ -282,8 +329,19 @@ impl Protocol for TaskRun {
         let task = Task::new(&self.task, &self.queue, self.queue_timeout);
         let began = Instant::now();
         let prefix = self.prefix.as_str();
-        let mut results = session.results.as_mut().map(|connection| Results { connection, prefix });
-        let outcome = self.broker.run(&mut session.link, results.as_mut(), &task, self.result_timeout).await?;
+        let mut results = session
+            .results
+            .as_mut()
+            .map(|connection| Results { connection, prefix });
+        let outcome = self
+            .broker
+            .run(
+                &mut session.link,
+                results.as_mut(),
+                &task,
+                self.result_timeout,
+            )
+            .await?;
         if matches!(outcome, Outcome::Answer(_)) {
             findings.observe("latency", began.elapsed().as_secs_f64(), Unit::Seconds);
         }
@@ -301,12 +359,14 @@ impl Protocol for TaskRun {
 
 impl TaskRun {
     fn judge(&self, outcome: Outcome) -> Result {
-        let unavailable = |kind, message: String| Err(ServiceUnavailable::new(message).with_kind(kind).into());
+        let unavailable =
+            |kind, message: String| Err(ServiceUnavailable::new(message).with_kind(kind).into());
         match outcome {
             Outcome::Late => unavailable(FailureKind::TimedOut, LATE.into()),
-            Outcome::NoWorker => {
-                unavailable(FailureKind::Lost, format!("No worker for Celery task queue {}", self.queue))
-            }
+            Outcome::NoWorker => unavailable(
+                FailureKind::Lost,
+                format!("No worker for Celery task queue {}", self.queue),
+            ),
             Outcome::Answer(answer) => match (answer["status"].as_str(), &answer["result"]) {
                 (Some("SUCCESS"), result) if result.as_i64() == Some(8) => Ok(()),
                 (Some("SUCCESS"), _) => {
@@ -319,22 +379,30 @@ impl TaskRun {
     }
 }
 
-/// Builds a message from the type of the exception, which is a name in the worker's code. The text of the exception
-/// belongs to the worker and is left out.
+/// Builds a message from the type of the exception, which is a name in the worker's code. The text
+/// of the exception belongs to the worker and is left out.
 fn failure(result: &Value) -> String {
     match result["exc_type"].as_str() {
-        Some("NotRegistered") => "the worker does not know the task: define it, or name another one".into(),
-        Some(kind) if kind.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') => format!("the task failed: {kind}"),
+        Some("NotRegistered") => {
+            "the worker does not know the task: define it, or name another one".into()
+        }
+        Some(kind) if kind.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') => {
+            format!("the task failed: {kind}")
+        }
         _ => "the task failed".into(),
     }
 }
 
-/// Does what Python's `str.title()` does: the first letter of each run of letters becomes upper case, the others lower
-/// case.
+/// Does what Python's `str.title()` does: the first letter of each run of letters becomes upper
+/// case, the others lower case.
 fn title(queue: &str) -> String {
     let mut in_word = false;
     let turn = |c: char| {
-        let turned: Vec<char> = if in_word { c.to_lowercase().collect() } else { c.to_uppercase().collect() };
+        let turned: Vec<char> = if in_word {
+            c.to_lowercase().collect()
+        } else {
+            c.to_uppercase().collect()
+        };
         in_word = c.is_alphabetic();
         turned
     };
@@ -347,9 +415,12 @@ mod tests {
 
     #[test]
     fn titles_are_pythons() {
-        for (queue, titled) in
-            [("celery", "Celery"), ("high_priority", "High_Priority"), ("q2x", "Q2X"), ("ALL-mails", "All-Mails")]
-        {
+        for (queue, titled) in [
+            ("celery", "Celery"),
+            ("high_priority", "High_Priority"),
+            ("q2x", "Q2X"),
+            ("ALL-mails", "All-Mails"),
+        ] {
             assert_eq!(title(queue), titled);
         }
     }

@@ -4,7 +4,8 @@
 //! use health_checks::CeleryPingHealthCheck;
 //! use health_core::Health;
 //!
-//! let workers = CeleryPingHealthCheck::new("redis://:password@localhost/0")?.queues(["celery", "mails"]);
+//! let workers = CeleryPingHealthCheck::new("redis://:password@localhost/0")?
+//!     .queues(["celery", "mails"]);
 //! let health = Health::builder().check(workers).build()?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
@@ -14,7 +15,8 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use health_core::{
-    BoxCheck, FailureKind, Findings, HealthCheck, Result, Secret, ServiceUnavailable, Unit, serde_duration,
+    BoxCheck, FailureKind, Findings, HealthCheck, Result, Secret, ServiceUnavailable, Unit,
+    serde_duration,
 };
 use serde::Deserialize;
 use serde_json::json;
@@ -23,10 +25,11 @@ use crate::kind::{CheckSettings, Misconfigured, Reads, TlsSettings, Variable};
 use crate::support::celery::{Broadcast, Broker, CONTROL, Link, Replies, Reply, Wait};
 use crate::support::connection::kept::{Kept, Protocol};
 
-/// Broadcasts a ping to all workers, and expects `{"ok": "pong"}` from each. Then checks that every queue has a worker.
+/// Broadcasts a ping to all workers, and expects `{"ok": "pong"}` from each. Then checks that every
+/// queue has a worker.
 ///
-/// The number of workers is not known in advance. The check waits until the workers that answered the last time have
-/// answered again, or until `reply_timeout` is over.
+/// The number of workers is not known in advance. The check waits until the workers that answered
+/// the last time have answered again, or until `reply_timeout` is over.
 #[derive(Debug)]
 pub struct CeleryPingHealthCheck {
     workers: Workers,
@@ -81,8 +84,9 @@ pub struct CeleryPingSettings {
         schemars(with = "crate::support::duration::DurationSchema", extend("default" = "1s"))
     )]
     pub reply_timeout: Duration,
-    /// Counts a worker that does not answer as alive while it holds its connection to the broker. A worker of the solo
-    /// pool does not answer and sends no heartbeats while it works on a task. Neither does a worker that hangs.
+    /// Counts a worker that does not answer as alive while it holds its connection to the broker. A
+    /// worker of the solo pool does not answer and sends no heartbeats while it works on a task.
+    /// Neither does a worker that hangs.
     #[serde(default)]
     pub busy_is_alive: bool,
     /// The prefix of every key in Redis: kombu's `global_keyprefix`.
@@ -106,8 +110,16 @@ impl CheckSettings for CeleryPingSettings {
     const SUMMARY: &'static str = "all workers answer, and every queue has one";
     const TLS: &'static [&'static str] = TlsSettings::ALL;
     const VARIABLES: &'static [Variable] = &[
-        Variable { key: "broker_url", name: "BROKER_URL", reads: Reads::Text },
-        Variable { key: "reply_timeout", name: "HEALTHCHECK_CELERY_PING_TIMEOUT", reads: Reads::Seconds },
+        Variable {
+            key: "broker_url",
+            name: "BROKER_URL",
+            reads: Reads::Text,
+        },
+        Variable {
+            key: "reply_timeout",
+            name: "HEALTHCHECK_CELERY_PING_TIMEOUT",
+            reads: Reads::Seconds,
+        },
     ];
     const URL: Option<&'static str> = Some("broker_url");
     const SERVERS: &'static [&'static str] = &["broker_url"];
@@ -122,14 +134,21 @@ impl CheckSettings for CeleryPingSettings {
 
     fn checks_over(self, tls: TlsSettings) -> Result<Vec<BoxCheck>, Misconfigured> {
         if self.reply_timeout.is_zero() {
-            return Err(Misconfigured::new("reply_timeout", "expected a duration longer than zero"));
+            return Err(Misconfigured::new(
+                "reply_timeout",
+                "expected a duration longer than zero",
+            ));
         }
         let check = CeleryPingHealthCheck::new(self.broker_url)?
             .tls(tls)?
             .queues(self.queues)
             .reply_timeout(self.reply_timeout);
-        let check = check.busy_is_alive(self.busy_is_alive).global_keyprefix(&self.global_keyprefix);
-        Ok(vec![BoxCheck::new(check.control_exchange(self.control_exchange))])
+        let check = check
+            .busy_is_alive(self.busy_is_alive)
+            .global_keyprefix(&self.global_keyprefix);
+        Ok(vec![BoxCheck::new(
+            check.control_exchange(self.control_exchange),
+        )])
     }
 }
 
@@ -147,21 +166,31 @@ impl CeleryPingHealthCheck {
             control: celery(),
             known: Mutex::default(),
         };
-        Ok(Self { workers, running: OnceLock::new() })
+        Ok(Self {
+            workers,
+            running: OnceLock::new(),
+        })
     }
 
     fn with(mut self, change: impl FnOnce(&mut Workers)) -> Self {
         change(&mut self.workers);
-        Self { running: OnceLock::new(), ..self }
+        Self {
+            running: OnceLock::new(),
+            ..self
+        }
     }
 
-    /// Sets the TLS settings, for a URL that uses TLS. *Default*: trusts the certificates of the system.
+    /// Sets the TLS settings, for a URL that uses TLS. *Default*: trusts the certificates of the
+    /// system.
     ///
     /// # Errors
     /// Returns an error if the settings are invalid, or if the URL does not use TLS.
     pub fn tls(mut self, tls: TlsSettings) -> Result<Self, Misconfigured> {
         self.workers.broker = self.workers.broker.over(tls)?;
-        Ok(Self { running: OnceLock::new(), ..self })
+        Ok(Self {
+            running: OnceLock::new(),
+            ..self
+        })
     }
 
     /// Sets the prefix of every key in Redis: kombu's `global_keyprefix`. *Default*: empty.
@@ -176,7 +205,8 @@ impl CeleryPingHealthCheck {
         self.with(|workers| workers.control = name.into())
     }
 
-    /// Sets the queues that need a worker. *Default*: none, so that an answer from any worker is enough.
+    /// Sets the queues that need a worker. *Default*: none, so that an answer from any worker is
+    /// enough.
     #[must_use]
     #[doc(alias = "CELERY_QUEUES")]
     pub fn queues<Q: Into<String>>(self, queues: impl IntoIterator<Item = Q>) -> Self {
@@ -190,9 +220,9 @@ impl CeleryPingHealthCheck {
         self.with(|workers| workers.reply_timeout = timeout)
     }
 
-    /// Sets whether a worker that does not answer counts as alive while it holds its connection to the broker, as a
-    /// worker of the solo pool does while it works. A worker that hangs does so as well, until the broker ends the
-    /// connection. *Default*: `false`.
+    /// Sets whether a worker that does not answer counts as alive while it holds its connection to
+    /// the broker, as a worker of the solo pool does while it works. A worker that hangs does so as
+    /// well, until the broker ends the connection. *Default*: `false`.
     #[must_use]
     pub fn busy_is_alive(self, alive: bool) -> Self {
         self.with(|workers| workers.busy_is_alive = alive)
@@ -219,7 +249,8 @@ impl Protocol for Workers {
 
     const SILENCE: &'static str = Broker::SILENCE;
 
-    /// Runs are far apart, and a run that waits for a worker has no time to find out that a kept connection is dead.
+    /// Runs are far apart, and a run that waits for a worker has no time to find out that a kept
+    /// connection is dead.
     const IS_KEPT: bool = false;
 
     async fn open(&self) -> Result<Link> {
@@ -239,9 +270,17 @@ impl Protocol for Workers {
 
 impl Workers {
     async fn ask(&self, link: &mut Link) -> Result<Replies> {
-        let methods: &[_] = if self.queues.is_empty() { &["ping"] } else { &["ping", "active_queues"] };
+        let methods: &[_] = if self.queues.is_empty() {
+            &["ping"]
+        } else {
+            &["ping", "active_queues"]
+        };
         let broadcast = Broadcast::new(methods, self.reply_timeout, &self.control);
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let known = self
+            .known
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
         let enough = |replies: &[Reply]| {
             let has_all = |method: &&str| known.iter().all(|worker| has(replies, worker, method));
             !known.is_empty() && methods.iter().all(has_all)
@@ -249,34 +288,58 @@ impl Workers {
         let wait = Wait {
             timeout: self.reply_timeout,
             enough: &enough,
-            queues: if self.busy_is_alive { &self.queues } else { &[] },
+            queues: if self.busy_is_alive {
+                &self.queues
+            } else {
+                &[]
+            },
         };
         let replies = self.broker.broadcast(link, &broadcast, wait).await?;
-        let pongs = replies.answers.iter().filter(|reply| reply.method == "ping");
+        let pongs = replies
+            .answers
+            .iter()
+            .filter(|reply| reply.method == "ping");
         let workers = pongs.map(|reply| reply.worker.clone()).collect();
         *self.known.lock().unwrap_or_else(PoisonError::into_inner) = workers;
         Ok(replies)
     }
 
-    /// Adds what is wrong with the workers to the findings. It is not a failure of the connection, so the probe
-    /// succeeds.
+    /// Adds what is wrong with the workers to the findings. It is not a failure of the connection,
+    /// so the probe succeeds.
     fn judge(&self, replies: &Replies, findings: &Findings) {
-        let pongs: Vec<_> = replies.answers.iter().filter(|reply| reply.method == "ping").collect();
-        findings.observe("workers", u32::try_from(pongs.len()).unwrap_or(u32::MAX), Unit::Count);
+        let pongs: Vec<_> = replies
+            .answers
+            .iter()
+            .filter(|reply| reply.method == "ping")
+            .collect();
+        findings.observe(
+            "workers",
+            u32::try_from(pongs.len()).unwrap_or(u32::MAX),
+            Unit::Count,
+        );
         if pongs.is_empty() {
             if !(self.busy_is_alive && replies.is_heard) {
-                findings.add_error(ServiceUnavailable::new("Celery workers unavailable").with_kind(FailureKind::Lost));
+                findings.add_error(
+                    ServiceUnavailable::new("Celery workers unavailable")
+                        .with_kind(FailureKind::Lost),
+                );
             }
             return;
         }
-        let wrong: Vec<_> = pongs.iter().filter(|reply| reply.answer != json!({ "ok": "pong" })).collect();
+        let wrong: Vec<_> = pongs
+            .iter()
+            .filter(|reply| reply.answer != json!({ "ok": "pong" }))
+            .collect();
         for reply in &wrong {
             let message = format!("Celery worker {} response was incorrect", reply.worker);
-            findings.add_error(ServiceUnavailable::new(message).with_kind(FailureKind::UnexpectedAnswer));
+            findings.add_error(
+                ServiceUnavailable::new(message).with_kind(FailureKind::UnexpectedAnswer),
+            );
         }
         if wrong.is_empty() {
             let served = served(&replies.answers);
-            let is_served = |queue: &&String| served.contains(queue.as_str()) || replies.held.contains(*queue);
+            let is_served =
+                |queue: &&String| served.contains(queue.as_str()) || replies.held.contains(*queue);
             for queue in self.queues.iter().filter(|queue| !is_served(queue)) {
                 let message = format!("No worker for Celery task queue {queue}");
                 findings.add_error(ServiceUnavailable::new(message).with_kind(FailureKind::Lost));
@@ -286,7 +349,9 @@ impl Workers {
 }
 
 fn has(replies: &[Reply], worker: &str, method: &str) -> bool {
-    replies.iter().any(|reply| reply.worker == worker && reply.method == method)
+    replies
+        .iter()
+        .any(|reply| reply.worker == worker && reply.method == method)
 }
 
 /// Returns the queues that have a worker.

@@ -5,7 +5,9 @@
 //! use health_core::{CheckExt, Health};
 //!
 //! let shop = Certificate::at("shop.example.com:443")?.days_min(21);
-//! let health = Health::builder().check(shop.named("certificate of the shop")).build()?;
+//! let health = Health::builder()
+//!     .check(shop.named("certificate of the shop"))
+//!     .build()?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
@@ -14,8 +16,8 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use health_core::{
-    Blocking, BoxCheck, FailureKind, Findings, HealthCheck, HealthCheckException, Result, ResultExt as _,
-    ServiceUnavailable, ServiceWarning, Unit,
+    Blocking, BoxCheck, FailureKind, Findings, HealthCheck, HealthCheckException, Result,
+    ResultExt as _, ServiceUnavailable, ServiceWarning, Unit,
 };
 use rustls::pki_types::{CertificateDer, ServerName};
 use serde::Deserialize;
@@ -34,7 +36,8 @@ const TTL: Duration = Duration::from_secs(30);
 
 const DAY: i64 = 24 * 60 * 60;
 
-/// Warns when a certificate or its chain is about to expire, and fails when clients no longer accept it.
+/// Warns when a certificate or its chain is about to expire, and fails when clients no longer
+/// accept it.
 #[derive(Debug, Clone)]
 pub struct Certificate {
     place: Place,
@@ -58,10 +61,12 @@ pub struct CertificateSettings {
     /// The host and the port of a server with TLS, such as `shop.example.com:443`.
     #[serde(default)]
     pub address: Option<String>,
-    /// The file of a certificate in PEM, with its chain. The certificate must then be for `server_name`, if that is set.
+    /// The file of a certificate in PEM, with its chain. The certificate must then be for
+    /// `server_name`, if that is set.
     #[serde(default)]
     pub path: Option<PathBuf>,
-    /// The number of days until the certificate expires, below which the check warns. `false` switches this limit off.
+    /// The number of days until the certificate expires, below which the check warns. `false`
+    /// switches this limit off.
     #[serde(default = "two_weeks")]
     pub days_min: Limit,
 }
@@ -84,9 +89,16 @@ impl CheckSettings for CertificateSettings {
         let check = match (&self.address, self.path) {
             (Some(address), None) => Certificate::at(address)?,
             (None, Some(path)) => Certificate::of_file(path),
-            _ => return Err(Misconfigured::new("address", "expected an address or a path, and not both")),
+            _ => {
+                return Err(Misconfigured::new(
+                    "address",
+                    "expected an address or a path, and not both",
+                ));
+            }
         };
-        Ok(vec![BoxCheck::new(check.tls(tls)?.days_min_of(self.days_min))])
+        Ok(vec![BoxCheck::new(
+            check.tls(tls)?.days_min_of(self.days_min),
+        )])
     }
 }
 
@@ -96,8 +108,8 @@ impl Certificate {
     /// # Errors
     /// Returns an error if `address` is not a host and a port.
     pub fn at(address: &str) -> Result<Self, Misconfigured> {
-        let (host, port) =
-            address::host_and_port(address).ok_or_else(|| Misconfigured::new("address", address::EXPECTED))?;
+        let (host, port) = address::host_and_port(address)
+            .ok_or_else(|| Misconfigured::new("address", address::EXPECTED))?;
         Ok(Self::new(Place::Address(host.to_owned(), port)))
     }
 
@@ -107,20 +119,34 @@ impl Certificate {
     }
 
     fn new(place: Place) -> Self {
-        Self { place, tls: Tls::default(), days_min: two_weeks(), thread: Blocking::default() }
+        Self {
+            place,
+            tls: Tls::default(),
+            days_min: two_weeks(),
+            thread: Blocking::default(),
+        }
     }
 
-    /// Sets the TLS settings: the roots that are trusted in addition, the certificate of the client, and the name that the server's
-    /// certificate must be for. Without verification, only the dates are checked. *Default*: trusts the certificates of the system.
+    /// Sets the TLS settings: the roots that are trusted in addition, the certificate of the
+    /// client, and the name that the server's certificate must be for. Without verification, only
+    /// the dates are checked. *Default*: trusts the certificates of the system.
     ///
     /// # Errors
     /// Returns an error if the settings are invalid, or have no effect on a file.
     pub fn tls(mut self, tls: TlsSettings) -> Result<Self, Misconfigured> {
         tls.needs(true)?;
-        let unused =
-            [("ca_file", tls.ca_file.is_some()), ("client_cert", tls.client_cert.is_some()), ("verify", !tls.verify)];
-        if let (Place::File(_), Some((key, _))) = (&self.place, unused.into_iter().find(|(_, is_set)| *is_set)) {
-            return Err(Misconfigured::new(key, "is only for an address, and would be ignored for a file"));
+        let unused = [
+            ("ca_file", tls.ca_file.is_some()),
+            ("client_cert", tls.client_cert.is_some()),
+            ("verify", !tls.verify),
+        ];
+        if let (Place::File(_), Some((key, _))) =
+            (&self.place, unused.into_iter().find(|(_, is_set)| *is_set))
+        {
+            return Err(Misconfigured::new(
+                key,
+                "is only for an address, and would be ignored for a file",
+            ));
         }
         self.tls = tls.into();
         Ok(self)
@@ -144,7 +170,8 @@ impl Certificate {
                 self.tls.inspect(stream, host, io::describe).await
             }
             Place::File(path) => {
-                let (path, name) = (path.clone(), self.tls.settings().server_name.clone());
+                let path = path.clone();
+                let name = self.tls.settings().server_name.clone();
                 self.thread.run(move || of_file(&path, name)).await
             }
         }
@@ -154,35 +181,60 @@ impl Certificate {
 impl HealthCheck for Certificate {
     async fn check_status(&self, findings: &Findings) -> Result {
         let limit = share_of_time(findings, SHARE_OF_RUN);
-        let silence = |_| ServiceUnavailable::new("the server does not answer").with_kind(FailureKind::TimedOut);
+        let silence = |_| {
+            ServiceUnavailable::new("the server does not answer").with_kind(FailureKind::TimedOut)
+        };
         let (chain, refused) = timeout(limit, self.read()).await.map_err(silence)??;
         let Some(left) = days_left(&chain)? else {
-            return Err(ServiceUnavailable::new("the server presents no certificate")
-                .with_kind(FailureKind::Tls)
-                .into());
+            return Err(
+                ServiceUnavailable::new("the server presents no certificate")
+                    .with_kind(FailureKind::Tls)
+                    .into(),
+            );
         };
-        findings.observe("days_left", f64::from(i32::try_from(left.days).unwrap_or(i32::MAX)), Unit::Count);
+        findings.observe(
+            "days_left",
+            f64::from(i32::try_from(left.days).unwrap_or(i32::MAX)),
+            Unit::Count,
+        );
         if let Some(error) = refused {
             return Err(unusable(&error));
         }
         if left.seconds <= 0 {
             let text = "the certificate has expired";
-            return Err(ServiceUnavailable::new(text).with_kind(FailureKind::Expired).into());
+            return Err(ServiceUnavailable::new(text)
+                .with_kind(FailureKind::Expired)
+                .into());
         }
         if left.is_early {
             let text = "the certificate is not valid yet";
-            return Err(ServiceUnavailable::new(text).with_kind(FailureKind::Tls).into());
+            return Err(ServiceUnavailable::new(text)
+                .with_kind(FailureKind::Tls)
+                .into());
         }
-        #[expect(clippy::cast_precision_loss, reason = "no certificate is valid for that long")]
-        if let Some(min) = self.days_min.value().filter(|min| (left.days as f64) < *min) {
-            let which = if left.is_of_chain { "a certificate of the chain" } else { "the certificate" };
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "no certificate is valid for that long"
+        )]
+        if let Some(min) = self
+            .days_min
+            .value()
+            .filter(|min| (left.days as f64) < *min)
+        {
+            let which = if left.is_of_chain {
+                "a certificate of the chain"
+            } else {
+                "the certificate"
+            };
             let in_time = match left.days {
                 0 => "less than a day".to_owned(),
                 1 => "a day".to_owned(),
                 days => format!("{days} days"),
             };
             let text = format!("{which} expires in {in_time}, and the limit is {min} days");
-            return Err(ServiceWarning::new(text).with_kind(FailureKind::Expired).into());
+            return Err(ServiceWarning::new(text)
+                .with_kind(FailureKind::Expired)
+                .into());
         }
         Ok(())
     }
@@ -211,16 +263,26 @@ struct Left {
 
 /// Returns the time that is left for a chain, or `None` for an empty one.
 fn days_left(chain: &[CertificateDer<'_>]) -> Result<Option<Left>> {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+    let now = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs();
     let now = i64::try_from(now).unwrap_or(i64::MAX);
     let mut first: Option<Left> = None;
     for (position, certificate) in chain.iter().enumerate() {
-        let (_, parsed) = X509Certificate::from_der(certificate).or_unavailable("the certificate can't be read")?;
+        let (_, parsed) = X509Certificate::from_der(certificate)
+            .or_unavailable("the certificate can't be read")?;
         let validity = parsed.validity();
         let seconds = validity.not_after.timestamp() - now;
-        let is_early = validity.not_before.timestamp() > now || first.as_ref().is_some_and(|first| first.is_early);
+        let is_early = validity.not_before.timestamp() > now
+            || first.as_ref().is_some_and(|first| first.is_early);
         if first.as_ref().is_none_or(|first| seconds < first.seconds) {
-            first = Some(Left { seconds, days: seconds.div_euclid(DAY), is_of_chain: position > 0, is_early });
+            first = Some(Left {
+                seconds,
+                days: seconds.div_euclid(DAY),
+                is_of_chain: position > 0,
+                is_early,
+            });
         } else if let Some(first) = &mut first {
             first.is_early = is_early;
         }
@@ -235,9 +297,12 @@ fn of_file(
 ) -> Result<(Vec<CertificateDer<'static>>, Option<rustls::Error>)> {
     let text = std::fs::read(path).or_unavailable("the file of the certificate can't be read")?;
     let chain = tls::parse(&text).or_unavailable("the file has no certificate in PEM")?;
-    let (Some(name), Some(own)) = (name, chain.first()) else { return Ok((chain, None)) };
+    let (Some(name), Some(own)) = (name, chain.first()) else {
+        return Ok((chain, None));
+    };
     let name = ServerName::try_from(name).or_unavailable("server_name is no name of a server")?;
-    let parsed = rustls::server::ParsedCertificate::try_from(own).or_unavailable("the certificate can't be read")?;
+    let parsed = rustls::server::ParsedCertificate::try_from(own)
+        .or_unavailable("the certificate can't be read")?;
     let refused = rustls::client::verify_server_name(&parsed, &name).err();
     Ok((chain, refused))
 }
@@ -246,6 +311,13 @@ fn of_file(
 fn unusable(error: &rustls::Error) -> HealthCheckException {
     let words = tls::words(error);
     let words = words.strip_prefix("TLS failed: ").unwrap_or(words);
-    let kind = if words.ends_with("has expired") { FailureKind::Expired } else { FailureKind::Tls };
-    ServiceUnavailable::new(words).with_kind(kind).with_source(error.clone()).into()
+    let kind = if words.ends_with("has expired") {
+        FailureKind::Expired
+    } else {
+        FailureKind::Tls
+    };
+    ServiceUnavailable::new(words)
+        .with_kind(kind)
+        .with_source(error.clone())
+        .into()
 }

@@ -4,7 +4,9 @@
 //! use health_checks::CpuUsage;
 //! use health_core::Health;
 //!
-//! let health = Health::builder().check(CpuUsage::default().usage_max(95).load_max(4)).build()?;
+//! let health = Health::builder()
+//!     .check(CpuUsage::default().usage_max(95).load_max(4))
+//!     .build()?;
 //! # Ok::<(), health_core::BuildError>(())
 //! ```
 
@@ -14,7 +16,9 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use health_core::{Blocking, BoxCheck, FailureKind, Findings, HealthCheck, Result, Scope, ServiceWarning, Unit};
+use health_core::{
+    Blocking, BoxCheck, FailureKind, Findings, HealthCheck, Result, Scope, ServiceWarning, Unit,
+};
 use serde::Deserialize;
 
 use crate::kind::{CheckSettings, Misconfigured};
@@ -29,8 +33,9 @@ const FIRST: Duration = Duration::from_millis(200);
 
 /// Warns when the CPUs are used too much, over the last minute.
 ///
-/// In a control group with a quota of CPU time, the use and the pressure are those of the group, and the use is a percentage of the quota.
-/// The load is always that of the machine. Without limits, the check only measures.
+/// In a control group with a quota of CPU time, the use and the pressure are those of the group,
+/// and the use is a percentage of the quota. The load is always that of the machine. Without
+/// limits, the check only measures.
 #[derive(Debug, Clone)]
 pub struct CpuUsage {
     settings: CpuSettings,
@@ -44,7 +49,8 @@ pub struct CpuUsage {
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct CpuSettings {
-    /// The percentage of use at which the check warns. It is relative to the quota of the control group, if there is one.
+    /// The percentage of use at which the check warns. It is relative to the quota of the control
+    /// group, if there is one.
     pub usage_max: Limit,
     /// The load per CPU over a minute at which the check warns.
     pub load_max: Limit,
@@ -54,7 +60,8 @@ pub struct CpuSettings {
 
 impl CheckSettings for CpuSettings {
     const KIND: &'static str = "cpu";
-    const SUMMARY: &'static str = "use, load and pressure of the CPUs, of the container where it is limited";
+    const SUMMARY: &'static str =
+        "use, load and pressure of the CPUs, of the container where it is limited";
 
     fn checks(self) -> Result<Vec<BoxCheck>, Misconfigured> {
         self.usage_max.percentage("usage_max")?;
@@ -72,7 +79,11 @@ impl Default for CpuUsage {
 
 impl From<CpuSettings> for CpuUsage {
     fn from(settings: CpuSettings) -> Self {
-        Self { settings, samples: Arc::default(), thread: Blocking::default() }
+        Self {
+            settings,
+            samples: Arc::default(),
+            thread: Blocking::default(),
+        }
     }
 }
 
@@ -91,7 +102,8 @@ impl CpuUsage {
         self
     }
 
-    /// Warns if a task waited for a CPU in this percentage of a minute; 0 switches the limit off. *Default*: off.
+    /// Warns if a task waited for a CPU in this percentage of a minute; 0 switches the limit off.
+    /// *Default*: off.
     #[must_use]
     pub fn pressure_max(mut self, percent: impl Into<Limit>) -> Self {
         self.settings.pressure_max = percent.into();
@@ -99,13 +111,19 @@ impl CpuUsage {
     }
 
     fn is_first_run(&self) -> bool {
-        self.samples.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+        self.samples
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .is_empty()
     }
 
     /// Adds a sample, and returns the shares since the oldest one of the last minute.
     fn add(&self, sample: Sample) -> Option<Shares> {
         let mut samples = self.samples.lock().unwrap_or_else(PoisonError::into_inner);
-        while samples.get(1).is_some_and(|second| sample.at.duration_since(second.at) >= MINUTE) {
+        while samples
+            .get(1)
+            .is_some_and(|second| sample.at.duration_since(second.at) >= MINUTE)
+        {
             samples.pop_front();
         }
         let shares = samples.front().and_then(|oldest| sample.since(oldest));
@@ -126,23 +144,41 @@ impl HealthCheck for CpuUsage {
         let warn = |limit: Limit, value: f64, text: &dyn Fn(f64) -> String| {
             if let Some(max) = limit.value().filter(|max| value >= *max) {
                 findings.add_error(
-                    ServiceWarning::new(format!("{} {}", host(), text(max))).with_kind(FailureKind::Saturated),
+                    ServiceWarning::new(format!("{} {}", host(), text(max)))
+                        .with_kind(FailureKind::Saturated),
                 );
             }
         };
         if let Some(Shares { used, throttled }) = shares {
             findings.observe_within("used", used, Unit::Percent, self.settings.usage_max.value());
             findings.observe("throttled", throttled, Unit::Percent);
-            warn(self.settings.usage_max, used, &|max| format!("{used:.1}% CPU usage exceeds {max}%"));
+            warn(self.settings.usage_max, used, &|max| {
+                format!("{used:.1}% CPU usage exceeds {max}%")
+            });
         }
         if let Some(load) = load {
-            findings.observe_within("load_per_cpu", load, Unit::Count, self.settings.load_max.value());
-            warn(self.settings.load_max, load, &|max| format!("load of {load:.2} per CPU exceeds {max}"));
+            findings.observe_within(
+                "load_per_cpu",
+                load,
+                Unit::Count,
+                self.settings.load_max.value(),
+            );
+            warn(self.settings.load_max, load, &|max| {
+                format!("load of {load:.2} per CPU exceeds {max}")
+            });
         }
         if let Some(pressure) = pressure {
-            findings.observe_within("pressure", pressure, Unit::Percent, self.settings.pressure_max.value());
-            let text =
-                |max| format!("tasks waited for a CPU in {pressure:.1}% of the last minute, which exceeds {max}%");
+            findings.observe_within(
+                "pressure",
+                pressure,
+                Unit::Percent,
+                self.settings.pressure_max.value(),
+            );
+            let text = |max| {
+                format!(
+                    "tasks waited for a CPU in {pressure:.1}% of the last minute, which exceeds {max}%"
+                )
+            };
             warn(self.settings.pressure_max, pressure, &text);
         }
         Ok(())
@@ -181,7 +217,10 @@ struct Shares {
 }
 
 impl Sample {
-    #[expect(clippy::cast_precision_loss, reason = "a period more or less in 9 quadrillion")]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "a period more or less in 9 quadrillion"
+    )]
     fn since(&self, old: &Self) -> Option<Shares> {
         let total = match (self.total, old.total) {
             (Some(new), Some(old)) => new - old,
@@ -190,10 +229,19 @@ impl Sample {
         if total <= 0.0 {
             return None;
         }
-        let percent = |part: f64, of: f64| if of > 0.0 { (part / of * 100.0).clamp(0.0, 100.0) } else { 0.0 };
+        let percent = |part: f64, of: f64| {
+            if of > 0.0 {
+                (part / of * 100.0).clamp(0.0, 100.0)
+            } else {
+                0.0
+            }
+        };
         let periods = self.periods.saturating_sub(old.periods) as f64;
         let throttled = self.throttled.saturating_sub(old.throttled) as f64;
-        Some(Shares { used: percent(self.used - old.used, total), throttled: percent(throttled, periods) })
+        Some(Shares {
+            used: percent(self.used - old.used, total),
+            throttled: percent(throttled, periods),
+        })
     }
 }
 
@@ -215,16 +263,38 @@ fn read() -> (Option<Sample>, Option<f64>, Option<f64>) {
     let pressure = || cgroup::pressure_of(&std::fs::read_to_string("/proc/pressure/cpu").ok()?);
     let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let cpus = f64::from(u32::try_from(cpus).unwrap_or(u32::MAX));
-    let load = sysinfo::System::load_average().ok().map(|load| load.one / cpus);
-    (sample, load, group.and_then(|group| group.pressure).or_else(pressure))
+    let load = sysinfo::System::load_average()
+        .ok()
+        .map(|load| load.one / cpus);
+    (
+        sample,
+        load,
+        group.and_then(|group| group.pressure).or_else(pressure),
+    )
 }
 
 /// Reads the use of all CPUs of the machine, in ticks of the kernel.
 fn machine(at: Instant) -> Option<Sample> {
     let stat = std::fs::read_to_string("/proc/stat").ok()?;
-    let fields = stat.lines().next()?.strip_prefix("cpu ")?.split_whitespace();
-    // user, nice, system, idle, iowait, irq, softirq, steal; the first two include the time of guests
-    let ticks: Vec<f64> = fields.take(8).map_while(|field| field.parse().ok()).collect();
-    let (total, idle): (f64, f64) = (ticks.iter().sum(), ticks.get(3)? + ticks.get(4)?);
-    Some(Sample { at, used: total - idle, total: Some(total), cores: 0.0, periods: 0, throttled: 0 })
+    let fields = stat
+        .lines()
+        .next()?
+        .strip_prefix("cpu ")?
+        .split_whitespace();
+    // user, nice, system, idle, iowait, irq, softirq, steal; the first two include the time of
+    // guests
+    let ticks: Vec<f64> = fields
+        .take(8)
+        .map_while(|field| field.parse().ok())
+        .collect();
+    let total: f64 = ticks.iter().sum();
+    let idle: f64 = ticks.get(3)? + ticks.get(4)?;
+    Some(Sample {
+        at,
+        used: total - idle,
+        total: Some(total),
+        cores: 0.0,
+        periods: 0,
+        throttled: 0,
+    })
 }

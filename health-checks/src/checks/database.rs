@@ -8,7 +8,9 @@
 //! use health_core::{CheckExt, Health};
 //!
 //! let pool = sqlx::PgPool::connect("postgres://shop@localhost/orders").await?;
-//! let health = Health::builder().check(DatabaseBackend::new(pool).named("orders")).build()?;
+//! let health = Health::builder()
+//!     .check(DatabaseBackend::new(pool).named("orders"))
+//!     .build()?;
 //! # Ok(())
 //! # }
 //! ```
@@ -29,7 +31,8 @@ use crate::support::sql::{
 };
 
 /// The migration that creates the table for `write`. Copy it into the application's own migrations.
-pub const MIGRATION: &str = include_str!("../../migrations/20210403000000_health_check_db_testmodel.sql");
+pub const MIGRATION: &str =
+    include_str!("../../migrations/20210403000000_health_check_db_testmodel.sql");
 
 /// Runs `SELECT 1`. With [`write`](Self::write), the check also creates, updates and deletes a row.
 #[derive(Debug, Clone)]
@@ -59,7 +62,8 @@ pub struct DatabaseSettings {
     /// An additional statement that each run sends, such as `SELECT 1 FROM orders LIMIT 1`.
     #[serde(default)]
     pub query: Option<String>,
-    /// Creates, updates and deletes a row in table `health_check_db_testmodel`, which a migration has to create.
+    /// Creates, updates and deletes a row in table `health_check_db_testmodel`, which a migration
+    /// has to create.
     #[serde(default)]
     pub write: bool,
     /// Reports an error if the server accepts no writes. Otherwise, this is only an observation.
@@ -71,7 +75,11 @@ impl CheckSettings for DatabaseSettings {
     const KIND: &'static str = "database";
     const SUMMARY: &'static str = "a query, or a write, on PostgreSQL, MySQL, MariaDB or SQLite";
     const TLS: &'static [&'static str] = TLS;
-    const VARIABLES: &'static [Variable] = &[Variable { key: "url", name: "DATABASE_URL", reads: Reads::Text }];
+    const VARIABLES: &'static [Variable] = &[Variable {
+        key: "url",
+        name: "DATABASE_URL",
+        reads: Reads::Text,
+    }];
     const URL: Option<&'static str> = Some("url");
 
     fn url_mut(&mut self) -> Option<&mut Secret> {
@@ -93,7 +101,11 @@ impl CheckSettings for DatabaseSettings {
             }
             check = check.query(query);
         }
-        Ok(vec![BoxCheck::new(check.write(self.write).require_writable(self.require_writable))])
+        Ok(vec![BoxCheck::new(
+            check
+                .write(self.write)
+                .require_writable(self.require_writable),
+        )])
     }
 }
 
@@ -104,37 +116,54 @@ impl DatabaseBackend {
     }
 
     fn of(target: Target) -> Self {
-        Self { target, look: Look::default(), running: OnceLock::new() }
+        Self {
+            target,
+            look: Look::default(),
+            running: OnceLock::new(),
+        }
     }
 
-    /// Sets an additional statement that each run sends, such as `SELECT 1 FROM orders LIMIT 1`. It has to succeed, whatever it returns. A
-    /// timeout may interrupt it at any time. *Default*: none.
+    /// Sets an additional statement that each run sends, such as `SELECT 1 FROM orders LIMIT 1`. It
+    /// has to succeed, whatever it returns. A timeout may interrupt it at any time. *Default*:
+    /// none.
     #[must_use]
     pub fn query(mut self, sql: impl Into<String>) -> Self {
         self.look.query = Some(sql.into().into());
-        Self { running: OnceLock::new(), ..self }
+        Self {
+            running: OnceLock::new(),
+            ..self
+        }
     }
 
-    /// Sets whether a run also creates, updates and deletes a row in table `health_check_db_testmodel`. [`MIGRATION`]
-    /// creates the table. *Default*: `false`.
+    /// Sets whether a run also creates, updates and deletes a row in table
+    /// `health_check_db_testmodel`. [`MIGRATION`] creates the table. *Default*: `false`.
     #[must_use]
     pub fn write(mut self, write: bool) -> Self {
         self.look.write = write;
-        Self { running: OnceLock::new(), ..self }
+        Self {
+            running: OnceLock::new(),
+            ..self
+        }
     }
 
-    /// Sets whether a server that accepts no writes, such as a replica, is an error. Otherwise, it is only observed.
-    /// *Default*: `false`.
+    /// Sets whether a server that accepts no writes, such as a replica, is an error. Otherwise, it
+    /// is only observed. *Default*: `false`.
     #[must_use]
     pub fn require_writable(mut self, require: bool) -> Self {
         self.look.require_writable = require;
-        Self { running: OnceLock::new(), ..self }
+        Self {
+            running: OnceLock::new(),
+            ..self
+        }
     }
 }
 
 impl HealthCheck for DatabaseBackend {
     async fn check_status(&self, findings: &Findings) -> Result {
-        self.running.get_or_init(|| self.target.check(self.look.clone())).check_status(findings).await
+        self.running
+            .get_or_init(|| self.target.check(self.look.clone()))
+            .check_status(findings)
+            .await
     }
 
     fn identifier(&self) -> std::borrow::Cow<'_, str> {
@@ -143,7 +172,11 @@ impl HealthCheck for DatabaseBackend {
 }
 
 impl Query for Look {
-    async fn ask<DB: Driver>(&self, connection: &mut DB::Connection, findings: &Findings) -> Result {
+    async fn ask<DB: Driver>(
+        &self,
+        connection: &mut DB::Connection,
+        findings: &Findings,
+    ) -> Result {
         let began = Instant::now();
         let takes_writes = sign_of_life::<DB>(connection).await.map_err(describe)?;
         findings.observe("latency", began.elapsed().as_secs_f64(), Unit::Seconds);
@@ -151,28 +184,41 @@ impl Query for Look {
             self.judge_writable(takes_writes, findings)?;
         }
         if let Some(query) = &self.query {
-            DB::rows(connection, query.to_string()).await.map_err(describe_query)?;
+            DB::rows(connection, query.to_string())
+                .await
+                .map_err(describe_query)?;
         }
         let is_worth_it = (self.write || self.require_writable) && takes_writes != Some(false);
-        if is_worth_it { self.try_to_write::<DB>(connection, findings).await } else { Ok(()) }
+        if is_worth_it {
+            self.try_to_write::<DB>(connection, findings).await
+        } else {
+            Ok(())
+        }
     }
 }
 
-/// Runs `SELECT 1`, and returns whether the database accepts writes. Some servers that speak the protocol do not
-/// support that query. They receive a second query, `SELECT 1` alone, and the result is `None`.
+/// Runs `SELECT 1`, and returns whether the database accepts writes. Some servers that speak the
+/// protocol do not support that query. They receive a second query, `SELECT 1` alone, and the
+/// result is `None`.
 async fn sign_of_life<DB: Driver>(connection: &mut DB::Connection) -> sqlx::Result<Option<bool>> {
     match DB::rows(connection, DB::SELECT_1.into()).await {
         Ok(rows) => {
             let answer = rows.first().and_then(|row| row.get(1)?.as_deref());
             Ok(Some(DB::takes_writes(answer)))
         }
-        Err(sqlx::Error::Database(_)) => DB::value(connection, "SELECT 1".into()).await.map(|_| None),
+        Err(sqlx::Error::Database(_)) => {
+            DB::value(connection, "SELECT 1".into()).await.map(|_| None)
+        }
         Err(error) => Err(error),
     }
 }
 
 impl Look {
-    async fn try_to_write<DB: Driver>(&self, connection: &mut DB::Connection, findings: &Findings) -> Result {
+    async fn try_to_write<DB: Driver>(
+        &self,
+        connection: &mut DB::Connection,
+        findings: &Findings,
+    ) -> Result {
         let outcome = if self.write {
             write_row::<DB>(connection).await.map(Some)
         } else {
@@ -186,19 +232,24 @@ impl Look {
         }
     }
 
-    /// Observes whether the database accepts writes. Returns an error if it does not and `require_writable` is set.
+    /// Observes whether the database accepts writes. Returns an error if it does not and
+    /// `require_writable` is set.
     fn judge_writable(&self, is_writable: bool, findings: &Findings) -> Result {
         findings.observe("writable", u8::from(is_writable), Unit::Count);
         if self.require_writable && !is_writable {
-            return Err(ServiceUnavailable::new("the database is read-only").with_kind(FailureKind::ReadOnly).into());
+            return Err(ServiceUnavailable::new("the database is read-only")
+                .with_kind(FailureKind::ReadOnly)
+                .into());
         }
         Ok(())
     }
 }
 
-/// Creates, updates and deletes a row, and returns its title after each step. All steps are one transaction, so that an
-/// interrupted run leaves nothing behind.
-async fn write_row<DB: Driver>(connection: &mut DB::Connection) -> sqlx::Result<[Option<String>; 3]> {
+/// Creates, updates and deletes a row, and returns its title after each step. All steps are one
+/// transaction, so that an interrupted run leaves nothing behind.
+async fn write_row<DB: Driver>(
+    connection: &mut DB::Connection,
+) -> sqlx::Result<[Option<String>; 3]> {
     let id = uuid::Uuid::new_v4().as_fields().0;
     let mut transaction = connection.begin().await?;
     let mut titles = [None, None, None];
@@ -227,15 +278,23 @@ async fn write_and_take_back<DB: Driver>(connection: &mut DB::Connection) -> sql
 }
 
 fn judge_titles([created, updated, deleted]: [Option<String>; 3]) -> Result {
-    expect(created.as_deref() == Some("test"), "the row that was created is not there")?;
-    expect(updated.as_deref() == Some("newtest"), "the row that was updated is not changed")?;
+    expect(
+        created.as_deref() == Some("test"),
+        "the row that was created is not there",
+    )?;
+    expect(
+        updated.as_deref() == Some("newtest"),
+        "the row that was updated is not changed",
+    )?;
     expect(deleted.is_none(), "the row that was deleted is still there")
 }
 
 fn describe_query(error: sqlx::Error) -> HealthCheckException {
     let message = "the query of the check failed";
     match &error {
-        sqlx::Error::Database(_) if is_other(&error) => ServiceUnavailable::new(message).with_source(error).into(),
+        sqlx::Error::Database(_) if is_other(&error) => {
+            ServiceUnavailable::new(message).with_source(error).into()
+        }
         _ => describe(error),
     }
 }
@@ -249,5 +308,9 @@ fn describe_write(error: sqlx::Error) -> HealthCheckException {
 }
 
 fn expect(holds: bool, otherwise: &'static str) -> Result {
-    if holds { Ok(()) } else { Err(ServiceReturnedUnexpectedResult::new(otherwise).into()) }
+    if holds {
+        Ok(())
+    } else {
+        Err(ServiceReturnedUnexpectedResult::new(otherwise).into())
+    }
 }

@@ -4,15 +4,17 @@
 //! use health_checks::DiskUsage;
 //! use health_core::Health;
 //!
-//! let health = Health::builder().check(DiskUsage::new("/").usage_max(85)).build()?;
+//! let health = Health::builder()
+//!     .check(DiskUsage::new("/").usage_max(85))
+//!     .build()?;
 //! # Ok::<(), health_core::BuildError>(())
 //! ```
 
 use std::path::{Path, PathBuf};
 
 use health_core::{
-    Blocking, BoxCheck, FailureKind, Findings, HealthCheck, Result, ResultExt as _, Scope, ServiceUnavailable,
-    ServiceWarning, Unit,
+    Blocking, BoxCheck, FailureKind, Findings, HealthCheck, Result, ResultExt as _, Scope,
+    ServiceUnavailable, ServiceWarning, Unit,
 };
 use serde::Deserialize;
 
@@ -23,8 +25,9 @@ const MIB: f64 = 1024.0 * 1024.0;
 
 /// Warns when a file system is nearly full.
 ///
-/// The percentage is computed as in `df`: blocks that are reserved for root are neither used nor available. The check
-/// runs on a thread of its own, so a network mount that hangs blocks nothing else.
+/// The percentage is computed as in `df`: blocks that are reserved for root are neither used nor
+/// available. The check runs on a thread of its own, so a network mount that hangs blocks nothing
+/// else.
 #[derive(Debug, Clone)]
 pub struct DiskUsage {
     settings: DiskSettings,
@@ -41,25 +44,34 @@ pub struct DiskSettings {
     pub path: PathBuf,
     /// The percentage of use at which the check warns. `false` switches this limit off.
     pub usage_max: Limit,
-    /// The percentage of used inodes at which the check warns, if the file system counts inodes. Without it, the value
-    /// of `usage_max` applies. `false` switches this limit off.
+    /// The percentage of used inodes at which the check warns, if the file system counts inodes.
+    /// Without it, the value of `usage_max` applies. `false` switches this limit off.
     #[cfg_attr(feature = "config", serde(skip_serializing_if = "Option::is_none"))]
     pub inodes_max: Option<Limit>,
-    /// The free space, in MB of 1024 x 1024 bytes, below which the check warns. `false` switches this limit off.
+    /// The free space, in MB of 1024 x 1024 bytes, below which the check warns. `false` switches
+    /// this limit off.
     pub free_min: Limit,
 }
 
 impl Default for DiskSettings {
     fn default() -> Self {
-        Self { path: "/".into(), usage_max: Limit::At(90.0), inodes_max: None, free_min: Limit::Off }
+        Self {
+            path: "/".into(),
+            usage_max: Limit::At(90.0),
+            inodes_max: None,
+            free_min: Limit::Off,
+        }
     }
 }
 
 impl CheckSettings for DiskSettings {
     const KIND: &'static str = "disk";
     const SUMMARY: &'static str = "the used space and inodes of a file system";
-    const VARIABLES: &'static [Variable] =
-        &[Variable { key: "usage_max", name: "DISK_USAGE_MAX", reads: Reads::Limit }];
+    const VARIABLES: &'static [Variable] = &[Variable {
+        key: "usage_max",
+        name: "DISK_USAGE_MAX",
+        reads: Reads::Limit,
+    }];
 
     fn checks(self) -> Result<Vec<BoxCheck>, Misconfigured> {
         self.usage_max.percentage("usage_max")?;
@@ -81,14 +93,21 @@ impl Default for DiskUsage {
 
 impl From<DiskSettings> for DiskUsage {
     fn from(settings: DiskSettings) -> Self {
-        Self { settings, thread: Blocking::default() }
+        Self {
+            settings,
+            thread: Blocking::default(),
+        }
     }
 }
 
 impl DiskUsage {
     /// Creates a check of the file system that contains this path.
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        DiskSettings { path: path.into(), ..DiskSettings::default() }.into()
+        DiskSettings {
+            path: path.into(),
+            ..DiskSettings::default()
+        }
+        .into()
     }
 
     /// Warns at this percentage of use; 0 switches the limit off. *Default*: 90.
@@ -99,15 +118,16 @@ impl DiskUsage {
         self
     }
 
-    /// Warns at this percentage of used inodes, if the file system counts inodes; 0 switches the limit off. *Default*:
-    /// the value of [`usage_max`](Self::usage_max).
+    /// Warns at this percentage of used inodes, if the file system counts inodes; 0 switches the
+    /// limit off. *Default*: the value of [`usage_max`](Self::usage_max).
     #[must_use]
     pub fn inodes_max(mut self, percent: impl Into<Limit>) -> Self {
         self.settings.inodes_max = Some(percent.into());
         self
     }
 
-    /// Warns below this many MB (of 1024 x 1024 bytes) of free space; 0 switches the limit off. *Default*: off.
+    /// Warns below this many MB (of 1024 x 1024 bytes) of free space; 0 switches the limit off.
+    /// *Default*: off.
     #[must_use]
     pub fn free_min(mut self, megabytes: impl Into<Limit>) -> Self {
         self.settings.free_min = megabytes.into();
@@ -120,28 +140,46 @@ impl HealthCheck for DiskUsage {
         let path = self.settings.path.clone();
         let space = self.thread.run(move || Space::of(&path)).await?;
         if space.used + space.available <= 0.0 {
-            let error = ServiceUnavailable::new("the file system has no blocks: nothing can be stored at this path");
+            let error = ServiceUnavailable::new(
+                "the file system has no blocks: nothing can be stored at this path",
+            );
             return Err(error.with_kind(FailureKind::Misconfigured).into());
         }
         let percent = share(space.used, space.available);
-        findings.observe_within("used", percent, Unit::Percent, self.settings.usage_max.value());
+        findings.observe_within(
+            "used",
+            percent,
+            Unit::Percent,
+            self.settings.usage_max.value(),
+        );
         findings.observe("available", space.available, Unit::Bytes);
 
         let host = host();
-        if let Some(max) = self.settings.usage_max.value().filter(|max| percent >= *max) {
-            findings.add_error(ServiceWarning::new(format!("{host} {percent:.1}% disk usage exceeds {max}%")));
+        if let Some(max) = self
+            .settings
+            .usage_max
+            .value()
+            .filter(|max| percent >= *max)
+        {
+            findings.add_error(ServiceWarning::new(format!(
+                "{host} {percent:.1}% disk usage exceeds {max}%"
+            )));
         }
         if let Some((used, free)) = space.inodes {
             let percent = share(used, free);
             let max = self.settings.inodes_max.unwrap_or(self.settings.usage_max);
             findings.observe_within("inodes_used", percent, Unit::Percent, max.value());
             if let Some(max) = max.value().filter(|max| percent >= *max) {
-                findings.add_error(ServiceWarning::new(format!("{host} {percent:.1}% of inodes used exceeds {max}%")));
+                findings.add_error(ServiceWarning::new(format!(
+                    "{host} {percent:.1}% of inodes used exceeds {max}%"
+                )));
             }
         }
         let free = (space.available / MIB).floor();
         if let Some(min) = self.settings.free_min.value().filter(|min| free < *min) {
-            findings.add_error(ServiceWarning::new(format!("{host} {free} MB free disk space below {min} MB")));
+            findings.add_error(ServiceWarning::new(format!(
+                "{host} {free} MB free disk space below {min} MB"
+            )));
         }
         Ok(())
     }
@@ -168,16 +206,27 @@ struct Space {
 /// Returns the percentage that is used, rounded to a tenth as in psutil.
 fn share(used: f64, available: f64) -> f64 {
     let reachable = used + available;
-    if reachable > 0.0 { (used / reachable * 1000.0).round() / 10.0 } else { 0.0 }
+    if reachable > 0.0 {
+        (used / reachable * 1000.0).round() / 10.0
+    } else {
+        0.0
+    }
 }
 
 impl Space {
     #[cfg(unix)]
-    #[expect(clippy::cast_precision_loss, reason = "a byte more or less in 9 petabytes")]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "a byte more or less in 9 petabytes"
+    )]
     fn of(path: &Path) -> Result<Self> {
-        let stat = rustix::fs::statvfs(path).or_unavailable("the path of the file system can't be read")?;
+        let stat = rustix::fs::statvfs(path)
+            .or_unavailable("the path of the file system can't be read")?;
         let bytes = |blocks: u64| blocks as f64 * stat.f_frsize as f64;
-        let inodes = (stat.f_files.saturating_sub(stat.f_ffree) as f64, stat.f_favail as f64);
+        let inodes = (
+            stat.f_files.saturating_sub(stat.f_ffree) as f64,
+            stat.f_favail as f64,
+        );
         Ok(Self {
             used: bytes(stat.f_blocks.saturating_sub(stat.f_bfree)),
             available: bytes(stat.f_bavail),
@@ -186,14 +235,24 @@ impl Space {
     }
 
     #[cfg(not(unix))]
-    #[expect(clippy::cast_precision_loss, reason = "a byte more or less in 9 petabytes")]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "a byte more or less in 9 petabytes"
+    )]
     fn of(path: &Path) -> Result<Self> {
-        let disks = sysinfo::Disks::new_with_refreshed_list().or_unavailable("the file systems can't be listed")?;
-        let on = disks.iter().filter(|disk| path.starts_with(disk.mount_point()));
+        let disks = sysinfo::Disks::new_with_refreshed_list()
+            .or_unavailable("the file systems can't be listed")?;
+        let on = disks
+            .iter()
+            .filter(|disk| path.starts_with(disk.mount_point()));
         let disk = on.max_by_key(|disk| disk.mount_point().as_os_str().len());
         let disk = disk.ok_or_else(|| ServiceUnavailable::new("no file system has this path"))?;
         let available = disk.available_space() as f64;
-        Ok(Self { used: disk.total_space() as f64 - available, available, inodes: None })
+        Ok(Self {
+            used: disk.total_space() as f64 - available,
+            available,
+            inodes: None,
+        })
     }
 }
 
@@ -210,23 +269,41 @@ mod tests {
     #[tokio::test]
     #[cfg(target_os = "linux")]
     async fn a_file_system_without_blocks_is_an_error() {
-        let error = DiskUsage::new("/proc").check_status(&Findings::default()).await.unwrap_err();
-        let expected = "unavailable: the file system has no blocks: nothing can be stored at this path";
+        let error = DiskUsage::new("/proc")
+            .check_status(&Findings::default())
+            .await
+            .unwrap_err();
+        let expected =
+            "unavailable: the file system has no blocks: nothing can be stored at this path";
         assert_eq!(error.to_string(), expected);
     }
 
     #[tokio::test]
     async fn inodes_have_a_limit_of_their_own() {
         let findings = Findings::default();
-        DiskUsage::new("/").usage_max(0).inodes_max(0.000_001).check_status(&findings).await.unwrap();
+        DiskUsage::new("/")
+            .usage_max(0)
+            .inodes_max(0.000_001)
+            .check_status(&findings)
+            .await
+            .unwrap();
         let shown = format!("{findings:?}");
-        assert!(shown.contains("% of inodes used exceeds 0.000001%") || !shown.contains("inodes_used"), "{shown}");
+        assert!(
+            shown.contains("% of inodes used exceeds 0.000001%") || !shown.contains("inodes_used"),
+            "{shown}"
+        );
     }
 
     #[tokio::test]
     async fn a_missing_path_says_so() {
-        let error = DiskUsage::new("/no/such/path").check_status(&Findings::default()).await.unwrap_err();
-        assert_eq!(error.to_string(), "unavailable: the path of the file system can't be read");
+        let error = DiskUsage::new("/no/such/path")
+            .check_status(&Findings::default())
+            .await
+            .unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "unavailable: the path of the file system can't be read"
+        );
     }
 
     /// `df` rounds up to whole percents.
@@ -234,20 +311,39 @@ mod tests {
     #[cfg(target_os = "linux")]
     fn it_agrees_with_df() {
         for path in ["/", "/dev/shm"] {
-            let output = std::process::Command::new("df").args(["--output=pcent", path]).output().unwrap();
+            let output = std::process::Command::new("df")
+                .args(["--output=pcent", path])
+                .output()
+                .unwrap();
             let text = String::from_utf8(output.stdout).unwrap();
-            let df: f64 = text.lines().nth(1).unwrap().trim().trim_end_matches('%').parse().unwrap();
+            let df: f64 = text
+                .lines()
+                .nth(1)
+                .unwrap()
+                .trim()
+                .trim_end_matches('%')
+                .parse()
+                .unwrap();
             let space = Space::of(Path::new(path)).unwrap();
             let ours = share(space.used, space.available);
-            assert!((df - ours).abs() <= 1.0, "{path}: df says {df}, we say {ours}");
+            assert!(
+                (df - ours).abs() <= 1.0,
+                "{path}: df says {df}, we say {ours}"
+            );
         }
     }
 
     #[test]
     fn switched_off_with_its_last_limit() {
-        let off = DiskSettings { usage_max: Limit::Off, ..DiskSettings::default() };
+        let off = DiskSettings {
+            usage_max: Limit::Off,
+            ..DiskSettings::default()
+        };
         assert!(off.checks().unwrap().is_empty());
-        let too_much = DiskSettings { usage_max: Limit::At(101.0), ..DiskSettings::default() };
+        let too_much = DiskSettings {
+            usage_max: Limit::At(101.0),
+            ..DiskSettings::default()
+        };
         assert_eq!(too_much.checks().unwrap_err().key, "usage_max");
     }
 }

@@ -4,7 +4,9 @@
 //! use health_checks::DnsHealthCheck;
 //! use health_core::Health;
 //!
-//! let health = Health::builder().check(DnsHealthCheck::new("orders.internal")).build()?;
+//! let health = Health::builder()
+//!     .check(DnsHealthCheck::new("orders.internal"))
+//!     .build()?;
 //! # Ok::<(), health_core::BuildError>(())
 //! ```
 
@@ -13,8 +15,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use health_core::{
-    BoxCheck, FailureKind, Findings, HealthCheck, HealthCheckException, Result, ResultExt as _, ServiceUnavailable,
-    Unit, UnknownError,
+    BoxCheck, FailureKind, Findings, HealthCheck, HealthCheckException, Result, ResultExt as _,
+    ServiceUnavailable, Unit, UnknownError,
 };
 use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig};
@@ -42,16 +44,18 @@ pub struct DnsHealthCheck {
 pub struct DnsSettings {
     /// The name to resolve.
     pub hostname: String,
-    /// The name servers to ask, such as `10.0.0.53` or `10.0.0.53:5353`. Without any, the check asks those of the
-    /// system.
+    /// The name servers to ask, such as `10.0.0.53` or `10.0.0.53:5353`. Without any, the check
+    /// asks those of the system.
     #[serde(default)]
     pub nameservers: Vec<String>,
-    /// The type of record to query. Without it, the check queries A and AAAA, of which one is enough.
+    /// The type of record to query. Without it, the check queries A and AAAA, of which one is
+    /// enough.
     #[serde(default)]
     pub record: Option<Record>,
 }
 
-/// A type of record ([RFC 1035](https://www.rfc-editor.org/rfc/rfc1035#section-3.2.2) and later ones).
+/// A type of record ([RFC 1035](https://www.rfc-editor.org/rfc/rfc1035#section-3.2.2) and later
+/// ones).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[cfg_attr(feature = "config", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "config", schemars(inline))]
@@ -97,7 +101,10 @@ impl CheckSettings for DnsSettings {
 
     fn checks(self) -> Result<Vec<BoxCheck>, Misconfigured> {
         if self.hostname.is_empty() || self.hostname.contains(['/', ':', '@', ' ']) {
-            return Err(Misconfigured::new("hostname", "expected the name of a host, such as db.internal, and no URL"));
+            return Err(Misconfigured::new(
+                "hostname",
+                "expected the name of a host, such as db.internal, and no URL",
+            ));
         }
         let address = |text: &String| {
             let with_port = text.parse::<SocketAddr>().ok();
@@ -105,23 +112,41 @@ impl CheckSettings for DnsSettings {
         };
         let nameservers: Option<Vec<_>> = self.nameservers.iter().map(address).collect();
         let nameservers = nameservers.ok_or_else(|| {
-            Misconfigured::new("nameservers", "expected addresses such as 10.0.0.53 or 10.0.0.53:5353")
+            Misconfigured::new(
+                "nameservers",
+                "expected addresses such as 10.0.0.53 or 10.0.0.53:5353",
+            )
         })?;
         if self.hostname.trim().is_empty() {
             return Err(Misconfigured::new("hostname", "expected a name"));
         }
-        if self.hostname.trim_matches(['[', ']']).parse::<IpAddr>().is_ok() {
-            return Err(Misconfigured::new("hostname", "expected a name: no name server is asked for an address"));
+        if self
+            .hostname
+            .trim_matches(['[', ']'])
+            .parse::<IpAddr>()
+            .is_ok()
+        {
+            return Err(Misconfigured::new(
+                "hostname",
+                "expected a name: no name server is asked for an address",
+            ));
         }
         let check = DnsHealthCheck::new(self.hostname).nameservers(nameservers);
-        Ok(vec![BoxCheck::new(DnsHealthCheck { record: self.record, ..check })])
+        Ok(vec![BoxCheck::new(DnsHealthCheck {
+            record: self.record,
+            ..check
+        })])
     }
 }
 
 impl DnsHealthCheck {
     /// Creates a check that resolves a name through the name servers of the system.
     pub fn new(hostname: impl Into<String>) -> Self {
-        Self { hostname: hostname.into(), nameservers: Vec::new(), record: None }
+        Self {
+            hostname: hostname.into(),
+            nameservers: Vec::new(),
+            record: None,
+        }
     }
 
     /// Sets the name servers to ask. *Default*: those of the system.
@@ -134,12 +159,19 @@ impl DnsHealthCheck {
     /// Sets the type of record to query. *Default*: A and AAAA, of which one is enough.
     #[must_use]
     pub fn record(self, record: Record) -> Self {
-        Self { record: Some(record), ..self }
+        Self {
+            record: Some(record),
+            ..self
+        }
     }
 
     /// Returns the message for a name that does not have the record.
     fn none(&self) -> &'static str {
-        if self.record.is_some() { "the name has no such record" } else { "the name has no address" }
+        if self.record.is_some() {
+            "the name has no such record"
+        } else {
+            "the name has no address"
+        }
     }
 
     fn describe(&self, error: NetError) -> HealthCheckException {
@@ -149,9 +181,14 @@ impl DnsHealthCheck {
     /// Builds a resolver that caches nothing, and that gives up before the check's timeout.
     fn resolver(&self, findings: &Findings) -> Result<TokioResolver> {
         let mut builder = if self.nameservers.is_empty() {
-            TokioResolver::builder_tokio().or_unavailable("the system's name servers can't be read")?
+            TokioResolver::builder_tokio()
+                .or_unavailable("the system's name servers can't be read")?
         } else {
-            let servers = self.nameservers.iter().map(|server| name_server(*server)).collect();
+            let servers = self
+                .nameservers
+                .iter()
+                .map(|server| name_server(*server))
+                .collect();
             let config = ResolverConfig::from_parts(None, Vec::new(), servers);
             TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
         };
@@ -159,8 +196,13 @@ impl DnsHealthCheck {
         options.cache_size = 0;
         options.use_hosts_file = ResolveHosts::Never; // the hosts file says nothing about the name servers
         options.attempts = 1;
-        options.timeout = findings.time_left().mul_f64(0.3).min(Duration::from_secs(5));
-        builder.build().or_unavailable("the name servers can't be used")
+        options.timeout = findings
+            .time_left()
+            .mul_f64(0.3)
+            .min(Duration::from_secs(5));
+        builder
+            .build()
+            .or_unavailable("the name servers can't be used")
     }
 }
 
@@ -174,18 +216,34 @@ fn name_server(address: SocketAddr) -> NameServerConfig {
 
 impl HealthCheck for DnsHealthCheck {
     async fn check_status(&self, findings: &Findings) -> Result {
-        let (resolver, name) = (self.resolver(findings)?, self.hostname.as_str());
+        let resolver = self.resolver(findings)?;
+        let name = self.hostname.as_str();
         let (what, count) = match self.record {
-            None => ("addresses", resolver.lookup_ip(name).await.map_err(|error| self.describe(error))?.iter().count()),
+            None => (
+                "addresses",
+                resolver
+                    .lookup_ip(name)
+                    .await
+                    .map_err(|error| self.describe(error))?
+                    .iter()
+                    .count(),
+            ),
             Some(record) => {
-                let found = resolver.lookup(name, record.into()).await.map_err(|error| self.describe(error))?;
-                let of_type = |answer: &&hickory_resolver::proto::rr::Record| answer.record_type() == record.into();
+                let found = resolver
+                    .lookup(name, record.into())
+                    .await
+                    .map_err(|error| self.describe(error))?;
+                let of_type = |answer: &&hickory_resolver::proto::rr::Record| {
+                    answer.record_type() == record.into()
+                };
                 ("records", found.answers().iter().filter(of_type).count())
             }
         };
         findings.observe(what, u32::try_from(count).unwrap_or(u32::MAX), Unit::Count);
         if count == 0 {
-            return Err(ServiceUnavailable::new(self.none()).with_kind(FailureKind::NotFound).into());
+            return Err(ServiceUnavailable::new(self.none())
+                .with_kind(FailureKind::NotFound)
+                .into());
         }
         Ok(())
     }
@@ -209,8 +267,13 @@ fn describe(error: NetError, none: &'static str) -> HealthCheckException {
         NetError::Dns(DnsError::ResponseCode(ResponseCode::ServFail)) => FAILED,
         NetError::Dns(DnsError::ResponseCode(ResponseCode::Refused)) => REFUSED,
         NetError::Timeout => (Kind::TimedOut, "no name server answered in time"),
-        NetError::NoConnections | NetError::Io(_) => (Kind::Refused, "no name server can be reached"),
+        NetError::NoConnections | NetError::Io(_) => {
+            (Kind::Refused, "no name server can be reached")
+        }
         _ => return UnknownError::caused_by(error).into(),
     };
-    ServiceUnavailable::new(message).with_kind(kind).with_source(error).into()
+    ServiceUnavailable::new(message)
+        .with_kind(kind)
+        .with_source(error)
+        .into()
 }

@@ -1,11 +1,13 @@
 //! Checks the age and the size of a file, such as a backup or the output of a cron job.
 //!
 //! ```
-//! use std::time::Duration;
 //! use health_checks::FileAge;
 //! use health_core::{CheckExt, Health};
+//! use std::time::Duration;
 //!
-//! let backup = FileAge::new("/var/backups/orders-*.dump").age_max(Duration::from_secs(26 * 3600)).size_min(1_000_000);
+//! let backup = FileAge::new("/var/backups/orders-*.dump")
+//!     .age_max(Duration::from_secs(26 * 3600))
+//!     .size_min(1_000_000);
 //! let health = Health::builder().check(backup.named("backup")).build()?;
 //! # Ok::<(), health_core::BuildError>(())
 //! ```
@@ -14,7 +16,8 @@ use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
 
 use health_core::{
-    Blocking, BoxCheck, FailureKind, Findings, HealthCheck, Result, ResultExt as _, Scope, ServiceWarning, Unit,
+    Blocking, BoxCheck, FailureKind, Findings, HealthCheck, Result, ResultExt as _, Scope,
+    ServiceWarning, Unit,
 };
 use serde::Deserialize;
 
@@ -33,11 +36,15 @@ pub struct FileAge {
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct FileSettings {
-    /// The path of the file, or a pattern such as `/var/backups/*.dump`, whose newest file is checked.
+    /// The path of the file, or a pattern such as `/var/backups/*.dump`, whose newest file is
+    /// checked.
     pub path: String,
     /// The age at which the check warns. Without it, any age is accepted.
     #[serde(default, with = "health_core::serde_duration::option")]
-    #[cfg_attr(feature = "config", schemars(with = "Option<crate::support::duration::DurationSchema>"))]
+    #[cfg_attr(
+        feature = "config",
+        schemars(with = "Option<crate::support::duration::DurationSchema>")
+    )]
     pub age_max: Option<Duration>,
     /// The size in bytes below which the check warns.
     #[serde(default)]
@@ -50,20 +57,36 @@ impl CheckSettings for FileSettings {
 
     fn checks(self) -> Result<Vec<BoxCheck>, Misconfigured> {
         if self.path.is_empty() || glob::Pattern::new(&self.path).is_err() {
-            return Err(Misconfigured::new("path", "expected a path, or a pattern such as /var/backups/*.dump"));
+            return Err(Misconfigured::new(
+                "path",
+                "expected a path, or a pattern such as /var/backups/*.dump",
+            ));
         }
         if self.age_max == Some(Duration::ZERO) {
-            return Err(Misconfigured::new("age_max", "expected more than 0: every file is older"));
+            return Err(Misconfigured::new(
+                "age_max",
+                "expected more than 0: every file is older",
+            ));
         }
-        Ok(vec![BoxCheck::new(FileAge { settings: self, thread: Blocking::default() })])
+        Ok(vec![BoxCheck::new(FileAge {
+            settings: self,
+            thread: Blocking::default(),
+        })])
     }
 }
 
 impl FileAge {
     /// Creates a check that this file exists, or a file that matches this pattern.
     pub fn new(path: impl Into<String>) -> Self {
-        let settings = FileSettings { path: path.into(), age_max: None, size_min: 0 };
-        Self { settings, thread: Blocking::default() }
+        let settings = FileSettings {
+            path: path.into(),
+            age_max: None,
+            size_min: 0,
+        };
+        Self {
+            settings,
+            thread: Blocking::default(),
+        }
     }
 
     /// Warns at this age. *Default*: never.
@@ -82,12 +105,17 @@ impl FileAge {
 }
 
 impl HealthCheck for FileAge {
-    #[expect(clippy::cast_precision_loss, reason = "a byte more or less in 9 petabytes")]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "a byte more or less in 9 petabytes"
+    )]
     async fn check_status(&self, findings: &Findings) -> Result {
         let path = self.settings.path.clone();
         let newest = self.thread.run(move || newest(&path)).await?;
         let Some((changed, size)) = newest else {
-            return Err(ServiceWarning::new("there is no such file").with_kind(FailureKind::NotFound).into());
+            return Err(ServiceWarning::new("there is no such file")
+                .with_kind(FailureKind::NotFound)
+                .into());
         };
         // A file from the future counts as new, because a clock was set.
         let age = changed.elapsed().unwrap_or_default();
@@ -95,11 +123,18 @@ impl HealthCheck for FileAge {
         findings.observe_within("age", age.as_secs_f64(), Unit::Seconds, most);
         findings.observe("size", size as f64, Unit::Bytes);
         if let Some(max) = self.settings.age_max.filter(|max| age >= *max) {
-            let text = format!("the file is {} old, and the limit is {}", whole(age), whole(max));
+            let text = format!(
+                "the file is {} old, and the limit is {}",
+                whole(age),
+                whole(max)
+            );
             findings.add_error(ServiceWarning::new(text).with_kind(FailureKind::Expired));
         }
         if size < self.settings.size_min {
-            let text = format!("the file has {size} bytes, fewer than {}", self.settings.size_min);
+            let text = format!(
+                "the file has {size} bytes, fewer than {}",
+                self.settings.size_min
+            );
             findings.add_error(ServiceWarning::new(text).with_kind(FailureKind::UnexpectedAnswer));
         }
         Ok(())
@@ -118,19 +153,27 @@ impl HealthCheck for FileAge {
     }
 }
 
-/// Formats a duration in whole minutes, or in whole seconds below a minute, so that the message does not change with every poll.
+/// Formats a duration in whole minutes, or in whole seconds below a minute, so that the message
+/// does not change with every poll.
 fn whole(time: Duration) -> humantime::FormattedDuration {
     let seconds = time.as_secs();
-    humantime::format_duration(Duration::from_secs(if seconds < 60 { seconds } else { seconds - seconds % 60 }))
+    humantime::format_duration(Duration::from_secs(if seconds < 60 {
+        seconds
+    } else {
+        seconds - seconds % 60
+    }))
 }
 
-/// Returns the time of the last change and the size of the newest file that matches a pattern. Folders are ignored.
+/// Returns the time of the last change and the size of the newest file that matches a pattern.
+/// Folders are ignored.
 fn newest(pattern: &str) -> Result<Option<(SystemTime, u64)>> {
     let paths = glob::glob(pattern).or_unknown()?;
     let mut newest: Option<(SystemTime, u64)> = None;
     for path in paths {
         let path = path.or_warning("the folder of the file can't be read")?;
-        let Ok(file) = std::fs::metadata(&path) else { continue }; // it was deleted meanwhile
+        let Ok(file) = std::fs::metadata(&path) else {
+            continue;
+        }; // it was deleted meanwhile
         if !file.is_file() {
             continue;
         }

@@ -15,7 +15,9 @@ use std::collections::BTreeMap;
 use std::sync::OnceLock;
 use std::time::Instant;
 
-use health_core::{BoxCheck, FailureKind, Findings, HealthCheck, Result, Secret, ServiceUnavailable, Unit};
+use health_core::{
+    BoxCheck, FailureKind, Findings, HealthCheck, Result, Secret, ServiceUnavailable, Unit,
+};
 use serde::Deserialize;
 use tonic::Request;
 use tonic::metadata::{Ascii, MetadataKey, MetadataMap, MetadataValue};
@@ -27,7 +29,8 @@ use crate::support::connection::kept::{Kept, Protocol};
 use crate::support::connection::share_of_time;
 use crate::support::grpc::{Connection, SILENCE, Server, describe};
 
-/// The share of the run's time after which both sides give the call up, so that the run can report the timeout.
+/// The share of the run's time after which both sides give the call up, so that the run can report
+/// the timeout.
 const SHARE_OF_CALL: f64 = 0.8;
 
 /// Calls `Check` of the health protocol, on a connection of its own.
@@ -45,7 +48,8 @@ pub struct GrpcHealthCheck {
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct GrpcSettings {
-    /// The URL of the server: `grpc://host:50051`, `grpcs://host:443` for TLS, or `unix:/run/app.sock`.
+    /// The URL of the server: `grpc://host:50051`, `grpcs://host:443` for TLS, or
+    /// `unix:/run/app.sock`.
     #[cfg_attr(feature = "config", schemars(with = "String"))]
     pub url: Secret,
     /// The service whose status is requested. An empty name stands for the server as a whole.
@@ -75,7 +79,10 @@ impl CheckSettings for GrpcSettings {
         let mut check = GrpcHealthCheck::new(self.url)?.tls(tls)?;
         if !self.service.is_empty() {
             if !check.service.is_empty() {
-                return Err(Misconfigured::new("service", "the URL names a service as well: leave one out"));
+                return Err(Misconfigured::new(
+                    "service",
+                    "the URL names a service as well: leave one out",
+                ));
             }
             check = check.service(self.service);
         }
@@ -87,20 +94,30 @@ impl CheckSettings for GrpcSettings {
 }
 
 impl GrpcHealthCheck {
-    /// Creates a check of the server at a URL, whose path is the name of the service: `grpc://host:50051/stock.v1.Stock`.
+    /// Creates a check of the server at a URL, whose path is the name of the service:
+    /// `grpc://host:50051/stock.v1.Stock`.
     ///
     /// # Errors
     /// Returns an error if the URL is not that of a gRPC server.
     pub fn new(url: impl Into<Secret>) -> Result<Self, Misconfigured> {
         let (server, service) = Server::from_url(&url.into())?;
-        Ok(Self { server, service, metadata: MetadataMap::new(), running: OnceLock::new() })
+        Ok(Self {
+            server,
+            service,
+            metadata: MetadataMap::new(),
+            running: OnceLock::new(),
+        })
     }
 
-    /// Sets the service whose status is requested. *Default*: the service in the URL, or else the empty name, which stands for the server
-    /// as a whole.
+    /// Sets the service whose status is requested. *Default*: the service in the URL, or else the
+    /// empty name, which stands for the server as a whole.
     #[must_use]
     pub fn service(self, service: impl Into<String>) -> Self {
-        Self { service: service.into(), running: OnceLock::new(), ..self }
+        Self {
+            service: service.into(),
+            running: OnceLock::new(),
+            ..self
+        }
     }
 
     /// Adds metadata to the call, such as `authorization`. *Default*: none.
@@ -108,21 +125,30 @@ impl GrpcHealthCheck {
     /// # Errors
     /// Returns an error if the name or the value is not valid for metadata.
     pub fn metadata(mut self, name: &str, value: impl Into<Secret>) -> Result<Self, Misconfigured> {
-        let expected = "expected names of metadata in lower case, such as authorization, and values in ASCII";
+        let expected =
+            "expected names of metadata in lower case, such as authorization, and values in ASCII";
         let wrong = || Misconfigured::new("metadata", expected);
         let key: MetadataKey<Ascii> = name.to_ascii_lowercase().parse().map_err(|_| wrong())?;
         let mut value: MetadataValue<Ascii> = value.into().expose().parse().map_err(|_| wrong())?;
         value.set_sensitive(true);
         self.metadata.insert(key, value);
-        Ok(Self { running: OnceLock::new(), ..self })
+        Ok(Self {
+            running: OnceLock::new(),
+            ..self
+        })
     }
 
-    /// Sets the TLS settings, for a URL that uses TLS. *Default*: trusts the certificates of the system.
+    /// Sets the TLS settings, for a URL that uses TLS. *Default*: trusts the certificates of the
+    /// system.
     ///
     /// # Errors
     /// Returns an error if the settings are invalid, or if the URL does not use TLS.
     pub fn tls(self, tls: TlsSettings) -> Result<Self, Misconfigured> {
-        Ok(Self { server: self.server.over(tls)?, running: OnceLock::new(), ..self })
+        Ok(Self {
+            server: self.server.over(tls)?,
+            running: OnceLock::new(),
+            ..self
+        })
     }
 
     /// Returns the name of the service.
@@ -141,8 +167,14 @@ impl GrpcHealthCheck {
 impl HealthCheck for GrpcHealthCheck {
     async fn check_status(&self, findings: &Findings) -> Result {
         let call = || {
-            let (server, service, metadata) = (self.server.clone(), self.service.clone(), self.metadata.clone());
-            BoxCheck::new(Kept::new(Call { server, service, metadata }))
+            let server = self.server.clone();
+            let service = self.service.clone();
+            let metadata = self.metadata.clone();
+            BoxCheck::new(Kept::new(Call {
+                server,
+                service,
+                metadata,
+            }))
         };
         self.running.get_or_init(call).check_status(findings).await
     }
@@ -168,7 +200,9 @@ impl Protocol for Call {
     }
 
     async fn probe(&self, connection: &mut Connection, findings: &Findings) -> Result {
-        let mut request = Request::new(HealthCheckRequest { service: self.service.clone() });
+        let mut request = Request::new(HealthCheckRequest {
+            service: self.service.clone(),
+        });
         *request.metadata_mut() = self.metadata.clone();
         request.set_timeout(share_of_time(findings, SHARE_OF_CALL));
         let began = Instant::now();
@@ -176,16 +210,20 @@ impl Protocol for Call {
         findings.observe("latency", began.elapsed().as_secs_f64(), Unit::Seconds);
         match answer.into_inner().status() {
             ServingStatus::Serving => Ok(()),
-            ServingStatus::NotServing => {
-                Err(ServiceUnavailable::new("not serving").with_kind(FailureKind::UnexpectedAnswer).into())
-            }
+            ServingStatus::NotServing => Err(ServiceUnavailable::new("not serving")
+                .with_kind(FailureKind::UnexpectedAnswer)
+                .into()),
             ServingStatus::ServiceUnknown => {
                 let message = "the server does not know this service";
-                Err(ServiceUnavailable::new(message).with_kind(FailureKind::NotFound).into())
+                Err(ServiceUnavailable::new(message)
+                    .with_kind(FailureKind::NotFound)
+                    .into())
             }
             ServingStatus::Unknown => {
                 let message = "the server does not know the status of the service";
-                Err(ServiceUnavailable::new(message).with_kind(FailureKind::UnexpectedAnswer).into())
+                Err(ServiceUnavailable::new(message)
+                    .with_kind(FailureKind::UnexpectedAnswer)
+                    .into())
             }
         }
     }

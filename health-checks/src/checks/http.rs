@@ -5,7 +5,9 @@
 //! use health_core::{CheckExt, Health};
 //!
 //! let shipping = HttpHealthCheck::new("https://shipping.internal/ping").contains("pong");
-//! let health = Health::builder().check(shipping.named("shipping")).build()?;
+//! let health = Health::builder()
+//!     .check(shipping.named("shipping"))
+//!     .build()?;
 //! # Ok::<(), health_core::BuildError>(())
 //! ```
 
@@ -15,8 +17,8 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use health_core::{
-    BoxCheck, FailureKind, Findings, HealthCheck, Result, Secret, ServiceReturnedUnexpectedResult, ServiceUnavailable,
-    ServiceWarning, Unit,
+    BoxCheck, FailureKind, Findings, HealthCheck, Result, Secret, ServiceReturnedUnexpectedResult,
+    ServiceUnavailable, ServiceWarning, Unit,
 };
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, Method};
@@ -50,8 +52,8 @@ pub struct HttpHealthCheck {
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct HttpSettings {
-    /// The URL of the request: `http://`, `https://`, or, for a Unix socket, `http+unix://%2Frun%2Fapp.sock/path` or
-    /// `unix:/run/app.sock:/path`.
+    /// The URL of the request: `http://`, `https://`, or, for a Unix socket,
+    /// `http+unix://%2Frun%2Fapp.sock/path` or `unix:/run/app.sock:/path`.
     #[cfg_attr(feature = "config", schemars(with = "String"))]
     pub url: Secret,
     /// The method of the request.
@@ -72,12 +74,16 @@ pub struct HttpSettings {
     /// The text that the body has to contain, within its first megabyte.
     #[serde(default)]
     pub contains: Option<String>,
-    /// The values that a JSON body must contain, by JSON pointers (RFC 6901): `{ "/status" = "ok" }`.
+    /// The values that a JSON body must contain, by JSON pointers (RFC 6901):
+    /// `{ "/status" = "ok" }`.
     #[serde(default)]
     pub json: BTreeMap<String, Value>,
     /// The check warns if the head of the response takes longer than this.
     #[serde(default, with = "health_core::serde_duration::option")]
-    #[cfg_attr(feature = "config", schemars(with = "Option<crate::support::duration::DurationSchema>"))]
+    #[cfg_attr(
+        feature = "config",
+        schemars(with = "Option<crate::support::duration::DurationSchema>")
+    )]
     pub latency_max: Option<Duration>,
 }
 
@@ -118,7 +124,10 @@ impl CheckSettings for HttpSettings {
             check = check.json(&pointer, value)?;
         }
         if self.latency_max == Some(Duration::ZERO) {
-            return Err(Misconfigured::new("latency_max", "expected more than 0: every response takes longer"));
+            return Err(Misconfigured::new(
+                "latency_max",
+                "expected more than 0: every response takes longer",
+            ));
         }
         check.latency_max = self.latency_max;
         Ok(vec![BoxCheck::new(check)])
@@ -181,8 +190,11 @@ impl de::Visitor<'_> for StatusVisitor {
     }
 
     fn visit_i64<E: de::Error>(self, code: i64) -> Result<ExpectedStatus, E> {
-        let code = u16::try_from(code).ok().filter(|code| (100..600).contains(code));
-        code.map(ExpectedStatus::Code).ok_or_else(|| E::invalid_value(de::Unexpected::Other("number"), &self))
+        let code = u16::try_from(code)
+            .ok()
+            .filter(|code| (100..600).contains(code));
+        code.map(ExpectedStatus::Code)
+            .ok_or_else(|| E::invalid_value(de::Unexpected::Other("number"), &self))
     }
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<ExpectedStatus, E> {
@@ -191,7 +203,9 @@ impl de::Visitor<'_> for StatusVisitor {
         }
         let class = text.strip_suffix("xx").and_then(|class| class.parse().ok());
         let class = class.filter(|class| (1..6).contains(class));
-        class.map(ExpectedStatus::Class).ok_or_else(|| E::invalid_value(de::Unexpected::Other("text"), &self))
+        class
+            .map(ExpectedStatus::Class)
+            .ok_or_else(|| E::invalid_value(de::Unexpected::Other("text"), &self))
     }
 }
 
@@ -233,7 +247,11 @@ impl HttpHealthCheck {
     /// # Errors
     /// Returns an error if the settings are invalid, or if the URL does not use TLS.
     pub fn tls(mut self, tls: TlsSettings) -> Result<Self, Misconfigured> {
-        tls.needs(self.target.as_ref().is_ok_and(|target| target.url.scheme() == "https"))?;
+        tls.needs(
+            self.target
+                .as_ref()
+                .is_ok_and(|target| target.url.scheme() == "https"),
+        )?;
         self.tls = tls.into();
         Ok(self)
     }
@@ -252,10 +270,18 @@ impl HttpHealthCheck {
     /// # Errors
     /// Returns an error if the name or the value is not valid for a header.
     pub fn header(mut self, name: &str, value: &str) -> Result<Self, Misconfigured> {
-        let name: HeaderName = name
-            .parse()
-            .map_err(|_| Misconfigured::new("headers", "expected names of headers, such as Authorization"))?;
-        let expected = || Misconfigured::new("headers", format!("{name}: expected a value without line breaks"));
+        let name: HeaderName = name.parse().map_err(|_| {
+            Misconfigured::new(
+                "headers",
+                "expected names of headers, such as Authorization",
+            )
+        })?;
+        let expected = || {
+            Misconfigured::new(
+                "headers",
+                format!("{name}: expected a value without line breaks"),
+            )
+        };
         let mut value = HeaderValue::from_str(value).map_err(|_| expected())?;
         value.set_sensitive(true);
         self.headers.insert(name, value);
@@ -276,21 +302,26 @@ impl HttpHealthCheck {
         self
     }
 
-    /// Sets the text that the body has to contain, within its first megabyte. *Default*: none, so any body is accepted.
+    /// Sets the text that the body has to contain, within its first megabyte. *Default*: none, so
+    /// any body is accepted.
     #[must_use]
     pub fn contains(mut self, text: impl Into<String>) -> Self {
         self.contains = Some(text.into());
         self
     }
 
-    /// Requires a JSON body of at most one megabyte that has this value at this JSON pointer ([RFC
-    /// 6901](https://www.rfc-editor.org/rfc/rfc6901)). Numbers are compared by their value. *Default*: none.
+    /// Requires a JSON body of at most one megabyte that has this value at this JSON pointer
+    /// ([RFC 6901](https://www.rfc-editor.org/rfc/rfc6901)). Numbers are compared by their value.
+    /// *Default*: none.
     ///
     /// # Errors
     /// Returns an error if `pointer` is not a JSON pointer.
     pub fn json(mut self, pointer: &str, value: impl Into<Value>) -> Result<Self, Misconfigured> {
         if !pointer.is_empty() && !pointer.starts_with('/') {
-            return Err(Misconfigured::new("json", "expected JSON pointers, such as \"/status\" or \"/queue/0/name\""));
+            return Err(Misconfigured::new(
+                "json",
+                "expected JSON pointers, such as \"/status\" or \"/queue/0/name\"",
+            ));
         }
         self.json.insert(pointer.to_owned(), value.into());
         Ok(self)
@@ -314,10 +345,14 @@ impl HttpHealthCheck {
 impl HttpHealthCheck {
     /// Compares the values of the body with the expected ones.
     fn compare(&self, body: &[u8]) -> Result {
-        let body: Value = serde_json::from_slice(body)
-            .map_err(|error| ServiceReturnedUnexpectedResult::new("the body is not JSON").with_source(error))?;
+        let body: Value = serde_json::from_slice(body).map_err(|error| {
+            ServiceReturnedUnexpectedResult::new("the body is not JSON").with_source(error)
+        })?;
         for (pointer, wanted) in &self.json {
-            if !body.pointer(pointer).is_some_and(|found| is_same(found, wanted)) {
+            if !body
+                .pointer(pointer)
+                .is_some_and(|found| is_same(found, wanted))
+            {
                 let text = format!("the body does not have at {pointer:?} what it should");
                 return Err(ServiceReturnedUnexpectedResult::new(text).into());
             }
@@ -346,7 +381,9 @@ impl HealthCheck for HttpHealthCheck {
             None => target.client(&self.tls)?,
         };
         let began = Instant::now();
-        let mut request = client.request(self.method.clone(), target.url.clone()).headers(self.headers.clone());
+        let mut request = client
+            .request(self.method.clone(), target.url.clone())
+            .headers(self.headers.clone());
         if let Some(body) = &self.body {
             request = request.body(body.clone());
         }
@@ -362,19 +399,29 @@ impl HealthCheck for HttpHealthCheck {
         }
         if let Some(max) = self.latency_max.filter(|max| latency > *max) {
             let [took, max] = [latency, max].map(|time| time.as_secs_f64());
-            findings.add_error(ServiceWarning::new(format!("answered in {took:.1} s, and the limit is {max} s")));
+            findings.add_error(ServiceWarning::new(format!(
+                "answered in {took:.1} s, and the limit is {max} s"
+            )));
         }
         if self.contains.is_none() && self.json.is_empty() {
             return Ok(());
         }
         let body = http::body(&mut response).await?;
         if let Some(wanted) = &self.contains {
-            let (wanted, body) = (wanted.as_bytes(), &body.bytes);
+            let wanted = wanted.as_bytes();
+            let body = &body.bytes;
             if !wanted.is_empty() && !body.windows(wanted.len()).any(|part| part == wanted) {
-                return Err(ServiceReturnedUnexpectedResult::new("the body does not contain what it should").into());
+                return Err(ServiceReturnedUnexpectedResult::new(
+                    "the body does not contain what it should",
+                )
+                .into());
             }
         }
-        if self.json.is_empty() { Ok(()) } else { self.compare(body.whole()?) }
+        if self.json.is_empty() {
+            Ok(())
+        } else {
+            self.compare(body.whole()?)
+        }
     }
 
     fn identifier(&self) -> Cow<'_, str> {
@@ -383,16 +430,31 @@ impl HealthCheck for HttpHealthCheck {
 }
 
 fn parse_method(method: &str) -> Result<Method, Misconfigured> {
-    let known = [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS];
+    let known = [
+        Method::GET,
+        Method::HEAD,
+        Method::POST,
+        Method::PUT,
+        Method::PATCH,
+        Method::DELETE,
+        Method::OPTIONS,
+    ];
     let method = Method::from_bytes(method.to_ascii_uppercase().as_bytes()).ok();
-    method.filter(|method| known.contains(method)).ok_or_else(|| {
-        Misconfigured::new("method", "expected a method: GET, HEAD, POST, PUT, PATCH, DELETE or OPTIONS")
-    })
+    method
+        .filter(|method| known.contains(method))
+        .ok_or_else(|| {
+            Misconfigured::new(
+                "method",
+                "expected a method: GET, HEAD, POST, PUT, PATCH, DELETE or OPTIONS",
+            )
+        })
 }
 
 /// Leaves out the client, whose default headers may hold a token.
 impl fmt::Debug for HttpHealthCheck {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HttpHealthCheck").field("status", &self.status).finish_non_exhaustive()
+        f.debug_struct("HttpHealthCheck")
+            .field("status", &self.status)
+            .finish_non_exhaustive()
     }
 }

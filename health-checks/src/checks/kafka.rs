@@ -4,7 +4,8 @@
 //! use health_checks::KafkaHealthCheck;
 //! use health_core::Health;
 //!
-//! let kafka = KafkaHealthCheck::new(["kafka-1.internal:9092", "kafka-2.internal:9092"])?.topic("orders");
+//! let kafka = KafkaHealthCheck::new(["kafka-1.internal:9092", "kafka-2.internal:9092"])?
+//!     .topic("orders");
 //! let health = Health::builder().check(kafka).build()?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
@@ -16,7 +17,8 @@ use std::time::{Duration, Instant};
 
 use futures::future::try_join_all;
 use health_core::{
-    BoxCheck, FailureKind, Findings, HealthCheck, HealthCheckException, Result, Secret, ServiceUnavailable, Unit,
+    BoxCheck, FailureKind, Findings, HealthCheck, HealthCheckException, Result, Secret,
+    ServiceUnavailable, Unit,
 };
 use rskafka::BackoffConfig;
 use rskafka::client::error::{Error, ProtocolError};
@@ -39,8 +41,8 @@ const MOST: usize = 8 * 1024 * 1024;
 
 const SILENCE: Words = (FailureKind::TimedOut, "the server does not answer");
 
-/// Requests the metadata of a cluster, and connects to the leader of each partition of the given topics. It does not produce or consume
-/// messages.
+/// Requests the metadata of a cluster, and connects to the leader of each partition of the given
+/// topics. It does not produce or consume messages.
 #[derive(Clone)]
 pub struct KafkaHealthCheck {
     brokers: Vec<String>,
@@ -53,7 +55,9 @@ pub struct KafkaHealthCheck {
 /// Leaves out the login.
 impl fmt::Debug for KafkaHealthCheck {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("KafkaHealthCheck").field("brokers", &self.brokers).finish_non_exhaustive()
+        f.debug_struct("KafkaHealthCheck")
+            .field("brokers", &self.brokers)
+            .finish_non_exhaustive()
     }
 }
 
@@ -71,7 +75,8 @@ pub struct KafkaSettings {
     /// Connects to the brokers with TLS. The default is no TLS.
     #[serde(default)]
     pub tls: bool,
-    /// The SASL mechanism of the login: "plain", "scram-sha-256" or "scram-sha-512". Needs `sasl_username` and `sasl_password`.
+    /// The SASL mechanism of the login: "plain", "scram-sha-256" or "scram-sha-512". Needs
+    /// `sasl_username` and `sasl_password`.
     #[serde(default)]
     pub sasl: Option<Sasl>,
     /// The user name of the login.
@@ -123,10 +128,23 @@ impl CheckSettings for KafkaSettings {
             (None, None, None) => check,
             (Some(sasl), Some(user), Some(password)) => check.login(sasl, user, password),
             (None, ..) => {
-                return Err(Misconfigured::new("sasl", "expected a mechanism for the user and the password"));
+                return Err(Misconfigured::new(
+                    "sasl",
+                    "expected a mechanism for the user and the password",
+                ));
             }
-            (_, None, _) => return Err(Misconfigured::new("sasl_username", "is missing beside sasl")),
-            (_, _, None) => return Err(Misconfigured::new("sasl_password", "is missing beside sasl")),
+            (_, None, _) => {
+                return Err(Misconfigured::new(
+                    "sasl_username",
+                    "is missing beside sasl",
+                ));
+            }
+            (_, _, None) => {
+                return Err(Misconfigured::new(
+                    "sasl_password",
+                    "is missing beside sasl",
+                ));
+            }
         };
         Ok(vec![BoxCheck::new(check)])
     }
@@ -137,15 +155,26 @@ impl KafkaHealthCheck {
     ///
     /// # Errors
     /// Returns an error if there is no broker, or if one is not a host and a port.
-    pub fn new(brokers: impl IntoIterator<Item = impl Into<String>>) -> Result<Self, Misconfigured> {
+    pub fn new(
+        brokers: impl IntoIterator<Item = impl Into<String>>,
+    ) -> Result<Self, Misconfigured> {
         let brokers: Vec<String> = brokers.into_iter().map(Into::into).collect();
-        if brokers.is_empty() || brokers.iter().any(|broker| address::host_and_port(broker).is_none()) {
+        if brokers.is_empty()
+            || brokers
+                .iter()
+                .any(|broker| address::host_and_port(broker).is_none())
+        {
             return Err(Misconfigured::new(
                 "brokers",
                 "expected hosts with their ports, such as [\"kafka-1.internal:9092\"]",
             ));
         }
-        Ok(Self { brokers, topics: Vec::new(), login: None, tls: None })
+        Ok(Self {
+            brokers,
+            topics: Vec::new(),
+            login: None,
+            tls: None,
+        })
     }
 
     /// Adds a topic that has to exist, with a leader for each partition. *Default*: none.
@@ -164,7 +193,10 @@ impl KafkaHealthCheck {
             Sasl::ScramSha256 => SaslConfig::ScramSha256(credentials),
             Sasl::ScramSha512 => SaslConfig::ScramSha512(credentials),
         };
-        Self { login: Some(login), ..self }
+        Self {
+            login: Some(login),
+            ..self
+        }
     }
 
     /// Connects to the brokers with TLS. *Default*: no TLS.
@@ -173,14 +205,22 @@ impl KafkaHealthCheck {
     /// Returns an error if the settings are invalid.
     pub fn tls(self, tls: TlsSettings) -> Result<Self, Misconfigured> {
         tls.needs(true)?;
-        Ok(Self { tls: Some(tls.into()), ..self })
+        Ok(Self {
+            tls: Some(tls.into()),
+            ..self
+        })
     }
 
     async fn connect(&self) -> Result<Client> {
-        // The client asks each broker once, and does not retry: the engine repeats the run, and a broker may lock out a user whose login
-        // fails several times.
+        // The client asks each broker once, and does not retry: the engine repeats the run, and a
+        // broker may lock out a user whose login fails several times.
         let once = Duration::from_millis(1);
-        let backoff = BackoffConfig { init_backoff: once, max_backoff: once, base: 2.0, deadline: Some(once) };
+        let backoff = BackoffConfig {
+            init_backoff: once,
+            max_backoff: once,
+            base: 2.0,
+            deadline: Some(once),
+        };
         let mut builder = ClientBuilder::new(self.brokers.clone())
             .client_id("health-check")
             .max_message_size(MOST)
@@ -197,17 +237,34 @@ impl KafkaHealthCheck {
     async fn look(&self, findings: &Findings) -> Result {
         let client = self.connect().await?;
         let began = Instant::now();
-        let topics = client.list_topics().await.map_err(|error| describe(&error))?;
+        let topics = client
+            .list_topics()
+            .await
+            .map_err(|error| describe(&error))?;
         findings.observe("latency", began.elapsed().as_secs_f64(), Unit::Seconds);
-        findings.observe("topics", u32::try_from(topics.len()).unwrap_or(u32::MAX), Unit::Count);
+        findings.observe(
+            "topics",
+            u32::try_from(topics.len()).unwrap_or(u32::MAX),
+            Unit::Count,
+        );
         for wanted in &self.topics {
             let Some(topic) = topics.iter().find(|topic| topic.name == *wanted) else {
                 let text = format!("there is no topic {wanted:?}");
-                return Err(ServiceUnavailable::new(text).with_kind(FailureKind::NotFound).into());
+                return Err(ServiceUnavailable::new(text)
+                    .with_kind(FailureKind::NotFound)
+                    .into());
             };
             let leaders = topic.partitions.iter().map(|&partition| {
-                let leader = client.partition_client(wanted.as_str(), partition, UnknownTopicHandling::Error);
-                async move { leader.await.map_err(|error| of_partition(wanted, partition, &error)) }
+                let leader = client.partition_client(
+                    wanted.as_str(),
+                    partition,
+                    UnknownTopicHandling::Error,
+                );
+                async move {
+                    leader
+                        .await
+                        .map_err(|error| of_partition(wanted, partition, &error))
+                }
             });
             try_join_all(leaders).await?;
         }
@@ -233,12 +290,19 @@ impl HealthCheck for KafkaHealthCheck {
 }
 
 fn of_partition(topic: &str, partition: i32, error: &Error) -> HealthCheckException {
-    let is_without_leader =
-        matches!(error, Error::ServerError { protocol_error: ProtocolError::LeaderNotAvailable, .. })
-            || error.to_string().contains("LeaderNotAvailable");
+    let is_without_leader = matches!(
+        error,
+        Error::ServerError {
+            protocol_error: ProtocolError::LeaderNotAvailable,
+            ..
+        }
+    ) || error.to_string().contains("LeaderNotAvailable");
     if is_without_leader {
         let text = format!("partition {partition} of topic {topic:?} has no leader");
-        return ServiceUnavailable::new(text).with_kind(FailureKind::Lost).with_source(error.to_string()).into();
+        return ServiceUnavailable::new(text)
+            .with_kind(FailureKind::Lost)
+            .with_source(error.to_string())
+            .into();
     }
     describe(error)
 }
@@ -248,22 +312,64 @@ fn describe(error: &(dyn StdError + 'static)) -> HealthCheckException {
     use FailureKind as Kind;
     const WORDS: &[(&str, Words)] = &[
         ("Connection refused", (Kind::Refused, "connection refused")),
-        ("failed to lookup address", (Kind::Dns, "the host name can't be resolved")),
-        ("UnknownIssuer", (Kind::Tls, "TLS failed: the certificate's issuer is not trusted")),
-        ("NotValidForName", (Kind::Tls, "TLS failed: the certificate is for another name")),
-        ("not valid for name", (Kind::Tls, "TLS failed: the certificate is for another name")),
-        ("Expired", (Kind::Tls, "TLS failed: the certificate has expired")),
-        ("certificate", (Kind::Tls, "TLS failed: the certificate is not valid")),
-        ("corrupt message", (Kind::Tls, "TLS failed: what answers there does not speak TLS")),
+        (
+            "failed to lookup address",
+            (Kind::Dns, "the host name can't be resolved"),
+        ),
+        (
+            "UnknownIssuer",
+            (
+                Kind::Tls,
+                "TLS failed: the certificate's issuer is not trusted",
+            ),
+        ),
+        (
+            "NotValidForName",
+            (Kind::Tls, "TLS failed: the certificate is for another name"),
+        ),
+        (
+            "not valid for name",
+            (Kind::Tls, "TLS failed: the certificate is for another name"),
+        ),
+        (
+            "Expired",
+            (Kind::Tls, "TLS failed: the certificate has expired"),
+        ),
+        (
+            "certificate",
+            (Kind::Tls, "TLS failed: the certificate is not valid"),
+        ),
+        (
+            "corrupt message",
+            (
+                Kind::Tls,
+                "TLS failed: what answers there does not speak TLS",
+            ),
+        ),
         ("Sasl", (Kind::Authentication, "authentication failed")),
         ("SASL", (Kind::Authentication, "authentication failed")),
-        ("AuthorizationFailed", (Kind::Forbidden, "permission denied")),
+        (
+            "AuthorizationFailed",
+            (Kind::Forbidden, "permission denied"),
+        ),
         ("No route", (Kind::Lost, "no route to the host")),
-        ("ApiVersions", (Kind::UnexpectedAnswer, "the server does not speak Kafka")),
-        ("versions", (Kind::UnexpectedAnswer, "the server does not speak Kafka")),
+        (
+            "ApiVersions",
+            (Kind::UnexpectedAnswer, "the server does not speak Kafka"),
+        ),
+        (
+            "versions",
+            (Kind::UnexpectedAnswer, "the server does not speak Kafka"),
+        ),
     ];
     let text = format!("{error} {error:?}");
-    let known = WORDS.iter().find(|(part, _)| text.contains(part)).map(|(_, words)| *words);
+    let known = WORDS
+        .iter()
+        .find(|(part, _)| text.contains(part))
+        .map(|(_, words)| *words);
     let (kind, message) = known.unwrap_or((Kind::Lost, "connection lost"));
-    ServiceUnavailable::new(message).with_kind(kind).with_source(error.to_string()).into()
+    ServiceUnavailable::new(message)
+        .with_kind(kind)
+        .with_source(error.to_string())
+        .into()
 }

@@ -14,8 +14,8 @@ use std::fmt;
 use std::time::Duration;
 
 use health_core::{
-    BoxCheck, FailureKind, Findings, HealthCheck, HealthCheckException, Result, ResultExt as _, Secret,
-    ServiceUnavailable, UnknownError,
+    BoxCheck, FailureKind, Findings, HealthCheck, HealthCheckException, Result, ResultExt as _,
+    Secret, ServiceUnavailable, UnknownError,
 };
 use lettre::transport::smtp::authentication::Credentials;
 use lettre::transport::smtp::client::{
@@ -38,7 +38,8 @@ const EXPECTED: &str = "expected a URL such as smtps://user:password@mail.exampl
 /// The default TTL. Providers lock an account that logs in too often.
 const TTL: Duration = Duration::from_secs(30);
 
-/// Connects, sends EHLO, switches to TLS and logs in if the URL says so, and quits. No mail is sent.
+/// Connects, sends EHLO, switches to TLS and logs in if the URL says so, and quits. No mail is
+/// sent.
 #[derive(Clone)]
 pub struct MailHealthCheck {
     client: Client,
@@ -47,7 +48,10 @@ pub struct MailHealthCheck {
 #[derive(Clone)]
 enum Client {
     Own(AsyncSmtpTransport<Tokio1Executor>),
-    Url { builder: AsyncSmtpTransportBuilder, tls: Option<(Security, String, SystemTls)> },
+    Url {
+        builder: AsyncSmtpTransportBuilder,
+        tls: Option<(Security, String, SystemTls)>,
+    },
 }
 
 /// The point at which TLS begins.
@@ -71,8 +75,8 @@ pub struct MailSettings {
     /// `smtp://user:password@host:587?tls=required` or `smtp+tls://` for STARTTLS.
     #[cfg_attr(feature = "config", schemars(with = "String"))]
     pub url: Secret,
-    /// The name of this client in EHLO. Without it: the path of the URL, or else the name of this machine. Relays
-    /// refuse `localhost`.
+    /// The name of this client in EHLO. Without it: the path of the URL, or else the name of this
+    /// machine. Relays refuse `localhost`.
     #[serde(default)]
     pub helo: Option<String>,
 }
@@ -95,7 +99,10 @@ impl CheckSettings for MailSettings {
         let mut check = MailHealthCheck::new(self.url)?.tls(tls)?;
         if let Some(helo) = self.helo {
             if helo.is_empty() || helo.contains(char::is_whitespace) {
-                return Err(Misconfigured::new("helo", "expected the name of a host, such as web1.example.com"));
+                return Err(Misconfigured::new(
+                    "helo",
+                    "expected the name of a host, such as web1.example.com",
+                ));
             }
             check = check.helo(helo);
         }
@@ -127,47 +134,73 @@ impl MailHealthCheck {
             "smtp" => starttls,
             "smtps" | "smtp+ssl" => Some(Security::Wrapper),
             "smtp+tls" | "smtp+starttls" | "submission" => Some(Security::Required),
-            _ => return Err(url::not(EXPECTED, &text, ["smtp", "smtps", "smtp+tls", "smtp+ssl", "submission"])),
+            _ => {
+                return Err(url::not(
+                    EXPECTED,
+                    &text,
+                    ["smtp", "smtps", "smtp+tls", "smtp+ssl", "submission"],
+                ));
+            }
         };
-        let security = if is_wrapped { Some(Security::Wrapper) } else { security };
+        let security = if is_wrapped {
+            Some(Security::Wrapper)
+        } else {
+            security
+        };
         if starttls.is_some() && matches!(security, Some(Security::Wrapper)) {
             let why = "TLS from the first byte (smtps, ssl) and STARTTLS (tls): leave one out";
             return Err(Misconfigured::new("url", why));
         }
         url.end()?;
         TlsSettings::default().needs(security.is_some())?;
-        let (name, port) = (url.host()?.or_local().to_owned(), url.host()?.port);
+        let name = url.host()?.or_local().to_owned();
+        let port = url.host()?.port;
         let port = port.unwrap_or(match security {
             None => 25,
             Some(Security::Wrapper) => 465,
             Some(Security::Required | Security::Opportunistic) => 587,
         });
-        let mut builder = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(name.clone()).port(port);
+        let mut builder =
+            AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(name.clone()).port(port);
         match (url.username.take(), url.password.take()) {
-            (Some(username), Some(password)) => builder = builder.credentials(Credentials::new(username, password)),
+            (Some(username), Some(password)) => {
+                builder = builder.credentials(Credentials::new(username, password))
+            }
             (None, None) => {}
             (Some(_), None) => {
-                return Err(Misconfigured::new("url", "a user without a password: add it, or the key password"));
+                return Err(Misconfigured::new(
+                    "url",
+                    "a user without a password: add it, or the key password",
+                ));
             }
             (None, Some(_)) => {
-                return Err(Misconfigured::new("url", "a password without a user: add it, or the key username"));
+                return Err(Misconfigured::new(
+                    "url",
+                    "a password without a user: add it, or the key username",
+                ));
             }
         }
         if let Some(helo) = url.name() {
             if helo.contains(char::is_whitespace) {
-                return Err(Misconfigured::new("url", "the path is the name for EHLO: expected that of a host"));
+                return Err(Misconfigured::new(
+                    "url",
+                    "the path is the name for EHLO: expected that of a host",
+                ));
             }
             builder = builder.hello_name(ClientId::Domain(helo.to_owned()));
         }
         let tls = security.map(|security| (security, name, SystemTls::default()));
-        Ok(Self { client: Client::Url { builder, tls } })
+        Ok(Self {
+            client: Client::Url { builder, tls },
+        })
     }
 }
 
 /// Sets up TLS with the certificates that all checks trust.
 fn secured(security: Security, host: &str, tls: &SystemTls) -> Result<Tls> {
     const UNUSABLE: &str = "TLS can't be set up";
-    let mut parameters = TlsParameters::builder(tls.name(host).to_owned()).certificate_store(CertificateStore::None);
+    let mut parameters =
+        TlsParameters::builder(tls.name(host).to_owned()).certificate_store(CertificateStore::None);
     for certificate in tls.certificates()? {
         // The client skips a certificate that it cannot read.
         if let Ok(certificate) = Certificate::from_der(certificate.to_vec()) {
@@ -175,8 +208,9 @@ fn secured(security: Security, host: &str, tls: &SystemTls) -> Result<Tls> {
         }
     }
     let is_verified = tls.settings().verify;
-    parameters =
-        parameters.dangerous_accept_invalid_certs(!is_verified).dangerous_accept_invalid_hostnames(!is_verified);
+    parameters = parameters
+        .dangerous_accept_invalid_certs(!is_verified)
+        .dangerous_accept_invalid_hostnames(!is_verified);
     let parameters = match tls.identity_pem()? {
         None => parameters.build_rustls().or_unavailable(UNUSABLE)?,
         Some((cert, key)) => identified(&parameters, &cert, &key).or_unavailable(NO_IDENTITY)?,
@@ -188,23 +222,36 @@ fn secured(security: Security, host: &str, tls: &SystemTls) -> Result<Tls> {
     })
 }
 
-/// Adds a certificate of this client. The client takes the bytes of `from_pem` for DER, which holds a single
-/// certificate. The second attempt is for a version of the client that reads PEM.
-fn identified(parameters: &TlsParametersBuilder, cert: &[u8], key: &[u8]) -> Result<TlsParameters, Error> {
-    let with = |cert: &[u8]| parameters.clone().identify_with(Identity::from_pem(cert, key)?).build_rustls();
+/// Adds a certificate of this client. The client takes the bytes of `from_pem` for DER, which holds
+/// a single certificate. The second attempt is for a version of the client that reads PEM.
+fn identified(
+    parameters: &TlsParametersBuilder,
+    cert: &[u8],
+    key: &[u8],
+) -> Result<TlsParameters, Error> {
+    let with = |cert: &[u8]| {
+        parameters
+            .clone()
+            .identify_with(Identity::from_pem(cert, key)?)
+            .build_rustls()
+    };
     let first = CertificateDer::from_pem_slice(cert).ok();
     first.map_or_else(|| with(cert), |first| with(&first).or_else(|_| with(cert)))
 }
 
 impl MailHealthCheck {
-    /// Sets the TLS settings, for a URL that uses TLS. *Default*: trusts the certificates of the system.
+    /// Sets the TLS settings, for a URL that uses TLS. *Default*: trusts the certificates of the
+    /// system.
     ///
     /// # Errors
-    /// Returns an error if the settings are invalid, if the URL does not use TLS, and for the application's own
-    /// transport.
+    /// Returns an error if the settings are invalid, if the URL does not use TLS, and for the
+    /// application's own transport.
     pub fn tls(mut self, settings: TlsSettings) -> Result<Self, Misconfigured> {
         match &mut self.client {
-            Client::Url { tls: Some((_, _, tls)), .. } => {
+            Client::Url {
+                tls: Some((_, _, tls)),
+                ..
+            } => {
                 settings.needs(true)?;
                 *tls = settings.into();
             }
@@ -213,12 +260,15 @@ impl MailHealthCheck {
         Ok(self)
     }
 
-    /// Sets the name of this client in EHLO. It does not change the application's own transport. *Default*: the path of
-    /// the URL, or else the name of this machine.
+    /// Sets the name of this client in EHLO. It does not change the application's own transport.
+    /// *Default*: the path of the URL, or else the name of this machine.
     #[must_use]
     pub fn helo(mut self, name: impl Into<String>) -> Self {
         if let Client::Url { builder, tls } = self.client {
-            self.client = Client::Url { builder: builder.hello_name(ClientId::Domain(name.into())), tls };
+            self.client = Client::Url {
+                builder: builder.hello_name(ClientId::Domain(name.into())),
+                tls,
+            };
         }
         self
     }
@@ -227,13 +277,18 @@ impl MailHealthCheck {
 impl From<AsyncSmtpTransport<Tokio1Executor>> for MailHealthCheck {
     /// Creates a check of the application's own transport.
     fn from(transport: AsyncSmtpTransport<Tokio1Executor>) -> Self {
-        Self { client: Client::Own(transport) }
+        Self {
+            client: Client::Own(transport),
+        }
     }
 }
 
 impl HealthCheck for MailHealthCheck {
     async fn check_status(&self, findings: &Findings) -> Result {
-        let max_wait = findings.time_left().mul_f64(0.8).min(Duration::from_mins(1));
+        let max_wait = findings
+            .time_left()
+            .mul_f64(0.8)
+            .min(Duration::from_mins(1));
         let transport = match &self.client {
             Client::Own(transport) => transport.clone(),
             Client::Url { builder, tls } => {
@@ -245,9 +300,11 @@ impl HealthCheck for MailHealthCheck {
             }
         };
         if !transport.test_connection().await.map_err(describe)? {
-            return Err(ServiceUnavailable::new("the server does not answer to NOOP")
-                .with_kind(FailureKind::UnexpectedAnswer)
-                .into());
+            return Err(
+                ServiceUnavailable::new("the server does not answer to NOOP")
+                    .with_kind(FailureKind::UnexpectedAnswer)
+                    .into(),
+            );
         }
         Ok(())
     }
@@ -273,8 +330,8 @@ fn describe(error: Error) -> HealthCheckException {
     let (kind, message) = match (code, io::failure_below(&error)) {
         (Some(530 | 534 | 535 | 538), _) => (Kind::Authentication, "authentication failed".into()),
         (Some(454), _) => (Kind::Saturated, "the server takes no login at present: too many of them, perhaps".into()),
-        // Servers send 421 not only at shutdown, but also to a client that they refuse, or when too many clients
-        // connect.
+        // Servers send 421 not only at shutdown, but also to a client that they refuse, or when too
+        // many clients connect.
         (Some(421), _) => (
             Kind::Lost,
             "the server has closed the connection (421): busy, shutting down, or it refuses this client".into(),
@@ -289,5 +346,8 @@ fn describe(error: Error) -> HealthCheckException {
         (None, None) if error.is_response() => (Kind::UnexpectedAnswer, "the server does not speak SMTP".into()),
         (None, None) => return UnknownError::caused_by(error).into(),
     };
-    ServiceUnavailable::new(message).with_kind(kind).with_source(error).into()
+    ServiceUnavailable::new(message)
+        .with_kind(kind)
+        .with_source(error)
+        .into()
 }

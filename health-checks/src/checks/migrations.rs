@@ -6,7 +6,9 @@
 //! use health_core::Health;
 //!
 //! let pool = sqlx::PgPool::connect("postgres://shop@localhost/orders").await?;
-//! let health = Health::builder().check(MigrationsHealthCheck::new(pool, "./migrations")).build()?;
+//! let health = Health::builder()
+//!     .check(MigrationsHealthCheck::new(pool, "./migrations"))
+//!     .build()?;
 //! # Ok(())
 //! # }
 //! ```
@@ -19,8 +21,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use health_core::{
-    BoxCheck, FailureKind, Findings, HealthCheck, HealthCheckException, Result, Secret, ServiceUnavailable,
-    ServiceWarning, Unit,
+    BoxCheck, FailureKind, Findings, HealthCheck, HealthCheckException, Result, Secret,
+    ServiceUnavailable, ServiceWarning, Unit,
 };
 use serde::Deserialize;
 use sqlx::migrate::{Migration, Migrator};
@@ -32,8 +34,8 @@ use crate::support::sql::{DatabasePool, Driver, Query, TLS, Target, describe, is
 /// The most migrations that a message names.
 const NAMED: usize = 5;
 
-/// Compares sqlx's table `_sqlx_migrations` with the migrations of the code. The check only reads, and never applies a
-/// migration.
+/// Compares sqlx's table `_sqlx_migrations` with the migrations of the code. The check only reads,
+/// and never applies a migration.
 #[derive(Debug, Clone)]
 pub struct MigrationsHealthCheck {
     target: Target,
@@ -59,7 +61,10 @@ pub struct Migrations(Source);
 enum Source {
     Code(&'static Migrator),
     Owned(Arc<Migrator>),
-    Folder { path: PathBuf, read: Arc<OnceCell<Migrator>> },
+    Folder {
+        path: PathBuf,
+        read: Arc<OnceCell<Migrator>>,
+    },
 }
 
 /// The keys of kind `migrations`.
@@ -95,8 +100,16 @@ impl CheckSettings for MigrationsSettings {
     const SUMMARY: &'static str = "the migrations of the code, all of which have to be applied";
     const TLS: &'static [&'static str] = TLS;
     const VARIABLES: &'static [Variable] = &[
-        Variable { key: "url", name: "HEALTHCHECK_MIGRATIONS_DB", reads: Reads::Text },
-        Variable { key: "url", name: "DATABASE_URL", reads: Reads::Text },
+        Variable {
+            key: "url",
+            name: "HEALTHCHECK_MIGRATIONS_DB",
+            reads: Reads::Text,
+        },
+        Variable {
+            key: "url",
+            name: "DATABASE_URL",
+            reads: Reads::Text,
+        },
     ];
     const URL: Option<&'static str> = Some("url");
 
@@ -117,8 +130,11 @@ impl CheckSettings for MigrationsSettings {
                 "expected the name of a table, such as _sqlx_migrations or app.migrations",
             ));
         }
-        let check = MigrationsHealthCheck::of(Target::from_url(&self.url, &tls)?, self.source).table(self.table);
-        Ok(vec![BoxCheck::new(check.ignore_missing(self.ignore_missing))])
+        let check = MigrationsHealthCheck::of(Target::from_url(&self.url, &tls)?, self.source)
+            .table(self.table);
+        Ok(vec![BoxCheck::new(
+            check.ignore_missing(self.ignore_missing),
+        )])
     }
 }
 
@@ -136,7 +152,10 @@ impl From<Migrator> for Migrations {
 
 impl From<PathBuf> for Migrations {
     fn from(path: PathBuf) -> Self {
-        Self(Source::Folder { path, read: Arc::default() })
+        Self(Source::Folder {
+            path,
+            read: Arc::default(),
+        })
     }
 }
 
@@ -162,7 +181,8 @@ impl Migrations {
                 let migrator = read.get_or_try_init(|| Migrator::new(path.as_path())).await;
                 migrator.map_err(|error| {
                     let error =
-                        ServiceUnavailable::new("the folder of the migrations can't be read").with_source(error);
+                        ServiceUnavailable::new("the folder of the migrations can't be read")
+                            .with_source(error);
                     error.with_kind(FailureKind::NotFound).into()
                 })
             }
@@ -171,38 +191,54 @@ impl Migrations {
 }
 
 impl MigrationsHealthCheck {
-    /// Creates a check of the database behind this pool. The migrations are a folder, a `sqlx::migrate!()` or any other
-    /// `Migrator`.
+    /// Creates a check of the database behind this pool. The migrations are a folder, a
+    /// `sqlx::migrate!()` or any other `Migrator`.
     pub fn new(pool: impl Into<DatabasePool>, migrations: impl Into<Migrations>) -> Self {
         Self::of(Target::Pool(pool.into()), migrations)
     }
 
     fn of(target: Target, migrations: impl Into<Migrations>) -> Self {
-        let applied = Applied { migrations: migrations.into(), table: None, ignore_missing: None };
-        Self { target, applied, running: OnceLock::new() }
+        let applied = Applied {
+            migrations: migrations.into(),
+            table: None,
+            ignore_missing: None,
+        };
+        Self {
+            target,
+            applied,
+            running: OnceLock::new(),
+        }
     }
 
-    /// Sets the table in which sqlx records the applied migrations. *Default*: the table of the `Migrator`, which is
-    /// usually `_sqlx_migrations`.
+    /// Sets the table in which sqlx records the applied migrations. *Default*: the table of the
+    /// `Migrator`, which is usually `_sqlx_migrations`.
     #[must_use]
     pub fn table(mut self, table: impl Into<String>) -> Self {
         self.applied.table = Some(table.into());
-        Self { running: OnceLock::new(), ..self }
+        Self {
+            running: OnceLock::new(),
+            ..self
+        }
     }
 
-    /// Sets whether the check ignores applied migrations that the code does not know, in place of a warning. *Default*:
-    /// the setting of the `Migrator`, which is usually `false`.
+    /// Sets whether the check ignores applied migrations that the code does not know, in place of a
+    /// warning. *Default*: the setting of the `Migrator`, which is usually `false`.
     #[must_use]
     pub fn ignore_missing(mut self, ignore_missing: bool) -> Self {
         self.applied.ignore_missing = Some(ignore_missing);
-        Self { running: OnceLock::new(), ..self }
+        Self {
+            running: OnceLock::new(),
+            ..self
+        }
     }
 }
 
 impl HealthCheck for MigrationsHealthCheck {
     async fn check_status(&self, findings: &Findings) -> Result {
         self.applied.migrations.resolve().await?; // first, because an unreadable folder is not a failure of the database
-        let check = self.running.get_or_init(|| self.target.check(self.applied.clone()));
+        let check = self
+            .running
+            .get_or_init(|| self.target.check(self.applied.clone()));
         check.check_status(findings).await.map_err(not_ready)
     }
 
@@ -212,7 +248,11 @@ impl HealthCheck for MigrationsHealthCheck {
 }
 
 impl Query for Applied {
-    async fn ask<DB: Driver>(&self, connection: &mut DB::Connection, findings: &Findings) -> Result {
+    async fn ask<DB: Driver>(
+        &self,
+        connection: &mut DB::Connection,
+        findings: &Findings,
+    ) -> Result {
         let migrator = self.migrations.resolve().await?;
         let table = self.table.as_deref().unwrap_or(&migrator.table_name);
         let rows = match DB::rows(connection, DB::MIGRATIONS.replace("{table}", table)).await {
@@ -221,16 +261,26 @@ impl Query for Applied {
         };
         let applied: Vec<Row> = rows.iter().filter_map(|row| Row::read(row)).collect();
         let mut progress = Progress::None;
-        if let Some(look) = DB::IS_MIGRATING.filter(|_| applied.iter().any(|row| !row.is_complete)) {
+        if let Some(look) = DB::IS_MIGRATING.filter(|_| applied.iter().any(|row| !row.is_complete))
+        {
             // The user may lack the permission for this query.
-            progress = match DB::value(connection, look.into()).await.ok().flatten().as_deref() {
+            progress = match DB::value(connection, look.into())
+                .await
+                .ok()
+                .flatten()
+                .as_deref()
+            {
                 Some("1") => Progress::UnderWay,
                 Some("0") => Progress::None,
                 _ => Progress::Unknown,
             };
         }
-        let known = migrator.iter().filter(|migration| !migration.migration_type.is_down_migration());
-        let known = known.map(|migration| (migration.version, migration)).collect();
+        let known = migrator
+            .iter()
+            .filter(|migration| !migration.migration_type.is_down_migration());
+        let known = known
+            .map(|migration| (migration.version, migration))
+            .collect();
         let ignore_missing = self.ignore_missing.unwrap_or(migrator.ignore_missing);
         compare(&known, &applied, progress, ignore_missing, findings);
         Ok(())
@@ -255,7 +305,9 @@ struct Row {
 
 impl Row {
     fn read(row: &[Option<String>]) -> Option<Self> {
-        let [version, success, checksum] = row else { return None };
+        let [version, success, checksum] = row else {
+            return None;
+        };
         Some(Self {
             version: version.as_ref()?.parse().ok()?,
             is_complete: matches!(success.as_deref(), Some("t" | "true" | "1")),
@@ -264,10 +316,13 @@ impl Row {
     }
 
     fn is_of(&self, migration: &Migration) -> bool {
-        let checksum = migration.checksum.iter().fold(String::new(), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}"); // writing to a string never fails
-            text
-        });
+        let checksum = migration
+            .checksum
+            .iter()
+            .fold(String::new(), |mut text, byte| {
+                let _ = write!(text, "{byte:02x}"); // writing to a string never fails
+                text
+            });
         self.checksum == checksum
     }
 }
@@ -292,11 +347,16 @@ fn compare(
         let name = name(*version);
         findings.add_error(ServiceUnavailable::new(match progress {
             Progress::UnderWay => format!("migration {name} is being applied"),
-            Progress::Unknown => format!("migration {name} is not complete: it is being applied, or was interrupted"),
-            Progress::None => format!("migration {name} failed half-way: mend the schema and remove its row"),
+            Progress::Unknown => {
+                format!("migration {name} is not complete: it is being applied, or was interrupted")
+            }
+            Progress::None => {
+                format!("migration {name} failed half-way: mend the schema and remove its row")
+            }
         }));
     }
-    let (mut changed, mut unknown) = (Vec::new(), Vec::new());
+    let mut changed = Vec::new();
+    let mut unknown = Vec::new();
     for row in applied {
         match known.get(&row.version) {
             None => unknown.push(row.version.to_string()),
@@ -305,19 +365,37 @@ fn compare(
         }
     }
     let is_applied = |version: i64| applied.iter().any(|row| row.version == version);
-    let pending: Vec<_> = known.keys().filter(|version| !is_applied(**version)).map(|version| name(*version)).collect();
-    findings.observe("pending", u32::try_from(pending.len()).unwrap_or(u32::MAX), Unit::Count);
+    let pending: Vec<_> = known
+        .keys()
+        .filter(|version| !is_applied(**version))
+        .map(|version| name(*version))
+        .collect();
+    findings.observe(
+        "pending",
+        u32::try_from(pending.len()).unwrap_or(u32::MAX),
+        Unit::Count,
+    );
 
     if !pending.is_empty() {
-        findings.add_error(ServiceUnavailable::new(format!("There are migrations to apply: {}", listed(&pending))));
+        findings.add_error(ServiceUnavailable::new(format!(
+            "There are migrations to apply: {}",
+            listed(&pending)
+        )));
     }
     if !changed.is_empty() {
-        let message = format!("Migrations were changed after they were applied: {}", listed(&changed));
+        let message = format!(
+            "Migrations were changed after they were applied: {}",
+            listed(&changed)
+        );
         findings.add_error(ServiceUnavailable::new(message));
     }
     if !unknown.is_empty() && !ignore_missing {
-        // During a rollout, the old code runs on the new schema. That deserves a warning, but it is not an outage.
-        let message = format!("Migrations are applied that this code does not know: {}", listed(&unknown));
+        // During a rollout, the old code runs on the new schema. That deserves a warning, but it is
+        // not an outage.
+        let message = format!(
+            "Migrations are applied that this code does not know: {}",
+            listed(&unknown)
+        );
         findings.add_error(ServiceWarning::new(message));
     }
 }
@@ -325,5 +403,9 @@ fn compare(
 /// Returns the number of migrations, and the names of the first ones: `7 (1 users, 2 orders, ...)`.
 fn listed(names: &[String]) -> String {
     let more = if names.len() > NAMED { ", ..." } else { "" };
-    format!("{} ({}{more})", names.len(), names[..names.len().min(NAMED)].join(", "))
+    format!(
+        "{} ({}{more})",
+        names.len(),
+        names[..names.len().min(NAMED)].join(", ")
+    )
 }

@@ -13,7 +13,11 @@ pub mod cpu;
 #[cfg(feature = "database")]
 #[cfg_attr(
     not(any(feature = "mysql", feature = "postgres", feature = "sqlite")),
-    allow(unreachable_code, unused, reason = "without a driver there is nothing to run")
+    allow(
+        unreachable_code,
+        unused,
+        reason = "without a driver there is nothing to run"
+    )
 )]
 pub mod database;
 #[cfg(feature = "disk")]
@@ -37,7 +41,11 @@ pub mod memory;
 #[cfg(feature = "migrations")]
 #[cfg_attr(
     not(any(feature = "mysql", feature = "postgres", feature = "sqlite")),
-    allow(unreachable_code, unused, reason = "without a driver there is nothing to run")
+    allow(
+        unreachable_code,
+        unused,
+        reason = "without a driver there is nothing to run"
+    )
 )]
 pub mod migrations;
 #[cfg(feature = "nats")]

@@ -21,7 +21,8 @@ use crate::kind::{CheckSettings, Misconfigured, TlsSettings};
 use crate::support::connection::kept::{Kept, Protocol};
 use crate::support::nats::{Connection, SILENCE, Server};
 
-/// Sends PING on a connection of its own, and waits for PONG. Optionally, also requests the state of JetStream.
+/// Sends PING on a connection of its own, and waits for PONG. Optionally, also requests the state
+/// of JetStream.
 #[derive(Debug, Clone)]
 pub struct NatsHealthCheck {
     server: Server,
@@ -35,8 +36,8 @@ pub struct NatsHealthCheck {
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct NatsSettings {
-    /// The URL of the server: `nats://user:password@host:4222`, `nats://token@host`, or `tls://` for TLS. If there are several hosts, one
-    /// of them has to answer.
+    /// The URL of the server: `nats://user:password@host:4222`, `nats://token@host`, or `tls://`
+    /// for TLS. If there are several hosts, one of them has to answer.
     #[cfg_attr(feature = "config", schemars(with = "String"))]
     pub url: Secret,
     /// Also requests the state of JetStream, which must be enabled for the account.
@@ -62,7 +63,9 @@ impl CheckSettings for NatsSettings {
     }
 
     fn checks_over(self, tls: TlsSettings) -> Result<Vec<BoxCheck>, Misconfigured> {
-        let mut check = NatsHealthCheck::new(self.url)?.tls(tls)?.jetstream(self.jetstream);
+        let mut check = NatsHealthCheck::new(self.url)?
+            .tls(tls)?
+            .jetstream(self.jetstream);
         if let Some(path) = self.credentials {
             check = check.credentials(path)?;
         }
@@ -76,35 +79,58 @@ impl NatsHealthCheck {
     /// # Errors
     /// Returns an error if the URL is not a valid URL of NATS.
     pub fn new(url: impl Into<Secret>) -> Result<Self, Misconfigured> {
-        Ok(Self { server: Server::from_url(&url.into())?, jetstream: false, running: OnceLock::new() })
+        Ok(Self {
+            server: Server::from_url(&url.into())?,
+            jetstream: false,
+            running: OnceLock::new(),
+        })
     }
 
     /// Requires JetStream for the account. *Default*: `false`.
     #[must_use]
     pub fn jetstream(self, jetstream: bool) -> Self {
-        Self { jetstream, running: OnceLock::new(), ..self }
+        Self {
+            jetstream,
+            running: OnceLock::new(),
+            ..self
+        }
     }
 
-    /// Logs in with a credentials file (`.creds`), which is read for each new connection. *Default*: the login in the URL.
+    /// Logs in with a credentials file (`.creds`), which is read for each new connection.
+    /// *Default*: the login in the URL.
     ///
     /// # Errors
     /// Returns an error if the URL has a login as well.
     pub fn credentials(self, path: impl Into<PathBuf>) -> Result<Self, Misconfigured> {
-        Ok(Self { server: self.server.with_credentials(path.into())?, running: OnceLock::new(), ..self })
+        Ok(Self {
+            server: self.server.with_credentials(path.into())?,
+            running: OnceLock::new(),
+            ..self
+        })
     }
 
-    /// Sets the TLS settings, for a URL that uses TLS. *Default*: trusts the certificates of the system.
+    /// Sets the TLS settings, for a URL that uses TLS. *Default*: trusts the certificates of the
+    /// system.
     ///
     /// # Errors
     /// Returns an error if the settings are invalid, or if the URL does not use TLS.
     pub fn tls(self, tls: TlsSettings) -> Result<Self, Misconfigured> {
-        Ok(Self { server: self.server.over(tls)?, running: OnceLock::new(), ..self })
+        Ok(Self {
+            server: self.server.over(tls)?,
+            running: OnceLock::new(),
+            ..self
+        })
     }
 }
 
 impl HealthCheck for NatsHealthCheck {
     async fn check_status(&self, findings: &Findings) -> Result {
-        let look = || BoxCheck::new(Kept::new(Look { server: self.server.clone(), jetstream: self.jetstream }));
+        let look = || {
+            BoxCheck::new(Kept::new(Look {
+                server: self.server.clone(),
+                jetstream: self.jetstream,
+            }))
+        };
         self.running.get_or_init(look).check_status(findings).await
     }
 
@@ -131,6 +157,10 @@ impl Protocol for Look {
         let began = Instant::now();
         connection.ping().await?;
         findings.observe("latency", began.elapsed().as_secs_f64(), Unit::Seconds);
-        if self.jetstream { connection.jetstream().await } else { Ok(()) }
+        if self.jetstream {
+            connection.jetstream().await
+        } else {
+            Ok(())
+        }
     }
 }

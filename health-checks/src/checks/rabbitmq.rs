@@ -1,4 +1,5 @@
-//! Checks that RabbitMQ, or another AMQP 0.9.1 broker, accepts a connection, a channel and a message.
+//! Checks that RabbitMQ, or another AMQP 0.9.1 broker, accepts a connection, a channel and a
+//! message.
 //!
 //! ```
 //! use health_checks::RabbitMQHealthCheck;
@@ -25,11 +26,12 @@ use crate::support::connection::kept::{Kept, Protocol};
 /// The default TTL. A connection, its login and its end are three lines in the broker's log.
 const TTL: Duration = Duration::from_secs(10);
 
-/// Opens a channel and publishes a message that goes into no queue. On the application's own connection, the check only
-/// opens a channel.
+/// Opens a channel and publishes a message that goes into no queue. On the application's own
+/// connection, the check only opens a channel.
 ///
-/// The message, which the broker returns, reveals an alarm of memory or disk: the broker then accepts connections and
-/// channels, but no messages. A user who lacks the permission to publish passes the check.
+/// The message, which the broker returns, reveals an alarm of memory or disk: the broker then
+/// accepts connections and channels, but no messages. A user who lacks the permission to publish
+/// passes the check.
 #[derive(Debug, Clone)]
 pub struct RabbitMQHealthCheck {
     broker: Broker,
@@ -45,7 +47,11 @@ enum Broker {
 
 impl std::fmt::Debug for Broker {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(if matches!(self, Self::Url(_)) { "Url" } else { "Own" })
+        f.write_str(if matches!(self, Self::Url(_)) {
+            "Url"
+        } else {
+            "Own"
+        })
     }
 }
 
@@ -58,7 +64,8 @@ pub struct RabbitMQSettings {
     /// The URL of the broker: `amqp://user:password@host:5672/vhost`, or `amqps://` for TLS.
     #[cfg_attr(feature = "config", schemars(with = "String"))]
     pub url: Secret,
-    /// Publishes a message that goes into no queue, which reveals that the broker blocks its publishers.
+    /// Publishes a message that goes into no queue, which reveals that the broker blocks its
+    /// publishers.
     #[serde(default = "yes")]
     pub publish: bool,
 }
@@ -71,7 +78,11 @@ impl CheckSettings for RabbitMQSettings {
     const KIND: &'static str = "rabbitmq";
     const SUMMARY: &'static str = "open a channel, publish a message that is not routed";
     const TLS: &'static [&'static str] = TlsSettings::ALL;
-    const VARIABLES: &'static [Variable] = &[Variable { key: "url", name: "BROKER_URL", reads: Reads::Text }];
+    const VARIABLES: &'static [Variable] = &[Variable {
+        key: "url",
+        name: "BROKER_URL",
+        reads: Reads::Text,
+    }];
     const URL: Option<&'static str> = Some("url");
 
     fn url_mut(&mut self) -> Option<&mut Secret> {
@@ -83,7 +94,11 @@ impl CheckSettings for RabbitMQSettings {
     }
 
     fn checks_over(self, tls: TlsSettings) -> Result<Vec<BoxCheck>, Misconfigured> {
-        Ok(vec![BoxCheck::new(RabbitMQHealthCheck::new(self.url)?.tls(tls)?.publish(self.publish))])
+        Ok(vec![BoxCheck::new(
+            RabbitMQHealthCheck::new(self.url)?
+                .tls(tls)?
+                .publish(self.publish),
+        )])
     }
 }
 
@@ -94,41 +109,64 @@ impl RabbitMQHealthCheck {
     /// Returns an error if the URL is not that of a single broker.
     pub fn new(url: impl Into<Secret>) -> Result<Self, Misconfigured> {
         let server = Server::from_url(&url.into())?;
-        Ok(Self { broker: Broker::Url(server), publish: true, running: OnceLock::new() })
+        Ok(Self {
+            broker: Broker::Url(server),
+            publish: true,
+            running: OnceLock::new(),
+        })
     }
 
     /// Creates a check on the application's own connection.
     pub fn with_connection(connection: Arc<lapin::Connection>) -> Self {
-        Self { broker: Broker::Own(connection), publish: false, running: OnceLock::new() }
+        Self {
+            broker: Broker::Own(connection),
+            publish: false,
+            running: OnceLock::new(),
+        }
     }
 
-    /// Sets the TLS settings, for a URL that uses TLS. *Default*: trusts the certificates of the system.
+    /// Sets the TLS settings, for a URL that uses TLS. *Default*: trusts the certificates of the
+    /// system.
     ///
     /// # Errors
-    /// Returns an error if the settings are invalid, if the URL does not use TLS, and on the application's own
-    /// connection.
+    /// Returns an error if the settings are invalid, if the URL does not use TLS, and on the
+    /// application's own connection.
     pub fn tls(mut self, tls: TlsSettings) -> Result<Self, Misconfigured> {
         match self.broker {
             Broker::Url(server) => self.broker = Broker::Url(server.over(tls)?),
             Broker::Own(_) => tls.needs(false)?,
         }
-        Ok(Self { running: OnceLock::new(), ..self })
+        Ok(Self {
+            running: OnceLock::new(),
+            ..self
+        })
     }
 
-    /// Sets whether to publish a message that goes into no queue. It has no effect on the application's own connection.
-    /// *Default*: `true`.
+    /// Sets whether to publish a message that goes into no queue. It has no effect on the
+    /// application's own connection. *Default*: `true`.
     #[must_use]
     pub fn publish(self, publish: bool) -> Self {
-        Self { publish, running: OnceLock::new(), ..self }
+        Self {
+            publish,
+            running: OnceLock::new(),
+            ..self
+        }
     }
 }
 
 impl HealthCheck for RabbitMQHealthCheck {
     async fn check_status(&self, findings: &Findings) -> Result {
         match &self.broker {
-            Broker::Own(connection) => close(&connection.create_channel().await.map_err(describe)?).await,
+            Broker::Own(connection) => {
+                close(&connection.create_channel().await.map_err(describe)?).await
+            }
             Broker::Url(server) => {
-                let look = || BoxCheck::new(Kept::new(Look { server: server.clone(), publish: self.publish }));
+                let look = || {
+                    BoxCheck::new(Kept::new(Look {
+                        server: server.clone(),
+                        publish: self.publish,
+                    }))
+                };
                 self.running.get_or_init(look).check_status(findings).await
             }
         }
@@ -162,11 +200,23 @@ impl Protocol for Look {
         if !self.publish {
             return close(&channel).await;
         }
-        channel.confirm_select(ConfirmSelectOptions::default()).await.map_err(describe)?;
+        channel
+            .confirm_select(ConfirmSelectOptions::default())
+            .await
+            .map_err(describe)?;
         let key = format!("health-check.{}", Uuid::new_v4());
-        // The message is not empty, because the broker blocks a connection only when the first byte of a message
-        // arrives.
-        match publish(connection, &channel, "", &key, b"health-check", BasicProperties::default()).await? {
+        // The message is not empty, because the broker blocks a connection only when the first byte
+        // of a message arrives.
+        match publish(
+            connection,
+            &channel,
+            "",
+            &key,
+            b"health-check",
+            BasicProperties::default(),
+        )
+        .await?
+        {
             Ok(_) => close(&channel).await,
             Err(error) if is_refused(&error) => Ok(()), // the refusal has closed the channel
             Err(error) => Err(describe(error)),

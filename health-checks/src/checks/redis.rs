@@ -6,8 +6,12 @@
 //! use health_checks::RedisHealthCheck;
 //! use health_core::Health;
 //!
-//! let pool = Pool::builder().build(RedisConnectionManager::new("redis://localhost/1")?).await?;
-//! let health = Health::builder().check(RedisHealthCheck::new(pool)).build()?;
+//! let pool = Pool::builder()
+//!     .build(RedisConnectionManager::new("redis://localhost/1")?)
+//!     .await?;
+//! let health = Health::builder()
+//!     .check(RedisHealthCheck::new(pool))
+//!     .build()?;
 //! # Ok(())
 //! # }
 //! ```
@@ -32,11 +36,12 @@ pub struct RedisHealthCheck(BoxCheck);
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct RedisSettings {
-    /// The URL of Redis: `redis://:password@host:6379/1`, `rediss://` for TLS, `redis+unix:///path` for a socket, or
-    /// `redis+sentinel://:password@sentinel:26379,sentinel2/master/1`.
+    /// The URL of Redis: `redis://:password@host:6379/1`, `rediss://` for TLS, `redis+unix:///path`
+    /// for a socket, or `redis+sentinel://:password@sentinel:26379,sentinel2/master/1`.
     #[cfg_attr(feature = "config", schemars(with = "String", default = "default_url"))]
     pub url: Secret,
-    /// Also sets a key, which expires after five seconds. This fails if the server is read-only or full.
+    /// Also sets a key, which expires after five seconds. This fails if the server is read-only or
+    /// full.
     pub write: bool,
 }
 
@@ -46,7 +51,10 @@ fn default_url() -> String {
 
 impl Default for RedisSettings {
     fn default() -> Self {
-        Self { url: default_url().into(), write: false }
+        Self {
+            url: default_url().into(),
+            write: false,
+        }
     }
 }
 
@@ -54,7 +62,11 @@ impl CheckSettings for RedisSettings {
     const KIND: &'static str = "redis";
     const SUMMARY: &'static str = "PING, and optionally SET";
     const TLS: &'static [&'static str] = TlsSettings::ALL;
-    const VARIABLES: &'static [Variable] = &[Variable { key: "url", name: "REDIS_URL", reads: Reads::Text }];
+    const VARIABLES: &'static [Variable] = &[Variable {
+        key: "url",
+        name: "REDIS_URL",
+        reads: Reads::Text,
+    }];
     const URL: Option<&'static str> = Some("url");
 
     fn url_mut(&mut self) -> Option<&mut Secret> {
@@ -67,7 +79,12 @@ impl CheckSettings for RedisSettings {
 
     fn checks_over(self, tls: TlsSettings) -> Result<Vec<BoxCheck>, Misconfigured> {
         let server = Server::from_url(&self.url)?.over(tls)?;
-        Ok(vec![BoxCheck::new(RedisHealthCheck(BoxCheck::new(Kept::new(Pinger { server, write: self.write }))))])
+        Ok(vec![BoxCheck::new(RedisHealthCheck(BoxCheck::new(
+            Kept::new(Pinger {
+                server,
+                write: self.write,
+            }),
+        )))])
     }
 }
 
@@ -88,7 +105,8 @@ impl HealthCheck for RedisHealthCheck {
     }
 }
 
-/// The key that is set. All checks and replicas use the same one, because only the server's answer matters.
+/// The key that is set. All checks and replicas use the same one, because only the server's answer
+/// matters.
 const KEY: &str = "health_check:write";
 
 /// The time after which that key expires, in seconds.
@@ -114,7 +132,9 @@ impl Protocol for Pinger {
         if !self.write {
             return Ok(());
         }
-        let Err(error) = set(connection).await else { return Ok(()) };
+        let Err(error) = set(connection).await else {
+            return Ok(());
+        };
         // In a cluster, the check follows the redirection once, and keeps the new connection.
         self.server.follow(connection, error).await?;
         set(connection).await.map_err(describe)
@@ -122,5 +142,11 @@ impl Protocol for Pinger {
 }
 
 async fn set(connection: &mut Connection) -> redis::RedisResult<()> {
-    redis::cmd("SET").arg(KEY).arg(1).arg("EX").arg(EXPIRES_IN).exec_async(&mut connection.client).await
+    redis::cmd("SET")
+        .arg(KEY)
+        .arg(1)
+        .arg("EX")
+        .arg(EXPIRES_IN)
+        .exec_async(&mut connection.client)
+        .await
 }

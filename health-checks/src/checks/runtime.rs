@@ -1,15 +1,17 @@
 //! Checks that the Tokio runtime runs its tasks, and that nothing blocks it.
 //!
-//! A thread of the operating system sends a task to the runtime every 100 ms and measures how long the task waits to
-//! run. A blocked runtime is therefore seen even when it cannot respond: in the log, and on a management port, which
-//! has a runtime of its own (`listen` of every adapter). Liveness may depend on this check, because a restart unblocks
-//! the runtime.
+//! A thread of the operating system sends a task to the runtime every 100 ms and measures how long
+//! the task waits to run. A blocked runtime is therefore seen even when it cannot respond: in the
+//! log, and on a management port, which has a runtime of its own (`listen` of every adapter).
+//! Liveness may depend on this check, because a restart unblocks the runtime.
 //!
 //! ```
 //! use health_checks::RuntimeHealthCheck;
 //! use health_core::{CheckExt, Health};
 //!
-//! let health = Health::builder().check(RuntimeHealthCheck::default().groups(["live", "ready"])).build()?;
+//! let health = Health::builder()
+//!     .check(RuntimeHealthCheck::default().groups(["live", "ready"]))
+//!     .build()?;
 //! # Ok::<(), health_core::BuildError>(())
 //! ```
 
@@ -19,7 +21,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use health_core::{BoxCheck, Findings, HealthCheck, Result, ResultExt as _, Scope, ServiceUnavailable, Unit};
+use health_core::{
+    BoxCheck, Findings, HealthCheck, Result, ResultExt as _, Scope, ServiceUnavailable, Unit,
+};
 use serde::Deserialize;
 use tokio::runtime::Handle;
 
@@ -28,7 +32,8 @@ use crate::kind::{CheckSettings, Misconfigured};
 /// The interval at which tasks are sent.
 const INTERVAL: Duration = Duration::from_millis(100);
 
-/// Measures how long a task waits to run. That is next to nothing unless a worker thread is blocked.
+/// Measures how long a task waits to run. That is next to nothing unless a worker thread is
+/// blocked.
 #[derive(Debug)]
 pub struct RuntimeHealthCheck {
     runtime: Option<Handle>,
@@ -77,25 +82,35 @@ impl CheckSettings for RuntimeSettings {
         if self.lag_max.is_zero() {
             return Err(Misconfigured::new("lag_max", "must be longer than zero"));
         }
-        Ok(vec![BoxCheck::new(RuntimeHealthCheck::default().lag_max(self.lag_max))])
+        Ok(vec![BoxCheck::new(
+            RuntimeHealthCheck::default().lag_max(self.lag_max),
+        )])
     }
 }
 
 impl Default for RuntimeHealthCheck {
-    /// Watches the current runtime. Outside of a runtime, watches the one in which the check first runs.
+    /// Watches the current runtime. Outside of a runtime, watches the one in which the check first
+    /// runs.
     fn default() -> Self {
-        Self { runtime: Handle::try_current().ok(), lag_max: one_second(), seen: Arc::default() }
+        Self {
+            runtime: Handle::try_current().ok(),
+            lag_max: one_second(),
+            seen: Arc::default(),
+        }
     }
 }
 
 impl RuntimeHealthCheck {
     /// Creates a check of another runtime than the current one.
     pub fn new(runtime: Handle) -> Self {
-        Self { runtime: Some(runtime), ..Self::default() }
+        Self {
+            runtime: Some(runtime),
+            ..Self::default()
+        }
     }
 
-    /// Sets the longest that a task may wait to run. *Default*: 1 s, which is as long as a prober waits for its
-    /// response.
+    /// Sets the longest that a task may wait to run. *Default*: 1 s, which is as long as a prober
+    /// waits for its response.
     #[must_use]
     pub fn lag_max(self, lag_max: Duration) -> Self {
         Self { lag_max, ..self }
@@ -107,7 +122,8 @@ impl RuntimeHealthCheck {
             return Ok(());
         }
         let runtime = self.runtime.clone().unwrap_or_else(Handle::current);
-        let (told, limit) = (Arc::downgrade(&self.seen), self.lag_max);
+        let told = Arc::downgrade(&self.seen);
+        let limit = self.lag_max;
         let thread = thread::Builder::new().name("health-runtime".into());
         thread
             .spawn(move || watch(&runtime, &told, limit))
@@ -116,14 +132,17 @@ impl RuntimeHealthCheck {
         Ok(())
     }
 
-    /// Returns the wait of the pending task if it exceeds the limit, and otherwise that of the last task. Returns
-    /// `None` until the first task has run.
+    /// Returns the wait of the pending task if it exceeds the limit, and otherwise that of the last
+    /// task. Returns `None` until the first task has run.
     fn lag(&self) -> Result<Option<Duration>> {
         let seen = lock(&self.seen);
         if seen.is_gone {
             return Err(ServiceUnavailable::new("the runtime has ended").into());
         }
-        let waiting = seen.sent.map(|sent| sent.elapsed()).filter(|waiting| *waiting > self.lag_max);
+        let waiting = seen
+            .sent
+            .map(|sent| sent.elapsed())
+            .filter(|waiting| *waiting > self.lag_max);
         Ok(waiting.or(seen.last))
     }
 }
@@ -138,11 +157,19 @@ impl HealthCheck for RuntimeHealthCheck {
             }
         };
         let longest = std::mem::take(&mut lock(&self.seen).longest);
-        findings.observe_within("lag", lag.as_secs_f64(), Unit::Seconds, Some(self.lag_max.as_secs_f64()));
+        findings.observe_within(
+            "lag",
+            lag.as_secs_f64(),
+            Unit::Seconds,
+            Some(self.lag_max.as_secs_f64()),
+        );
         findings.observe("longest lag", longest.max(lag).as_secs_f64(), Unit::Seconds);
         if lag > self.lag_max {
-            let (lag, limit) = (lag.as_secs_f64(), self.lag_max.as_secs_f64());
-            let message = format!("the runtime is blocked: a task waits for {lag:.1} s, the limit is {limit} s");
+            let lag = lag.as_secs_f64();
+            let limit = self.lag_max.as_secs_f64();
+            let message = format!(
+                "the runtime is blocked: a task waits for {lag:.1} s, the limit is {limit} s"
+            );
             return Err(ServiceUnavailable::new(message).into());
         }
         Ok(())

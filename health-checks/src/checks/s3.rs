@@ -1,11 +1,14 @@
-//! Checks that a bucket keeps what is put into it, at Amazon S3 or any service that speaks its protocol.
+//! Checks that a bucket keeps what is put into it, at Amazon S3 or any service that speaks its
+//! protocol.
 //!
 //! ```
 //! use health_checks::S3StorageHealthCheck;
 //! use health_core::Health;
 //!
 //! # fn example(client: aws_sdk_s3::Client) -> Result<(), health_core::BuildError> {
-//! let health = Health::builder().check(S3StorageHealthCheck::new(client, "media").prefix("health/")).build()?;
+//! let health = Health::builder()
+//!     .check(S3StorageHealthCheck::new(client, "media").prefix("health/"))
+//!     .build()?;
 //! # Ok(())
 //! # }
 //! ```
@@ -16,15 +19,15 @@ use std::time::Duration;
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::{
-    BehaviorVersion, Config, Credentials, Region, RequestChecksumCalculation, SharedCredentialsProvider,
-    SharedHttpClient, retry::RetryConfig,
+    BehaviorVersion, Config, Credentials, Region, RequestChecksumCalculation,
+    SharedCredentialsProvider, SharedHttpClient, retry::RetryConfig,
 };
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::primitives::ByteStream;
 use aws_smithy_http_client::Builder;
 use health_core::{
-    BoxCheck, FailureKind, Findings, HealthCheck, HealthCheckException, Result, ResultExt as _, Secret,
-    ServiceUnavailable, UnknownError,
+    BoxCheck, FailureKind, Findings, HealthCheck, HealthCheckException, Result, ResultExt as _,
+    Secret, ServiceUnavailable, UnknownError,
 };
 use serde::Deserialize;
 
@@ -36,8 +39,8 @@ use crate::support::tls::Tls;
 
 /// Saves an object, reads it back, compares it, deletes it and verifies that it is gone.
 ///
-/// An interrupted run still deletes its object. A killed process leaves a few bytes below the prefix, which a lifecycle
-/// rule of the bucket can remove.
+/// An interrupted run still deletes its object. A killed process leaves a few bytes below the
+/// prefix, which a lifecycle rule of the bucket can remove.
 #[derive(Debug, Clone)]
 pub struct S3StorageHealthCheck {
     access: Access,
@@ -53,10 +56,16 @@ const TTL: Duration = Duration::from_secs(30);
 enum Access {
     /// The application's own client.
     Client(Client),
-    /// The configuration for a client of each run. The connections of the client end with the run, so a server that closes idle connections
-    /// is not a failure. The client is built when it is needed, because certificates are needed only then. Without keys, the credentials of
-    /// the process are used.
-    Config { config: Box<Config>, chain: Option<Chain>, is_tls: bool, tls: Tls },
+    /// The configuration for a client of each run. The connections of the client end with the run,
+    /// so a server that closes idle connections is not a failure. The client is built when it is
+    /// needed, because certificates are needed only then. Without keys, the credentials of the
+    /// process are used.
+    Config {
+        config: Box<Config>,
+        chain: Option<Chain>,
+        is_tls: bool,
+        tls: Tls,
+    },
 }
 
 /// The keys of kind `s3`.
@@ -76,11 +85,12 @@ pub struct S3Settings {
     /// The region. Without it, the region of the credentials is used, or else `us-east-1`.
     #[serde(default)]
     pub region: Option<String>,
-    /// Puts the name of the bucket into the path in place of the host. Without it: true if `endpoint_url` is set.
+    /// Puts the name of the bucket into the path in place of the host. Without it: true if
+    /// `endpoint_url` is set.
     #[serde(default)]
     pub force_path_style: Option<bool>,
-    /// The ID of the access key. Without a key, the credentials are looked up as Amazon's SDKs do: in the environment, the profile
-    /// `AWS_PROFILE`, a web identity, the container, the instance.
+    /// The ID of the access key. Without a key, the credentials are looked up as Amazon's SDKs do:
+    /// in the environment, the profile `AWS_PROFILE`, a web identity, the container, the instance.
     #[serde(default)]
     #[cfg_attr(feature = "config", schemars(with = "Option<String>"))]
     pub access_key_id: Option<Secret>,
@@ -103,12 +113,36 @@ impl CheckSettings for S3Settings {
     const SERVERS: &'static [&'static str] = &["endpoint_url"];
     const TLS: &'static [&'static str] = &["ca_file"];
     const VARIABLES: &'static [Variable] = &[
-        Variable { key: "endpoint_url", name: "S3_ENDPOINT_URL", reads: Reads::Text },
-        Variable { key: "bucket", name: "S3_BUCKET", reads: Reads::Text },
-        Variable { key: "region", name: "AWS_REGION", reads: Reads::Text },
-        Variable { key: "access_key_id", name: "AWS_ACCESS_KEY_ID", reads: Reads::Text },
-        Variable { key: "secret_access_key", name: "AWS_SECRET_ACCESS_KEY", reads: Reads::Text },
-        Variable { key: "session_token", name: "AWS_SESSION_TOKEN", reads: Reads::Text },
+        Variable {
+            key: "endpoint_url",
+            name: "S3_ENDPOINT_URL",
+            reads: Reads::Text,
+        },
+        Variable {
+            key: "bucket",
+            name: "S3_BUCKET",
+            reads: Reads::Text,
+        },
+        Variable {
+            key: "region",
+            name: "AWS_REGION",
+            reads: Reads::Text,
+        },
+        Variable {
+            key: "access_key_id",
+            name: "AWS_ACCESS_KEY_ID",
+            reads: Reads::Text,
+        },
+        Variable {
+            key: "secret_access_key",
+            name: "AWS_SECRET_ACCESS_KEY",
+            reads: Reads::Text,
+        },
+        Variable {
+            key: "session_token",
+            name: "AWS_SESSION_TOKEN",
+            reads: Reads::Text,
+        },
     ];
 
     fn checks(self) -> Result<Vec<BoxCheck>, Misconfigured> {
@@ -117,37 +151,73 @@ impl CheckSettings for S3Settings {
 
     fn checks_over(self, tls: TlsSettings) -> Result<Vec<BoxCheck>, Misconfigured> {
         if self.bucket.is_empty() {
-            return Err(Misconfigured::new("bucket", "expected the name of a bucket"));
+            return Err(Misconfigured::new(
+                "bucket",
+                "expected the name of a bucket",
+            ));
         }
-        if self.endpoint_url.as_ref().is_some_and(|url| !url.starts_with("http://") && !url.starts_with("https://")) {
-            return Err(Misconfigured::new("endpoint_url", "expected a URL: http://... or https://..."));
+        if self
+            .endpoint_url
+            .as_ref()
+            .is_some_and(|url| !url.starts_with("http://") && !url.starts_with("https://"))
+        {
+            return Err(Misconfigured::new(
+                "endpoint_url",
+                "expected a URL: http://... or https://...",
+            ));
         }
-        let is_tls = !self.endpoint_url.as_ref().is_some_and(|url| url.starts_with("http://"));
-        tls.needs(is_tls).map_err(|wrong| wrong.with_url_as("endpoint_url"))?;
+        let is_tls = !self
+            .endpoint_url
+            .as_ref()
+            .is_some_and(|url| url.starts_with("http://"));
+        tls.needs(is_tls)
+            .map_err(|wrong| wrong.with_url_as("endpoint_url"))?;
         let keys = self.keys()?;
         let chain = keys.is_none().then(Chain::default);
-        let access = Access::Config { config: Box::new(self.config(keys)), chain, is_tls, tls: tls.into() };
-        Ok(vec![BoxCheck::new(S3StorageHealthCheck { access, bucket: self.bucket, prefix: self.prefix })])
+        let access = Access::Config {
+            config: Box::new(self.config(keys)),
+            chain,
+            is_tls,
+            tls: tls.into(),
+        };
+        Ok(vec![BoxCheck::new(S3StorageHealthCheck {
+            access,
+            bucket: self.bucket,
+            prefix: self.prefix,
+        })])
     }
 }
 
 impl S3Settings {
     /// Returns the keys of the settings, if there are any.
     fn keys(&self) -> Result<Option<Credentials>, Misconfigured> {
-        let token = self.session_token.as_ref().map(|token| token.expose().to_owned());
+        let token = self
+            .session_token
+            .as_ref()
+            .map(|token| token.expose().to_owned());
         match (&self.access_key_id, &self.secret_access_key) {
-            (Some(id), Some(secret)) => {
-                Ok(Some(Credentials::new(id.expose(), secret.expose(), token, None, "health-check")))
-            }
+            (Some(id), Some(secret)) => Ok(Some(Credentials::new(
+                id.expose(),
+                secret.expose(),
+                token,
+                None,
+                "health-check",
+            ))),
             (None, None) if token.is_none() => Ok(None),
-            (None, _) => Err(Misconfigured::new("access_key_id", "expected the ID beside the other part of the key")),
-            (_, None) => Err(Misconfigured::new("secret_access_key", "expected the secret beside `access_key_id`")),
+            (None, _) => Err(Misconfigured::new(
+                "access_key_id",
+                "expected the ID beside the other part of the key",
+            )),
+            (_, None) => Err(Misconfigured::new(
+                "secret_access_key",
+                "expected the secret beside `access_key_id`",
+            )),
         }
     }
 
-    /// Builds the configuration of the client. Each operation is tried once, because the engine repeats the check.
-    /// Checksums are sent only where they are required, because not every service accepts them. The HTTP client is
-    /// added later: see [`Access`].
+    /// Builds the configuration of the client. Each operation is tried once, because the engine
+    /// repeats the check. Checksums are sent only where they are required, because not every
+    /// service accepts them. The HTTP client is added later: see [`Access`].
     fn config(&self, keys: Option<Credentials>) -> Config {
         let mut config = Config::builder()
             .behavior_version(BehaviorVersion::latest())
@@ -164,7 +234,11 @@ impl S3Settings {
 impl S3StorageHealthCheck {
     /// Creates a check of a bucket, through the application's own client.
     pub fn new(client: Client, bucket: impl Into<String>) -> Self {
-        Self { access: Access::Client(client), bucket: bucket.into(), prefix: String::new() }
+        Self {
+            access: Access::Client(client),
+            bucket: bucket.into(),
+            prefix: String::new(),
+        }
     }
 
     /// Sets the prefix of the names of this check's objects. *Default*: empty.
@@ -185,8 +259,16 @@ impl HealthCheck for S3StorageHealthCheck {
             was_read: AtomicBool::default(),
         };
         let result = round_trip(&Arc::new(bucket)).await;
-        if let (Err(error), Access::Config { chain: Some(chain), .. }) = (&result, &self.access)
-            && matches!(error.kind(), FailureKind::Authentication | FailureKind::Forbidden | FailureKind::Misconfigured)
+        if let (
+            Err(error),
+            Access::Config {
+                chain: Some(chain), ..
+            },
+        ) = (&result, &self.access)
+            && matches!(
+                error.kind(),
+                FailureKind::Authentication | FailureKind::Forbidden | FailureKind::Misconfigured
+            )
         {
             chain.forget();
         }
@@ -206,32 +288,55 @@ impl Access {
     async fn client(&self) -> Result<Client> {
         let (config, chain, is_tls, tls) = match self {
             Self::Client(client) => return Ok(client.clone()),
-            Self::Config { config, chain, is_tls, tls } => (config, chain, *is_tls, tls),
+            Self::Config {
+                config,
+                chain,
+                is_tls,
+                tls,
+            } => (config, chain, *is_tls, tls),
         };
-        let http = if is_tls { with_tls(tls)? } else { Builder::new().build_http() };
+        let http = if is_tls {
+            with_tls(tls)?
+        } else {
+            Builder::new().build_http()
+        };
         let mut builder = config.to_builder().http_client(http.clone());
         let mut region = config.region().cloned();
         if let Some(chain) = chain {
-            let issuer = if is_tls { http } else { with_tls(tls).unwrap_or(http) }; // token services use TLS
+            let issuer = if is_tls {
+                http
+            } else {
+                with_tls(tls).unwrap_or(http)
+            }; // token services use TLS
             let found = chain.find(region, issuer).await;
             region = found.region;
             builder = builder.identity_cache(found.cache);
             builder.set_credentials_provider(found.provider);
         }
-        Ok(Client::from_conf(builder.region(region.unwrap_or(REGION)).build()))
+        Ok(Client::from_conf(
+            builder.region(region.unwrap_or(REGION)).build(),
+        ))
     }
 }
 
 #[cfg(any(feature = "rustls-ring", feature = "rustls-aws-lc-rs"))]
 fn with_tls(tls: &Tls) -> Result<SharedHttpClient> {
-    use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode};
+    use aws_smithy_http_client::tls::{
+        Provider, TlsContext, TrustStore, rustls_provider::CryptoMode,
+    };
     #[cfg(feature = "rustls-aws-lc-rs")]
     let provider = Provider::Rustls(CryptoMode::AwsLc);
     #[cfg(not(feature = "rustls-aws-lc-rs"))]
     let provider = Provider::Rustls(CryptoMode::Ring);
     let roots = TrustStore::empty().with_pem_certificate(tls.pem()?);
-    let context = TlsContext::builder().with_trust_store(roots).build().or_unknown()?;
-    Ok(Builder::new().tls_provider(provider).tls_context(context).build_https())
+    let context = TlsContext::builder()
+        .with_trust_store(roots)
+        .build()
+        .or_unknown()?;
+    Ok(Builder::new()
+        .tls_provider(provider)
+        .tls_context(context)
+        .build_https())
 }
 
 #[cfg(not(any(feature = "rustls-ring", feature = "rustls-aws-lc-rs")))]
@@ -245,8 +350,8 @@ struct Bucket {
     client: Client,
     name: String,
     prefix: String,
-    /// The version that was saved, if the bucket keeps versions. A deletion without the version would keep the object
-    /// for ever.
+    /// The version that was saved, if the bucket keeps versions. A deletion without the version
+    /// would keep the object for ever.
     version: Mutex<Option<String>>,
     /// `true` once the object was read.
     was_read: AtomicBool,
@@ -257,17 +362,28 @@ impl Storage for Bucket {
         let key = format!("{}{name}", self.prefix);
         let put = || {
             let body = ByteStream::from(content.to_owned());
-            self.client.put_object().bucket(&self.name).key(&key).body(body)
+            self.client
+                .put_object()
+                .bucket(&self.name)
+                .key(&key)
+                .body(body)
         };
         let mut saved = put().send().await;
         if saved.as_ref().is_err_and(wants_checksum) {
-            let with_checksum =
-                Config::builder().request_checksum_calculation(RequestChecksumCalculation::WhenSupported);
-            saved = put().customize().config_override(with_checksum).send().await;
+            let with_checksum = Config::builder()
+                .request_checksum_calculation(RequestChecksumCalculation::WhenSupported);
+            saved = put()
+                .customize()
+                .config_override(with_checksum)
+                .send()
+                .await;
         }
         match saved {
             Ok(saved) => {
-                let version = saved.version_id().filter(|version| *version != "null").map(str::to_owned);
+                let version = saved
+                    .version_id()
+                    .filter(|version| *version != "null")
+                    .map(str::to_owned);
                 *self.version.lock().unwrap_or_else(PoisonError::into_inner) = version;
                 Ok(key)
             }
@@ -281,18 +397,40 @@ impl Storage for Bucket {
     }
 
     async fn read(&self, name: &str) -> Result<Vec<u8>> {
-        let object = self.client.get_object().bucket(&self.name).key(name).send().await.map_err(describe)?;
-        let content = object.body.collect().await.or_unavailable("connection lost")?.to_vec();
+        let object = self
+            .client
+            .get_object()
+            .bucket(&self.name)
+            .key(name)
+            .send()
+            .await
+            .map_err(describe)?;
+        let content = object
+            .body
+            .collect()
+            .await
+            .or_unavailable("connection lost")?
+            .to_vec();
         self.was_read.store(true, Ordering::Relaxed);
         Ok(content)
     }
 
-    /// Returns `true` if the object exists. Amazon answers 403 for a missing object to a user who may not list the
-    /// bucket.
+    /// Returns `true` if the object exists. Amazon answers 403 for a missing object to a user who
+    /// may not list the bucket.
     async fn exists(&self, name: &str) -> Result<bool> {
-        match self.client.head_object().bucket(&self.name).key(name).send().await {
+        match self
+            .client
+            .head_object()
+            .bucket(&self.name)
+            .key(name)
+            .send()
+            .await
+        {
             Ok(_) => Ok(true),
-            Err(error) => match error.raw_response().map(|response| response.status().as_u16()) {
+            Err(error) => match error
+                .raw_response()
+                .map(|response| response.status().as_u16())
+            {
                 Some(404) => Ok(false),
                 Some(403) if self.was_read.load(Ordering::Relaxed) => Ok(false),
                 _ => Err(describe(error)),
@@ -301,23 +439,42 @@ impl Storage for Bucket {
     }
 
     async fn delete(&self, name: &str) -> Result {
-        let version = self.version.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let delete = self.client.delete_object().bucket(&self.name).key(name).set_version_id(version);
+        let version = self
+            .version
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        let delete = self
+            .client
+            .delete_object()
+            .bucket(&self.name)
+            .key(name)
+            .set_version_id(version);
         delete.send().await.map(drop).map_err(describe)
     }
 }
 
-/// Returns `true` if the bucket accepts only objects with a checksum, as one with Object Lock does. Other services may
-/// not support checksums.
+/// Returns `true` if the bucket accepts only objects with a checksum, as one with Object Lock does.
+/// Other services may not support checksums.
 fn wants_checksum<E: ProvideErrorMetadata>(error: &SdkError<E>) -> bool {
-    let SdkError::ServiceError(answer) = error else { return false };
-    let text = answer.err().message().unwrap_or_default().to_ascii_lowercase();
-    answer.raw().status().as_u16() == 400 && (text.contains("checksum") || text.contains("content-md5"))
+    let SdkError::ServiceError(answer) = error else {
+        return false;
+    };
+    let text = answer
+        .err()
+        .message()
+        .unwrap_or_default()
+        .to_ascii_lowercase();
+    answer.raw().status().as_u16() == 400
+        && (text.contains("checksum") || text.contains("content-md5"))
 }
 
 /// Returns `true` if it is unknown what the service has done.
 fn is_unanswered<E>(error: &SdkError<E>) -> bool {
-    matches!(error, SdkError::TimeoutError(_) | SdkError::ResponseError(_) | SdkError::DispatchFailure(_))
+    matches!(
+        error,
+        SdkError::TimeoutError(_) | SdkError::ResponseError(_) | SdkError::DispatchFailure(_)
+    )
 }
 
 fn describe<E>(error: SdkError<E>) -> HealthCheckException
@@ -326,7 +483,10 @@ where
 {
     use FailureKind as Kind;
     if let Some((kind, message)) = aws::describe(&error) {
-        return ServiceUnavailable::new(message).with_kind(kind).with_source(error).into();
+        return ServiceUnavailable::new(message)
+            .with_kind(kind)
+            .with_source(error)
+            .into();
     }
     let (kind, message) = match &error {
         SdkError::TimeoutError(_) => (Kind::TimedOut, "timed out"),
@@ -336,7 +496,8 @@ where
         }
         SdkError::ResponseError(_) => (Kind::UnexpectedAnswer, "the endpoint does not speak S3"),
         SdkError::ServiceError(answer) => {
-            let (code, text) = (answer.err().code().unwrap_or_default(), answer.err().message().unwrap_or_default());
+            let code = answer.err().code().unwrap_or_default();
+            let text = answer.err().message().unwrap_or_default();
             match by_code(code, answer.raw().status().as_u16(), &text.to_lowercase()) {
                 Some(words) => words,
                 None => return UnknownError::caused_by(error).into(),
@@ -344,15 +505,21 @@ where
         }
         _ => return UnknownError::caused_by(error).into(),
     };
-    ServiceUnavailable::new(message).with_kind(kind).with_source(error).into()
+    ServiceUnavailable::new(message)
+        .with_kind(kind)
+        .with_source(error)
+        .into()
 }
 
-/// Chooses a message by the service's [code](https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html), or
-/// else by the status.
+/// Chooses a message by the service's
+/// [code](https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html), or else by the
+/// status.
 fn by_code(code: &str, status: u16, text: &str) -> Option<(FailureKind, &'static str)> {
     use FailureKind as Kind;
-    const SIGNATURE: (FailureKind, &str) =
-        (FailureKind::Authentication, "the signature was refused: the secret key is wrong");
+    const SIGNATURE: (FailureKind, &str) = (
+        FailureKind::Authentication,
+        "the signature was refused: the secret key is wrong",
+    );
     const KEY: (FailureKind, &str) = (FailureKind::Authentication, "the access key is unknown");
     Some(match (code, status) {
         ("NoSuchBucket", _) => (Kind::NotFound, "the bucket does not exist"),
@@ -370,8 +537,15 @@ fn by_code(code: &str, status: u16, text: &str) -> Option<(FailureKind, &'static
         }
         (_, 401 | 403) if text.contains("signature") => SIGNATURE,
         (_, 403) if text.contains("no such key") => KEY,
-        (_, 403) if text.contains("object lock") || text.contains("worm") || text.contains("retention") => {
-            (Kind::Forbidden, "the bucket locks its objects: the check can't delete its own")
+        (_, 403)
+            if text.contains("object lock")
+                || text.contains("worm")
+                || text.contains("retention") =>
+        {
+            (
+                Kind::Forbidden,
+                "the bucket locks its objects: the check can't delete its own",
+            )
         }
         (_, 401 | 403) => (Kind::Forbidden, "access denied"),
         (_, 404) => (Kind::NotFound, "the bucket or the object does not exist"),

@@ -4,7 +4,8 @@
 //! use health_checks::StatusPage;
 //! use health_core::{CheckExt, Health};
 //!
-//! let git = StatusPage::new("https://status.example.com/api/v2/summary.json").component("Git Operations");
+//! let git = StatusPage::new("https://status.example.com/api/v2/summary.json")
+//!     .component("Git Operations");
 //! let health = Health::builder().check(git.named("git hosting")).build()?;
 //! # Ok::<(), health_core::BuildError>(())
 //! ```
@@ -13,8 +14,8 @@ use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
 
 use health_core::{
-    BoxCheck, FailureKind, Findings, HealthCheck, Result, ResultExt as _, Secret, ServiceReturnedUnexpectedResult,
-    ServiceUnavailable, ServiceWarning, Unit,
+    BoxCheck, FailureKind, Findings, HealthCheck, Result, ResultExt as _, Secret,
+    ServiceReturnedUnexpectedResult, ServiceUnavailable, ServiceWarning, Unit,
 };
 use serde::Deserialize;
 
@@ -29,15 +30,23 @@ const TTL: Duration = Duration::from_mins(1);
 const MOST: usize = 120;
 
 /// The words by which an entry of a feed says that its incident is over.
-const CLOSED: [&[&str]; 5] = [&["resolved"], &["completed"], &["closed"], &["operating", "normally"], &["mitigated"]];
+const CLOSED: [&[&str]; 5] = [
+    &["resolved"],
+    &["completed"],
+    &["closed"],
+    &["operating", "normally"],
+    &["mitigated"],
+];
 
-/// The words with which the words above say that it is not over: `not yet resolved`, `until it is resolved`.
+/// The words with which the words above say that it is not over: `not yet resolved`,
+/// `until it is resolved`.
 const STILL_OPEN: [&str; 7] = ["be", "being", "never", "not", "once", "until", "when"];
 
 /// Reads a provider's status page, and warns while an incident is open.
 ///
-/// The page is Atlassian's `summary.json`, or a feed of incidents (RSS or Atom). In a feed, an incident is open if its newest entry is at
-/// most `max_age` old, and does not say that it is resolved.
+/// The page is Atlassian's `summary.json`, or a feed of incidents (RSS or Atom). In a feed, an
+/// incident is open if its newest entry is at most `max_age` old, and does not say that it is
+/// resolved.
 #[derive(Debug, Clone)]
 pub struct StatusPage {
     /// `Err` if the URL is invalid. Each run reports that.
@@ -53,18 +62,22 @@ pub struct StatusPage {
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct StatusPageSettings {
-    /// The URL of the page: `https://.../api/v2/summary.json` of an Atlassian page, or of an RSS or Atom feed.
+    /// The URL of the page: `https://.../api/v2/summary.json` of an Atlassian page, or of an RSS or
+    /// Atom feed.
     #[cfg_attr(feature = "config", schemars(with = "String"))]
     pub url: Secret,
-    /// The components to check, by their names on the page. In a feed, only entries that contain one of the names are checked. Without any,
-    /// the whole page is checked.
+    /// The components to check, by their names on the page. In a feed, only entries that contain
+    /// one of the names are checked. Without any, the whole page is checked.
     #[serde(default)]
     pub components: Vec<String>,
     /// The age at which an entry of a feed is over, whatever it says.
     #[serde(default = "a_day", with = "health_core::serde_duration")]
     #[cfg_attr(
         feature = "config",
-        schemars(with = "crate::support::duration::DurationSchema", default = "a_day_text")
+        schemars(
+            with = "crate::support::duration::DurationSchema",
+            default = "a_day_text"
+        )
     )]
     pub max_age: Duration,
 }
@@ -94,10 +107,16 @@ impl CheckSettings for StatusPageSettings {
 
     fn checks_over(self, tls: TlsSettings) -> Result<Vec<BoxCheck>, Misconfigured> {
         if self.max_age.is_zero() {
-            return Err(Misconfigured::new("max_age", "expected more than 0: every entry is older"));
+            return Err(Misconfigured::new(
+                "max_age",
+                "expected more than 0: every entry is older",
+            ));
         }
         if self.components.iter().any(|name| name.trim().is_empty()) {
-            return Err(Misconfigured::new("components", "expected names of components"));
+            return Err(Misconfigured::new(
+                "components",
+                "expected names of components",
+            ));
         }
         let mut check = StatusPage::new(self.url);
         check.target = Ok(check.target?);
@@ -109,11 +128,17 @@ impl CheckSettings for StatusPageSettings {
 impl StatusPage {
     /// Creates a check of a status page: Atlassian's `summary.json`, or an RSS or Atom feed.
     pub fn new(url: impl Into<Secret>) -> Self {
-        Self { target: Target::read(&url.into()), components: Vec::new(), max_age: a_day(), tls: Tls::default() }
+        Self {
+            target: Target::read(&url.into()),
+            components: Vec::new(),
+            max_age: a_day(),
+            tls: Tls::default(),
+        }
     }
 
-    /// Adds a component to check, or a group of components, by its name on the page. In a feed, only entries that contain one of the names
-    /// are checked. *Default*: the whole page is checked.
+    /// Adds a component to check, or a group of components, by its name on the page. In a feed,
+    /// only entries that contain one of the names are checked. *Default*: the whole page is
+    /// checked.
     #[must_use]
     pub fn component(mut self, name: impl Into<String>) -> Self {
         self.components.push(name.into());
@@ -131,21 +156,29 @@ impl StatusPage {
     /// # Errors
     /// Returns an error if the settings are invalid, or if the URL does not use TLS.
     pub fn tls(mut self, tls: TlsSettings) -> Result<Self, Misconfigured> {
-        tls.needs(self.target.as_ref().is_ok_and(|target| target.url.scheme() == "https"))?;
+        tls.needs(
+            self.target
+                .as_ref()
+                .is_ok_and(|target| target.url.scheme() == "https"),
+        )?;
         self.tls = tls.into();
         Ok(self)
     }
 
     async fn read(&self) -> Result<Body> {
         let target = self.target.as_ref().map_err(|wrong| {
-            let unusable = ServiceUnavailable::new("the URL can't be used").with_kind(FailureKind::Misconfigured);
+            let unusable = ServiceUnavailable::new("the URL can't be used")
+                .with_kind(FailureKind::Misconfigured);
             unusable.with_source(wrong.clone())
         })?;
         let request = target.client(&self.tls)?.get(target.url.clone());
         let mut response = request.send().await.map_err(describe)?;
         let status = response.status().as_u16();
         if status != 200 {
-            return Err(ServiceReturnedUnexpectedResult::new(format!("answered with {status} instead of 200")).into());
+            return Err(ServiceReturnedUnexpectedResult::new(format!(
+                "answered with {status} instead of 200"
+            ))
+            .into());
         }
         http::body(&mut response).await
     }
@@ -155,8 +188,11 @@ impl StatusPage {
         let page: Summary = serde_json::from_slice(body)
             .map_err(|error| ServiceReturnedUnexpectedResult::new(NO_PAGE).with_source(error))?;
         if self.components.is_empty() {
-            let open =
-                page.incidents.iter().filter(|incident| incident.is_open()).map(|incident| shown(&incident.name));
+            let open = page
+                .incidents
+                .iter()
+                .filter(|incident| incident.is_open())
+                .map(|incident| shown(&incident.name));
             let mut open: Vec<_> = open.collect();
             if page.status.indicator != "none" && open.is_empty() {
                 open.push(shown(&page.status.description));
@@ -166,9 +202,16 @@ impl StatusPage {
         let mut open = Vec::new();
         for component in page.watched(&self.components)? {
             if component.status != "operational" {
-                open.push(shown(&format!("{}: {}", component.name, component.status.replace('_', " "))));
+                open.push(shown(&format!(
+                    "{}: {}",
+                    component.name,
+                    component.status.replace('_', " ")
+                )));
             }
-            let incidents = page.incidents.iter().filter(|incident| incident.is_open() && incident.is_of(component));
+            let incidents = page
+                .incidents
+                .iter()
+                .filter(|incident| incident.is_open() && incident.is_of(component));
             for title in incidents.map(|incident| shown(&incident.name)) {
                 if !open.contains(&title) {
                     open.push(title); // an incident of two components counts once
@@ -192,8 +235,14 @@ impl StatusPage {
                 continue;
             }
             let title = entry.title.map(|title| title.content).unwrap_or_default();
-            let summary = entry.summary.map(|summary| summary.content).unwrap_or_default();
-            let content = entry.content.and_then(|content| content.body).unwrap_or_default();
+            let summary = entry
+                .summary
+                .map(|summary| summary.content)
+                .unwrap_or_default();
+            let content = entry
+                .content
+                .and_then(|content| content.body)
+                .unwrap_or_default();
             let text = format!("{title} {summary} {content}").to_lowercase();
             let matters = |name: &String| text.contains(&name.to_lowercase());
             let is_open = !is_closed(&text);
@@ -207,10 +256,15 @@ impl StatusPage {
 
 /// Returns `true` if the lower-case text of an entry says that its incident is over.
 fn is_closed(text: &str) -> bool {
-    let words: Vec<&str> = text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
+    let words: Vec<&str> = text
+        .split(|c: char| !c.is_alphanumeric())
+        .filter(|word| !word.is_empty())
+        .collect();
     (0..words.len()).any(|at| {
         let says = CLOSED.iter().any(|closed| words[at..].starts_with(closed));
-        says && !words[at.saturating_sub(3)..at].iter().any(|word| STILL_OPEN.contains(word))
+        says && !words[at.saturating_sub(3)..at]
+            .iter()
+            .any(|word| STILL_OPEN.contains(word))
     })
 }
 
@@ -221,8 +275,16 @@ impl HealthCheck for StatusPage {
         let body = self.read().await?;
         let body = body.whole()?;
         let is_json = body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{');
-        let open = if is_json { self.of_summary(body)? } else { self.of_feed(body)? };
-        findings.observe("open_incidents", u32::try_from(open.len()).or_unknown()?, Unit::Count);
+        let open = if is_json {
+            self.of_summary(body)?
+        } else {
+            self.of_feed(body)?
+        };
+        findings.observe(
+            "open_incidents",
+            u32::try_from(open.len()).or_unknown()?,
+            Unit::Count,
+        );
         for incident in open {
             findings.add_error(ServiceWarning::new(incident));
         }
@@ -244,7 +306,10 @@ impl HealthCheck for StatusPage {
 
 /// Returns a text of the provider on one line, cut to `MOST` characters.
 fn shown(text: &str) -> String {
-    let mut text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let mut text: String = text
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect();
     text = text.trim().to_owned();
     if text.is_empty() {
         return "an incident without a title".into();
@@ -297,9 +362,15 @@ impl Summary {
     fn watched(&self, names: &[String]) -> Result<Vec<&Component>> {
         let mut watched = Vec::new();
         for name in names {
-            let Some(found) = self.components.iter().find(|component| component.name.trim() == name.trim()) else {
+            let Some(found) = self
+                .components
+                .iter()
+                .find(|component| component.name.trim() == name.trim())
+            else {
                 let text = format!("the page has no component {name:?}");
-                return Err(ServiceReturnedUnexpectedResult::new(text).with_kind(FailureKind::NotFound).into());
+                return Err(ServiceReturnedUnexpectedResult::new(text)
+                    .with_kind(FailureKind::NotFound)
+                    .into());
             };
             let is_member = |component: &&Component| component.group_id.as_ref() == Some(&found.id);
             let members = self.components.iter().filter(is_member);
@@ -314,7 +385,9 @@ impl Summary {
 
 impl Incident {
     fn is_of(&self, component: &Component) -> bool {
-        self.components.iter().any(|affected| affected.name == component.name)
+        self.components
+            .iter()
+            .any(|affected| affected.name == component.name)
     }
 
     fn is_open(&self) -> bool {

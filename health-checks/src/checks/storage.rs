@@ -4,7 +4,9 @@
 //! use health_checks::DefaultFileStorageHealthCheck;
 //! use health_core::Health;
 //!
-//! let health = Health::builder().check(DefaultFileStorageHealthCheck::new("/srv/media")).build()?;
+//! let health = Health::builder()
+//!     .check(DefaultFileStorageHealthCheck::new("/srv/media"))
+//!     .build()?;
 //! # Ok::<(), health_core::BuildError>(())
 //! ```
 
@@ -15,8 +17,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use health_core::{
-    Blocking, BoxCheck, FailureKind, Findings, HealthCheck, HealthCheckException, Result, ServiceUnavailable,
-    UnknownError,
+    Blocking, BoxCheck, FailureKind, Findings, HealthCheck, HealthCheckException, Result,
+    ServiceUnavailable, UnknownError,
 };
 use serde::Deserialize;
 
@@ -52,7 +54,9 @@ impl CheckSettings for StorageSettings {
     const SUMMARY: &'static str = "save, read back and delete a file in a folder";
 
     fn checks(self) -> Result<Vec<BoxCheck>, Misconfigured> {
-        Ok(vec![BoxCheck::new(DefaultFileStorageHealthCheck::new(self.path))])
+        Ok(vec![BoxCheck::new(DefaultFileStorageHealthCheck::new(
+            self.path,
+        ))])
     }
 }
 
@@ -66,7 +70,9 @@ impl DefaultFileStorageHealthCheck {
 impl<S: Storage> DefaultFileStorageHealthCheck<S> {
     /// Creates a check of a storage of your own.
     pub fn with_storage(storage: S) -> Self {
-        Self { storage: Arc::new(storage) }
+        Self {
+            storage: Arc::new(storage),
+        }
     }
 }
 
@@ -80,8 +86,8 @@ impl<S: Storage> HealthCheck for DefaultFileStorageHealthCheck<S> {
     }
 }
 
-/// A folder of the file system. Its operations run on a thread of their own, so a network mount that hangs blocks
-/// nothing else.
+/// A folder of the file system. Its operations run on a thread of their own, so a network mount
+/// that hangs blocks nothing else.
 #[derive(Debug, Clone)]
 pub struct FileSystem {
     path: PathBuf,
@@ -91,7 +97,10 @@ pub struct FileSystem {
 impl FileSystem {
     /// Creates a storage in this folder, which has to exist.
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), thread: Blocking::default() }
+        Self {
+            path: path.into(),
+            thread: Blocking::default(),
+        }
     }
 
     async fn run<T: Send + 'static>(
@@ -106,7 +115,8 @@ impl FileSystem {
 
 impl Storage for FileSystem {
     async fn save(&self, name: &str, content: &[u8]) -> Result<String> {
-        let (name, content) = (name.to_owned(), content.to_owned());
+        let name = name.to_owned();
+        let content = content.to_owned();
         let save = move |path: &Path| match save(&path.join(&name), &content) {
             // The folder exists, but belongs to another user.
             Err(error) if error.kind() == ErrorKind::PermissionDenied => {
@@ -139,15 +149,23 @@ impl Storage for FileSystem {
     }
 }
 
-/// Saves a file and flushes it to the disk. A file server or a full disk may report an error only at the very end.
+/// Saves a file and flushes it to the disk. A file server or a full disk may report an error only
+/// at the very end.
 fn save(path: &Path, content: &[u8]) -> io::Result<()> {
     let folder = path.parent().unwrap_or(path);
     sweep(folder);
     make_folder(folder)?;
-    let mut file = match fs::OpenOptions::new().write(true).create_new(true).open(path) {
+    let mut file = match fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .open(path)
+    {
         Err(error) if error.kind() == ErrorKind::NotFound => {
             make_folder(folder)?; // another replica has just removed it
-            fs::OpenOptions::new().write(true).create_new(true).open(path)?
+            fs::OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .open(path)?
         }
         created => created?,
     };
@@ -157,9 +175,16 @@ fn save(path: &Path, content: &[u8]) -> io::Result<()> {
 
 /// Returns the name of the same file in a folder that belongs to this user alone.
 #[cfg(unix)]
-#[expect(clippy::unnecessary_wraps, reason = "users are not told apart elsewhere")]
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "users are not told apart elsewhere"
+)]
 fn own_name(name: &str) -> Option<String> {
-    Some(name.replacen(FOLDER, &format!("{FOLDER}-{}", rustix::process::geteuid().as_raw()), 1))
+    Some(name.replacen(
+        FOLDER,
+        &format!("{FOLDER}-{}", rustix::process::geteuid().as_raw()),
+        1,
+    ))
 }
 
 #[cfg(not(unix))]
@@ -175,8 +200,8 @@ fn make_folder(folder: &Path) -> io::Result<()> {
     }
 }
 
-/// Deletes what earlier runs left behind when their process was killed. Errors are ignored, because the save fails for
-/// the same reason.
+/// Deletes what earlier runs left behind when their process was killed. Errors are ignored, because
+/// the save fails for the same reason.
 fn sweep(folder: &Path) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let age = || entry.metadata().ok()?.modified().ok()?.elapsed().ok();
@@ -191,14 +216,24 @@ fn describe(error: io::Error) -> HealthCheckException {
     let (kind, message) = match error.kind() {
         ErrorKind::NotFound => (Kind::NotFound, "storage folder is missing"),
         ErrorKind::NotADirectory => (Kind::Misconfigured, "storage folder is not a folder"),
-        ErrorKind::PermissionDenied => (Kind::Forbidden, "storage folder is not writable: permission denied"),
-        ErrorKind::ReadOnlyFilesystem => (Kind::ReadOnly, "storage folder is not writable: read-only file system"),
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
-            (Kind::Saturated, "no space, or no inode, left in the storage folder")
-        }
+        ErrorKind::PermissionDenied => (
+            Kind::Forbidden,
+            "storage folder is not writable: permission denied",
+        ),
+        ErrorKind::ReadOnlyFilesystem => (
+            Kind::ReadOnly,
+            "storage folder is not writable: read-only file system",
+        ),
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => (
+            Kind::Saturated,
+            "no space, or no inode, left in the storage folder",
+        ),
         _ => return UnknownError::caused_by(error).into(),
     };
-    ServiceUnavailable::new(message).with_kind(kind).with_source(error).into()
+    ServiceUnavailable::new(message)
+        .with_kind(kind)
+        .with_source(error)
+        .into()
 }
 
 #[cfg(test)]
@@ -213,7 +248,10 @@ mod tests {
     #[tokio::test]
     async fn a_run_leaves_nothing_behind() {
         let folder = tempfile::tempdir().unwrap();
-        DefaultFileStorageHealthCheck::new(folder.path()).check_status(&Findings::default()).await.unwrap();
+        DefaultFileStorageHealthCheck::new(folder.path())
+            .check_status(&Findings::default())
+            .await
+            .unwrap();
         assert_eq!(files(folder.path()), 0);
     }
 
@@ -223,7 +261,10 @@ mod tests {
         let file = folder.path().join("file");
         fs::write(&file, "").unwrap();
         for (path, message) in [
-            (folder.path().join("gone"), "unavailable: storage folder is missing"),
+            (
+                folder.path().join("gone"),
+                "unavailable: storage folder is missing",
+            ),
             (file, "unavailable: storage folder is not a folder"),
             ("/proc".into(), "unavailable: storage folder is missing"),
         ] {
@@ -245,9 +286,17 @@ mod tests {
         }
         for path in [&old, &others[0]] {
             let long_ago = std::time::SystemTime::now() - 2 * LEFT_BEHIND;
-            fs::File::options().write(true).open(path).unwrap().set_modified(long_ago).unwrap();
+            fs::File::options()
+                .write(true)
+                .open(path)
+                .unwrap()
+                .set_modified(long_ago)
+                .unwrap();
         }
-        DefaultFileStorageHealthCheck::new(folder.path()).check_status(&Findings::default()).await.unwrap();
+        DefaultFileStorageHealthCheck::new(folder.path())
+            .check_status(&Findings::default())
+            .await
+            .unwrap();
         assert!(!old.exists() && others.iter().all(|path| path.exists()));
     }
 
@@ -275,13 +324,18 @@ mod tests {
     #[tokio::test]
     async fn an_interrupted_run_deletes_its_file() {
         let folder = tempfile::tempdir().unwrap();
-        let check = DefaultFileStorageHealthCheck::with_storage(Stuck(FileSystem::new(folder.path())));
+        let check =
+            DefaultFileStorageHealthCheck::with_storage(Stuck(FileSystem::new(folder.path())));
         let findings = Findings::default();
-        let interrupted = tokio::time::timeout(Duration::from_millis(300), check.check_status(&findings)).await;
+        let interrupted =
+            tokio::time::timeout(Duration::from_millis(300), check.check_status(&findings)).await;
         assert!(interrupted.is_err());
         let began = std::time::Instant::now();
         while files(folder.path()) > 0 {
-            assert!(began.elapsed() < Duration::from_secs(5), "the file is still there");
+            assert!(
+                began.elapsed() < Duration::from_secs(5),
+                "the file is still there"
+            );
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
@@ -312,11 +366,21 @@ mod tests {
     #[tokio::test]
     async fn what_is_wrong_with_a_storage_is_told_apart() {
         for (content, message) in [
-            (&b"other"[..], "unexpected result: File content does not match"),
+            (
+                &b"other"[..],
+                "unexpected result: File content does not match",
+            ),
             (CONTENT, "unavailable: File was not deleted"),
         ] {
             let check = DefaultFileStorageHealthCheck::with_storage(Faulty { content });
-            assert_eq!(check.check_status(&Findings::default()).await.unwrap_err().to_string(), message);
+            assert_eq!(
+                check
+                    .check_status(&Findings::default())
+                    .await
+                    .unwrap_err()
+                    .to_string(),
+                message
+            );
         }
     }
 }

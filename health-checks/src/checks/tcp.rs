@@ -4,7 +4,9 @@
 //! use health_checks::TcpHealthCheck;
 //! use health_core::Health;
 //!
-//! let health = Health::builder().check(TcpHealthCheck::new("printer.internal:9100")).build()?;
+//! let health = Health::builder()
+//!     .check(TcpHealthCheck::new("printer.internal:9100"))
+//!     .build()?;
 //! # Ok::<(), health_core::BuildError>(())
 //! ```
 
@@ -39,7 +41,8 @@ impl CheckSettings for TcpSettings {
     const SERVERS: &'static [&'static str] = &["address"];
 
     fn checks(self) -> Result<Vec<BoxCheck>, Misconfigured> {
-        address::host_and_port(&self.address).ok_or_else(|| Misconfigured::new("address", address::EXPECTED))?;
+        address::host_and_port(&self.address)
+            .ok_or_else(|| Misconfigured::new("address", address::EXPECTED))?;
         Ok(vec![BoxCheck::new(TcpHealthCheck::new(self.address))])
     }
 }
@@ -47,7 +50,9 @@ impl CheckSettings for TcpSettings {
 impl TcpHealthCheck {
     /// Creates a check of a host and a port.
     pub fn new(address: impl Into<String>) -> Self {
-        Self { address: address.into() }
+        Self {
+            address: address.into(),
+        }
     }
 }
 

@@ -4,13 +4,17 @@
 //! use health_checks::Temperature;
 //! use health_core::Health;
 //!
-//! let health = Health::builder().check(Temperature::default().max(80)).build()?;
+//! let health = Health::builder()
+//!     .check(Temperature::default().max(80))
+//!     .build()?;
 //! # Ok::<(), health_core::BuildError>(())
 //! ```
 
 use std::borrow::Cow;
 
-use health_core::{Blocking, BoxCheck, FailureKind, Findings, HealthCheck, Result, Scope, ServiceWarning, Unit};
+use health_core::{
+    Blocking, BoxCheck, FailureKind, Findings, HealthCheck, Result, Scope, ServiceWarning, Unit,
+};
 use serde::Deserialize;
 
 use crate::kind::{CheckSettings, Misconfigured};
@@ -29,7 +33,8 @@ pub struct Temperature {
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct TemperatureSettings {
-    /// The temperature in degrees Celsius at which the check warns. Without it, each sensor's own critical temperature applies.
+    /// The temperature in degrees Celsius at which the check warns. Without it, each sensor's own
+    /// critical temperature applies.
     pub max: Limit,
 }
 
@@ -38,12 +43,16 @@ impl CheckSettings for TemperatureSettings {
     const SUMMARY: &'static str = "the sensors of the machine";
 
     fn checks(self) -> Result<Vec<BoxCheck>, Misconfigured> {
-        Ok(vec![BoxCheck::new(Temperature { max: self.max, thread: Blocking::default() })])
+        Ok(vec![BoxCheck::new(Temperature {
+            max: self.max,
+            thread: Blocking::default(),
+        })])
     }
 }
 
 impl Temperature {
-    /// Warns at this temperature in degrees Celsius. *Default*: each sensor's own critical temperature.
+    /// Warns at this temperature in degrees Celsius. *Default*: each sensor's own critical
+    /// temperature.
     #[must_use]
     pub fn max(mut self, celsius: impl Into<Limit>) -> Self {
         self.max = celsius.into();
@@ -54,15 +63,28 @@ impl Temperature {
 impl HealthCheck for Temperature {
     async fn check_status(&self, findings: &Findings) -> Result {
         let sensors = self.thread.run(|| Ok(sensors())).await?;
-        let Some(hottest) = sensors.iter().map(|sensor| sensor.celsius).max_by(f64::total_cmp) else {
+        let Some(hottest) = sensors
+            .iter()
+            .map(|sensor| sensor.celsius)
+            .max_by(f64::total_cmp)
+        else {
             let text = "the machine has no sensor that can be read";
-            return Err(ServiceWarning::new(text).with_kind(FailureKind::Misconfigured).into());
+            return Err(ServiceWarning::new(text)
+                .with_kind(FailureKind::Misconfigured)
+                .into());
         };
         findings.observe_within("hottest_celsius", hottest, Unit::Count, self.max.value());
-        for Sensor { name, celsius, critical } in sensors {
+        for Sensor {
+            name,
+            celsius,
+            critical,
+        } in sensors
+        {
             if let Some(max) = self.max.value().or(critical).filter(|max| celsius >= *max) {
-                findings
-                    .add_error(ServiceWarning::new(format!("{} {name} {celsius:.0} °C exceeds {max:.0} °C", host())));
+                findings.add_error(ServiceWarning::new(format!(
+                    "{} {name} {celsius:.0} °C exceeds {max:.0} °C",
+                    host()
+                )));
             }
         }
         Ok(())
@@ -88,7 +110,9 @@ struct Sensor {
 }
 
 fn sensors() -> Vec<Sensor> {
-    let Ok(components) = sysinfo::Components::new_with_refreshed_list() else { return Vec::new() };
+    let Ok(components) = sysinfo::Components::new_with_refreshed_list() else {
+        return Vec::new();
+    };
     let sensor = |component: &sysinfo::Component| {
         Some(Sensor {
             name: component.label().to_owned(),

@@ -75,9 +75,11 @@ pub(super) fn read_all<'a>(
     options: &Options,
     config: &mut Config,
 ) -> Result<(), ConfigError> {
-    let (mut filled, mut shares) = (BTreeMap::new(), false);
+    let mut filled = BTreeMap::new();
+    let mut shares = false;
     for (position, table) in checks.into_iter().enumerate() {
-        let (number, line) = (position + 1, document.line(table.span.start));
+        let number = position + 1;
+        let line = document.line(table.span.start);
         let warnings = &mut config.warnings;
         let fleet = config.fleet_servers.as_slice();
         let fleet = (!fleet.is_empty()).then_some(fleet);
@@ -96,7 +98,12 @@ pub(super) fn read_all<'a>(
         shares |= check.shares;
         for check in checks {
             config.checks.register(check);
-            let identifier = config.checks.identifiers().last().unwrap_or_default().to_owned();
+            let identifier = config
+                .checks
+                .identifiers()
+                .last()
+                .unwrap_or_default()
+                .to_owned();
             config.lines.checks.push((identifier, line, number));
         }
     }
@@ -132,7 +139,10 @@ impl<'a> Checks<'_, 'a> {
     fn read(&mut self, mut table: Table<'a>) -> Result<Vec<Configured<BoxCheck>>, ConfigError> {
         let kind = self.kind(&mut table)?;
         let own = table.split_off(COMMON);
-        let shared = own.entries().find(|(key, _)| *key == "shared").map_or(own.span.start, |(_, span)| span.start);
+        let shared = own
+            .entries()
+            .find(|(key, _)| *key == "shared")
+            .map_or(own.span.start, |(_, span)| span.start);
         let shared = (shared, own.key("shared"));
         let common = self.common(own)?;
         let tls = self.tls(&kind, &mut table)?;
@@ -146,16 +156,27 @@ impl<'a> Checks<'_, 'a> {
         let candidate = Candidate::new(common.shared, is_in_live, never_fresh, &kind, &table);
         let checks = self.build(&kind, table, (tls, login), &filled)?;
         let refused = |message| self.document.error(shared.0, shared.1.clone(), message);
-        let key = checks.first().map(|check| candidate.key(check, self.fleet).map_err(refused)).transpose()?.flatten();
+        let key = checks
+            .first()
+            .map(|check| candidate.key(check, self.fleet).map_err(refused))
+            .transpose()?
+            .flatten();
         self.shares = key.is_some();
         let configure = |check: BoxCheck| {
-            let name = common.name.as_ref().map(|name| (kind.renamed)(&check.identifier(), name));
+            let name = common
+                .name
+                .as_ref()
+                .map(|name| (kind.renamed)(&check.identifier(), name));
             let check = match name {
                 Some(name) => check.named(name),
                 None => check.into_check(),
             };
             let check = common.apply(check, self.options.timeout);
-            if let Some(key) = &key { check.shared(key.clone()) } else { check }
+            if let Some(key) = &key {
+                check.shared(key.clone())
+            } else {
+                check
+            }
         };
         Ok(checks.into_iter().map(configure).collect())
     }
@@ -164,27 +185,49 @@ impl<'a> Checks<'_, 'a> {
         let names = || self.kinds.iter().map(|kind| kind.name);
         let listed = || names().collect::<Vec<_>>().join(", ");
         let Some(value) = table.take("kind") else {
-            let message = format!("missing: it says which check this is; the kinds are {}", listed());
-            return Err(self.document.error(table.span.start, table.key("kind"), message));
+            let message = format!(
+                "missing: it says which check this is; the kinds are {}",
+                listed()
+            );
+            return Err(self
+                .document
+                .error(table.span.start, table.key("kind"), message));
         };
         let start = value.span().start;
         let DeValue::String(name) = value.into_inner() else {
-            return Err(self.document.error(start, table.key("kind"), "expected a string"));
+            return Err(self
+                .document
+                .error(start, table.key("kind"), "expected a string"));
         };
         let known = self.kinds.iter().find(|kind| kind.name == name);
         known.map(|kind| **kind).ok_or_else(|| {
-            let message = format!("unknown kind{}; the kinds are {}", hint(&name, names()), listed());
+            let message = format!(
+                "unknown kind{}; the kinds are {}",
+                hint(&name, names()),
+                listed()
+            );
             self.document.error(start, table.key("kind"), message)
         })
     }
 
     fn common(&self, table: Table<'a>) -> Result<Common, ConfigError> {
-        let place = |key: &str| table.entries().find(|(name, _)| *name == key).map_or(0, |(_, span)| span.start);
-        let (timeout, every) = (place("timeout"), place("every"));
-        let (timeout_key, every_key) = (table.key("timeout"), table.key("every"));
+        let place = |key: &str| {
+            table
+                .entries()
+                .find(|(name, _)| *name == key)
+                .map_or(0, |(_, span)| span.start)
+        };
+        let timeout = place("timeout");
+        let every = place("every");
+        let timeout_key = table.key("timeout");
+        let every_key = table.key("every");
         let common: Common = self.document.read(table)?;
         if common.timeout.is_some_and(|timeout| timeout.is_zero()) {
-            return Err(self.document.error(timeout, timeout_key, "expected a duration longer than zero"));
+            return Err(self.document.error(
+                timeout,
+                timeout_key,
+                "expected a duration longer than zero",
+            ));
         }
         if common.ttl.is_some() && common.every.is_some() {
             let message = "a check runs when it is read (ttl) or by itself (every), not both";
@@ -193,15 +236,24 @@ impl<'a> Checks<'_, 'a> {
         Ok(common)
     }
 
-    /// Takes the TLS keys that the kind supports. Other TLS keys stay in the table, where they are refused as unknown.
-    fn tls(&mut self, kind: &Kind, table: &mut Table<'a>) -> Result<Beside<TlsSettings>, ConfigError> {
+    /// Takes the TLS keys that the kind supports. Other TLS keys stay in the table, where they are
+    /// refused as unknown.
+    fn tls(
+        &mut self,
+        kind: &Kind,
+        table: &mut Table<'a>,
+    ) -> Result<Beside<TlsSettings>, ConfigError> {
         let keys = table.split_off(kind.tls);
-        let (places, start, key) = (Places::of(&keys), keys.span.start, keys.key("verify"));
+        let places = Places::of(&keys);
+        let start = keys.span.start;
+        let key = keys.key("verify");
         let settings: TlsSettings = self.document.read(keys)?;
         if !settings.verify {
             let line = self.document.line(start);
             let file = self.document.file;
-            self.warnings.push(format!("{file}:{line}: {key}: the certificate of the server is not verified"));
+            self.warnings.push(format!(
+                "{file}:{line}: {key}: the certificate of the server is not verified"
+            ));
         }
         Ok(Beside { settings, places })
     }
@@ -210,7 +262,10 @@ impl<'a> Checks<'_, 'a> {
     fn login(&self, kind: &Kind, table: &mut Table<'a>) -> Result<Beside<Login>, ConfigError> {
         let keys = table.split_off(kind.login);
         let places = Places::of(&keys);
-        Ok(Beside { settings: self.document.read(keys)?, places })
+        Ok(Beside {
+            settings: self.document.read(keys)?,
+            places,
+        })
     }
 
     /// Validates a check that is switched off. Its keys have to be valid, but none is required.
@@ -219,20 +274,31 @@ impl<'a> Checks<'_, 'a> {
         let table = table.typed(kind.read);
         // If a table has an invalid key and lacks another one, serde reports the invalid key.
         match (kind.read)(table.into_deserializer()) {
-            Err(error) if !is_missing(&error) => Err(self.document.translate(&error, &places, COMMON)),
+            Err(error) if !is_missing(&error) => {
+                Err(self.document.translate(&error, &places, COMMON))
+            }
             _ => Ok(()),
         }
     }
 
     /// Fills missing keys from the environment. One variable cannot fill a key for two checks.
-    fn fill(&mut self, kind: &Kind, table: &mut Table<'a>) -> Result<Vec<(&'static str, &'a str)>, ConfigError> {
+    fn fill(
+        &mut self,
+        kind: &Kind,
+        table: &mut Table<'a>,
+    ) -> Result<Vec<(&'static str, &'a str)>, ConfigError> {
         let filled = self.environment.fill(table, kind.variables)?;
         for (key, variable) in &filled {
             if let Some(other) = self.filled.insert((kind.name, *key), self.number) {
                 let number = self.number;
-                let message =
-                    format!("missing here and in check {other}, and {variable} can't be for both: write the key");
-                return Err(self.document.error(table.span.start, format!("checks[{number}].{key}"), message));
+                let message = format!(
+                    "missing here and in check {other}, and {variable} can't be for both: write the key"
+                );
+                return Err(self.document.error(
+                    table.span.start,
+                    format!("checks[{number}].{key}"),
+                    message,
+                ));
             }
         }
         Ok(filled)
@@ -251,7 +317,12 @@ impl<'a> Checks<'_, 'a> {
         let wrong = match (kind.build)(table.into_deserializer(), tls.settings, login.settings) {
             Ok(checks) => return Ok(checks),
             Err(Failure::Syntax(error)) => {
-                let others: Vec<_> = COMMON.iter().chain(kind.login).chain(kind.tls).copied().collect();
+                let others: Vec<_> = COMMON
+                    .iter()
+                    .chain(kind.login)
+                    .chain(kind.tls)
+                    .copied()
+                    .collect();
                 self.document.translate(&error, &places, &others)
             }
             Err(Failure::Value(wrong)) => {
@@ -265,15 +336,31 @@ impl<'a> Checks<'_, 'a> {
             }
         };
         let key = wrong.key().and_then(|key| key.rsplit('.').next());
-        let variable = filled.iter().find(|(filled, _)| Some(*filled) == key).map(|(_, variable)| *variable);
-        Err(variable.map_or_else(|| wrong.clone(), |variable| ConfigError::variable(variable, wrong.message())))
+        let variable = filled
+            .iter()
+            .find(|(filled, _)| Some(*filled) == key)
+            .map(|(_, variable)| *variable);
+        Err(variable.map_or_else(
+            || wrong.clone(),
+            |variable| ConfigError::variable(variable, wrong.message()),
+        ))
     }
 }
 
 impl Common {
-    fn apply(&self, mut check: Configured<BoxCheck>, timeout: Option<Duration>) -> Configured<BoxCheck> {
-        check = check.groups(self.groups.iter().cloned()).depends_on(self.depends_on.iter().cloned());
-        check = check.labels(self.labels.iter().map(|(name, value)| (name.clone(), value.clone())));
+    fn apply(
+        &self,
+        mut check: Configured<BoxCheck>,
+        timeout: Option<Duration>,
+    ) -> Configured<BoxCheck> {
+        check = check
+            .groups(self.groups.iter().cloned())
+            .depends_on(self.depends_on.iter().cloned());
+        check = check.labels(
+            self.labels
+                .iter()
+                .map(|(name, value)| (name.clone(), value.clone())),
+        );
         if let Some(critical) = self.critical {
             check = check.critical(critical);
         }

@@ -31,22 +31,49 @@ pub(super) struct EndpointTable {
     places: HashMap<&'static str, (usize, String)>,
 }
 
-const KEYS: [&str; 8] = ["", "path", "group", "token", "anonymous", "unhealthy_status", "degraded_status", "formats"];
+const KEYS: [&str; 8] = [
+    "",
+    "path",
+    "group",
+    "token",
+    "anonymous",
+    "unhealthy_status",
+    "degraded_status",
+    "formats",
+];
 
 impl EndpointTable {
     pub(super) fn read<'a>(document: &Document<'a>, table: Table<'a>) -> Result<Self, ConfigError> {
         let places = Places::of(&table);
         let place = |key: &'static str| {
             let (position, name) = places.find(key);
-            (key, (document.line(position), name.trim_end_matches('.').to_owned()))
+            (
+                key,
+                (
+                    document.line(position),
+                    name.trim_end_matches('.').to_owned(),
+                ),
+            )
         };
         let places = KEYS.into_iter().map(place).collect();
-        Ok(Self { keys: document.read(table)?, file: document.file.to_owned(), places })
+        Ok(Self {
+            keys: document.read(table)?,
+            file: document.file.to_owned(),
+            places,
+        })
     }
 
     /// Builds the endpoint, or returns all errors of its table.
     fn build(&self, health: &Health) -> Result<Endpoint, Vec<ConfigError>> {
-        let Keys { path, group, token, anonymous, unhealthy_status, degraded_status, formats } = self.keys.clone();
+        let Keys {
+            path,
+            group,
+            token,
+            anonymous,
+            unhealthy_status,
+            degraded_status,
+            formats,
+        } = self.keys.clone();
         let mut builder = Endpoint::builder(health.clone());
         if let Some(path) = path {
             builder = builder.path(path);
@@ -71,7 +98,13 @@ impl EndpointTable {
         if let Some(formats) = formats {
             builder = builder.formats(formats);
         }
-        builder.build().map_err(|error| error.faults().iter().map(|fault| self.error(fault)).collect())
+        builder.build().map_err(|error| {
+            error
+                .faults()
+                .iter()
+                .map(|fault| self.error(fault))
+                .collect()
+        })
     }
 
     fn error(&self, fault: &BuildFault) -> ConfigError {
@@ -84,22 +117,38 @@ impl EndpointTable {
     }
 
     fn error_at(&self, key: &str, message: String) -> ConfigError {
-        let (line, name) = self.places.get(key).or(self.places.get("")).cloned().unwrap_or_default();
+        let (line, name) = self
+            .places
+            .get(key)
+            .or(self.places.get(""))
+            .cloned()
+            .unwrap_or_default();
         ConfigError::new(&self.file, Some(line), Some(name), message)
     }
 }
 
 /// Builds the endpoints of a file; without any, one as the settings describe it.
-pub(super) fn build(tables: &[EndpointTable], health: &Health) -> Result<Vec<Endpoint>, ConfigError> {
+pub(super) fn build(
+    tables: &[EndpointTable],
+    health: &Health,
+) -> Result<Vec<Endpoint>, ConfigError> {
     if tables.is_empty() {
         return Ok(Vec::from_iter(Endpoint::builder(health.clone()).build()));
     }
-    let (mut endpoints, mut errors) = (Vec::<Endpoint>::new(), Vec::new());
+    let mut endpoints = Vec::<Endpoint>::new();
+    let mut errors = Vec::new();
     for (position, table) in tables.iter().enumerate() {
         match table.build(health) {
             Ok(endpoint) => {
-                if let Some(first) = endpoints.iter().position(|known| known.base() == endpoint.base()) {
-                    let message = format!("endpoints {} and {} have the same path", first + 1, position + 1);
+                if let Some(first) = endpoints
+                    .iter()
+                    .position(|known| known.base() == endpoint.base())
+                {
+                    let message = format!(
+                        "endpoints {} and {} have the same path",
+                        first + 1,
+                        position + 1
+                    );
                     errors.push(table.error_at("path", message));
                 }
                 endpoints.push(endpoint);
@@ -107,7 +156,11 @@ pub(super) fn build(tables: &[EndpointTable], health: &Health) -> Result<Vec<End
             Err(faults) => errors.extend(faults),
         }
     }
-    if errors.is_empty() { Ok(endpoints) } else { Err(ConfigError::all(errors)) }
+    if errors.is_empty() {
+        Ok(endpoints)
+    } else {
+        Err(ConfigError::all(errors))
+    }
 }
 
 /// A token, or `false` for none.
@@ -133,7 +186,11 @@ impl de::Visitor<'_> for TokenVisitor {
     }
 
     fn visit_bool<E: de::Error>(self, on: bool) -> Result<Token, E> {
-        if on { Err(E::invalid_value(de::Unexpected::Bool(on), &self)) } else { Ok(Token::Off) }
+        if on {
+            Err(E::invalid_value(de::Unexpected::Bool(on), &self))
+        } else {
+            Ok(Token::Off)
+        }
     }
 
     fn visit_str<E: de::Error>(self, token: &str) -> Result<Token, E> {

@@ -1,4 +1,5 @@
-//! Environment variables that fill the keys that a file leaves out, under the original's names and under our own.
+//! Environment variables that fill the keys that a file leaves out, under the original's names and
+//! under our own.
 
 use std::collections::BTreeMap;
 
@@ -10,8 +11,16 @@ use crate::kind::{Kind, Reads, Variable};
 
 /// The variables that fill `[settings]`.
 pub(super) const SETTINGS: &[Variable] = &[
-    Variable { key: "warnings_as_errors", name: "WARNINGS_AS_ERRORS", reads: Reads::Bool },
-    Variable { key: "token", name: "HEALTH_TOKEN", reads: Reads::Text },
+    Variable {
+        key: "warnings_as_errors",
+        name: "WARNINGS_AS_ERRORS",
+        reads: Reads::Bool,
+    },
+    Variable {
+        key: "token",
+        name: "HEALTH_TOKEN",
+        reads: Reads::Text,
+    },
 ];
 
 /// The variables that are set, by their names without the prefix.
@@ -32,11 +41,19 @@ enum Value {
 }
 
 impl Environment {
-    pub(super) fn read<'k>(kinds: impl Iterator<Item = &'k Kind>, variables: Variables<'_>) -> Self {
+    pub(super) fn read<'k>(
+        kinds: impl Iterator<Item = &'k Kind>,
+        variables: Variables<'_>,
+    ) -> Self {
         let mut all = BTreeMap::new();
         for variable in SETTINGS.iter().chain(kinds.flat_map(|kind| kind.variables)) {
-            let names = [format!("HEALTH_CHECK_{}", variable.name), variable.name.to_owned()];
-            let found = names.into_iter().find_map(|name| Some((variables(&name)?, name)));
+            let names = [
+                format!("HEALTH_CHECK_{}", variable.name),
+                variable.name.to_owned(),
+            ];
+            let found = names
+                .into_iter()
+                .find_map(|name| Some((variables(&name)?, name)));
             let Some((text, name)) = found else { continue };
             if let Some(value) = Value::read(variable.reads, &text).transpose() {
                 all.insert(variable.name, Found { name, value });
@@ -53,8 +70,15 @@ impl Environment {
     ) -> Result<Vec<(&'static str, &'a str)>, ConfigError> {
         let mut used = Vec::new();
         for variable in known {
-            if let Some(found) = self.0.get(variable.name).filter(|_| !table.contains(variable.key)) {
-                let value = found.value.as_ref().map_err(|expected| ConfigError::variable(&found.name, *expected))?;
+            if let Some(found) = self
+                .0
+                .get(variable.name)
+                .filter(|_| !table.contains(variable.key))
+            {
+                let value = found
+                    .value
+                    .as_ref()
+                    .map_err(|expected| ConfigError::variable(&found.name, *expected))?;
                 table.fill(variable.key, value.to_toml());
                 used.push((variable.key, found.name.as_str()));
             }
@@ -64,7 +88,8 @@ impl Environment {
 }
 
 impl Value {
-    /// Converts the text of a variable. An empty text stands for no value, but switches a limit off.
+    /// Converts the text of a variable. An empty text stands for no value, but switches a limit
+    /// off.
     fn read(reads: Reads, text: &str) -> Result<Option<Self>, &'static str> {
         let word = text.trim().to_ascii_lowercase();
         match (reads, word.as_str()) {
@@ -74,10 +99,14 @@ impl Value {
             }
             (Reads::Text | Reads::Seconds, _) => Ok(Some(Self::Text(text.trim().to_owned()))),
             (Reads::Bool, "true" | "1") => Ok(Some(Self::Bool(true))),
-            (Reads::Bool, "false" | "0") | (Reads::Limit, "" | "none" | "false" | "0") => Ok(Some(Self::Bool(false))),
+            (Reads::Bool, "false" | "0") | (Reads::Limit, "" | "none" | "false" | "0") => {
+                Ok(Some(Self::Bool(false)))
+            }
             (Reads::Bool, _) => Err("expected true, false, 1 or 0"),
             (Reads::Limit, number) => match number.parse::<f64>() {
-                Ok(value) if value.is_finite() && value >= 0.0 => Ok(Some(Self::Number(format!("{value:?}")))),
+                Ok(value) if value.is_finite() && value >= 0.0 => {
+                    Ok(Some(Self::Number(format!("{value:?}"))))
+                }
                 _ => Err("expected a number above 0, or None, false or 0 to switch the limit off"),
             },
         }
@@ -87,7 +116,9 @@ impl Value {
         match self {
             Self::Text(text) => DeValue::String(text.as_str().into()),
             Self::Bool(on) => DeValue::Boolean(*on),
-            Self::Number(number) => DeValue::parse(number).map_or(DeValue::Boolean(false), toml::Spanned::into_inner),
+            Self::Number(number) => {
+                DeValue::parse(number).map_or(DeValue::Boolean(false), toml::Spanned::into_inner)
+            }
         }
     }
 }

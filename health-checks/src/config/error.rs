@@ -1,8 +1,9 @@
 use std::fmt;
 use std::io::{Error, ErrorKind};
 
-/// An error in a configuration. It names the file, the line, the key, what was expected and the nearest valid name. It
-/// never quotes a value or a line of the file, because either may hold a secret.
+/// An error in a configuration. It names the file, the line, the key, what was expected and the
+/// nearest valid name. It never quotes a value or a line of the file, because either may hold a
+/// secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigError {
     file: String,
@@ -13,8 +14,19 @@ pub struct ConfigError {
 }
 
 impl ConfigError {
-    pub(super) fn new(file: &str, line: Option<usize>, key: Option<String>, message: impl Into<String>) -> Self {
-        Self { file: file.to_owned(), line, key, message: message.into(), more: Vec::new() }
+    pub(super) fn new(
+        file: &str,
+        line: Option<usize>,
+        key: Option<String>,
+        message: impl Into<String>,
+    ) -> Self {
+        Self {
+            file: file.to_owned(),
+            line,
+            key,
+            message: message.into(),
+            more: Vec::new(),
+        }
     }
 
     pub(super) fn unreadable(file: &str, error: &Error) -> Self {
@@ -37,7 +49,9 @@ impl ConfigError {
         let mut errors = Vec::from_iter(errors);
         errors.sort_by_key(|error| error.line);
         let mut errors = errors.into_iter();
-        let mut first = errors.next().unwrap_or_else(|| Self::new("", None, None, "it can't be built"));
+        let mut first = errors
+            .next()
+            .unwrap_or_else(|| Self::new("", None, None, "it can't be built"));
         first.more.extend(errors);
         first
     }

@@ -1,4 +1,5 @@
-//! Expands `${VAR}`, `${VAR:-default}`, `${VAR|url}`, `${file:/path}` and `$${` in strings, after the file was parsed.
+//! Expands `${VAR}`, `${VAR:-default}`, `${VAR|url}`, `${file:/path}` and `$${` in strings, after
+//! the file was parsed.
 
 use toml::de::{DeTable, DeValue};
 
@@ -21,7 +22,11 @@ fn table(
     variables: Variables<'_>,
 ) -> Result<(), ConfigError> {
     for (key, entry) in values.iter_mut() {
-        let path = if path.is_empty() { key.get_ref().to_string() } else { format!("{path}.{}", key.get_ref()) };
+        let path = if path.is_empty() {
+            key.get_ref().to_string()
+        } else {
+            format!("{path}.{}", key.get_ref())
+        };
         let start = entry.span().start;
         value(document, entry.get_mut(), start, &path, variables)?;
     }
@@ -37,14 +42,20 @@ fn value(
 ) -> Result<(), ConfigError> {
     match spanned {
         DeValue::String(string) if string.contains("${") => {
-            let expanded =
-                text(string, variables).map_err(|message| document.error(start, path.to_owned(), message))?;
+            let expanded = text(string, variables)
+                .map_err(|message| document.error(start, path.to_owned(), message))?;
             *string = expanded.into();
         }
         DeValue::Array(items) => {
             for (at, item) in items.iter_mut().enumerate() {
                 let start = item.span().start;
-                value(document, item.get_mut(), start, &format!("{path}[{}]", at + 1), variables)?;
+                value(
+                    document,
+                    item.get_mut(),
+                    start,
+                    &format!("{path}[{}]", at + 1),
+                    variables,
+                )?;
             }
         }
         DeValue::Table(inner) => table(document, inner, path, variables)?,
@@ -63,15 +74,19 @@ fn value(
 /// default = { "$${" default "}" | "${" value "}" | any other character but { and } }
 /// ```
 ///
-/// `$${` stands for `${`. A default applies if the variable is not set or empty. `|url` percent-encodes the value,
-/// whatever its source. White space at both ends of a variable or a file is removed, because secrets often end with a
-/// line break. An inserted value is never expanded again.
+/// `$${` stands for `${`. A default applies if the variable is not set or empty. `|url`
+/// percent-encodes the value, whatever its source. White space at both ends of a variable or a file
+/// is removed, because secrets often end with a line break. An inserted value is never expanded
+/// again.
 ///
 /// # Errors
-/// Returns an error if a `${` does not begin a value, if a variable without a default is not set, or if a file cannot be
-/// read. The message contains no value.
+/// Returns an error if a `${` does not begin a value, if a variable without a default is not set,
+/// or if a file cannot be read. The message contains no value.
 pub fn text(text: &str, variables: Variables<'_>) -> Result<String, String> {
-    let mut reader = Reader { rest: text, variables };
+    let mut reader = Reader {
+        rest: text,
+        variables,
+    };
     reader.text(false)
 }
 
@@ -107,13 +122,19 @@ impl<'t> Reader<'t, '_> {
             } else if is_default && self.accept("}") {
                 return Ok(text);
             } else if is_default && next == '{' {
-                return Err("a default can't hold a { of its own: put the text into a variable".into());
+                return Err(
+                    "a default can't hold a { of its own: put the text into a variable".into(),
+                );
             } else {
                 text.push(next);
                 self.rest = &self.rest[next.len_utf8()..];
             }
         }
-        if is_default { Err(UNCLOSED.into()) } else { Ok(text) }
+        if is_default {
+            Err(UNCLOSED.into())
+        } else {
+            Ok(text)
+        }
     }
 
     /// Reads a value: the text behind `${`, with its `}`.
@@ -127,7 +148,11 @@ impl<'t> Reader<'t, '_> {
                 None => (path, false),
             };
             let content = file(path)?;
-            return Ok(if encode { url::encode(&content) } else { content });
+            return Ok(if encode {
+                url::encode(&content)
+            } else {
+                content
+            });
         }
         let name = self.name();
         if name.is_empty() {
@@ -145,8 +170,11 @@ impl<'t> Reader<'t, '_> {
             }
             value.filter(|value| !value.is_empty()).unwrap_or(default)
         } else if self.accept("}") {
-            value
-                .ok_or_else(|| format!("the variable {name} is not set: set it, or give a default: ${{{name}:-...}}"))?
+            value.ok_or_else(|| {
+                format!(
+                    "the variable {name} is not set: set it, or give a default: ${{{name}:-...}}"
+                )
+            })?
         } else if self.rest.starts_with('|') {
             return Err(FILTER.into());
         } else if self.rest.contains('}') {
@@ -159,7 +187,9 @@ impl<'t> Reader<'t, '_> {
 
     fn name(&mut self) -> &'t str {
         let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
-        let (name, rest) = self.rest.split_at(self.rest.find(|c| !is_part(c)).unwrap_or(self.rest.len()));
+        let (name, rest) = self
+            .rest
+            .split_at(self.rest.find(|c| !is_part(c)).unwrap_or(self.rest.len()));
         self.rest = rest;
         name
     }
@@ -172,10 +202,13 @@ const FILTER: &str = "what stands behind | is not url, the only thing that may s
 
 fn file(path: &str) -> Result<String, String> {
     if path.trim() != path || path.is_empty() || path.contains('{') {
-        return Err("${file: } needs the path of a file, without { and without space at its ends".into());
+        return Err(
+            "${file: } needs the path of a file, without { and without space at its ends".into(),
+        );
     }
     let content = std::fs::read_to_string(path);
-    let content = content.map_err(|error| format!("the file {path} can't be read: {}", error.kind()))?;
+    let content =
+        content.map_err(|error| format!("the file {path} can't be read: {}", error.kind()))?;
     Ok(content.trim().to_owned())
 }
 
@@ -207,11 +240,17 @@ mod tests {
             ("${NONE:-${HOST}}", "db1"),
             ("${NONE:-a${EMPTY:-b${NONE:-c}}d}e", "abcde"),
             ("${NONE:-$${HOST}}}", "${HOST}}"),
-            ("${SECRET}:${SECRET|url}:${NONE|url:-a b}", "p@ss/w:p%40ss%2Fw:a%20b"),
+            (
+                "${SECRET}:${SECRET|url}:${NONE|url:-a b}",
+                "p@ss/w:p%40ss%2Fw:a%20b",
+            ),
             ("${TRAP}${NONE:-${TRAP}}", "${HOST}${HOST}"),
             ("{\"json\": {}}", "{\"json\": {}}"),
             (&format!("${{file:{}}}", file.path().display()), "hunter@2"),
-            (&format!("${{file:{}|url}}", file.path().display()), "hunter%402"),
+            (
+                &format!("${{file:{}|url}}", file.path().display()),
+                "hunter%402",
+            ),
         ] {
             assert_eq!(expanded(input).as_deref(), Ok(output), "{input}");
         }
@@ -231,7 +270,10 @@ mod tests {
             ("${HOST:x}", "letters, digits"),
             ("${HOST|uri}", "is not url"),
             ("${HOST|urlencode}", "is not url"),
-            ("${HOST:-x|url}", "write |url behind the name: ${HOST|url:-...}"),
+            (
+                "${HOST:-x|url}",
+                "write |url behind the name: ${HOST|url:-...}",
+            ),
             ("${HOST:-{\"a\": 1}}", "can't hold a {"),
             ("${file:/no/such/file}", "/no/such/file can't be read"),
             ("${file: /etc/hostname}", "without space at its ends"),
@@ -243,7 +285,8 @@ mod tests {
         }
     }
 
-    /// Tests the grammar in the other direction: builds a text from parts, together with the value that it stands for.
+    /// Tests the grammar in the other direction: builds a text from parts, together with the value
+    /// that it stands for.
     mod grammar {
         use proptest::prelude::*;
 
@@ -284,11 +327,15 @@ mod tests {
 
         fn any_part() -> impl Strategy<Value = Part> {
             let leaf = prop_oneof![plain(), set(), literal()];
-            leaf.prop_recursive(3, 24, 4, |inner| with_default(prop::collection::vec(inner, 0..4).prop_map(joined)))
+            leaf.prop_recursive(3, 24, 4, |inner| {
+                with_default(prop::collection::vec(inner, 0..4).prop_map(joined))
+            })
         }
 
         fn joined(parts: Vec<Part>) -> Part {
-            parts.into_iter().fold(Part::default(), |all, part| (all.0 + &part.0, all.1 + &part.1))
+            parts.into_iter().fold(Part::default(), |all, part| {
+                (all.0 + &part.0, all.1 + &part.1)
+            })
         }
 
         proptest! {
@@ -298,8 +345,8 @@ mod tests {
                 prop_assert_eq!(expanded(&text), Ok(value), "{}", text);
             }
 
-            /// Any text is expanded or refused. A text that is refused contains `${`. A text without `${` stays as it
-            /// is.
+            /// Any text is expanded or refused. A text that is refused contains `${`. A text
+            /// without `${` stays as it is.
             #[test]
             fn any_text_is_expanded_or_refused(text in r"[$}{|:a-zA-Z_ -]{0,24}") {
                 match super::expanded(&text) {

@@ -21,32 +21,49 @@ struct Keys {
 #[cfg(feature = "fleet")]
 impl Config {
     /// Reads `[fleet]`.
-    pub(super) fn take_fleet<'a>(&mut self, document: &Document<'a>, root: &mut Table<'a>) -> Result<(), ConfigError> {
+    pub(super) fn take_fleet<'a>(
+        &mut self,
+        document: &Document<'a>,
+        root: &mut Table<'a>,
+    ) -> Result<(), ConfigError> {
         use health_core::fleet::{LONGEST_NAME, SHORTEST_OWN};
 
         use super::table::Places;
         use crate::kind::{Login, Misconfigured, TlsSettings};
 
-        let Some(mut table) = document.table(root, "fleet")? else { return Ok(()) };
-        let (places, at) = (Places::of(&table), table.span.start);
+        let Some(mut table) = document.table(root, "fleet")? else {
+            return Ok(());
+        };
+        let places = Places::of(&table);
+        let at = table.span.start;
         let tls: TlsSettings = document.read(table.split_off(TlsSettings::ALL))?;
         let login: Login = document.read(table.split_off(Login::ALL))?;
         self.fleet_servers = servers(&table.values, &["url"]);
-        let Keys { url, name, own } = document.read_beside(table, &[TlsSettings::ALL, Login::ALL].concat())?;
+        let Keys { url, name, own } =
+            document.read_beside(table, &[TlsSettings::ALL, Login::ALL].concat())?;
         if !tls.verify {
             let line = document.line(at);
-            self.warnings
-                .push(format!("{}:{line}: fleet.verify: the certificate of the server is not verified", document.file));
+            self.warnings.push(format!(
+                "{}:{line}: fleet.verify: the certificate of the server is not verified",
+                document.file
+            ));
         }
         let build = || {
             if name.trim().is_empty() || name.len() > LONGEST_NAME {
-                return Err(Misconfigured::new("name", "expected a name of at most 100 characters"));
+                return Err(Misconfigured::new(
+                    "name",
+                    "expected a name of at most 100 characters",
+                ));
             }
             if own.is_some_and(|own| own < SHORTEST_OWN) {
                 return Err(Misconfigured::new("own", "expected at least 1 s"));
             }
             let fleet = login.fleet(url)?.name(&name).tls(tls)?;
-            Ok(if let Some(own) = own { fleet.own(own) } else { fleet })
+            Ok(if let Some(own) = own {
+                fleet.own(own)
+            } else {
+                fleet
+            })
         };
         let fleet = build().map_err(|wrong| {
             let (start, key) = places.find(wrong.key);
@@ -60,8 +77,14 @@ impl Config {
 #[cfg(not(feature = "fleet"))]
 impl Config {
     /// Refuses `[fleet]`, because this build does not have the feature.
-    pub(super) fn take_fleet<'a>(&mut self, document: &Document<'a>, root: &mut Table<'a>) -> Result<(), ConfigError> {
-        let Some(table) = document.table(root, "fleet")? else { return Ok(()) };
+    pub(super) fn take_fleet<'a>(
+        &mut self,
+        document: &Document<'a>,
+        root: &mut Table<'a>,
+    ) -> Result<(), ConfigError> {
+        let Some(table) = document.table(root, "fleet")? else {
+            return Ok(());
+        };
         let message = "this build has no fleet: switch on the cargo feature fleet of health-checks";
         Err(document.error(table.span.start, "fleet".into(), message))
     }
@@ -88,7 +111,8 @@ impl Address {
     }
 
     fn may_be(&self, other: &Self) -> bool {
-        self.host == other.host && (self.port == other.port || self.port.is_none() || other.port.is_none())
+        self.host == other.host
+            && (self.port == other.port || self.port.is_none() || other.port.is_none())
     }
 }
 
@@ -122,12 +146,16 @@ impl Candidate {
         }
     }
 
-    /// Returns the key under which the check is shared, or `None` if it is not. `fleet` has the addresses of the fleet's own server, if
-    /// there is a fleet.
+    /// Returns the key under which the check is shared, or `None` if it is not. `fleet` has the
+    /// addresses of the fleet's own server, if there is a fleet.
     ///
-    /// A check is shared if all replicas check the same server over the network. A check of the fleet's own server is not shared, because
-    /// its failure could not be shared.
-    pub(super) fn key(self, check: &BoxCheck, fleet: Option<&[Address]>) -> Result<Option<String>, &'static str> {
+    /// A check is shared if all replicas check the same server over the network. A check of the
+    /// fleet's own server is not shared, because its failure could not be shared.
+    pub(super) fn key(
+        self,
+        check: &BoxCheck,
+        fleet: Option<&[Address]>,
+    ) -> Result<Option<String>, &'static str> {
         let is_forced = self.wanted == Some(true);
         let wrong = match fleet {
             _ if self.wanted == Some(false) => return Ok(None),
@@ -137,7 +165,13 @@ impl Candidate {
             }
             _ if self.is_in_live => Some("live is about this process alone"),
             _ if self.never_fresh => Some("with ttl = 0, each request runs it"),
-            Some(own) if self.servers.iter().any(|server| own.iter().any(|own| own.may_be(server))) && !is_forced => {
+            Some(own)
+                if self
+                    .servers
+                    .iter()
+                    .any(|server| own.iter().any(|own| own.may_be(server)))
+                    && !is_forced =>
+            {
                 return Ok(None);
             }
             Some(own) if self.servers.iter().any(|server| own.contains(server)) => {
@@ -162,7 +196,12 @@ fn servers(values: &DeTable<'_>, keys: &[&str]) -> Vec<Address> {
         match values.get(*key).map(toml::Spanned::get_ref) {
             Some(DeValue::String(text)) => servers.extend(addresses(text)),
             Some(DeValue::Array(items)) => {
-                servers.extend(items.iter().filter_map(|item| item.get_ref().as_str()).flat_map(addresses));
+                servers.extend(
+                    items
+                        .iter()
+                        .filter_map(|item| item.get_ref().as_str())
+                        .flat_map(addresses),
+                );
             }
             _ => {}
         }
@@ -180,28 +219,46 @@ fn addresses(text: &str) -> Vec<Address> {
             Some((host, port)) if !port.ends_with(']') => (host, port.parse().ok()),
             _ => (text, None),
         };
-        let host = host.trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase();
+        let host = host
+            .trim_start_matches('[')
+            .trim_end_matches(']')
+            .to_ascii_lowercase();
         Address { host, port }
     };
     place.split(',').map(address).collect()
 }
 
 /// Parts of the names of keys and of parameters whose values are secret.
-const SECRET: [&str; 10] =
-    ["password", "passwd", "secret", "token", "key", "credential", "headers", "metadata", "body", "sig"];
+const SECRET: [&str; 10] = [
+    "password",
+    "passwd",
+    "secret",
+    "token",
+    "key",
+    "credential",
+    "headers",
+    "metadata",
+    "body",
+    "sig",
+];
 
 fn is_secret(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     SECRET.iter().any(|part| name.contains(part))
 }
 
-/// Returns a hash of the kind and of its settings without secrets. It is the same in every replica, whatever the order of the keys.
+/// Returns a hash of the kind and of its settings without secrets. It is the same in every replica,
+/// whatever the order of the keys.
 fn key(kind: &Kind, values: &DeTable<'_>) -> String {
-    let mut parts: Vec<String> =
-        values.iter().map(|(name, value)| part(kind, name.get_ref(), value.get_ref())).collect();
+    let mut parts: Vec<String> = values
+        .iter()
+        .map(|(name, value)| part(kind, name.get_ref(), value.get_ref()))
+        .collect();
     parts.sort_unstable();
     let text = format!("{}\n{}", kind.name, parts.join("\n"));
-    let hash = uuid::Uuid::new_v5(&NAMESPACE, text.as_bytes()).simple().to_string();
+    let hash = uuid::Uuid::new_v5(&NAMESPACE, text.as_bytes())
+        .simple()
+        .to_string();
     hash[..16].to_owned()
 }
 
@@ -211,15 +268,22 @@ const NAMESPACE: uuid::Uuid = uuid::Uuid::from_u128(0x8d3b_1f6e_52c7_4f0a_9a61_7
 fn part(kind: &Kind, name: &str, value: &DeValue<'_>) -> String {
     match value {
         _ if is_secret(name) && !kind.servers.contains(&name) => name.to_owned(),
-        DeValue::String(text) if text.contains("://") => format!("{name}={}", without_secrets(text)),
+        DeValue::String(text) if text.contains("://") => {
+            format!("{name}={}", without_secrets(text))
+        }
         DeValue::Table(inner) => {
-            let mut parts: Vec<String> =
-                inner.iter().map(|(name, value)| part(kind, name.get_ref(), value.get_ref())).collect();
+            let mut parts: Vec<String> = inner
+                .iter()
+                .map(|(name, value)| part(kind, name.get_ref(), value.get_ref()))
+                .collect();
             parts.sort_unstable();
             format!("{name}={{{}}}", parts.join(","))
         }
         DeValue::Array(items) => {
-            let parts: Vec<String> = items.iter().map(|item| part(kind, "", item.get_ref())).collect();
+            let parts: Vec<String> = items
+                .iter()
+                .map(|item| part(kind, "", item.get_ref()))
+                .collect();
             format!("{name}=[{}]", parts.join(","))
         }
         DeValue::String(text) => format!("{name}={text}"),
@@ -235,10 +299,18 @@ fn without_secrets(url: &str) -> String {
     let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
     let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
     let end = rest.find('/').unwrap_or(rest.len());
-    let place = rest[..end].rsplit_once('@').map_or(&rest[..end], |(_, place)| place);
-    let parameters = query.split('&').map(|parameter| match parameter.split_once('=') {
-        Some((name, _)) if is_secret(name) || name.eq_ignore_ascii_case("pass") => name,
-        _ => parameter,
-    });
-    format!("{scheme}://{place}{}?{}", &rest[end..], parameters.collect::<Vec<_>>().join("&"))
+    let place = rest[..end]
+        .rsplit_once('@')
+        .map_or(&rest[..end], |(_, place)| place);
+    let parameters = query
+        .split('&')
+        .map(|parameter| match parameter.split_once('=') {
+            Some((name, _)) if is_secret(name) || name.eq_ignore_ascii_case("pass") => name,
+            _ => parameter,
+        });
+    format!(
+        "{scheme}://{place}{}?{}",
+        &rest[end..],
+        parameters.collect::<Vec<_>>().join("&")
+    )
 }

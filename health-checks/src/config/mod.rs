@@ -36,10 +36,11 @@
 //! | `username`, `password`, `password_file` | for kinds with a URL: see [`Login`](crate::catalogue::Login) |
 //! | others | the keys of the kind |
 //!
-//! In every string, `${VAR}` is the variable of that name, `${VAR:-default}` has a default, `${VAR|url}` is
-//! percent-encoded, `${file:/path}` is the content of a file, and `$${` stands for `${`: see [`expand`]. The result
-//! becomes a number or a switch if the key expects one. A variable such as `DISK_USAGE_MAX` fills a key that is
-//! missing: see [`Kind::variables`](crate::catalogue::Kind::variables).
+//! In every string, `${VAR}` is the variable of that name, `${VAR:-default}` has a default,
+//! `${VAR|url}` is percent-encoded, `${file:/path}` is the content of a file, and `$${` stands for
+//! `${`: see [`expand`]. The result becomes a number or a switch if the key expects one. A variable
+//! such as `DISK_USAGE_MAX` fills a key that is missing: see
+//! [`Kind::variables`](crate::catalogue::Kind::variables).
 
 mod check;
 #[cfg(feature = "embedded")]
@@ -56,7 +57,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use health_core::{BuildError, BuildFault, Endpoint, GroupSettings, Health, HealthBuilder, Registry, Settings};
+use health_core::{
+    BuildError, BuildFault, Endpoint, GroupSettings, Health, HealthBuilder, Registry, Settings,
+};
 
 pub use check::COMMON;
 #[cfg(feature = "embedded")]
@@ -118,17 +121,24 @@ impl Config {
     /// Reads a file.
     ///
     /// # Errors
-    /// Returns an error if the file cannot be read, or if [`from_text`](Self::from_text) refuses its content.
-    pub fn from_file(path: &Path, variables: Variables<'_>, options: &Options) -> Result<Self, ConfigError> {
+    /// Returns an error if the file cannot be read, or if [`from_text`](Self::from_text) refuses
+    /// its content.
+    pub fn from_file(
+        path: &Path,
+        variables: Variables<'_>,
+        options: &Options,
+    ) -> Result<Self, ConfigError> {
         let name = path.display().to_string();
-        let file = std::fs::File::open(path).map_err(|error| ConfigError::unreadable(&name, &error))?;
+        let file =
+            std::fs::File::open(path).map_err(|error| ConfigError::unreadable(&name, &error))?;
         Self::from_reader(&name, file, variables, options)
     }
 
     /// Reads a source, such as standard input, to its end. The name is used in messages.
     ///
     /// # Errors
-    /// Returns an error if the source cannot be read, or if [`from_text`](Self::from_text) refuses its content.
+    /// Returns an error if the source cannot be read, or if [`from_text`](Self::from_text) refuses
+    /// its content.
     pub fn from_reader(
         name: &str,
         mut reader: impl std::io::Read,
@@ -136,16 +146,23 @@ impl Config {
         options: &Options,
     ) -> Result<Self, ConfigError> {
         let mut text = String::new();
-        reader.read_to_string(&mut text).map_err(|error| ConfigError::unreadable(name, &error))?;
+        reader
+            .read_to_string(&mut text)
+            .map_err(|error| ConfigError::unreadable(name, &error))?;
         Self::from_text(name, &text, variables, options)
     }
 
     /// Reads the text of a file. The name of the file is used in messages.
     ///
     /// # Errors
-    /// Returns an error if the text is not TOML, and for unknown kinds and keys, wrong types, and variables that are
-    /// not set.
-    pub fn from_text(file: &str, text: &str, variables: Variables<'_>, options: &Options) -> Result<Self, ConfigError> {
+    /// Returns an error if the text is not TOML, and for unknown kinds and keys, wrong types, and
+    /// variables that are not set.
+    pub fn from_text(
+        file: &str,
+        text: &str,
+        variables: Variables<'_>,
+        options: &Options,
+    ) -> Result<Self, ConfigError> {
         let document = Document { file, text };
         let kinds: Vec<&Kind> = CATALOGUE.iter().chain(&options.kinds).collect();
         let environment = Environment::read(kinds.iter().copied(), variables);
@@ -161,7 +178,10 @@ impl Config {
             fleet_servers: Vec::new(),
             notice: None,
             warnings: Vec::new(),
-            lines: Lines { file: file.to_owned(), ..Lines::default() },
+            lines: Lines {
+                file: file.to_owned(),
+                ..Lines::default()
+            },
         };
         config.take_settings(&document, &mut root, &environment)?;
         for (name, line, group) in document.tables(&mut root, "groups")? {
@@ -171,12 +191,26 @@ impl Config {
         config.take_fleet(&document, &mut root)?;
         let checks = document.list(&mut root, "checks")?;
         for table in document.list(&mut root, "endpoints")? {
-            config.endpoints.push(EndpointTable::read(&document, table)?);
+            config
+                .endpoints
+                .push(EndpointTable::read(&document, table)?);
         }
-        document.refuse_rest(&root, &["settings", "groups", "endpoints", "fleet", "checks"])?;
-        check::read_all(&document, checks, &kinds, &environment, options, &mut config)?;
+        document.refuse_rest(
+            &root,
+            &["settings", "groups", "endpoints", "fleet", "checks"],
+        )?;
+        check::read_all(
+            &document,
+            checks,
+            &kinds,
+            &environment,
+            options,
+            &mut config,
+        )?;
         if config.checks.identifiers().next().is_none() {
-            config.warnings.push(format!("{file}: there are no checks, so nothing is looked at"));
+            config.warnings.push(format!(
+                "{file}: there are no checks, so nothing is looked at"
+            ));
         }
         Ok(config)
     }
@@ -189,15 +223,17 @@ impl Config {
     ) -> Result<(), ConfigError> {
         let mut table = document.table(root, "settings")?.unwrap_or_default();
         for (key, value) in table.entries() {
-            self.lines.settings.insert(key.to_owned(), document.line(value.start));
+            self.lines
+                .settings
+                .insert(key.to_owned(), document.line(value.start));
         }
         environment.fill(&mut table, environment::SETTINGS)?;
         self.settings = document.read(table)?;
         Ok(())
     }
 
-    /// Returns a builder with the checks, settings and groups, for code that adds to them. The `[[endpoints]]` of the file are not part of
-    /// it.
+    /// Returns a builder with the checks, settings and groups, for code that adds to them. The
+    /// `[[endpoints]]` of the file are not part of it.
     pub fn into_builder(self) -> HealthBuilder {
         self.parts().0
     }
@@ -205,23 +241,26 @@ impl Config {
     /// Builds the `Health` that the file describes.
     ///
     /// # Errors
-    /// Returns an error if two checks have the same identifier, if a group or a dependency does not exist, or if a
-    /// setting is invalid.
+    /// Returns an error if two checks have the same identifier, if a group or a dependency does not
+    /// exist, or if a setting is invalid.
     pub fn build(self) -> Result<Health, ConfigError> {
         self.build_with(|builder| builder)
     }
 
-    /// Builds the `Health` after `add` has changed the builder, for example to add a listener. Unlike after
-    /// [`into_builder`](Self::into_builder), errors name the line.
+    /// Builds the `Health` after `add` has changed the builder, for example to add a listener.
+    /// Unlike after [`into_builder`](Self::into_builder), errors name the line.
     ///
     /// # Errors
     /// Returns the same errors as [`build`](Self::build).
-    pub fn build_with(self, add: impl FnOnce(HealthBuilder) -> HealthBuilder) -> Result<Health, ConfigError> {
+    pub fn build_with(
+        self,
+        add: impl FnOnce(HealthBuilder) -> HealthBuilder,
+    ) -> Result<Health, ConfigError> {
         Ok(self.build_endpoints(add)?.0)
     }
 
-    /// Builds the `Health`, as [`build_with`](Self::build_with) does, and its `[[endpoints]]`. A file without any has one endpoint, as
-    /// `[settings]` describe it.
+    /// Builds the `Health`, as [`build_with`](Self::build_with) does, and its `[[endpoints]]`. A
+    /// file without any has one endpoint, as `[settings]` describe it.
     ///
     /// ```
     /// use health_checks::config::{Config, Options};
@@ -237,7 +276,13 @@ impl Config {
     /// "#;
     /// let config = Config::from_text("health.toml", text, &|_| None, &Options::default())?;
     /// let (health, endpoints) = config.build_endpoints(|builder| builder)?;
-    /// assert_eq!(endpoints.iter().map(|endpoint| endpoint.base()).collect::<Vec<_>>(), ["/ht", "/status"]);
+    /// assert_eq!(
+    ///     endpoints
+    ///         .iter()
+    ///         .map(|endpoint| endpoint.base())
+    ///         .collect::<Vec<_>>(),
+    ///     ["/ht", "/status"]
+    /// );
     /// # Ok::<(), health_checks::config::ConfigError>(())
     /// ```
     ///
@@ -254,7 +299,9 @@ impl Config {
     }
 
     fn parts(self) -> (HealthBuilder, Vec<EndpointTable>, Lines) {
-        let mut builder = Health::builder().settings(self.settings).registry(self.checks);
+        let mut builder = Health::builder()
+            .settings(self.settings)
+            .registry(self.checks);
         for (name, group) in self.groups {
             builder = builder.group(name, group);
         }
@@ -270,7 +317,10 @@ impl Config {
 
     /// Ignores `[fleet]`, for a process that reads its checks only once.
     #[must_use]
-    #[cfg_attr(not(feature = "fleet"), allow(unused_mut, reason = "there is no fleet to leave out"))]
+    #[cfg_attr(
+        not(feature = "fleet"),
+        allow(unused_mut, reason = "there is no fleet to leave out")
+    )]
     pub fn without_fleet(mut self) -> Self {
         #[cfg(feature = "fleet")]
         {
@@ -284,8 +334,8 @@ impl Config {
         !self.endpoints.is_empty()
     }
 
-    /// Returns warnings about a valid file, such as a certificate that is not verified, or a file without checks. Each
-    /// warning names the file.
+    /// Returns warnings about a valid file, such as a certificate that is not verified, or a file
+    /// without checks. Each warning names the file.
     pub fn warnings(&self) -> &[String] {
         &self.warnings
     }
@@ -302,17 +352,38 @@ impl Lines {
     }
 
     fn locate_fault(&self, fault: &BuildFault) -> ConfigError {
-        let check = |name: &str| self.checks.iter().find(|(identifier, ..)| identifier == name);
+        let check = |name: &str| {
+            self.checks
+                .iter()
+                .find(|(identifier, ..)| identifier == name)
+        };
         let (line, message) = match fault {
-            BuildFault::Duplicate { identifier, first, second } => {
+            BuildFault::Duplicate {
+                identifier,
+                first,
+                second,
+            } => {
                 let nth = |position: usize| self.checks.get(position - 1);
-                let number = |position: usize| nth(position).map_or(position, |(.., number)| *number);
-                let (first, second, line) = (number(*first), number(*second), nth(*second).map(|(_, line, _)| *line));
-                (line, format!("checks {first} and {second} are both \"{identifier}\": add name = \"...\""))
+                let number =
+                    |position: usize| nth(position).map_or(position, |(.., number)| *number);
+                let line = nth(*second).map(|(_, line, _)| *line);
+                let second = number(*second);
+                let first = number(*first);
+                (
+                    line,
+                    format!(
+                        "checks {first} and {second} are both \"{identifier}\": add name = \"...\""
+                    ),
+                )
             }
-            BuildFault::Check { identifier, .. } => (check(identifier).map(|(_, line, _)| *line), fault.to_string()),
+            BuildFault::Check { identifier, .. } => (
+                check(identifier).map(|(_, line, _)| *line),
+                fault.to_string(),
+            ),
             BuildFault::Group { group, .. } => (self.groups.get(group).copied(), fault.to_string()),
-            BuildFault::Setting { setting, .. } => (self.settings.get(*setting).copied(), fault.to_string()),
+            BuildFault::Setting { setting, .. } => {
+                (self.settings.get(*setting).copied(), fault.to_string())
+            }
             _ => (None, fault.to_string()),
         };
         ConfigError::new(&self.file, line, None, message)

@@ -1,5 +1,5 @@
-//! The JSON Schema of a configuration file, for editors. It accepts what the reader accepts, and a little more where
-//! only the reader can decide.
+//! The JSON Schema of a configuration file, for editors. It accepts what the reader accepts, and a
+//! little more where only the reader can decide.
 
 use serde_json::{Map, Value, json};
 
@@ -7,16 +7,20 @@ use super::{COMMON, Options};
 use crate::catalogue::CATALOGUE;
 use crate::kind::{Kind, Login, TlsSettings};
 
-/// Returns the JSON Schema (draft 2020-12) of a configuration file, with the kinds that this build has and those of
-/// `options`.
+/// Returns the JSON Schema (draft 2020-12) of a configuration file, with the kinds that this build
+/// has and those of `options`.
 ///
 /// ```
-/// use health_checks::config::{schema, Options};
+/// use health_checks::config::{Options, schema};
 /// let schema = schema(&Options::default());
 /// assert_eq!(schema["properties"]["checks"]["type"], "array");
 /// ```
 pub fn schema(options: &Options) -> Value {
-    let kinds: Vec<_> = CATALOGUE.iter().chain(&options.kinds).map(of_kind).collect();
+    let kinds: Vec<_> = CATALOGUE
+        .iter()
+        .chain(&options.kinds)
+        .map(of_kind)
+        .collect();
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Health checks of a service",
@@ -84,7 +88,10 @@ fn settings() -> Value {
         all.extend(endpoint);
         all.insert("token".into(), text(TOKEN));
     }
-    object("The settings of the checks, and the defaults of the endpoints.", properties)
+    object(
+        "The settings of the checks, and the defaults of the endpoints.",
+        properties,
+    )
 }
 
 const TOKEN: &str = "The token that a request must present. Write it as ${VAR} or ${file:/path}.";
@@ -92,8 +99,12 @@ const TOKEN: &str = "The token that a request must present. Write it as ${VAR} o
 fn endpoint() -> Value {
     let mut properties = endpoint_keys();
     let token = "The token that a request must present, or false for none. Write it as ${VAR} or ${file:/path}.";
-    properties["token"] = json!({ "description": token, "anyOf": [{ "type": "string" }, { "const": false }] });
-    object("An endpoint. A key that is absent is as in the settings.", properties)
+    properties["token"] =
+        json!({ "description": token, "anyOf": [{ "type": "string" }, { "const": false }] });
+    object(
+        "An endpoint. A key that is absent is as in the settings.",
+        properties,
+    )
 }
 
 /// Returns the keys of an endpoint but the token.
@@ -121,9 +132,16 @@ fn fleet() -> Value {
         "own": duration("The interval at which each replica probes for itself.", Some("60s")),
     });
     for (key, meaning) in Login::KEYS.iter().chain(TlsSettings::KEYS) {
-        properties[*key] = if *key == "verify" { flag(meaning, Some(true)) } else { text(meaning) };
+        properties[*key] = if *key == "verify" {
+            flag(meaning, Some(true))
+        } else {
+            text(meaning)
+        };
     }
-    let mut fleet = object("The fleet, whose replicas share their verdicts.", properties);
+    let mut fleet = object(
+        "The fleet, whose replicas share their verdicts.",
+        properties,
+    );
     fleet["required"] = json!(["url", "name"]);
     fleet
 }
@@ -165,8 +183,8 @@ fn common() -> Value {
     })
 }
 
-/// Returns the schema of a table of this kind: its own keys, those of all checks, and no others. A check that is
-/// switched off may leave out any of them.
+/// Returns the schema of a table of this kind: its own keys, those of all checks, and no others. A
+/// check that is switched off may leave out any of them.
 fn of_kind(kind: &Kind) -> Value {
     let mut schema = kind.schema();
     let mut properties = Map::from_iter([("kind".to_owned(), json!({ "const": kind.name }))]);
@@ -174,14 +192,25 @@ fn of_kind(kind: &Kind) -> Value {
         properties.extend(own.into_iter().map(|(key, own)| (key, or_variable(own))));
     }
     for (key, meaning) in kind.login_keys().chain(kind.tls_keys()) {
-        let property = if key == "verify" { flag(meaning, Some(true)) } else { text(meaning) };
+        let property = if key == "verify" {
+            flag(meaning, Some(true))
+        } else {
+            text(meaning)
+        };
         properties.insert(key.to_owned(), property);
     }
     for &key in COMMON {
-        properties.insert(key.to_owned(), json!({ "$ref": format!("#/$defs/common/{key}") }));
+        properties.insert(
+            key.to_owned(),
+            json!({ "$ref": format!("#/$defs/common/{key}") }),
+        );
     }
     let is_filled = |key: &Value| kind.variables.iter().any(|variable| key == variable.key);
-    let own = schema.get("required").and_then(Value::as_array).into_iter().flatten();
+    let own = schema
+        .get("required")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten();
     let required: Vec<_> = own.filter(|key| !is_filled(key)).collect();
     let mut schema = json!({
         "title": kind.name,
@@ -192,26 +221,34 @@ fn of_kind(kind: &Kind) -> Value {
         "not": { "required": ["ttl", "every"] },
     });
     if !required.is_empty() {
-        schema["if"] = json!({ "properties": { "enabled": { "const": false } }, "required": ["enabled"] });
+        schema["if"] =
+            json!({ "properties": { "enabled": { "const": false } }, "required": ["enabled"] });
         schema["else"] = json!({ "required": required });
     }
     schema
 }
 
-/// Accepts text as well, because a variable yields text for a key that wants a word, a number or a switch.
+/// Accepts text as well, because a variable yields text for a key that wants a word, a number or a
+/// switch.
 fn or_variable(mut property: Value) -> Value {
     let is_typed = |property: &Value| {
         let kind = property.get("type").and_then(Value::as_str);
         kind.is_some_and(|kind| ["boolean", "integer", "number"].contains(&kind))
     };
     let any = property.get("anyOf").and_then(Value::as_array);
-    let takes_text = any.is_some_and(|any| any.iter().any(|one| one.get("type") == Some(&json!("string"))));
+    let takes_text = any.is_some_and(|any| {
+        any.iter()
+            .any(|one| one.get("type") == Some(&json!("string")))
+    });
     if (is_typed(&property) || any.is_some_and(|any| any.iter().any(is_typed))) && !takes_text {
         return as_text(property);
     }
     let words = property.get("oneOf").and_then(Value::as_array);
-    if words.is_some_and(|words| words.iter().all(|word| word.get("const").is_some_and(Value::is_string)))
-        && let Some(words) = property.get_mut("oneOf").map(Value::take)
+    if words.is_some_and(|words| {
+        words
+            .iter()
+            .all(|word| word.get("const").is_some_and(Value::is_string))
+    }) && let Some(words) = property.get_mut("oneOf").map(Value::take)
         && let Some(property) = property.as_object_mut()
     {
         property.remove("oneOf");
@@ -229,7 +266,11 @@ fn as_text(mut property: Value) -> Value {
         }
     }
     let is_switch = property.get("type") == Some(&json!("boolean"));
-    let text = if is_switch { "\\$\\{|^(true|false|1|0)$" } else { "\\$\\{|^(false|none|off|[0-9.]+)$" };
+    let text = if is_switch {
+        "\\$\\{|^(true|false|1|0)$"
+    } else {
+        "\\$\\{|^(false|none|off|[0-9.]+)$"
+    };
     let text = json!({ "type": "string", "pattern": text });
     let mut both = json!({ "anyOf": [property, text] });
     for (key, value) in kept {
@@ -262,7 +303,10 @@ fn duration(description: &str, default: Option<&str>) -> Value {
 }
 
 fn flag(description: &str, default: Option<bool>) -> Value {
-    as_text(with_default(json!({ "description": description, "type": "boolean" }), default.map(Value::from)))
+    as_text(with_default(
+        json!({ "description": description, "type": "boolean" }),
+        default.map(Value::from),
+    ))
 }
 
 fn text(description: &str) -> Value {
@@ -297,22 +341,40 @@ mod tests {
     #[test]
     fn the_schema_has_the_keys_that_the_reader_has() {
         let schema = schema(&Options::default());
-        assert_eq!(keys(&schema["properties"]["settings"]["properties"]), known("[settings]\nqqqqqqqqqqqqqqqq = 1\n"));
+        assert_eq!(
+            keys(&schema["properties"]["settings"]["properties"]),
+            known("[settings]\nqqqqqqqqqqqqqqqq = 1\n")
+        );
         let group = &schema["properties"]["groups"]["additionalProperties"]["properties"];
         assert_eq!(keys(group), known("[groups.a]\nqqqqqqqqqqqqqqqq = 1\n"));
         #[cfg(feature = "fleet")]
-        assert_eq!(keys(&schema["properties"]["fleet"]["properties"]), known("[fleet]\nqqqqqqqqqqqqqqqq = 1\n"));
+        assert_eq!(
+            keys(&schema["properties"]["fleet"]["properties"]),
+            known("[fleet]\nqqqqqqqqqqqqqqqq = 1\n")
+        );
         let endpoint = &schema["properties"]["endpoints"]["items"]["properties"];
-        assert_eq!(keys(endpoint), known("[[endpoints]]\nqqqqqqqqqqqqqqqq = 1\n"));
+        assert_eq!(
+            keys(endpoint),
+            known("[[endpoints]]\nqqqqqqqqqqqqqqqq = 1\n")
+        );
         let common = &schema["$defs"]["common"];
-        assert_eq!(keys(common), COMMON.iter().map(ToString::to_string).collect());
-        for kind in schema["properties"]["checks"]["items"]["oneOf"].as_array().unwrap() {
+        assert_eq!(
+            keys(common),
+            COMMON.iter().map(ToString::to_string).collect()
+        );
+        for kind in schema["properties"]["checks"]["items"]["oneOf"]
+            .as_array()
+            .unwrap()
+        {
             let name = kind["title"].as_str().unwrap();
-            let mut known = known(&format!("[[checks]]\nkind = \"{name}\"\nqqqqqqqqqqqqqqqq = 1\n"));
+            let mut known = known(&format!(
+                "[[checks]]\nkind = \"{name}\"\nqqqqqqqqqqqqqqqq = 1\n"
+            ));
             known.insert("kind".into());
             assert_eq!(keys(&kind["properties"]), known, "{name}");
-            let thresholds =
-                self::known(&format!("[[checks]]\nkind = \"{name}\"\nthresholds = {{ qqqqqqqqqqqqqqqq = 1 }}\n"));
+            let thresholds = self::known(&format!(
+                "[[checks]]\nkind = \"{name}\"\nthresholds = {{ qqqqqqqqqqqqqqqq = 1 }}\n"
+            ));
             assert_eq!(keys(&common["thresholds"]["properties"]), thresholds);
         }
     }

@@ -48,11 +48,21 @@ impl Drop for State {
 impl Link {
     pub(super) fn new(url: Secret) -> Self {
         let hash = ::redis::Script::new(SCRIPT).get_hash().to_owned();
-        let (tag, password, tls) = (String::new(), None, TlsSettings::default());
-        Self { tag, url, password, tls, state: Mutex::default(), hash }
+        let tag = String::new();
+        let password = None;
+        let tls = TlsSettings::default();
+        Self {
+            tag,
+            url,
+            password,
+            tls,
+            state: Mutex::default(),
+            hash,
+        }
     }
 
-    /// Returns an error if the URL and the other settings contradict each other. The password file may be created later.
+    /// Returns an error if the URL and the other settings contradict each other. The password file
+    /// may be created later.
     pub(super) fn validate(&self) -> Result<(), Misconfigured> {
         self.server(Some(&"x".into())).map(drop)
     }
@@ -69,19 +79,26 @@ impl Link {
     fn server_now(&self) -> Result<Server> {
         let unusable = |cause: Box<dyn std::error::Error + Send + Sync>| {
             let error = ServiceUnavailable::new("password_file can't be read");
-            error.with_kind(FailureKind::Misconfigured).with_source(cause.to_string())
+            error
+                .with_kind(FailureKind::Misconfigured)
+                .with_source(cause.to_string())
         };
         let password = match &self.password {
-            Some((_, path)) => Some(std::fs::read_to_string(path).map_err(|error| unusable(error.into()))?),
+            Some((_, path)) => {
+                Some(std::fs::read_to_string(path).map_err(|error| unusable(error.into()))?)
+            }
             None => None,
         };
         let password = password.map(|text| Secret::from(text.trim()));
-        Ok(self.server(password.as_ref()).map_err(|wrong| unusable(wrong.into()))?)
+        Ok(self
+            .server(password.as_ref())
+            .map_err(|wrong| unusable(wrong.into()))?)
     }
 
     pub(super) async fn exchange(&self, exchange: &Exchange) -> Result<Answer> {
         let mut state = self.state.lock().await;
-        // The connection is put back only if the exchange succeeds, because the next exchange must not read a late answer.
+        // The connection is put back only if the exchange succeeds, because the next exchange must
+        // not read a late answer.
         let mut connection = match state.connection.take() {
             Some(connection) => connection,
             None => self.open(&mut state).await?,
@@ -104,9 +121,11 @@ impl Link {
             none => {
                 let server = self.server_now()?;
                 let silence = |_| ServiceUnavailable::new("Unable to connect to Redis: Timeout.");
-                none.insert(tokio::spawn(
-                    async move { tokio::time::timeout(OPEN, server.open()).await.map_err(silence)? },
-                ))
+                none.insert(tokio::spawn(async move {
+                    tokio::time::timeout(OPEN, server.open())
+                        .await
+                        .map_err(silence)?
+                }))
             }
         };
         let opened = attempt.await;
@@ -116,10 +135,15 @@ impl Link {
 
     /// Runs the script by its hash, or as a whole if the server does not know it.
     async fn send(&self, connection: &mut Connection, exchange: &Exchange) -> RedisResult<Value> {
-        let known = self.command("EVALSHA", &self.hash, exchange).query_async(&mut connection.client).await;
+        let known = self
+            .command("EVALSHA", &self.hash, exchange)
+            .query_async(&mut connection.client)
+            .await;
         match known {
             Err(error) if is_unknown_script(&error) => {
-                self.command("EVAL", SCRIPT, exchange).query_async(&mut connection.client).await
+                self.command("EVAL", SCRIPT, exchange)
+                    .query_async(&mut connection.client)
+                    .await
             }
             known => known,
         }
@@ -128,15 +152,29 @@ impl Link {
     fn command(&self, name: &str, script: &str, exchange: &Exchange) -> Cmd {
         let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         let mut command = ::redis::cmd(name);
-        command.arg(script).arg(2).arg(format!("hc1:{{{}}}:v", self.tag)).arg(format!("hc1:{{{}}}:m", self.tag));
-        command.arg(&exchange.me).arg(u8::from(exchange.leaves)).arg(exchange.publications.len());
+        command
+            .arg(script)
+            .arg(2)
+            .arg(format!("hc1:{{{}}}:v", self.tag))
+            .arg(format!("hc1:{{{}}}:m", self.tag));
+        command
+            .arg(&exchange.me)
+            .arg(u8::from(exchange.leaves))
+            .arg(exchange.publications.len());
         for publication in &exchange.publications {
-            command.arg(&publication.id).arg(publication.seq).arg(u8::from(publication.ok));
+            command
+                .arg(&publication.id)
+                .arg(publication.seq)
+                .arg(u8::from(publication.ok));
             command.arg(millis(publication.age)).arg(&publication.body);
         }
         command.arg(exchange.wanted.len());
         for wanted in &exchange.wanted {
-            command.arg(&wanted.id).arg(millis(wanted.ttl)).arg(millis(wanted.lease)).arg(wanted.known);
+            command
+                .arg(&wanted.id)
+                .arg(millis(wanted.ttl))
+                .arg(millis(wanted.lease))
+                .arg(wanted.known);
         }
         command
     }
@@ -147,12 +185,16 @@ fn is_unknown_script(error: &RedisError) -> bool {
 }
 
 fn unreadable() -> HealthCheckException {
-    ServiceUnavailable::new("Redis answered with something else").with_kind(FailureKind::UnexpectedAnswer).into()
+    ServiceUnavailable::new("Redis answered with something else")
+        .with_kind(FailureKind::UnexpectedAnswer)
+        .into()
 }
 
 /// Reads the answer of the script.
 fn read(value: Value) -> Option<Answer> {
-    let Value::Array(values) = value else { return None };
+    let Value::Array(values) = value else {
+        return None;
+    };
     let mut values = values.into_iter();
     let replicas = u32::try_from(number(&values.next()?)?).ok()?;
     let entries = values.map(entry).collect::<Option<_>>()?;
@@ -160,10 +202,16 @@ fn read(value: Value) -> Option<Answer> {
 }
 
 fn entry(value: Value) -> Option<Entry> {
-    let Value::Array(values) = value else { return None };
+    let Value::Array(values) = value else {
+        return None;
+    };
     let [grant, seq, age, ok, body] = <[Value; 5]>::try_from(values).ok()?;
-    let grant = u64::try_from(number(&grant)?).ok().filter(|grant| *grant > 0);
-    let Value::BulkString(body) = body else { return None };
+    let grant = u64::try_from(number(&grant)?)
+        .ok()
+        .filter(|grant| *grant > 0);
+    let Value::BulkString(body) = body else {
+        return None;
+    };
     let verdict = match u64::try_from(number(&age)?) {
         Ok(age) => Some(Shared {
             seq: u64::try_from(number(&seq)?).ok()?,

@@ -5,15 +5,16 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use health_core::{
-    BoxCheck, FailureKind, Findings, HealthCheck, HealthCheckException, Result, Scope, Secret, ServiceUnavailable,
+    BoxCheck, FailureKind, Findings, HealthCheck, HealthCheckException, Result, Scope, Secret,
+    ServiceUnavailable,
 };
 use serde::Deserialize;
 
 use super::{CheckSettings, Misconfigured, TlsSettings};
 use crate::support::url;
 
-/// The login of a check: keys beside the URL of every kind that has one ([`CheckSettings::URL`]). A password in these
-/// keys need not be percent-encoded.
+/// The login of a check: keys beside the URL of every kind that has one ([`CheckSettings::URL`]). A
+/// password in these keys need not be percent-encoded.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
@@ -22,7 +23,8 @@ pub struct Login {
     pub username: Option<String>,
     /// The password.
     pub password: Option<Secret>,
-    /// A file that holds the password. Each run reads it again, so a password that is rotated there needs no restart.
+    /// A file that holds the password. Each run reads it again, so a password that is rotated there
+    /// needs no restart.
     pub password_file: Option<PathBuf>,
 }
 
@@ -30,27 +32,51 @@ impl Login {
     /// The keys, each with its meaning.
     pub const KEYS: &'static [(&'static str, &'static str)] = &[
         ("username", "The user, in place of that in the URL."),
-        ("password", "The password, as it is and not percent-encoded, in place of that in the URL."),
-        ("password_file", "A file with the password, which is read in each run."),
+        (
+            "password",
+            "The password, as it is and not percent-encoded, in place of that in the URL.",
+        ),
+        (
+            "password_file",
+            "A file with the password, which is read in each run.",
+        ),
     ];
 
     /// The names of all keys.
     pub const ALL: &'static [&'static str] = &[Self::KEYS[0].0, Self::KEYS[1].0, Self::KEYS[2].0];
 
     /// Builds the checks of these settings, with this login in their URL.
-    pub(crate) fn checks<S>(self, settings: S, tls: TlsSettings) -> Result<Vec<BoxCheck>, Misconfigured>
+    pub(crate) fn checks<S>(
+        self,
+        settings: S,
+        tls: TlsSettings,
+    ) -> Result<Vec<BoxCheck>, Misconfigured>
     where
         S: CheckSettings + Clone + Send + Sync + 'static,
     {
         self.refuse_empty()?;
         let Some(path) = self.password_file.clone() else {
-            return self.with(settings, self.password.as_ref())?.checks_over(tls);
+            return self
+                .with(settings, self.password.as_ref())?
+                .checks_over(tls);
         };
         // The URL is validated now. The password file may appear later.
-        let models = self.with(settings.clone(), Some(&"x".into()))?.checks_over(tls.clone())?;
+        let models = self
+            .with(settings.clone(), Some(&"x".into()))?
+            .checks_over(tls.clone())?;
         let rotating = |(at, model)| {
-            let (login, settings, tls) = (self.clone(), settings.clone(), tls.clone());
-            BoxCheck::new(Rotating { login, settings, tls, at, path: path.clone(), model, current: Mutex::default() })
+            let login = self.clone();
+            let settings = settings.clone();
+            let tls = tls.clone();
+            BoxCheck::new(Rotating {
+                login,
+                settings,
+                tls,
+                at,
+                path: path.clone(),
+                model,
+                current: Mutex::default(),
+            })
         };
         Ok(models.into_iter().enumerate().map(rotating).collect())
     }
@@ -63,8 +89,11 @@ impl Login {
             return crate::RedisFleet::from_url(url)?.password_file(self.username, path);
         }
         let has_login = self.username.is_some() || self.password.is_some();
-        let url =
-            if has_login { url::with_login(&url, self.username.as_deref(), self.password.as_ref())? } else { url };
+        let url = if has_login {
+            url::with_login(&url, self.username.as_deref(), self.password.as_ref())?
+        } else {
+            url
+        };
         crate::RedisFleet::from_url(url)
     }
 
@@ -73,20 +102,40 @@ impl Login {
         let is_empty = |text: &str| text.is_empty();
         for (key, empty) in [
             ("username", self.username.as_deref().is_some_and(is_empty)),
-            ("password", self.password.as_ref().is_some_and(|password| is_empty(password.expose()))),
-            ("password_file", self.password_file.as_ref().is_some_and(|path| path.as_os_str().is_empty())),
+            (
+                "password",
+                self.password
+                    .as_ref()
+                    .is_some_and(|password| is_empty(password.expose())),
+            ),
+            (
+                "password_file",
+                self.password_file
+                    .as_ref()
+                    .is_some_and(|path| path.as_os_str().is_empty()),
+            ),
         ] {
             if empty {
-                return Err(Misconfigured::new(key, "empty: give it a value, or leave it out"));
+                return Err(Misconfigured::new(
+                    key,
+                    "empty: give it a value, or leave it out",
+                ));
             }
         }
         if self.password.is_some() && self.password_file.is_some() {
-            return Err(Misconfigured::new("password_file", "password is there as well: leave one out"));
+            return Err(Misconfigured::new(
+                "password_file",
+                "password is there as well: leave one out",
+            ));
         }
         Ok(())
     }
 
-    fn with<S: CheckSettings>(&self, mut settings: S, password: Option<&Secret>) -> Result<S, Misconfigured> {
+    fn with<S: CheckSettings>(
+        &self,
+        mut settings: S,
+        password: Option<&Secret>,
+    ) -> Result<S, Misconfigured> {
         if let Some(url) = settings.url_mut()
             && (self.username.is_some() || password.is_some())
         {
@@ -118,8 +167,13 @@ impl<S: CheckSettings + Clone + Send + Sync + 'static> Rotating<S> {
             return Ok(check.clone());
         }
         let checks = self.login.with(self.settings.clone(), Some(&password));
-        let checks = checks.and_then(|settings| settings.checks_over(self.tls.clone())).map_err(unusable)?;
-        let check = checks.into_iter().nth(self.at).unwrap_or_else(|| self.model.clone());
+        let checks = checks
+            .and_then(|settings| settings.checks_over(self.tls.clone()))
+            .map_err(unusable)?;
+        let check = checks
+            .into_iter()
+            .nth(self.at)
+            .unwrap_or_else(|| self.model.clone());
         *current = Some((password, check.clone()));
         Ok(check)
     }
@@ -127,7 +181,8 @@ impl<S: CheckSettings + Clone + Send + Sync + 'static> Rotating<S> {
 
 impl<S: CheckSettings + Clone + Send + Sync + 'static> HealthCheck for Rotating<S> {
     async fn check_status(&self, findings: &Findings) -> Result {
-        // The file is read synchronously, as certificates are: it is small, on this machine and usually in memory.
+        // The file is read synchronously, as certificates are: it is small, on this machine and
+        // usually in memory.
         let text = std::fs::read_to_string(&self.path).map_err(unusable)?;
         self.check(text.trim().into())?.check_status(findings).await
     }
@@ -169,5 +224,8 @@ impl<S> fmt::Debug for Rotating<S> {
 
 fn unusable(cause: impl std::error::Error + Send + Sync + 'static) -> HealthCheckException {
     let error = ServiceUnavailable::new("password_file can't be read");
-    error.with_kind(FailureKind::Misconfigured).with_source(cause).into()
+    error
+        .with_kind(FailureKind::Misconfigured)
+        .with_source(cause)
+        .into()
 }

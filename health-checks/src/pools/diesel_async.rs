@@ -1,7 +1,9 @@
 use diesel::result::{ConnectionError, DatabaseErrorKind, Error};
 use diesel_async::SimpleAsyncConnection;
 use diesel_async::pooled_connection::{AsyncDieselConnectionManager, PoolError};
-use health_core::{FailureKind, Findings, HealthCheckException, Result, ServiceUnavailable, UnknownError};
+use health_core::{
+    FailureKind, Findings, HealthCheckException, Result, ServiceUnavailable, UnknownError,
+};
 
 use super::deadpool;
 use crate::support::connection::bb8;
@@ -56,7 +58,10 @@ where
 
 /// Runs `SELECT 1` over the simple protocol, which works behind a pooler as well.
 async fn select_1(connection: &mut (impl SimpleAsyncConnection + Send)) -> Result {
-    connection.batch_execute("SELECT 1").await.map_err(|error| describe(PoolError::QueryError(error)))
+    connection
+        .batch_execute("SELECT 1")
+        .await
+        .map_err(|error| describe(PoolError::QueryError(error)))
 }
 
 /// Converts an error of the pool to a message that is safe to show to anyone.
@@ -67,22 +72,36 @@ fn describe(error: PoolError) -> HealthCheckException {
         PoolError::ConnectionError(ConnectionError::BadConnection(text)) => {
             by_text(text).or(Some((FailureKind::Lost, "the server can't be reached")))
         }
-        PoolError::ConnectionError(_) => Some((FailureKind::Misconfigured, "its options are not valid")),
+        PoolError::ConnectionError(_) => {
+            Some((FailureKind::Misconfigured, "its options are not valid"))
+        }
     };
-    let Some((kind, message)) = words else { return UnknownError::caused_by(error).into() };
-    ServiceUnavailable::new(message).with_kind(kind).with_source(error).into()
+    let Some((kind, message)) = words else {
+        return UnknownError::caused_by(error).into();
+    };
+    ServiceUnavailable::new(message)
+        .with_kind(kind)
+        .with_source(error)
+        .into()
 }
 
 fn query_error(error: &Error) -> Option<Words> {
     match error {
-        Error::DatabaseError(kind, information) => Some(by_text(information.message()).unwrap_or(match kind {
-            DatabaseErrorKind::ClosedConnection | DatabaseErrorKind::UnableToSendCommand => LOST,
-            DatabaseErrorKind::ReadOnlyTransaction => (FailureKind::ReadOnly, "the database is read-only"),
-            _ => DATABASE_ERROR,
-        })),
-        Error::BrokenTransactionManager => {
-            Some((FailureKind::UnexpectedAnswer, "a transaction of another client was left open on this connection"))
+        Error::DatabaseError(kind, information) => {
+            Some(by_text(information.message()).unwrap_or(match kind {
+                DatabaseErrorKind::ClosedConnection | DatabaseErrorKind::UnableToSendCommand => {
+                    LOST
+                }
+                DatabaseErrorKind::ReadOnlyTransaction => {
+                    (FailureKind::ReadOnly, "the database is read-only")
+                }
+                _ => DATABASE_ERROR,
+            }))
         }
+        Error::BrokenTransactionManager => Some((
+            FailureKind::UnexpectedAnswer,
+            "a transaction of another client was left open on this connection",
+        )),
         _ => None,
     }
 }

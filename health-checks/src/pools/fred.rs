@@ -6,8 +6,8 @@ use fred::interfaces::ClientLike;
 use fred::types::Builder;
 use fred::types::config::Options;
 use health_core::{
-    FailureKind as Kind, Findings, HealthCheckException, Result, ServiceReturnedUnexpectedResult, ServiceUnavailable,
-    Unit,
+    FailureKind as Kind, Findings, HealthCheckException, Result, ServiceReturnedUnexpectedResult,
+    ServiceUnavailable, Unit,
 };
 
 use crate::support::connection::pool::Ping;
@@ -17,7 +17,8 @@ use crate::support::redis::words::{
     AUTHENTICATION, DNS, LOST, NOT_REDIS, REFUSED, TIMEOUT, TLS, UNREACHED, by_code, by_text,
 };
 
-/// The share of a run's time after which the client cancels a command. A command whose future is dropped would stay in the client's queue.
+/// The share of a run's time after which the client cancels a command. A command whose future is
+/// dropped would stay in the client's queue.
 const SHARE_OF_COMMAND: f64 = 0.9;
 
 impl Ping for Client {
@@ -27,10 +28,16 @@ impl Ping for Client {
             self.wait_for_connect().await.map_err(describe)?;
         }
         let timeout = Some(share_of_time(findings, SHARE_OF_COMMAND));
-        let options = Options { timeout, max_attempts: Some(1), fail_fast: true, ..Options::default() };
+        let options = Options {
+            timeout,
+            max_attempts: Some(1),
+            fail_fast: true,
+            ..Options::default()
+        };
         let began = Instant::now();
         match self.with_options(&options).ping(None).await {
-            // A client whose connection was lost does not know. The probe of the client finds out whether the server answers.
+            // A client whose connection was lost does not know. The probe of the client finds out
+            // whether the server answers.
             Err(error) if *error.kind() == ErrorKind::Timeout => std::future::pending().await,
             answer => pong(answer)?,
         }
@@ -78,7 +85,10 @@ fn pong(answer: Result<String, Error>) -> Result {
 /// Converts an error of the client to a message that is safe to show to anyone.
 fn describe(error: Error) -> HealthCheckException {
     let (kind, message) = words(&error);
-    ServiceUnavailable::new(message).with_kind(kind).with_source(error).into()
+    ServiceUnavailable::new(message)
+        .with_kind(kind)
+        .with_source(error)
+        .into()
 }
 
 fn words(error: &Error) -> Words {

@@ -1,5 +1,5 @@
-//! Pools and clients of the application that this crate can ping, one file and one feature each. Those of sqlx and bb8-redis come with the
-//! features `database`, `migrations` and `redis`.
+//! Pools and clients of the application that this crate can ping, one file and one feature each.
+//! Those of sqlx and bb8-redis come with the features `database`, `migrations` and `redis`.
 
 #[cfg(feature = "_deadpool")]
 mod deadpool;

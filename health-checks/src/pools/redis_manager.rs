@@ -5,8 +5,8 @@ use redis::aio::ConnectionManager;
 use crate::support::connection::pool::Ping;
 use crate::support::redis::{describe, ping};
 
-/// While a manager reconnects, it does not report why its server can't be reached. To get the reason, also pass the client that it was made
-/// from.
+/// While a manager reconnects, it does not report why its server can't be reached. To get the
+/// reason, also pass the client that it was made from.
 impl Ping for ConnectionManager {
     async fn ping(&self, findings: &Findings) -> Result {
         ping(&mut self.clone(), findings).await

@@ -27,8 +27,8 @@ macro_rules! on_pool {
     };
 }
 
-/// If this build does not have the driver of a database (features `mysql`, `postgres` and `sqlite`), sea-orm pings it, and only the log has
-/// the cause of a failure.
+/// If this build does not have the driver of a database (features `mysql`, `postgres` and
+/// `sqlite`), sea-orm pings it, and only the log has the cause of a failure.
 impl Ping for DatabaseConnection {
     async fn ping(&self, findings: &Findings) -> Result {
         on_pool!(

@@ -1,18 +1,19 @@
 //! Finds the credentials of a process as the SDKs of Amazon do, in the same
-//! [order](https://docs.aws.amazon.com/sdkref/latest/guide/standardized-credentials.html): variables of the environment,
-//! a profile, a web identity, the container, the instance.
+//! [order](https://docs.aws.amazon.com/sdkref/latest/guide/standardized-credentials.html):
+//! variables of the environment, a profile, a web identity, the container, the instance.
 
 use std::error::Error;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_s3::config::{
-    BehaviorVersion, IdentityCache, Region, SharedCredentialsProvider, SharedHttpClient, SharedIdentityCache,
+    BehaviorVersion, IdentityCache, Region, SharedCredentialsProvider, SharedHttpClient,
+    SharedIdentityCache,
 };
 use health_core::FailureKind;
 
-/// The credentials of this process. They are kept until the server refuses them, so the service that issues them is only asked when they
-/// are about to expire.
+/// The credentials of this process. They are kept until the server refuses them, so the service
+/// that issues them is only asked when they are about to expire.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Chain(Arc<Mutex<Option<Found>>>);
 
@@ -25,10 +26,16 @@ pub(crate) struct Found {
 }
 
 impl Chain {
-    /// Returns the provider. The first call, and the first after [`Self::forget`], reads the environment and the files of
-    /// the profile again. Without a `region`, it is looked up in the same places.
+    /// Returns the provider. The first call, and the first after [`Self::forget`], reads the
+    /// environment and the files of the profile again. Without a `region`, it is looked up in the
+    /// same places.
     pub(crate) async fn find(&self, region: Option<Region>, http: SharedHttpClient) -> Found {
-        if let Some(found) = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone() {
+        if let Some(found) = self
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+        {
             return found;
         }
         let mut loader = aws_config::defaults(BehaviorVersion::latest()).http_client(http);
@@ -38,7 +45,9 @@ impl Chain {
         let config = loader.load().await;
         let found = Found {
             provider: config.credentials_provider(),
-            cache: config.identity_cache().unwrap_or_else(|| IdentityCache::lazy().build()),
+            cache: config
+                .identity_cache()
+                .unwrap_or_else(|| IdentityCache::lazy().build()),
             region: config.region().cloned(),
         };
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(found.clone());
@@ -58,12 +67,20 @@ pub(crate) fn describe(error: &(dyn Error + 'static)) -> Option<(FailureKind, &'
     // The instance is asked last. A machine where this fails is usually not an instance of Amazon.
     let is_of_instance = causes().any(|cause| cause.to_string().contains("IMDS"));
     Some(match error {
-        CredentialsError::CredentialsNotLoaded(_) => (FailureKind::Misconfigured, "no credentials were found"),
-        _ if is_of_instance => (FailureKind::Misconfigured, "no credentials were found"),
-        CredentialsError::InvalidConfiguration(_) => {
-            (FailureKind::Misconfigured, "the configuration of the credentials is invalid")
+        CredentialsError::CredentialsNotLoaded(_) => {
+            (FailureKind::Misconfigured, "no credentials were found")
         }
-        CredentialsError::ProviderTimedOut(_) => (FailureKind::TimedOut, "no credentials were issued in time"),
-        _ => (FailureKind::Authentication, "no credentials could be issued"),
+        _ if is_of_instance => (FailureKind::Misconfigured, "no credentials were found"),
+        CredentialsError::InvalidConfiguration(_) => (
+            FailureKind::Misconfigured,
+            "the configuration of the credentials is invalid",
+        ),
+        CredentialsError::ProviderTimedOut(_) => {
+            (FailureKind::TimedOut, "no credentials were issued in time")
+        }
+        _ => (
+            FailureKind::Authentication,
+            "no credentials could be issued",
+        ),
     })
 }

@@ -9,35 +9,80 @@ pub(crate) const DATABASE_ERROR: Words = (FailureKind::Other, "Database error");
 
 /// Chooses a message for an error of PostgreSQL, or of a pooler in front of it.
 pub(crate) fn postgres(code: &str, message: &str) -> Option<Words> {
-    if code == "08P01" { Some(pooler(message)) } else { sql_state(code) }
+    if code == "08P01" {
+        Some(pooler(message))
+    } else {
+        sql_state(code)
+    }
 }
 
-/// Chooses a message by the text, because [PgBouncer](https://www.pgbouncer.org) has one code for all its own errors.
+/// Chooses a message by the text, because [PgBouncer](https://www.pgbouncer.org) has one code for
+/// all its own errors.
 fn pooler(message: &str) -> Words {
     use FailureKind as Kind;
     const WORDS: &[(&str, Words)] = &[
         (
             "startup parameter",
-            (Kind::Misconfigured, "the pooler refused a startup parameter: see its setting ignore_startup_parameters"),
+            (
+                Kind::Misconfigured,
+                "the pooler refused a startup parameter: see its setting ignore_startup_parameters",
+            ),
         ),
-        ("no such database", (Kind::NotFound, "there is no such database")),
-        ("no such user", (Kind::Authentication, "authentication failed")),
-        ("authentication failed", (Kind::Authentication, "authentication failed")),
-        ("auth failed", (Kind::Authentication, "authentication failed")),
-        ("login rejected", (Kind::Authentication, "authentication failed")),
-        ("no more connections", (Kind::Saturated, "the pooler takes no more connections")),
-        ("query_wait_timeout", (Kind::Saturated, "the pooler has no connection to the server to give")),
+        (
+            "no such database",
+            (Kind::NotFound, "there is no such database"),
+        ),
+        (
+            "no such user",
+            (Kind::Authentication, "authentication failed"),
+        ),
+        (
+            "authentication failed",
+            (Kind::Authentication, "authentication failed"),
+        ),
+        (
+            "auth failed",
+            (Kind::Authentication, "authentication failed"),
+        ),
+        (
+            "login rejected",
+            (Kind::Authentication, "authentication failed"),
+        ),
+        (
+            "no more connections",
+            (Kind::Saturated, "the pooler takes no more connections"),
+        ),
+        (
+            "query_wait_timeout",
+            (
+                Kind::Saturated,
+                "the pooler has no connection to the server to give",
+            ),
+        ),
         ("shutting down", (Kind::Lost, "the pooler is shutting down")),
-        ("disabled", (Kind::Forbidden, "the pooler does not serve this database at present")),
+        (
+            "disabled",
+            (
+                Kind::Forbidden,
+                "the pooler does not serve this database at present",
+            ),
+        ),
         ("server", (Kind::Lost, "the pooler can't reach the server")),
         ("connect", (Kind::Lost, "the pooler can't reach the server")),
     ];
     let message = message.to_ascii_lowercase();
     let known = WORDS.iter().find(|(part, _)| message.contains(part));
-    known.map_or((Kind::UnexpectedAnswer, "the server speaks of a violation of its protocol"), |(_, words)| *words)
+    known.map_or(
+        (
+            Kind::UnexpectedAnswer,
+            "the server speaks of a violation of its protocol",
+        ),
+        |(_, words)| *words,
+    )
 }
 
-/// Chooses a message by PostgreSQL's [SQLSTATE](https://www.postgresql.org/docs/current/errcodes-appendix.html).
+/// Chooses a message by PostgreSQL's
+/// [SQLSTATE](https://www.postgresql.org/docs/current/errcodes-appendix.html).
 fn sql_state(code: &str) -> Option<Words> {
     use FailureKind as Kind;
     Some(match code {
@@ -49,40 +94,54 @@ fn sql_state(code: &str) -> Option<Words> {
         "57P01" | "57P02" => (Kind::Lost, "the server is shutting down"),
         "57P03" => (Kind::Lost, "the server is starting up"),
         "57P05" => (Kind::Lost, "the server has closed an idle session"),
-        "57014" => (Kind::TimedOut, "the server has cancelled the statement: its statement_timeout is shorter"),
+        "57014" => (
+            Kind::TimedOut,
+            "the server has cancelled the statement: its statement_timeout is shorter",
+        ),
         "55P03" => (Kind::Saturated, "the database is locked"),
         "55000" => (Kind::Misconfigured, "the database takes no connections"),
         "42501" => (Kind::Forbidden, "permission denied"),
         "25006" => (Kind::ReadOnly, "the database is read-only"),
-        "25P02" => (Kind::UnexpectedAnswer, "a transaction of another client was left open on this connection"),
-        "26000" | "42P05" => {
-            (Kind::Misconfigured, "prepared statements do not work here: a pooler in transaction mode is in between")
-        }
+        "25P02" => (
+            Kind::UnexpectedAnswer,
+            "a transaction of another client was left open on this connection",
+        ),
+        "26000" | "42P05" => (
+            Kind::Misconfigured,
+            "prepared statements do not work here: a pooler in transaction mode is in between",
+        ),
         "08000" | "08003" | "08006" => (Kind::Lost, "connection lost"),
         "XX000" => (Kind::Other, "the server has an internal error"),
         _ => return None,
     })
 }
 
-/// Chooses a message by the [error number](https://mariadb.com/kb/en/mariadb-error-code-reference/) of MySQL and
-/// MariaDB.
+/// Chooses a message by the [error number](https://mariadb.com/kb/en/mariadb-error-code-reference/)
+/// of MySQL and MariaDB.
 #[cfg(feature = "mysql")]
 pub(crate) fn mysql(number: u16) -> Option<Words> {
     use FailureKind as Kind;
     Some(match number {
         1045 | 1698 => (Kind::Authentication, "authentication failed"),
-        1251 | 1275 | 1524 | 2059 => {
-            (Kind::Authentication, "the server wants a kind of login that this client does not know")
-        }
+        1251 | 1275 | 1524 | 2059 => (
+            Kind::Authentication,
+            "the server wants a kind of login that this client does not know",
+        ),
         3118 | 4151 => (Kind::Authentication, "the account is locked"),
         1820 | 1862 => (Kind::Authentication, "the password has expired"),
         1044 | 1142 | 1143 | 1227 => (Kind::Forbidden, "permission denied"),
-        1130 => (Kind::Forbidden, "the server takes no connections from this host"),
+        1130 => (
+            Kind::Forbidden,
+            "the server takes no connections from this host",
+        ),
         1129 => (
             Kind::Forbidden,
             "the server has blocked this host after too many broken connections: FLUSH HOSTS unblocks it",
         ),
-        3159 => (Kind::Tls, "the server takes connections over TLS only: add ssl-mode=REQUIRED to the URL"),
+        3159 => (
+            Kind::Tls,
+            "the server takes connections over TLS only: add ssl-mode=REQUIRED to the URL",
+        ),
         1049 => (Kind::NotFound, "there is no such database"),
         1040 | 1203 => (Kind::Saturated, "the server takes no more connections"),
         1226 => (Kind::Saturated, "the account has used up what it may use"),
@@ -91,35 +150,68 @@ pub(crate) fn mysql(number: u16) -> Option<Words> {
         1053 => (Kind::Lost, "the server is shutting down"),
         1927 | 4031 => (Kind::Lost, "the server has closed the connection"),
         1290 | 1792 | 1836 => (Kind::ReadOnly, "the database is read-only"),
-        1969 | 3024 => (Kind::TimedOut, "the server has cancelled the statement: its own limit is shorter"),
+        1969 | 3024 => (
+            Kind::TimedOut,
+            "the server has cancelled the statement: its own limit is shorter",
+        ),
         _ => return None,
     })
 }
 
-/// Chooses a message by the text, because diesel drops the code and the cause of most errors. If a server sends its text in another
-/// language, the causes can't be told apart.
+/// Chooses a message by the text, because diesel drops the code and the cause of most errors. If a
+/// server sends its text in another language, the causes can't be told apart.
 #[cfg(feature = "diesel-async")]
 pub(crate) fn diesel(text: &str) -> Option<Words> {
     use FailureKind as Kind;
     const WORDS: &[(&str, Words)] = &[
-        ("authentication", (Kind::Authentication, "authentication failed")),
-        ("Access denied", (Kind::Authentication, "authentication failed")),
+        (
+            "authentication",
+            (Kind::Authentication, "authentication failed"),
+        ),
+        (
+            "Access denied",
+            (Kind::Authentication, "authentication failed"),
+        ),
         ("Connection refused", (Kind::Refused, "connection refused")),
-        ("too many clients", (Kind::Saturated, "the server takes no more connections")),
-        ("too many connections", (Kind::Saturated, "the server takes no more connections")),
-        ("Too many connections", (Kind::Saturated, "the server takes no more connections")),
-        ("connection slots", (Kind::Saturated, "the server takes no more connections")),
+        (
+            "too many clients",
+            (Kind::Saturated, "the server takes no more connections"),
+        ),
+        (
+            "too many connections",
+            (Kind::Saturated, "the server takes no more connections"),
+        ),
+        (
+            "Too many connections",
+            (Kind::Saturated, "the server takes no more connections"),
+        ),
+        (
+            "connection slots",
+            (Kind::Saturated, "the server takes no more connections"),
+        ),
         ("starting up", (Kind::Lost, "the server is starting up")),
         ("shutting down", (Kind::Lost, "the server is shutting down")),
-        ("terminating connection", (Kind::Lost, "the server is shutting down")),
-        ("Unknown database", (Kind::NotFound, "there is no such database")),
+        (
+            "terminating connection",
+            (Kind::Lost, "the server is shutting down"),
+        ),
+        (
+            "Unknown database",
+            (Kind::NotFound, "there is no such database"),
+        ),
         ("role \"", (Kind::Authentication, "authentication failed")),
         ("database \"", (Kind::NotFound, "there is no such database")),
-        ("error connecting to server", (Kind::Lost, "the server can't be reached")),
+        (
+            "error connecting to server",
+            (Kind::Lost, "the server can't be reached"),
+        ),
         ("error performing TLS", (Kind::Tls, "TLS failed")),
         ("connection closed", (Kind::Lost, "connection lost")),
         ("error communicating", (Kind::Lost, "connection lost")),
         ("read-only", (Kind::ReadOnly, "the database is read-only")),
     ];
-    WORDS.iter().find(|(part, _)| text.contains(part)).map(|(_, words)| *words)
+    WORDS
+        .iter()
+        .find(|(part, _)| text.contains(part))
+        .map(|(_, words)| *words)
 }

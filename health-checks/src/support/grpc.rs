@@ -1,4 +1,5 @@
-//! Connections to gRPC servers: HTTP/2 over the stream of [`connection::net`](super::connection::net).
+//! Connections to gRPC servers: HTTP/2 over the stream of
+//! [`connection::net`](super::connection::net).
 
 use std::error::Error as _;
 use std::fmt;
@@ -28,8 +29,7 @@ pub(crate) const SILENCE: &str = "the server does not answer";
 /// The protocol that TLS negotiates for gRPC (RFC 7301).
 const ALPN: &[u8] = b"h2";
 
-const EXPECTED: &str =
-    "expected a URL: grpc://host:50051, grpcs://host:443, grpc+unix://%2Frun%2Fapp.sock or unix:/run/app.sock";
+const EXPECTED: &str = "expected a URL: grpc://host:50051, grpcs://host:443, grpc+unix://%2Frun%2Fapp.sock or unix:/run/app.sock";
 
 /// The address of a gRPC server.
 #[derive(Debug, Clone)]
@@ -72,11 +72,22 @@ impl Server {
                 if host.name.is_empty() {
                     return Err(wrong());
                 }
-                let port = host.port.ok_or_else(|| Misconfigured::new("url", "expected a port: grpc://host:50051"))?;
-                (Address::Tcp(host.name.clone(), port), scheme.ends_with('s').then(Tls::default))
+                let port = host.port.ok_or_else(|| {
+                    Misconfigured::new("url", "expected a port: grpc://host:50051")
+                })?;
+                (
+                    Address::Tcp(host.name.clone(), port),
+                    scheme.ends_with('s').then(Tls::default),
+                )
             }
             "grpc+unix" => (unix(&host.name)?, None),
-            _ => return Err(url::not(EXPECTED, text, ["grpc", "grpcs", "grpc+unix", "http", "https"])),
+            _ => {
+                return Err(url::not(
+                    EXPECTED,
+                    text,
+                    ["grpc", "grpcs", "grpc+unix", "http", "https"],
+                ));
+            }
         };
         let server = Self::of(address, tls)?;
         server.tls_is_there()?;
@@ -91,8 +102,16 @@ impl Server {
             #[cfg(unix)]
             Address::Unix(_) => "localhost".to_owned(),
         };
-        let origin = Uri::builder().scheme(scheme).authority(authority).path_and_query("/").build();
-        Ok(Self { address, tls, origin: origin.map_err(|_| Misconfigured::new("url", EXPECTED))? })
+        let origin = Uri::builder()
+            .scheme(scheme)
+            .authority(authority)
+            .path_and_query("/")
+            .build();
+        Ok(Self {
+            address,
+            tls,
+            origin: origin.map_err(|_| Misconfigured::new("url", EXPECTED))?,
+        })
     }
 
     /// Uses these TLS settings. Returns an error if the URL does not use TLS.
@@ -116,11 +135,13 @@ impl Server {
             }
             (address, _) => address.connect().await.map_err(io::describe)?,
         };
-        let (sender, connection) =
-            handshake(TokioExecutor::new(), TokioIo::new(stream)).await.map_err(|error| of_transport(&error))?;
+        let (sender, connection) = handshake(TokioExecutor::new(), TokioIo::new(stream))
+            .await
+            .map_err(|error| of_transport(&error))?;
         // An error of the connection is also reported by the call.
         let driver = Driver(tokio::spawn(async move { drop(connection.await) }));
-        let client = HealthClient::with_origin(Sender(sender), self.origin.clone()).max_decoding_message_size(MOST);
+        let client = HealthClient::with_origin(Sender(sender), self.origin.clone())
+            .max_decoding_message_size(MOST);
         Ok(Connection { client, driver })
     }
 }
@@ -168,7 +189,8 @@ impl Service<Request<Body>> for Sender {
 #[cfg(unix)]
 fn unix(path: &str) -> Result<Address, Misconfigured> {
     if !path.starts_with('/') {
-        let expected = "expected the path of a socket: unix:/run/app.sock or grpc+unix://%2Frun%2Fapp.sock";
+        let expected =
+            "expected the path of a socket: unix:/run/app.sock or grpc+unix://%2Frun%2Fapp.sock";
         return Err(Misconfigured::new("url", expected));
     }
     Ok(Address::Unix(path.into()))
@@ -176,23 +198,36 @@ fn unix(path: &str) -> Result<Address, Misconfigured> {
 
 #[cfg(not(unix))]
 fn unix(_: &str) -> Result<Address, Misconfigured> {
-    Err(Misconfigured::new("url", "there are no Unix sockets on this system"))
+    Err(Misconfigured::new(
+        "url",
+        "there are no Unix sockets on this system",
+    ))
 }
 
-const NOT_GRPC: Words = (FailureKind::Misconfigured, "what answers there does not speak gRPC");
+const NOT_GRPC: Words = (
+    FailureKind::Misconfigured,
+    "what answers there does not speak gRPC",
+);
 
 /// Returns the failure of a call.
 pub(crate) fn describe(status: Status) -> HealthCheckException {
     let (kind, message) = match (status.source(), words(status.code())) {
         (Some(error), _) => return of_transport(error),
-        // Another program that speaks HTTP/2, or a proxy: tonic makes a status of its HTTP status code.
+        // Another program that speaks HTTP/2, or a proxy: tonic makes a status of its HTTP status
+        // code.
         (None, None) if status.message().starts_with("grpc-status header missing") => {
             (NOT_GRPC.0, NOT_GRPC.1.to_owned())
         }
         (None, Some((kind, message))) => (kind, message.to_owned()),
-        (None, None) => (FailureKind::Other, format!("the server answered {}", name(status.code()))),
+        (None, None) => (
+            FailureKind::Other,
+            format!("the server answered {}", name(status.code())),
+        ),
     };
-    ServiceUnavailable::new(message).with_kind(kind).with_source(status).into()
+    ServiceUnavailable::new(message)
+        .with_kind(kind)
+        .with_source(status)
+        .into()
 }
 
 fn words(code: Code) -> Option<Words> {
@@ -202,7 +237,10 @@ fn words(code: Code) -> Option<Words> {
         Code::Unimplemented => (Kind::NotFound, "the server has no gRPC health service"),
         Code::Unavailable => (Kind::Refused, "the server answered UNAVAILABLE"),
         Code::DeadlineExceeded | Code::Cancelled => (Kind::TimedOut, SILENCE),
-        Code::Unauthenticated => (Kind::Authentication, "the server answered UNAUTHENTICATED: it wants other metadata"),
+        Code::Unauthenticated => (
+            Kind::Authentication,
+            "the server answered UNAUTHENTICATED: it wants other metadata",
+        ),
         Code::PermissionDenied => (Kind::Forbidden, "the server answered PERMISSION_DENIED"),
         Code::ResourceExhausted => (Kind::Saturated, "the server answered RESOURCE_EXHAUSTED"),
         _ => return None,
@@ -225,11 +263,17 @@ fn name(code: Code) -> String {
 fn of_transport(error: &(dyn std::error::Error + 'static)) -> HealthCheckException {
     let (kind, message) = failure_below(error).unwrap_or_else(|| {
         let text = format!("{error:?}");
-        if ["FRAME_SIZE_ERROR", "PROTOCOL_ERROR", "HTTP_1_1_REQUIRED"].iter().any(|sign| text.contains(sign)) {
+        if ["FRAME_SIZE_ERROR", "PROTOCOL_ERROR", "HTTP_1_1_REQUIRED"]
+            .iter()
+            .any(|sign| text.contains(sign))
+        {
             NOT_GRPC
         } else {
             (FailureKind::Lost, "connection lost")
         }
     });
-    ServiceUnavailable::new(message).with_kind(kind).with_source(format!("{error:?}")).into()
+    ServiceUnavailable::new(message)
+        .with_kind(kind)
+        .with_source(format!("{error:?}"))
+        .into()
 }

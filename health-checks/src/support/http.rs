@@ -4,8 +4,8 @@ use std::fmt;
 use std::path::PathBuf;
 
 use health_core::{
-    FailureKind, HealthCheckException, Result, ResultExt as _, Secret, ServiceReturnedUnexpectedResult,
-    ServiceUnavailable, UnknownError,
+    FailureKind, HealthCheckException, Result, ResultExt as _, Secret,
+    ServiceReturnedUnexpectedResult, ServiceUnavailable, UnknownError,
 };
 use reqwest::{Client, Response, Url, redirect};
 
@@ -16,7 +16,8 @@ use crate::kind::Misconfigured;
 /// The maximum number of bytes of a body that are read.
 const MOST: usize = 1024 * 1024;
 
-/// The maximum number of chunks of a body that are read, because a server may send a body byte by byte.
+/// The maximum number of chunks of a body that are read, because a server may send a body byte by
+/// byte.
 const PIECES: usize = 4096;
 
 const EXPECTED: &str = "expected a URL: http://... or https://...";
@@ -50,8 +51,13 @@ impl Target {
             }
             ("http+unix", Some((_, rest))) => {
                 let (socket, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
-                let login = socket.rsplit_once('@').map_or(String::new(), |(login, _)| format!("{login}@"));
-                (format!("http://{login}localhost{path}"), Some(url::of_http(socket)?.name))
+                let login = socket
+                    .rsplit_once('@')
+                    .map_or(String::new(), |(login, _)| format!("{login}@"));
+                (
+                    format!("http://{login}localhost{path}"),
+                    Some(url::of_http(socket)?.name),
+                )
             }
             ("unix", _) => {
                 let rest = text.expose().split_once(':').map_or("", |(_, rest)| rest);
@@ -59,24 +65,42 @@ impl Target {
                 let (socket, path) = rest.split_once(':').unwrap_or((rest, "/"));
                 (format!("http://localhost{path}"), Some(socket.to_owned()))
             }
-            _ => return Err(url::not(EXPECTED, text, ["http", "https", "http+unix", "unix"])),
+            _ => {
+                return Err(url::not(
+                    EXPECTED,
+                    text,
+                    ["http", "https", "http+unix", "unix"],
+                ));
+            }
         };
-        if socket.as_ref().is_some_and(|socket| !socket.starts_with('/')) {
+        if socket
+            .as_ref()
+            .is_some_and(|socket| !socket.starts_with('/'))
+        {
             let why = "expected the path of a socket: http+unix://%2Frun%2Fapp.sock/path or unix:/run/app.sock:/path";
             return Err(Misconfigured::new("url", why));
         }
         if cfg!(not(unix)) && socket.is_some() {
-            return Err(Misconfigured::new("url", "there are no Unix sockets on this system"));
+            return Err(Misconfigured::new(
+                "url",
+                "there are no Unix sockets on this system",
+            ));
         }
         // The error of the parser may quote the URL.
         let url = Url::parse(&target).map_err(|_| Misconfigured::new("url", EXPECTED))?;
-        Ok(Self { url, socket: socket.map(PathBuf::from) })
+        Ok(Self {
+            url,
+            socket: socket.map(PathBuf::from),
+        })
     }
 
-    /// Builds a client for one run. Its connections end with the run: a server that closes idle connections is not a failure, and a
-    /// certificate that has expired is one. Redirects are not followed. The certificates of the system are trusted.
+    /// Builds a client for one run. Its connections end with the run: a server that closes idle
+    /// connections is not a failure, and a certificate that has expired is one. Redirects are not
+    /// followed. The certificates of the system are trusted.
     pub(crate) fn client(&self, tls: &Tls) -> Result<Client> {
-        let mut builder = Client::builder().redirect(redirect::Policy::none()).user_agent("health-check");
+        let mut builder = Client::builder()
+            .redirect(redirect::Policy::none())
+            .user_agent("health-check");
         // Requests to this machine do not use a proxy. Without TLS, no certificates are loaded.
         if is_local(&self.url) {
             builder = builder.no_proxy();
@@ -108,7 +132,9 @@ impl Body {
     /// Returns the bytes of a body that has to be complete, to be parsed.
     pub(crate) fn whole(&self) -> Result<&[u8]> {
         if self.is_cut {
-            return Err(ServiceReturnedUnexpectedResult::new("the body is longer than 1 MB").into());
+            return Err(
+                ServiceReturnedUnexpectedResult::new("the body is longer than 1 MB").into(),
+            );
         }
         Ok(&self.bytes)
     }
@@ -116,7 +142,9 @@ impl Body {
 
 /// Reads the first megabyte of the body.
 pub(crate) async fn body(response: &mut Response) -> Result<Body> {
-    let (mut bytes, mut pieces, mut is_cut) = (Vec::new(), 0, false);
+    let mut bytes = Vec::new();
+    let mut pieces = 0;
+    let mut is_cut = false;
     while let Some(chunk) = response.chunk().await.map_err(describe)? {
         bytes.extend_from_slice(&chunk);
         pieces += 1;
@@ -132,7 +160,10 @@ pub(crate) async fn body(response: &mut Response) -> Result<Body> {
 /// Returns `true` if the URL is on this machine.
 fn is_local(url: &Url) -> bool {
     let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
-    host == "localhost" || host.parse().is_ok_and(|address: std::net::IpAddr| address.is_loopback())
+    host == "localhost"
+        || host
+            .parse()
+            .is_ok_and(|address: std::net::IpAddr| address.is_loopback())
 }
 
 /// Converts an error of the client to a message that is safe to show to anyone.
@@ -144,10 +175,17 @@ pub(crate) fn describe(error: reqwest::Error) -> HealthCheckException {
         None if error.is_timeout() => (FailureKind::TimedOut, "timed out"),
         None if text.contains("dns error") => (FailureKind::Dns, "the host name can't be resolved"),
         // An error of rustls arrives as invalid data.
-        None if text.contains("InvalidData") || text.contains("certificate") => (FailureKind::Tls, "TLS failed"),
+        None if text.contains("InvalidData") || text.contains("certificate") => {
+            (FailureKind::Tls, "TLS failed")
+        }
         None if error.is_connect() => (FailureKind::Lost, "connection failed"),
-        None if error.is_body() || error.is_decode() || error.is_request() => (FailureKind::Lost, "connection lost"),
+        None if error.is_body() || error.is_decode() || error.is_request() => {
+            (FailureKind::Lost, "connection lost")
+        }
         None => return UnknownError::caused_by(error).into(),
     };
-    ServiceUnavailable::new(message).with_kind(kind).with_source(error).into()
+    ServiceUnavailable::new(message)
+        .with_kind(kind)
+        .with_source(error)
+        .into()
 }

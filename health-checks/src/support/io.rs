@@ -13,8 +13,11 @@ pub(crate) fn failure_below(error: &(dyn std::error::Error + 'static)) -> Option
         if let Some(words) = tls(error).or_else(|| failure(io?)) {
             return Some(words);
         }
-        // The source of an I/O error is the source of its content, which would skip the content itself.
-        let content = io.and_then(Error::get_ref).map(|error| error as &(dyn std::error::Error + 'static));
+        // The source of an I/O error is the source of its content, which would skip the content
+        // itself.
+        let content = io
+            .and_then(Error::get_ref)
+            .map(|error| error as &(dyn std::error::Error + 'static));
         next = content.or_else(|| error.source());
     }
     None
@@ -25,14 +28,20 @@ pub(crate) fn failure(error: &Error) -> Option<Words> {
     if is_unknown_host(error) {
         return Some((FailureKind::Dns, "the host name can't be resolved"));
     }
-    let content = error.get_ref().map(|error| error as &(dyn std::error::Error + 'static));
+    let content = error
+        .get_ref()
+        .map(|error| error as &(dyn std::error::Error + 'static));
     content.and_then(tls).or_else(|| by_kind(error.kind()))
 }
 
-/// Converts an error to a message that is safe to show to anyone, for a protocol that has no messages of its own.
+/// Converts an error to a message that is safe to show to anyone, for a protocol that has no
+/// messages of its own.
 pub(crate) fn describe(error: Error) -> HealthCheckException {
     match failure(&error) {
-        Some((kind, message)) => ServiceUnavailable::new(message).with_kind(kind).with_source(error).into(),
+        Some((kind, message)) => ServiceUnavailable::new(message)
+            .with_kind(kind)
+            .with_source(error)
+            .into(),
         None => UnknownError::caused_by(error).into(),
     }
 }
@@ -40,7 +49,9 @@ pub(crate) fn describe(error: Error) -> HealthCheckException {
 /// Returns the kind and the message for an error of rustls.
 fn tls(error: &(dyn std::error::Error + 'static)) -> Option<Words> {
     #[cfg(feature = "_tls")]
-    return error.downcast_ref().map(|error| (FailureKind::Tls, super::tls::words(error)));
+    return error
+        .downcast_ref()
+        .map(|error| (FailureKind::Tls, super::tls::words(error)));
     #[cfg(not(feature = "_tls"))]
     return {
         let _ = error;
@@ -50,12 +61,18 @@ fn tls(error: &(dyn std::error::Error + 'static)) -> Option<Words> {
 
 /// Returns a host as connections take it. In a URL, an IPv6 address has brackets (RFC 3986, 3.2.2).
 pub(crate) fn without_brackets(host: &str) -> &str {
-    host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
+    host.strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'))
+        .unwrap_or(host)
 }
 
-/// Returns `true` if a name was not found. The standard library has no kind for this error, so its message decides.
+/// Returns `true` if a name was not found. The standard library has no kind for this error, so its
+/// message decides.
 pub(crate) fn is_unknown_host(error: &Error) -> bool {
-    error.raw_os_error().is_none() && error.to_string().contains("failed to lookup address information")
+    error.raw_os_error().is_none()
+        && error
+            .to_string()
+            .contains("failed to lookup address information")
 }
 
 fn by_kind(kind: ErrorKind) -> Option<Words> {

@@ -4,7 +4,8 @@ use serde::{Deserialize, Deserializer, de};
 
 use crate::kind::Misconfigured;
 
-/// A limit that can be switched off. In a configuration file, it is a number above zero, or `false` (or 0) for off.
+/// A limit that can be switched off. In a configuration file, it is a number above zero, or `false`
+/// (or 0) for off.
 ///
 /// ```
 /// use health_checks::Limit;
@@ -32,7 +33,10 @@ impl Limit {
     /// Refuses a value of this key that is not a percentage.
     pub(crate) fn percentage(self, key: &'static str) -> Result<(), Misconfigured> {
         if self.value().is_some_and(|value| value > 100.0) {
-            return Err(Misconfigured::new(key, "expected a percentage: above 0, at most 100, or false"));
+            return Err(Misconfigured::new(
+                key,
+                "expected a percentage: above 0, at most 100, or false",
+            ));
         }
         Ok(())
     }
@@ -41,7 +45,11 @@ impl Limit {
 impl<N: Into<f64>> From<N> for Limit {
     fn from(value: N) -> Self {
         let value = value.into();
-        if value > 0.0 { Self::At(value) } else { Self::Off }
+        if value > 0.0 {
+            Self::At(value)
+        } else {
+            Self::Off
+        }
     }
 }
 
@@ -61,7 +69,11 @@ impl de::Visitor<'_> for LimitVisitor {
     }
 
     fn visit_bool<E: de::Error>(self, on: bool) -> Result<Limit, E> {
-        if on { Err(E::invalid_value(de::Unexpected::Bool(on), &self)) } else { Ok(Limit::Off) }
+        if on {
+            Err(E::invalid_value(de::Unexpected::Bool(on), &self))
+        } else {
+            Ok(Limit::Off)
+        }
     }
 
     fn visit_f64<E: de::Error>(self, value: f64) -> Result<Limit, E> {
@@ -74,7 +86,10 @@ impl de::Visitor<'_> for LimitVisitor {
 
     /// Reads the text of a variable.
     fn visit_str<E: de::Error>(self, text: &str) -> Result<Limit, E> {
-        match (text.trim().to_ascii_lowercase().as_str(), text.trim().parse()) {
+        match (
+            text.trim().to_ascii_lowercase().as_str(),
+            text.trim().parse(),
+        ) {
             ("false" | "none" | "off", _) => Ok(Limit::Off),
             (_, Ok(value)) => self.visit_f64(value),
             // The text is not quoted, because it may be a secret in the wrong place.
@@ -83,7 +98,8 @@ impl de::Visitor<'_> for LimitVisitor {
     }
 
     fn visit_i64<E: de::Error>(self, value: i64) -> Result<Limit, E> {
-        let value = u32::try_from(value).map_err(|_| E::invalid_value(de::Unexpected::Signed(value), &self))?;
+        let value = u32::try_from(value)
+            .map_err(|_| E::invalid_value(de::Unexpected::Signed(value), &self))?;
         Ok(Limit::from(value))
     }
 }

@@ -1,4 +1,5 @@
-//! Connections to NATS servers, by the [client protocol](https://docs.nats.io/reference/reference-protocols/nats-protocol). The client
+//! Connections to NATS servers, by the
+//! [client protocol](https://docs.nats.io/reference/reference-protocols/nats-protocol). The client
 //! library async-nats reconnects by itself, and its `flush` waits for no answer of the server.
 
 use std::fmt;
@@ -7,8 +8,8 @@ use std::path::PathBuf;
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use health_core::{
-    FailureKind, HealthCheckException, Result, ResultExt as _, Secret, ServiceReturnedUnexpectedResult,
-    ServiceUnavailable,
+    FailureKind, HealthCheckException, Result, ResultExt as _, Secret,
+    ServiceReturnedUnexpectedResult, ServiceUnavailable,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -50,7 +51,9 @@ enum Login {
 /// Leaves out the login.
 impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Server").field("hosts", &self.hosts).finish_non_exhaustive()
+        f.debug_struct("Server")
+            .field("hosts", &self.hosts)
+            .finish_non_exhaustive()
     }
 }
 
@@ -77,17 +80,27 @@ impl Server {
         };
         TlsSettings::default().needs(tls.is_some())?;
         if url.name().is_some() {
-            return Err(Misconfigured::new("url", "a path, which NATS does not have: leave it out"));
+            return Err(Misconfigured::new(
+                "url",
+                "a path, which NATS does not have: leave it out",
+            ));
         }
         let login = match (url.username.clone(), url.password.clone()) {
             (Some(user), Some(password)) => Login::User(user, password.into()),
             (Some(token), None) => Login::Token(token.into()),
             (None, Some(_)) => {
-                return Err(Misconfigured::new("url", "a password without a user: write a token as the user"));
+                return Err(Misconfigured::new(
+                    "url",
+                    "a password without a user: write a token as the user",
+                ));
             }
             (None, None) => Login::None,
         };
-        let hosts = url.hosts.iter().map(|host| (host.or_local().to_owned(), host.port.unwrap_or(PORT))).collect();
+        let hosts = url
+            .hosts
+            .iter()
+            .map(|host| (host.or_local().to_owned(), host.port.unwrap_or(PORT)))
+            .collect();
         Ok(Self { hosts, login, tls })
     }
 
@@ -103,9 +116,15 @@ impl Server {
     /// Logs in with a file that has a JWT and a seed. The URL must not have a login.
     pub(crate) fn with_credentials(self, path: PathBuf) -> Result<Self, Misconfigured> {
         if !matches!(self.login, Login::None) {
-            return Err(Misconfigured::new("credentials", "the URL has a login as well: leave one out"));
+            return Err(Misconfigured::new(
+                "credentials",
+                "the URL has a login as well: leave one out",
+            ));
         }
-        Ok(Self { login: Login::Credentials(path), ..self })
+        Ok(Self {
+            login: Login::Credentials(path),
+            ..self
+        })
     }
 
     /// Connects to the first server that answers, and logs in.
@@ -117,7 +136,8 @@ impl Server {
                 Err(error) => failed = Some(error),
             }
         }
-        Err(failed.unwrap_or_else(|| unavailable(FailureKind::Misconfigured, "the URL names no server")))
+        Err(failed
+            .unwrap_or_else(|| unavailable(FailureKind::Misconfigured, "the URL names no server")))
     }
 
     async fn open_at(&self, host: &str, port: u16) -> Result<Connection> {
@@ -129,11 +149,21 @@ impl Server {
         match &self.tls {
             Some(tls) if info.tls_required || info.tls_available => {
                 let stream = connection.0.into_inner();
-                connection = Connection(BufStream::new(tls.connect(stream, host, &[], io::describe).await?));
+                connection = Connection(BufStream::new(
+                    tls.connect(stream, host, &[], io::describe).await?,
+                ));
             }
-            Some(_) => return Err(unavailable(FailureKind::Tls, "TLS failed: the server does not offer TLS")),
+            Some(_) => {
+                return Err(unavailable(
+                    FailureKind::Tls,
+                    "TLS failed: the server does not offer TLS",
+                ));
+            }
             None if info.tls_required => {
-                return Err(unavailable(FailureKind::Tls, "the server wants TLS: write tls:// in the URL"));
+                return Err(unavailable(
+                    FailureKind::Tls,
+                    "the server wants TLS: write tls:// in the URL",
+                ));
             }
             None => {}
         }
@@ -157,12 +187,17 @@ impl Server {
             }
             Login::Token(token) => options["auth_token"] = token.expose().into(),
             Login::Credentials(path) => {
-                let text = std::fs::read_to_string(path).or_unavailable("the file of the credentials can't be read")?;
-                let part = |name: &str| between(&text, name).or_unavailable("the file has no credentials of NATS");
-                let key =
-                    nkeys::KeyPair::from_seed(part("SEED")?).or_unavailable("the file has no credentials of NATS")?;
+                let text = std::fs::read_to_string(path)
+                    .or_unavailable("the file of the credentials can't be read")?;
+                let part = |name: &str| {
+                    between(&text, name).or_unavailable("the file has no credentials of NATS")
+                };
+                let key = nkeys::KeyPair::from_seed(part("SEED")?)
+                    .or_unavailable("the file has no credentials of NATS")?;
                 let nonce = nonce.unwrap_or_default();
-                let signature = key.sign(nonce.as_bytes()).or_unavailable("the file has no credentials of NATS")?;
+                let signature = key
+                    .sign(nonce.as_bytes())
+                    .or_unavailable("the file has no credentials of NATS")?;
                 options["jwt"] = part("JWT")?.into();
                 options["sig"] = BASE64_URL_SAFE_NO_PAD.encode(signature).into();
             }
@@ -171,10 +206,16 @@ impl Server {
     }
 }
 
-/// Returns the line between the marks of a part of a credentials file: `-----BEGIN NATS USER JWT-----`.
+/// Returns the line between the marks of a part of a credentials file:
+/// `-----BEGIN NATS USER JWT-----`.
 fn between<'t>(text: &'t str, name: &str) -> Result<&'t str, std::io::Error> {
-    let mut lines = text.lines().map(str::trim).skip_while(|line| !(line.contains("BEGIN") && line.contains(name)));
-    lines.nth(1).ok_or_else(|| std::io::Error::other("a part is missing"))
+    let mut lines = text
+        .lines()
+        .map(str::trim)
+        .skip_while(|line| !(line.contains("BEGIN") && line.contains(name)));
+    lines
+        .nth(1)
+        .ok_or_else(|| std::io::Error::other("a part is missing"))
 }
 
 impl Connection {
@@ -191,12 +232,18 @@ impl Connection {
     /// Requests the state of JetStream, and returns the error that it reports.
     pub(crate) async fn jetstream(&mut self) -> Result {
         let inbox = format!("_INBOX.health-check.{}", uuid::Uuid::new_v4().simple());
-        self.send(&format!("SUB {inbox} 1\r\nUNSUB 1 1\r\nPUB $JS.API.INFO {inbox} 0\r\n\r\n")).await?;
+        self.send(&format!(
+            "SUB {inbox} 1\r\nUNSUB 1 1\r\nPUB $JS.API.INFO {inbox} 0\r\n\r\n"
+        ))
+        .await?;
         loop {
             let line = self.control().await?;
             let fields: Vec<&str> = line.split(' ').collect();
             let is_message = matches!(fields.first(), Some(&("MSG" | "HMSG")));
-            let Some(length) = fields.last().and_then(|length| length.parse::<u64>().ok()).filter(|_| is_message)
+            let Some(length) = fields
+                .last()
+                .and_then(|length| length.parse::<u64>().ok())
+                .filter(|_| is_message)
             else {
                 continue;
             };
@@ -204,7 +251,10 @@ impl Connection {
                 return Err(no_nats());
             }
             let mut message = vec![0; usize::try_from(length).or_unknown()? + 2];
-            self.0.read_exact(&mut message).await.map_err(io::describe)?;
+            self.0
+                .read_exact(&mut message)
+                .await
+                .map_err(io::describe)?;
             if fields.first() == Some(&"HMSG") {
                 return Err(unavailable(FailureKind::NotFound, NO_JETSTREAM)); // no responders
             }
@@ -213,14 +263,16 @@ impl Connection {
                 None => Ok(()),
                 Some(503) => Err(unavailable(FailureKind::NotFound, NO_JETSTREAM)),
                 Some(_) => {
-                    let error = ServiceUnavailable::new("JetStream reports an error").with_source(answer.to_string());
+                    let error = ServiceUnavailable::new("JetStream reports an error")
+                        .with_source(answer.to_string());
                     Err(error.into())
                 }
             };
         }
     }
 
-    /// Returns the next line, and skips the server's PING and INFO. Fails if the line is an error of the server.
+    /// Returns the next line, and skips the server's PING and INFO. Fails if the line is an error
+    /// of the server.
     async fn control(&mut self) -> Result<String> {
         loop {
             let line = self.line().await?;
@@ -235,13 +287,20 @@ impl Connection {
     }
 
     async fn send(&mut self, text: &str) -> Result {
-        self.0.write_all(text.as_bytes()).await.map_err(io::describe)?;
+        self.0
+            .write_all(text.as_bytes())
+            .await
+            .map_err(io::describe)?;
         self.0.flush().await.map_err(io::describe)
     }
 
     async fn line(&mut self) -> Result<String> {
         let mut line = Vec::new();
-        let read = (&mut self.0).take(MOST).read_until(b'\n', &mut line).await.map_err(io::describe)?;
+        let read = (&mut self.0)
+            .take(MOST)
+            .read_until(b'\n', &mut line)
+            .await
+            .map_err(io::describe)?;
         if read == 0 {
             return Err(unavailable(FailureKind::Lost, "connection lost"));
         }
@@ -265,7 +324,9 @@ fn of_server(line: &str) -> HealthCheckException {
     use FailureKind as Kind;
     let text = line.to_ascii_lowercase();
     let (kind, message) = match text.as_str() {
-        text if text.contains("authentication expired") => (Kind::Expired, "the credentials have expired"),
+        text if text.contains("authentication expired") => {
+            (Kind::Expired, "the credentials have expired")
+        }
         text if text.contains("revoked") => (Kind::Authentication, "the credentials were revoked"),
         text if text.contains("authorization") || text.contains("authentication") => {
             (Kind::Authentication, "authentication failed")
@@ -275,8 +336,13 @@ fn of_server(line: &str) -> HealthCheckException {
             (Kind::Saturated, "the server takes no more connections")
         }
         text if text.contains("stale connection") => (Kind::Lost, "connection lost"),
-        text if text.contains("tls") => (Kind::Tls, "the server wants TLS: write tls:// in the URL"),
+        text if text.contains("tls") => {
+            (Kind::Tls, "the server wants TLS: write tls:// in the URL")
+        }
         _ => (Kind::Other, "the server reports an error"),
     };
-    ServiceUnavailable::new(message).with_kind(kind).with_source(line.to_owned()).into()
+    ServiceUnavailable::new(message)
+        .with_kind(kind)
+        .with_source(line.to_owned())
+        .into()
 }

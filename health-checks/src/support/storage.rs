@@ -4,7 +4,9 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use health_core::{FailureKind, Result, ServiceReturnedUnexpectedResult, ServiceUnavailable, cleanup};
+use health_core::{
+    FailureKind, Result, ServiceReturnedUnexpectedResult, ServiceUnavailable, cleanup,
+};
 use uuid::Uuid;
 
 pub(crate) const CONTENT: &[u8] = b"this is the healthtest file content";
@@ -29,7 +31,11 @@ pub trait Storage: Send + Sync + 'static {
 /// Saves a file, reads it back, compares it, deletes it and verifies that it is gone.
 pub(crate) async fn round_trip<S: Storage>(storage: &Arc<S>) -> Result {
     let name = format!("{FOLDER}/test-{}.txt", Uuid::new_v4());
-    let mut file = TestFile { storage: Arc::clone(storage), name, is_there: true };
+    let mut file = TestFile {
+        storage: Arc::clone(storage),
+        name,
+        is_there: true,
+    };
     match storage.save(&file.name, CONTENT).await {
         Ok(name) => file.name = name,
         Err(error) => {
@@ -42,14 +48,16 @@ pub(crate) async fn round_trip<S: Storage>(storage: &Arc<S>) -> Result {
     }
     storage.delete(&file.name).await?;
     if storage.exists(&file.name).await? {
-        return Err(ServiceUnavailable::new("File was not deleted").with_kind(FailureKind::UnexpectedAnswer).into());
+        return Err(ServiceUnavailable::new("File was not deleted")
+            .with_kind(FailureKind::UnexpectedAnswer)
+            .into());
     }
     file.is_there = false;
     Ok(())
 }
 
-/// The file of a run. If it is dropped before the file is known to be gone, a task that outlives the run deletes the
-/// file.
+/// The file of a run. If it is dropped before the file is known to be gone, a task that outlives
+/// the run deletes the file.
 struct TestFile<S: Storage> {
     storage: Arc<S>,
     name: String,
@@ -59,7 +67,8 @@ struct TestFile<S: Storage> {
 impl<S: Storage> Drop for TestFile<S> {
     fn drop(&mut self) {
         if self.is_there {
-            let (storage, name) = (Arc::clone(&self.storage), std::mem::take(&mut self.name));
+            let storage = Arc::clone(&self.storage);
+            let name = std::mem::take(&mut self.name);
             let delete = async move {
                 while storage.delete(&name).await.is_err() {
                     tokio::time::sleep(Duration::from_millis(500)).await; // the save may still be under way

@@ -1,5 +1,6 @@
-//! TLS through rustls, with a crypto provider that is passed to each client. A library that installs a provider for the
-//! process takes that choice from its application, and a client that looks for one panics if there is none.
+//! TLS through rustls, with a crypto provider that is passed to each client. A library that
+//! installs a provider for the process takes that choice from its application, and a client that
+//! looks for one panics if there is none.
 
 mod verifier;
 mod words;
@@ -26,8 +27,8 @@ pub use words::words;
 /// The configuration of all clients without settings of their own.
 static COMMON: OnceLock<Arc<ClientConfig>> = OnceLock::new();
 
-/// The TLS settings of a client. Files are read when they are needed: an error in them is an error of the check, and a
-/// renewed file is read for the next connection.
+/// The TLS settings of a client. Files are read when they are needed: an error in them is an error
+/// of the check, and a renewed file is read for the next connection.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Tls(Arc<TlsSettings>);
 
@@ -53,26 +54,35 @@ impl Tls {
         let provider = provider()?;
         let builder = builder(Arc::clone(&provider))?;
         let builder = match (self.0.verify, &self.0.server_name) {
-            (false, _) => builder.dangerous().with_custom_certificate_verifier(verifier::nobody(provider)),
+            (false, _) => builder
+                .dangerous()
+                .with_custom_certificate_verifier(verifier::nobody(provider)),
             (true, None) => builder.with_root_certificates(self.roots()?),
             (true, Some(name)) => {
                 let name = ServerName::try_from(name.clone())
                     .map_err(|error| unusable("server_name is no name of a server", error))?;
-                let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(self.roots()?), provider).build();
+                let verifier =
+                    WebPkiServerVerifier::builder_with_provider(Arc::new(self.roots()?), provider)
+                        .build();
                 let verifier = verifier.map_err(|error| unusable(UNREADABLE, error))?;
-                builder.dangerous().with_custom_certificate_verifier(verifier::named(verifier, name))
+                builder
+                    .dangerous()
+                    .with_custom_certificate_verifier(verifier::named(verifier, name))
             }
         };
         self.with_identity(builder)
     }
 
     /// Adds the certificate of this client, if it has one.
-    fn with_identity(&self, builder: ConfigBuilder<ClientConfig, WantsClientCert>) -> Result<ClientConfig> {
+    fn with_identity(
+        &self,
+        builder: ConfigBuilder<ClientConfig, WantsClientCert>,
+    ) -> Result<ClientConfig> {
         match self.identity()? {
             None => Ok(builder.with_no_client_auth()),
-            Some((chain, key)) => {
-                builder.with_client_auth_cert(chain, key).map_err(|error| unusable(NO_IDENTITY, error))
-            }
+            Some((chain, key)) => builder
+                .with_client_auth_cert(chain, key)
+                .map_err(|error| unusable(NO_IDENTITY, error)),
         }
     }
 
@@ -94,15 +104,20 @@ impl Tls {
 
     /// Returns the certificate that this client presents, and its key.
     fn identity(&self) -> Result<Option<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)>> {
-        let Some((cert, key)) = self.identity_pem()? else { return Ok(None) };
+        let Some((cert, key)) = self.identity_pem()? else {
+            return Ok(None);
+        };
         let chain = parse(&cert).map_err(|error| unusable(CLIENT_CERT, error))?;
-        let key = PrivateKeyDer::from_pem_slice(&key).map_err(|error| unusable(CLIENT_KEY, error))?;
+        let key =
+            PrivateKeyDer::from_pem_slice(&key).map_err(|error| unusable(CLIENT_KEY, error))?;
         Ok(Some((chain, key)))
     }
 
     /// Returns the certificate and its key as PEM, for clients that read nothing else.
     pub(crate) fn identity_pem(&self) -> Result<Option<(Vec<u8>, Vec<u8>)>> {
-        let (Some(cert), Some(key)) = (&self.0.client_cert, &self.0.client_key) else { return Ok(None) };
+        let (Some(cert), Some(key)) = (&self.0.client_cert, &self.0.client_key) else {
+            return Ok(None);
+        };
         let cert = std::fs::read(cert).map_err(|error| unusable(CLIENT_CERT, error))?;
         let key = std::fs::read(key).map_err(|error| unusable(CLIENT_KEY, error))?;
         Ok(Some((cert, key)))
@@ -110,11 +125,15 @@ impl Tls {
 
     /// Returns the certificates that are trusted as PEM, for clients that read nothing else.
     pub(crate) fn pem(&self) -> Result<Vec<u8>> {
-        Ok(self.certificates()?.iter().flat_map(|certificate| to_pem(certificate)).collect())
+        Ok(self
+            .certificates()?
+            .iter()
+            .flat_map(|certificate| to_pem(certificate))
+            .collect())
     }
 
-    /// Opens a TLS connection over a stream to a host, and accepts any certificate. Returns the chain that the server presents, and the
-    /// reason why a client would not accept it.
+    /// Opens a TLS connection over a stream to a host, and accepts any certificate. Returns the
+    /// chain that the server presents, and the reason why a client would not accept it.
     #[cfg(feature = "certificate")]
     pub(crate) async fn inspect(
         &self,
@@ -126,15 +145,26 @@ impl Tls {
         let name = ServerName::try_from(self.name(host).to_owned()).map_err(invalid)?;
         let provider = provider()?;
         let judge = if self.0.verify {
-            let builder = WebPkiServerVerifier::builder_with_provider(Arc::new(self.roots()?), Arc::clone(&provider));
-            Some(builder.build().map_err(|error| unusable(UNREADABLE, error))?)
+            let builder = WebPkiServerVerifier::builder_with_provider(
+                Arc::new(self.roots()?),
+                Arc::clone(&provider),
+            );
+            Some(
+                builder
+                    .build()
+                    .map_err(|error| unusable(UNREADABLE, error))?,
+            )
         } else {
             None
         };
         let recorder = Arc::new(verifier::Recorder::new(judge, Arc::clone(&provider)));
-        let builder = builder(provider)?.dangerous().with_custom_certificate_verifier(Arc::clone(&recorder) as Arc<_>);
+        let builder = builder(provider)?
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::clone(&recorder) as Arc<_>);
         let config = self.with_identity(builder)?;
-        let connected = tokio_rustls::TlsConnector::from(Arc::new(config)).connect(name, stream).await;
+        let connected = tokio_rustls::TlsConnector::from(Arc::new(config))
+            .connect(name, stream)
+            .await;
         match (recorder.seen(), connected) {
             (Some(seen), _) => Ok(seen), // the server may require a certificate of the client, after it has sent its own
             (None, Err(error)) => Err(describe(error)),
@@ -146,12 +176,17 @@ impl Tls {
         &self.0
     }
 
-    /// Returns the name that the client requests from the server, and that the server's certificate must have.
+    /// Returns the name that the client requests from the server, and that the server's certificate
+    /// must have.
     pub(crate) fn name<'a>(&'a self, host: &'a str) -> &'a str {
-        self.0.server_name.as_deref().unwrap_or_else(|| without_brackets(host))
+        self.0
+            .server_name
+            .as_deref()
+            .unwrap_or_else(|| without_brackets(host))
     }
 
-    /// Opens a TLS connection over a stream to a host. Negotiates one of these protocols, if there are any (RFC 7301).
+    /// Opens a TLS connection over a stream to a host. Negotiates one of these protocols, if there
+    /// are any (RFC 7301).
     #[cfg(feature = "_net")]
     pub(crate) async fn connect(
         &self,
@@ -161,24 +196,35 @@ impl Tls {
         describe: impl Fn(io::Error) -> HealthCheckException,
     ) -> Result<super::connection::net::Stream> {
         let name = ServerName::try_from(self.name(host).to_owned());
-        let name = name.map_err(|error| describe(io::Error::new(ErrorKind::InvalidInput, error)))?;
+        let name =
+            name.map_err(|error| describe(io::Error::new(ErrorKind::InvalidInput, error)))?;
         let mut config = self.config()?;
         if !protocols.is_empty() {
-            Arc::make_mut(&mut config).alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+            Arc::make_mut(&mut config).alpn_protocols =
+                protocols.iter().map(|protocol| protocol.to_vec()).collect();
         }
         let connector = tokio_rustls::TlsConnector::from(config);
-        Ok(Box::new(connector.connect(name, stream).await.map_err(describe)?))
+        Ok(Box::new(
+            connector.connect(name, stream).await.map_err(describe)?,
+        ))
     }
 }
 
-/// Returns a configuration that trusts no certificate, for a client that needs one although it does not use TLS.
-#[cfg(all(feature = "_http", any(feature = "rustls-ring", feature = "rustls-aws-lc-rs")))]
+/// Returns a configuration that trusts no certificate, for a client that needs one although it does
+/// not use TLS.
+#[cfg(all(
+    feature = "_http",
+    any(feature = "rustls-ring", feature = "rustls-aws-lc-rs")
+))]
 pub(crate) fn without_roots() -> Result<ClientConfig> {
-    Ok(builder(provider()?)?.with_root_certificates(RootCertStore::empty()).with_no_client_auth())
+    Ok(builder(provider()?)?
+        .with_root_certificates(RootCertStore::empty())
+        .with_no_client_auth())
 }
 
 fn builder(provider: Arc<CryptoProvider>) -> Result<ConfigBuilder<ClientConfig, WantsVerifier>> {
-    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let builder =
+        ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
     builder.map_err(|error| unusable("TLS can't be set up", error))
 }
 
@@ -188,19 +234,31 @@ const CLIENT_KEY: &str = "client_key can't be read";
 const UNREADABLE: &str = "the certificates of the system can't be read";
 pub(crate) const NO_IDENTITY: &str = "client_cert and client_key do not belong together";
 
-fn unusable(message: &'static str, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> HealthCheckException {
-    ServiceUnavailable::new(message).with_kind(FailureKind::Misconfigured).with_source(cause).into()
+fn unusable(
+    message: &'static str,
+    cause: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+) -> HealthCheckException {
+    ServiceUnavailable::new(message)
+        .with_kind(FailureKind::Misconfigured)
+        .with_source(cause)
+        .into()
 }
 
-/// Returns the certificates that the system trusts (`SSL_CERT_FILE` and `SSL_CERT_DIR` included), or else Mozilla's.
+/// Returns the certificates that the system trusts (`SSL_CERT_FILE` and `SSL_CERT_DIR` included),
+/// or else Mozilla's.
 fn system() -> io::Result<Vec<CertificateDer<'static>>> {
     let found = rustls_native_certs::load_native_certs();
     if !found.certs.is_empty() {
         return Ok(found.certs);
     }
-    if let Some(variable) = ["SSL_CERT_FILE", "SSL_CERT_DIR"].into_iter().find(|name| std::env::var_os(name).is_some())
+    if let Some(variable) = ["SSL_CERT_FILE", "SSL_CERT_DIR"]
+        .into_iter()
+        .find(|name| std::env::var_os(name).is_some())
     {
-        return Err(io::Error::new(ErrorKind::InvalidData, format!("{variable}: no certificate can be read there")));
+        return Err(io::Error::new(
+            ErrorKind::InvalidData,
+            format!("{variable}: no certificate can be read there"),
+        ));
     }
     Ok(webpki_root_certs::TLS_SERVER_ROOT_CERTS.to_vec())
 }
@@ -208,7 +266,8 @@ fn system() -> io::Result<Vec<CertificateDer<'static>>> {
 /// Parses certificates in PEM. Returns an error if there is none.
 pub(crate) fn parse(text: &[u8]) -> io::Result<Vec<CertificateDer<'static>>> {
     let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(text).collect();
-    let certificates = certificates.map_err(|error| io::Error::new(ErrorKind::InvalidData, format!("{error:?}")))?;
+    let certificates = certificates
+        .map_err(|error| io::Error::new(ErrorKind::InvalidData, format!("{error:?}")))?;
     if certificates.is_empty() {
         Err(io::Error::new(ErrorKind::InvalidData, "no certificate"))
     } else {
@@ -221,14 +280,16 @@ fn to_pem(certificate: &CertificateDer<'_>) -> Vec<u8> {
     format!("-----BEGIN CERTIFICATE-----\n{text}\n-----END CERTIFICATE-----\n").into_bytes()
 }
 
-/// Returns the provider that is passed to each client. No client uses that of the process, which is the application's
-/// to choose.
+/// Returns the provider that is passed to each client. No client uses that of the process, which is
+/// the application's to choose.
 fn provider() -> Result<Arc<CryptoProvider>> {
     #[cfg(feature = "rustls-aws-lc-rs")]
     let provider = Ok(Arc::new(rustls::crypto::aws_lc_rs::default_provider()));
     #[cfg(all(feature = "rustls-ring", not(feature = "rustls-aws-lc-rs")))]
     let provider = Ok(Arc::new(rustls::crypto::ring::default_provider()));
     #[cfg(not(any(feature = "rustls-ring", feature = "rustls-aws-lc-rs")))]
-    let provider = Err(ServiceUnavailable::new(NO_TLS).with_kind(FailureKind::Misconfigured).into());
+    let provider = Err(ServiceUnavailable::new(NO_TLS)
+        .with_kind(FailureKind::Misconfigured)
+        .into());
     provider
 }

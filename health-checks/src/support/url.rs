@@ -1,8 +1,10 @@
-//! URLs as services write them: the parts of [RFC 3986](https://www.rfc-editor.org/rfc/rfc3986#section-3), several
-//! hosts, and a query in which nothing is ignored.
+//! URLs as services write them: the parts of
+//! [RFC 3986](https://www.rfc-editor.org/rfc/rfc3986#section-3), several hosts, and a query in
+//! which nothing is ignored.
 //!
-//! The parser of each kind of server takes the parameters that it knows ([`Url::take`]) and ends with [`Url::end`],
-//! which refuses the remaining ones by name. No message holds a value, or anything that could be a part of a password.
+//! The parser of each kind of server takes the parameters that it knows ([`Url::take`]) and ends
+//! with [`Url::end`], which refuses the remaining ones by name. No message holds a value, or
+//! anything that could be a part of a password.
 
 use std::fmt;
 
@@ -19,13 +21,33 @@ const ENCODE: &str = "percent-encode what a URL has another meaning for in a nam
 
 /// Parameters that mean the same as a key beside the URL.
 const KEYS: &[(&[&str], &str)] = &[
-    (&["cacertfile", "ssl_ca_certs", "ssl_ca_path", "tlsCAFile", "sslcafile", "ssl_cafile"], "ca_file"),
+    (
+        &[
+            "cacertfile",
+            "ssl_ca_certs",
+            "ssl_ca_path",
+            "tlsCAFile",
+            "sslcafile",
+            "ssl_cafile",
+        ],
+        "ca_file",
+    ),
     (&["certfile", "ssl_certfile"], "client_cert"),
     (&["keyfile", "ssl_keyfile"], "client_key"),
-    (&["server_name_indication", "ssl_check_hostname"], "server_name"),
+    (
+        &["server_name_indication", "ssl_check_hostname"],
+        "server_name",
+    ),
     (&["verify", "ssl_cert_reqs"], "verify"),
     (
-        &["connect_timeout", "connection_timeout", "connectTimeout", "timeout", "socket_timeout", "socketTimeout"],
+        &[
+            "connect_timeout",
+            "connection_timeout",
+            "connectTimeout",
+            "timeout",
+            "socket_timeout",
+            "socketTimeout",
+        ],
         "timeout",
     ),
 ];
@@ -58,7 +80,9 @@ pub(crate) struct Host {
 /// Leaves out what may be a secret.
 impl fmt::Debug for Url {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Url").field("scheme", &self.scheme).finish_non_exhaustive()
+        f.debug_struct("Url")
+            .field("scheme", &self.scheme)
+            .finish_non_exhaustive()
     }
 }
 
@@ -66,15 +90,27 @@ fn wrong(message: impl Into<std::borrow::Cow<'static, str>>) -> Misconfigured {
     Misconfigured::new("url", message)
 }
 
-/// Builds the error for a URL with an unknown scheme. A text without a scheme may be anything, and is not quoted.
-pub(crate) fn not<'a>(expected: &str, text: &Secret, known: impl IntoIterator<Item = &'a str>) -> Misconfigured {
+/// Builds the error for a URL with an unknown scheme. A text without a scheme may be anything, and
+/// is not quoted.
+pub(crate) fn not<'a>(
+    expected: &str,
+    text: &Secret,
+    known: impl IntoIterator<Item = &'a str>,
+) -> Misconfigured {
     let is_scheme = |c: char| c.is_ascii_alphanumeric() || "+-.".contains(c);
-    let scheme = text.expose().split_once("://").map_or("", |(scheme, _)| scheme).to_ascii_lowercase();
+    let scheme = text
+        .expose()
+        .split_once("://")
+        .map_or("", |(scheme, _)| scheme)
+        .to_ascii_lowercase();
     let known: Vec<_> = known.into_iter().collect();
     if scheme.is_empty() || !scheme.chars().all(is_scheme) || known.contains(&scheme.as_str()) {
         return wrong(expected.to_owned());
     }
-    wrong(format!("{expected}, not {scheme}://{}", hint(&scheme, known)))
+    wrong(format!(
+        "{expected}, not {scheme}://{}",
+        hint(&scheme, known)
+    ))
 }
 
 /// Returns the URL with this user and this password. The URL must not have its own.
@@ -84,8 +120,17 @@ pub(crate) fn with_login(
     username: Option<&str>,
     password: Option<&Secret>,
 ) -> Result<Secret, Misconfigured> {
-    let key = if username.is_some() { "username" } else { "password" };
-    let none = || Misconfigured::new(key, "this URL is none that a login belongs to: leave it out");
+    let key = if username.is_some() {
+        "username"
+    } else {
+        "password"
+    };
+    let none = || {
+        Misconfigured::new(
+            key,
+            "this URL is none that a login belongs to: leave it out",
+        )
+    };
     let (scheme, rest) = text.expose().split_once("://").ok_or_else(none)?;
     if scheme.starts_with("sqlite") || scheme == "memory" {
         return Err(none());
@@ -129,14 +174,18 @@ impl Url {
             scheme: scheme.to_ascii_lowercase(),
             username: Some(decode(username)?).filter(|name| !name.is_empty()),
             password,
-            hosts: places.split(',').map(Host::parse).collect::<Result<_, _>>()?,
+            hosts: places
+                .split(',')
+                .map(Host::parse)
+                .collect::<Result<_, _>>()?,
             path: decode(path)?,
             query: parameters(query)?,
             known: Vec::new(),
         })
     }
 
-    /// Parses a URL that names a file and no host. The path follows the scheme, and a `//` if there is one.
+    /// Parses a URL that names a file and no host. The path follows the scheme, and a `//` if there
+    /// is one.
     #[cfg(feature = "sqlite")]
     pub(crate) fn of_file(text: &Secret, expected: &'static str) -> Result<Self, Misconfigured> {
         let text = text.expose();
@@ -153,7 +202,8 @@ impl Url {
         })
     }
 
-    /// Returns the scheme without the part after its `+`, which names the driver of another language's library.
+    /// Returns the scheme without the part after its `+`, which names the driver of another
+    /// language's library.
     pub(crate) fn family(&self) -> &str {
         self.scheme.split('+').next().unwrap_or_default()
     }
@@ -174,7 +224,9 @@ impl Url {
     /// Refuses a user and a password that would be ignored.
     pub(crate) fn refuse_login(&self, who: &str) -> Result<(), Misconfigured> {
         if self.username.is_some() || self.password.is_some() {
-            return Err(wrong(format!("a user or a password, which {who} does not take: leave it out")));
+            return Err(wrong(format!(
+                "a user or a password, which {who} does not take: leave it out"
+            )));
         }
         Ok(())
     }
@@ -183,10 +235,16 @@ impl Url {
     pub(crate) fn take(&mut self, names: &[&'static str]) -> Result<Option<String>, Misconfigured> {
         self.known.extend(names);
         let mut found = None;
-        while let Some(at) = self.query.iter().position(|(name, _)| names.contains(&name.as_str())) {
+        while let Some(at) = self
+            .query
+            .iter()
+            .position(|(name, _)| names.contains(&name.as_str()))
+        {
             let (name, value) = self.query.remove(at);
             if found.replace(value).is_some() {
-                return Err(wrong(format!("the parameter {name} is there twice, or under two names")));
+                return Err(wrong(format!(
+                    "the parameter {name} is there twice, or under two names"
+                )));
             }
         }
         Ok(found)
@@ -198,15 +256,21 @@ impl Url {
         names: &[&'static str],
         words: &[(&str, T)],
     ) -> Result<Option<T>, Misconfigured> {
-        let Some(value) = self.take(names)? else { return Ok(None) };
+        let Some(value) = self.take(names)? else {
+            return Ok(None);
+        };
         let value = value.to_ascii_lowercase().replace('-', "_");
         if let Some((_, meaning)) = words.iter().find(|(word, _)| *word == value) {
             return Ok(Some(*meaning));
         }
         let words: Vec<_> = words.iter().map(|(word, _)| *word).collect();
         let or = beside(names).map(|key| format!("; for another one write {key} beside the URL"));
-        let (names, words, or) = (names.join(" or "), words.join(", "), or.unwrap_or_default());
-        Err(wrong(format!("the parameter {names}: expected one of {words}{or}")))
+        let names = names.join(" or ");
+        let words = words.join(", ");
+        let or = or.unwrap_or_default();
+        Err(wrong(format!(
+            "the parameter {names}: expected one of {words}{or}"
+        )))
     }
 
     /// Takes a parameter that is a number.
@@ -214,32 +278,58 @@ impl Url {
         &mut self,
         names: &[&'static str],
     ) -> Result<Option<T>, Misconfigured> {
-        let Some(value) = self.take(names)? else { return Ok(None) };
-        value.parse().map(Some).map_err(|_| wrong(format!("the parameter {}: expected a number", names.join(" or "))))
+        let Some(value) = self.take(names)? else {
+            return Ok(None);
+        };
+        value.parse().map(Some).map_err(|_| {
+            wrong(format!(
+                "the parameter {}: expected a number",
+                names.join(" or ")
+            ))
+        })
     }
 
-    /// Takes the remaining parameters with this prefix and suffix, and returns them without either. Their names may be
-    /// anything.
+    /// Takes the remaining parameters with this prefix and suffix, and returns them without either.
+    /// Their names may be anything.
     pub(crate) fn take_named(&mut self, prefix: &str, suffix: &str) -> Vec<(String, String)> {
-        let is_named = |name: &str| name.strip_prefix(prefix)?.strip_suffix(suffix).map(str::to_owned);
-        let (named, rest) = std::mem::take(&mut self.query).into_iter().partition(|(name, _)| is_named(name).is_some());
+        let is_named = |name: &str| {
+            name.strip_prefix(prefix)?
+                .strip_suffix(suffix)
+                .map(str::to_owned)
+        };
+        let (named, rest) = std::mem::take(&mut self.query)
+            .into_iter()
+            .partition(|(name, _)| is_named(name).is_some());
         self.query = rest;
         let named: Vec<(String, String)> = named;
-        named.into_iter().filter_map(|(name, value)| Some((is_named(&name)?, value))).collect()
+        named
+            .into_iter()
+            .filter_map(|(name, value)| Some((is_named(&name)?, value)))
+            .collect()
     }
 
     /// Refuses every parameter that was not taken, because it would be ignored.
     pub(crate) fn end(&self) -> Result<(), Misconfigured> {
-        let Some((name, _)) = self.query.first() else { return Ok(()) };
-        if !name.chars().all(|c| c.is_ascii_alphanumeric() || "_-.[]".contains(c)) {
-            return Err(wrong(format!("a parameter without a proper name; {ENCODE}")));
+        let Some((name, _)) = self.query.first() else {
+            return Ok(());
+        };
+        if !name
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "_-.[]".contains(c))
+        {
+            return Err(wrong(format!(
+                "a parameter without a proper name; {ENCODE}"
+            )));
         }
         if let Some(key) = beside(&[name.as_str()]) {
-            return Err(wrong(format!("the parameter {name} is not used here: write {key} beside the URL")));
+            return Err(wrong(format!(
+                "the parameter {name} is not used here: write {key} beside the URL"
+            )));
         }
         if TLS.contains(&name.to_ascii_lowercase().as_str()) {
-            let message =
-                format!("the parameter {name} is not used here: the scheme says it, such as rediss:// and amqps://");
+            let message = format!(
+                "the parameter {name} is not used here: the scheme says it, such as rediss:// and amqps://"
+            );
             return Err(wrong(message));
         }
         let near = hint(name, self.known.iter().copied());
@@ -248,7 +338,9 @@ impl Url {
             [] => "; there are none for this kind of URL".into(),
             known => format!("; the parameters are {}", known.join(", ")),
         };
-        Err(wrong(format!("the parameter {name} is unknown, and would be ignored{listed}")))
+        Err(wrong(format!(
+            "the parameter {name} is unknown, and would be ignored{listed}"
+        )))
     }
 }
 
@@ -256,8 +348,13 @@ impl Host {
     fn parse(text: &str) -> Result<Self, Misconfigured> {
         let (name, port) = match text.strip_prefix('[') {
             Some(text) => {
-                let (name, rest) = text.split_once(']').ok_or_else(|| wrong("an IPv6 address without its ]"))?;
-                let is_address = name.split('%').next().is_some_and(|name| name.parse::<std::net::Ipv6Addr>().is_ok());
+                let (name, rest) = text
+                    .split_once(']')
+                    .ok_or_else(|| wrong("an IPv6 address without its ]"))?;
+                let is_address = name
+                    .split('%')
+                    .next()
+                    .is_some_and(|name| name.parse::<std::net::Ipv6Addr>().is_ok());
                 if !is_address || !(rest.is_empty() || rest.starts_with(':')) {
                     return Err(wrong("what stands in [ ] is not an IPv6 address"));
                 }
@@ -265,7 +362,9 @@ impl Host {
             }
             None => match text.split_once(':') {
                 Some((_, port)) if port.contains(':') => {
-                    return Err(wrong(format!("too many colons: write an IPv6 address in [ ]; else {ENCODE}")));
+                    return Err(wrong(format!(
+                        "too many colons: write an IPv6 address in [ ]; else {ENCODE}"
+                    )));
                 }
                 Some((name, port)) => (name, Some(port)),
                 None => (text, None),
@@ -276,26 +375,45 @@ impl Host {
             Some(port) => {
                 let is_number = port.bytes().all(|byte| byte.is_ascii_digit());
                 let number = port.parse().ok().filter(|port| is_number && *port > 0);
-                let or = if is_number { String::new() } else { format!("; else {ENCODE}") };
-                Some(number.ok_or_else(|| wrong(format!("the port is not a number from 1 to 65535{or}")))?)
+                let or = if is_number {
+                    String::new()
+                } else {
+                    format!("; else {ENCODE}")
+                };
+                Some(number.ok_or_else(|| {
+                    wrong(format!("the port is not a number from 1 to 65535{or}"))
+                })?)
             }
         };
-        Ok(Self { name: decode(name)?, port })
+        Ok(Self {
+            name: decode(name)?,
+            port,
+        })
     }
 
     /// Returns the name, or `localhost` if it is empty.
     pub(crate) fn or_local(&self) -> &str {
-        if self.name.is_empty() { "localhost" } else { &self.name }
+        if self.name.is_empty() {
+            "localhost"
+        } else {
+            &self.name
+        }
     }
 }
 
 /// Returns the key beside the URL that means the same as one of these parameters.
 fn beside(names: &[&str]) -> Option<&'static str> {
-    KEYS.iter().find(|(known, _)| names.iter().any(|name| known.contains(name))).map(|(_, key)| *key)
+    KEYS.iter()
+        .find(|(known, _)| names.iter().any(|name| known.contains(name)))
+        .map(|(_, key)| *key)
 }
 
 fn parameters(query: &str) -> Result<Vec<(String, String)>, Misconfigured> {
-    query.split('&').filter(|pair| !pair.is_empty()).map(parameter).collect()
+    query
+        .split('&')
+        .filter(|pair| !pair.is_empty())
+        .map(parameter)
+        .collect()
 }
 
 fn parameter(pair: &str) -> Result<(String, String), Misconfigured> {
@@ -306,10 +424,14 @@ fn parameter(pair: &str) -> Result<(String, String), Misconfigured> {
 /// Refuses characters that an env file or an editor has left in a URL.
 pub(crate) fn plain(text: &str) -> Result<(), Misconfigured> {
     if text.starts_with(['"', '\'']) {
-        return Err(wrong("begins with a quotation mark, as env files of Docker keep them: leave the quotes out"));
+        return Err(wrong(
+            "begins with a quotation mark, as env files of Docker keep them: leave the quotes out",
+        ));
     }
     if text.chars().any(|c| c.is_whitespace() || c.is_control()) {
-        return Err(wrong("white space in a URL: leave it out, or write it as %20"));
+        return Err(wrong(
+            "white space in a URL: leave it out, or write it as %20",
+        ));
     }
     Ok(())
 }
@@ -318,7 +440,8 @@ fn unclear() -> Misconfigured {
     wrong(format!("not clear where its parts end; {ENCODE}"))
 }
 
-/// Refuses a URL that parsers split in different ways, because a part of a password could be taken for a host.
+/// Refuses a URL that parsers split in different ways, because a part of a password could be taken
+/// for a host.
 fn unambiguous(rest: &str) -> Result<(), Misconfigured> {
     let authority = &rest[..rest.find(['/', '?', '#']).unwrap_or(rest.len())];
     let signs = rest.matches('@').count();
@@ -329,7 +452,8 @@ fn unambiguous(rest: &str) -> Result<(), Misconfigured> {
     Ok(())
 }
 
-/// Returns the host of an HTTP URL. Its path and parameters may hold any text that could not be a part of a password.
+/// Returns the host of an HTTP URL. Its path and parameters may hold any text that could not be a
+/// part of a password.
 #[cfg(feature = "_http")]
 pub(crate) fn of_http(rest: &str) -> Result<Host, Misconfigured> {
     let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
@@ -339,7 +463,11 @@ pub(crate) fn of_http(rest: &str) -> Result<Host, Misconfigured> {
         return Err(unclear());
     }
     no_fragment(rest)?;
-    if authority.rsplit('@').next().is_some_and(|host| host.contains(',')) {
+    if authority
+        .rsplit('@')
+        .next()
+        .is_some_and(|host| host.contains(','))
+    {
         return Err(wrong("several hosts: write a check for each of them"));
     }
     let (login, host) = authority.rsplit_once('@').unwrap_or(("", authority));
@@ -351,9 +479,9 @@ pub(crate) fn of_http(rest: &str) -> Result<Host, Misconfigured> {
 fn no_fragment(rest: &str) -> Result<(), Misconfigured> {
     match rest.split_once('#') {
         None => Ok(()),
-        Some((before, _)) if before.contains(['/', '?']) && !before.contains('@') => {
-            Err(wrong("a # and what stands behind it would be ignored: leave it out, or write it as %23"))
-        }
+        Some((before, _)) if before.contains(['/', '?']) && !before.contains('@') => Err(wrong(
+            "a # and what stands behind it would be ignored: leave it out, or write it as %23",
+        )),
         Some(_) => Err(unclear()),
     }
 }
@@ -363,14 +491,20 @@ pub(crate) fn encode(text: &str) -> String {
     utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
 }
 
-/// Decodes a part of a URL. Refuses a `%` without two digits, which belongs to a password that is not encoded.
+/// Decodes a part of a URL. Refuses a `%` without two digits, which belongs to a password that is
+/// not encoded.
 fn decode(part: &str) -> Result<String, Misconfigured> {
-    let is_code =
-        |at: usize| part.as_bytes().get(at + 1..at + 3).is_some_and(|code| code.iter().all(u8::is_ascii_hexdigit));
+    let is_code = |at: usize| {
+        part.as_bytes()
+            .get(at + 1..at + 3)
+            .is_some_and(|code| code.iter().all(u8::is_ascii_hexdigit))
+    };
     if part.match_indices('%').any(|(at, _)| !is_code(at)) {
         return Err(wrong(format!("a % without two digits; {ENCODE}")));
     }
-    let text = percent_decode_str(part).decode_utf8().map_err(|_| wrong("not UTF-8 once it is decoded"))?;
+    let text = percent_decode_str(part)
+        .decode_utf8()
+        .map_err(|_| wrong("not UTF-8 once it is decoded"))?;
     if text.contains('\0') {
         return Err(wrong("a zero byte (%00)"));
     }
@@ -391,20 +525,38 @@ mod tests {
 
     #[test]
     fn a_url_has_its_parts() {
-        let mut url = parse("PG+x://us%40er:p%2Fw%3A@h1:1,[::1]:2,[fe80::1%25eth0],h2:/a%2Fb?a=1+2&b[c]=3&e").unwrap();
-        assert_eq!((url.scheme.as_str(), url.family()), ("pg+x", "pg"));
-        assert_eq!((url.username.as_deref(), url.password.as_deref()), (Some("us@er"), Some("p/w:")));
-        let host = |name: &str, port| Host { name: name.into(), port };
-        let hosts = [host("h1", Some(1)), host("::1", Some(2)), host("fe80::1%eth0", None), host("h2", None)];
+        let mut url =
+            parse("PG+x://us%40er:p%2Fw%3A@h1:1,[::1]:2,[fe80::1%25eth0],h2:/a%2Fb?a=1+2&b[c]=3&e")
+                .unwrap();
+        assert_eq!(url.scheme.as_str(), "pg+x");
+        assert_eq!(url.family(), "pg");
+        assert_eq!(url.username.as_deref(), Some("us@er"));
+        assert_eq!(url.password.as_deref(), Some("p/w:"));
+        let host = |name: &str, port| Host {
+            name: name.into(),
+            port,
+        };
+        let hosts = [
+            host("h1", Some(1)),
+            host("::1", Some(2)),
+            host("fe80::1%eth0", None),
+            host("h2", None),
+        ];
         assert_eq!(url.hosts, hosts);
-        assert_eq!((url.path.as_str(), url.name()), ("/a/b", Some("a/b")));
+        assert_eq!(url.path.as_str(), "/a/b");
+        assert_eq!(url.name(), Some("a/b"));
         assert_eq!(url.take(&["a"]).unwrap().as_deref(), Some("1 2"));
-        assert_eq!(url.take_named("b[", "]"), [("c".to_owned(), "3".to_owned())]);
+        assert_eq!(
+            url.take_named("b[", "]"),
+            [("c".to_owned(), "3".to_owned())]
+        );
         assert_eq!(url.take(&["e", "f"]).unwrap().as_deref(), Some(""));
         url.end().unwrap();
         assert!(url.host().is_err());
         let url = parse("redis://").unwrap();
-        assert_eq!((url.host().unwrap().or_local(), url.name(), &url.username), ("localhost", None, &None));
+        assert_eq!(url.host().unwrap().or_local(), "localhost");
+        assert_eq!(url.name(), None);
+        assert_eq!(&url.username, &None);
     }
 
     #[test]
@@ -432,16 +584,42 @@ mod tests {
     fn a_login_beside_a_url_is_put_into_it() {
         let with = |url: &str, username: Option<&str>, password: Option<&str>| {
             let url = with_login(&url.into(), username, password.map(Secret::from).as_ref());
-            url.map(|url| url.expose().to_owned()).map_err(|wrong| wrong.to_string())
+            url.map(|url| url.expose().to_owned())
+                .map_err(|wrong| wrong.to_string())
         };
-        assert_eq!(with("redis://h/1", None, Some("p@s/%")).unwrap(), "redis://:p%40s%2F%25@h/1");
-        assert_eq!(with("amqp://app@h1,h2?a=b", None, Some("x")).unwrap(), "amqp://app:x@h1,h2?a=b");
-        assert_eq!(with("smtp://h", Some("a@b"), Some("x")).unwrap(), "smtp://a%40b:x@h");
-        assert_eq!(with("redis://:x@h", Some("app"), None).unwrap(), "redis://app:x@h");
-        assert!(with("amqp://app:x@h", Some("app"), None).unwrap_err().starts_with("username: the URL has one"));
-        assert!(with("amqp://app:x@h", None, Some("y")).unwrap_err().starts_with("password: the URL has one"));
+        assert_eq!(
+            with("redis://h/1", None, Some("p@s/%")).unwrap(),
+            "redis://:p%40s%2F%25@h/1"
+        );
+        assert_eq!(
+            with("amqp://app@h1,h2?a=b", None, Some("x")).unwrap(),
+            "amqp://app:x@h1,h2?a=b"
+        );
+        assert_eq!(
+            with("smtp://h", Some("a@b"), Some("x")).unwrap(),
+            "smtp://a%40b:x@h"
+        );
+        assert_eq!(
+            with("redis://:x@h", Some("app"), None).unwrap(),
+            "redis://app:x@h"
+        );
+        assert!(
+            with("amqp://app:x@h", Some("app"), None)
+                .unwrap_err()
+                .starts_with("username: the URL has one")
+        );
+        assert!(
+            with("amqp://app:x@h", None, Some("y"))
+                .unwrap_err()
+                .starts_with("password: the URL has one")
+        );
         for url in ["sqlite://app.db", "memory://", "unix:/run/app.sock:/"] {
-            assert!(with(url, None, Some("x")).unwrap_err().starts_with("password: this URL is none"), "{url}");
+            assert!(
+                with(url, None, Some("x"))
+                    .unwrap_err()
+                    .starts_with("password: this URL is none"),
+                "{url}"
+            );
         }
     }
 
@@ -469,7 +647,11 @@ mod tests {
             let mut url = parse(text).unwrap();
             let taken = url.take(&["schema", "currentSchema"]).map(drop);
             let word = url.take_word(&["sslmode"], &[("require", 1)]).map(drop);
-            taken.and(word).and_then(|()| url.end()).unwrap_err().to_string()
+            taken
+                .and(word)
+                .and_then(|()| url.end())
+                .unwrap_err()
+                .to_string()
         };
         assert!(
             refused("x://h?shcema=hunter2")
@@ -482,7 +664,11 @@ mod tests {
         assert!(refused("x://h?sslmode=hunter2").ends_with("sslmode: expected one of require"));
         assert!(refused("x://h?cacertfile=hunter2").contains("write ca_file beside the URL"));
         assert!(refused("x://h?a%20hunter2=1").contains("without a proper name"));
-        for text in ["x://h?shcema=hunter2", "x://h?hunter%202", "x://h?sslmode=hunter2"] {
+        for text in [
+            "x://h?shcema=hunter2",
+            "x://h?hunter%202",
+            "x://h?sslmode=hunter2",
+        ] {
             assert!(!refused(text).contains("hunter2"));
         }
     }

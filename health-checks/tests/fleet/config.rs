@@ -13,8 +13,10 @@ fn read(text: &str) -> Result<Config, ConfigError> {
 
 /// Starts a replica with these checks, and returns the fields of its fleet in Redis.
 async fn fields(redis: &Redis, fleet: &str, checks: &str) -> Vec<String> {
-    let text =
-        format!("[settings]\ntimeout = \"100ms\"\n[fleet]\nurl = \"{}\"\nname = \"{fleet}\"\n{checks}", redis.url());
+    let text = format!(
+        "[settings]\ntimeout = \"100ms\"\n[fleet]\nurl = \"{}\"\nname = \"{fleet}\"\n{checks}",
+        redis.url()
+    );
     let health = read(&text).unwrap().build().unwrap();
     health.report().await;
     let mut reader = redis.connect().await;
@@ -34,7 +36,10 @@ async fn fields(redis: &Redis, fleet: &str, checks: &str) -> Vec<String> {
 
 async fn names(redis: &Redis, fleet: &str, checks: &str) -> Vec<String> {
     let fields = fields(redis, fleet, checks).await;
-    fields.iter().map(|field| field.split_once('#').unwrap().0.to_owned()).collect()
+    fields
+        .iter()
+        .map(|field| field.split_once('#').unwrap().0.to_owned())
+        .collect()
 }
 
 #[tokio::test]
@@ -77,7 +82,10 @@ async fn what_all_replicas_see_alike_is_shared() {
         "#,
         redis.port
     );
-    assert_eq!(names(&redis, "a", &checks).await, ["elsewhere", "on this machine, and yet the same"]);
+    assert_eq!(
+        names(&redis, "a", &checks).await,
+        ["elsewhere", "on this machine, and yet the same"]
+    );
 }
 
 /// A rotated password does not split a fleet. A different server does.
@@ -99,10 +107,14 @@ async fn the_key_depends_on_what_is_checked_and_on_no_secret() {
         let check = format!("[[checks]]\nkind = \"http\"\nname = \"a\"\nurl = \"{url}\"\n");
         let fields = fields(&redis, &format!("f{number}"), &check).await;
         assert_eq!(fields.len(), 1);
-        assert!(fields[0].starts_with("a#") && fields[0].len() == 18, "{fields:?}");
+        assert!(
+            fields[0].starts_with("a#") && fields[0].len() == 18,
+            "{fields:?}"
+        );
         keys.extend(fields);
     }
-    assert_eq!((&keys[0], &keys[0]), (&keys[1], &keys[2]));
+    assert_eq!(&keys[0], &keys[1]);
+    assert_eq!(&keys[0], &keys[2]);
     for (other, key) in keys.iter().enumerate().skip(3) {
         assert!(!keys[..other].contains(key), "{other}");
     }
@@ -112,15 +124,25 @@ async fn the_key_depends_on_what_is_checked_and_on_no_secret() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_fleet_without_a_shared_check_is_warned_about() {
     let redis = Redis::start().await;
-    let text = format!("[fleet]\nurl = \"{}\"\nname = \"a\"\n[[checks]]\nkind = \"cache\"\nttl = 0\n", redis.url());
+    let text = format!(
+        "[fleet]\nurl = \"{}\"\nname = \"a\"\n[[checks]]\nkind = \"cache\"\nttl = 0\n",
+        redis.url()
+    );
     let config = read(&text).unwrap();
-    assert!(config.warnings()[0].contains("no check is shared in the fleet"), "{:?}", config.warnings());
+    assert!(
+        config.warnings()[0].contains("no check is shared in the fleet"),
+        "{:?}",
+        config.warnings()
+    );
     let health = config.build().unwrap();
     for _ in 0..5 {
         assert_eq!(health.report().await.checks[0].pretty_status(), "working");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    assert_eq!(redis.connect().await.keys("*").await.unwrap(), Vec::<String>::new());
+    assert_eq!(
+        redis.connect().await.keys("*").await.unwrap(),
+        Vec::<String>::new()
+    );
 }
 
 #[test]
@@ -128,10 +150,19 @@ fn a_fleet_in_code_has_the_limits_of_the_file() {
     let fleet = || health_checks::RedisFleet::from_url("redis://cache.internal/0").unwrap();
     for (fleet, message) in [
         (fleet().name(" "), "its name needs 1 to 100 characters"),
-        (fleet().name(&"n".repeat(101)), "its name needs 1 to 100 characters"),
-        (fleet().own(Duration::from_millis(999)), "own needs at least 1 s"),
+        (
+            fleet().name(&"n".repeat(101)),
+            "its name needs 1 to 100 characters",
+        ),
+        (
+            fleet().own(Duration::from_millis(999)),
+            "own needs at least 1 s",
+        ),
     ] {
-        let error = health_core::Health::builder().fleet(fleet).build().unwrap_err();
+        let error = health_core::Health::builder()
+            .fleet(fleet)
+            .build()
+            .unwrap_err();
         assert_eq!(error.to_string(), format!("setting fleet: {message}"));
     }
 }
@@ -140,11 +171,24 @@ fn a_fleet_in_code_has_the_limits_of_the_file() {
 fn what_can_not_be_shared_is_refused_by_name() {
     let fleet = "[fleet]\nurl = \"redis://cache.internal/0\"\nname = \"shop\"\n";
     for (text, message) in [
-        ("[[checks]]\nkind = \"disk\"\nshared = true\n".to_owned(), "checks[1].shared: there is no [fleet]"),
-        (format!("{fleet}[[checks]]\nkind = \"disk\"\nshared = true\n"), "checks[1].shared: it checks this process"),
-        (format!("{fleet}[[checks]]\nkind = \"tcp\"\naddress = \"cache.internal:6379\"\nshared = true\n"), ""),
         (
-            format!("{fleet}[[checks]]\nkind = \"redis\"\nurl = \"redis://cache.internal/1\"\nshared = true\n"),
+            "[[checks]]\nkind = \"disk\"\nshared = true\n".to_owned(),
+            "checks[1].shared: there is no [fleet]",
+        ),
+        (
+            format!("{fleet}[[checks]]\nkind = \"disk\"\nshared = true\n"),
+            "checks[1].shared: it checks this process",
+        ),
+        (
+            format!(
+                "{fleet}[[checks]]\nkind = \"tcp\"\naddress = \"cache.internal:6379\"\nshared = true\n"
+            ),
+            "",
+        ),
+        (
+            format!(
+                "{fleet}[[checks]]\nkind = \"redis\"\nurl = \"redis://cache.internal/1\"\nshared = true\n"
+            ),
             "checks[1].shared: its server is that of the fleet",
         ),
         (
@@ -154,15 +198,32 @@ fn what_can_not_be_shared_is_refused_by_name() {
             "checks[1].shared: live is about this process alone",
         ),
         (
-            format!("{fleet}[[checks]]\nkind = \"tcp\"\naddress = \"a.internal:1\"\nttl = 0\nshared = true\n"),
+            format!(
+                "{fleet}[[checks]]\nkind = \"tcp\"\naddress = \"a.internal:1\"\nttl = 0\nshared = true\n"
+            ),
             "checks[1].shared: with ttl = 0, each request runs it",
         ),
         ("[fleet]\nname = \"a\"\n".into(), "fleet.url: missing"),
-        ("[fleet]\nurl = \"redis://a/0\"\n".into(), "fleet.name: missing"),
-        ("[fleet]\nurl = \"redis://a/0\"\nname = \" \"\n".into(), "fleet.name: expected a name"),
-        ("[fleet]\nurl = \"amqp://a/0\"\nname = \"a\"\n".into(), "fleet.url: "),
-        ("[fleet]\nurl = \"redis://a/0?x=1\"\nname = \"a\"\n".into(), "fleet.url: "),
-        ("[fleet]\nurl = \"redis://a/0\"\nname = \"a\"\nown = \"10ms\"\n".into(), "fleet.own: expected at least 1 s"),
+        (
+            "[fleet]\nurl = \"redis://a/0\"\n".into(),
+            "fleet.name: missing",
+        ),
+        (
+            "[fleet]\nurl = \"redis://a/0\"\nname = \" \"\n".into(),
+            "fleet.name: expected a name",
+        ),
+        (
+            "[fleet]\nurl = \"amqp://a/0\"\nname = \"a\"\n".into(),
+            "fleet.url: ",
+        ),
+        (
+            "[fleet]\nurl = \"redis://a/0?x=1\"\nname = \"a\"\n".into(),
+            "fleet.url: ",
+        ),
+        (
+            "[fleet]\nurl = \"redis://a/0\"\nname = \"a\"\nown = \"10ms\"\n".into(),
+            "fleet.own: expected at least 1 s",
+        ),
         (
             "[fleet]\nurl = \"redis://a/0\"\nname = \"a\"\nca_file = \"/x\"\n".into(),
             "fleet.ca_file: the URL does not use TLS",
@@ -171,11 +232,17 @@ fn what_can_not_be_shared_is_refused_by_name() {
             "[fleet]\nurl = \"redis://:x@a/0\"\nname = \"a\"\npassword = \"y\"\n".into(),
             "fleet.password: the URL has one as well",
         ),
-        ("[fleet]\nurl = \"redis://a/0\"\nname = \"a\"\nwrite = true\n".into(), "fleet.write: unknown key"),
+        (
+            "[fleet]\nurl = \"redis://a/0\"\nname = \"a\"\nwrite = true\n".into(),
+            "fleet.write: unknown key",
+        ),
     ] {
         match read(&text) {
             Ok(_) => assert_eq!(message, "", "{text}"),
-            Err(error) => assert!(!message.is_empty() && error.to_string().contains(message), "{text}\n{error}"),
+            Err(error) => assert!(
+                !message.is_empty() && error.to_string().contains(message),
+                "{text}\n{error}"
+            ),
         }
     }
 }

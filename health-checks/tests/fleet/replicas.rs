@@ -1,11 +1,14 @@
-//! Tests replicas within one process, each of which is a `Health`. Their dependency is a fake that counts its probes.
+//! Tests replicas within one process, each of which is a `Health`. Their dependency is a fake that
+//! counts its probes.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use health_checks::RedisFleet;
-use health_core::{CheckExt as _, CheckReport, GroupSettings, Health, Hold, ServiceUnavailable, check_fn};
+use health_core::{
+    CheckExt as _, CheckReport, GroupSettings, Health, Hold, ServiceUnavailable, check_fn,
+};
 use redis::AsyncTypedCommands as _;
 
 use crate::server::Redis;
@@ -49,16 +52,26 @@ struct Setup {
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { fleet: "shop".into(), own: 60 * SECOND, hold: Hold::from(120 * SECOND), key: "1" }
+        Self {
+            fleet: "shop".into(),
+            own: 60 * SECOND,
+            hold: Hold::from(120 * SECOND),
+            key: "1",
+        }
     }
 }
 
 impl Setup {
     fn replica(&self, redis: &Redis, dependency: &Arc<Dependency>) -> Replica {
-        let (is_cut, probes) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU32::new(0)));
-        let (cut, own, all) = (Arc::clone(&is_cut), Arc::clone(&probes), Arc::clone(dependency));
+        let is_cut = Arc::new(AtomicBool::new(false));
+        let probes = Arc::new(AtomicU32::new(0));
+        let cut = Arc::clone(&is_cut);
+        let own = Arc::clone(&probes);
+        let all = Arc::clone(dependency);
         let check = check_fn("orders", move || {
-            let (cut, own, all) = (Arc::clone(&cut), Arc::clone(&own), Arc::clone(&all));
+            let cut = Arc::clone(&cut);
+            let own = Arc::clone(&own);
+            let all = Arc::clone(&all);
             async move {
                 own.fetch_add(1, Ordering::SeqCst);
                 all.probes.fetch_add(1, Ordering::SeqCst);
@@ -71,7 +84,10 @@ impl Setup {
                 Ok(())
             }
         });
-        let fleet = RedisFleet::from_url(redis.url()).unwrap().name(&self.fleet).own(self.own);
+        let fleet = RedisFleet::from_url(redis.url())
+            .unwrap()
+            .name(&self.fleet)
+            .own(self.own);
         let health = Health::builder()
             .fleet(fleet)
             .check(check.ttl(TTL).timeout(SECOND).shared(self.key))
@@ -79,17 +95,30 @@ impl Setup {
             .build()
             .unwrap();
         health.start();
-        Replica { health, is_cut, probes }
+        Replica {
+            health,
+            is_cut,
+            probes,
+        }
     }
 
     /// Starts replicas, and waits until each has a verdict of its own and counts all others.
-    async fn replicas(&self, redis: &Redis, dependency: &Arc<Dependency>, number: usize) -> Vec<Replica> {
-        let replicas: Vec<_> = (0..number).map(|_| self.replica(redis, dependency)).collect();
+    async fn replicas(
+        &self,
+        redis: &Redis,
+        dependency: &Arc<Dependency>,
+        number: usize,
+    ) -> Vec<Replica> {
+        let replicas: Vec<_> = (0..number)
+            .map(|_| self.replica(redis, dependency))
+            .collect();
         for replica in &replicas {
             replica.row().await;
             until("all replicas know each other", || async {
                 let row = replica.row().await;
-                row.shared.is_some_and(|shared| shared.replicas as usize == number && shared.seen_by.is_some())
+                row.shared.is_some_and(|shared| {
+                    shared.replicas as usize == number && shared.seen_by.is_some()
+                })
             })
             .await;
         }
@@ -129,30 +158,43 @@ async fn sleep(time: Duration) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_replicas_probe_about_once_in_each_ttl() {
-    let (redis, dependency) = (Redis::start().await, Arc::default());
+    let redis = Redis::start().await;
+    let dependency = Arc::default();
     let replicas = Setup::default().replicas(&redis, &dependency, 20).await;
-    let (before, began) = (dependency.probes(), Instant::now());
+    let before = dependency.probes();
+    let began = Instant::now();
     while began.elapsed() < 4 * SECOND {
         for replica in &replicas {
             assert_eq!(replica.says().await, "working");
         }
         sleep(TTL / 4).await;
     }
-    let (probes, ttls) = (dependency.probes() - before, began.elapsed().as_secs_f64() / TTL.as_secs_f64());
+    let probes = dependency.probes() - before;
+    let ttls = began.elapsed().as_secs_f64() / TTL.as_secs_f64();
     let own = 20.0 * began.elapsed().as_secs_f64() / 60.0;
-    assert!(f64::from(probes) < 1.1 * ttls + own + 4.0, "{probes} probes in {ttls} TTLs");
-    assert!(f64::from(probes) > 0.4 * ttls, "{probes} probes in {ttls} TTLs: somebody has to look");
+    assert!(
+        f64::from(probes) < 1.1 * ttls + own + 4.0,
+        "{probes} probes in {ttls} TTLs"
+    );
+    assert!(
+        f64::from(probes) > 0.4 * ttls,
+        "{probes} probes in {ttls} TTLs: somebody has to look"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_outage_is_shown_at_once_and_takes_no_replica_out_while_it_is_held() {
-    let (redis, dependency) = (Redis::start().await, Arc::default());
+    let redis = Redis::start().await;
+    let dependency = Arc::default();
     let replicas = Setup::default().replicas(&redis, &dependency, 6).await;
     let before: Vec<u32> = replicas.iter().map(Replica::probes).collect();
     dependency.set_down(true);
     let all = dependency.probes();
     for replica in &replicas {
-        until("the outage is shown", || async { replica.says().await == "unavailable: connection refused" }).await;
+        until("the outage is shown", || async {
+            replica.says().await == "unavailable: connection refused"
+        })
+        .await;
     }
     for _ in 0..10 {
         for replica in &replicas {
@@ -161,25 +203,46 @@ async fn an_outage_is_shown_at_once_and_takes_no_replica_out_while_it_is_held() 
         sleep(TTL).await;
     }
     let probes = dependency.probes() - all;
-    assert!(probes < 30, "{probes}: one probe in each TTL, and at most one of each replica");
-    let most = replicas.iter().zip(before).map(|(replica, before)| replica.probes() - before).max().unwrap();
+    assert!(
+        probes < 30,
+        "{probes}: one probe in each TTL, and at most one of each replica"
+    );
+    let most = replicas
+        .iter()
+        .zip(before)
+        .map(|(replica, before)| replica.probes() - before)
+        .max()
+        .unwrap();
     assert!(most < 20, "no replica probes for all the others: {most}");
     dependency.set_down(false);
     for replica in &replicas {
-        until("it works again", || async { replica.says().await == "working" }).await;
+        until("it works again", || async {
+            replica.says().await == "working"
+        })
+        .await;
         assert!(replica.is_ready().await);
     }
 }
 
-/// Each replica has seen the outage several times when it ends. None of them must then take it for a failure of its own.
+/// Each replica has seen the outage several times when it ends. None of them must then take it for
+/// a failure of its own.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_end_of_a_long_outage_takes_no_replica_out() {
-    let (redis, dependency) = (Redis::start().await, Arc::default());
-    let replicas = Setup { own: SECOND, ..Setup::default() }.replicas(&redis, &dependency, 5).await;
+    let redis = Redis::start().await;
+    let dependency = Arc::default();
+    let replicas = Setup {
+        own: SECOND,
+        ..Setup::default()
+    }
+    .replicas(&redis, &dependency, 5)
+    .await;
     for _ in 0..2 {
         dependency.set_down(true);
         for replica in &replicas {
-            until("the outage is shown", || async { replica.says().await == "unavailable: connection refused" }).await;
+            until("the outage is shown", || async {
+                replica.says().await == "unavailable: connection refused"
+            })
+            .await;
         }
         sleep(4 * SECOND).await;
         dependency.set_down(false);
@@ -196,14 +259,22 @@ async fn the_end_of_a_long_outage_takes_no_replica_out() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn after_the_hold_a_failure_counts_where_the_replica_has_seen_it_itself() {
-    let (redis, dependency) = (Redis::start().await, Arc::default());
-    let setup = Setup { hold: Hold::from(2 * SECOND), ..Setup::default() };
+    let redis = Redis::start().await;
+    let dependency = Arc::default();
+    let setup = Setup {
+        hold: Hold::from(2 * SECOND),
+        ..Setup::default()
+    };
     let replicas = setup.replicas(&redis, &dependency, 3).await;
     dependency.set_down(true);
     let began = Instant::now();
     for replica in &replicas {
         until("the hold is over", || async { !replica.is_ready().await }).await;
-        assert!(began.elapsed() > 2 * SECOND, "it was held for {:?}", began.elapsed());
+        assert!(
+            began.elapsed() > 2 * SECOND,
+            "it was held for {:?}",
+            began.elapsed()
+        );
     }
     dependency.set_down(false);
     for replica in &replicas {
@@ -211,11 +282,16 @@ async fn after_the_hold_a_failure_counts_where_the_replica_has_seen_it_itself() 
     }
 }
 
-/// A client that can write to Redis can change what the page shows. It can't make a replica unready whose own probe works.
+/// A client that can write to Redis can change what the page shows. It can't make a replica unready
+/// whose own probe works.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_forged_failure_is_shown_and_makes_no_replica_unready() {
-    let (redis, dependency) = (Redis::start().await, Arc::default());
-    let setup = Setup { hold: Hold::from(SECOND), ..Setup::default() };
+    let redis = Redis::start().await;
+    let dependency = Arc::default();
+    let setup = Setup {
+        hold: Hold::from(SECOND),
+        ..Setup::default()
+    };
     let replicas = setup.replicas(&redis, &dependency, 2).await;
     let mut writer = redis.connect().await;
     let forge = async |writer: &mut redis::aio::MultiplexedConnection, number: u64| {
@@ -223,8 +299,14 @@ async fn a_forged_failure_is_shown_and_makes_no_replica_unready() {
         let now = seconds * 1000 + micros / 1000;
         let body = r#"{"by":"<b>evil</b>-0123456789abcdef","status":"unavailable","duration":0.1,
             "errors":[{"message_type":"unavailable","message":"all is lost","kind":"refused"}]}"#;
-        let field = format!("{number} {number} {number} {now} 0 - evil {}\n{body}", now + 5000);
-        let _: usize = writer.hset("hc1:{shop}:v", "orders#1", field).await.unwrap();
+        let field = format!(
+            "{number} {number} {number} {now} 0 - evil {}\n{body}",
+            now + 5000
+        );
+        let _: usize = writer
+            .hset("hc1:{shop}:v", "orders#1", field)
+            .await
+            .unwrap();
     };
     let began = Instant::now();
     let mut number = 1000;
@@ -237,27 +319,48 @@ async fn a_forged_failure_is_shown_and_makes_no_replica_unready() {
         sleep(TTL / 2).await;
     }
     assert_eq!(replicas[0].says().await, "unavailable: all is lost");
-    assert_eq!(replicas[0].row().await.shared.unwrap().seen_by.as_deref(), Some("<b>evil</b>"));
+    assert_eq!(
+        replicas[0].row().await.shared.unwrap().seen_by.as_deref(),
+        Some("<b>evil</b>")
+    );
     assert!(!replicas[0].health.report().await.healthy);
     let page = page(&replicas[0].health).await;
-    assert!(page.contains("&lt;b&gt;evil") && !page.contains("<b>evil"), "it is escaped");
+    assert!(
+        page.contains("&lt;b&gt;evil") && !page.contains("<b>evil"),
+        "it is escaped"
+    );
 }
 
 async fn page(health: &Health) -> String {
     let mut page = String::new();
-    health.renderers().get("html").unwrap().render(&*health.report().await, &mut page).unwrap();
+    health
+        .renderers()
+        .get("html")
+        .unwrap()
+        .render(&*health.report().await, &mut page)
+        .unwrap();
     page
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_replica_that_fails_alone_leaves_at_once_and_comes_back() {
-    let (redis, dependency) = (Redis::start().await, Arc::default());
-    let replicas = Setup { own: SECOND, ..Setup::default() }.replicas(&redis, &dependency, 3).await;
+    let redis = Redis::start().await;
+    let dependency = Arc::default();
+    let replicas = Setup {
+        own: SECOND,
+        ..Setup::default()
+    }
+    .replicas(&redis, &dependency, 3)
+    .await;
     let (alone, others) = replicas.split_first().unwrap();
     alone.is_cut.store(true, Ordering::SeqCst);
     let began = Instant::now();
     until("it leaves", || async { !alone.is_ready().await }).await;
-    assert!(began.elapsed() < 5 * SECOND, "it is not held: {:?}", began.elapsed());
+    assert!(
+        began.elapsed() < 5 * SECOND,
+        "it is not held: {:?}",
+        began.elapsed()
+    );
     let row = alone.row().await;
     assert_eq!(row.pretty_status(), "unavailable: connection refused");
     assert!(row.shared.unwrap().alone);
@@ -276,13 +379,17 @@ async fn a_replica_that_fails_alone_leaves_at_once_and_comes_back() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_replica_that_never_reached_the_dependency_gets_no_traffic() {
-    let (redis, dependency) = (Redis::start().await, Arc::default());
+    let redis = Redis::start().await;
+    let dependency = Arc::default();
     let _replicas = Setup::default().replicas(&redis, &dependency, 2).await;
     let late = Setup::default().replica(&redis, &dependency);
     late.is_cut.store(true, Ordering::SeqCst);
     let began = Instant::now();
     while began.elapsed() < 4 * SECOND {
-        assert!(!late.is_ready().await, "the others reach it, and this one does not");
+        assert!(
+            !late.is_ready().await,
+            "the others reach it, and this one does not"
+        );
         sleep(TTL / 2).await;
     }
     late.is_cut.store(false, Ordering::SeqCst);
@@ -291,7 +398,8 @@ async fn a_replica_that_never_reached_the_dependency_gets_no_traffic() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_first_verdict_is_always_the_own_one() {
-    let (redis, dependency) = (Redis::start().await, Arc::default());
+    let redis = Redis::start().await;
+    let dependency = Arc::default();
     let _replicas = Setup::default().replicas(&redis, &dependency, 2).await;
     for _ in 0..3 {
         let new = Setup::default().replica(&redis, &dependency);
@@ -302,37 +410,66 @@ async fn a_first_verdict_is_always_the_own_one() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_redis_each_replica_probes_for_itself_and_no_reader_waits() {
-    let (redis, dependency) = (Redis::start().await, Arc::default());
+    let redis = Redis::start().await;
+    let dependency = Arc::default();
     let replicas = Setup::default().replicas(&redis, &dependency, 4).await;
     redis.signal("STOP");
     until("all notice", || async {
-        let away = replicas.iter().map(|replica| async { replica.health.report().await.fleet.clone().unwrap() });
-        futures::future::join_all(away).await.iter().all(|fleet| fleet.away_since.is_some() && fleet.errors > 0)
+        let away = replicas
+            .iter()
+            .map(|replica| async { replica.health.report().await.fleet.clone().unwrap() });
+        futures::future::join_all(away)
+            .await
+            .iter()
+            .all(|fleet| fleet.away_since.is_some() && fleet.errors > 0)
     })
     .await;
-    let (before, began) = (dependency.probes(), Instant::now());
+    let before = dependency.probes();
+    let began = Instant::now();
     while began.elapsed() < 6 * SECOND {
         for replica in &replicas {
             let asked = Instant::now();
             assert_eq!(replica.says().await, "working");
-            assert!(asked.elapsed() < Duration::from_millis(100), "{:?}", asked.elapsed());
+            assert!(
+                asked.elapsed() < Duration::from_millis(100),
+                "{:?}",
+                asked.elapsed()
+            );
         }
         sleep(TTL / 2).await;
     }
     let probes = dependency.probes() - before;
     // Four replicas, each about once in four TTLs.
     assert!((10..=40).contains(&probes), "{probes}");
-    assert!(page(&replicas[0].health).await.contains("this replica probes for itself"));
+    assert!(
+        page(&replicas[0].health)
+            .await
+            .contains("this replica probes for itself")
+    );
     dependency.set_down(true);
     for replica in &replicas {
-        until("an outage is noticed", || async { replica.says().await.starts_with("unavailable") }).await;
-        assert!(replica.is_ready().await, "it is held, as it is without a fleet");
+        until("an outage is noticed", || async {
+            replica.says().await.starts_with("unavailable")
+        })
+        .await;
+        assert!(
+            replica.is_ready().await,
+            "it is held, as it is without a fleet"
+        );
     }
     dependency.set_down(false);
     redis.signal("CONT");
     for replica in &replicas {
         until("the fleet is back", || async {
-            replica.health.report().await.fleet.as_ref().unwrap().away_since.is_none()
+            replica
+                .health
+                .report()
+                .await
+                .fleet
+                .as_ref()
+                .unwrap()
+                .away_since
+                .is_none()
         })
         .await;
         until("it works", || async { replica.says().await == "working" }).await;
@@ -341,21 +478,39 @@ async fn without_redis_each_replica_probes_for_itself_and_no_reader_waits() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_redis_that_restarts_empty_or_refuses_writes_stops_nothing() {
-    let (mut redis, dependency) = (Redis::start().await, Arc::default());
+    let mut redis = Redis::start().await;
+    let dependency = Arc::default();
     let replicas = Setup::default().replicas(&redis, &dependency, 2).await;
     redis.restart().await;
     for replica in &replicas {
         assert_eq!(replica.says().await, "working");
         until("they share again", || async {
-            replica.row().await.shared.is_some_and(|shared| shared.replicas == 2 && shared.seen_by.is_some())
+            replica
+                .row()
+                .await
+                .shared
+                .is_some_and(|shared| shared.replicas == 2 && shared.seen_by.is_some())
         })
         .await;
     }
     let mut writer = redis.connect().await;
-    let _: () = redis::cmd("REPLICAOF").arg("127.0.0.1").arg(1).query_async(&mut writer).await.unwrap();
+    let _: () = redis::cmd("REPLICAOF")
+        .arg("127.0.0.1")
+        .arg(1)
+        .query_async(&mut writer)
+        .await
+        .unwrap();
     for replica in &replicas {
         until("READONLY is an error", || async {
-            replica.health.report().await.fleet.as_ref().unwrap().away_since.is_some()
+            replica
+                .health
+                .report()
+                .await
+                .fleet
+                .as_ref()
+                .unwrap()
+                .away_since
+                .is_some()
         })
         .await;
         assert_eq!(replica.says().await, "working");
@@ -365,7 +520,8 @@ async fn a_redis_that_restarts_empty_or_refuses_writes_stops_nothing() {
 /// A lease holder that hangs delays no reader, and one that has died is replaced.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_reader_waits_for_the_holder_of_a_lease() {
-    let (redis, dependency) = (Redis::start().await, Arc::<Dependency>::default());
+    let redis = Redis::start().await;
+    let dependency = Arc::<Dependency>::default();
     let replicas = Setup::default().replicas(&redis, &dependency, 3).await;
     dependency.is_stuck.store(true, Ordering::SeqCst);
     let began = Instant::now();
@@ -373,7 +529,11 @@ async fn no_reader_waits_for_the_holder_of_a_lease() {
         for replica in &replicas {
             let asked = Instant::now();
             replica.says().await;
-            assert!(asked.elapsed() < Duration::from_millis(100), "{:?}", asked.elapsed());
+            assert!(
+                asked.elapsed() < Duration::from_millis(100),
+                "{:?}",
+                asked.elapsed()
+            );
         }
         sleep(TTL / 4).await;
     }
@@ -382,12 +542,16 @@ async fn no_reader_waits_for_the_holder_of_a_lease() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_replica_that_is_lost_in_the_middle_of_its_probe_is_replaced() {
-    let (redis, dependency) = (Redis::start().await, Arc::<Dependency>::default());
+    let redis = Redis::start().await;
+    let dependency = Arc::<Dependency>::default();
     let mut replicas = Setup::default().replicas(&redis, &dependency, 3).await;
     dependency.is_stuck.store(true, Ordering::SeqCst);
     let probes: Vec<u32> = replicas.iter().map(Replica::probes).collect();
     let holder = loop {
-        let at = replicas.iter().zip(&probes).position(|(replica, before)| replica.probes() > *before);
+        let at = replicas
+            .iter()
+            .zip(&probes)
+            .position(|(replica, before)| replica.probes() > *before);
         match at {
             Some(at) => break at,
             None => sleep(Duration::from_millis(5)).await,
@@ -396,15 +560,24 @@ async fn a_replica_that_is_lost_in_the_middle_of_its_probe_is_replaced() {
     drop(replicas.remove(holder)); // without leaving the fleet
     dependency.is_stuck.store(false, Ordering::SeqCst);
     let before = dependency.probes();
-    until("another one probes", || async { dependency.probes() > before }).await;
+    until("another one probes", || async {
+        dependency.probes() > before
+    })
+    .await;
     assert_eq!(replicas[0].says().await, "working");
 }
 
 /// All replicas show the same verdict, and it does not change from one request to the next.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn replicas_agree() {
-    let (redis, dependency) = (Redis::start().await, Arc::<Dependency>::default());
-    let replicas = Setup { own: SECOND, ..Setup::default() }.replicas(&redis, &dependency, 5).await;
+    let redis = Redis::start().await;
+    let dependency = Arc::<Dependency>::default();
+    let replicas = Setup {
+        own: SECOND,
+        ..Setup::default()
+    }
+    .replicas(&redis, &dependency, 5)
+    .await;
     replicas[0].is_cut.store(true, Ordering::SeqCst);
     let mut changes = 0;
     let mut last: Vec<String> = Vec::new();
@@ -418,65 +591,107 @@ async fn replicas_agree() {
         last = said;
         sleep(TTL / 4).await;
     }
-    assert!(changes <= 1, "only the one that fails alone has changed, and once: {changes}");
+    assert!(
+        changes <= 1,
+        "only the one that fails alone has changed, and once: {changes}"
+    );
 }
 
 /// A rolling deployment: the new replicas check something else under the same name.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn checks_that_are_configured_differently_are_not_shared() {
     let redis = Redis::start().await;
-    let (old, new) = (Arc::<Dependency>::default(), Arc::<Dependency>::default());
+    let old = Arc::<Dependency>::default();
+    let new = Arc::<Dependency>::default();
     old.set_down(true);
     let old_replica = Setup::default().replica(&redis, &old);
-    let new_replica = Setup { key: "2", ..Setup::default() }.replica(&redis, &new);
+    let new_replica = Setup {
+        key: "2",
+        ..Setup::default()
+    }
+    .replica(&redis, &new);
     for _ in 0..20 {
         assert_eq!(old_replica.says().await, "unavailable: connection refused");
         assert_eq!(new_replica.says().await, "working");
         sleep(TTL / 2).await;
     }
-    assert_eq!(new_replica.row().await.shared.unwrap().replicas, 2, "they are in one fleet");
+    assert_eq!(
+        new_replica.row().await.shared.unwrap().replicas,
+        2,
+        "they are in one fleet"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_replica_sends_one_command_in_each_ttl_and_writes_only_what_it_has_probed() {
-    let (redis, dependency) = (Redis::start().await, Arc::<Dependency>::default());
+    let redis = Redis::start().await;
+    let dependency = Arc::<Dependency>::default();
     let replicas = Setup::default().replicas(&redis, &dependency, 5).await;
     let mut reader = redis.connect().await;
-    let _: () = redis::cmd("CONFIG").arg("RESETSTAT").query_async(&mut reader).await.unwrap();
-    let (before, began) = (dependency.probes(), Instant::now());
+    let _: () = redis::cmd("CONFIG")
+        .arg("RESETSTAT")
+        .query_async(&mut reader)
+        .await
+        .unwrap();
+    let before = dependency.probes();
+    let began = Instant::now();
     sleep(4 * SECOND).await;
-    let stats: String = redis::cmd("INFO").arg("commandstats").query_async(&mut reader).await.unwrap();
+    let stats: String = redis::cmd("INFO")
+        .arg("commandstats")
+        .query_async(&mut reader)
+        .await
+        .unwrap();
     let ttls = began.elapsed().as_secs_f64() / TTL.as_secs_f64();
     let calls = |name: &str| {
-        let line = stats.lines().find_map(|line| line.strip_prefix(&format!("cmdstat_{name}:calls=")));
-        line.map_or(0.0, |line| line.split(',').next().unwrap().parse::<f64>().unwrap())
+        let line = stats
+            .lines()
+            .find_map(|line| line.strip_prefix(&format!("cmdstat_{name}:calls=")));
+        line.map_or(0.0, |line| {
+            line.split(',').next().unwrap().parse::<f64>().unwrap()
+        })
     };
     let probes = f64::from(dependency.probes() - before);
-    assert!(calls("evalsha") <= 5.0 * ttls + 5.0 && calls("evalsha") > 3.0 * ttls, "{} in {ttls}", calls("evalsha"));
+    assert!(
+        calls("evalsha") <= 5.0 * ttls + 5.0 && calls("evalsha") > 3.0 * ttls,
+        "{} in {ttls}",
+        calls("evalsha")
+    );
     assert!(calls("eval") < 1.0);
-    assert!(calls("hset") <= 2.0 * probes + 5.0, "a lease and a verdict: {} for {probes} probes", calls("hset"));
+    assert!(
+        calls("hset") <= 2.0 * probes + 5.0,
+        "a lease and a verdict: {} for {probes} probes",
+        calls("hset")
+    );
     assert_eq!(replicas.len(), 5);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_replica_that_shuts_down_leaves_the_fleet() {
-    let (redis, dependency) = (Redis::start().await, Arc::default());
+    let redis = Redis::start().await;
+    let dependency = Arc::default();
     let mut replicas = Setup::default().replicas(&redis, &dependency, 3).await;
     let leaving = replicas.remove(0);
     assert!(leaving.health.shutdown(2 * SECOND).await);
     let members = redis.connect().await.zcard("hc1:{shop}:m").await.unwrap();
     assert_eq!(members, 2);
-    until("the others know", || async { replicas[0].row().await.shared.unwrap().replicas == 2 }).await;
+    until("the others know", || async {
+        replicas[0].row().await.shared.unwrap().replicas == 2
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_replica_that_is_alone_is_as_fast_as_without_a_fleet() {
-    let (redis, dependency) = (Redis::start().await, Arc::<Dependency>::default());
+    let redis = Redis::start().await;
+    let dependency = Arc::<Dependency>::default();
     let replica = Setup::default().replica(&redis, &dependency);
     assert_eq!(replica.says().await, "working");
     sleep(2 * SECOND).await;
     dependency.set_down(true);
     let began = Instant::now();
-    until("it is noticed", || async { replica.says().await != "working" }).await;
+    until("it is noticed", || async {
+        replica.says().await != "working"
+    })
+    .await;
     assert!(began.elapsed() < 2 * TTL, "{:?}", began.elapsed());
 }

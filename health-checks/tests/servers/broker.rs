@@ -25,13 +25,17 @@ async fn rabbitmq() {
     };
     rabbitmq.play().await;
     let vhost = health(&check(&url.replace("%2f", "nowhere")));
-    let message = "unavailable: Unable to connect to RabbitMQ: no such virtual host, or no right to it.";
-    rabbitmq.expect(&vhost, message, "unknown virtual host").await;
+    let message =
+        "unavailable: Unable to connect to RabbitMQ: no such virtual host, or no right to it.";
+    rabbitmq
+        .expect(&vhost, message, "unknown virtual host")
+        .await;
     Server("celery").up(); // its worker may have given up meanwhile
 }
 
-/// A broker that is frozen in the middle of the handshake holds the client's thread for the connection. A few attempts
-/// may be under way at the same time, so that one that stalls for ever does not block the others.
+/// A broker that is frozen in the middle of the handshake holds the client's thread for the
+/// connection. A few attempts may be under way at the same time, so that one that stalls for ever
+/// does not block the others.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_frozen_rabbitmq_costs_a_few_threads_however_often_it_is_asked() {
     let _alone = alone().await;
@@ -41,12 +45,22 @@ async fn a_frozen_rabbitmq_costs_a_few_threads_however_often_it_is_asked() {
     assert_eq!(says(&subject).await, "working");
     let threads = || std::fs::read_dir("/proc/self/task").unwrap().count();
     let frozen = Server("rabbitmq").freeze();
-    assert_eq!(says(&subject).await, "unavailable: Unable to connect to RabbitMQ: Timeout.");
+    assert_eq!(
+        says(&subject).await,
+        "unavailable: Unable to connect to RabbitMQ: Timeout."
+    );
     let before = threads();
     for _ in 0..10 {
-        assert_eq!(says(&subject).await, "unavailable: Unable to connect to RabbitMQ: Timeout.");
+        assert_eq!(
+            says(&subject).await,
+            "unavailable: Unable to connect to RabbitMQ: Timeout."
+        );
     }
-    assert!(threads() <= before + 3, "{} threads, {before} before", threads()); // Tokio's own idle ones may have ended
+    assert!(
+        threads() <= before + 3,
+        "{} threads, {before} before",
+        threads()
+    ); // Tokio's own idle ones may have ended
     drop(frozen);
     let began = Instant::now();
     while says(&subject).await != "working" {
@@ -97,20 +111,26 @@ impl Celery {
     async fn settles(&self, subject: &Health) {
         let began = Instant::now();
         while says(subject).await != "working" {
-            assert!(began.elapsed() < Duration::from_mins(1), "{} does not come back", self.worker.0);
+            assert!(
+                began.elapsed() < Duration::from_mins(1),
+                "{} does not come back",
+                self.worker.0
+            );
         }
     }
 
     /// Tests a check over a broker, while the broker or the worker fails.
     async fn play(&self, kind: &str, more: &str, worker_frozen: &[&str], worker_away: &str) {
         self.up();
-        let (url, secret) = (&self.url, password(&self.url));
+        let url = &self.url;
+        let secret = password(&self.url);
         let subject = health(&Self::check(kind, url, more));
         self.settles(&subject).await;
         let at_once = |url: &str| health(&Self::check(kind, url, more));
-        for (subject, message) in
-            [(at_once(&nobody(url)), self.refused), (at_once(&url.replace(secret, "wrong")), self.authentication)]
-        {
+        for (subject, message) in [
+            (at_once(&nobody(url)), self.refused),
+            (at_once(&url.replace(secret, "wrong")), self.authentication),
+        ] {
             let (said, took) = look(&subject, Some(secret)).await;
             assert_eq!(said, message, "{kind} over {}", self.broker.0);
             assert!(took < TIMEOUT, "{took:?}");
@@ -128,15 +148,25 @@ impl Celery {
         self.worker.kill();
         let (said, took) = look(&subject, Some(secret)).await;
         assert!(took < TIMEOUT + Duration::from_millis(500), "{took:?}");
-        assert_eq!(said, worker_away, "{kind} over {}, worker killed", self.broker.0);
+        assert_eq!(
+            said, worker_away,
+            "{kind} over {}, worker killed",
+            self.broker.0
+        );
         tokio::task::block_in_place(|| self.worker.up());
         self.settles(&subject).await;
 
         let frozen = self.broker.freeze();
         let (said, took) = look(&subject, Some(secret)).await;
         drop(frozen);
-        assert!(said.starts_with("unavailable: ") && took < TIMEOUT + Duration::from_millis(500), "{said} {took:?}");
-        println!("{kind} over {}: frozen: {said} after {took:?}", self.broker.0);
+        assert!(
+            said.starts_with("unavailable: ") && took < TIMEOUT + Duration::from_millis(500),
+            "{said} {took:?}"
+        );
+        println!(
+            "{kind} over {}: frozen: {said} after {took:?}",
+            self.broker.0
+        );
         self.settles(&subject).await;
 
         let frozen = self.broker.freeze();
@@ -145,7 +175,10 @@ impl Celery {
         self.broker.kill();
         drop(frozen);
         let (said, took) = run.await.unwrap();
-        assert!(said.starts_with("unavailable: ") && took < TIMEOUT + Duration::from_millis(500), "{said} {took:?}");
+        assert!(
+            said.starts_with("unavailable: ") && took < TIMEOUT + Duration::from_millis(500),
+            "{said} {took:?}"
+        );
         tokio::task::block_in_place(|| (self.broker.up(), self.worker.up()));
         self.settles(&health(&Self::check(kind, url, more))).await;
     }
@@ -175,7 +208,9 @@ async fn celery_ping_over_rabbitmq() {
     let _alone = alone().await;
     let away = "unavailable: Celery workers unavailable";
     let celery = over_rabbitmq();
-    celery.play("celery_ping", "queues = [\"celery\"]\n", &[away], away).await;
+    celery
+        .play("celery_ping", "queues = [\"celery\"]\n", &[away], away)
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -183,7 +218,9 @@ async fn celery_ping_over_redis() {
     let _alone = alone().await;
     let away = "unavailable: Celery workers unavailable";
     let celery = over_redis();
-    celery.play("celery_ping", "queues = [\"celery\"]\n", &[away], away).await;
+    celery
+        .play("celery_ping", "queues = [\"celery\"]\n", &[away], away)
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -191,29 +228,60 @@ async fn what_is_wrong_with_a_task_is_told_apart() {
     let _alone = alone().await;
     for celery in [over_rabbitmq(), over_redis()] {
         celery.up();
-        celery.settles(&health(&Celery::check("celery", &celery.url, ""))).await;
-        let said = async |kind, more: &str| says(&health(&Celery::check(kind, &celery.url, more))).await;
-        let unknown = "unavailable: the worker does not know the task: define it, or name another one";
-        assert_eq!(said("celery", "task = \"no.such.task\"").await, unknown, "{}", celery.broker.0);
+        celery
+            .settles(&health(&Celery::check("celery", &celery.url, "")))
+            .await;
+        let said =
+            async |kind, more: &str| says(&health(&Celery::check(kind, &celery.url, more))).await;
+        let unknown =
+            "unavailable: the worker does not know the task: define it, or name another one";
+        assert_eq!(
+            said("celery", "task = \"no.such.task\"").await,
+            unknown,
+            "{}",
+            celery.broker.0
+        );
         let wrong = "unexpected result: Celery returned wrong result";
-        assert_eq!(said("celery", "task = \"tests.wrong\"").await, wrong, "{}", celery.broker.0);
+        assert_eq!(
+            said("celery", "task = \"tests.wrong\"").await,
+            wrong,
+            "{}",
+            celery.broker.0
+        );
         let failed = "unavailable: the task failed: ValueError";
-        assert_eq!(said("celery", "task = \"tests.fails\"").await, failed, "{}", celery.broker.0);
-        let late = said("celery", "task = \"tests.slow\"\nresult_timeout = \"300ms\"").await;
+        assert_eq!(
+            said("celery", "task = \"tests.fails\"").await,
+            failed,
+            "{}",
+            celery.broker.0
+        );
+        let late = said(
+            "celery",
+            "task = \"tests.slow\"\nresult_timeout = \"300ms\"",
+        )
+        .await;
         assert_eq!(late, LATE, "{}", celery.broker.0);
         tokio::time::sleep(Duration::from_secs(2)).await; // until the slow one is done
         let revoked = said("celery", "queue_timeout = 0").await;
-        let expected =
-            "unavailable: TaskRevokedError: The task was revoked, likely because it spent too long in the queue";
+        let expected = "unavailable: TaskRevokedError: The task was revoked, likely because it spent too long in the queue";
         assert_eq!(revoked, expected, "{}", celery.broker.0);
         let nobody = said("celery", &format!("queues = [\"mails\"]\n{SHORT}")).await;
-        assert_eq!(nobody, "unavailable: No worker for Celery task queue mails", "{}", celery.broker.0);
+        assert_eq!(
+            nobody, "unavailable: No worker for Celery task queue mails",
+            "{}",
+            celery.broker.0
+        );
         let nobody = said("celery_ping", "queues = [\"celery\", \"mails\"]").await;
-        assert_eq!(nobody, "unavailable: No worker for Celery task queue mails", "{}", celery.broker.0);
+        assert_eq!(
+            nobody, "unavailable: No worker for Celery task queue mails",
+            "{}",
+            celery.broker.0
+        );
     }
 }
 
-/// A worker of the solo pool, which does nothing else while it works on a task. It is killed on drop.
+/// A worker of the solo pool, which does nothing else while it works on a task. It is killed on
+/// drop.
 struct Solo(std::process::Child);
 
 impl Solo {
@@ -224,9 +292,29 @@ impl Solo {
     /// Starts a worker with these variables, which the tasks' module reads.
     fn with(service: &str, variables: &[(&str, &str)]) -> Self {
         let mut command = std::process::Command::new(variable("HEALTH_XTASK"));
-        command.args(["services", "exec", service, "python", "-m", "celery", "-A", "tasks", "worker", "--pool=solo"]);
-        command.args(["-Q", "solo", "-n", "solo@localhost", "--without-gossip", "--without-mingle"]);
-        command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
+        command.args([
+            "services",
+            "exec",
+            service,
+            "python",
+            "-m",
+            "celery",
+            "-A",
+            "tasks",
+            "worker",
+            "--pool=solo",
+        ]);
+        command.args([
+            "-Q",
+            "solo",
+            "-n",
+            "solo@localhost",
+            "--without-gossip",
+            "--without-mingle",
+        ]);
+        command
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null());
         Self(command.envs(variables.iter().copied()).spawn().unwrap())
     }
 }
@@ -244,16 +332,26 @@ async fn a_busy_worker_of_the_solo_pool_is_judged_as_it_is_said() {
     for celery in [over_rabbitmq(), over_redis()] {
         celery.up();
         let solo = Solo::start(celery.worker.0);
-        celery.settles(&health(&Celery::check("celery_ping", &celery.url, "queues = [\"solo\"]"))).await;
+        celery
+            .settles(&health(&Celery::check(
+                "celery_ping",
+                &celery.url,
+                "queues = [\"solo\"]",
+            )))
+            .await;
         let frozen = celery.worker.freeze(); // only the busy one is left
         let busy = "queues = [\"solo\"]\ntask = \"tests.busy\"\nqueue_timeout = \"1s\"\nresult_timeout = \"300ms\"";
-        assert_eq!(says(&health(&Celery::check("celery", &celery.url, busy))).await, LATE);
+        assert_eq!(
+            says(&health(&Celery::check("celery", &celery.url, busy))).await,
+            LATE
+        );
         let ping = |more: &str| {
             let check = Celery::check("celery_ping", &celery.url, more);
             crate::scenario::health_within(&check, Duration::from_secs(5))
         };
         let unavailable = "unavailable: Celery workers unavailable";
-        let (strict, lenient) = (ping("busy_is_alive = false"), ping("busy_is_alive = true"));
+        let strict = ping("busy_is_alive = false");
+        let lenient = ping("busy_is_alive = true");
         let (strict, lenient) = tokio::join!(says(&strict), says(&lenient));
         assert_eq!(strict, unavailable, "over {}", celery.broker.0);
         assert_eq!(lenient, "working", "over {}", celery.broker.0);
@@ -262,10 +360,16 @@ async fn a_busy_worker_of_the_solo_pool_is_judged_as_it_is_said() {
         drop(solo);
         let began = Instant::now();
         while says(&ping("busy_is_alive = true")).await != unavailable {
-            assert!(began.elapsed() < Duration::from_secs(20), "nobody is left over {}", celery.broker.0);
+            assert!(
+                began.elapsed() < Duration::from_secs(20),
+                "nobody is left over {}",
+                celery.broker.0
+            );
         }
         tokio::task::block_in_place(|| celery.worker.up());
-        celery.settles(&health(&Celery::check("celery_ping", &celery.url, ""))).await;
+        celery
+            .settles(&health(&Celery::check("celery_ping", &celery.url, "")))
+            .await;
     }
 }
 
@@ -273,33 +377,66 @@ async fn a_busy_worker_of_the_solo_pool_is_judged_as_it_is_said() {
 async fn results_of_rabbitmq_may_be_kept_in_redis_and_of_redis_be_sent_back() {
     let _alone = alone().await;
     let redis = variable("CELERY_REDIS_URL");
-    // The workers answer in their own backend, so a check that looks elsewhere gets no answer in time.
+    // The workers answer in their own backend, so a check that looks elsewhere gets no answer in
+    // time.
     let more = format!("result_backend = \"{redis}\"\n{SHORT}");
-    assert_eq!(says(&health(&Celery::check("celery", &variable("BROKER_URL"), &more))).await, LATE);
+    assert_eq!(
+        says(&health(&Celery::check(
+            "celery",
+            &variable("BROKER_URL"),
+            &more
+        )))
+        .await,
+        LATE
+    );
     let more = format!("result_backend = \"rpc://\"\n{SHORT}");
-    assert_eq!(says(&health(&Celery::check("celery", &redis, &more))).await, LATE);
+    assert_eq!(
+        says(&health(&Celery::check("celery", &redis, &more))).await,
+        LATE
+    );
 }
 
-/// kombu puts its `global_keyprefix` before every key, and Celery separates its own from the name of a result.
-/// `control_exchange` is the name of the broadcasts.
+/// kombu puts its `global_keyprefix` before every key, and Celery separates its own from the name
+/// of a result. `control_exchange` is the name of the broadcasts.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn prefixes_and_the_control_exchange_are_the_workers_own() {
     let _alone = alone().await;
-    let (rabbitmq, redis) = (over_rabbitmq(), over_redis());
+    let rabbitmq = over_rabbitmq();
+    let redis = over_redis();
     rabbitmq.up();
     redis.up();
     let queue = "queues = [\"solo\"]\n";
     for (celery, variables, keys) in [
-        (&redis, [("CELERY_PREFIX", "app"), ("CELERY_CONTROL", "shop")], "global_keyprefix = \"app\"\n"),
-        (&rabbitmq, [("CELERY_PREFIX", ""), ("CELERY_CONTROL", "shop")], ""),
+        (
+            &redis,
+            [("CELERY_PREFIX", "app"), ("CELERY_CONTROL", "shop")],
+            "global_keyprefix = \"app\"\n",
+        ),
+        (
+            &rabbitmq,
+            [("CELERY_PREFIX", ""), ("CELERY_CONTROL", "shop")],
+            "",
+        ),
     ] {
         let solo = Solo::with(celery.worker.0, &variables);
         let ping = format!("{queue}{keys}control_exchange = \"shop\"\n");
-        celery.settles(&health(&Celery::check("celery_ping", &celery.url, &ping))).await;
-        let task = health(&Celery::check("celery", &celery.url, &format!("{queue}{keys}")));
+        celery
+            .settles(&health(&Celery::check("celery_ping", &celery.url, &ping)))
+            .await;
+        let task = health(&Celery::check(
+            "celery",
+            &celery.url,
+            &format!("{queue}{keys}"),
+        ));
         assert_eq!(says(&task).await, "working", "{}", celery.broker.0);
         // The other workers have none of these settings, and still answer the checks without keys.
-        celery.settles(&health(&Celery::check("celery_ping", &celery.url, "queues = [\"celery\"]"))).await;
+        celery
+            .settles(&health(&Celery::check(
+                "celery_ping",
+                &celery.url,
+                "queues = [\"celery\"]",
+            )))
+            .await;
         drop(solo);
     }
 }
@@ -311,13 +448,29 @@ async fn a_busy_worker_on_redis_is_told_from_none() {
     let celery = over_redis();
     celery.up();
     let solo = Solo::start(celery.worker.0);
-    celery.settles(&health(&Celery::check("celery_ping", &celery.url, "queues = [\"solo\"]"))).await;
+    celery
+        .settles(&health(&Celery::check(
+            "celery_ping",
+            &celery.url,
+            "queues = [\"solo\"]",
+        )))
+        .await;
     let busy = "queues = [\"solo\"]\ntask = \"tests.busy\"\nqueue_timeout = \"1s\"\nresult_timeout = \"300ms\"";
-    assert_eq!(says(&health(&Celery::check("celery", &celery.url, busy))).await, LATE);
+    assert_eq!(
+        says(&health(&Celery::check("celery", &celery.url, busy))).await,
+        LATE
+    );
     let next = format!("queues = [\"solo\"]\n{SHORT}");
-    assert_eq!(says(&health(&Celery::check("celery", &celery.url, &next))).await, LATE, "it is busy");
+    assert_eq!(
+        says(&health(&Celery::check("celery", &celery.url, &next))).await,
+        LATE,
+        "it is busy"
+    );
     drop(solo);
     tokio::time::sleep(Duration::from_secs(1)).await;
     let gone = "unavailable: No worker for Celery task queue solo";
-    assert_eq!(says(&health(&Celery::check("celery", &celery.url, &next))).await, gone);
+    assert_eq!(
+        says(&health(&Celery::check("celery", &celery.url, &next))).await,
+        gone
+    );
 }

@@ -18,7 +18,10 @@ fn scenario(server: &'static str, variable_: &str) -> Scenario {
         check: check(&url),
         nobody: check(&nobody(&url)),
         refused: "unavailable: connection refused",
-        wrong_password: Some((check(&url.replace(password(&url), "wrong")), "unavailable: authentication failed")),
+        wrong_password: Some((
+            check(&url.replace(password(&url), "wrong")),
+            "unavailable: authentication failed",
+        )),
         secret: Some(password(&url).to_owned()),
     }
 }
@@ -30,7 +33,13 @@ async fn postgres() {
     postgres.play().await;
     let unknown = postgres.check.replace("/health\"", "/nowhere\"");
     let message = "unavailable: there is no such database";
-    postgres.expect(&crate::scenario::health(&unknown), message, "unknown database").await;
+    postgres
+        .expect(
+            &crate::scenario::health(&unknown),
+            message,
+            "unknown database",
+        )
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -40,12 +49,21 @@ async fn mariadb() {
     mariadb.play().await;
     let unknown = mariadb.check.replace("/health\"", "/nowhere\"");
     let message = "unavailable: permission denied"; // this hides whether the database exists
-    mariadb.expect(&crate::scenario::health(&unknown), message, "unknown database").await;
+    mariadb
+        .expect(
+            &crate::scenario::health(&unknown),
+            message,
+            "unknown database",
+        )
+        .await;
 }
 
 /// Runs the check, and returns its message.
 async fn said(check: impl CheckExt) -> String {
-    let health = Health::builder().check(check.timeout(Duration::from_secs(2))).build().unwrap();
+    let health = Health::builder()
+        .check(check.timeout(Duration::from_secs(2)))
+        .build()
+        .unwrap();
     health.report().await.checks[0].pretty_status()
 }
 
@@ -107,70 +125,108 @@ async fn a_read_only_session_is_observed_or_an_error() {
     let pool = sqlx::postgres::PgPoolOptions::new().connect_lazy_with(options);
     let check = || DatabaseBackend::new(pool.clone()).write(true);
     assert_eq!(said(check()).await, "working");
-    assert_eq!(said(check().require_writable(true)).await, "unavailable: the database is read-only");
+    assert_eq!(
+        said(check().require_writable(true)).await,
+        "unavailable: the database is read-only"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_pool_that_is_used_up_is_told_from_a_server_that_is_away() {
     let _alone = alone().await;
-    let pool =
-        sqlx::postgres::PgPoolOptions::new().max_connections(2).connect(&variable("POSTGRES_URL")).await.unwrap();
+    let pool = sqlx::postgres::PgPoolOptions::new()
+        .max_connections(2)
+        .connect(&variable("POSTGRES_URL"))
+        .await
+        .unwrap();
     let held = [pool.acquire().await.unwrap(), pool.acquire().await.unwrap()];
     let began = Instant::now();
     let text = said(DatabaseBackend::new(DatabasePool::from(pool.clone()))).await;
-    assert_eq!(text, "unavailable: no free connection in the pool (2 of 2 in use)");
-    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+    assert_eq!(
+        text,
+        "unavailable: no free connection in the pool (2 of 2 in use)"
+    );
+    assert!(
+        began.elapsed() < Duration::from_secs(2),
+        "{:?}",
+        began.elapsed()
+    );
     drop(held);
     assert_eq!(said(DatabaseBackend::new(pool)).await, "working");
 }
 
-/// Runs all statements of `database` and `migrations` on connections of the check's own, one after the other and
-/// concurrently.
+/// Runs all statements of `database` and `migrations` on connections of the check's own, one after
+/// the other and concurrently.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_pooler_in_either_mode_is_no_obstacle() {
     let _alone = alone().await;
     tokio::task::block_in_place(|| Server("pgbouncer").up());
     let pool = PgPool::connect(&variable("POSTGRES_URL")).await.unwrap();
-    for table in ["DROP TABLE IF EXISTS health_check_db_testmodel", "DROP TABLE IF EXISTS _sqlx_migrations"] {
+    for table in [
+        "DROP TABLE IF EXISTS health_check_db_testmodel",
+        "DROP TABLE IF EXISTS _sqlx_migrations",
+    ] {
         sqlx::raw_sql(table).execute(&pool).await.unwrap();
     }
     let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("20210403000000_health_check_db_testmodel.sql");
+    let file = folder
+        .path()
+        .join("20210403000000_health_check_db_testmodel.sql");
     std::fs::write(&file, health_checks::database::MIGRATION).unwrap();
-    Migrator::new(folder.path()).await.unwrap().run(&pool).await.unwrap();
+    Migrator::new(folder.path())
+        .await
+        .unwrap()
+        .run(&pool)
+        .await
+        .unwrap();
     for name in ["PGBOUNCER_URL", "PGBOUNCER_SESSION_URL"] {
         let url = variable(name);
         let write = format!("kind = \"database\"\nurl = \"{url}\"\nwrite = true\nreconnect = 0");
         let source = folder.path().display();
-        let migrations = format!("kind = \"migrations\"\nurl = \"{url}\"\nsource = \"{source}\"\nreconnect = 0");
+        let migrations =
+            format!("kind = \"migrations\"\nurl = \"{url}\"\nsource = \"{source}\"\nreconnect = 0");
         let subjects = [&write, &write, &migrations].map(|check| crate::scenario::health(check));
         for run in 0..5 {
-            for said in futures::future::join_all(subjects.iter().map(crate::scenario::says)).await {
+            for said in futures::future::join_all(subjects.iter().map(crate::scenario::says)).await
+            {
                 assert_eq!(said, "working", "{name}, run {run}");
             }
         }
     }
-    for table in ["DROP TABLE health_check_db_testmodel", "DROP TABLE _sqlx_migrations"] {
+    for table in [
+        "DROP TABLE health_check_db_testmodel",
+        "DROP TABLE _sqlx_migrations",
+    ] {
         sqlx::raw_sql(table).execute(&pool).await.unwrap();
     }
 }
 
-/// MariaDB commits the row of a migration before the migration itself is complete. The check reports that the migration
-/// is under way to a user who sees all statements, and that it may be to any other user.
+/// MariaDB commits the row of a migration before the migration itself is complete. The check
+/// reports that the migration is under way to a user who sees all statements, and that it may be to
+/// any other user.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_migration_under_way_on_mariadb_is_not_called_failed() {
     let _alone = alone().await;
     tokio::task::block_in_place(|| Server("mariadb").up());
     let pool = MySqlPool::connect(&variable("MYSQL_URL")).await.unwrap();
-    sqlx::raw_sql("DROP TABLE IF EXISTS _sqlx_migrations").execute(&pool).await.unwrap();
+    sqlx::raw_sql("DROP TABLE IF EXISTS _sqlx_migrations")
+        .execute(&pool)
+        .await
+        .unwrap();
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("1_slow.sql"), "SELECT SLEEP(3)").unwrap();
     let url = variable("MYSQL_URL");
-    let check = format!("kind = \"migrations\"\nurl = \"{url}\"\nsource = \"{}\"", folder.path().display());
+    let check = format!(
+        "kind = \"migrations\"\nurl = \"{url}\"\nsource = \"{}\"",
+        folder.path().display()
+    );
     let subject = crate::scenario::health(&check);
     let migrator = Migrator::new(folder.path()).await.unwrap();
     migrator.run(&pool).await.unwrap();
-    sqlx::raw_sql("UPDATE _sqlx_migrations SET success = FALSE").execute(&pool).await.unwrap();
+    sqlx::raw_sql("UPDATE _sqlx_migrations SET success = FALSE")
+        .execute(&pool)
+        .await
+        .unwrap();
     let work = sqlx::raw_sql("SELECT SLEEP(4)").execute(&pool);
     let look = async {
         tokio::time::sleep(Duration::from_millis(2500)).await;
@@ -180,22 +236,37 @@ async fn a_migration_under_way_on_mariadb_is_not_called_failed() {
     worked.unwrap();
     assert_eq!(during, "unavailable: migration 1 slow is being applied");
     let after = crate::scenario::says(&subject).await;
-    let unknown = "unavailable: migration 1 slow is not complete: it is being applied, or was interrupted";
+    let unknown =
+        "unavailable: migration 1 slow is not complete: it is being applied, or was interrupted";
     assert_eq!(after, unknown, "the user sees its own statements only");
-    sqlx::raw_sql("DROP TABLE _sqlx_migrations").execute(&pool).await.unwrap();
+    sqlx::raw_sql("DROP TABLE _sqlx_migrations")
+        .execute(&pool)
+        .await
+        .unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_query_of_the_user() {
     let _alone = alone().await;
-    for (server, name) in [("postgres", "POSTGRES_URL"), ("pgbouncer", "PGBOUNCER_URL"), ("mariadb", "MYSQL_URL")] {
+    for (server, name) in [
+        ("postgres", "POSTGRES_URL"),
+        ("pgbouncer", "PGBOUNCER_URL"),
+        ("mariadb", "MYSQL_URL"),
+    ] {
         tokio::task::block_in_place(|| Server(server).up());
-        let with =
-            |query: &str| health(&format!("kind = \"database\"\nurl = \"{}\"\nquery = '{query}'", variable(name)));
+        let with = |query: &str| {
+            health(&format!(
+                "kind = \"database\"\nurl = \"{}\"\nquery = '{query}'",
+                variable(name)
+            ))
+        };
         for (query, said) in [
             ("SELECT 1 WHERE 1 = 0", "working"),
             ("SELECT 2", "working"),
-            ("SELECT * FROM there_is_no_such_table", "unavailable: the query of the check failed"),
+            (
+                "SELECT * FROM there_is_no_such_table",
+                "unavailable: the query of the check failed",
+            ),
             ("SELEKT", "unavailable: the query of the check failed"),
         ] {
             assert_eq!(says(&with(query)).await, said, "{query} on {server}");

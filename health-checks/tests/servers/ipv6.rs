@@ -20,7 +20,13 @@ async fn every_kind_reaches_an_ipv6_address() {
         ("redis", "redis", "url", "REDIS_URL", ""),
         ("cache", "redis", "url", "REDIS_URL", ""),
         ("celery", "celery", "broker_url", "BROKER_URL", queue),
-        ("celery_ping", "celery-redis", "broker_url", "CELERY_REDIS_URL", queue),
+        (
+            "celery_ping",
+            "celery-redis",
+            "broker_url",
+            "CELERY_REDIS_URL",
+            queue,
+        ),
         ("rabbitmq", "rabbitmq", "url", "BROKER_URL", ""),
         ("database", "postgres", "url", "POSTGRES_URL", ""),
         ("database", "mariadb", "url", "MYSQL_URL", ""),
@@ -36,11 +42,16 @@ async fn every_kind_reaches_an_ipv6_address() {
         let url = variable(name);
         let proxy = Proxy::between("::1", port(&url), Duration::ZERO).await;
         let place = format!("[::1]:{}", proxy.port);
-        let url = if kind == "tcp" { place } else { url.replacen(&format!("127.0.0.1:{}", port(&url)), &place, 1) };
+        let url = if kind == "tcp" {
+            place
+        } else {
+            url.replacen(&format!("127.0.0.1:{}", port(&url)), &place, 1)
+        };
         let check = format!("kind = \"{kind}\"\n{key} = \"{url}\"\n{more}");
         let subject = health_within(&check, Duration::from_secs(5));
         let mut said = says(&subject).await;
-        // A worker whose broker an earlier test has stopped comes back after a pause, or ends and has to be started again.
+        // A worker whose broker an earlier test has stopped comes back after a pause, or ends and
+        // has to be started again.
         for _ in 0..30 {
             if said == "working" || !kind.starts_with("celery") {
                 break;

@@ -1,11 +1,16 @@
-//! Tests every check against its server: healthy, refused, with a wrong password, frozen, killed half-way, and back
-//! again.
+//! Tests every check against its server: healthy, refused, with a wrong password, frozen, killed
+//! half-way, and back again.
 //!
-//! The servers are those of `cargo xtask services`. `cargo xtask test` starts them and sets the variables with their
-//! addresses. The tests freeze and kill them, so one test runs at a time.
+//! The servers are those of `cargo xtask services`. `cargo xtask test` starts them and sets the
+//! variables with their addresses. The tests freeze and kill them, so one test runs at a time.
 
 #![cfg(all(feature = "embedded", feature = "full"))]
-#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "a test may")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test may"
+)]
 
 mod broker;
 mod clients;

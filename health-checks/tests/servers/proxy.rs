@@ -22,7 +22,8 @@ pub(crate) struct Proxy {
 }
 
 impl Proxy {
-    /// Starts a proxy that carries bytes to this port of this machine and back, each after this delay.
+    /// Starts a proxy that carries bytes to this port of this machine and back, each after this
+    /// delay.
     pub(crate) async fn to(port: u16, delay: Duration) -> Self {
         Self::between("127.0.0.1", port, delay).await
     }
@@ -31,27 +32,52 @@ impl Proxy {
     pub(crate) async fn between(own: &str, port: u16, delay: Duration) -> Self {
         let listener = TcpListener::bind((own, 0)).await.unwrap();
         let own = listener.local_addr().unwrap().port();
-        let (taken, carriers) = (Arc::new(AtomicUsize::new(0)), Arc::new(Mutex::new(Vec::new())));
+        let taken = Arc::new(AtomicUsize::new(0));
+        let carriers = Arc::new(Mutex::new(Vec::new()));
         let (forgotten, _) = watch::channel(0);
-        let (count, watched, all) = (Arc::clone(&taken), forgotten.clone(), Arc::clone(&carriers));
+        let count = Arc::clone(&taken);
+        let watched = forgotten.clone();
+        let all = Arc::clone(&carriers);
         let listener = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let number = count.fetch_add(1, Ordering::SeqCst);
-                let Ok(server) = TcpStream::connect(("127.0.0.1", port)).await else { continue };
-                let (client, server) = (client.into_split(), server.into_split());
+                let Ok(server) = TcpStream::connect(("127.0.0.1", port)).await else {
+                    continue;
+                };
+                let client = client.into_split();
+                let server = server.into_split();
                 let mut all = all.lock().unwrap();
-                all.push(tokio::spawn(carry(client.0, server.1, number, watched.subscribe(), delay)));
-                all.push(tokio::spawn(carry(server.0, client.1, number, watched.subscribe(), delay)));
+                all.push(tokio::spawn(carry(
+                    client.0,
+                    server.1,
+                    number,
+                    watched.subscribe(),
+                    delay,
+                )));
+                all.push(tokio::spawn(carry(
+                    server.0,
+                    client.1,
+                    number,
+                    watched.subscribe(),
+                    delay,
+                )));
             }
         });
-        Self { port: own, taken, forgotten, listener, carriers }
+        Self {
+            port: own,
+            taken,
+            forgotten,
+            listener,
+            carriers,
+        }
     }
 
     pub(crate) fn taken(&self) -> usize {
         self.taken.load(Ordering::SeqCst)
     }
 
-    /// Stops carrying data for the open connections without closing them, as NAT and load balancers do.
+    /// Stops carrying data for the open connections without closing them, as NAT and load balancers
+    /// do.
     pub(crate) fn forget(&self) {
         self.forgotten.send_replace(self.taken());
     }
@@ -65,7 +91,11 @@ impl Proxy {
 impl Drop for Proxy {
     fn drop(&mut self) {
         self.listener.abort();
-        self.carriers.lock().unwrap().iter().for_each(JoinHandle::abort);
+        self.carriers
+            .lock()
+            .unwrap()
+            .iter()
+            .for_each(JoinHandle::abort);
     }
 }
 
@@ -76,7 +106,8 @@ async fn carry(
     mut forgotten: watch::Receiver<usize>,
     delay: Duration,
 ) {
-    let (queue, mut queued) = tokio::sync::mpsc::unbounded_channel::<(tokio::time::Instant, Vec<u8>)>();
+    let (queue, mut queued) =
+        tokio::sync::mpsc::unbounded_channel::<(tokio::time::Instant, Vec<u8>)>();
     let write = async {
         while let Some((at, bytes)) = queued.recv().await {
             tokio::time::sleep_until(at).await;
@@ -90,7 +121,8 @@ async fn carry(
         loop {
             match from.read(&mut buffer).await {
                 Ok(read) if read > 0 => {
-                    let _ = queue.send((tokio::time::Instant::now() + delay, buffer[..read].to_vec()));
+                    let _ =
+                        queue.send((tokio::time::Instant::now() + delay, buffer[..read].to_vec()));
                 }
                 _ => break,
             }
@@ -106,5 +138,9 @@ async fn carry(
 
 /// Returns the same URL through the proxy.
 pub(crate) fn through(url: &str, proxy: &Proxy) -> String {
-    url.replacen(&format!(":{}", crate::harness::port(url)), &format!(":{}", proxy.port), 1)
+    url.replacen(
+        &format!(":{}", crate::harness::port(url)),
+        &format!(":{}", proxy.port),
+        1,
+    )
 }

@@ -35,10 +35,14 @@ pub(crate) fn health_within(check: &str, timeout: Duration) -> Health {
         "[settings]\nttl = 0\n[[checks]]\n{check}\nname = \"subject\"\ntimeout = {timeout}\nttl = 0\n\
          [[checks]]\nkind = \"cache\"\nname = \"bystander\""
     );
-    Config::from_text("scenario.toml", &text, &|_| None, &Options::default()).unwrap().build().unwrap()
+    Config::from_text("scenario.toml", &text, &|_| None, &Options::default())
+        .unwrap()
+        .build()
+        .unwrap()
 }
 
-/// Runs the check, and returns its message and the time that this took. The other check is never affected.
+/// Runs the check, and returns its message and the time that this took. The other check is never
+/// affected.
 pub(crate) async fn look(health: &Health, secret: Option<&str>) -> (String, Duration) {
     let began = Instant::now();
     let report = health.read(&Selection::default()).await.unwrap();
@@ -58,9 +62,16 @@ fn shows_not(health: &Health, report: &Report, secret: &str) {
     for renderer in health.renderers().iter() {
         let mut shown = String::new();
         renderer.render(report, &mut shown).unwrap();
-        assert!(!shown.contains(secret), "{} shows the password", renderer.format());
+        assert!(
+            !shown.contains(secret),
+            "{} shows the password",
+            renderer.format()
+        );
     }
-    assert!(!format!("{report:?} {health:?}").contains(secret), "Debug shows the password");
+    assert!(
+        !format!("{report:?} {health:?}").contains(secret),
+        "Debug shows the password"
+    );
 }
 
 impl Scenario {
@@ -71,7 +82,11 @@ impl Scenario {
         let nobody = health(&self.nobody);
         self.expect(&nobody, self.refused, "nobody listens").await;
         // No server refuses a datagram.
-        let kind = if self.server.0 == "dns" { FailureKind::TimedOut } else { FailureKind::Refused };
+        let kind = if self.server.0 == "dns" {
+            FailureKind::TimedOut
+        } else {
+            FailureKind::Refused
+        };
         self.expect_kind(&nobody, kind).await;
         if let Some((check, message)) = &self.wrong_password {
             let wrong = health(check);
@@ -85,7 +100,11 @@ impl Scenario {
     pub(crate) async fn expect(&self, health: &Health, message: &str, when: &str) {
         let (said, took) = look(health, self.secret.as_deref()).await;
         assert_eq!(said, message, "{} {when}", self.server.0);
-        assert!(took < TIMEOUT, "{} {when}: at once, not after {took:?}", self.server.0);
+        assert!(
+            took < TIMEOUT,
+            "{} {when}: at once, not after {took:?}",
+            self.server.0
+        );
     }
 
     async fn expect_kind(&self, health: &Health, kind: FailureKind) {
@@ -98,20 +117,29 @@ impl Scenario {
         assert_eq!(said, "working", "{} {when}", self.server.0);
     }
 
-    /// The check fails within its timeout while the server is frozen, and works on the next run after that.
+    /// The check fails within its timeout while the server is frozen, and works on the next run
+    /// after that.
     async fn freezes(&self, subject: &Health) {
         let frozen = self.server.freeze();
         let (said, took) = look(subject, self.secret.as_deref()).await;
         drop(frozen);
-        assert!(said.starts_with("unavailable: "), "{} frozen: {said}", self.server.0);
-        assert!(took < TIMEOUT + Duration::from_millis(500), "{} frozen: {took:?}", self.server.0);
+        assert!(
+            said.starts_with("unavailable: "),
+            "{} frozen: {said}",
+            self.server.0
+        );
+        assert!(
+            took < TIMEOUT + Duration::from_millis(500),
+            "{} frozen: {took:?}",
+            self.server.0
+        );
         println!("{}: frozen: {said} after {took:?}", self.server.0);
         tokio::time::sleep(Duration::from_millis(300)).await;
         self.expect_healthy(subject, "thawed").await;
     }
 
-    /// The check fails if the server is killed in the middle of a run, and works on the next run once the server is
-    /// back.
+    /// The check fails if the server is killed in the middle of a run, and works on the next run
+    /// once the server is back.
     async fn is_killed(&self, subject: &Health) {
         let frozen = self.server.freeze();
         let run = tokio::spawn({
@@ -122,8 +150,16 @@ impl Scenario {
         self.server.kill();
         drop(frozen);
         let (said, took) = run.await.unwrap();
-        assert!(said.starts_with("unavailable: "), "{} killed: {said}", self.server.0);
-        assert!(took < TIMEOUT + Duration::from_millis(500), "{} killed: {took:?}", self.server.0);
+        assert!(
+            said.starts_with("unavailable: "),
+            "{} killed: {said}",
+            self.server.0
+        );
+        assert!(
+            took < TIMEOUT + Duration::from_millis(500),
+            "{} killed: {took:?}",
+            self.server.0
+        );
         println!("{}: killed: {said} after {took:?}", self.server.0);
         tokio::task::block_in_place(|| self.server.up());
         self.expect_healthy(subject, "back again").await;

@@ -32,8 +32,14 @@ async fn redis() {
     let _alone = alone().await;
     let redis = on_redis("redis");
     redis.play().await;
-    let unknown = health_within("kind = \"redis\"\nurl = \"redis://no-such-host.invalid/0\"", Duration::from_secs(20));
-    assert_eq!(says(&unknown).await, "unavailable: Unable to connect to Redis: the host name can't be resolved.");
+    let unknown = health_within(
+        "kind = \"redis\"\nurl = \"redis://no-such-host.invalid/0\"",
+        Duration::from_secs(20),
+    );
+    assert_eq!(
+        says(&unknown).await,
+        "unavailable: Unable to connect to Redis: the host name can't be resolved."
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -51,7 +57,16 @@ async fn a_redis_that_takes_no_writes_says_so() {
         let url = variable("REDIS_URL");
         let port = port(&url).to_string();
         let mut command = Command::new("redis-cli");
-        command.args(["-p", &port, "-a", password(&url), "--no-auth-warning", setting]).args(value.split(' '));
+        command
+            .args([
+                "-p",
+                &port,
+                "-a",
+                password(&url),
+                "--no-auth-warning",
+                setting,
+            ])
+            .args(value.split(' '));
         assert!(command.output().unwrap().status.success());
     };
     tokio::task::block_in_place(|| Server("redis").up());
@@ -69,11 +84,17 @@ async fn a_pool_of_redis_that_is_used_up_says_so() {
     let _alone = alone().await;
     let manager = RedisConnectionManager::new(variable("REDIS_URL")).unwrap();
     let pool = Pool::builder().max_size(2).build(manager).await.unwrap();
-    let (first, second) = (pool.get_owned().await.unwrap(), pool.get_owned().await.unwrap());
-    let check = RedisHealthCheck::new(pool).timeout(Duration::from_secs(1)).ttl(Duration::ZERO);
+    let first = pool.get_owned().await.unwrap();
+    let second = pool.get_owned().await.unwrap();
+    let check = RedisHealthCheck::new(pool)
+        .timeout(Duration::from_secs(1))
+        .ttl(Duration::ZERO);
     let health = Health::builder().check(check).build().unwrap();
     let text = health.report().await.checks[0].pretty_status();
-    assert_eq!(text, "unavailable: no free connection in the pool (2 of 2 in use)");
+    assert_eq!(
+        text,
+        "unavailable: no free connection in the pool (2 of 2 in use)"
+    );
     drop((first, second));
     assert!(health.report().await.healthy);
 }
@@ -97,8 +118,11 @@ async fn cache_on_memcached() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn s3() {
     let _alone = alone().await;
-    let (url, id) = (variable("S3_ENDPOINT_URL"), variable("AWS_ACCESS_KEY_ID"));
-    let (secret, bucket, region) = (variable("AWS_SECRET_ACCESS_KEY"), variable("S3_BUCKET"), variable("AWS_REGION"));
+    let url = variable("S3_ENDPOINT_URL");
+    let id = variable("AWS_ACCESS_KEY_ID");
+    let secret = variable("AWS_SECRET_ACCESS_KEY");
+    let bucket = variable("S3_BUCKET");
+    let region = variable("AWS_REGION");
     let check = |url: &str, bucket: &str, id: &str, secret: &str| {
         format!(
             "kind = \"s3\"\nendpoint_url = \"{url}\"\nbucket = \"{bucket}\"\nregion = \"{region}\"\n\
@@ -111,15 +135,25 @@ async fn s3() {
         check: check(&url, &bucket, &id, &secret),
         nobody: check(&nobody(&url), &bucket, &id, &secret),
         refused: "unavailable: connection refused",
-        wrong_password: Some((wrong, "unavailable: the signature was refused: the secret key is wrong")),
+        wrong_password: Some((
+            wrong,
+            "unavailable: the signature was refused: the secret key is wrong",
+        )),
         secret: Some(secret.clone()),
     };
     s3.play().await;
     for (check, message) in [
-        (check(&url, "nowhere", &id, &secret), "unavailable: the bucket does not exist"),
-        (check(&url, &bucket, &format!("GK{}", "0".repeat(24)), &secret), "unavailable: the access key is unknown"),
+        (
+            check(&url, "nowhere", &id, &secret),
+            "unavailable: the bucket does not exist",
+        ),
+        (
+            check(&url, &bucket, &format!("GK{}", "0".repeat(24)), &secret),
+            "unavailable: the access key is unknown",
+        ),
     ] {
-        s3.expect(&health(&check), message, "something else is wrong").await;
+        s3.expect(&health(&check), message, "something else is wrong")
+            .await;
     }
 }
 
@@ -127,7 +161,11 @@ async fn s3() {
 async fn redis_with_a_write() {
     let _alone = alone().await;
     let check = |url: &str| format!("kind = \"redis\"\nurl = \"{url}\"\nwrite = true");
-    for (server, name) in [("redis", "REDIS_URL"), ("cluster", "CLUSTER_URL"), ("cluster-2", "CLUSTER_2_URL")] {
+    for (server, name) in [
+        ("redis", "REDIS_URL"),
+        ("cluster", "CLUSTER_URL"),
+        ("cluster-2", "CLUSTER_2_URL"),
+    ] {
         tokio::task::block_in_place(|| Server(server).up());
         let subject = health(&check(&variable(name)));
         for run in 0..3 {
@@ -147,11 +185,18 @@ async fn redis_with_a_write() {
         "~*",
     ]);
     let reader = crate::connection::user(&url, "reader");
-    assert_eq!(says(&health(&check(&reader))).await, "unavailable: Redis: permission denied");
-    assert_eq!(says(&health(&check(&reader).replace("true", "false"))).await, "working");
+    assert_eq!(
+        says(&health(&check(&reader))).await,
+        "unavailable: Redis: permission denied"
+    );
+    assert_eq!(
+        says(&health(&check(&reader).replace("true", "false"))).await,
+        "working"
+    );
     crate::connection::redis_cli(&["CONFIG", "SET", "maxmemory", "1"]);
     let full = says(&health(&check(&url))).await;
     let only_ping = says(&health(&check(&url).replace("true", "false"))).await;
     crate::connection::redis_cli(&["CONFIG", "SET", "maxmemory", "0"]);
-    assert_eq!((full.as_str(), only_ping.as_str()), ("unavailable: Redis has no memory left", "working"));
+    assert_eq!(full.as_str(), "unavailable: Redis has no memory left");
+    assert_eq!(only_ping.as_str(), "working");
 }

@@ -50,20 +50,41 @@ fn everything() -> Health {
         id = value("AWS_ACCESS_KEY_ID"),
         key = value("AWS_SECRET_ACCESS_KEY"),
     );
-    Config::from_text("thousand.toml", &text, &|_| None, &Options::default()).unwrap().build().unwrap()
+    Config::from_text("thousand.toml", &text, &|_| None, &Options::default())
+        .unwrap()
+        .build()
+        .unwrap()
 }
 
 async fn all_work(health: &Health, run: usize) {
     let report = health.read(&Selection::default()).await.unwrap();
-    let failing: Vec<_> = report.checks.iter().filter(|check| check.pretty_status() != "working").collect();
-    let failing: Vec<_> = failing.iter().map(|check| format!("{}: {}", check.identifier, check.line())).collect();
+    let failing: Vec<_> = report
+        .checks
+        .iter()
+        .filter(|check| check.pretty_status() != "working")
+        .collect();
+    let failing: Vec<_> = failing
+        .iter()
+        .map(|check| format!("{}: {}", check.identifier, check.line()))
+        .collect();
     assert!(failing.is_empty(), "run {run}: {failing:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thousand_runs_of_every_check_leave_nothing_behind() {
     let _alone = alone().await;
-    for server in ["memcached", "s3", "smtp", "dns", "grpc", "nats", "postgres", "mariadb", "celery", "celery-redis"] {
+    for server in [
+        "memcached",
+        "s3",
+        "smtp",
+        "dns",
+        "grpc",
+        "nats",
+        "postgres",
+        "mariadb",
+        "celery",
+        "celery-redis",
+    ] {
         tokio::task::block_in_place(|| Server(server).up()); // in case an earlier test has stopped it
     }
     let health = everything();
@@ -78,10 +99,20 @@ async fn a_thousand_runs_of_every_check_leave_nothing_behind() {
         "GRPC_URL",
         "NATS_URL",
     ];
-    let ports: Vec<_> = servers.into_iter().map(|server| (server, port(&variable(server)))).collect();
+    let ports: Vec<_> = servers
+        .into_iter()
+        .map(|server| (server, port(&variable(server))))
+        .collect();
     let began = Instant::now();
-    while health.read(&Selection::default()).await.is_ok_and(|report| !report.healthy) {
-        assert!(began.elapsed() < Duration::from_mins(1), "the workers do not come back after an earlier test");
+    while health
+        .read(&Selection::default())
+        .await
+        .is_ok_and(|report| !report.healthy)
+    {
+        assert!(
+            began.elapsed() < Duration::from_mins(1),
+            "the workers do not come back after an earlier test"
+        );
     }
     for run in 0..10 {
         all_work(&health, run).await;
@@ -92,7 +123,11 @@ async fn a_thousand_runs_of_every_check_leave_nothing_behind() {
     for run in 0..1000 {
         all_work(&health, run).await;
     }
-    println!("1,000 runs of {} checks in {:?}", health.identifiers().count(), began.elapsed());
+    println!(
+        "1,000 runs of {} checks in {:?}",
+        health.identifiers().count(),
+        began.elapsed()
+    );
     if let Err(now) = Held::settles(&before, &ports).await {
         panic!("1,000 runs turn {before:?} into {now:?}");
     }

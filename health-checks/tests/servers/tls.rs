@@ -1,10 +1,13 @@
-//! Tests every kind that speaks TLS with a private CA. TLS ends before the real server, as it does at a load balancer.
+//! Tests every kind that speaks TLS with a private CA. TLS ends before the real server, as it does
+//! at a load balancer.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair,
+};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
@@ -39,7 +42,10 @@ impl Ca {
     /// Signs a certificate for a name, in the files `{file}.pem` and `{file}.key`.
     pub(crate) fn sign(&self, file: &str, name: &str) {
         let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+        params.extended_key_usages = vec![
+            ExtendedKeyUsagePurpose::ServerAuth,
+            ExtendedKeyUsagePurpose::ClientAuth,
+        ];
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         std::fs::write(self.path(&format!("{file}.pem")), certificate.pem()).unwrap();
@@ -48,15 +54,22 @@ impl Ca {
 
     pub(crate) fn acceptor(&self, file: &str, wants_client: bool) -> TlsAcceptor {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let builder =
-            ServerConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions().unwrap();
+        let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+            .with_safe_default_protocol_versions()
+            .unwrap();
         let chain = vec![CertificateDer::from_pem_file(self.path(&format!("{file}.pem"))).unwrap()];
         let key = PrivateKeyDer::from_pem_file(self.path(&format!("{file}.key"))).unwrap();
         let config = if wants_client {
             let mut roots = RootCertStore::empty();
-            roots.add(CertificateDer::from_pem_file(self.path("ca.pem")).unwrap()).unwrap();
-            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build().unwrap();
-            builder.with_client_cert_verifier(verifier).with_single_cert(chain, key)
+            roots
+                .add(CertificateDer::from_pem_file(self.path("ca.pem")).unwrap())
+                .unwrap();
+            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
+                .build()
+                .unwrap();
+            builder
+                .with_client_cert_verifier(verifier)
+                .with_single_cert(chain, key)
         } else {
             builder.with_no_client_auth().with_single_cert(chain, key)
         };
@@ -101,16 +114,21 @@ pub(crate) async fn before(server: u16, acceptor: TlsAcceptor, begins: Begins) -
                     Begins::Info => {
                         let mut line = vec![0; 8192];
                         let read = server.read(&mut line).await?;
-                        let info = String::from_utf8_lossy(&line[..read]).replacen('{', "{\"tls_required\":true,", 1);
+                        let info = String::from_utf8_lossy(&line[..read]).replacen(
+                            '{',
+                            "{\"tls_required\":true,",
+                            1,
+                        );
                         client.write_all(info.as_bytes()).await?;
                     }
                     Begins::StartTls => {
                         let mut line = [0; 512];
                         let greeting = server.read(&mut line).await?;
                         client.write_all(&line[..greeting]).await?;
-                        for (command, answer) in
-                            [("EHLO ", "250-relay\r\n250 STARTTLS\r\n"), ("STARTTLS", "220 ready\r\n")]
-                        {
+                        for (command, answer) in [
+                            ("EHLO ", "250-relay\r\n250 STARTTLS\r\n"),
+                            ("STARTTLS", "220 ready\r\n"),
+                        ] {
                             let said = client.read(&mut line).await?;
                             assert!(
                                 line[..said].starts_with(command.as_bytes()),
@@ -121,7 +139,9 @@ pub(crate) async fn before(server: u16, acceptor: TlsAcceptor, begins: Begins) -
                     }
                 }
                 let mut client = acceptor.accept(client).await?;
-                if client.get_ref().1.alpn_protocol() != acceptor.config().alpn_protocols.first().map(Vec::as_slice) {
+                if client.get_ref().1.alpn_protocol()
+                    != acceptor.config().alpn_protocols.first().map(Vec::as_slice)
+                {
                     return Ok((0, 0)); // as servers of gRPC in Go and C++ do
                 }
                 tokio::io::copy_bidirectional(&mut client, &mut server).await
@@ -131,7 +151,8 @@ pub(crate) async fn before(server: u16, acceptor: TlsAcceptor, begins: Begins) -
     own
 }
 
-/// Returns each kind with its server, the key of its URL, the URL with TLS, and the other keys that it needs.
+/// Returns each kind with its server, the key of its URL, the URL with TLS, and the other keys that
+/// it needs.
 fn kinds() -> Vec<(&'static str, &'static str, &'static str, String, String)> {
     let over = |name: &str, from: &str, to: &str| variable(name).replacen(from, to, 1);
     let s3 = format!(
@@ -142,18 +163,90 @@ fn kinds() -> Vec<(&'static str, &'static str, &'static str, String, String)> {
     );
     let queue = "queues = [\"celery\"]\n".to_owned();
     vec![
-        ("redis", "redis", "url", over("REDIS_URL", "redis:", "rediss:"), String::new()),
-        ("cache", "redis", "url", over("REDIS_URL", "redis:", "rediss:"), String::new()),
-        ("celery_ping", "celery-redis", "broker_url", over("CELERY_REDIS_URL", "redis:", "rediss:"), queue.clone()),
-        ("celery", "celery", "broker_url", over("BROKER_URL", "amqp:", "amqps:"), queue),
-        ("rabbitmq", "rabbitmq", "url", over("BROKER_URL", "amqp:", "amqps:"), String::new()),
-        ("database", "postgres", "url", variable("POSTGRES_URL"), String::new()),
-        ("mail", "smtp", "url", over("SMTP_URL", "smtp:", "smtps:"), String::new()),
-        ("mail", "smtp", "url", format!("{}/?tls=required", variable("SMTP_URL")), String::new()),
-        ("http", "s3", "url", over("S3_ENDPOINT_URL", "http:", "https:"), "status = 403\n".into()),
-        ("nats", "nats", "url", over("NATS_URL", "nats:", "tls:"), "jetstream = true\n".into()),
-        ("grpc", "grpc", "url", over("GRPC_URL", "grpc:", "grpcs:"), String::new()),
-        ("s3", "s3", "endpoint_url", over("S3_ENDPOINT_URL", "http:", "https:"), s3),
+        (
+            "redis",
+            "redis",
+            "url",
+            over("REDIS_URL", "redis:", "rediss:"),
+            String::new(),
+        ),
+        (
+            "cache",
+            "redis",
+            "url",
+            over("REDIS_URL", "redis:", "rediss:"),
+            String::new(),
+        ),
+        (
+            "celery_ping",
+            "celery-redis",
+            "broker_url",
+            over("CELERY_REDIS_URL", "redis:", "rediss:"),
+            queue.clone(),
+        ),
+        (
+            "celery",
+            "celery",
+            "broker_url",
+            over("BROKER_URL", "amqp:", "amqps:"),
+            queue,
+        ),
+        (
+            "rabbitmq",
+            "rabbitmq",
+            "url",
+            over("BROKER_URL", "amqp:", "amqps:"),
+            String::new(),
+        ),
+        (
+            "database",
+            "postgres",
+            "url",
+            variable("POSTGRES_URL"),
+            String::new(),
+        ),
+        (
+            "mail",
+            "smtp",
+            "url",
+            over("SMTP_URL", "smtp:", "smtps:"),
+            String::new(),
+        ),
+        (
+            "mail",
+            "smtp",
+            "url",
+            format!("{}/?tls=required", variable("SMTP_URL")),
+            String::new(),
+        ),
+        (
+            "http",
+            "s3",
+            "url",
+            over("S3_ENDPOINT_URL", "http:", "https:"),
+            "status = 403\n".into(),
+        ),
+        (
+            "nats",
+            "nats",
+            "url",
+            over("NATS_URL", "nats:", "tls:"),
+            "jetstream = true\n".into(),
+        ),
+        (
+            "grpc",
+            "grpc",
+            "url",
+            over("GRPC_URL", "grpc:", "grpcs:"),
+            String::new(),
+        ),
+        (
+            "s3",
+            "s3",
+            "endpoint_url",
+            over("S3_ENDPOINT_URL", "http:", "https:"),
+            s3,
+        ),
     ]
 }
 
@@ -161,13 +254,19 @@ fn kinds() -> Vec<(&'static str, &'static str, &'static str, String, String)> {
 async fn a_private_ca_a_client_certificate_and_another_name() {
     let _alone = alone().await;
     let ca = Ca::new();
-    for (file, name) in [("server", "127.0.0.1"), ("other", "db.internal"), ("client", "health")] {
+    for (file, name) in [
+        ("server", "127.0.0.1"),
+        ("other", "db.internal"),
+        ("client", "health"),
+    ] {
         ca.sign(file, name);
     }
     let path = |name: &str| ca.path(name).display().to_string();
-    let (trusted, identity) = (
-        format!("ca_file = \"{}\"\n", path("ca.pem")),
-        format!("client_cert = \"{}\"\nclient_key = \"{}\"\n", path("client.pem"), path("client.key")),
+    let trusted = format!("ca_file = \"{}\"\n", path("ca.pem"));
+    let identity = format!(
+        "client_cert = \"{}\"\nclient_key = \"{}\"\n",
+        path("client.pem"),
+        path("client.key")
     );
     for (kind, server, key, url, more) in kinds() {
         tokio::task::block_in_place(|| Server(server).up());
@@ -178,33 +277,62 @@ async fn a_private_ca_a_client_certificate_and_another_name() {
             _ => Begins::AtOnce,
         };
         let said = async |acceptor: TlsAcceptor, keys: &str| {
-            let acceptor = if kind == "grpc" { with_protocol(&acceptor, b"h2") } else { acceptor };
+            let acceptor = if kind == "grpc" {
+                with_protocol(&acceptor, b"h2")
+            } else {
+                acceptor
+            };
             let own = before(port(&url), acceptor, begins).await;
             let url = url.replacen(&format!(":{}", port(&url)), &format!(":{own}"), 1);
             let check = format!("kind = \"{kind}\"\n{key} = \"{url}\"\n{more}{keys}");
             let subject = crate::scenario::health_within(&check, Duration::from_secs(5));
             says(&subject).await
         };
-        assert_eq!(said(ca.acceptor("server", false), &trusted).await, "working", "{kind}: ca_file");
+        assert_eq!(
+            said(ca.acceptor("server", false), &trusted).await,
+            "working",
+            "{kind}: ca_file"
+        );
         let words = said(ca.acceptor("server", false), "").await;
         let unverified = begins == Begins::OnRequest && words == "working"; // libpq's `prefer` verifies nothing
-        assert!(unverified || words.contains("issuer is not trusted"), "{kind}, without ca_file: {words}");
+        assert!(
+            unverified || words.contains("issuer is not trusted"),
+            "{kind}, without ca_file: {words}"
+        );
         let words = said(ca.acceptor("other", false), &trusted).await;
-        assert!(words.contains("for another name"), "{kind}, another name: {words}");
+        assert!(
+            words.contains("for another name"),
+            "{kind}, another name: {words}"
+        );
         if kind == "s3" {
             continue; // its client supports only roots, and a file with other keys is refused
         }
         let unverified = said(ca.acceptor("other", false), "verify = false\n").await;
         assert_eq!(unverified, "working", "{kind}: verify = false");
         let both = format!("{trusted}{identity}");
-        assert_eq!(said(ca.acceptor("server", true), &both).await, "working", "{kind}: client_cert");
+        assert_eq!(
+            said(ca.acceptor("server", true), &both).await,
+            "working",
+            "{kind}: client_cert"
+        );
         let words = said(ca.acceptor("server", true), &trusted).await;
-        assert!(words.starts_with("unavailable: "), "{kind}, without client_cert: {words}");
+        assert!(
+            words.starts_with("unavailable: "),
+            "{kind}, without client_cert: {words}"
+        );
         if kind != "database" {
             let named = format!("{trusted}server_name = \"db.internal\"\n");
-            assert_eq!(said(ca.acceptor("other", false), &named).await, "working", "{kind}: server_name");
+            assert_eq!(
+                said(ca.acceptor("other", false), &named).await,
+                "working",
+                "{kind}: server_name"
+            );
         }
-        let missing = said(ca.acceptor("server", false), "ca_file = \"/no/such/file\"\n").await;
+        let missing = said(
+            ca.acceptor("server", false),
+            "ca_file = \"/no/such/file\"\n",
+        )
+        .await;
         assert_eq!(missing, "unavailable: ca_file can't be read", "{kind}");
     }
 }
@@ -213,22 +341,38 @@ async fn a_private_ca_a_client_certificate_and_another_name() {
 async fn mariadb_with_tls_of_its_own() {
     let _alone = alone().await;
     tokio::task::block_in_place(|| Server("mariadb").up());
-    let (plain, files) = (variable("MYSQL_URL"), variable("MYSQL_TLS"));
+    let plain = variable("MYSQL_URL");
+    let files = variable("MYSQL_TLS");
     let trusted = format!("ca_file = \"{files}/ca.pem\"\n");
-    let identity = format!("client_cert = \"{files}/client.pem\"\nclient_key = \"{files}/client.key\"\n");
+    let identity =
+        format!("client_cert = \"{files}/client.pem\"\nclient_key = \"{files}/client.key\"\n");
     let said = async |url: &str, keys: &str| {
         let check = format!("kind = \"database\"\nurl = \"{url}\"\n{keys}");
-        says(&crate::scenario::health_within(&check, Duration::from_secs(5))).await
+        says(&crate::scenario::health_within(
+            &check,
+            Duration::from_secs(5),
+        ))
+        .await
     };
     assert_eq!(said(&plain, &trusted).await, "working");
     let verifying = format!("{plain}?ssl-mode=VERIFY_IDENTITY");
     assert!(said(&verifying, "").await.contains("issuer is not trusted"));
     assert_eq!(said(&verifying, "verify = false\n").await, "working");
     let elsewhere = plain.replacen("127.0.0.1", "localhost", 1);
-    assert!(said(&elsewhere, &trusted).await.contains("for another name"));
+    assert!(
+        said(&elsewhere, &trusted)
+            .await
+            .contains("for another name")
+    );
     let mutual = plain.replacen("health:", "mutual:", 1);
-    assert_eq!(said(&mutual, &format!("{trusted}{identity}")).await, "working");
-    assert_eq!(said(&mutual, &trusted).await, "unavailable: authentication failed");
+    assert_eq!(
+        said(&mutual, &format!("{trusted}{identity}")).await,
+        "working"
+    );
+    assert_eq!(
+        said(&mutual, &trusted).await,
+        "unavailable: authentication failed"
+    );
 }
 
 #[test]
@@ -236,7 +380,9 @@ fn what_would_be_ignored_is_refused_by_name() {
     use health_checks::config::{Config, Options};
     let wrong = |keys: &str| {
         let text = format!("[[checks]]\n{keys}");
-        Config::from_text("test.toml", &text, &|_| None, &Options::default()).unwrap_err().to_string()
+        Config::from_text("test.toml", &text, &|_| None, &Options::default())
+            .unwrap_err()
+            .to_string()
     };
     let unused = "the URL does not use TLS, so this would be ignored";
     for (keys, message) in [
@@ -244,7 +390,10 @@ fn what_would_be_ignored_is_refused_by_name() {
             "kind = \"redis\"\nurl = \"redis://h/0\"\nca_file = \"x\"",
             format!("test.toml:4: checks[1].ca_file: {unused}"),
         ),
-        ("kind = \"http\"\nurl = \"http://h/\"\nverify = false", format!("test.toml:4: checks[1].verify: {unused}")),
+        (
+            "kind = \"http\"\nurl = \"http://h/\"\nverify = false",
+            format!("test.toml:4: checks[1].verify: {unused}"),
+        ),
         (
             "kind = \"mail\"\nurl = \"smtp://h\"\nserver_name = \"x\"",
             format!("test.toml:4: checks[1].server_name: {unused}"),
@@ -261,11 +410,20 @@ fn what_would_be_ignored_is_refused_by_name() {
         assert_eq!(wrong(keys), message);
     }
     for (keys, key) in [
-        ("kind = \"database\"\nurl = \"postgres://h/d\"\nserver_name = \"x\"", "server_name"),
-        ("kind = \"s3\"\nbucket = \"b\"\naccess_key_id = \"a\"\nsecret_access_key = \"b\"\nverify = false", "verify"),
+        (
+            "kind = \"database\"\nurl = \"postgres://h/d\"\nserver_name = \"x\"",
+            "server_name",
+        ),
+        (
+            "kind = \"s3\"\nbucket = \"b\"\naccess_key_id = \"a\"\nsecret_access_key = \"b\"\nverify = false",
+            "verify",
+        ),
         ("kind = \"disk\"\nca_file = \"x\"", "ca_file"),
     ] {
         let error = wrong(keys);
-        assert!(error.contains(&format!("checks[1].{key}: unknown key")), "{error}");
+        assert!(
+            error.contains(&format!("checks[1].{key}: unknown key")),
+            "{error}"
+        );
     }
 }

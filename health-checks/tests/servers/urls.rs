@@ -33,10 +33,21 @@ async fn of_several_hosts_the_first_that_is_right_is_taken() {
         up(server);
         let url = variable(name);
         let with = |hosts: &str| url.replacen(&place(&url), hosts, 1);
-        assert_eq!(database(&with(&format!("127.0.0.1:1,{}", place(&url)))).await, "working", "{server}");
+        assert_eq!(
+            database(&with(&format!("127.0.0.1:1,{}", place(&url)))).await,
+            "working",
+            "{server}"
+        );
         let began = Instant::now();
-        assert_eq!(database(&with(&format!("{silent},{}", place(&url)))).await, "working", "{server}");
-        assert!(began.elapsed() >= Duration::from_secs(1), "{server}: the first has a head start");
+        assert_eq!(
+            database(&with(&format!("{silent},{}", place(&url)))).await,
+            "working",
+            "{server}"
+        );
+        assert!(
+            began.elapsed() >= Duration::from_secs(1),
+            "{server}: the first has a head start"
+        );
         let nobody = database(&with("127.0.0.1:1,127.0.0.1:2")).await;
         assert_eq!(nobody, "unavailable: connection refused", "{server}");
     }
@@ -47,12 +58,24 @@ async fn of_several_hosts_the_first_that_is_right_is_taken() {
         ("read-write", "working"),
         ("primary", "working"),
         ("prefer-standby", "working"),
-        ("standby", "unavailable: no server of the URL is what target_session_attrs asks for"),
-        ("read-only", "unavailable: no server of the URL is what target_session_attrs asks for"),
+        (
+            "standby",
+            "unavailable: no server of the URL is what target_session_attrs asks for",
+        ),
+        (
+            "read-only",
+            "unavailable: no server of the URL is what target_session_attrs asks for",
+        ),
     ] {
-        assert_eq!(database(&format!("{hosts}?target_session_attrs={role}")).await, said, "{role}");
+        assert_eq!(
+            database(&format!("{hosts}?target_session_attrs={role}")).await,
+            said,
+            "{role}"
+        );
     }
-    let read_only = format!("{hosts}?target_session_attrs=read-only&options=-cdefault_transaction_read_only%3Don");
+    let read_only = format!(
+        "{hosts}?target_session_attrs=read-only&options=-cdefault_transaction_read_only%3Don"
+    );
     assert_eq!(database(&read_only).await, "working");
 }
 
@@ -79,10 +102,26 @@ async fn a_unix_socket_is_an_address() {
             "redis",
             "REDIS_URL",
             "redis",
-            vec!["redis+unix://{dir}/redis?db=1", "unix://{dir}/redis", "redis+socket://{dir}/redis?virtual_host=1"],
+            vec![
+                "redis+unix://{dir}/redis?db=1",
+                "unix://{dir}/redis",
+                "redis+socket://{dir}/redis?virtual_host=1",
+            ],
         ),
-        ("cache", "redis", "REDIS_URL", "redis2", vec!["unix://:{password}@{dir}/redis2"]),
-        ("cache", "memcached", "MEMCACHED_URL", "memcached", vec!["memcached://{dir}/memcached"]),
+        (
+            "cache",
+            "redis",
+            "REDIS_URL",
+            "redis2",
+            vec!["unix://:{password}@{dir}/redis2"],
+        ),
+        (
+            "cache",
+            "memcached",
+            "MEMCACHED_URL",
+            "memcached",
+            vec!["memcached://{dir}/memcached"],
+        ),
         (
             "database",
             "postgres",
@@ -94,9 +133,27 @@ async fn a_unix_socket_is_an_address() {
                 "postgresql+asyncpg://{login}@/{db}?host={dir}&port=5499",
             ],
         ),
-        ("database", "mariadb", "MYSQL_URL", "mysql", vec!["mysql://{login}@localhost/{db}?unix_socket={dir}/mysql"]),
-        ("grpc", "grpc", "GRPC_URL", "grpc", vec!["grpc+unix://{encoded}%2Fgrpc", "unix:{dir}/grpc"]),
-        ("http", "s3", "S3_ENDPOINT_URL", "s3", vec!["http+unix://{encoded}%2Fs3/", "unix:{dir}/s3:/"]),
+        (
+            "database",
+            "mariadb",
+            "MYSQL_URL",
+            "mysql",
+            vec!["mysql://{login}@localhost/{db}?unix_socket={dir}/mysql"],
+        ),
+        (
+            "grpc",
+            "grpc",
+            "GRPC_URL",
+            "grpc",
+            vec!["grpc+unix://{encoded}%2Fgrpc", "unix:{dir}/grpc"],
+        ),
+        (
+            "http",
+            "s3",
+            "S3_ENDPOINT_URL",
+            "s3",
+            vec!["http+unix://{encoded}%2Fs3/", "unix:{dir}/s3:/"],
+        ),
     ] {
         up(server);
         let at = variable(name);
@@ -104,9 +161,15 @@ async fn a_unix_socket_is_an_address() {
         let login = at.split("://").nth(1).unwrap().split('@').next().unwrap();
         let db = at.rsplit('/').next().unwrap().split('?').next().unwrap();
         for url in urls {
-            let mut text = url.replace("{dir}", &dir.to_string()).replace("{encoded}", &encoded);
+            let mut text = url
+                .replace("{dir}", &dir.to_string())
+                .replace("{encoded}", &encoded);
             text = text.replace("{login}", login).replace("{db}", db);
-            let mut more = if kind == "http" { "status = 403\n".to_owned() } else { String::new() };
+            let mut more = if kind == "http" {
+                "status = 403\n".to_owned()
+            } else {
+                String::new()
+            };
             if server == "redis" && text.contains("{password}") {
                 text = text.replace("{password}", password(&at));
             } else if server == "redis" {
@@ -123,10 +186,30 @@ async fn a_unix_socket_is_an_address() {
 async fn a_password_in_a_file_is_read_anew() {
     let _alone = alone().await;
     for (kind, server, name, refused) in [
-        ("redis", "redis", "REDIS_URL", "unavailable: Unable to connect to Redis: Authentication error."),
-        ("database", "postgres", "POSTGRES_URL", "unavailable: authentication failed"),
-        ("rabbitmq", "rabbitmq", "BROKER_URL", "unavailable: Unable to connect to RabbitMQ: Authentication error."),
-        ("mail", "smtp", "SMTP_URL", "unavailable: authentication failed"),
+        (
+            "redis",
+            "redis",
+            "REDIS_URL",
+            "unavailable: Unable to connect to Redis: Authentication error.",
+        ),
+        (
+            "database",
+            "postgres",
+            "POSTGRES_URL",
+            "unavailable: authentication failed",
+        ),
+        (
+            "rabbitmq",
+            "rabbitmq",
+            "BROKER_URL",
+            "unavailable: Unable to connect to RabbitMQ: Authentication error.",
+        ),
+        (
+            "mail",
+            "smtp",
+            "SMTP_URL",
+            "unavailable: authentication failed",
+        ),
     ] {
         up(server);
         let url = variable(name);
@@ -134,11 +217,17 @@ async fn a_password_in_a_file_is_read_anew() {
         std::fs::write(file.path(), "wrong").unwrap();
         let bare = url.replacen(&format!(":{}@", password(&url)), "@", 1);
         let path = file.path().display();
-        let check = health(&format!("kind = \"{kind}\"\nurl = \"{bare}\"\npassword_file = \"{path}\"\n"));
+        let check = health(&format!(
+            "kind = \"{kind}\"\nurl = \"{bare}\"\npassword_file = \"{path}\"\n"
+        ));
         assert_eq!(says(&check).await, refused, "{kind}");
         std::fs::write(file.path(), format!("{}\n", password(&url))).unwrap();
         assert_eq!(says(&check).await, "working", "{kind}");
         std::fs::remove_file(file.path()).unwrap();
-        assert_eq!(says(&check).await, "unavailable: password_file can't be read", "{kind}");
+        assert_eq!(
+            says(&check).await,
+            "unavailable: password_file can't be read",
+            "{kind}"
+        );
     }
 }

@@ -30,13 +30,24 @@ pub(crate) enum Client {
 
 impl Client {
     /// Creates a client. The error contains neither the URL nor a header.
-    pub(crate) fn new(url: &Secret, group: Option<&str>, asked: &RequestArgs) -> Result<Self, String> {
+    pub(crate) fn new(
+        url: &Secret,
+        group: Option<&str>,
+        asked: &RequestArgs,
+    ) -> Result<Self, String> {
         let url = expand(url).map_err(|error| format!("URL: {error}"))?;
         let headers: Vec<_> = asked.headers.iter().map(header).collect::<Result<_, _>>()?;
-        if url.get(..4).is_some_and(|scheme| scheme.eq_ignore_ascii_case("grpc")) {
-            return Ok(Self::Grpc(Box::new(GrpcClient::new(&url, group, &headers)?)));
+        if url
+            .get(..4)
+            .is_some_and(|scheme| scheme.eq_ignore_ascii_case("grpc"))
+        {
+            return Ok(Self::Grpc(Box::new(GrpcClient::new(
+                &url, group, &headers,
+            )?)));
         }
-        Ok(Self::Http(Box::new(HttpClient::new(&url, group, &headers)?)))
+        Ok(Self::Http(Box::new(HttpClient::new(
+            &url, group, &headers,
+        )?)))
     }
 
     /// Returns the host and port, or the socket, without secret parts of the URL.
@@ -47,8 +58,13 @@ impl Client {
         }
     }
 
-    /// Requests the report as JSON, or in the format of this name. A gRPC service only has a status.
-    pub(crate) async fn ask(&self, format: Option<&str>, max_wait: Duration) -> Result<Answer, Failure> {
+    /// Requests the report as JSON, or in the format of this name. A gRPC service only has a
+    /// status.
+    pub(crate) async fn ask(
+        &self,
+        format: Option<&str>,
+        max_wait: Duration,
+    ) -> Result<Answer, Failure> {
         match self {
             Self::Http(client) => client.ask(format, max_wait).await,
             Self::Grpc(client) => client.ask(max_wait).await,
@@ -68,6 +84,8 @@ fn expand(text: &Secret) -> Result<String, String> {
 /// Returns the name and the value of a header.
 fn header(text: &Secret) -> Result<(String, Secret), String> {
     let text = expand(text).map_err(|error| format!("--header: {error}"))?;
-    let (name, value) = text.split_once(':').ok_or("--header: expected NAME: VALUE")?;
+    let (name, value) = text
+        .split_once(':')
+        .ok_or("--header: expected NAME: VALUE")?;
     Ok((name.trim().to_owned(), value.trim().into()))
 }

@@ -8,7 +8,8 @@ use super::{Answer, Failure, late};
 /// The name of the row of a server as a whole, whose service has no name.
 const WHOLE: &str = "status";
 
-/// A client of one service of the gRPC health protocol. Each request also tests that a connection can be opened.
+/// A client of one service of the gRPC health protocol. Each request also tests that a connection
+/// can be opened.
 pub(crate) struct GrpcClient {
     check: GrpcHealthCheck,
     name: String,
@@ -16,10 +17,16 @@ pub(crate) struct GrpcClient {
 }
 
 impl GrpcClient {
-    pub(super) fn new(url: &str, group: Option<&str>, metadata: &[(String, Secret)]) -> Result<Self, String> {
-        let mut check = GrpcHealthCheck::new(url).map_err(|wrong| match wrong.to_string().strip_prefix("url: ") {
-            Some(what) => format!("URL: {what}"),
-            None => format!("URL: {wrong}"),
+    pub(super) fn new(
+        url: &str,
+        group: Option<&str>,
+        metadata: &[(String, Secret)],
+    ) -> Result<Self, String> {
+        let mut check = GrpcHealthCheck::new(url).map_err(|wrong| {
+            match wrong.to_string().strip_prefix("url: ") {
+                Some(what) => format!("URL: {what}"),
+                None => format!("URL: {wrong}"),
+            }
         })?;
         if let Some(group) = group {
             if !check.service_name().is_empty() {
@@ -28,10 +35,19 @@ impl GrpcClient {
             check = check.service(group);
         }
         for (name, value) in metadata {
-            check = check.metadata(name, value.clone()).map_err(|wrong| format!("--header: {wrong}"))?;
+            check = check
+                .metadata(name, value.clone())
+                .map_err(|wrong| format!("--header: {wrong}"))?;
         }
-        let name = Some(check.service_name()).filter(|name| !name.is_empty()).unwrap_or(WHOLE).to_owned();
-        Ok(Self { address: check.address(), name, check })
+        let name = Some(check.service_name())
+            .filter(|name| !name.is_empty())
+            .unwrap_or(WHOLE)
+            .to_owned();
+        Ok(Self {
+            address: check.address(),
+            name,
+            check,
+        })
     }
 
     pub(super) fn address(&self) -> &str {
@@ -45,7 +61,9 @@ impl GrpcClient {
             return Ok(Answer::of_report(&report, self.address(), began.elapsed()));
         };
         match error.kind {
-            FailureKind::UnexpectedAnswer => Ok(Answer::of_report(&report, self.address(), began.elapsed())),
+            FailureKind::UnexpectedAnswer => {
+                Ok(Answer::of_report(&report, self.address(), began.elapsed()))
+            }
             FailureKind::TimedOut => Err(Failure::unanswered(self.address(), late(max_wait))),
             FailureKind::Refused | FailureKind::Lost | FailureKind::Dns | FailureKind::Tls => {
                 Err(Failure::unanswered(self.address(), &error.message))
@@ -56,9 +74,18 @@ impl GrpcClient {
 
     /// Runs the check once.
     async fn read(&self, max_wait: Duration) -> Result<Report, Failure> {
-        let failed = |error: &dyn std::error::Error| Failure::answered(self.address(), error.to_string());
-        let check = BoxCheck::new(self.check.clone()).named(self.name.clone()).timeout(max_wait);
-        let health = Health::builder().check(check).build().map_err(|error| failed(&error))?;
-        health.read(&Selection::default()).await.map_err(|error| failed(&error))
+        let failed =
+            |error: &dyn std::error::Error| Failure::answered(self.address(), error.to_string());
+        let check = BoxCheck::new(self.check.clone())
+            .named(self.name.clone())
+            .timeout(max_wait);
+        let health = Health::builder()
+            .check(check)
+            .build()
+            .map_err(|error| failed(&error))?;
+        health
+            .read(&Selection::default())
+            .await
+            .map_err(|error| failed(&error))
     }
 }

@@ -21,11 +21,16 @@ pub(crate) struct HttpClient {
     client: reqwest::Client,
 }
 
-/// The format `report` is complete. The JSON of other programs, and of older versions, has only a text for each check.
+/// The format `report` is complete. The JSON of other programs, and of older versions, has only a
+/// text for each check.
 const ACCEPT_REPORT: &str = "application/json;q=0.9, application/vnd.health-report+json, */*;q=0.1";
 
 impl HttpClient {
-    pub(super) fn new(url: &str, group: Option<&str>, headers: &[(String, Secret)]) -> Result<Self, String> {
+    pub(super) fn new(
+        url: &str,
+        group: Option<&str>,
+        headers: &[(String, Secret)],
+    ) -> Result<Self, String> {
         let mut target = Target::parse(url)?;
         if let Some(group) = group {
             target = target.group(group);
@@ -35,9 +40,17 @@ impl HttpClient {
             let (name, value) = parse(name, value).ok_or("--header: expected NAME: VALUE")?;
             all.insert(name, value);
         }
-        let trust = if target.is_plain() { Trust::Nobody } else { Trust::Machine };
+        let trust = if target.is_plain() {
+            Trust::Nobody
+        } else {
+            Trust::Machine
+        };
         let client = build(&target, &all, trust).map_err(|_| "the HTTP client can't be set up")?;
-        Ok(Self { target, headers: all, client })
+        Ok(Self {
+            target,
+            headers: all,
+            client,
+        })
     }
 
     /// Returns the host and port, or the socket, of the endpoint, without its secret parts.
@@ -46,14 +59,24 @@ impl HttpClient {
     }
 
     /// Requests the report as JSON, or in the format of this name.
-    pub(super) async fn ask(&self, format: Option<&str>, max_wait: Duration) -> Result<Answer, Failure> {
+    pub(super) async fn ask(
+        &self,
+        format: Option<&str>,
+        max_wait: Duration,
+    ) -> Result<Answer, Failure> {
         let mut url = self.target.url.clone();
         if let Some(format) = format {
             url.query_pairs_mut().append_pair("format", format);
         }
         let began = Instant::now();
         let failed = |error: reqwest::Error| Failure::of(self.address(), &error, max_wait);
-        let mut response = self.client.get(url.clone()).timeout(max_wait).send().await.map_err(failed)?;
+        let mut response = self
+            .client
+            .get(url.clone())
+            .timeout(max_wait)
+            .send()
+            .await
+            .map_err(failed)?;
         if response.status().is_redirection() && self.target.is_plain() {
             let client = build(&self.target, &self.headers, Trust::Machine).map_err(failed)?; // it may lead to TLS
             let left = max_wait.saturating_sub(began.elapsed());
@@ -62,12 +85,26 @@ impl HttpClient {
         let status = response.status().as_u16();
         let content_type = response.headers().get(CONTENT_TYPE);
         let is = |media_type: &str| {
-            content_type.is_some_and(|value| value.as_bytes().to_ascii_lowercase().starts_with(media_type.as_bytes()))
+            content_type.is_some_and(|value| {
+                value
+                    .as_bytes()
+                    .to_ascii_lowercase()
+                    .starts_with(media_type.as_bytes())
+            })
         };
-        let (is_report, is_page) = (is(ReportFormat::MEDIA_TYPE), is("text/html") && format != Some("html"));
+        let is_report = is(ReportFormat::MEDIA_TYPE);
+        let is_page = is("text/html") && format != Some("html");
         let body = read(response).await.map_err(failed)?;
-        let body = body.ok_or_else(|| Failure::answered(self.address(), "the answer is longer than 8 MiB"))?;
-        Ok(Answer { status, address: self.target.address.clone(), is_report, is_page, body, took: began.elapsed() })
+        let body = body
+            .ok_or_else(|| Failure::answered(self.address(), "the answer is longer than 8 MiB"))?;
+        Ok(Answer {
+            status,
+            address: self.target.address.clone(),
+            is_report,
+            is_page,
+            body,
+            took: began.elapsed(),
+        })
     }
 }
 
@@ -95,7 +132,11 @@ fn build(target: &Target, headers: &HeaderMap, trust: Trust) -> reqwest::Result<
             .pool_max_idle_per_host(0) // each request also tests that a connection can be opened
             .redirect(Policy::custom(move |attempt| {
                 let may_follow = trust == Trust::Machine || attempt.url().scheme() == "http";
-                if may_follow && stays(&attempt, &home) { attempt.follow() } else { attempt.stop() }
+                if may_follow && stays(&attempt, &home) {
+                    attempt.follow()
+                } else {
+                    attempt.stop()
+                }
             }))
             .referer(false)
             .user_agent(concat!("health/", env!("CARGO_PKG_VERSION")));
@@ -110,15 +151,23 @@ fn build(target: &Target, headers: &HeaderMap, trust: Trust) -> reqwest::Result<
     };
     let without = || builder().tls_certs_only([]).build();
     // An image without any certificates can still query endpoints without TLS.
-    if trust == Trust::Machine { builder().build().or_else(|_| without()) } else { without() }
+    if trust == Trust::Machine {
+        builder().build().or_else(|_| without())
+    } else {
+        without()
+    }
 }
 
-/// Returns `true` if a redirect leads to the same server, or to the same host with TLS. Only these may see the headers and paths.
+/// Returns `true` if a redirect leads to the same server, or to the same host with TLS. Only these
+/// may see the headers and paths.
 fn stays(attempt: &Attempt<'_>, home: &Url) -> bool {
     let next = attempt.url();
-    let is_same = (next.scheme(), next.port_or_known_default()) == (home.scheme(), home.port_or_known_default());
+    let is_same = (next.scheme(), next.port_or_known_default())
+        == (home.scheme(), home.port_or_known_default());
     let is_upgrade = home.scheme() == "http" && next.scheme() == "https";
-    next.host_str() == home.host_str() && (is_same || is_upgrade) && attempt.previous().len() <= REDIRECTS
+    next.host_str() == home.host_str()
+        && (is_same || is_upgrade)
+        && attempt.previous().len() <= REDIRECTS
 }
 
 /// Reads the body. Returns `None` if it is too long.

@@ -1,4 +1,5 @@
-//! Queries a running endpoint over HTTP, of this project or of another one with the same formats, or a gRPC service.
+//! Queries a running endpoint over HTTP, of this project or of another one with the same formats,
+//! or a gRPC service.
 
 mod answer;
 mod client;

@@ -10,7 +10,11 @@ use crate::support::{HEALTH, outcome, recipe, replaced, run};
 fn check(folder: &Path) -> Command {
     let file = folder.join("health.toml");
     let media = folder.to_str().unwrap();
-    let changes = [("/srv/shop/media", media), ("usage_max = 85", "usage_max = 100"), ("min = 200", "min = 1")];
+    let changes = [
+        ("/srv/shop/media", media),
+        ("usage_max = 85", "usage_max = 100"),
+        ("min = 200", "min = 1"),
+    ];
     fs::write(&file, replaced(&recipe("from-django.toml"), &changes)).unwrap();
     let mut command = Command::new(HEALTH);
     command.env_clear().args(["check", "--config"]).arg(file);
@@ -43,9 +47,15 @@ fn a_django_projects_variables_fill_what_a_file_leaves_out() {
     };
     for name in ["DISK_USAGE_MAX", "HEALTH_CHECK_DISK_USAGE_MAX"] {
         let (healthy, output) = check(&[(name, "0.001")]);
-        assert!(!healthy && output.contains("% disk usage exceeds 0.001%"), "{output}");
+        assert!(
+            !healthy && output.contains("% disk usage exceeds 0.001%"),
+            "{output}"
+        );
         let (healthy, output) = check(&[(name, "0.001"), ("WARNINGS_AS_ERRORS", "False")]);
-        assert!(healthy && output.contains("% disk usage exceeds 0.001%"), "{output}");
+        assert!(
+            healthy && output.contains("% disk usage exceeds 0.001%"),
+            "{output}"
+        );
         assert!(check(&[(name, "None")]).0);
     }
 }

@@ -1,7 +1,12 @@
 //! The recipes of `docs/cookbook.md`: the real programs read exactly its files.
 
 #![cfg(target_os = "linux")]
-#![allow(clippy::unwrap_used, clippy::panic, clippy::disallowed_methods, reason = "a test without any executor may")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "a test without any executor may"
+)]
 
 #[path = "../support/mod.rs"]
 mod common;

@@ -5,7 +5,8 @@ use std::fs;
 use crate::support::{folder, recipe};
 
 fn pages() -> [String; 2] {
-    ["cookbook.md", "django-health-check.md"].map(|name| fs::read_to_string(folder().with_file_name(name)).unwrap())
+    ["cookbook.md", "django-health-check.md"]
+        .map(|name| fs::read_to_string(folder().with_file_name(name)).unwrap())
 }
 
 /// Returns the files that a page shows: a link to the file, a colon, and the block below it.
@@ -32,9 +33,14 @@ fn the_pages_show_the_files_as_they_are() {
 #[test]
 fn the_pages_name_every_file_and_no_other() {
     let pages = pages().concat();
-    let files = fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let files = fs::read_dir(folder())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap());
     for name in files {
-        assert!(pages.contains(&format!("](cookbook/{name})")), "no page has a link to {name}");
+        assert!(
+            pages.contains(&format!("](cookbook/{name})")),
+            "no page has a link to {name}"
+        );
     }
     for link in pages.split("](cookbook/").skip(1) {
         let _it_is_there = recipe(link.split(')').next().unwrap());

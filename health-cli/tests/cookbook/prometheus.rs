@@ -7,11 +7,14 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::support::{Process, Served, ask, config, folder, free_port, outcome, program, recipe, replaced, run, until};
+use crate::support::{
+    Process, Served, ask, config, folder, free_port, outcome, program, recipe, replaced, run, until,
+};
 
 const MAX_WAIT: Duration = Duration::from_secs(30);
 /// A check that fails and is not critical.
-const BROKEN: &str = "[[checks]]\nkind = \"storage\"\npath = \"/no/such/folder\"\ncritical = false\n";
+const BROKEN: &str =
+    "[[checks]]\nkind = \"storage\"\npath = \"/no/such/folder\"\ncritical = false\n";
 
 fn promtool() -> Command {
     let mut promtool = program("promtool", "prometheus");
@@ -37,27 +40,55 @@ struct Prometheus {
 
 impl Prometheus {
     fn start(target: &str, more: &[(&str, &str)]) -> Self {
-        let (folder, address) = (tempfile::tempdir().unwrap(), format!("127.0.0.1:{}", free_port()));
-        let every_second = [("shop:8000", target), ("scrape_interval: 15s", "scrape_interval: 1s")];
-        let changes = [&every_second[..], &[("scrape_timeout: 10s", "scrape_timeout: 1s")], more].concat();
+        let folder = tempfile::tempdir().unwrap();
+        let address = format!("127.0.0.1:{}", free_port());
+        let every_second = [
+            ("shop:8000", target),
+            ("scrape_interval: 15s", "scrape_interval: 1s"),
+        ];
+        let changes = [
+            &every_second[..],
+            &[("scrape_timeout: 10s", "scrape_timeout: 1s")],
+            more,
+        ]
+        .concat();
         let place = |name: &str| folder.path().join(name);
-        fs::write(place("prometheus.yml"), replaced(&recipe("prometheus.yml"), &changes)).unwrap();
+        fs::write(
+            place("prometheus.yml"),
+            replaced(&recipe("prometheus.yml"), &changes),
+        )
+        .unwrap();
         fs::write(place("health-rules.yml"), recipe("health-rules.yml")).unwrap();
         let mut command = program("prometheus", "prometheus");
         command.arg(option("--config.file", &place("prometheus.yml")));
         command.arg(option("--storage.tsdb.path", &place("data")));
         command.arg(format!("--web.listen-address={address}"));
         let process = Process::start(&mut command, &place("log"));
-        Self { address, _process: process, _folder: folder }
+        Self {
+            address,
+            _process: process,
+            _folder: folder,
+        }
     }
 
-    /// Returns the labels and the value of each series, or nothing while Prometheus does not respond.
+    /// Returns the labels and the value of each series, or nothing while Prometheus does not
+    /// respond.
     fn query(&self, expression: &str) -> Vec<(Value, String)> {
         let path = format!("/api/v1/query?query={expression}");
-        let Ok((200, body)) = ask(&self.address, &path, "") else { return Vec::new() };
+        let Ok((200, body)) = ask(&self.address, &path, "") else {
+            return Vec::new();
+        };
         let answer: Value = serde_json::from_str(&body).unwrap();
         let series = answer["data"]["result"].as_array().unwrap();
-        series.iter().map(|one| (one["metric"].clone(), one["value"][1].as_str().unwrap().to_owned())).collect()
+        series
+            .iter()
+            .map(|one| {
+                (
+                    one["metric"].clone(),
+                    one["value"][1].as_str().unwrap().to_owned(),
+                )
+            })
+            .collect()
     }
 }
 
@@ -72,14 +103,24 @@ fn prometheus_scrapes_and_grafanas_queries_are_answered() {
     let rows = until("health_check_healthy is stored", MAX_WAIT, || {
         Some(prometheus.query("health_check_healthy")).filter(|rows| !rows.is_empty())
     });
-    let rows: Vec<_> = rows.iter().map(|(labels, value)| (labels["check"].as_str().unwrap(), value.as_str())).collect();
-    for expected in
-        [("CacheBackend", "1"), ("DefaultFileStorageHealthCheck", "0"), ("DiskUsage", "1"), ("MemoryUsage", "1")]
-    {
+    let rows: Vec<_> = rows
+        .iter()
+        .map(|(labels, value)| (labels["check"].as_str().unwrap(), value.as_str()))
+        .collect();
+    for expected in [
+        ("CacheBackend", "1"),
+        ("DefaultFileStorageHealthCheck", "0"),
+        ("DiskUsage", "1"),
+        ("MemoryUsage", "1"),
+    ] {
         assert!(rows.contains(&expected), "{expected:?} is not in {rows:?}");
     }
     let overall = prometheus.query("health_check_overall_healthy");
-    assert_eq!(overall.first().map(|(_, value)| value.as_str()), Some("1"), "{overall:?}");
+    assert_eq!(
+        overall.first().map(|(_, value)| value.as_str()),
+        Some("1"),
+        "{overall:?}"
+    );
     let rules = ask(&prometheus.address, "/api/v1/rules", "").unwrap().1;
     assert!(rules.contains("HealthVerdictOld"), "{rules}");
 
@@ -90,7 +131,13 @@ fn prometheus_scrapes_and_grafanas_queries_are_answered() {
 fn prometheus_shows_the_token() {
     let token = tempfile::NamedTempFile::new().unwrap();
     fs::write(token.path(), "from-a-password-manager").unwrap();
-    let config = replaced(&config(), &[("[settings]\n", "[settings]\ntoken = \"from-a-password-manager\"\n")]);
+    let config = replaced(
+        &config(),
+        &[(
+            "[settings]\n",
+            "[settings]\ntoken = \"from-a-password-manager\"\n",
+        )],
+    );
     let served = Served::start(&config);
     let authorized = [
         ("# authorization:", "authorization:"),
@@ -100,7 +147,10 @@ fn prometheus_shows_the_token() {
     let up = |more: &[(&str, &str)], expected: &str| {
         let prometheus = Prometheus::start(&served.address, more);
         until(&format!("up is {expected}"), MAX_WAIT, || {
-            prometheus.query("up").into_iter().find(|(_, value)| value == expected)
+            prometheus
+                .query("up")
+                .into_iter()
+                .find(|(_, value)| value == expected)
         });
         prometheus.query("health_check_overall_healthy").len()
     };
@@ -111,8 +161,12 @@ fn prometheus_shows_the_token() {
 fn dashboard_is_answered(prometheus: &Prometheus) {
     let dashboard: Value = serde_json::from_str(&recipe("grafana.json")).unwrap();
     let panels = dashboard["panels"].as_array().unwrap();
-    let targets = panels.iter().flat_map(|panel| panel["targets"].as_array().into_iter().flatten());
-    let queries: Vec<_> = targets.map(|target| target["expr"].as_str().unwrap().replace("$job", "shop")).collect();
+    let targets = panels
+        .iter()
+        .flat_map(|panel| panel["targets"].as_array().into_iter().flatten());
+    let queries: Vec<_> = targets
+        .map(|target| target["expr"].as_str().unwrap().replace("$job", "shop"))
+        .collect();
     assert!(queries.len() >= 4, "{queries:?}");
     let url = format!("http://{}", prometheus.address);
     let query = |expression: &str| outcome(promtool().args(["query", "instant", &url, expression]));
@@ -120,6 +174,9 @@ fn dashboard_is_answered(prometheus: &Prometheus) {
     for expression in queries {
         let (success, output) = query(&expression);
         assert!(success, "{expression}: {output}");
-        assert!(!output.trim().is_empty(), "nothing is found by {expression}");
+        assert!(
+            !output.trim().is_empty(),
+            "nothing is found by {expression}"
+        );
     }
 }

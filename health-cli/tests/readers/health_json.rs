@@ -1,4 +1,5 @@
-//! `health` against a JSON Schema of draft-inadarei-api-health-check-06, and against rules that a schema cannot express.
+//! `health` against a JSON Schema of draft-inadarei-api-health-check-06, and against rules that a
+//! schema cannot express.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{LazyLock, mpsc};
@@ -15,14 +16,19 @@ const ORDERS_KEY: &str = "orders_new";
 static SCHEMA: LazyLock<Validator> = LazyLock::new(|| {
     let schema = serde_json::from_str(include_str!("health-json.schema.json")).unwrap();
     assert!(jsonschema::meta::is_valid(&schema));
-    jsonschema::options().should_validate_formats(true).build(&schema).unwrap()
+    jsonschema::options()
+        .should_validate_formats(true)
+        .build(&schema)
+        .unwrap()
 });
 
 /// Parses a response, which has to conform to the schema.
 pub(crate) fn conforming(body: &str) -> Value {
     let response = serde_json::from_str(body).unwrap();
-    let wrong: Vec<_> =
-        SCHEMA.iter_errors(&response).map(|error| format!("{}: {error}", error.instance_path())).collect();
+    let wrong: Vec<_> = SCHEMA
+        .iter_errors(&response)
+        .map(|error| format!("{}: {error}", error.instance_path()))
+        .collect();
     assert!(wrong.is_empty(), "{wrong:#?} in {body}");
     response
 }
@@ -30,7 +36,11 @@ pub(crate) fn conforming(body: &str) -> Value {
 /// Requests a response, whose status code has to match its status.
 fn served(server: &Server, path: &str) -> Value {
     let (code, head, body) = server.answer(path);
-    assert!(head.to_lowercase().contains("\r\ncontent-type: application/health+json\r\n"), "{head}");
+    assert!(
+        head.to_lowercase()
+            .contains("\r\ncontent-type: application/health+json\r\n"),
+        "{head}"
+    );
     let response = conforming(&body);
     match response["status"].as_str().unwrap() {
         "pass" | "warn" => assert_eq!(code, 200, "{body}"),
@@ -41,7 +51,12 @@ fn served(server: &Server, path: &str) -> Value {
 }
 
 fn keys(response: &Value) -> Vec<&str> {
-    response["checks"].as_object().unwrap().keys().map(String::as_str).collect()
+    response["checks"]
+        .as_object()
+        .unwrap()
+        .keys()
+        .map(String::as_str)
+        .collect()
 }
 
 #[test]
@@ -70,8 +85,9 @@ fn the_schema_takes_what_the_draft_allows() {
 #[test]
 fn the_schema_refuses_mistakes() {
     let checks = |details: Value| json!({"status": "fail", "checks": {"db:connections": details}});
-    let details =
-        |name: &str, value: Value| checks(json!([{"componentType": "system", "status": "fail", name: value}]));
+    let details = |name: &str, value: Value| {
+        checks(json!([{"componentType": "system", "status": "fail", name: value}]))
+    };
     for response in [
         json!({}),
         json!({"status": "healthy"}),
@@ -114,42 +130,76 @@ fn whether_it_works_or_not_it_is_as_the_draft_has_it() {
     let shop = Shop::open("instance = \"shop-1\"\nversion = \"1.4.2\"");
     let path = "/ht/?format=health";
     let healthy = served(&shop.server, path);
-    assert_eq!((&healthy["status"], &healthy["output"]), (&json!("pass"), &Value::Null));
-    assert_eq!((&healthy["serviceId"], &healthy["releaseId"]), (&json!("shop-1"), &json!("1.4.2")));
-    let all = [IMAGES, "DiskUsage", "DiskUsage:available", "DiskUsage:inodes_used", "DiskUsage:used", ORDERS_KEY];
+    assert_eq!(&healthy["status"], &json!("pass"));
+    assert_eq!(&healthy["output"], &Value::Null);
+    assert_eq!(&healthy["serviceId"], &json!("shop-1"));
+    assert_eq!(&healthy["releaseId"], &json!("1.4.2"));
+    let all = [
+        IMAGES,
+        "DiskUsage",
+        "DiskUsage:available",
+        "DiskUsage:inodes_used",
+        "DiskUsage:used",
+        ORDERS_KEY,
+    ];
     assert_eq!(keys(&healthy), all);
     let used = &healthy["checks"]["DiskUsage:used"][0];
-    assert!(used["observedValue"].is_f64() && used["observedUnit"] == "percent", "{used}");
-    assert!(used["componentType"] == "system" && used["time"].is_string(), "{used}");
+    assert!(
+        used["observedValue"].is_f64() && used["observedUnit"] == "percent",
+        "{used}"
+    );
+    assert!(
+        used["componentType"] == "system" && used["time"].is_string(),
+        "{used}"
+    );
 
     shop.damage(IMAGES_FOLDER);
     let warning = served(&shop.server, path);
-    assert_eq!((&warning["status"], &warning["output"]), (&json!("warn"), &json!("Working, with 1 problem")));
+    assert_eq!(&warning["status"], &json!("warn"));
+    assert_eq!(&warning["output"], &json!("Working, with 1 problem"));
     let images = &warning["checks"][IMAGES][0];
-    assert_eq!((&images["componentId"], &images["status"]), (&json!(IMAGES), &json!("fail")));
+    assert_eq!(&images["componentId"], &json!(IMAGES));
+    assert_eq!(&images["status"], &json!("fail"));
     assert_eq!(images["output"], "unavailable: storage folder is missing");
 
     shop.damage(ORDERS_FOLDER);
     let failing = served(&shop.server, path);
-    assert_eq!((&failing["status"], &failing["output"]), (&json!("fail"), &json!("1 of 3 failing")));
-    assert_eq!(failing["checks"][ORDERS_KEY][0]["componentId"], "orders:new");
+    assert_eq!(&failing["status"], &json!("fail"));
+    assert_eq!(&failing["output"], &json!("1 of 3 failing"));
+    assert_eq!(
+        failing["checks"][ORDERS_KEY][0]["componentId"],
+        "orders:new"
+    );
     assert_eq!(keys(&failing), all);
 
     let group = served(&shop.server, "/ht/host/?format=health");
-    assert_eq!((&group["status"], keys(&group)), (&json!("pass"), all[1..5].to_vec()));
+    assert_eq!(&group["status"], &json!("pass"));
+    assert_eq!(keys(&group), all[1..5].to_vec());
     shop.drain();
     let draining = served(&shop.server, "/ht/?format=health&exclude=orders:new");
-    assert_eq!((&draining["status"], keys(&draining).contains(&ORDERS_KEY)), (&json!("fail"), false));
+    assert_eq!(&draining["status"], &json!("fail"));
+    assert_eq!(keys(&draining).contains(&ORDERS_KEY), false);
 }
 
 #[test]
 fn a_warning_counts_or_it_does_not() {
-    let lenient = Server::of(&format!("[settings]\nwarnings_as_errors = false\n{WARNING}"));
+    let lenient = Server::of(&format!(
+        "[settings]\nwarnings_as_errors = false\n{WARNING}"
+    ));
     let response = served(&lenient, "/ht/?format=health");
-    assert_eq!((&response["status"], &response["checks"]["DiskUsage"][0]["status"]), (&json!("warn"), &json!("warn")));
-    assert_eq!(response["checks"]["DiskUsage:used"][0]["output"], Value::Null, "it is said once");
+    assert_eq!(&response["status"], &json!("warn"));
+    assert_eq!(
+        &response["checks"]["DiskUsage"][0]["status"],
+        &json!("warn")
+    );
+    assert_eq!(
+        response["checks"]["DiskUsage:used"][0]["output"],
+        Value::Null,
+        "it is said once"
+    );
     let strict = served(&Server::of(WARNING), "/ht/?format=health");
-    assert_eq!((&strict["status"], &strict["checks"]["DiskUsage"][0]["status"]), (&json!("fail"), &json!("fail")));
+    assert_eq!(&strict["status"], &json!("fail"));
+    assert_eq!(&strict["checks"]["DiskUsage"][0]["status"], &json!("fail"));
 }
 
 #[test]
@@ -163,37 +213,73 @@ fn what_is_not_known_yet_and_what_is_no_longer_known_are_as_the_draft_has_it() {
         http("204 No Content", "", "")
     });
     let (_silent, nobody) = crate::support::frozen();
-    let check =
-        |name, address| format!("[[checks]]\nkind = \"http\"\nname = \"{name}\"\nurl = \"http://{address}/\"\n");
+    let check = |name, address| {
+        format!("[[checks]]\nkind = \"http\"\nname = \"{name}\"\nurl = \"http://{address}/\"\n")
+    };
     let settings = "[settings]\nttl = 0\nbudget = \"1s\"\n";
-    let server = Server::of(&format!("{settings}{}{}", check("slow", &address), check("silent", &nobody)));
+    let server = Server::of(&format!(
+        "{settings}{}{}",
+        check("slow", &address),
+        check("silent", &nobody)
+    ));
     let first = served(&server, "/ht/?format=health");
-    let (silent, slow) = (&first["checks"]["silent"][0], &first["checks"]["slow"][0]);
-    assert_eq!((&silent["status"], &silent["time"]), (&json!("fail"), &Value::Null), "it has not run: {first}");
-    assert_eq!((&first["status"], &slow["status"]), (&json!("fail"), &json!("pass")));
+    let silent = &first["checks"]["silent"][0];
+    let slow = &first["checks"]["slow"][0];
+    assert_eq!(&silent["status"], &json!("fail"), "it has not run: {first}");
+    assert_eq!(&silent["time"], &Value::Null, "it has not run: {first}");
+    assert_eq!(&first["status"], &json!("fail"));
+    assert_eq!(&slow["status"], &json!("pass"));
     let second = served(&server, "/ht/?format=health");
-    assert_eq!(second["checks"]["slow"][0]["time"], slow["time"], "it is what was known before");
+    assert_eq!(
+        second["checks"]["slow"][0]["time"], slow["time"],
+        "it is what was known before"
+    );
     drop(thaw);
 }
 
 #[test]
 fn strangers_see_the_verdict_only() {
     let shop = Shop::open(STRANGERS);
-    assert_eq!(served(&shop.server, "/ht/?format=health"), json!({"status": "pass"}));
+    assert_eq!(
+        served(&shop.server, "/ht/?format=health"),
+        json!({"status": "pass"})
+    );
     shop.damage(ORDERS_FOLDER);
-    assert_eq!(served(&shop.server, "/ht/?format=health"), json!({"status": "fail", "output": "Not working"}));
-    assert_eq!(keys(&served(&shop.server, "/ht/t0ken/?format=health")).len(), 6);
-    let nearly_full = Server::of(&format!("[settings]\nwarnings_as_errors = false\n{STRANGERS}\n{WARNING}"));
-    assert_eq!(served(&nearly_full, "/ht/?format=health"), json!({"status": "warn", "output": "Working"}));
+    assert_eq!(
+        served(&shop.server, "/ht/?format=health"),
+        json!({"status": "fail", "output": "Not working"})
+    );
+    assert_eq!(
+        keys(&served(&shop.server, "/ht/t0ken/?format=health")).len(),
+        6
+    );
+    let nearly_full = Server::of(&format!(
+        "[settings]\nwarnings_as_errors = false\n{STRANGERS}\n{WARNING}"
+    ));
+    assert_eq!(
+        served(&nearly_full, "/ht/?format=health"),
+        json!({"status": "warn", "output": "Working"})
+    );
 }
 
 #[test]
 fn the_command_prints_the_same() {
-    for (config, status, code) in
-        [(CACHE, "pass", 0), (WARNING, "fail", 1), (BROKEN, "fail", 1), ("checks = []", "pass", 0)]
-    {
+    for (config, status, code) in [
+        (CACHE, "pass", 0),
+        (WARNING, "fail", 1),
+        (BROKEN, "fail", 1),
+        ("checks = []", "pass", 0),
+    ] {
         let folder = folder(config);
-        let output = run(folder.path(), &["check", "--config", "health.toml", "--format", "health"], &[]);
-        assert_eq!((conforming(&stdout(&output))["status"].as_str(), output.status.code()), (Some(status), Some(code)));
+        let output = run(
+            folder.path(),
+            &["check", "--config", "health.toml", "--format", "health"],
+            &[],
+        );
+        assert_eq!(
+            conforming(&stdout(&output))["status"].as_str(),
+            Some(status)
+        );
+        assert_eq!(output.status.code(), Some(code));
     }
 }

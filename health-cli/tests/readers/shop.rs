@@ -9,7 +9,8 @@ use serde_json::Value;
 
 use crate::support::{Server, folder, signal, stderr};
 
-/// The checks of the shop. Their names contain characters that formats have to escape or use as separators.
+/// The checks of the shop. Their names contain characters that formats have to escape or use as
+/// separators.
 const CHECKS: &str = r#"
 [groups.host]
 
@@ -49,7 +50,9 @@ pub(crate) struct Shop {
 impl Shop {
     /// Starts the shop. Its checks work at first, and each read runs them.
     pub(crate) fn open(settings: &str) -> Self {
-        let folder = folder(&format!("[settings]\nttl = 0\ndrain_delay = \"1m\"\n{settings}\n{CHECKS}"));
+        let folder = folder(&format!(
+            "[settings]\nttl = 0\ndrain_delay = \"1m\"\n{settings}\n{CHECKS}"
+        ));
         for name in [ORDERS_FOLDER, IMAGES_FOLDER] {
             fs::create_dir(folder.path().join(name)).unwrap();
         }
@@ -70,7 +73,10 @@ impl Shop {
         signal(&self.server.process, "TERM");
         let began = Instant::now();
         while self.server.get("/ht/?format=json").0 != 500 {
-            assert!(began.elapsed() < Duration::from_secs(20), "it does not drain");
+            assert!(
+                began.elapsed() < Duration::from_secs(20),
+                "it does not drain"
+            );
         }
     }
 
@@ -86,11 +92,16 @@ pub(crate) fn read(reader: &str, url: &str) -> Value {
     python.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/readers/read.py"));
     // Without the environment of the test, which may name a proxy.
     let output = python.args([reader, url]).env_clear().output().unwrap();
-    assert!(output.status.success(), "{reader} of {url}: {}", stderr(&output));
+    assert!(
+        output.status.success(),
+        "{reader} of {url}: {}",
+        stderr(&output)
+    );
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-/// Returns the Python of the environment that has feedparser, the client of Prometheus and that of gRPC.
+/// Returns the Python of the environment that has feedparser, the client of Prometheus and that of
+/// gRPC.
 pub(crate) fn python() -> String {
     let help = "READERS_PYTHON is not set: run `cargo xtask test`, or `cargo xtask services up` and \
         `eval \"$(cargo xtask services env)\"`";

@@ -1,6 +1,11 @@
 //! Shared by the tests of the command: the binary, real servers, and servers that misbehave.
 
-#![allow(dead_code, clippy::unwrap_used, clippy::panic, reason = "a test may, and not each uses all of it")]
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test may, and not each uses all of it"
+)]
 
 use std::io::{BufRead as _, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -11,25 +16,37 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-pub(crate) const WARNING: &str = "[[checks]]\nkind = \"disk\"\nusage_max = 0.001\ninodes_max = false\n";
+pub(crate) const WARNING: &str =
+    "[[checks]]\nkind = \"disk\"\nusage_max = 0.001\ninodes_max = false\n";
 pub(crate) const BROKEN: &str = "[[checks]]\nkind = \"storage\"\npath = \"/no/such/folder\"\n";
 pub(crate) const CACHE: &str = "[[checks]]\nkind = \"cache\"\n";
 
 /// Returns the command in this folder, without the environment of the test.
 pub(crate) fn health(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_health"));
-    command.current_dir(folder).env_clear().env("TMPDIR", std::env::temp_dir());
+    command
+        .current_dir(folder)
+        .env_clear()
+        .env("TMPDIR", std::env::temp_dir());
     command
 }
 
 pub(crate) fn run(folder: &Path, args: &[&str], variables: &[(&str, &str)]) -> Output {
-    health(folder).args(args).envs(variables.iter().copied()).output().unwrap()
+    health(folder)
+        .args(args)
+        .envs(variables.iter().copied())
+        .output()
+        .unwrap()
 }
 
 /// Runs a command that needs no file. Returns its exit code, stdout and stderr.
 pub(crate) fn told(args: &[&str], variables: &[(&str, &str)]) -> (i32, String, String) {
     let output = run(&std::env::temp_dir(), args, variables);
-    (output.status.code().unwrap(), stdout(&output), stderr(&output))
+    (
+        output.status.code().unwrap(),
+        stdout(&output),
+        stderr(&output),
+    )
 }
 
 pub(crate) fn stdout(output: &Output) -> String {
@@ -48,20 +65,36 @@ pub(crate) fn folder(config: &str) -> tempfile::TempDir {
 
 /// Returns a variable that `cargo xtask services env` prints.
 pub(crate) fn variable(name: &str) -> String {
-    std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run `cargo xtask test`, which sets it"))
+    std::env::var(name)
+        .unwrap_or_else(|_| panic!("{name} is not set: run `cargo xtask test`, which sets it"))
 }
 
 /// Runs a `cargo xtask` command that has to succeed, and returns its output.
 pub(crate) fn xtask(args: &[&str], variables: &[(&str, &Path)]) -> String {
     let mut command = Command::new(variable("HEALTH_XTASK"));
-    let output = command.args(args).envs(variables.iter().copied()).output().unwrap();
-    assert!(output.status.success(), "{args:?}: {}{}", stdout(&output), stderr(&output));
+    let output = command
+        .args(args)
+        .envs(variables.iter().copied())
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{args:?}: {}{}",
+        stdout(&output),
+        stderr(&output)
+    );
     stdout(&output)
 }
 
 pub(crate) fn signal(process: &Child, name: &str) {
     let id = process.id().to_string();
-    assert!(Command::new("kill").args(["-s", name, &id]).status().unwrap().success());
+    assert!(
+        Command::new("kill")
+            .args(["-s", name, &id])
+            .status()
+            .unwrap()
+            .success()
+    );
 }
 
 /// Waits until a process ends. Returns the time that it took, and the exit code.
@@ -125,15 +158,24 @@ impl Server {
 
     /// Starts `health serve` by a command that has its environment, but no arguments.
     pub(crate) fn run(mut command: Command, args: &[&str]) -> Self {
-        command.args(["serve", "--listen", "127.0.0.1:0"]).args(args);
+        command
+            .args(["serve", "--listen", "127.0.0.1:0"])
+            .args(args);
         Self::spawn(command)
     }
 
     fn spawn(mut command: Command) -> Self {
         let mut process = Running::new(command.stdout(Stdio::piped()).stderr(Stdio::null()));
         let mut line = String::new();
-        BufReader::new(process.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
-        let address = line.trim().strip_prefix("http://").unwrap().trim_end_matches("/ht/").to_owned();
+        BufReader::new(process.stdout.as_mut().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        let address = line
+            .trim()
+            .strip_prefix("http://")
+            .unwrap()
+            .trim_end_matches("/ht/")
+            .to_owned();
         Self { process, address }
     }
 
@@ -156,18 +198,32 @@ impl Server {
     /// Sends a request, and returns the status code, the head and the body.
     pub(crate) fn answer(&self, path: &str) -> (u16, String, String) {
         let mut socket = TcpStream::connect(&self.address).unwrap();
-        socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
-        write!(socket, "GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").unwrap();
+        socket
+            .set_read_timeout(Some(Duration::from_secs(5)))
+            .unwrap();
+        write!(
+            socket,
+            "GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+        )
+        .unwrap();
         let mut answer = String::new();
         socket.read_to_string(&mut answer).unwrap();
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-        (head.split(' ').nth(1).unwrap().parse().unwrap(), head.to_owned(), body.to_owned())
+        (
+            head.split(' ').nth(1).unwrap().parse().unwrap(),
+            head.to_owned(),
+            body.to_owned(),
+        )
     }
 }
 
 /// Returns an address that refuses connections.
 pub(crate) fn nobody() -> String {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
+    TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .to_string()
 }
 
 /// Starts a server that accepts connections and sends no response, until the listener is dropped.
@@ -177,8 +233,11 @@ pub(crate) fn frozen() -> (TcpListener, String) {
     (listener, address)
 }
 
-/// Starts a server that responds with a function of the request. Returns its address and the number of connections.
-pub(crate) fn answering(respond: impl Fn(&str) -> String + Send + 'static) -> (String, Arc<AtomicUsize>) {
+/// Starts a server that responds with a function of the request. Returns its address and the number
+/// of connections.
+pub(crate) fn answering(
+    respond: impl Fn(&str) -> String + Send + 'static,
+) -> (String, Arc<AtomicUsize>) {
     let (listener, address) = frozen();
     let asked = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&asked);
@@ -207,7 +266,10 @@ pub(crate) fn answer(mut stream: impl Read + Write, respond: &impl Fn(&str) -> S
 
 /// Formats a response with a `Content-Length`.
 pub(crate) fn http(status: &str, headers: &str, body: &str) -> String {
-    format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n{headers}\r\n{body}", body.len())
+    format!(
+        "HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n{headers}\r\n{body}",
+        body.len()
+    )
 }
 
 /// A terminal of 100 columns and 20 lines, and its output so far.
@@ -226,10 +288,19 @@ impl Terminal {
         grantpt(&ours).unwrap();
         unlockpt(&ours).unwrap();
         let name = ptsname(&ours, Vec::new()).unwrap().into_string().unwrap();
-        let theirs = std::fs::File::options().read(true).write(true).open(name).unwrap();
-        let terminal = Self { ours: ours.into(), theirs, written: Arc::default() };
+        let theirs = std::fs::File::options()
+            .read(true)
+            .write(true)
+            .open(name)
+            .unwrap();
+        let terminal = Self {
+            ours: ours.into(),
+            theirs,
+            written: Arc::default(),
+        };
         terminal.resize(100, 20);
-        let (mut reader, written) = (terminal.ours.try_clone().unwrap(), Arc::clone(&terminal.written));
+        let mut reader = terminal.ours.try_clone().unwrap();
+        let written = Arc::clone(&terminal.written);
         thread::spawn(move || {
             let mut buffer = [0; 4096];
             while let Ok(length @ 1..) = reader.read(&mut buffer) {
@@ -240,7 +311,12 @@ impl Terminal {
     }
 
     pub(crate) fn resize(&self, columns: u16, lines: u16) {
-        let size = rustix::termios::Winsize { ws_col: columns, ws_row: lines, ws_xpixel: 0, ws_ypixel: 0 };
+        let size = rustix::termios::Winsize {
+            ws_col: columns,
+            ws_row: lines,
+            ws_xpixel: 0,
+            ws_ypixel: 0,
+        };
         rustix::termios::tcsetwinsize(&self.ours, size).unwrap();
     }
 
@@ -257,7 +333,11 @@ impl Terminal {
     pub(crate) fn await_text(&self, wanted: &str) -> String {
         let began = Instant::now();
         while !self.text().contains(wanted) {
-            assert!(began.elapsed() < Duration::from_secs(20), "no {wanted:?} in {:?}", self.text());
+            assert!(
+                began.elapsed() < Duration::from_secs(20),
+                "no {wanted:?} in {:?}",
+                self.text()
+            );
             thread::yield_now();
         }
         self.text()

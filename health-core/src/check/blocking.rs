@@ -8,9 +8,9 @@ use crate::{Result, ResultExt as _, ServiceUnavailable, UnknownError};
 
 /// Runs the blocking code of one check, on one thread at a time.
 ///
-/// It does not use the runtime's pool of blocking threads, because the application shares that pool and a runtime waits
-/// for it at shutdown. While a call is stuck, a second one is refused with `unavailable: still running since ...`, so
-/// that threads never pile up behind a hung file system.
+/// It does not use the runtime's pool of blocking threads, because the application shares that pool
+/// and a runtime waits for it at shutdown. While a call is stuck, a second one is refused with
+/// `unavailable: still running since ...`, so that threads never pile up behind a hung file system.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -28,16 +28,20 @@ impl Blocking {
     /// If the returned future is dropped, the closure still runs to its end, including its cleanup.
     ///
     /// # Errors
-    /// Returns the error of the closure. Fails with `unknown error` if the closure panics, and with `unavailable` while
-    /// an earlier call is still running or if the system has no thread left.
-    pub async fn run<T: Send + 'static>(&self, call: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    /// Returns the error of the closure. Fails with `unknown error` if the closure panics, and with
+    /// `unavailable` while an earlier call is still running or if the system has no thread left.
+    pub async fn run<T: Send + 'static>(
+        &self,
+        call: impl FnOnce() -> Result<T> + Send + 'static,
+    ) -> Result<T> {
         let guard = CallGuard::take(&self.0)?;
         let (sender, receiver) = oneshot::channel();
         let work = move || {
             let outcome = catch_unwind(AssertUnwindSafe(call));
             drop(guard); // before the result is sent, so that the next run finds the thread free
             // The receiver may be gone; then the result is not needed.
-            let _ = sender.send(outcome.unwrap_or_else(|panic| Err(UnknownError::panicked(&*panic).into())));
+            let _ = sender
+                .send(outcome.unwrap_or_else(|panic| Err(UnknownError::panicked(&*panic).into())));
         };
         std::thread::Builder::new()
             .name("health-check".into())

@@ -10,12 +10,16 @@ use super::{HealthCheck, Scope};
 use crate::reported::Source;
 use crate::{Findings, Result};
 
-/// A check with its type erased. It is cheap to clone, and is itself a [`HealthCheck`]. Catalogues return it.
+/// A check with its type erased. It is cheap to clone, and is itself a [`HealthCheck`]. Catalogues
+/// return it.
 ///
 /// ```
-/// use health_core::{check_fn, BoxCheck, HealthCheck};
+/// use health_core::{BoxCheck, HealthCheck, check_fn};
 ///
-/// let checks = vec![BoxCheck::new(check_fn("one", || async { Ok(()) })), BoxCheck::new(check_fn("two", || async { Ok(()) }))];
+/// let checks = vec![
+///     BoxCheck::new(check_fn("one", || async { Ok(()) })),
+///     BoxCheck::new(check_fn("two", || async { Ok(()) })),
+/// ];
 /// assert_eq!(checks[1].identifier(), "two");
 /// ```
 #[derive(Clone)]
@@ -32,7 +36,8 @@ impl BoxCheck {
 }
 
 impl BoxCheck {
-    /// Runs the check as [`check_status`](HealthCheck::check_status) does, without a future around that of the check.
+    /// Runs the check as [`check_status`](HealthCheck::check_status) does, without a future around
+    /// that of the check.
     pub(crate) fn run<'a>(&'a self, findings: &'a Findings) -> BoxFuture<'a, Result> {
         self.0.dyn_check_status(findings)
     }
@@ -82,8 +87,8 @@ impl fmt::Debug for BoxCheck {
     }
 }
 
-/// The object-safe twin of [`HealthCheck`]. Its methods have other names, because the blanket implementation would make
-/// the same names ambiguous.
+/// The object-safe twin of [`HealthCheck`]. Its methods have other names, because the blanket
+/// implementation would make the same names ambiguous.
 trait DynCheck: Send + Sync {
     fn dyn_check_status<'a>(&'a self, findings: &'a Findings) -> BoxFuture<'a, Result>;
     fn dyn_identifier(&self) -> Cow<'_, str>;

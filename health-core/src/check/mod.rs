@@ -9,12 +9,20 @@
 //!
 //! impl HealthCheck for Mailroom {
 //!     async fn check_status(&self, _: &Findings) -> Result {
-//!         tokio::fs::metadata(&self.spool).await.or_unavailable("spool folder is missing")?;
+//!         tokio::fs::metadata(&self.spool)
+//!             .await
+//!             .or_unavailable("spool folder is missing")?;
 //!         Ok(())
 //!     }
 //! }
 //!
-//! assert_eq!(Mailroom { spool: "/var/spool/app".into() }.identifier(), "Mailroom");
+//! assert_eq!(
+//!     Mailroom {
+//!         spool: "/var/spool/app".into()
+//!     }
+//!     .identifier(),
+//!     "Mailroom"
+//! );
 //! ```
 
 mod blocking;
@@ -39,25 +47,30 @@ use crate::{Findings, Result};
 
 /// A check of one thing that a service needs.
 ///
-/// Only [`check_status`](Self::check_status) has to be implemented. Everything else that a user may want to set (a
-/// name, a timeout, groups) is an option of [`CheckExt`] and needs nothing from the author.
+/// Only [`check_status`](Self::check_status) has to be implemented. Everything else that a user may
+/// want to set (a name, a timeout, groups) is an option of [`CheckExt`] and needs nothing from the
+/// author.
 ///
-/// The engine limits each run with a timeout and drops the future when the time is over, so everything that a check
-/// creates must be undone by `Drop` or expire by itself. A future that never yields can't be interrupted, and one that
-/// calls blocking code blocks its runtime: use [`check_blocking`] or [`Blocking`] for those.
+/// The engine limits each run with a timeout and drops the future when the time is over, so
+/// everything that a check creates must be undone by `Drop` or expire by itself. A future that
+/// never yields can't be interrupted, and one that calls blocking code blocks its runtime: use
+/// [`check_blocking`] or [`Blocking`] for those.
 #[doc(alias = "BaseHealthCheckBackend")]
 #[doc(alias = "HealthCheckPlugin")]
 pub trait HealthCheck: Send + Sync + 'static {
-    /// Runs the check. `Ok(())` means that the service works, unless errors were added to the findings.
+    /// Runs the check. `Ok(())` means that the service works, unless errors were added to the
+    /// findings.
     ///
     /// # Errors
     /// Returns an error that says what is wrong, in a message that anyone may read.
     #[doc(alias = "run_check")]
     fn check_status(&self, findings: &Findings) -> impl Future<Output = Result> + Send;
 
-    /// Returns the name of the check's row, its key in JSON and its label in metrics. *Default*: the type's name.
+    /// Returns the name of the check's row, its key in JSON and its label in metrics. *Default*:
+    /// the type's name.
     ///
-    /// The name is unique within a service. The engine reads it once, when the service's health is built.
+    /// The name is unique within a service. The engine reads it once, when the service's health is
+    /// built.
     fn identifier(&self) -> Cow<'_, str> {
         let path = std::any::type_name::<Self>();
         let path = path.split('<').next().unwrap_or(path);
@@ -69,39 +82,44 @@ pub trait HealthCheck: Send + Sync + 'static {
         true
     }
 
-    /// Returns the scope of what the check looks at. Liveness accepts only [`Scope::Process`], which a restart of the
-    /// process could fix. *Default*: [`Scope::External`].
+    /// Returns the scope of what the check looks at. Liveness accepts only [`Scope::Process`],
+    /// which a restart of the process could fix. *Default*: [`Scope::External`].
     fn scope(&self) -> Scope {
         Scope::External
     }
 
-    /// Returns the timeout of a run, for a check that needs another time than most. The check's option takes
-    /// precedence. *Default*: `None`, which means [`Settings::timeout`](crate::Settings::timeout).
+    /// Returns the timeout of a run, for a check that needs another time than most. The check's
+    /// option takes precedence. *Default*: `None`, which means
+    /// [`Settings::timeout`](crate::Settings::timeout).
     fn default_timeout(&self) -> Option<Duration> {
         None
     }
 
-    /// Returns the minimum time for which a verdict is fresh, for a check that costs the other side something: a login,
-    /// a billed request, lines in a log. A longer [`Settings::ttl`](crate::Settings::ttl) takes precedence, a shorter
-    /// one does not. The check's option always takes precedence. *Default*: `None`.
+    /// Returns the minimum time for which a verdict is fresh, for a check that costs the other side
+    /// something: a login, a billed request, lines in a log. A longer
+    /// [`Settings::ttl`](crate::Settings::ttl) takes precedence, a shorter one does not. The
+    /// check's option always takes precedence. *Default*: `None`.
     fn default_ttl(&self) -> Option<Duration> {
         None
     }
 
-    /// Returns `true` if the check warns of a failure to come, such as a certificate that is about to expire. Such a check is only in the
-    /// groups that its options name, because a replica must not lose its traffic over a measurement. *Default*: `false`.
+    /// Returns `true` if the check warns of a failure to come, such as a certificate that is about
+    /// to expire. Such a check is only in the groups that its options name, because a replica must
+    /// not lose its traffic over a measurement. *Default*: `false`.
     fn measures(&self) -> bool {
         false
     }
 
-    /// Returns `true` if its runs belong on the runtime of the caller that starts them, and not on the runtime of the
-    /// `Health` (see [`HealthBuilder::runtime`](crate::HealthBuilder::runtime)). A check that watches the runtime of
-    /// the `Health` needs this, because it must run while that runtime is blocked. *Default*: `false`.
+    /// Returns `true` if its runs belong on the runtime of the caller that starts them, and not on
+    /// the runtime of the `Health` (see [`HealthBuilder::runtime`](crate::HealthBuilder::runtime)).
+    /// A check that watches the runtime of the `Health` needs this, because it must run while that
+    /// runtime is blocked. *Default*: `false`.
     fn runs_on_caller(&self) -> bool {
         false
     }
 
-    /// Returns the source of the application's reports, for a check that is not probed. Only checks of this crate have one.
+    /// Returns the source of the application's reports, for a check that is not probed. Only checks
+    /// of this crate have one.
     #[doc(hidden)]
     fn reported(&self) -> Option<&Arc<Source>> {
         None
@@ -148,8 +166,8 @@ impl<C: HealthCheck> HealthCheck for Arc<C> {
 
 /// The distance from the process to what a check looks at.
 ///
-/// A process that fails liveness is restarted, so liveness may only look at what a restart fixes. A slow database or a
-/// full disk in liveness restarts a whole fleet.
+/// A process that fails liveness is restarted, so liveness may only look at what a restart fixes. A
+/// slow database or a full disk in liveness restarts a whole fleet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 #[non_exhaustive]
 pub enum Scope {

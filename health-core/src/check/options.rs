@@ -8,8 +8,8 @@ use crate::Hold;
 /// The options of every check.
 ///
 /// ```
+/// use health_core::{CheckExt, check_fn};
 /// use std::time::Duration;
-/// use health_core::{check_fn, CheckExt};
 ///
 /// let orders = check_fn("OrdersApi", || async { Ok(()) })
 ///     .named("orders")
@@ -37,17 +37,22 @@ pub trait CheckExt: sealed::Sealed + Sized {
         self.critical(false)
     }
 
-    /// Sets whether errors make the service unhealthy. *Default*: the check's own value, mostly `true`.
+    /// Sets whether errors make the service unhealthy. *Default*: the check's own value, mostly
+    /// `true`.
     #[doc(alias = "critical_service")]
     fn critical(self, critical: bool) -> Configured<Self::Check> {
         self.set(|options| options.critical = Some(critical))
     }
 
-    /// Adds the check to groups, in addition to the report of all checks. *Default*: `ready` for a critical check, none for any other.
-    /// Naming groups replaces the default. Every critical check is also in `startup`. A check that [measures](crate::HealthCheck::measures)
-    /// is only in the groups named here.
+    /// Adds the check to groups, in addition to the report of all checks. *Default*: `ready` for a
+    /// critical check, none for any other. Naming groups replaces the default. Every critical check
+    /// is also in `startup`. A check that [measures](crate::HealthCheck::measures) is only in the
+    /// groups named here.
     #[doc(alias = "SUBSETS")]
-    fn groups<G: Into<Cow<'static, str>>>(self, groups: impl IntoIterator<Item = G>) -> Configured<Self::Check> {
+    fn groups<G: Into<Cow<'static, str>>>(
+        self,
+        groups: impl IntoIterator<Item = G>,
+    ) -> Configured<Self::Check> {
         self.set(|options| options.groups.extend(groups.into_iter().map(Into::into)))
     }
 
@@ -57,43 +62,49 @@ pub trait CheckExt: sealed::Sealed + Sized {
         self.set(|options| options.timeout = Some(timeout))
     }
 
-    /// Sets how long a verdict is fresh, from the end of its run. The check runs at most once per `ttl`, whatever the
-    /// load. With zero, each read joins the current run or starts one. *Default*:
-    /// [`Settings::ttl`](crate::Settings::ttl), or the check's own [`default_ttl`](HealthCheck::default_ttl) if that is
-    /// longer.
+    /// Sets how long a verdict is fresh, from the end of its run. The check runs at most once per
+    /// `ttl`, whatever the load. With zero, each read joins the current run or starts one.
+    /// *Default*: [`Settings::ttl`](crate::Settings::ttl), or the check's own
+    /// [`default_ttl`](HealthCheck::default_ttl) if that is longer.
     fn ttl(self, ttl: Duration) -> Configured<Self::Check> {
         self.set(|options| options.refresh = Some(Refresh::Ttl(ttl)))
     }
 
-    /// Sets the maximum age of a connection of the check's own, idle or not. With zero, each run opens a new one. The
-    /// check notices a rotated password, a moved name or an expired certificate after this time. The option does not
-    /// affect checks on the application's own pools. *Default*: [`Settings::reconnect`](crate::Settings::reconnect).
+    /// Sets the maximum age of a connection of the check's own, idle or not. With zero, each run
+    /// opens a new one. The check notices a rotated password, a moved name or an expired
+    /// certificate after this time. The option does not affect checks on the application's own
+    /// pools. *Default*: [`Settings::reconnect`](crate::Settings::reconnect).
     fn reconnect(self, reconnect: Duration) -> Configured<Self::Check> {
         self.set(|options| options.reconnect = Some(reconnect))
     }
 
-    /// Runs the check in the background at this interval, with a tenth of jitter, in place of a `ttl`. A read only starts a run as
-    /// long as there is no verdict.
+    /// Runs the check in the background at this interval, with a tenth of jitter, in place of a
+    /// `ttl`. A read only starts a run as long as there is no verdict.
     ///
-    /// A verdict expires after three intervals (or after one, its jitter and the timeout, if that is longer), so that a
-    /// check does not stay healthy if its background task is gone.
+    /// A verdict expires after three intervals (or after one, its jitter and the timeout, if that
+    /// is longer), so that a check does not stay healthy if its background task is gone.
     fn every(self, interval: Duration) -> Configured<Self::Check> {
         self.set(|options| options.refresh = Some(Refresh::Every(interval)))
     }
 
-    /// Sets how many consecutive runs with another verdict it takes to become better (`rise`) and worse (`fall`), as in
-    /// HAProxy; at least 1. *Default*: 1 and 1. The first verdict takes effect immediately.
+    /// Sets how many consecutive runs with another verdict it takes to become better (`rise`) and
+    /// worse (`fall`), as in HAProxy; at least 1. *Default*: 1 and 1. The first verdict takes
+    /// effect immediately.
     fn thresholds(self, rise: u32, fall: u32) -> Configured<Self::Check> {
         self.set(|options| options.thresholds = (rise, fall))
     }
 
-    /// Names the checks that this one can't work without. While one of them is unavailable, an error of this one reads
-    /// `unavailable: blocked by ...`.
+    /// Names the checks that this one can't work without. While one of them is unavailable, an
+    /// error of this one reads `unavailable: blocked by ...`.
     fn depends_on<I: Into<Cow<'static, str>>>(
         self,
         identifiers: impl IntoIterator<Item = I>,
     ) -> Configured<Self::Check> {
-        self.set(|options| options.depends_on.extend(identifiers.into_iter().map(Into::into)))
+        self.set(|options| {
+            options
+                .depends_on
+                .extend(identifiers.into_iter().map(Into::into))
+        })
     }
 
     /// Sets the scope, instead of the check's own.
@@ -107,30 +118,41 @@ pub trait CheckExt: sealed::Sealed + Sized {
         labels: impl IntoIterator<Item = (N, V)>,
     ) -> Configured<Self::Check> {
         self.set(|options| {
-            options.labels.extend(labels.into_iter().map(|(name, value)| (name.into(), value.into())));
+            options.labels.extend(
+                labels
+                    .into_iter()
+                    .map(|(name, value)| (name.into(), value.into())),
+            );
         })
     }
 
-    /// Sets the length of the check's hold. It applies in groups that have a hold, and has no effect in others; see [`Hold`]. *Default*:
-    /// the length that the group has.
+    /// Sets the length of the check's hold. It applies in groups that have a hold, and has no
+    /// effect in others; see [`Hold`]. *Default*: the length that the group has.
     fn hold(self, hold: impl Into<Hold>) -> Configured<Self::Check> {
         self.set(|options| options.hold = Some(hold.into()))
     }
 
-    /// Shares the verdicts of this check with the other replicas of the service; see [`HealthBuilder::fleet`](crate::HealthBuilder::fleet).
-    /// Replicas share a check if its identifier and this key are the same in each of them. The key has to differ wherever the check's
-    /// target differs, such as the database that a pool connects to. Without a fleet, the option has no effect. *Default*: not shared.
+    /// Shares the verdicts of this check with the other replicas of the service; see
+    /// [`HealthBuilder::fleet`](crate::HealthBuilder::fleet). Replicas share a check if its
+    /// identifier and this key are the same in each of them. The key has to differ wherever the
+    /// check's target differs, such as the database that a pool connects to. Without a fleet, the
+    /// option has no effect. *Default*: not shared.
     ///
-    /// A check of this process or this machine, one in the group `live`, one that the application reports, and one with a `ttl` of zero
-    /// can't be shared: then [`HealthBuilder::build`](crate::HealthBuilder::build) fails.
+    /// A check of this process or this machine, one in the group `live`, one that the application
+    /// reports, and one with a `ttl` of zero can't be shared: then
+    /// [`HealthBuilder::build`](crate::HealthBuilder::build) fails.
     fn shared(self, key: impl Into<Cow<'static, str>>) -> Configured<Self::Check> {
         self.set(|options| options.shared = Some(key.into()))
     }
 
-    /// Erases the type of the check and keeps its options, so that different checks fit into one collection.
+    /// Erases the type of the check and keeps its options, so that different checks fit into one
+    /// collection.
     fn boxed(self) -> Configured<BoxCheck> {
         let Configured { check, options } = self.into_check();
-        Configured { check: BoxCheck::new(check), options }
+        Configured {
+            check: BoxCheck::new(check),
+            options,
+        }
     }
 
     #[doc(hidden)]
@@ -142,7 +164,8 @@ pub trait CheckExt: sealed::Sealed + Sized {
 }
 
 mod sealed {
-    /// Prevents implementations of `CheckExt` outside of this crate, so that methods can be added to it.
+    /// Prevents implementations of `CheckExt` outside of this crate, so that methods can be added
+    /// to it.
     pub trait Sealed {}
 
     impl<C: crate::HealthCheck> Sealed for C {}
@@ -153,7 +176,10 @@ impl<C: HealthCheck> CheckExt for C {
     type Check = C;
 
     fn into_check(self) -> Configured<C> {
-        Configured { check: self, options: Options::default() }
+        Configured {
+            check: self,
+            options: Options::default(),
+        }
     }
 }
 
@@ -165,8 +191,8 @@ impl<C: HealthCheck> CheckExt for Configured<C> {
     }
 }
 
-/// A check with its options, which [`CheckExt`] returns and [`HealthBuilder::check`](crate::HealthBuilder::check)
-/// takes.
+/// A check with its options, which [`CheckExt`] returns and
+/// [`HealthBuilder::check`](crate::HealthBuilder::check) takes.
 ///
 /// It is not a [`HealthCheck`] itself, so that no option can get lost.
 #[derive(Debug, Clone)]

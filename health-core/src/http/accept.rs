@@ -1,4 +1,5 @@
-//! Content negotiation (RFC 9110, section 12.5.1): a pure function of the header and of the offered media types.
+//! Content negotiation (RFC 9110, section 12.5.1): a pure function of the header and of the offered
+//! media types.
 
 use std::cmp::Reverse;
 use std::iter;
@@ -13,7 +14,8 @@ pub(super) struct Offer {
     kind: String,
     subtype: String,
     version: Option<String>,
-    /// `true` if another format of this type has versions: a client that names a version does not mean this one.
+    /// `true` if another format of this type has versions: a client that names a version does not
+    /// mean this one.
     has_twin: bool,
     renderer: usize,
 }
@@ -35,40 +37,69 @@ impl Offer {
     }
 }
 
-/// Lists the first media type of each offered renderer and then the others, so that a wildcard matches the main types.
+/// Lists the first media type of each offered renderer and then the others, so that a wildcard
+/// matches the main types.
 pub(super) fn offers(renderers: &Renderers, offered: &[usize]) -> Vec<Offer> {
     let types_of = |position: usize| renderers.at(position).media_types();
-    let main = offered.iter().map(|&position| (position, types_of(position).get(..1).unwrap_or_default()));
-    let others = offered.iter().map(|&position| (position, types_of(position).get(1..).unwrap_or_default()));
+    let main = offered
+        .iter()
+        .map(|&position| (position, types_of(position).get(..1).unwrap_or_default()));
+    let others = offered
+        .iter()
+        .map(|&position| (position, types_of(position).get(1..).unwrap_or_default()));
     let types = main.chain(others);
-    let offers =
-        types.flat_map(|(renderer, types)| types.iter().map(move |media_type| Offer::new(media_type, renderer)));
+    let offers = types.flat_map(|(renderer, types)| {
+        types
+            .iter()
+            .map(move |media_type| Offer::new(media_type, renderer))
+    });
     let mut offers: Vec<Offer> = offers.collect();
-    let versioned = |offer: &Offer| offer.version.is_some().then(|| (offer.kind.clone(), offer.subtype.clone()));
+    let versioned = |offer: &Offer| {
+        offer
+            .version
+            .is_some()
+            .then(|| (offer.kind.clone(), offer.subtype.clone()))
+    };
     let twins: Vec<_> = offers.iter().filter_map(versioned).collect();
     for offer in offers.iter_mut().filter(|offer| offer.version.is_none()) {
-        offer.has_twin = twins.iter().any(|(kind, subtype)| *kind == offer.kind && *subtype == offer.subtype);
+        offer.has_twin = twins
+            .iter()
+            .any(|(kind, subtype)| *kind == offer.kind && *subtype == offer.subtype);
     }
     offers
 }
 
 /// Returns the renderer that the client prefers, or `None` if it accepts none of them.
 ///
-/// The most specific range that matches an offer decides its quality. Among offers of equal quality the client's order
-/// decides, then the precision of the match, then the order of the offers. Malformed members are skipped. Without any
-/// valid member, the first offer is chosen.
-pub(super) fn choose<'v>(headers: impl IntoIterator<Item = &'v HeaderValue>, offers: &[Offer]) -> Option<usize> {
-    let members = headers.into_iter().flat_map(|header| split_outside_quotes(header.as_bytes(), b','));
+/// The most specific range that matches an offer decides its quality. Among offers of equal quality
+/// the client's order decides, then the precision of the match, then the order of the offers.
+/// Malformed members are skipped. Without any valid member, the first offer is chosen.
+pub(super) fn choose<'v>(
+    headers: impl IntoIterator<Item = &'v HeaderValue>,
+    offers: &[Offer],
+) -> Option<usize> {
+    let members = headers
+        .into_iter()
+        .flat_map(|header| split_outside_quotes(header.as_bytes(), b','));
     let mut ranges = members.filter_map(Range::parse);
-    let Some(first) = ranges.next() else { return offers.first().map(|offer| offer.renderer) };
-    first.decides(offers).or_else(|| weigh(&iter::once(first).chain(ranges).collect::<Vec<_>>(), offers))
+    let Some(first) = ranges.next() else {
+        return offers.first().map(|offer| offer.renderer);
+    };
+    first
+        .decides(offers)
+        .or_else(|| weigh(&iter::once(first).chain(ranges).collect::<Vec<_>>(), offers))
 }
 
 fn weigh(ranges: &[Range<'_>], offers: &[Offer]) -> Option<usize> {
     let mut best = None;
     for offer in offers {
-        let fitting = ranges.iter().enumerate().filter_map(|(at, range)| Some((range.fit(offer)?, Reverse(at))));
-        let Some((fit, Reverse(at))) = fitting.max() else { continue };
+        let fitting = ranges
+            .iter()
+            .enumerate()
+            .filter_map(|(at, range)| Some((range.fit(offer)?, Reverse(at))));
+        let Some((fit, Reverse(at))) = fitting.max() else {
+            continue;
+        };
         let liking = (ranges[at].quality, Reverse(at), fit);
         if ranges[at].quality > 0 && best.is_none_or(|(other, _)| liking > other) {
             best = Some((liking, offer.renderer));
@@ -96,8 +127,8 @@ enum Fit {
     Kind,
     /// The type matches. The range has parameters that are unknown here.
     Parameters,
-    /// The type matches in another version, which is still closer to what a scraper reads than a format without
-    /// versions.
+    /// The type matches in another version, which is still closer to what a scraper reads than a
+    /// format without versions.
     OtherVersion,
     Type,
     Version,
@@ -105,12 +136,21 @@ enum Fit {
 
 impl<'a> Range<'a> {
     fn parse(member: &'a [u8]) -> Option<Self> {
-        let mut parts = split_outside_quotes(member, b';').map(|part| std::str::from_utf8(part).map(str::trim));
+        let mut parts =
+            split_outside_quotes(member, b';').map(|part| std::str::from_utf8(part).map(str::trim));
         let (kind, subtype) = parts.next()?.ok()?.split_once('/')?;
-        if !matches!((kind, subtype), ("*", "*")) && !(is_token(kind) && (is_token(subtype) || subtype == "*")) {
+        if !matches!((kind, subtype), ("*", "*"))
+            && !(is_token(kind) && (is_token(subtype) || subtype == "*"))
+        {
             return None;
         }
-        let mut range = Self { kind, subtype, quality: 1000, has_parameters: false, version: None };
+        let mut range = Self {
+            kind,
+            subtype,
+            quality: 1000,
+            has_parameters: false,
+            version: None,
+        };
         for part in parts.filter(|part| *part != Ok("")) {
             let (name, value) = part.ok()?.split_once('=')?;
             if name.eq_ignore_ascii_case("q") {
@@ -129,19 +169,22 @@ impl<'a> Range<'a> {
 
     /// Returns the renderer that this range selects as the first one of a header, whatever follows.
     ///
-    /// A range that names a type, with full quality and without parameters, is preferred to all later ones. Only a
-    /// format with versions can still be excluded by a later range. Browsers and most clients begin with such a range,
-    /// so the rest need not be parsed.
+    /// A range that names a type, with full quality and without parameters, is preferred to all
+    /// later ones. Only a format with versions can still be excluded by a later range. Browsers and
+    /// most clients begin with such a range, so the rest need not be parsed.
     fn decides(&self, offers: &[Offer]) -> Option<usize> {
         if self.quality < 1000 || self.has_parameters {
             return None;
         }
-        let offer = offers.iter().find(|offer| self.fit(offer) == Some(Fit::Type))?;
+        let offer = offers
+            .iter()
+            .find(|offer| self.fit(offer) == Some(Fit::Type))?;
         offer.version.is_none().then_some(offer.renderer)
     }
 
-    /// Returns `None` if the range does not match. Clients send more parameters than types have, so parameters only
-    /// decide which match is better. The exception is a version where another format of the type has versions.
+    /// Returns `None` if the range does not match. Clients send more parameters than types have, so
+    /// parameters only decide which match is better. The exception is a version where another
+    /// format of the type has versions.
     fn fit(&self, offer: &Offer) -> Option<Fit> {
         match (self.kind, self.subtype) {
             ("*", _) => Some(Fit::Any),
@@ -163,7 +206,8 @@ impl<'a> Range<'a> {
     }
 }
 
-/// Parses a quality: `0`, `0.5`, `0.123`, `1` or `1.000`, with at most three digits (RFC 9110, section 12.4.2).
+/// Parses a quality: `0`, `0.5`, `0.123`, `1` or `1.000`, with at most three digits (RFC 9110,
+/// section 12.4.2).
 fn quality(text: &str) -> Option<u16> {
     let (whole, digits) = text.split_once('.').unwrap_or((text, ""));
     if digits.len() > 3 || !digits.bytes().all(|digit| digit.is_ascii_digit()) {
@@ -187,9 +231,11 @@ fn is_quoted(text: &str) -> bool {
     text.len() >= 2 && text.starts_with('"') && text.ends_with('"')
 }
 
-/// Splits at a separator that is not inside of a quoted string. In such a string, a backslash escapes the next byte.
+/// Splits at a separator that is not inside of a quoted string. In such a string, a backslash
+/// escapes the next byte.
 fn split_outside_quotes(text: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
-    let (mut quoted, mut escaped) = (false, false);
+    let mut quoted = false;
+    let mut escaped = false;
     let has_quotes = text.contains(&b'"'); // rarely
     text.split(move |&byte| {
         match byte {
@@ -216,7 +262,10 @@ mod tests {
             Offer::new("text/html", 0),
             Offer::new("application/json", 1),
             Offer::new("text/plain; charset=utf-8", 2),
-            Offer::new("application/openmetrics-text; version=1.0.0; charset=utf-8", 3),
+            Offer::new(
+                "application/openmetrics-text; version=1.0.0; charset=utf-8",
+                3,
+            ),
             Offer::new("text/plain;charset=utf-8;version=0.0.4", 4),
         ]
     });
@@ -240,9 +289,18 @@ mod tests {
             ("text/plain;q=0", None),
             ("application/openmetrics-text", Some(3)),
             ("application/openmetrics-text;version=0.0.1", Some(3)),
-            ("application/openmetrics-text,application/openmetrics-text;version=1.0.0;q=0", None),
-            ("application/openmetrics-text;version=0.0.1,text/plain;version=0.0.4;q=0.5,*/*;q=0.1", Some(3)),
-            ("application/openmetrics-text;q=0,text/plain;version=0.0.4;q=0.5,*/*;q=0.1", Some(4)),
+            (
+                "application/openmetrics-text,application/openmetrics-text;version=1.0.0;q=0",
+                None,
+            ),
+            (
+                "application/openmetrics-text;version=0.0.1,text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
+                Some(3),
+            ),
+            (
+                "application/openmetrics-text;q=0,text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
+                Some(4),
+            ),
             ("application/*", Some(1)),
         ] {
             assert_eq!(chosen(accept), expected, "{accept}");
@@ -251,11 +309,30 @@ mod tests {
 
     /// Returns a strategy for valid members of the header.
     fn member() -> impl Strategy<Value = String> {
-        const TYPES: &[&str] =
-            &["text/html", "application/json", "text/plain", "text/*", "*/*", "image/png", "TEXT/html"];
-        const PARAMETERS: &[&str] = &["", ";level=1", ";version=0.0.4", "; a=\"b,c;q=0\"", ";x=y ; z=w"];
-        const QUALITIES: &[&str] = &["", ";q=0", ";q=0.0", "; q=0.5", ";Q=0.501", ";q=1", ";q=1.000"];
-        (prop::sample::select(TYPES), prop::sample::select(PARAMETERS), prop::sample::select(QUALITIES))
+        const TYPES: &[&str] = &[
+            "text/html",
+            "application/json",
+            "text/plain",
+            "text/*",
+            "*/*",
+            "image/png",
+            "TEXT/html",
+        ];
+        const PARAMETERS: &[&str] = &[
+            "",
+            ";level=1",
+            ";version=0.0.4",
+            "; a=\"b,c;q=0\"",
+            ";x=y ; z=w",
+        ];
+        const QUALITIES: &[&str] = &[
+            "", ";q=0", ";q=0.0", "; q=0.5", ";Q=0.501", ";q=1", ";q=1.000",
+        ];
+        (
+            prop::sample::select(TYPES),
+            prop::sample::select(PARAMETERS),
+            prop::sample::select(QUALITIES),
+        )
             .prop_map(|(kind, parameter, quality)| format!("{kind}{parameter}{quality}"))
     }
 

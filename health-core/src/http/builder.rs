@@ -12,7 +12,8 @@ use crate::registry::{BuildError, BuildFault};
 use crate::settings::{self, DEGRADED, UNHEALTHY};
 use crate::{Anonymous, Health, Report, Secret};
 
-/// The characters that RFC 3986 does not allow in a path. `%` is left alone, as the path may be encoded already.
+/// The characters that RFC 3986 does not allow in a path. `%` is left alone, as the path may be
+/// encoded already.
 const NOT_IN_A_PATH: &AsciiSet = &CONTROLS
     .add(b' ')
     .add(b'"')
@@ -59,15 +60,16 @@ impl EndpointBuilder {
         }
     }
 
-    /// Sets the path, such as `/ht/`. The slashes at the start and at the end are optional, empty segments are removed,
-    /// and characters that no URL has are percent-encoded. *Default*: [`Settings::path`](crate::Settings::path).
+    /// Sets the path, such as `/ht/`. The slashes at the start and at the end are optional, empty
+    /// segments are removed, and characters that no URL has are percent-encoded. *Default*:
+    /// [`Settings::path`](crate::Settings::path).
     pub fn path(mut self, path: impl Into<String>) -> Self {
         self.path = path.into();
         self
     }
 
-    /// Shows only this group, at the path itself. There are no paths below it then. *Default*: all checks, and each
-    /// group below the path.
+    /// Shows only this group, at the path itself. There are no paths below it then. *Default*: all
+    /// checks, and each group below the path.
     pub fn group(mut self, group: impl Into<String>) -> Self {
         self.group = Some(group.into());
         self
@@ -80,14 +82,16 @@ impl EndpointBuilder {
         self
     }
 
-    /// Requires no token, whatever the settings say, for a management port that is closed to the outside.
+    /// Requires no token, whatever the settings say, for a management port that is closed to the
+    /// outside.
     pub fn without_token(mut self) -> Self {
         self.token = None;
         self
     }
 
-    /// Sets the answer to a request without the token, for every group of this endpoint. If the endpoint has no token,
-    /// this is the answer to every request. *Default*: that of the group or of the settings.
+    /// Sets the answer to a request without the token, for every group of this endpoint. If the
+    /// endpoint has no token, this is the answer to every request. *Default*: that of the group or
+    /// of the settings.
     pub fn anonymous(mut self, anonymous: Anonymous) -> Self {
         self.anonymous = Some(anonymous);
         self
@@ -96,42 +100,56 @@ impl EndpointBuilder {
     /// Sets the status code of an unhealthy answer: 400 to 599, and not 429. *Default*:
     /// [`Settings::unhealthy_status`](crate::Settings::unhealthy_status).
     pub fn unhealthy_status(mut self, code: u16) -> Self {
-        match StatusCode::from_u16(code).ok().filter(|_| settings::is_unhealthy_status(code)) {
+        match StatusCode::from_u16(code)
+            .ok()
+            .filter(|_| settings::is_unhealthy_status(code))
+        {
             Some(code) => self.policy.unhealthy = code,
-            None => self.faults.push(BuildFault::setting("unhealthy_status", UNHEALTHY)),
+            None => self
+                .faults
+                .push(BuildFault::setting("unhealthy_status", UNHEALTHY)),
         }
         self
     }
 
-    /// Sets the status code of a healthy answer in which some row warns or fails: 200 to 299. *Default*:
-    /// [`Settings::degraded_status`](crate::Settings::degraded_status).
+    /// Sets the status code of a healthy answer in which some row warns or fails: 200 to 299.
+    /// *Default*: [`Settings::degraded_status`](crate::Settings::degraded_status).
     pub fn degraded_status(mut self, code: u16) -> Self {
-        match StatusCode::from_u16(code).ok().filter(|_| settings::is_degraded_status(code)) {
+        match StatusCode::from_u16(code)
+            .ok()
+            .filter(|_| settings::is_degraded_status(code))
+        {
             Some(code) => self.policy.degraded = code,
-            None => self.faults.push(BuildFault::setting("degraded_status", DEGRADED)),
+            None => self
+                .faults
+                .push(BuildFault::setting("degraded_status", DEGRADED)),
         }
         self
     }
 
-    /// Sets a function that returns the status code of a report, in place of the two codes above. Metrics and feeds are
-    /// still answered with 200. If the function panics or returns 429, it is ignored for that answer, and the log says
-    /// so.
+    /// Sets a function that returns the status code of a report, in place of the two codes above.
+    /// Metrics and feeds are still answered with 200. If the function panics or returns 429, it is
+    /// ignored for that answer, and the log says so.
     ///
     /// The function gets the whole report, even if the reader sees only the verdict.
-    pub fn status_code(mut self, function: impl Fn(&Report) -> StatusCode + Send + Sync + 'static) -> Self {
+    pub fn status_code(
+        mut self,
+        function: impl Fn(&Report) -> StatusCode + Send + Sync + 'static,
+    ) -> Self {
         self.policy.function = Some(Arc::new(function));
         self
     }
 
-    /// Offers only these formats, in this order. The first one answers a request without preference, so an API service
-    /// names `json` first. *Default*: all formats of the health, `html` first.
+    /// Offers only these formats, in this order. The first one answers a request without
+    /// preference, so an API service names `json` first. *Default*: all formats of the health,
+    /// `html` first.
     pub fn formats<I: Into<String>>(mut self, formats: impl IntoIterator<Item = I>) -> Self {
         self.formats = Some(formats.into_iter().map(Into::into).collect());
         self
     }
 
-    /// Adds a header to every answer. It replaces a header of that name that the engine sets. `Content-Type`,
-    /// `Content-Length` and `Allow` belong to the answer itself and are refused.
+    /// Adds a header to every answer. It replaces a header of that name that the engine sets.
+    /// `Content-Type`, `Content-Length` and `Allow` belong to the answer itself and are refused.
     pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         if [CONTENT_TYPE, CONTENT_LENGTH, ALLOW].contains(&name) {
             let message = format!("{name} belongs to the answer itself: leave it out");
@@ -145,7 +163,8 @@ impl EndpointBuilder {
     /// Builds the endpoint.
     ///
     /// # Errors
-    /// Fails for unknown groups and formats, and for status codes, headers and tokens that are not allowed; the error lists all of them.
+    /// Fails for unknown groups and formats, and for status codes, headers and tokens that are not
+    /// allowed; the error lists all of them.
     pub fn build(self) -> Result<Endpoint, BuildError> {
         let (endpoint, faults) = self.assemble();
         BuildError::check(faults)?;
@@ -154,16 +173,34 @@ impl EndpointBuilder {
 
     /// Builds the endpoint, with a default in place of whatever is invalid, and returns the faults.
     pub(super) fn assemble(self) -> (Endpoint, Vec<BuildFault>) {
-        let Self { health, path, group, token, anonymous, formats, policy, mut faults } = self;
+        let Self {
+            health,
+            path,
+            group,
+            token,
+            anonymous,
+            formats,
+            policy,
+            mut faults,
+        } = self;
         let group = group.and_then(|group| {
-            let plan = health.plans().iter().position(|plan| plan.name.as_deref() == Some(&group));
+            let plan = health
+                .plans()
+                .iter()
+                .position(|plan| plan.name.as_deref() == Some(&group));
             if plan.is_none() {
                 let groups = health.groups().collect::<Vec<_>>().join(", ");
-                faults.push(BuildFault::group(&group, format!("the endpoint shows it, but the groups are {groups}")));
+                faults.push(BuildFault::group(
+                    &group,
+                    format!("the endpoint shows it, but the groups are {groups}"),
+                ));
             }
             plan
         });
-        if let Some(message) = token.as_ref().and_then(|token| settings::token_fault(token, health.groups())) {
+        if let Some(message) = token
+            .as_ref()
+            .and_then(|token| settings::token_fault(token, health.groups()))
+        {
             faults.push(BuildFault::setting("token", message));
         }
         faults.extend(settings::path_fault(&path));
@@ -171,7 +208,10 @@ impl EndpointBuilder {
             None => (0..health.renderers().len()).collect(),
             Some(names) => {
                 faults.extend(settings::formats_fault(names, health.renderers()));
-                names.iter().filter_map(|name| health.renderers().position(name)).collect()
+                names
+                    .iter()
+                    .filter_map(|name| health.renderers().position(name))
+                    .collect()
             }
         };
         let segments = path.split('/').filter(|segment| !segment.is_empty());

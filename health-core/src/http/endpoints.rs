@@ -7,13 +7,17 @@ use http::{Request, Response, StatusCode};
 
 use super::{Endpoint, future};
 
-/// Several endpoints of one server, for servers without a router. The endpoint with the longest path that covers a request answers it.
+/// Several endpoints of one server, for servers without a router. The endpoint with the longest
+/// path that covers a request answers it.
 ///
 /// ```
 /// use health_core::{Endpoint, Endpoints, Health};
 ///
 /// let health = Health::builder().build()?;
-/// let endpoints: Endpoints = Endpoint::probes(&health).into_iter().chain([Endpoint::new("/", health)]).collect();
+/// let endpoints: Endpoints = Endpoint::probes(&health)
+///     .into_iter()
+///     .chain([Endpoint::new("/", health)])
+///     .collect();
 /// assert_eq!(endpoints.find("/livez").map(Endpoint::base), Some("/livez"));
 /// assert_eq!(endpoints.find("/live/").map(Endpoint::base), Some(""));
 /// # Ok::<(), health_core::BuildError>(())
@@ -32,8 +36,12 @@ impl Endpoints {
         self.0.iter()
     }
 
-    /// Answers a request, as [`Endpoint::respond`] does. A path that no endpoint covers is answered with 404.
-    pub fn respond<B>(&self, request: &Request<B>) -> impl Future<Output = Response<Bytes>> + Send + 'static + use<B> {
+    /// Answers a request, as [`Endpoint::respond`] does. A path that no endpoint covers is answered
+    /// with 404.
+    pub fn respond<B>(
+        &self,
+        request: &Request<B>,
+    ) -> impl Future<Output = Response<Bytes>> + Send + 'static + use<B> {
         // Any endpoint refuses a path that it does not cover.
         match self.find(request.uri().path()).or(self.0.last()) {
             Some(endpoint) => Either::Left(endpoint.respond(request)),

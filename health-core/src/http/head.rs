@@ -1,6 +1,7 @@
 use http::{HeaderMap, Method, Request};
 
-/// The parts of a request that the endpoint reads, for frameworks whose request type is not [`http::Request`].
+/// The parts of a request that the endpoint reads, for frameworks whose request type is not
+/// [`http::Request`].
 ///
 /// ```
 /// use health_core::RequestHead;
@@ -21,17 +22,30 @@ pub struct RequestHead<'a> {
 impl<'a> RequestHead<'a> {
     /// Creates a request head.
     ///
-    /// - `path` is percent-encoded as it was sent, without the prefix below which a router of the application is nested.
-    /// - `query` is the part after the question mark, percent-encoded as it was sent, and empty if there is none.
-    /// - `headers` needs no other headers than those in [`Endpoint::REQUEST_HEADERS`](super::Endpoint::REQUEST_HEADERS).
+    /// - `path` is percent-encoded as it was sent, without the prefix below which a router of the
+    ///   application is nested.
+    /// - `query` is the part after the question mark, percent-encoded as it was sent, and empty if
+    ///   there is none.
+    /// - `headers` needs no other headers than those in
+    ///   [`Endpoint::REQUEST_HEADERS`](super::Endpoint::REQUEST_HEADERS).
     pub fn new(method: &'a Method, path: &'a str, query: &'a str, headers: &'a HeaderMap) -> Self {
-        Self { method, path, query, headers }
+        Self {
+            method,
+            path,
+            query,
+            headers,
+        }
     }
 }
 
 impl<'a, B> From<&'a Request<B>> for RequestHead<'a> {
     fn from(request: &'a Request<B>) -> Self {
         let uri = request.uri();
-        Self::new(request.method(), uri.path(), uri.query().unwrap_or_default(), request.headers())
+        Self::new(
+            request.method(),
+            uri.path(),
+            uri.query().unwrap_or_default(),
+            request.headers(),
+        )
     }
 }

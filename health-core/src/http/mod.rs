@@ -62,19 +62,25 @@ pub use self::tower::{Body, ResponseFuture};
 /// | `?exclude=<name>`, any number of them | without these checks, and without them in the verdict |
 /// | `?verbose` | more detail, if the format has it: [`Renderer::render_verbose`] |
 ///
-/// A healthy answer is 200, or [`Settings::degraded_status`](crate::Settings::degraded_status) if some row warns or
-/// fails. An unhealthy one is [`Settings::unhealthy_status`](crate::Settings::unhealthy_status). Content negotiation
-/// follows [RFC 9110, section 12](https://www.rfc-editor.org/rfc/rfc9110#section-12).
+/// A healthy answer is 200, or [`Settings::degraded_status`](crate::Settings::degraded_status) if
+/// some row warns or fails. An unhealthy one is
+/// [`Settings::unhealthy_status`](crate::Settings::unhealthy_status). Content negotiation follows
+/// [RFC 9110, section 12](https://www.rfc-editor.org/rfc/rfc9110#section-12).
 ///
-/// One `Health` can have several endpoints. They share its checks and their verdicts, and each has a policy of its own.
-/// For instance, one shows everything on a management port, and another only the verdict in public.
+/// One `Health` can have several endpoints. They share its checks and their verdicts, and each has
+/// a policy of its own. For instance, one shows everything on a management port, and another only
+/// the verdict in public.
 ///
 /// ```
 /// use health_core::{Anonymous, Endpoint, Health};
 ///
 /// let health = Health::builder().build()?;
 /// let management = Endpoint::builder(health.clone()).path("/ht/").build()?;
-/// let public = Endpoint::builder(health).path("/status/").anonymous(Anonymous::Status).formats(["json"]).build()?;
+/// let public = Endpoint::builder(health)
+///     .path("/status/")
+///     .anonymous(Anonymous::Status)
+///     .formats(["json"])
+///     .build()?;
 /// # let _ = (management, public);
 /// # Ok::<(), health_core::BuildError>(())
 /// ```
@@ -101,11 +107,13 @@ struct Shared {
 }
 
 impl Endpoint {
-    /// The request headers that the endpoint reads, in lower case. An adapter whose framework has header types of its own needs to
-    /// convert no others.
-    pub const REQUEST_HEADERS: &'static [&'static str] = &["accept", "authorization", query::SCRAPE_TIMEOUT];
+    /// The request headers that the endpoint reads, in lower case. An adapter whose framework has
+    /// header types of its own needs to convert no others.
+    pub const REQUEST_HEADERS: &'static [&'static str] =
+        &["accept", "authorization", query::SCRAPE_TIMEOUT];
 
-    /// Creates an endpoint at this path, such as `/ht/`, with the policy of the [`Settings`](crate::Settings).
+    /// Creates an endpoint at this path, such as `/ht/`, with the policy of the
+    /// [`Settings`](crate::Settings).
     pub fn new(path: &str, health: Health) -> Self {
         // The settings were validated when the health was built, so the faults are ignored.
         Self::builder(health).path(path).assemble().0
@@ -116,20 +124,26 @@ impl Endpoint {
         EndpointBuilder::new(health)
     }
 
-    /// Returns the endpoints `/livez` and `/readyz`, for the probes of Kubernetes: the groups `live` and `ready`.
+    /// Returns the endpoints `/livez` and `/readyz`, for the probes of Kubernetes: the groups
+    /// `live` and `ready`.
     ///
-    /// A request without the token gets only the verdict. A request with it gets the rows, and so does every request if
-    /// there is no token.
+    /// A request without the token gets only the verdict. A request with it gets the rows, and so
+    /// does every request if there is no token.
     pub fn probes(health: &Health) -> [Self; 2] {
         [("/livez", "live"), ("/readyz", "ready")].map(|(path, group)| {
             let endpoint = Self::builder(health.clone()).path(path).group(group);
             let has_token = health.settings().token.is_some();
-            let endpoint = if has_token { endpoint.anonymous(Anonymous::Status) } else { endpoint };
+            let endpoint = if has_token {
+                endpoint.anonymous(Anonymous::Status)
+            } else {
+                endpoint
+            };
             endpoint.assemble().0
         })
     }
 
-    /// Returns the only group that this endpoint shows; `None` if it shows all checks, and each group below its path.
+    /// Returns the only group that this endpoint shows; `None` if it shows all checks, and each
+    /// group below its path.
     pub fn group(&self) -> Option<&str> {
         self.0.health.plans()[self.0.group?].name.as_deref()
     }
@@ -141,7 +155,8 @@ impl Endpoint {
 
     /// Returns `true` if a path is the base of this endpoint or below it.
     pub fn covers(&self, path: &str) -> bool {
-        path.strip_prefix(&*self.0.base).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        path.strip_prefix(&*self.0.base)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 
     /// Returns the health that this endpoint shows.
@@ -149,16 +164,19 @@ impl Endpoint {
         &self.0.health
     }
 
-    /// Answers a request. The method, the path, the query and the headers are read before this returns, and the future
-    /// does not borrow the request.
+    /// Answers a request. The method, the path, the query and the headers are read before this
+    /// returns, and the future does not borrow the request.
     ///
     /// Never fails: an invalid request and a failing check are answered, too.
-    pub fn respond<B>(&self, request: &Request<B>) -> impl Future<Output = Response<Bytes>> + Send + 'static + use<B> {
+    pub fn respond<B>(
+        &self,
+        request: &Request<B>,
+    ) -> impl Future<Output = Response<Bytes>> + Send + 'static + use<B> {
         self.respond_with(RequestHead::from(request), SharedResponse::to_response)
     }
 
-    /// Answers a request as [`respond`](Self::respond) does, for an adapter whose framework has types of its own.
-    /// `convert` creates the response of the framework.
+    /// Answers a request as [`respond`](Self::respond) does, for an adapter whose framework has
+    /// types of its own. `convert` creates the response of the framework.
     pub fn respond_with<T: Send + 'static>(
         &self,
         request: RequestHead<'_>,
@@ -169,7 +187,10 @@ impl Endpoint {
 
     /// Returns the renderers that this endpoint offers, the default first.
     fn renderers(&self) -> impl Iterator<Item = &dyn Renderer> {
-        self.0.renderers.iter().map(|&position| self.0.health.renderers().at(position))
+        self.0
+            .renderers
+            .iter()
+            .map(|&position| self.0.health.renderers().at(position))
     }
 
     fn answer<T: Send + 'static>(
@@ -179,12 +200,15 @@ impl Endpoint {
     ) -> future::Answer<T> {
         let query = match self.parse(request) {
             Ok(query) => query,
-            Err(refusal) => return future::now(answer::refuse(self, refusal, request.method, convert)),
+            Err(refusal) => {
+                return future::now(answer::refuse(self, refusal, request.method, convert));
+            }
         };
         if let Some(answer) = answer::cached(self, &query, convert) {
             return future::now(answer);
         }
-        let (endpoint, budget) = (self.clone(), query::budget(request.headers));
+        let endpoint = self.clone();
+        let budget = query::budget(request.headers);
         future::later(async move { answer::run(&endpoint, &query, budget, convert).await })
     }
 }

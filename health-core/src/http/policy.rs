@@ -8,7 +8,8 @@ use http::{HeaderMap, StatusCode};
 
 use crate::{Report, Settings, Status};
 
-/// The parts of an endpoint's configuration that decide what an answer looks like. Endpoints with equal policies share their answers.
+/// The parts of an endpoint's configuration that decide what an answer looks like. Endpoints with
+/// equal policies share their answers.
 #[derive(Clone)]
 pub(crate) struct Policy {
     pub(super) unhealthy: StatusCode,
@@ -23,7 +24,8 @@ pub(super) type StatusFunction = Arc<dyn Fn(&Report) -> StatusCode + Send + Sync
 impl Policy {
     pub(crate) fn new(settings: &Settings) -> Self {
         Self {
-            unhealthy: StatusCode::from_u16(settings.unhealthy_status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
+            unhealthy: StatusCode::from_u16(settings.unhealthy_status)
+                .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
             degraded: StatusCode::from_u16(settings.degraded_status).unwrap_or(StatusCode::OK),
             function: None,
             headers: HeaderMap::new(),
@@ -37,10 +39,14 @@ impl Policy {
             true if is_degraded(report) => self.degraded,
             true => StatusCode::OK,
         };
-        let Some(function) = &self.function else { return by_verdict };
+        let Some(function) = &self.function else {
+            return by_verdict;
+        };
         match catch_unwind(AssertUnwindSafe(|| function(report))) {
             Ok(StatusCode::TOO_MANY_REQUESTS) => {
-                tracing::error!("the status function of an endpoint returned 429, which no health check may answer");
+                tracing::error!(
+                    "the status function of an endpoint returned 429, which no health check may answer"
+                );
                 by_verdict
             }
             Ok(status) => status,
@@ -54,7 +60,10 @@ impl Policy {
 
 /// Returns `true` if some row of a healthy report does not work.
 fn is_degraded(report: &Report) -> bool {
-    report.checks.iter().any(|row| row.status != Status::Working)
+    report
+        .checks
+        .iter()
+        .any(|row| row.status != Status::Working)
 }
 
 impl PartialEq for Policy {

@@ -39,24 +39,48 @@ impl Endpoint {
             return Err(Refusal::UnknownMethod);
         }
         let mut params = QueryParams::read(request.query);
-        // A redacted answer must not reveal the names of checks, and start-up is only meaningful as a whole.
+        // A redacted answer must not reveal the names of checks, and start-up is only meaningful as
+        // a whole.
         if redacted || self.0.health.plans()[plan].kind == Kind::Startup {
             params.only.clear();
         }
-        if !params.only.iter().all(|name| self.0.health.has_member(name, plan)) {
+        if !params
+            .only
+            .iter()
+            .all(|name| self.0.health.has_member(name, plan))
+        {
             return Err(Refusal::UnknownCheck(plan));
         }
         let renderer = match params.format.filter(|name| !name.is_empty()) {
             Some(name) => self.renderer(&name).ok_or(Refusal::UnknownFormat)?,
-            None => accept::choose(request.headers.get_all(ACCEPT), &self.0.offers).ok_or(Refusal::NotAcceptable)?,
+            None => accept::choose(request.headers.get_all(ACCEPT), &self.0.offers)
+                .ok_or(Refusal::NotAcceptable)?,
         };
-        let view = View { policy: self.0.policy_id, renderer, redacted, verbose: params.verbose };
-        let mut exclude = if redacted { BTreeSet::new() } else { params.exclude };
+        let view = View {
+            policy: self.0.policy_id,
+            renderer,
+            redacted,
+            verbose: params.verbose,
+        };
+        let mut exclude = if redacted {
+            BTreeSet::new()
+        } else {
+            params.exclude
+        };
         if !params.verbose {
             exclude.retain(|name| self.0.health.has_member(name, plan)); // only the verbose view lists unknown names
         }
-        let choice = Choice { plan, only: params.only, exclude };
-        Ok(Query { method: request.method.clone(), choice, view, refresh: params.refresh })
+        let choice = Choice {
+            plan,
+            only: params.only,
+            exclude,
+        };
+        Ok(Query {
+            method: request.method.clone(),
+            choice,
+            view,
+            refresh: params.refresh,
+        })
     }
 
     /// Returns the position of an offered format.
@@ -71,16 +95,28 @@ impl Endpoint {
             return Err(Refusal::NotFound);
         }
         let mut segments = segments(&path[self.0.base.len()..]);
-        let presented = self.0.token.as_ref().map(|token| check_token(token, &mut segments, headers));
+        let presented = self
+            .0
+            .token
+            .as_ref()
+            .map(|token| check_token(token, &mut segments, headers));
         let plan = self.plan(&segments);
         let may_see = |plan: usize| self.anonymous(plan) == Anonymous::Status;
         match (presented, plan) {
-            (None | Some(TokenPresented::Right), Some(plan)) => Ok((plan, presented.is_none() && may_see(plan))),
+            (None | Some(TokenPresented::Right), Some(plan)) => {
+                Ok((plan, presented.is_none() && may_see(plan)))
+            }
             (Some(TokenPresented::Nothing), Some(plan)) if may_see(plan) => Ok((plan, true)),
-            (None | Some(TokenPresented::Right), None) if self.0.group.is_some() => Err(Refusal::NotFound),
+            (None | Some(TokenPresented::Right), None) if self.0.group.is_some() => {
+                Err(Refusal::NotFound)
+            }
             (None | Some(TokenPresented::Right), None) => Err(Refusal::UnknownGroup),
             (Some(presented), _) => {
-                self.warn_of_refusal(if plan.is_some() { presented } else { TokenPresented::Wrong });
+                self.warn_of_refusal(if plan.is_some() {
+                    presented
+                } else {
+                    TokenPresented::Wrong
+                });
                 Err(Refusal::NotFound)
             }
         }
@@ -94,23 +130,44 @@ impl Endpoint {
             [group] if self.0.group.is_none() => Some(&**group),
             _ => return None,
         };
-        self.0.health.plans().iter().position(|plan| plan.name.as_deref() == group)
+        self.0
+            .health
+            .plans()
+            .iter()
+            .position(|plan| plan.name.as_deref() == group)
     }
 
     /// Returns the setting for readers without the token.
     fn anonymous(&self, plan: usize) -> Anonymous {
-        self.0.anonymous.unwrap_or(self.0.health.plans()[plan].anonymous)
+        self.0
+            .anonymous
+            .unwrap_or(self.0.health.plans()[plan].anonymous)
     }
 
     /// Logs a refused token, at most once a minute.
     #[cold]
     fn warn_of_refusal(&self, presented: TokenPresented) {
-        let now =
-            self.0.health.clock().time().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let now = self
+            .0
+            .health
+            .clock()
+            .time()
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .map_or(0, |since| since.as_secs());
         let last = self.0.last_refusal.load(Ordering::Relaxed);
         let is_due = last == 0 || now >= last.saturating_add(60);
-        if is_due && self.0.last_refusal.compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
-            let token = if presented == TokenPresented::Nothing { "missing" } else { "wrong" };
+        if is_due
+            && self
+                .0
+                .last_refusal
+                .compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok()
+        {
+            let token = if presented == TokenPresented::Nothing {
+                "missing"
+            } else {
+                "wrong"
+            };
             tracing::warn!(token, "a reader of the health endpoint was refused");
         }
     }
@@ -122,7 +179,9 @@ fn segments(rest: &str) -> Vec<Cow<'_, str>> {
         None | Some("") => Vec::new(),
         Some(rest) => {
             let rest = rest.strip_suffix('/').unwrap_or(rest);
-            rest.split('/').map(|segment| percent_decode_str(segment).decode_utf8_lossy()).collect()
+            rest.split('/')
+                .map(|segment| percent_decode_str(segment).decode_utf8_lossy())
+                .collect()
         }
     }
 }
@@ -136,14 +195,26 @@ enum TokenPresented {
 }
 
 /// Looks for the token in the path, from which it is removed, and in the `Authorization` header.
-fn check_token(token: &Secret, segments: &mut Vec<Cow<'_, str>>, headers: &HeaderMap) -> TokenPresented {
+fn check_token(
+    token: &Secret,
+    segments: &mut Vec<Cow<'_, str>>,
+    headers: &HeaderMap,
+) -> TokenPresented {
     let is_right = |text: &[u8]| bool::from(text.ct_eq(token.expose().as_bytes()));
-    if segments.first().is_some_and(|first| is_right(first.as_bytes())) {
+    if segments
+        .first()
+        .is_some_and(|first| is_right(first.as_bytes()))
+    {
         segments.remove(0);
         return TokenPresented::Right;
     }
-    let Some(header) = headers.get(AUTHORIZATION) else { return TokenPresented::Nothing };
-    let bearer = header.as_bytes().split_at_checked(7).filter(|(scheme, _)| scheme.eq_ignore_ascii_case(b"bearer "));
+    let Some(header) = headers.get(AUTHORIZATION) else {
+        return TokenPresented::Nothing;
+    };
+    let bearer = header
+        .as_bytes()
+        .split_at_checked(7)
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case(b"bearer "));
     match bearer {
         None => TokenPresented::Nothing, // another scheme, which is not for this endpoint
         Some((_, text)) if is_right(text.trim_ascii()) => TokenPresented::Right,
@@ -167,9 +238,11 @@ impl<'a> QueryParams<'a> {
     fn read(query: &'a str) -> Self {
         let mut params = Self::default();
         if query.bytes().any(|byte| matches!(byte, b'%' | b'+')) {
-            form_urlencoded::parse(query.as_bytes()).for_each(|(name, value)| params.take(&name, value));
+            form_urlencoded::parse(query.as_bytes())
+                .for_each(|(name, value)| params.take(&name, value));
         } else {
-            // Most queries need no decoding, and the general parser takes half the time of a cached answer.
+            // Most queries need no decoding, and the general parser takes half the time of a cached
+            // answer.
             let mut rest = query;
             while !rest.is_empty() {
                 let (pair, others) = cut(rest, b'&');
@@ -203,7 +276,13 @@ fn cut(text: &str, at: u8) -> (&str, &str) {
 
 /// Returns the scraper's timeout less half a second, if it sent one.
 pub(super) fn budget(headers: &HeaderMap) -> Option<Duration> {
-    let seconds: f64 = headers.get(SCRAPE_TIMEOUT)?.to_str().ok()?.trim().parse().ok()?;
+    let seconds: f64 = headers
+        .get(SCRAPE_TIMEOUT)?
+        .to_str()
+        .ok()?
+        .trim()
+        .parse()
+        .ok()?;
     let timeout = Duration::try_from_secs_f64(seconds).ok()?;
     Some(timeout.saturating_sub(Duration::from_millis(500)))
 }

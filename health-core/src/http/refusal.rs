@@ -34,16 +34,28 @@ impl Refusal {
         let list = |names: Vec<&str>| names.join(", ");
         match self {
             Self::NotFound => "Not Found".to_owned(),
-            Self::UnknownGroup => format!("Not Found: the groups are {}", list(health.groups().collect())),
+            Self::UnknownGroup => format!(
+                "Not Found: the groups are {}",
+                list(health.groups().collect())
+            ),
             Self::UnknownCheck(plan) => {
-                format!("Not Found: the checks here are {}", list(health.members(plan).collect()))
+                format!(
+                    "Not Found: the checks here are {}",
+                    list(health.members(plan).collect())
+                )
             }
             Self::UnknownMethod => "Method Not Allowed: use GET, HEAD or OPTIONS".to_owned(),
             Self::UnknownFormat => {
-                format!("Bad Request: the formats are {}", list(endpoint.renderers().map(Renderer::format).collect()))
+                format!(
+                    "Bad Request: the formats are {}",
+                    list(endpoint.renderers().map(Renderer::format).collect())
+                )
             }
             Self::NotAcceptable => {
-                format!("Not Acceptable: Supported content types: {}", list(content_types(endpoint)))
+                format!(
+                    "Not Acceptable: Supported content types: {}",
+                    list(content_types(endpoint))
+                )
             }
         }
     }
@@ -51,7 +63,9 @@ impl Refusal {
 
 /// Returns the main media type of each format, without parameters and duplicates.
 fn content_types(endpoint: &Endpoint) -> Vec<&str> {
-    let main = endpoint.renderers().filter_map(|renderer| renderer.media_types().first()?.split(';').next());
+    let main = endpoint
+        .renderers()
+        .filter_map(|renderer| renderer.media_types().first()?.split(';').next());
     main.fold(Vec::new(), |mut types, media_type| {
         if !types.contains(&media_type) {
             types.push(media_type);

@@ -3,10 +3,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode};
 
-/// An answer that several requests share: the endpoint keeps it for as long as the report behind it is fresh.
+/// An answer that several requests share: the endpoint keeps it for as long as the report behind it
+/// is fresh.
 ///
-/// [`Endpoint::respond_with`](super::Endpoint::respond_with) hands it to an adapter, which converts it into the response type of its
-/// framework. An adapter may keep a clone, and compare it by [`ptr_eq`](Self::ptr_eq), to convert an answer only once.
+/// [`Endpoint::respond_with`](super::Endpoint::respond_with) hands it to an adapter, which converts
+/// it into the response type of its framework. An adapter may keep a clone, and compare it by
+/// [`ptr_eq`](Self::ptr_eq), to convert an answer only once.
 #[derive(Debug, Clone)]
 pub struct SharedResponse(Arc<Response<Bytes>>);
 
@@ -25,7 +27,8 @@ impl SharedResponse {
         self.0.headers()
     }
 
-    /// Returns the body. It is empty for HEAD and OPTIONS; the `Content-Length` of an answer to HEAD is that of the body of a GET.
+    /// Returns the body. It is empty for HEAD and OPTIONS; the `Content-Length` of an answer to
+    /// HEAD is that of the body of a GET.
     pub fn body(&self) -> &Bytes {
         self.0.body()
     }

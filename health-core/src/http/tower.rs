@@ -11,7 +11,8 @@ use tower_service::Service;
 
 use super::{Endpoint, RequestHead, SharedResponse, future};
 
-/// With the feature `tower`, an endpoint is a service for axum, hyper-util, tonic and everything else that takes one.
+/// With the feature `tower`, an endpoint is a service for axum, hyper-util, tonic and everything
+/// else that takes one.
 impl<B> Service<Request<B>> for Endpoint {
     type Response = Response<Body>;
     type Error = Infallible;
@@ -33,7 +34,9 @@ impl Future for ResponseFuture {
     type Output = Result<Response<Body>, Infallible>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        self.0.poll_unpin(context).map(|answer| Ok(answer.to_response().map(Body::new)))
+        self.0
+            .poll_unpin(context)
+            .map(|answer| Ok(answer.to_response().map(Body::new)))
     }
 }
 
@@ -58,9 +61,16 @@ impl http_body::Body for Body {
     type Data = Bytes;
     type Error = Infallible;
 
-    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         let bytes = std::mem::take(&mut self.0);
-        Poll::Ready(if bytes.is_empty() { None } else { Some(Ok(Frame::data(bytes))) })
+        Poll::Ready(if bytes.is_empty() {
+            None
+        } else {
+            Some(Ok(Frame::data(bytes)))
+        })
     }
 
     fn is_end_stream(&self) -> bool {

@@ -8,15 +8,18 @@ use super::outcome::verdict;
 use super::{Renderer, feed};
 use crate::Report;
 
-/// `atom`: an [Atom feed](https://www.rfc-editor.org/rfc/rfc4287) with an entry for each check that is not working. The
-/// status code is always 200.
+/// `atom`: an [Atom feed](https://www.rfc-editor.org/rfc/rfc4287) with an entry for each check that
+/// is not working. The status code is always 200.
 ///
-/// The id and the date of an entry are those of the check's transition to its status, so a feed reader shows a failure
-/// once, however long it lasts.
+/// The id and the date of an entry are those of the check's transition to its status, so a feed
+/// reader shows a failure once, however long it lasts.
 ///
 /// ```
 /// use health_core::{Atom, Health};
-/// let health = Health::builder().renderer(Atom::default().link("https://shop.example/ht/")).build().unwrap();
+/// let health = Health::builder()
+///     .renderer(Atom::default().link("https://shop.example/ht/"))
+///     .build()
+///     .unwrap();
 /// # let _ = health;
 /// ```
 #[derive(Debug, Clone, Default)]
@@ -25,8 +28,9 @@ pub struct Atom {
 }
 
 impl Atom {
-    /// Sets the URL of the page that the feed and its entries link to. It also distinguishes the feed's id from those
-    /// of other services. It must not contain the token. *Default*: `?format=html`, relative to the feed's own URL.
+    /// Sets the URL of the page that the feed and its entries link to. It also distinguishes the
+    /// feed's id from those of other services. It must not contain the token. *Default*:
+    /// `?format=html`, relative to the feed's own URL.
     #[must_use]
     pub fn link(mut self, url: impl Into<Cow<'static, str>>) -> Self {
         self.link = Some(url.into());
@@ -45,8 +49,16 @@ impl Renderer for Atom {
 
     fn render(&self, report: &Report, out: &mut dyn fmt::Write) -> fmt::Result {
         let link = self.link.as_deref();
-        let page = Link { rel: "alternate", kind: "text/html", href: link.unwrap_or(feed::PAGE) };
-        let own = Link { rel: "self", kind: "application/atom+xml", href: "?format=atom" };
+        let page = Link {
+            rel: "alternate",
+            kind: "text/html",
+            href: link.unwrap_or(feed::PAGE),
+        };
+        let own = Link {
+            rel: "self",
+            kind: "application/atom+xml",
+            href: "?format=atom",
+        };
         let title = feed::title(report);
         let document = Feed {
             xmlns: "http://www.w3.org/2005/Atom",
@@ -56,7 +68,10 @@ impl Renderer for Atom {
             updated: time(feed::updated(report)),
             author: Author { name: feed::AUTHOR },
             link: vec![own, page],
-            entry: feed::entries(report).iter().map(|entry| Entry::new(entry, page)).collect(),
+            entry: feed::entries(report)
+                .iter()
+                .map(|entry| Entry::new(entry, page))
+                .collect(),
         };
         feed::write_xml(&document, out)
     }
@@ -129,7 +144,10 @@ impl<'a> Entry<'a> {
             updated: time(entry.date),
             category: entry.categories().map(|term| Category { term }).into(),
             link: page,
-            content: Content { kind: "text", text: entry.row.pretty_status() },
+            content: Content {
+                kind: "text",
+                text: entry.row.pretty_status(),
+            },
         }
     }
 }

@@ -1,4 +1,5 @@
-//! Code that the two feeds share: their entries, with ids and dates that are the same in every response, and their XML.
+//! Code that the two feeds share: their entries, with ids and dates that are the same in every
+//! response, and their XML.
 
 use std::cmp::Reverse;
 use std::fmt;
@@ -25,10 +26,14 @@ pub(super) struct Entry<'a> {
 }
 
 impl Entry<'_> {
-    /// Returns the id of the transition. It stays the same while the failure lasts, and the next failure has another
-    /// one.
+    /// Returns the id of the transition. It stays the same while the failure lasts, and the next
+    /// failure has another one.
     pub(super) fn id(&self) -> String {
-        let since = self.date.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_nanos();
+        let since = self
+            .date
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap_or_default()
+            .as_nanos();
         id(&format!("{}\n{since}", self.row.identifier))
     }
 
@@ -37,33 +42,55 @@ impl Entry<'_> {
     }
 
     pub(super) fn categories(&self) -> [&'static str; 2] {
-        [self.row.status.as_str(), if self.row.critical { "critical" } else { "not critical" }]
+        [
+            self.row.status.as_str(),
+            if self.row.critical {
+                "critical"
+            } else {
+                "not critical"
+            },
+        ]
     }
 }
 
 /// Returns one entry for each check that is not working, the newest first.
 pub(super) fn entries(report: &Report) -> Vec<Entry<'_>> {
-    let failing = report.checks.iter().filter(|row| row.status != Status::Working);
-    let mut entries: Vec<_> = failing.map(|row| Entry { row, date: date(row, report) }).collect();
+    let failing = report
+        .checks
+        .iter()
+        .filter(|row| row.status != Status::Working);
+    let mut entries: Vec<_> = failing
+        .map(|row| Entry {
+            row,
+            date: date(row, report),
+        })
+        .collect();
     entries.sort_by_key(|entry| Reverse(entry.date));
     entries
 }
 
-/// Returns the time of the feed's last change, which may be a recovery, because that removes an entry. A redacted
-/// report has no such time.
+/// Returns the time of the feed's last change, which may be a recovery, because that removes an
+/// entry. A redacted report has no such time.
 pub(super) fn updated(report: &Report) -> SystemTime {
     let dates = report.checks.iter().map(|row| date(row, report));
-    dates.max().unwrap_or(if report.redacted { report.generated_at } else { report.built_at })
+    dates.max().unwrap_or(if report.redacted {
+        report.generated_at
+    } else {
+        report.built_at
+    })
 }
 
-/// Returns the time since when a row has its status. If no run has set it, this is the time of the last run, or of the
-/// start of the service.
+/// Returns the time since when a row has its status. If no run has set it, this is the time of the
+/// last run, or of the start of the service.
 fn date(row: &CheckReport, report: &Report) -> SystemTime {
     row.since.or(row.last_run).unwrap_or(report.built_at)
 }
 
 pub(super) fn title(report: &Report) -> String {
-    report.group.as_ref().map_or_else(|| "System status".into(), |group| format!("System status: {group}"))
+    report.group.as_ref().map_or_else(
+        || "System status".into(),
+        |group| format!("System status: {group}"),
+    )
 }
 
 /// Returns a permanent id for a unique name. The name can't be read from the id.
@@ -83,7 +110,8 @@ pub(super) fn write_xml(document: &impl Serialize, out: &mut dyn fmt::Write) -> 
 
 /// Returns `true` if XML 1.0 does not allow the character.
 fn is_illegal(c: char) -> bool {
-    c.is_ascii_control() && !matches!(c, '\t' | '\n' | '\r' | '\x7f') || matches!(c, '\u{fffe}' | '\u{ffff}')
+    c.is_ascii_control() && !matches!(c, '\t' | '\n' | '\r' | '\x7f')
+        || matches!(c, '\u{fffe}' | '\u{ffff}')
 }
 
 #[cfg(test)]
@@ -100,12 +128,26 @@ mod tests {
 
     #[test]
     fn xml_is_escaped_and_legal() {
-        let hostile = "a<b>&\"c\"' ]]> \0\u{1b}\u{1f}\u{7f}\u{fffe}\u{ffff}\u{fffd}\u{10ffff} \t\nend";
+        let hostile =
+            "a<b>&\"c\"' ]]> \0\u{1b}\u{1f}\u{7f}\u{fffe}\u{ffff}\u{fffd}\u{10ffff} \t\nend";
         let mut xml = String::new();
-        write_xml(&Element { attribute: hostile, text: hostile }, &mut xml).expect("a string takes everything");
+        write_xml(
+            &Element {
+                attribute: hostile,
+                text: hostile,
+            },
+            &mut xml,
+        )
+        .expect("a string takes everything");
         let (_, xml) = xml.split_once('\n').expect("the declaration has a line");
         let text = "a&lt;b&gt;&amp;\"c\"' ]]&gt; ���\u{7f}���\u{10ffff} \t\nend";
-        let attribute = text.replace('"', "&quot;").replace('\t', "&#9;").replace('\n', "&#10;");
-        assert_eq!(xml, format!("<Element attribute=\"{attribute}\">{text}</Element>\n"));
+        let attribute = text
+            .replace('"', "&quot;")
+            .replace('\t', "&#9;")
+            .replace('\n', "&#10;");
+        assert_eq!(
+            xml,
+            format!("<Element attribute=\"{attribute}\">{text}</Element>\n")
+        );
     }
 }

@@ -11,9 +11,10 @@ use crate::{CheckReport, Report, Scope, Unit};
 /// `health`: `application/health+json`, as defined by
 /// [draft-inadarei-api-health-check-06](https://datatracker.ietf.org/doc/html/draft-inadarei-api-health-check-06).
 ///
-/// `status` is `pass`, `warn` or `fail`: a problem that makes the service unhealthy is `fail`, any other one `warn`.
-/// `checks` has a key for each check and, for each of its observations, a key `{check}:{observation}`. A colon in a name
-/// becomes `_` in the key, where a colon is the separator; `componentId` has the name as it is.
+/// `status` is `pass`, `warn` or `fail`: a problem that makes the service unhealthy is `fail`, any
+/// other one `warn`. `checks` has a key for each check and, for each of its observations, a key
+/// `{check}:{observation}`. A colon in a name becomes `_` in the key, where a colon is the
+/// separator; `componentId` has the name as it is.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct HealthJson;
 
@@ -93,8 +94,14 @@ fn checks(report: &Report) -> BTreeMap<String, Vec<Details<'_>>> {
     for row in &report.checks {
         let key = part(&row.identifier);
         for seen in &row.observations {
-            let observed = Observed { observed_value: seen.value, observed_unit: seen.unit };
-            add(format!("{key}:{}", part(&seen.name)), Details::new(row, Some(observed)));
+            let observed = Observed {
+                observed_value: seen.value,
+                observed_unit: seen.unit,
+            };
+            add(
+                format!("{key}:{}", part(&seen.name)),
+                Details::new(row, Some(observed)),
+            );
         }
         add(key, Details::new(row, None));
     }
@@ -102,13 +109,18 @@ fn checks(report: &Report) -> BTreeMap<String, Vec<Details<'_>>> {
 }
 
 impl<'a> Details<'a> {
-    /// Creates the object of the check itself, or of one of its observations. Only the check itself says what is wrong.
+    /// Creates the object of the check itself, or of one of its observations. Only the check itself
+    /// says what is wrong.
     fn new(row: &'a CheckReport, observation: Option<Observed>) -> Self {
         let status = Outcome::of_row(row);
         let says = status != Outcome::Pass && observation.is_none();
         Self {
             component_id: &row.identifier,
-            component_type: if row.scope == Scope::Instance { "system" } else { "component" },
+            component_type: if row.scope == Scope::Instance {
+                "system"
+            } else {
+                "component"
+            },
             observation,
             status,
             time: row.last_run.map(time),

@@ -20,21 +20,27 @@ use crate::{CheckReport, FleetReport, GroupReport, Report, SharedVerdict, Status
 /// The page that comes with the crate, and the name by which a template can always extend it.
 const BASE: (&str, &str) = ("health_check/base.html", include_str!("base.html"));
 /// The page that is shown, as in the original.
-const INDEX: (&str, &str) = ("health_check/index.html", r#"{% extends "health_check/base.html" %}"#);
+const INDEX: (&str, &str) = (
+    "health_check/index.html",
+    r#"{% extends "health_check/base.html" %}"#,
+);
 /// The name of a template that was given as a string.
 const OWN: &str = "health_check/own.html";
 
 /// `html`: the status page, a [Tera](https://keats.github.io/tera/) template.
 ///
-/// The page is `health_check/index.html` with the blocks `title`, `extra_head` and `content`. Replace or extend it:
+/// The page is `health_check/index.html` with the blocks `title`, `extra_head` and `content`.
+/// Replace or extend it:
 ///
 /// ```
 /// use health_core::{Health, Html};
 ///
-/// let page = Html::from_string(r#"
+/// let page = Html::from_string(
+///     r#"
 ///     {% extends "health_check/index.html" %}
 ///     {% block title %}Orders: {{ verdict }}{% endblock title %}
-/// "#)?;
+/// "#,
+/// )?;
 /// let health = Health::builder().renderer(page).build().unwrap();
 /// # Ok::<(), health_core::TemplateError>(())
 /// ```
@@ -77,8 +83,8 @@ const OWN: &str = "health_check/own.html";
 /// | `changes` | the last changes of its status, the newest first: `at`, `age`, `from` (or none), `to`, `tone` |
 /// | `shared` | for a check that a fleet shares: `3 replicas, seen by web-7`, or none |
 ///
-/// Text from checks is escaped. A variable that does not exist is an error: it is logged, and the reader gets the text
-/// format.
+/// Text from checks is escaped. A variable that does not exist is an error: it is logged, and the
+/// reader gets the text format.
 pub struct Html {
     tera: Tera,
     page: &'static str,
@@ -103,7 +109,8 @@ impl Default for Html {
 }
 
 impl Html {
-    /// Creates the format with a page of your own, which extends `health_check/index.html` or is a whole page.
+    /// Creates the format with a page of your own, which extends `health_check/index.html` or is a
+    /// whole page.
     ///
     /// # Errors
     /// Fails if the page is not a valid template.
@@ -111,16 +118,20 @@ impl Html {
         Self::with_templates(OWN, &[(OWN.to_owned(), template.into())])
     }
 
-    /// Creates the format with every `.html` file below a folder, named by its path within the folder.
-    /// `health_check/index.html` replaces the page. It may extend `health_check/base.html`, which is the page that
-    /// comes with the crate.
+    /// Creates the format with every `.html` file below a folder, named by its path within the
+    /// folder. `health_check/index.html` replaces the page. It may extend `health_check/base.html`,
+    /// which is the page that comes with the crate.
     ///
     /// # Errors
     /// Fails if the folder can't be read, or if a file in it is not a valid template.
     pub fn from_dir(dir: impl AsRef<Path>) -> Result<Self, TemplateError> {
         let mut templates = Vec::new();
-        collect(dir.as_ref(), "", &mut templates)
-            .map_err(|error| TemplateError(format!("template folder {}: {error}", dir.as_ref().display())))?;
+        collect(dir.as_ref(), "", &mut templates).map_err(|error| {
+            TemplateError(format!(
+                "template folder {}: {error}",
+                dir.as_ref().display()
+            ))
+        })?;
         Self::with_templates(INDEX.0, &templates)
     }
 
@@ -129,7 +140,8 @@ impl Html {
         let shipped = [BASE, INDEX].into_iter().filter(|(name, _)| !is_own(name));
         let shipped = shipped.map(|(name, text)| (name.to_owned(), text.to_owned()));
         let mut tera = Tera::default();
-        tera.add_raw_templates(shipped.chain(own.iter().cloned())).map_err(|error| TemplateError(error.to_string()))?;
+        tera.add_raw_templates(shipped.chain(own.iter().cloned()))
+            .map_err(|error| TemplateError(error.to_string()))?;
         Ok(Self { tera, page })
     }
 }
@@ -137,10 +149,16 @@ impl Html {
 fn collect(dir: &Path, prefix: &str, templates: &mut Vec<(String, String)>) -> std::io::Result<()> {
     for entry in std::fs::read_dir(dir)? {
         let path = entry?.path();
-        let name = format!("{prefix}{}", path.file_name().unwrap_or_default().to_string_lossy());
+        let name = format!(
+            "{prefix}{}",
+            path.file_name().unwrap_or_default().to_string_lossy()
+        );
         if path.is_dir() {
             collect(&path, &format!("{name}/"), templates)?;
-        } else if path.extension().is_some_and(|extension| extension == "html") {
+        } else if path
+            .extension()
+            .is_some_and(|extension| extension == "html")
+        {
             templates.push((name, std::fs::read_to_string(path)?));
         }
     }
@@ -161,7 +179,8 @@ impl Renderer for Html {
     }
 
     fn render(&self, report: &Report, out: &mut dyn fmt::Write) -> fmt::Result {
-        let page = Context::from_serialize(&Page::from(report)).and_then(|page| self.tera.render(self.page, &page));
+        let page = Context::from_serialize(&Page::from(report))
+            .and_then(|page| self.tera.render(self.page, &page));
         match page {
             Ok(page) => out.write_str(&page),
             Err(error) => {
@@ -174,7 +193,9 @@ impl Renderer for Html {
 
 impl fmt::Debug for Html {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Html").field("page", &self.page).finish_non_exhaustive()
+        f.debug_struct("Html")
+            .field("page", &self.page)
+            .finish_non_exhaustive()
     }
 }
 
@@ -211,8 +232,14 @@ struct Group<'a> {
 
 impl<'a> Group<'a> {
     fn new(group: &'a GroupReport) -> Self {
-        let (failing, held) = (group.failing.join(", "), group.held.join(", "));
-        Self { name: &group.group, healthy: group.healthy, failing, held }
+        let failing = group.failing.join(", ");
+        let held = group.held.join(", ");
+        Self {
+            name: &group.group,
+            healthy: group.healthy,
+            failing,
+            held,
+        }
     }
 }
 
@@ -230,7 +257,10 @@ fn fleet(fleet: &FleetReport) -> String {
     let name = &fleet.name;
     match (fleet.away_since, fleet.replicas) {
         (Some(since), _) => {
-            format!("fleet {name} can't be reached since {}: this replica probes for itself", time(since))
+            format!(
+                "fleet {name} can't be reached since {}: this replica probes for itself",
+                time(since)
+            )
         }
         (None, 0) => format!("fleet {name}: no exchange yet"),
         (None, 1) => format!("fleet {name}: 1 replica"),
@@ -246,7 +276,10 @@ struct Section<'a> {
 }
 
 #[derive(Clone, Serialize)]
-#[expect(clippy::struct_excessive_bools, reason = "a template asks for each by its name")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "a template asks for each by its name"
+)]
 struct Row<'a> {
     identifier: &'a str,
     status: Status,
@@ -308,14 +341,17 @@ impl<'a> From<&'a Report> for Page<'a> {
             version: report.version.as_deref(),
             generated_at: time(report.generated_at),
             duration: seconds(report.duration),
-            checks: sections.iter().flat_map(|section| section.checks.clone()).collect(),
+            checks: sections
+                .iter()
+                .flat_map(|section| section.checks.clone())
+                .collect(),
             sections,
         }
     }
 }
 
-/// Returns the rows in sections: those that fail the report, other problems, and those that work. A cause comes before
-/// what it blocks, and the cause that blocks most comes first.
+/// Returns the rows in sections: those that fail the report, other problems, and those that work. A
+/// cause comes before what it blocks, and the cause that blocks most comes first.
 fn sections(report: &Report) -> Vec<Section<'_>> {
     let section = |check: &CheckReport| match check.status {
         _ if check.fails_report => 0,
@@ -323,23 +359,49 @@ fn sections(report: &Report) -> Vec<Section<'_>> {
         _ => 1,
     };
     let mut blocks = BTreeMap::new();
-    for cause in report.checks.iter().filter_map(|check| check.blocked_by.as_deref()) {
+    for cause in report
+        .checks
+        .iter()
+        .filter_map(|check| check.blocked_by.as_deref())
+    {
         *blocks.entry(cause).or_insert(0) += 1;
     }
     let mut sections = Vec::new();
-    for (position, title) in ["Failing", "Problems that don't count", "Working"].into_iter().enumerate() {
-        let mut checks: Vec<&CheckReport> = report.checks.iter().filter(|check| section(check) == position).collect();
+    for (position, title) in ["Failing", "Problems that don't count", "Working"]
+        .into_iter()
+        .enumerate()
+    {
+        let mut checks: Vec<&CheckReport> = report
+            .checks
+            .iter()
+            .filter(|check| section(check) == position)
+            .collect();
         checks.sort_by_key(|check| {
             let cause = check.blocked_by.as_deref().unwrap_or(&check.identifier);
             let is_blocked = check.blocked_by.is_some();
-            (Reverse(check.status), Reverse(blocks.get(cause).copied().unwrap_or(0)), cause, is_blocked)
+            (
+                Reverse(check.status),
+                Reverse(blocks.get(cause).copied().unwrap_or(0)),
+                cause,
+                is_blocked,
+            )
         });
         if !checks.is_empty() {
-            let names: BTreeSet<_> = checks.iter().map(|check| check.identifier.as_str()).collect();
-            let is_below =
-                |check: &CheckReport| check.blocked_by.as_ref().is_some_and(|cause| names.contains(cause.as_str()));
+            let names: BTreeSet<_> = checks
+                .iter()
+                .map(|check| check.identifier.as_str())
+                .collect();
+            let is_below = |check: &CheckReport| {
+                check
+                    .blocked_by
+                    .as_ref()
+                    .is_some_and(|cause| names.contains(cause.as_str()))
+            };
             let row = |check| Row::new(check, is_below(check), report.generated_at);
-            sections.push(Section { title, checks: checks.into_iter().map(row).collect() });
+            sections.push(Section {
+                title,
+                checks: checks.into_iter().map(row).collect(),
+            });
         }
     }
     sections
@@ -354,7 +416,11 @@ impl<'a> Row<'a> {
             raw_status: check.raw_status,
             errors: &check.errors,
             lines: check.pretty_status().lines().map(str::to_owned).collect(),
-            observations: check.observations.iter().map(|seen| format!("{} = {seen}", seen.name)).collect(),
+            observations: check
+                .observations
+                .iter()
+                .map(|seen| format!("{} = {seen}", seen.name))
+                .collect(),
             critical: check.critical,
             fails_report: check.fails_report,
             held: check.held,
@@ -365,7 +431,9 @@ impl<'a> Row<'a> {
             since: check.since.map(time),
             took: check.duration.map(brief),
             age: check.last_run.map(|at| ago(at, now)),
-            for_how_long: check.since.map(|since| brief(now.duration_since(since).unwrap_or_default())),
+            for_how_long: check
+                .since
+                .map(|since| brief(now.duration_since(since).unwrap_or_default())),
             strip: Strip::of(&check.history),
             blocked_by: check.blocked_by.as_deref(),
             below_cause,
@@ -375,17 +443,33 @@ impl<'a> Row<'a> {
             shared: check.shared.as_ref().map(SharedVerdict::words),
             meters: check.observations.iter().filter_map(Meter::of).collect(),
             plot: Plot::of(&check.latency, now),
-            link: (!RESERVED.contains(&check.identifier.as_str()))
-                .then(|| format!("?only={}", utf8_percent_encode(&check.identifier, NON_ALPHANUMERIC))),
-            changes: check.changes.iter().rev().map(|change| Change::new(change, now)).collect(),
+            link: (!RESERVED.contains(&check.identifier.as_str())).then(|| {
+                format!(
+                    "?only={}",
+                    utf8_percent_encode(&check.identifier, NON_ALPHANUMERIC)
+                )
+            }),
+            changes: check
+                .changes
+                .iter()
+                .rev()
+                .map(|change| Change::new(change, now))
+                .collect(),
         }
     }
 }
 
 impl Change {
     fn new(change: &StatusChange, now: SystemTime) -> Self {
-        let (from, to) = (change.from, change.to);
-        Self { at: time(change.at), age: ago(change.at, now), from, to, tone: tone(to) }
+        let from = change.from;
+        let to = change.to;
+        Self {
+            at: time(change.at),
+            age: ago(change.at, now),
+            from,
+            to,
+            tone: tone(to),
+        }
     }
 }
 
@@ -406,19 +490,34 @@ mod tests {
 
     /// Returns the names of the rows that fail, each with `true` if it is below its cause.
     fn failing(report: &Report) -> Vec<(&str, bool)> {
-        sections(report)[0].checks.iter().map(|row| (row.identifier, row.below_cause)).collect()
+        sections(report)[0]
+            .checks
+            .iter()
+            .map(|row| (row.identifier, row.below_cause))
+            .collect()
     }
 
     #[test]
     fn what_blocks_most_comes_first_and_above_what_it_blocks() {
-        let rows = [failed("cache", None), failed("a", Some("dns")), failed("b", Some("dns")), failed("dns", None)];
-        assert_eq!(failing(&Report::new(rows)), [("dns", false), ("a", true), ("b", true), ("cache", false)]);
+        let rows = [
+            failed("cache", None),
+            failed("a", Some("dns")),
+            failed("b", Some("dns")),
+            failed("dns", None),
+        ];
+        assert_eq!(
+            failing(&Report::new(rows)),
+            [("dns", false), ("a", true), ("b", true), ("cache", false)]
+        );
     }
 
     #[test]
     fn nothing_stands_below_a_cause_that_is_elsewhere() {
         let mut dns = failed("dns", None);
         (dns.critical, dns.fails_report) = (false, false);
-        assert_eq!(failing(&Report::new([failed("a", Some("dns")), dns])), [("a", false)]);
+        assert_eq!(
+            failing(&Report::new([failed("a", Some("dns")), dns])),
+            [("a", false)]
+        );
     }
 }

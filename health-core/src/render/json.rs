@@ -3,8 +3,8 @@ use std::fmt;
 use super::Renderer;
 use crate::Report;
 
-/// `json`: `{"CacheBackend": "working", "DiskUsage": "warning: ..."}`, byte for byte as the original: sorted, with
-/// Python's separators, and with everything beyond ASCII escaped.
+/// `json`: `{"CacheBackend": "working", "DiskUsage": "warning: ..."}`, byte for byte as the
+/// original: sorted, with Python's separators, and with everything beyond ASCII escaped.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Json;
 
@@ -36,7 +36,8 @@ fn member(out: &mut dyn fmt::Write, key: &str, value: &str) -> fmt::Result {
     string(out, value)
 }
 
-/// Writes a string as Python's `json.dumps` does by default: printable ASCII as it is, UTF-16 escapes for the rest.
+/// Writes a string as Python's `json.dumps` does by default: printable ASCII as it is, UTF-16
+/// escapes for the rest.
 fn string(out: &mut dyn fmt::Write, text: &str) -> fmt::Result {
     out.write_char('"')?;
     for c in text.chars() {
@@ -49,7 +50,10 @@ fn string(out: &mut dyn fmt::Write, text: &str) -> fmt::Result {
             '\u{8}' => out.write_str("\\b")?,
             '\u{c}' => out.write_str("\\f")?,
             ' '..='~' => out.write_char(c)?,
-            _ => c.encode_utf16(&mut [0; 2]).iter().try_for_each(|unit| write!(out, "\\u{unit:04x}"))?,
+            _ => c
+                .encode_utf16(&mut [0; 2])
+                .iter()
+                .try_for_each(|unit| write!(out, "\\u{unit:04x}"))?,
         }
     }
     out.write_char('"')

@@ -30,7 +30,12 @@ struct Sample<'a> {
     value: f64,
 }
 
-const STATUSES: [Status; 4] = [Status::Working, Status::Warning, Status::Unknown, Status::Unavailable];
+const STATUSES: [Status; 4] = [
+    Status::Working,
+    Status::Warning,
+    Status::Unknown,
+    Status::Unavailable,
+];
 /// The labels that every check has in the info, besides its own.
 const OWN_LABELS: [&str; 3] = ["check", "critical", "scope"];
 /// The suffix of an info's name. OpenMetrics leaves it out in the lines that describe the metric.
@@ -39,27 +44,50 @@ const INFO: &str = "_info";
 const TOTAL: &str = "_total";
 
 pub(super) fn write(report: &Report, dialect: Dialect, out: &mut dyn fmt::Write) -> fmt::Result {
-    for family in families(report).iter().filter(|family| !family.samples.is_empty()) {
+    for family in families(report)
+        .iter()
+        .filter(|family| !family.samples.is_empty())
+    {
         family.describe(dialect, out)?;
-        family.samples.iter().try_for_each(|sample| sample.write(family.name, out))?;
+        family
+            .samples
+            .iter()
+            .try_for_each(|sample| sample.write(family.name, out))?;
     }
-    if dialect == Dialect::OpenMetrics { out.write_str("# EOF\n") } else { Ok(()) }
+    if dialect == Dialect::OpenMetrics {
+        out.write_str("# EOF\n")
+    } else {
+        Ok(())
+    }
 }
 
 fn families(report: &Report) -> [Family<'_>; 14] {
-    // Label sets are stable: a row that the engine adds for a while has no samples, and shows only in the overall
-    // verdict.
+    // Label sets are stable: a row that the engine adds for a while has no samples, and shows only
+    // in the overall verdict.
     let is_check = |row: &&CheckReport| !RESERVED.contains(&row.identifier.as_str());
     let rows: Vec<&CheckReport> = report.checks.iter().filter(is_check).collect();
-    let family = |name, help, samples| Family { name, help, samples };
-    let seconds = |time: SystemTime| time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+    let family = |name, help, samples| Family {
+        name,
+        help,
+        samples,
+    };
+    let seconds = |time: SystemTime| {
+        time.duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap_or_default()
+            .as_secs_f64()
+    };
     let of_rows = |value: &dyn Fn(&CheckReport) -> Option<f64>| -> Vec<Sample<'_>> {
-        rows.iter().copied().filter_map(|row| Some(Sample::new([("check", &row.identifier)], value(row)?))).collect()
+        rows.iter()
+            .copied()
+            .filter_map(|row| Some(Sample::new([("check", &row.identifier)], value(row)?)))
+            .collect()
     };
     let of_fleet = |value: &dyn Fn(&FleetReport) -> Option<f64>| -> Vec<Sample<'_>> {
         let mut samples = Vec::new();
         if let Some(fleet) = &report.fleet {
-            samples.extend(value(fleet).map(|value| Sample::new([("fleet", fleet.name.as_str())], value)));
+            samples.extend(
+                value(fleet).map(|value| Sample::new([("fleet", fleet.name.as_str())], value)),
+            );
         }
         samples
     };
@@ -94,7 +122,11 @@ fn families(report: &Report) -> [Family<'_>; 14] {
             "1 for the kinds of the check's failures, and 0 for the others.",
             rows.iter().copied().flat_map(failures).collect(),
         ),
-        family("health_check_info", "The properties of the check that are known without running it.", infos(&rows)),
+        family(
+            "health_check_info",
+            "The properties of the check that are known without running it.",
+            infos(&rows),
+        ),
         family(
             "health_check_held",
             "1 for a failing check that does not fail the group yet, because the group holds it.",
@@ -132,7 +164,10 @@ fn families(report: &Report) -> [Family<'_>; 14] {
         family(
             "health_check_overall_healthy",
             "1 if the report is healthy.",
-            vec![Sample { labels: Vec::new(), value: number(report.healthy) }],
+            vec![Sample {
+                labels: Vec::new(),
+                value: number(report.healthy),
+            }],
         ),
     ]
 }
@@ -149,27 +184,44 @@ fn held(group: &GroupReport) -> impl Iterator<Item = Sample<'_>> {
 fn failures(row: &CheckReport) -> impl Iterator<Item = Sample<'_>> {
     FailureKind::ALL.iter().map(|kind| {
         let is_now = row.errors.iter().any(|error| error.kind == *kind);
-        Sample::new([("check", &row.identifier), ("kind", kind.as_str())], number(is_now))
+        Sample::new(
+            [("check", &row.identifier), ("kind", kind.as_str())],
+            number(is_now),
+        )
     })
 }
 
 fn statuses(row: &CheckReport) -> impl Iterator<Item = Sample<'_>> {
     STATUSES.into_iter().map(|status| {
-        Sample::new([("check", &row.identifier), ("status", status.as_str())], number(status == row.status))
+        Sample::new(
+            [("check", &row.identifier), ("status", status.as_str())],
+            number(status == row.status),
+        )
     })
 }
 
 fn observations(row: &CheckReport) -> impl Iterator<Item = Sample<'_>> {
     row.observations.iter().map(|seen| {
-        Sample::new([("check", &row.identifier), ("name", &seen.name), ("unit", seen.unit.as_str())], seen.value)
+        Sample::new(
+            [
+                ("check", &row.identifier),
+                ("name", &seen.name),
+                ("unit", seen.unit.as_str()),
+            ],
+            seen.value,
+        )
     })
 }
 
-/// Returns the info of every check. Every check has every label, so that all label sets are the same. An empty value
-/// means that the check does not have the label.
+/// Returns the info of every check. Every check has every label, so that all label sets are the
+/// same. An empty value means that the check does not have the label.
 fn infos<'a>(rows: &[&'a CheckReport]) -> Vec<Sample<'a>> {
-    let names: BTreeSet<String> =
-        rows.iter().copied().flat_map(|row| row.labels.keys()).map(|name| label_name(name)).collect();
+    let names: BTreeSet<String> = rows
+        .iter()
+        .copied()
+        .flat_map(|row| row.labels.keys())
+        .map(|name| label_name(name))
+        .collect();
     let info = |row| {
         let mut sample = info(row);
         let mut own = BTreeMap::new();
@@ -187,16 +239,30 @@ fn infos<'a>(rows: &[&'a CheckReport]) -> Vec<Sample<'a>> {
 
 fn info(row: &CheckReport) -> Sample<'_> {
     let critical = if row.critical { "true" } else { "false" };
-    let mut sample = Sample::new([("check", row.identifier.as_str()), ("critical", critical)], 1.0);
-    sample.labels.push(("scope".into(), row.scope.to_string().into()));
+    let mut sample = Sample::new(
+        [("check", row.identifier.as_str()), ("critical", critical)],
+        1.0,
+    );
+    sample
+        .labels
+        .push(("scope".into(), row.scope.to_string().into()));
     sample
 }
 
-/// Returns a name of a label that both formats allow. If two names become the same, the first one is shown.
+/// Returns a name of a label that both formats allow. If two names become the same, the first one
+/// is shown.
 fn label_name(name: &str) -> String {
-    let name: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
-    let is_free = name.starts_with(|c: char| c.is_ascii_alphabetic()) && !OWN_LABELS.contains(&name.as_str());
-    if is_free { name } else { format!("label_{name}") }
+    let name: String = name
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() { c } else { '_' })
+        .collect();
+    let is_free =
+        name.starts_with(|c: char| c.is_ascii_alphabetic()) && !OWN_LABELS.contains(&name.as_str());
+    if is_free {
+        name
+    } else {
+        format!("label_{name}")
+    }
 }
 
 fn number(is: bool) -> f64 {
@@ -208,11 +274,17 @@ impl Family<'_> {
         let Self { name, help, .. } = self;
         let counter = name.strip_suffix(TOTAL);
         if dialect == Dialect::Prometheus {
-            let kind = if counter.is_some() { "counter" } else { "gauge" };
+            let kind = if counter.is_some() {
+                "counter"
+            } else {
+                "gauge"
+            };
             return writeln!(out, "# HELP {name} {help}\n# TYPE {name} {kind}");
         }
         let info = name.strip_suffix(INFO).map(|name| (name, "info"));
-        let (name, kind) = info.or(counter.map(|name| (name, "counter"))).unwrap_or((name, "gauge"));
+        let (name, kind) = info
+            .or(counter.map(|name| (name, "counter")))
+            .unwrap_or((name, "gauge"));
         writeln!(out, "# TYPE {name} {kind}")?;
         if name.ends_with("_seconds") {
             writeln!(out, "# UNIT {name} seconds")?;
@@ -223,7 +295,12 @@ impl Family<'_> {
 
 impl<'a> Sample<'a> {
     fn new<const N: usize>(labels: [(&'static str, &'a str); N], value: f64) -> Self {
-        Self { labels: labels.map(|(name, value)| (name.into(), value.into())).into(), value }
+        Self {
+            labels: labels
+                .map(|(name, value)| (name.into(), value.into()))
+                .into(),
+            value,
+        }
     }
 
     fn write(&self, name: &str, out: &mut dyn fmt::Write) -> fmt::Result {
@@ -233,11 +310,17 @@ impl<'a> Sample<'a> {
             escape(value, out)?;
             out.write_char('"')?;
         }
-        writeln!(out, "{} {}", if self.labels.is_empty() { "" } else { "}" }, self.value)
+        writeln!(
+            out,
+            "{} {}",
+            if self.labels.is_empty() { "" } else { "}" },
+            self.value
+        )
     }
 }
 
-/// Writes the value of a label. A NUL, which ends the input of some parsers, becomes a replacement character.
+/// Writes the value of a label. A NUL, which ends the input of some parsers, becomes a replacement
+/// character.
 fn escape(value: &str, out: &mut dyn fmt::Write) -> fmt::Result {
     value.chars().try_for_each(|c| match c {
         '\\' => out.write_str("\\\\"),

@@ -3,13 +3,22 @@
 //! A renderer replaces the format of the same name. A closure is enough to create one:
 //!
 //! ```
-//! use health_core::{check_fn, render_fn, Health, Status};
+//! use health_core::{Health, Status, check_fn, render_fn};
 //!
 //! let health = Health::builder()
 //!     .check(check_fn("engine", || async { Ok(()) }))
 //!     .renderer(render_fn("json", "application/json", |report| {
-//!         let words = |status| if status == Status::Working { "COOL" } else { "SWEATY" };
-//!         let rows = report.checks.iter().map(|check| format!("{:?}: {:?}", check.identifier, words(check.status)));
+//!         let words = |status| {
+//!             if status == Status::Working {
+//!                 "COOL"
+//!             } else {
+//!                 "SWEATY"
+//!             }
+//!         };
+//!         let rows = report
+//!             .checks
+//!             .iter()
+//!             .map(|check| format!("{:?}: {:?}", check.identifier, words(check.status)));
 //!         format!("{{{}}}", rows.collect::<Vec<_>>().join(", "))
 //!     }))
 //!     .build()
@@ -68,18 +77,21 @@ pub trait Renderer: Send + Sync + 'static {
     /// Returns the name of the format for `?format=` and `--format`: lower case, without spaces.
     fn format(&self) -> &str;
 
-    /// Returns the media types that select the format in `Accept`; at least one. The first one is also its
-    /// `Content-Type`, and the one that wildcards match first. Text types without parameters get `charset=utf-8`.
+    /// Returns the media types that select the format in `Accept`; at least one. The first one is
+    /// also its `Content-Type`, and the one that wildcards match first. Text types without
+    /// parameters get `charset=utf-8`.
     fn media_types(&self) -> &[&str];
 
-    /// Writes the report. If it fails or panics, the answer is in the text format, with the same status code.
+    /// Writes the report. If it fails or panics, the answer is in the text format, with the same
+    /// status code.
     ///
     /// # Errors
     /// Returns the errors of the writer and its own.
     #[doc(alias = "render_to_response_json")]
     fn render(&self, report: &Report, out: &mut dyn fmt::Write) -> fmt::Result;
 
-    /// Writes the report in more detail, for `?verbose`. *Default*: the same as [`render`](Self::render).
+    /// Writes the report in more detail, for `?verbose`. *Default*: the same as
+    /// [`render`](Self::render).
     ///
     /// # Errors
     /// Returns the errors of the writer and its own.
@@ -87,26 +99,35 @@ pub trait Renderer: Send + Sync + 'static {
         self.render(report, out)
     }
 
-    /// Returns `true` if the format shows ages, measured from [`Report::generated_at`](crate::Report::generated_at).
-    /// Its answers are then rendered again once a second. *Default*: `false`.
+    /// Returns `true` if the format shows ages, measured from
+    /// [`Report::generated_at`](crate::Report::generated_at). Its answers are then rendered again
+    /// once a second. *Default*: `false`.
     fn shows_ages(&self) -> bool {
         false
     }
 
-    /// Returns `true` if the status code is always 200, for scrapers and feed readers, which discard any other answer.
-    /// *Default*: `false`.
+    /// Returns `true` if the status code is always 200, for scrapers and feed readers, which
+    /// discard any other answer. *Default*: `false`.
     fn always_ok(&self) -> bool {
         false
     }
 }
 
 /// Creates a renderer from a closure that returns the text.
-pub fn render_fn<F, O>(format: impl Into<String>, media_type: &'static str, render: F) -> impl Renderer
+pub fn render_fn<F, O>(
+    format: impl Into<String>,
+    media_type: &'static str,
+    render: F,
+) -> impl Renderer
 where
     F: Fn(&Report) -> O + Send + Sync + 'static,
     O: fmt::Display,
 {
-    Function { format: format.into(), media_types: [media_type], render }
+    Function {
+        format: format.into(),
+        media_types: [media_type],
+        render,
+    }
 }
 
 struct Function<F> {
@@ -129,8 +150,9 @@ impl<F: Fn(&Report) -> O + Send + Sync + 'static, O: fmt::Display> Renderer for 
     }
 }
 
-/// The formats of a service, by name and by media type. *Default*: `html`, `json`, `text`, `health`, `openmetrics`,
-/// `prometheus`, `atom`, `rss`, `report`; the first one answers a request without preference.
+/// The formats of a service, by name and by media type. *Default*: `html`, `json`, `text`,
+/// `health`, `openmetrics`, `prometheus`, `atom`, `rss`, `report`; the first one answers a request
+/// without preference.
 #[derive(Clone)]
 pub struct Renderers(Vec<Arc<dyn Renderer>>);
 

@@ -5,8 +5,8 @@ use super::metrics::{Dialect, write};
 use crate::Report;
 
 /// `openmetrics`: the metrics in the format that Prometheus requests,
-/// [OpenMetrics 1.0](https://prometheus.io/docs/specs/om/open_metrics_spec/). The status code is always 200, because
-/// Prometheus discards a scrape with any other one.
+/// [OpenMetrics 1.0](https://prometheus.io/docs/specs/om/open_metrics_spec/). The status code is
+/// always 200, because Prometheus discards a scrape with any other one.
 ///
 /// | metric | labels | value |
 /// |---|---|---|
@@ -18,8 +18,8 @@ use crate::Report;
 /// | `health_check_info` | `check`, `critical`, `scope`, the check's own | 1 |
 /// | `health_check_overall_healthy` | | 1 or 0: the verdict |
 ///
-/// If the name of a check's own label is not allowed, it gets the prefix `label_`. A character that is not allowed in a
-/// name becomes `_`.
+/// If the name of a check's own label is not allowed, it gets the prefix `label_`. A character that
+/// is not allowed in a name becomes `_`.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct OpenMetrics;
 

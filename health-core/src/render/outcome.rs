@@ -1,10 +1,12 @@
-//! The outcome of a row and of a report, for formats that have three states, and the verdict in words.
+//! The outcome of a row and of a report, for formats that have three states, and the verdict in
+//! words.
 
 use serde::Serialize;
 
 use crate::{CheckReport, Report, Status};
 
-/// The outcome of a row or of a whole report. The status alone does not say whether an error fails the report.
+/// The outcome of a row or of a whole report. The status alone does not say whether an error fails
+/// the report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Outcome {
@@ -17,7 +19,8 @@ pub(super) enum Outcome {
 }
 
 impl Outcome {
-    /// Returns the outcome of a row. An unavailable check always fails. A warning fails only if it fails the report.
+    /// Returns the outcome of a row. An unavailable check always fails. A warning fails only if it
+    /// fails the report.
     pub(super) fn of_row(row: &CheckReport) -> Self {
         match row.status {
             _ if row.fails_report => Self::Fail,
@@ -28,7 +31,8 @@ impl Outcome {
         }
     }
 
-    /// Returns the outcome of a report. An unhealthy report fails, and a problem that leaves it healthy is a warning.
+    /// Returns the outcome of a report. An unhealthy report fails, and a problem that leaves it
+    /// healthy is a warning.
     pub(super) fn of_report(report: &Report) -> Self {
         if !report.healthy {
             return Self::Fail;
@@ -40,12 +44,21 @@ impl Outcome {
 
 /// Returns the number of rows that are not working, whether they fail the report or not.
 pub(super) fn problems(report: &Report) -> usize {
-    report.checks.iter().filter(|check| check.status != Status::Working).count()
+    report
+        .checks
+        .iter()
+        .filter(|check| check.status != Status::Working)
+        .count()
 }
 
-/// Returns the verdict in words: `All systems working`, `Working, with 1 problem`, `2 of 6 failing`.
+/// Returns the verdict in words: `All systems working`, `Working, with 1 problem`,
+/// `2 of 6 failing`.
 pub(super) fn verdict(report: &Report) -> String {
-    let failing = report.checks.iter().filter(|check| check.fails_report).count();
+    let failing = report
+        .checks
+        .iter()
+        .filter(|check| check.fails_report)
+        .count();
     match (report.healthy, report.checks.len(), problems(report)) {
         (true, 0, _) if report.redacted => "Working".into(),
         (false, 0, _) => "Not working".into(),
@@ -57,7 +70,8 @@ pub(super) fn verdict(report: &Report) -> String {
     }
 }
 
-/// Returns the checks that fail a report, each with its kind of failure: `orders (refused), mail (timed_out)`.
+/// Returns the checks that fail a report, each with its kind of failure:
+/// `orders (refused), mail (timed_out)`.
 #[cfg(feature = "html")]
 pub(super) fn because(report: &Report) -> Option<String> {
     let failing = report.checks.iter().filter(|check| check.fails_report);
@@ -98,7 +112,11 @@ mod tests {
         ] {
             let row = row("a", status, counts);
             assert_eq!(Outcome::of_row(&row), of_row, "{status} {counts}");
-            assert_eq!(Outcome::of_report(&Report::new([row])), of_report, "{status} {counts}");
+            assert_eq!(
+                Outcome::of_report(&Report::new([row])),
+                of_report,
+                "{status} {counts}"
+            );
         }
     }
 }

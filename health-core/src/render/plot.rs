@@ -24,11 +24,18 @@ pub(super) struct Meter {
 
 impl Meter {
     /// Returns `None` for an observation without a limit.
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "they are between 0 and 120")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "they are between 0 and 120"
+    )]
     pub(super) fn of(seen: &Observation) -> Option<Self> {
         let limit = seen.limit.filter(|limit| *limit > 0.0)?;
         let share = (seen.value / limit).clamp(0.0, 1.0);
-        let shown = Observation { value: limit, ..seen.clone() };
+        let shown = Observation {
+            value: limit,
+            ..seen.clone()
+        };
         Some(Self {
             summary: format!("{}: {seen} of {shown}", seen.name),
             name: seen.name.to_string(),
@@ -60,18 +67,33 @@ pub(super) struct Plot {
 impl Plot {
     /// Returns `None` for fewer than three minutes, because their line would show nothing.
     pub(super) fn of(latency: &Latency, now: SystemTime) -> Option<Self> {
-        let ago = |minute: SystemTime| now.duration_since(minute).unwrap_or_default().as_secs() / 60;
-        let minutes: Vec<_> = latency.minutes().iter().filter(|slowest| ago(slowest.minute) < MINUTES).collect();
+        let ago =
+            |minute: SystemTime| now.duration_since(minute).unwrap_or_default().as_secs() / 60;
+        let minutes: Vec<_> = latency
+            .minutes()
+            .iter()
+            .filter(|slowest| ago(slowest.minute) < MINUTES)
+            .collect();
         let durations = || minutes.iter().map(|slowest| slowest.duration);
-        let (least, most) = durations().min().zip(durations().max()).filter(|_| minutes.len() > 2)?;
+        let (least, most) = durations()
+            .min()
+            .zip(durations().max())
+            .filter(|_| minutes.len() > 2)?;
         let point = |(minute, duration): (SystemTime, Duration)| {
             let x = (MINUTES - 1 - ago(minute)) * STEP;
             let share = duration.as_secs_f64() / most.as_secs_f64().max(f64::MIN_POSITIVE);
             format!("{x},{:.1}", (HEIGHT - 2.0) * (1.0 - share) + 1.0)
         };
-        let points: Vec<String> = minutes.iter().map(|slowest| point((slowest.minute, slowest.duration))).collect();
+        let points: Vec<String> = minutes
+            .iter()
+            .map(|slowest| point((slowest.minute, slowest.duration)))
+            .collect();
         Some(Self {
-            summary: format!("slowest run of each minute of the last hour: {} to {}", brief(least), brief(most)),
+            summary: format!(
+                "slowest run of each minute of the last hour: {} to {}",
+                brief(least),
+                brief(most)
+            ),
             width: MINUTES * STEP,
             height: HEIGHT,
             points: points.join(" "),
@@ -86,11 +108,19 @@ mod tests {
 
     #[test]
     fn a_meter_is_full_at_its_limit() {
-        let meter = |value, limit| Meter::of(&Observation { limit, ..Observation::new("used", value, Unit::Percent) });
+        let meter = |value, limit| {
+            Meter::of(&Observation {
+                limit,
+                ..Observation::new("used", value, Unit::Percent)
+            })
+        };
         let half = meter(45.0, Some(90.0)).expect("it has a limit");
-        assert_eq!((half.width, half.tone, half.summary.as_str()), (60, "good", "used: 45 % of 90 %"));
+        assert_eq!(half.width, 60);
+        assert_eq!(half.tone, "good");
+        assert_eq!(half.summary.as_str(), "used: 45 % of 90 %");
         let over = meter(99.0, Some(90.0)).expect("it has a limit");
-        assert_eq!((over.width, over.tone), (120, "bad"));
+        assert_eq!(over.width, 120);
+        assert_eq!(over.tone, "bad");
         assert!(meter(45.0, None).is_none() && meter(45.0, Some(0.0)).is_none());
         assert_eq!(meter(-3.0, Some(90.0)).expect("it has a limit").width, 0);
     }
@@ -104,10 +134,17 @@ mod tests {
         };
         let runs = [run(10, 100), run(35, 100), run(60, 50)];
         let plot = Plot::of(&runs.into_iter().collect(), now).expect("three minutes");
-        assert_eq!((plot.points.as_str(), plot.width), ("18,1.0 68,1.0 118,12.0", 120));
-        assert_eq!(plot.summary, "slowest run of each minute of the last hour: 50 ms to 100 ms");
+        assert_eq!(plot.points.as_str(), "18,1.0 68,1.0 118,12.0");
+        assert_eq!(plot.width, 120);
+        assert_eq!(
+            plot.summary,
+            "slowest run of each minute of the last hour: 50 ms to 100 ms"
+        );
         assert!(Plot::of(&runs[1..].iter().copied().collect(), now).is_none());
         let later = now + Duration::from_secs(7200);
-        assert!(Plot::of(&runs.into_iter().collect(), later).is_none(), "it is over");
+        assert!(
+            Plot::of(&runs.into_iter().collect(), later).is_none(),
+            "it is over"
+        );
     }
 }

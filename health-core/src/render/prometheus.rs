@@ -4,11 +4,11 @@ use super::Renderer;
 use super::metrics::{Dialect, write};
 use crate::Report;
 
-/// `prometheus`: the metrics of [`OpenMetrics`](super::OpenMetrics) in Prometheus' own text format 0.0.4, for scrapers
-/// that read no other one. The status code is always 200.
+/// `prometheus`: the metrics of [`OpenMetrics`](super::OpenMetrics) in Prometheus' own text format
+/// 0.0.4, for scrapers that read no other one. The status code is always 200.
 ///
-/// A request selects it with `?format=prometheus` or `Accept: text/plain;version=0.0.4`. Without the version,
-/// `text/plain` selects the format `text`.
+/// A request selects it with `?format=prometheus` or `Accept: text/plain;version=0.0.4`. Without
+/// the version, `text/plain` selects the format `text`.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Prometheus;
 

@@ -5,7 +5,8 @@ use crate::Report;
 
 /// `report`: the whole [`Report`] as JSON, for programs. It reads back by serde as the same report.
 ///
-/// Fields may be added. A reader ignores those that it does not know, and a field that is missing has its default.
+/// Fields may be added. A reader ignores those that it does not know, and a field that is missing
+/// has its default.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct ReportFormat;
 

@@ -9,16 +9,17 @@ use super::outcome::verdict;
 use super::{Renderer, feed};
 use crate::Report;
 
-/// `rss`: the feed of [`Atom`](super::Atom) as [RSS 2.0](https://www.rssboard.org/rss-specification). The status code is
-/// always 200.
+/// `rss`: the feed of [`Atom`](super::Atom) as
+/// [RSS 2.0](https://www.rssboard.org/rss-specification). The status code is always 200.
 #[derive(Debug, Clone, Default)]
 pub struct Rss {
     link: Option<Cow<'static, str>>,
 }
 
 impl Rss {
-    /// Sets the URL of the page that the feed and its items link to. It must not contain the token. *Default*:
-    /// `?format=html`, which is relative to the feed's own URL. Strict readers need an absolute URL.
+    /// Sets the URL of the page that the feed and its items link to. It must not contain the token.
+    /// *Default*: `?format=html`, which is relative to the feed's own URL. Strict readers need an
+    /// absolute URL.
     #[must_use]
     pub fn link(mut self, url: impl Into<Cow<'static, str>>) -> Self {
         self.link = Some(url.into());
@@ -43,9 +44,18 @@ impl Renderer for Rss {
             description: verdict(report),
             generator: feed::AUTHOR,
             last_build_date: time(feed::updated(report)),
-            item: feed::entries(report).iter().map(|entry| Item::new(entry, link)).collect(),
+            item: feed::entries(report)
+                .iter()
+                .map(|entry| Item::new(entry, link))
+                .collect(),
         };
-        feed::write_xml(&Document { version: "2.0", channel }, out)
+        feed::write_xml(
+            &Document {
+                version: "2.0",
+                channel,
+            },
+            out,
+        )
     }
 
     fn always_ok(&self) -> bool {
@@ -94,13 +104,21 @@ struct Guid {
 impl<'a> Item<'a> {
     fn new(entry: &feed::Entry<'_>, link: &'a str) -> Self {
         // A description is HTML inside of the XML, so the text of a check is escaped once more.
-        let lines: Vec<String> = entry.row.pretty_status().lines().map(|line| escape(line).into_owned()).collect();
+        let lines: Vec<String> = entry
+            .row
+            .pretty_status()
+            .lines()
+            .map(|line| escape(line).into_owned())
+            .collect();
         Self {
             title: entry.title(),
             link,
             description: lines.join("<br>"),
             category: entry.categories(),
-            guid: Guid { is_link: false, id: entry.id() },
+            guid: Guid {
+                is_link: false,
+                id: entry.id(),
+            },
             pub_date: time(entry.date),
         }
     }

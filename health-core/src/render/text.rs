@@ -6,8 +6,8 @@ use crate::{CheckReport, Report};
 
 /// `text`: one line per check, as the original's command prints them.
 ///
-/// With `?verbose`, the lines look like those of Kubernetes' own components, with `ok` for a problem that leaves the
-/// report healthy:
+/// With `?verbose`, the lines look like those of Kubernetes' own components, with `ok` for a
+/// problem that leaves the report healthy:
 ///
 /// ```text
 /// [+]disk ok
@@ -33,20 +33,38 @@ impl Renderer for Text {
         if report.checks.is_empty() {
             return writeln!(out, "no checks");
         }
-        report.checks.iter().try_for_each(|check| writeln!(out, "{:<24} ... {}", check.identifier, check.line()))
+        report
+            .checks
+            .iter()
+            .try_for_each(|check| writeln!(out, "{:<24} ... {}", check.identifier, check.line()))
     }
 
     fn render_verbose(&self, report: &Report, out: &mut dyn fmt::Write) -> fmt::Result {
         if report.checks.is_empty() && !report.redacted {
             writeln!(out, "no checks")?;
         }
-        report.checks.iter().try_for_each(|check| verbose_line(check, out))?;
+        report
+            .checks
+            .iter()
+            .try_for_each(|check| verbose_line(check, out))?;
         if !report.unknown_excludes.is_empty() {
-            let names: Vec<String> = report.unknown_excludes.iter().map(|name| format!("{name:?}")).collect();
-            writeln!(out, "warn: some health checks cannot be excluded: no matches for {}", names.join(","))?;
+            let names: Vec<String> = report
+                .unknown_excludes
+                .iter()
+                .map(|name| format!("{name:?}"))
+                .collect();
+            writeln!(
+                out,
+                "warn: some health checks cannot be excluded: no matches for {}",
+                names.join(",")
+            )?;
         }
         let verdict = if report.healthy { "passed" } else { "failed" };
-        writeln!(out, "{} check {verdict}", report.group.as_deref().unwrap_or("health"))
+        writeln!(
+            out,
+            "{} check {verdict}",
+            report.group.as_deref().unwrap_or("health")
+        )
     }
 }
 

@@ -2,8 +2,8 @@ use std::time::{Duration, SystemTime};
 
 use crate::Status;
 
-/// The maximum number of characters of a name that stays in one piece. Such names fit, and keyword monitors search the
-/// page for those of the built-in checks.
+/// The maximum number of characters of a name that stays in one piece. Such names fit, and keyword
+/// monitors search the page for those of the built-in checks.
 const FITS: usize = 32;
 
 /// Formats a duration for people: `0.3 ms`, `12 ms`, `1.2 s`, `3 min`, `5 h`, `2 d`.
@@ -33,20 +33,25 @@ pub(super) fn time(time: SystemTime) -> String {
     humantime::format_rfc3339_seconds(time).to_string()
 }
 
-/// Splits a name into pieces: before each capital that begins a word, and after characters that are neither letters nor
-/// digits.
+/// Splits a name into pieces: before each capital that begins a word, and after characters that are
+/// neither letters nor digits.
 pub(super) fn parts(name: &str) -> Vec<&str> {
     if name.chars().count() <= FITS {
         return vec![name];
     }
     let letters: Vec<(usize, char)> = name.char_indices().collect();
     let begins = letters.windows(2).filter_map(|pair| {
-        let [(_, before), (at, letter)] = *pair else { return None };
+        let [(_, before), (at, letter)] = *pair else {
+            return None;
+        };
         let is_hump = before.is_lowercase() && letter.is_uppercase();
         (is_hump || (!before.is_alphanumeric() && letter.is_alphanumeric())).then_some(at)
     });
     let borders: Vec<usize> = [0].into_iter().chain(begins).chain([name.len()]).collect();
-    borders.windows(2).map(|border| &name[border[0]..border[1]]).collect()
+    borders
+        .windows(2)
+        .map(|border| &name[border[0]..border[1]])
+        .collect()
 }
 
 /// Returns the class of a status in the page's style.
@@ -82,17 +87,37 @@ mod tests {
         let then = SystemTime::UNIX_EPOCH;
         assert_eq!(ago(then, then + Duration::from_millis(1_900)), "1 s ago");
         assert_eq!(ago(then, then + Duration::from_secs(90 * 60)), "1 h ago");
-        assert_eq!(ago(then + Duration::from_secs(5), then), "just now", "clocks may be set back");
+        assert_eq!(
+            ago(then + Duration::from_secs(5), then),
+            "just now",
+            "clocks may be set back"
+        );
     }
 
     #[test]
     fn long_names_break_between_words() {
         let broken = |name: &'static str| parts(name).join("|");
-        assert_eq!(broken("RecommendationsStorageHealthCheck"), "Recommendations|Storage|Health|Check");
-        assert_eq!(broken("recommendations_of_the_neighbours"), "recommendations_|of_|the_|neighbours");
-        assert_eq!(broken("S3StorageHealthCheck:eu-central-1"), "S3Storage|Health|Check:|eu-|central-|1");
-        assert_eq!(broken("ÜberraschendLangerNameVollerÄrger"), "Überraschend|Langer|Name|Voller|Ärger");
-        assert_eq!(broken("DefaultFileStorageHealthCheck"), "DefaultFileStorageHealthCheck", "it fits");
+        assert_eq!(
+            broken("RecommendationsStorageHealthCheck"),
+            "Recommendations|Storage|Health|Check"
+        );
+        assert_eq!(
+            broken("recommendations_of_the_neighbours"),
+            "recommendations_|of_|the_|neighbours"
+        );
+        assert_eq!(
+            broken("S3StorageHealthCheck:eu-central-1"),
+            "S3Storage|Health|Check:|eu-|central-|1"
+        );
+        assert_eq!(
+            broken("ÜberraschendLangerNameVollerÄrger"),
+            "Überraschend|Langer|Name|Voller|Ärger"
+        );
+        assert_eq!(
+            broken("DefaultFileStorageHealthCheck"),
+            "DefaultFileStorageHealthCheck",
+            "it fits"
+        );
         assert_eq!(broken(""), "");
     }
 }

@@ -4,10 +4,12 @@ use std::sync::Arc;
 use super::source::Report;
 use super::{ReportedCheck, Source};
 
-/// A condition that must be met before the process gets traffic, such as a warm-up, a model that is loaded, or a migration.
+/// A condition that must be met before the process gets traffic, such as a warm-up, a model that is
+/// loaded, or a migration.
 ///
-/// The check of a closed gate is `unavailable`, with the reason as its message. [`build`](crate::HealthBuilder::build) refuses a gate in
-/// `live`, because it would restart a process that is still starting.
+/// The check of a closed gate is `unavailable`, with the reason as its message.
+/// [`build`](crate::HealthBuilder::build) refuses a gate in `live`, because it would restart a
+/// process that is still starting.
 ///
 /// ```
 /// use health_core::{Gate, Health};
@@ -27,7 +29,10 @@ pub struct Gate {
 impl Gate {
     /// Creates a closed gate with this identifier and this reason. The reason is public.
     pub fn closed(name: impl Into<Cow<'static, str>>, reason: impl Into<String>) -> Self {
-        let gate = Self { name: name.into(), source: Arc::new(Source::gate()) };
+        let gate = Self {
+            name: name.into(),
+            source: Arc::new(Source::gate()),
+        };
         gate.close(reason);
         gate
     }

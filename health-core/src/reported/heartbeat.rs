@@ -6,9 +6,10 @@ use super::{ReportedCheck, Source};
 
 /// A loop that regularly reports that it is alive.
 ///
-/// Without a beat for the interval, the check is `unavailable: last heartbeat 42 s ago`. A beat takes no lock, and costs little more than
-/// reading the clock. Before the first beat the check is unknown. This never fails `live`, and fails other groups once an interval has
-/// passed since the health was built.
+/// Without a beat for the interval, the check is `unavailable: last heartbeat 42 s ago`. A beat
+/// takes no lock, and costs little more than reading the clock. Before the first beat the check is
+/// unknown. This never fails `live`, and fails other groups once an interval has passed since the
+/// health was built.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
@@ -39,7 +40,10 @@ pub struct Heartbeat {
 impl Heartbeat {
     /// Creates a heartbeat with this identifier. `interval` is the longest time between two beats.
     pub fn new(name: impl Into<Cow<'static, str>>, interval: Duration) -> Self {
-        Self { name: name.into(), source: Arc::new(Source::new("heartbeat", Some(interval))) }
+        Self {
+            name: name.into(),
+            source: Arc::new(Source::new("heartbeat", Some(interval))),
+        }
     }
 
     /// Returns the check for the builder.
@@ -52,11 +56,15 @@ impl Heartbeat {
         self.source.beat();
     }
 
-    /// Returns a guard for the task of the loop. A task that returns or panics drops its guard, which makes the row
-    /// `unavailable: the task has ended`. A new guard, for the task that replaces it, clears that.
+    /// Returns a guard for the task of the loop. A task that returns or panics drops its guard,
+    /// which makes the row `unavailable: the task has ended`. A new guard, for the task that
+    /// replaces it, clears that.
     pub fn guard(&self) -> HeartbeatGuard {
         self.source.task_ended(false);
-        HeartbeatGuard { source: Arc::clone(&self.source), is_finished: false }
+        HeartbeatGuard {
+            source: Arc::clone(&self.source),
+            is_finished: false,
+        }
     }
 }
 

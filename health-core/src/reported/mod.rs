@@ -1,6 +1,7 @@
 //! Checks that the application reports, instead of the engine probing them.
 //!
-//! A report is visible in the next read. The handles are cheap to clone, and `check()` returns the check for the builder:
+//! A report is visible in the next read. The handles are cheap to clone, and `check()` returns the
+//! check for the builder:
 //!
 //! ```
 //! # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
@@ -46,7 +47,10 @@ pub struct ReportedCheck {
 
 impl ReportedCheck {
     fn new(name: Cow<'static, str>, source: &Arc<Source>) -> Self {
-        Self { name, source: Arc::clone(source) }
+        Self {
+            name,
+            source: Arc::clone(source),
+        }
     }
 }
 

@@ -4,12 +4,16 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use crate::clock::SystemClock;
-use crate::{Clock, FailureKind, HealthCheckException, Result, ServiceUnavailable, ServiceWarning, Status};
+use crate::{
+    Clock, FailureKind, HealthCheckException, Result, ServiceUnavailable, ServiceWarning, Status,
+};
 
-/// The reports of the application for one check, which the engine reads. Not for use outside of this crate.
+/// The reports of the application for one check, which the engine reads. Not for use outside of
+/// this crate.
 ///
-/// The time of the last report is an atomic number, so that a heartbeat takes no lock. A report that differs from the last one is rare. It
-/// takes the lock, and is passed to the cells of the check.
+/// The time of the last report is an atomic number, so that a heartbeat takes no lock. A report
+/// that differs from the last one is rare. It takes the lock, and is passed to the cells of the
+/// check.
 pub struct Source {
     /// The longest time between two reports; `None` if reports do not expire.
     pub(crate) max_age: Option<Duration>,
@@ -20,7 +24,8 @@ pub struct Source {
     created: Instant,
     /// The time of the last report, in nanoseconds since `created`.
     last: AtomicU64,
-    /// `true` if the next report has to notify the cells: it is the first one, or the last one has expired.
+    /// `true` if the next report has to notify the cells: it is the first one, or the last one has
+    /// expired.
     is_awaited: AtomicBool,
     state: Mutex<State>,
     clock: OnceLock<Arc<dyn Clock>>,
@@ -46,22 +51,42 @@ pub(crate) struct Report {
 
 impl Report {
     pub(super) fn working() -> Self {
-        Self { status: Status::Working, message: String::new(), kind: FailureKind::Other }
+        Self {
+            status: Status::Working,
+            message: String::new(),
+            kind: FailureKind::Other,
+        }
     }
 
     pub(super) fn warning(message: impl Into<String>) -> Self {
-        Self { status: Status::Warning, message: message.into(), kind: FailureKind::Other }
+        Self {
+            status: Status::Warning,
+            message: message.into(),
+            kind: FailureKind::Other,
+        }
     }
 
     pub(super) fn failed(message: impl Into<String>) -> Self {
-        Self { status: Status::Unavailable, message: message.into(), kind: FailureKind::Other }
+        Self {
+            status: Status::Unavailable,
+            message: message.into(),
+            kind: FailureKind::Other,
+        }
     }
 
     pub(crate) fn error(&self) -> Option<HealthCheckException> {
         match self.status {
             Status::Working => None,
-            Status::Warning => Some(ServiceWarning::new(self.message.clone()).with_kind(self.kind).into()),
-            _ => Some(ServiceUnavailable::new(self.message.clone()).with_kind(self.kind).into()),
+            Status::Warning => Some(
+                ServiceWarning::new(self.message.clone())
+                    .with_kind(self.kind)
+                    .into(),
+            ),
+            _ => Some(
+                ServiceUnavailable::new(self.message.clone())
+                    .with_kind(self.kind)
+                    .into(),
+            ),
         }
     }
 }
@@ -87,7 +112,10 @@ impl Source {
     }
 
     pub(super) fn gate() -> Self {
-        Self { is_gate: true, ..Self::new("report", None) }
+        Self {
+            is_gate: true,
+            ..Self::new("report", None)
+        }
     }
 
     /// Reports that all is well, without a lock unless the report is awaited.
@@ -114,7 +142,11 @@ impl Source {
     pub(super) fn task_ended(&self, ended: bool) {
         let mut state = self.state();
         let before = state.ended;
-        state.ended = if ended { before + 1 } else { before.saturating_sub(1) };
+        state.ended = if ended {
+            before + 1
+        } else {
+            before.saturating_sub(1)
+        };
         if (before == 0) != (state.ended == 0) {
             Self::publish(state);
         }
@@ -126,7 +158,9 @@ impl Source {
     }
 
     fn publish(mut state: MutexGuard<'_, State>) {
-        let Some(report) = present(&state) else { return };
+        let Some(report) = present(&state) else {
+            return;
+        };
         state.version += 1;
         let version = state.version;
         state.sinks.retain(|sink| sink.strong_count() > 0);
@@ -142,7 +176,8 @@ impl Source {
         let mut state = self.state();
         let _ = self.clock.set(Arc::clone(clock)); // of several healths, the clock of the first one is used
         state.sinks.push(Arc::downgrade(sink));
-        let (version, report) = (state.version, present(&state));
+        let version = state.version;
+        let report = present(&state);
         drop(state);
         if let Some(report) = report {
             sink.take(version, report);
@@ -166,7 +201,8 @@ impl Source {
         self.created + Duration::from_nanos(self.last.load(Ordering::Relaxed))
     }
 
-    /// Returns the age of the last report if that is too old. From then on the next report notifies the cells.
+    /// Returns the age of the last report if that is too old. From then on the next report notifies
+    /// the cells.
     pub(crate) fn too_old(&self, now: Instant) -> Option<Duration> {
         let is_old = |age: Duration| self.max_age.is_some_and(|max_age| age >= max_age);
         let age = || now.saturating_duration_since(self.last());
@@ -180,14 +216,23 @@ impl Source {
     /// Returns the time at which the last report becomes too old.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         let max_age = self.max_age?;
-        if self.has_ended() { None } else { self.last().checked_add(max_age) }
+        if self.has_ended() {
+            None
+        } else {
+            self.last().checked_add(max_age)
+        }
     }
 
     fn now(&self) -> u64 {
-        let now = self.clock.get().map_or_else(|| SystemClock.now(), |clock| clock.now());
+        let now = self
+            .clock
+            .get()
+            .map_or_else(|| SystemClock.now(), |clock| clock.now());
         let age = now.saturating_duration_since(self.created);
         // In 64 bits, which are enough for 584 years: `as_nanos` is slower.
-        age.as_secs().wrapping_mul(1_000_000_000).wrapping_add(u64::from(age.subsec_nanos()))
+        age.as_secs()
+            .wrapping_mul(1_000_000_000)
+            .wrapping_add(u64::from(age.subsec_nanos()))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -196,11 +241,17 @@ impl Source {
 }
 
 fn present(state: &State) -> Option<Report> {
-    if state.ended > 0 { Some(Report::failed("the task has ended")) } else { state.report.clone() }
+    if state.ended > 0 {
+        Some(Report::failed("the task has ended"))
+    } else {
+        state.report.clone()
+    }
 }
 
 impl fmt::Debug for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Source").field("report", &self.present()).finish_non_exhaustive()
+        f.debug_struct("Source")
+            .field("report", &self.present())
+            .finish_non_exhaustive()
     }
 }

@@ -5,14 +5,16 @@ use std::time::Duration;
 use super::source::Report;
 use super::{ReportedCheck, Source};
 
-/// A status that the application reports when it learns it, such as from the responses of a partner, or from a nightly job.
+/// A status that the application reports when it learns it, such as from the responses of a
+/// partner, or from a nightly job.
 ///
-/// Before the first report the check is unknown. This never fails `live`. It fails other groups at once, or, with
-/// [`expires_after`](Self::expires_after), once that time has passed since the health was built.
+/// Before the first report the check is unknown. This never fails `live`. It fails other groups at
+/// once, or, with [`expires_after`](Self::expires_after), once that time has passed since the
+/// health was built.
 ///
 /// ```
-/// use std::time::Duration;
 /// use health_core::{Health, Reported};
+/// use std::time::Duration;
 ///
 /// let billing = Reported::new("billing").expires_after(Duration::from_secs(300));
 /// let health = Health::builder().check(billing.check()).build()?;
@@ -29,14 +31,21 @@ pub struct Reported {
 impl Reported {
     /// Creates a status with this identifier.
     pub fn new(name: impl Into<Cow<'static, str>>) -> Self {
-        Self { name: name.into(), source: Arc::new(Source::new("report", None)) }
+        Self {
+            name: name.into(),
+            source: Arc::new(Source::new("report", None)),
+        }
     }
 
-    /// Sets the age at which a report expires. The check is then `unavailable: last report 310 s ago`. Must be called before the handle is
-    /// cloned and before [`check`](Self::check), because it begins a new status. *Default*: reports do not expire.
+    /// Sets the age at which a report expires. The check is then
+    /// `unavailable: last report 310 s ago`. Must be called before the handle is cloned and before
+    /// [`check`](Self::check), because it begins a new status. *Default*: reports do not expire.
     #[must_use]
     pub fn expires_after(self, age: Duration) -> Self {
-        Self { name: self.name, source: Arc::new(Source::new("report", Some(age))) }
+        Self {
+            name: self.name,
+            source: Arc::new(Source::new("report", Some(age))),
+        }
     }
 
     /// Returns the check for the builder.

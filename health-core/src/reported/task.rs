@@ -8,10 +8,11 @@ use std::task::{Context, Poll};
 use super::source::Report;
 use super::{ReportedCheck, Source};
 
-/// Watches a task that must not end. Returns the check for the builder, and the future to spawn in place of the given one, on any
-/// runtime.
+/// Watches a task that must not end. Returns the check for the builder, and the future to spawn in
+/// place of the given one, on any runtime.
 ///
-/// The check works from the first poll on. When the future returns, panics or is dropped, the check is `unavailable: the task has ended`.
+/// The check works from the first poll on. When the future returns, panics or is dropped, the check
+/// is `unavailable: the task has ended`.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
@@ -25,10 +26,22 @@ use super::{ReportedCheck, Source};
 /// # Ok::<(), health_core::BuildError>(())
 /// # }).unwrap();
 /// ```
-pub fn watch_task<F: Future>(name: impl Into<Cow<'static, str>>, task: F) -> (ReportedCheck, WatchedTask<F>) {
+pub fn watch_task<F: Future>(
+    name: impl Into<Cow<'static, str>>,
+    task: F,
+) -> (ReportedCheck, WatchedTask<F>) {
     let source = Arc::new(Source::new("report", None));
     let check = ReportedCheck::new(name.into(), &source);
-    (check, WatchedTask { task: Box::pin(task), watch: Watch { source, is_running: false } })
+    (
+        check,
+        WatchedTask {
+            task: Box::pin(task),
+            watch: Watch {
+                source,
+                is_running: false,
+            },
+        },
+    )
 }
 
 /// A future that reports its end: see [`watch_task`].

@@ -7,8 +7,8 @@ use super::cell::pause;
 use super::{Cell, Runner, fleet};
 use crate::check::Refresh;
 
-/// The background tasks of a `Health`. They end when this value is dropped; runs that are under way continue to their
-/// end.
+/// The background tasks of a `Health`. They end when this value is dropped; runs that are under way
+/// continue to their end.
 #[derive(Debug)]
 pub(crate) struct Tasks {
     all: Vec<AbortHandle>,
@@ -27,9 +27,13 @@ impl Tasks {
         }
     }
 
-    /// Returns `Some` with the value of `on_own_runtime` if a task has ended, which happens when its runtime shuts down.
+    /// Returns `Some` with the value of `on_own_runtime` if a task has ended, which happens when
+    /// its runtime shuts down.
     pub(crate) fn have_ended(&self) -> Option<bool> {
-        self.all.iter().any(AbortHandle::is_finished).then_some(self.on_own_runtime)
+        self.all
+            .iter()
+            .any(AbortHandle::is_finished)
+            .then_some(self.on_own_runtime)
     }
 }
 
@@ -40,20 +44,35 @@ impl Drop for Tasks {
 }
 
 impl Runner {
-    /// Starts the background refresh of the checks that have an interval. Returns `None` if there is no runtime to
-    /// spawn the tasks on.
+    /// Starts the background refresh of the checks that have an interval. Returns `None` if there
+    /// is no runtime to spawn the tasks on.
     pub(crate) fn refresh_in_background(self: &Arc<Self>) -> Option<Tasks> {
         let (runtime, on_own_runtime) = self.runtime()?;
         let interval = |cell: &Cell| match cell.refresh {
             Refresh::Every(interval) if cell.sharing.is_none() => Some(interval),
             _ => None, // the fleet refreshes what is shared
         };
-        let timed = self.cells.iter().enumerate().filter_map(|(position, cell)| Some((position, interval(cell)?)));
-        let start = |(position, every)| runtime.spawn(keep_fresh(Arc::clone(self), position, every)).abort_handle();
+        let timed = self
+            .cells
+            .iter()
+            .enumerate()
+            .filter_map(|(position, cell)| Some((position, interval(cell)?)));
+        let start = |(position, every)| {
+            runtime
+                .spawn(keep_fresh(Arc::clone(self), position, every))
+                .abort_handle()
+        };
         let mut all: Vec<AbortHandle> = timed.map(start).collect();
         let shares = self.fleet.as_ref().is_some_and(fleet::Member::shares);
-        all.extend(shares.then(|| runtime.spawn(fleet::exchange(Arc::clone(self))).abort_handle()));
-        Some(Tasks { all, on_own_runtime })
+        all.extend(shares.then(|| {
+            runtime
+                .spawn(fleet::exchange(Arc::clone(self)))
+                .abort_handle()
+        }));
+        Some(Tasks {
+            all,
+            on_own_runtime,
+        })
     }
 }
 

@@ -1,4 +1,5 @@
-//! The verdict of a run as text, for the other replicas. The text of another replica is not trusted, so its size is limited.
+//! The verdict of a run as text, for the other replicas. The text of another replica is not
+//! trusted, so its size is limited.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -52,16 +53,25 @@ impl Body {
             if text.len() <= MOST {
                 return text;
             }
-            if body.observations.pop().is_none() && (body.errors.len() < 2 || body.errors.pop().is_none()) {
-                body.errors.iter_mut().for_each(|error| error.message = capped(&error.message, MOST_CHARACTERS / 4));
+            if body.observations.pop().is_none()
+                && (body.errors.len() < 2 || body.errors.pop().is_none())
+            {
+                body.errors
+                    .iter_mut()
+                    .for_each(|error| error.message = capped(&error.message, MOST_CHARACTERS / 4));
                 return serde_json::to_string(&body).unwrap_or_default();
             }
         }
     }
 
-    /// Reads the text of a replica. Returns `None` if it is unreadable, or contradicts what the fleet says about it.
+    /// Reads the text of a replica. Returns `None` if it is unreadable, or contradicts what the
+    /// fleet says about it.
     pub(crate) fn from_text(text: &str, ok: bool) -> Option<Self> {
-        let body: Self = if text.len() <= MOST { serde_json::from_str(text).ok()? } else { return None };
+        let body: Self = if text.len() <= MOST {
+            serde_json::from_str(text).ok()?
+        } else {
+            return None;
+        };
         let mut body = body.capped();
         let is_ok = body.status <= Status::Warning;
         if is_ok != ok || body.status == Status::Unknown {
@@ -71,7 +81,11 @@ impl Body {
             body.errors.clear();
         } else if body.errors.is_empty() {
             body.errors.push(ErrorReport {
-                message_type: if is_ok { ErrorType::Warning } else { ErrorType::Unavailable },
+                message_type: if is_ok {
+                    ErrorType::Warning
+                } else {
+                    ErrorType::Unavailable
+                },
                 message: "another replica gives no reason".into(),
                 kind: FailureKind::Other,
                 reference: None,
@@ -82,7 +96,11 @@ impl Body {
 
     /// Returns the name of the machine that has run the check.
     pub(crate) fn host(&self) -> &str {
-        let end = self.by.len().checked_sub(SUFFIX).filter(|&end| self.by.is_char_boundary(end));
+        let end = self
+            .by
+            .len()
+            .checked_sub(SUFFIX)
+            .filter(|&end| self.by.is_char_boundary(end));
         end.map_or(&self.by, |end| &self.by[..end])
     }
 
@@ -97,7 +115,9 @@ impl Body {
             duration: self.duration,
             started: at.checked_sub(self.duration).unwrap_or(at),
             finished: at,
-            finished_at: SystemTime::now().checked_sub(age).unwrap_or(SystemTime::UNIX_EPOCH),
+            finished_at: SystemTime::now()
+                .checked_sub(age)
+                .unwrap_or(SystemTime::UNIX_EPOCH),
             sleeps,
         }
     }
@@ -108,18 +128,24 @@ impl Body {
         self.errors.truncate(MOST_ERRORS);
         for error in &mut self.errors {
             error.message = capped(&error.message, MOST_CHARACTERS);
-            let is_reference = |text: &String| text.len() == 4 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+            let is_reference = |text: &String| {
+                text.len() == 4 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+            };
             error.reference = error.reference.take().filter(is_reference);
         }
         self.observations.truncate(MOST_OBSERVATIONS);
-        self.observations.retain(|observation| observation.name.chars().count() <= MOST_CHARACTERS);
+        self.observations
+            .retain(|observation| observation.name.chars().count() <= MOST_CHARACTERS);
         self
     }
 }
 
 /// Removes the control characters of a text, and cuts it to `most` characters.
 fn capped(text: &str, most: usize) -> String {
-    text.chars().filter(|c| !c.is_control()).take(most).collect()
+    text.chars()
+        .filter(|c| !c.is_control())
+        .take(most)
+        .collect()
 }
 
 #[cfg(test)]
@@ -129,7 +155,10 @@ mod tests {
 
     fn failed(messages: usize, length: usize) -> Body {
         let error = ErrorReport::from(&ServiceUnavailable::new("é".repeat(length)).into());
-        let verdict = Verdict { errors: vec![error; messages], ..Verdict::of(Status::Unavailable) };
+        let verdict = Verdict {
+            errors: vec![error; messages],
+            ..Verdict::of(Status::Unavailable)
+        };
         Body::of(&verdict, "web-7-0123456789abcdef")
     }
 
@@ -153,11 +182,29 @@ mod tests {
     fn an_unreadable_text_is_no_verdict() {
         let text = failed(1, 3).to_text();
         let long = format!("{}{}", text, " ".repeat(MOST));
-        for wrong in ["", "{}", "null", "[1]", "\u{0}", &text[..text.len() - 1], &long] {
+        for wrong in [
+            "",
+            "{}",
+            "null",
+            "[1]",
+            "\u{0}",
+            &text[..text.len() - 1],
+            &long,
+        ] {
             assert_eq!(Body::from_text(wrong, false), None, "{wrong:?}");
         }
-        assert_eq!(Body::from_text(&text, true), None, "it says that it works, and that it does not");
-        assert_eq!(Body::from_text(&text.replace("unavailable\",\"dur", "unknown\",\"dur"), false), None);
+        assert_eq!(
+            Body::from_text(&text, true),
+            None,
+            "it says that it works, and that it does not"
+        );
+        assert_eq!(
+            Body::from_text(
+                &text.replace("unavailable\",\"dur", "unknown\",\"dur"),
+                false
+            ),
+            None
+        );
     }
 
     #[test]
@@ -165,9 +212,17 @@ mod tests {
         let text = r#"{"by":"a\u001b[31m","status":"unavailable","duration":1e9,"errors":[{"message_type":"unavailable",
             "message":"a\nb\u0007","kind":"refused","reference":"<script>"}]}"#;
         let body = Body::from_text(text, false).expect("it is readable");
-        assert_eq!((body.by.as_str(), body.errors[0].message.as_str()), ("a[31m", "ab"));
-        assert_eq!((body.errors[0].reference.as_ref(), body.duration), (None, Duration::from_secs(3600)));
+        assert_eq!(body.by.as_str(), "a[31m");
+        assert_eq!(body.errors[0].message.as_str(), "ab");
+        assert_eq!(body.errors[0].reference.as_ref(), None);
+        assert_eq!(body.duration, Duration::from_secs(3600));
         let empty = r#"{"by":"a","status":"unavailable","duration":1}"#;
-        assert_eq!(Body::from_text(empty, false).expect("it is readable").errors.len(), 1);
+        assert_eq!(
+            Body::from_text(empty, false)
+                .expect("it is readable")
+                .errors
+                .len(),
+            1
+        );
     }
 }

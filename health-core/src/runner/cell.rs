@@ -71,8 +71,8 @@ pub(crate) struct Past {
     changes: Arc<[StatusChange]>,
 }
 
-/// The last verdict of a check, and the one that is in effect. They differ while the thresholds of the check hold back
-/// a change.
+/// The last verdict of a check, and the one that is in effect. They differ while the thresholds of
+/// the check hold back a change.
 #[derive(Debug, Clone)]
 pub(crate) struct LastVerdicts {
     pub(crate) last: Arc<Verdict>,
@@ -93,7 +93,11 @@ pub(crate) struct JoinedRun {
 
 impl Cell {
     pub(crate) fn new(entry: Entry, depends_on: Vec<usize>, settings: &Settings) -> Self {
-        let Entry { identifier, check, options } = entry;
+        let Entry {
+            identifier,
+            check,
+            options,
+        } = entry;
         let groups: BTreeSet<String> = options.groups.iter().map(ToString::to_string).collect();
         Self {
             critical: options.critical.unwrap_or_else(|| check.critical_service()),
@@ -101,18 +105,29 @@ impl Cell {
             in_live: groups.contains("live"),
             groups,
             limits: Limits {
-                timeout: options.timeout.or_else(|| check.default_timeout()).unwrap_or(settings.timeout),
+                timeout: options
+                    .timeout
+                    .or_else(|| check.default_timeout())
+                    .unwrap_or(settings.timeout),
                 reconnect: options.reconnect.unwrap_or(settings.reconnect),
             },
-            refresh: options
-                .refresh
-                .unwrap_or_else(|| Refresh::Ttl(check.default_ttl().map_or(settings.ttl, |ttl| ttl.max(settings.ttl)))),
+            refresh: options.refresh.unwrap_or_else(|| {
+                Refresh::Ttl(
+                    check
+                        .default_ttl()
+                        .map_or(settings.ttl, |ttl| ttl.max(settings.ttl)),
+                )
+            }),
             depends_on,
             hold: options.hold,
             source: check.reported().cloned(),
             shared_key: options.shared,
             sharing: None,
-            labels: options.labels.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect(),
+            labels: options
+                .labels
+                .iter()
+                .map(|(name, value)| (name.to_string(), value.to_string()))
+                .collect(),
             rise: options.thresholds.0,
             fall: options.thresholds.1,
             state: Mutex::default(),
@@ -122,7 +137,13 @@ impl Cell {
     }
 
     /// Opens an account for a group that holds, if the check is external.
-    pub(crate) fn open_account(&self, number: usize, group: Hold, lengthen: f64, warnings_fail: bool) {
+    pub(crate) fn open_account(
+        &self,
+        number: usize,
+        group: Hold,
+        lengthen: f64,
+        warnings_fail: bool,
+    ) {
         let mut state = self.lock();
         let missing = (number + 1).saturating_sub(state.accounts.len());
         state.accounts.reserve_exact(missing); // a vector would allocate four
@@ -135,7 +156,8 @@ impl Cell {
 
     /// Returns the account of a hold if it holds a failure of this check now.
     ///
-    /// A failure that only this replica sees is not held. A failure that only other replicas see is held without end.
+    /// A failure that only this replica sees is not held. A failure that only other replicas see is
+    /// held without end.
     pub(crate) fn held(&self, number: usize, now: Instant) -> Option<Account> {
         let state = self.lock();
         let account = state.accounts.get(number)?.as_ref()?;
@@ -148,24 +170,30 @@ impl Cell {
         if state.share.is_mine() {
             return None;
         }
-        let is_expired = state.known.as_ref().is_some_and(|known| self.expired(known, now).is_some());
+        let is_expired = state
+            .known
+            .as_ref()
+            .is_some_and(|known| self.expired(known, now).is_some());
         let running = state.run.as_ref().and_then(|run| run.started());
         (!is_expired && account.holds(now, running)).then(|| account.clone())
     }
 
-    /// Called on each read. Returns `None` if the last verdict is still fresh, and otherwise the run that produces a
-    /// new one. A verdict from before the last suspend of the machine is not fresh: nothing was refreshed meanwhile,
-    /// not even in the background.
+    /// Called on each read. Returns `None` if the last verdict is still fresh, and otherwise the
+    /// run that produces a new one. A verdict from before the last suspend of the machine is not
+    /// fresh: nothing was refreshed meanwhile, not even in the background.
     pub(crate) fn run_needed(&self, now: Instant, sleeps: u64) -> Option<JoinedRun> {
         let mut state = self.lock();
         state.first_read.get_or_insert(now);
         if self.source.is_some() {
             return None;
         }
-        let is_fresh = state.known.as_ref().is_some_and(|known| match &self.sharing {
-            Some(sharing) => !state.share.needs_run(sharing, now, sleeps),
-            None => self.is_fresh(known, now) && !known.is_before(sleeps),
-        });
+        let is_fresh = state
+            .known
+            .as_ref()
+            .is_some_and(|known| match &self.sharing {
+                Some(sharing) => !state.share.needs_run(sharing, now, sleeps),
+                None => self.is_fresh(known, now) && !known.is_before(sleeps),
+            });
         (!is_fresh).then(|| Self::join(state))
     }
 
@@ -181,12 +209,19 @@ impl Cell {
 
     fn join(mut state: MutexGuard<'_, State>) -> JoinedRun {
         let is_new = state.run.is_none();
-        JoinedRun { run: Arc::clone(state.run.get_or_insert_default()), is_new }
+        JoinedRun {
+            run: Arc::clone(state.run.get_or_insert_default()),
+            is_new,
+        }
     }
 
     fn is_fresh(&self, known: &LastVerdicts, now: Instant) -> bool {
         match self.refresh {
-            Refresh::Ttl(ttl) => known.last.finished.checked_add(ttl).is_none_or(|end| now < end),
+            Refresh::Ttl(ttl) => known
+                .last
+                .finished
+                .checked_add(ttl)
+                .is_none_or(|end| now < end),
             Refresh::Every(_) => true, // a read starts no run; if the verdict has expired, the row says so
         }
     }
@@ -205,9 +240,12 @@ impl Cell {
         })
     }
 
-    /// Returns the age at which a background verdict expires, because nothing seems to refresh it any more.
+    /// Returns the age at which a background verdict expires, because nothing seems to refresh it
+    /// any more.
     fn expiry(&self, interval: Duration) -> Duration {
-        let late = interval.saturating_add(jitter(interval)).saturating_add(self.limits.timeout);
+        let late = interval
+            .saturating_add(jitter(interval))
+            .saturating_add(self.limits.timeout);
         interval.saturating_mul(3).max(late)
     }
 
@@ -219,7 +257,9 @@ impl Cell {
         if self.sharing.is_some() {
             return None; // its own verdict replaces a shared one that is too old, and reads renew it
         }
-        let Refresh::Every(interval) = self.refresh else { return None };
+        let Refresh::Every(interval) = self.refresh else {
+            return None;
+        };
         let age = now.saturating_duration_since(known.last.finished);
         (age >= self.expiry(interval)).then_some(age)
     }
@@ -235,7 +275,10 @@ impl Cell {
     }
 
     /// Reads the last verdicts, the past and the state in the fleet, without a copy.
-    pub(crate) fn read<T>(&self, read: impl FnOnce(Option<&LastVerdicts>, &Past, &Share) -> T) -> T {
+    pub(crate) fn read<T>(
+        &self,
+        read: impl FnOnce(Option<&LastVerdicts>, &Past, &Share) -> T,
+    ) -> T {
         let state = self.lock();
         read(state.known.as_ref(), &state.past, &state.share)
     }
@@ -243,7 +286,11 @@ impl Cell {
     /// Returns the time since the first read, as long as there is no verdict.
     pub(crate) fn silent_for(&self, now: Instant) -> Option<Duration> {
         let state = self.lock();
-        if state.known.is_some() { None } else { Some(now.saturating_duration_since(state.first_read?)) }
+        if state.known.is_some() {
+            None
+        } else {
+            Some(now.saturating_duration_since(state.first_read?))
+        }
     }
 
     /// Returns the best status that any run ended with; `None` before the end of the first run.
@@ -261,16 +308,22 @@ impl Cell {
         Some(self.store(state, Arc::new(verdict)))
     }
 
-    /// Stores the verdict of the run that was under way, and returns the record for the log and the listeners.
+    /// Stores the verdict of the run that was under way, and returns the record for the log and the
+    /// listeners.
     pub(crate) fn settle(&self, verdict: Verdict) -> Record {
-        let (mut state, verdict) = (self.lock(), Arc::new(verdict));
+        let mut state = self.lock();
+        let verdict = Arc::new(verdict);
         state.run = None;
-        let Some(sharing) = &self.sharing else { return self.store(state, verdict) };
+        let Some(sharing) = &self.sharing else {
+            return self.store(state, verdict);
+        };
         let next = state.share.own_ended(sharing, &verdict, fastrand::f64());
         match (next, &state.known) {
             (Next::Keep, Some(known)) => {
                 let effective = Arc::clone(&known.effective); // the shared verdict stays; only the causes are logged
-                state.journal.record(Some(effective.status), &effective, &verdict)
+                state
+                    .journal
+                    .record(Some(effective.status), &effective, &verdict)
             }
             _ => self.store(state, verdict),
         }
@@ -281,9 +334,11 @@ impl Cell {
         self.sharing.is_some() && self.lock().share.has_news()
     }
 
-    /// Updates the state in the fleet, and stores the verdict that `step` returns. Returns `None` if the row stays as it is.
+    /// Updates the state in the fleet, and stores the verdict that `step` returns. Returns `None`
+    /// if the row stays as it is.
     pub(crate) fn share(&self, step: impl FnOnce(&mut Share, &Sharing) -> Next) -> Option<Record> {
-        let (sharing, mut state) = (self.sharing.as_ref()?, self.lock());
+        let sharing = self.sharing.as_ref()?;
+        let mut state = self.lock();
         match step(&mut state.share, sharing) {
             Next::Show(verdict) => Some(self.store(state, verdict)),
             Next::Keep => None,
@@ -295,28 +350,54 @@ impl Cell {
         let ttl = match self.refresh {
             Refresh::Ttl(ttl) | Refresh::Every(ttl) => ttl,
         };
-        let holds = self.lock().accounts.iter().flatten().map(Account::length).min();
+        let holds = self
+            .lock()
+            .accounts
+            .iter()
+            .flatten()
+            .map(Account::length)
+            .min();
         let confirm = holds.map_or(own, |hold| (hold / 3).min(own)); // well before the shortest hold ends
         let own = own.max(ttl);
-        self.sharing = Some(Sharing { id, me: Arc::clone(me), ttl, timeout: self.limits.timeout, own, confirm });
+        self.sharing = Some(Sharing {
+            id,
+            me: Arc::clone(me),
+            ttl,
+            timeout: self.limits.timeout,
+            own,
+            confirm,
+        });
     }
 
     fn store(&self, mut state: MutexGuard<'_, State>, verdict: Arc<Verdict>) -> Record {
         let run = PastRun::new(verdict.status, verdict.duration, verdict.finished_at);
         let was_expired = std::mem::take(&mut state.is_expired);
         let known = state.known.as_ref().map(|known| known.effective.status);
-        let before = if was_expired { Some(Status::Unavailable) } else { known };
+        let before = if was_expired {
+            Some(Status::Unavailable)
+        } else {
+            known
+        };
         let known = match state.known.take() {
             None => LastVerdicts::first(verdict),
             Some(known) => known.next(verdict, self.rise, self.fall),
         };
-        let (raw, effective) = (known.last.status, known.effective.status);
+        let raw = known.last.status;
+        let effective = known.effective.status;
         let has_worked = state.best.is_some_and(|best| best <= Status::Warning);
-        let (is_mine, counts) = (state.share.is_mine(), !state.share.is_unconfirmed());
+        let is_mine = state.share.is_mine();
+        let counts = !state.share.is_unconfirmed();
         let mut holds = Vec::new();
         for (number, account) in state.accounts.iter_mut().enumerate().filter(|_| !is_mine) {
-            let take = |account: &mut Account| account.take(known.last.started, raw, effective, has_worked, counts);
-            holds.extend(account.as_mut().and_then(take).map(|change| (number, change)));
+            let take = |account: &mut Account| {
+                account.take(known.last.started, raw, effective, has_worked, counts)
+            };
+            holds.extend(
+                account
+                    .as_mut()
+                    .and_then(take)
+                    .map(|change| (number, change)),
+            );
         }
         state.past.history.push(run);
         state.past.latency.push(run);
@@ -325,7 +406,11 @@ impl Cell {
         if record.is_transition() {
             let change = StatusChange::new(before, effective, known.effective.finished_at);
             let kept = state.past.changes.len().saturating_sub(CHANGES - 1);
-            state.past.changes = state.past.changes[kept..].iter().copied().chain([change]).collect();
+            state.past.changes = state.past.changes[kept..]
+                .iter()
+                .copied()
+                .chain([change])
+                .collect();
         }
         record.holds = holds;
         state.known = Some(known);
@@ -347,12 +432,21 @@ impl Cell {
         }
     }
 
-    /// Returns the row of a verdict. Without a verdict, the caller has to set the status and the errors of the row.
-    pub(crate) fn row(&self, known: Option<&LastVerdicts>, past: &Past, share: &Share) -> CheckReport {
+    /// Returns the row of a verdict. Without a verdict, the caller has to set the status and the
+    /// errors of the row.
+    pub(crate) fn row(
+        &self,
+        known: Option<&LastVerdicts>,
+        past: &Past,
+        share: &Share,
+    ) -> CheckReport {
         let mut row = CheckReport::new(self.identifier.clone());
         row.shared = share.row();
-        (row.history, row.latency, row.changes) =
-            (past.history.clone(), past.latency.clone(), Arc::clone(&past.changes));
+        (row.history, row.latency, row.changes) = (
+            past.history.clone(),
+            past.latency.clone(),
+            Arc::clone(&past.changes),
+        );
         row.critical = self.critical;
         row.scope = self.scope;
         row.groups.clone_from(&self.groups);
@@ -374,15 +468,18 @@ impl Cell {
     }
 }
 
-/// Returns the maximum random delay of a background run. The delay keeps the replicas of a service from running in
-/// step.
+/// Returns the maximum random delay of a background run. The delay keeps the replicas of a service
+/// from running in step.
 pub(crate) fn jitter(interval: Duration) -> Duration {
     interval / 10
 }
 
-/// Returns the time from the end of a background run to the next one. `drawn` is a random number between 0 and 1.
+/// Returns the time from the end of a background run to the next one. `drawn` is a random number
+/// between 0 and 1.
 pub(crate) fn pause(interval: Duration, drawn: f64) -> Duration {
-    interval.saturating_add(Duration::try_from_secs_f64(jitter(interval).as_secs_f64() * drawn).unwrap_or_default())
+    interval.saturating_add(
+        Duration::try_from_secs_f64(jitter(interval).as_secs_f64() * drawn).unwrap_or_default(),
+    )
 }
 
 impl LastVerdicts {
@@ -393,21 +490,39 @@ impl LastVerdicts {
 
     /// Creates the state after a verdict that takes effect at once, as the first one does.
     fn first(verdict: Arc<Verdict>) -> Self {
-        Self { since: verdict.finished_at, effective: Arc::clone(&verdict), last: verdict, streak: 0 }
+        Self {
+            since: verdict.finished_at,
+            effective: Arc::clone(&verdict),
+            last: verdict,
+            streak: 0,
+        }
     }
 
     fn next(self, verdict: Arc<Verdict>, rise: u32, fall: u32) -> Self {
         let effective = self.effective.status;
         if verdict.status == effective {
-            return Self { effective: Arc::clone(&verdict), last: verdict, since: self.since, streak: 0 };
+            return Self {
+                effective: Arc::clone(&verdict),
+                last: verdict,
+                since: self.since,
+                streak: 0,
+            };
         }
         let is_worse = verdict.status > effective;
         let goes_on = self.streak > 0 && (self.last.status > effective) == is_worse;
-        let streak = if goes_on { self.streak.saturating_add(1) } else { 1 };
+        let streak = if goes_on {
+            self.streak.saturating_add(1)
+        } else {
+            1
+        };
         if streak >= if is_worse { fall } else { rise } {
             return Self::first(verdict);
         }
-        Self { last: verdict, streak, ..self }
+        Self {
+            last: verdict,
+            streak,
+            ..self
+        }
     }
 }
 
@@ -419,12 +534,15 @@ mod tests {
         Arc::new(Verdict::of(status))
     }
 
-    /// Returns the effective status after each run, for a check that rises after 2 runs and falls after 3.
+    /// Returns the effective status after each run, for a check that rises after 2 runs and falls
+    /// after 3.
     fn effective(runs: &[Status]) -> Vec<Status> {
         let mut known: Option<LastVerdicts> = None;
         let mut step = |status: &Status| {
-            let next =
-                known.take().map_or_else(|| LastVerdicts::first(verdict(*status)), |h| h.next(verdict(*status), 2, 3));
+            let next = known.take().map_or_else(
+                || LastVerdicts::first(verdict(*status)),
+                |h| h.next(verdict(*status), 2, 3),
+            );
             known.insert(next).effective.status
         };
         runs.iter().map(&mut step).collect()
@@ -433,7 +551,10 @@ mod tests {
     #[test]
     fn a_pause_is_up_to_a_tenth_longer_and_never_too_long_to_be_one() {
         let second = Duration::from_secs(1);
-        assert_eq!([pause(second, 0.0), pause(second, 0.5)], [second, Duration::from_millis(1050)]);
+        assert_eq!(
+            [pause(second, 0.0), pause(second, 0.5)],
+            [second, Duration::from_millis(1050)]
+        );
         assert_eq!(pause(second, 1.0), second + jitter(second));
         assert_eq!(pause(Duration::MAX, 1.0), Duration::MAX);
     }
@@ -441,10 +562,26 @@ mod tests {
     #[test]
     fn rise_and_fall_count_runs_in_a_row() {
         use Status::{Unavailable as U, Warning as W, Working as K};
-        assert_eq!(effective(&[U, K, K]), [U, U, K], "the first verdict takes effect at once; two runs to rise");
+        assert_eq!(
+            effective(&[U, K, K]),
+            [U, U, K],
+            "the first verdict takes effect at once; two runs to rise"
+        );
         assert_eq!(effective(&[K, U, U, U]), [K, K, K, U], "three runs to fall");
-        assert_eq!(effective(&[K, U, U, K, U, U, U]), [K, K, K, K, K, K, U], "a good run starts the count anew");
-        assert_eq!(effective(&[K, W, U, W]), [K, K, K, W], "worse is worse, whichever");
-        assert_eq!(effective(&[W, U, K, U, K, K]), [W, W, W, W, W, K], "better and worse are counted apart");
+        assert_eq!(
+            effective(&[K, U, U, K, U, U, U]),
+            [K, K, K, K, K, K, U],
+            "a good run starts the count anew"
+        );
+        assert_eq!(
+            effective(&[K, W, U, W]),
+            [K, K, K, W],
+            "worse is worse, whichever"
+        );
+        assert_eq!(
+            effective(&[W, U, K, U, K, K]),
+            [W, W, W, W, W, K],
+            "better and worse are counted apart"
+        );
     }
 }

@@ -51,9 +51,15 @@ impl Member {
     /// Joins a fleet with those checks that are shared, each under its key.
     pub(crate) fn new(fleet: Arc<dyn Fleet>, cells: &mut [Cell]) -> Self {
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
-        let host: String = fleet.host().chars().filter(|c| plain(*c)).take(100).collect();
+        let host: String = fleet
+            .host()
+            .chars()
+            .filter(|c| plain(*c))
+            .take(100)
+            .collect();
         let me: Arc<str> = format!("{host}-{:016x}", fastrand::u64(..)).into();
-        let (mut shared, mut pause) = (Vec::new(), LONGEST);
+        let mut shared = Vec::new();
+        let mut pause = LONGEST;
         for (position, cell) in cells.iter_mut().enumerate() {
             if let Some(key) = cell.shared_key.take() {
                 cell.share_as(format!("{}#{key}", cell.identifier), &me, fleet.own());
@@ -61,7 +67,14 @@ impl Member {
                 shared.push(position);
             }
         }
-        Self { fleet, me, shared, pause: pause.max(SHORTEST), news: Notify::new(), state: Mutex::default() }
+        Self {
+            fleet,
+            me,
+            shared,
+            pause: pause.max(SHORTEST),
+            news: Notify::new(),
+            state: Mutex::default(),
+        }
     }
 
     /// Returns `true` if there is a shared check. Without one, there is nothing to exchange.
@@ -77,7 +90,9 @@ impl Member {
             replicas: state.replicas,
             errors: state.errors,
             last_exchange: state.last.map(|(_, at)| at),
-            age: state.last.map(|(last, _)| now.saturating_duration_since(last)),
+            age: state
+                .last
+                .map(|(last, _)| now.saturating_duration_since(last)),
             away_since: state.away,
         }
     }
@@ -104,7 +119,8 @@ impl Member {
     }
 }
 
-/// Exchanges verdicts as long as the service runs. The first exchange is at a random time, so that replicas do not exchange all at once.
+/// Exchanges verdicts as long as the service runs. The first exchange is at a random time, so that
+/// replicas do not exchange all at once.
 pub(super) async fn exchange(runner: Arc<Runner>) {
     let Some(member) = &runner.fleet else { return };
     tokio::time::sleep(member.pause.mul_f64(fastrand::f64())).await;
@@ -137,14 +153,21 @@ pub(super) async fn exchange(runner: Arc<Runner>) {
 impl Runner {
     /// Tells the fleet that this replica leaves it, so that its leases need not expire.
     pub(crate) async fn leave_fleet(&self) {
-        if let Some(member) = self.fleet.as_ref().filter(|member| lock(&member.state).last.is_some()) {
-            let exchange = Exchange { leaves: true, ..self.next_exchange(member, self.clock.now()) };
+        if let Some(member) = self
+            .fleet
+            .as_ref()
+            .filter(|member| lock(&member.state).last.is_some())
+        {
+            let exchange = Exchange {
+                leaves: true,
+                ..self.next_exchange(member, self.clock.now())
+            };
             let _ = tokio::time::timeout(LIMIT, member.fleet.exchange(&exchange)).await; // if this fails, the leases expire
         }
     }
 
-    /// Exchanges at once, because this replica has seen a failure that the fleet does not know. So the others confirm it and show it
-    /// within about two TTLs.
+    /// Exchanges at once, because this replica has seen a failure that the fleet does not know. So
+    /// the others confirm it and show it within about two TTLs.
     pub(super) fn tell_fleet(&self) {
         if let Some(member) = &self.fleet {
             member.news.notify_one();
@@ -152,7 +175,10 @@ impl Runner {
     }
 
     fn next_exchange(&self, member: &Member, now: Instant) -> Exchange {
-        let mut exchange = Exchange { me: member.me.to_string(), ..Exchange::default() };
+        let mut exchange = Exchange {
+            me: member.me.to_string(),
+            ..Exchange::default()
+        };
         for &position in &member.shared {
             self.cells[position].share(|share, sharing| {
                 exchange.wanted.push(share.wanted(sharing));
@@ -169,7 +195,9 @@ impl Runner {
         let exchange = self.next_exchange(member, asked);
         let silence = || {
             let message = format!("no answer within {}", super::verdict::seconds(LIMIT));
-            ServiceUnavailable::new(message).with_kind(FailureKind::TimedOut).into()
+            ServiceUnavailable::new(message)
+                .with_kind(FailureKind::TimedOut)
+                .into()
         };
         let answer = tokio::time::timeout(LIMIT, member.fleet.exchange(&exchange)).await;
         match answer.unwrap_or_else(|_| Err(silence())) {
@@ -193,13 +221,21 @@ impl Runner {
     }
 
     fn take_answer(self: &Arc<Self>, member: &Member, answer: Answer, asked: Instant) {
-        let (now, sleeps) = (self.clock.now(), self.awake.sleeps());
+        let now = self.clock.now();
+        let sleeps = self.awake.sleeps();
         member.taken(answer.replicas, (now, self.clock.time()));
         let mut granted = Vec::new();
         for (&position, entry) in member.shared.iter().zip(answer.entries) {
             granted.extend(entry.grant.map(|_| position));
             self.share(position, |share, sharing| {
-                share.take(sharing, answer.replicas, entry, asked, (now, sleeps), fastrand::f64())
+                share.take(
+                    sharing,
+                    answer.replicas,
+                    entry,
+                    asked,
+                    (now, sleeps),
+                    fastrand::f64(),
+                )
             });
         }
         self.changed(); // the report of the fleet has changed, too
@@ -208,7 +244,8 @@ impl Runner {
         }
     }
 
-    /// Starts this replica's own probes that are due, and replaces shared verdicts that are too old by its own.
+    /// Starts this replica's own probes that are due, and replaces shared verdicts that are too old
+    /// by its own.
     fn probe_due(self: &Arc<Self>, member: &Member) {
         for &position in &member.shared {
             self.fall_back(position);
@@ -226,11 +263,18 @@ impl Runner {
 
     /// Shows the replica's own verdict of a check if the shared one is no longer valid.
     pub(super) fn fall_back(&self, position: usize) {
-        let (now, sleeps) = (self.clock.now(), self.awake.sleeps());
-        self.share(position, |share, sharing| share.fall_back(sharing, now, sleeps));
+        let now = self.clock.now();
+        let sleeps = self.awake.sleeps();
+        self.share(position, |share, sharing| {
+            share.fall_back(sharing, now, sleeps)
+        });
     }
 
-    fn share(&self, position: usize, step: impl FnOnce(&mut super::share::Share, &super::share::Sharing) -> Next) {
+    fn share(
+        &self,
+        position: usize,
+        step: impl FnOnce(&mut super::share::Share, &super::share::Sharing) -> Next,
+    ) {
         let cell = &self.cells[position];
         if let Some(record) = cell.share(step) {
             self.changed();

@@ -10,7 +10,8 @@ use crate::Status;
 /// The interval at which the log repeats a failure that lasts, and a cause.
 const REPEAT: Duration = Duration::from_secs(300);
 
-/// The maximum number of causes of a check that are logged within `REPEAT`, because causes may vary with each run.
+/// The maximum number of causes of a check that are logged within `REPEAT`, because causes may vary
+/// with each run.
 const MOST: usize = 8;
 
 const TOO_MANY: &str = "this check's causes vary: more of them are not written for five minutes";
@@ -33,13 +34,19 @@ pub(crate) struct Record {
 }
 
 impl Journal {
-    /// Decides what to log. A change of the effective status is logged at once, including the first verdict. A failure
-    /// that lasts is repeated every five minutes. A cause is logged if its reference is new to the log, even if the
-    /// verdict of its run has no effect yet.
-    pub(crate) fn record(&mut self, before: Option<Status>, effective: &Arc<Verdict>, last: &Verdict) -> Record {
+    /// Decides what to log. A change of the effective status is logged at once, including the first
+    /// verdict. A failure that lasts is repeated every five minutes. A cause is logged if its
+    /// reference is new to the log, even if the verdict of its run has no effect yet.
+    pub(crate) fn record(
+        &mut self,
+        before: Option<Status>,
+        effective: &Arc<Verdict>,
+        last: &Verdict,
+    ) -> Record {
         let now = last.finished;
         let is_due = before != Some(effective.status)
-            || effective.status != Status::Working && self.last.is_none_or(|last| now >= last + REPEAT);
+            || effective.status != Status::Working
+                && self.last.is_none_or(|last| now >= last + REPEAT);
         if is_due {
             self.last = Some(now);
         }
@@ -56,7 +63,13 @@ impl Journal {
             }
             self.references.insert(reference.clone(), now);
         }
-        Record { before, effective: Arc::clone(effective), is_due, causes, holds: Vec::new() }
+        Record {
+            before,
+            effective: Arc::clone(effective),
+            is_due,
+            causes,
+            holds: Vec::new(),
+        }
     }
 }
 
@@ -78,7 +91,13 @@ impl Record {
         if self.effective.status == Status::Working {
             tracing::info!(target: "health_check", check, status, from, "health check passed");
         } else {
-            let errors = self.effective.errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+            let errors = self
+                .effective
+                .errors
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+                .join("; ");
             tracing::warn!(target: "health_check", check, status, from, errors, "health check failed");
         }
     }
@@ -105,9 +124,18 @@ mod tests {
     #[test]
     fn the_cause_of_a_failure_that_has_no_effect_yet_is_written_once() {
         let mut journal = Journal::default();
-        assert_eq!(causes(&mut journal, &failed("a", Duration::ZERO)), ["because of a"]);
-        assert_eq!(causes(&mut journal, &failed("a", Duration::from_secs(1))), [""; 0]);
-        assert_eq!(causes(&mut journal, &failed("a", REPEAT + Duration::from_secs(1))), ["because of a"]);
+        assert_eq!(
+            causes(&mut journal, &failed("a", Duration::ZERO)),
+            ["because of a"]
+        );
+        assert_eq!(
+            causes(&mut journal, &failed("a", Duration::from_secs(1))),
+            [""; 0]
+        );
+        assert_eq!(
+            causes(&mut journal, &failed("a", REPEAT + Duration::from_secs(1))),
+            ["because of a"]
+        );
     }
 
     #[test]
@@ -116,7 +144,11 @@ mod tests {
         let runs = (0..100).map(|run| failed(&format!("cause {run}"), Duration::from_secs(run)));
         let written: Vec<_> = runs.flat_map(|last| causes(&mut journal, &last)).collect();
         assert_eq!(written.len(), MOST + 1);
-        assert_eq!((written[0].as_str(), written[MOST].as_str()), ("because of cause 0", TOO_MANY));
-        assert_eq!(causes(&mut journal, &failed("later", 2 * REPEAT)), ["because of later"]);
+        assert_eq!(written[0].as_str(), "because of cause 0");
+        assert_eq!(written[MOST].as_str(), TOO_MANY);
+        assert_eq!(
+            causes(&mut journal, &failed("later", 2 * REPEAT)),
+            ["because of later"]
+        );
     }
 }

@@ -1,8 +1,9 @@
 //! The engine: runs checks, remembers their verdicts and builds reports.
 //!
-//! Each check has a [`cell`] that remembers its last verdict. A read visits the cells of a [`plan`]: a cell returns its verdict
-//! while that is fresh, and otherwise the [`run`] that brings a new one. A check has at most one run at a time, shared by all
-//! of its readers. Runs are detached from readers, and a reader waits no longer than its budget.
+//! Each check has a [`cell`] that remembers its last verdict. A read visits the cells of a
+//! [`plan`]: a cell returns its verdict while that is fresh, and otherwise the [`run`] that brings
+//! a new one. A check has at most one run at a time, shared by all of its readers. Runs are
+//! detached from readers, and a reader waits no longer than its budget.
 
 mod account;
 mod awake;
@@ -46,8 +47,8 @@ use crate::reported::Sink;
 use crate::sync::AtomicU64;
 use crate::{Clock, Report, Settings, Transition};
 
-/// The number of checks up to which each run is spawned as a task of its own. For more checks, one task begins sixteen
-/// runs, which halves the cost of a thousand checks.
+/// The number of checks up to which each run is spawned as a task of its own. For more checks, one
+/// task begins sixteen runs, which halves the cost of a thousand checks.
 const TASKS: usize = 64;
 
 /// Runs checks, with timeouts, caching and isolation.
@@ -67,7 +68,8 @@ pub(crate) struct Runner {
     /// `true` once the service has started. This does not change any more.
     has_started: AtomicBool,
     awake: Awake,
-    /// The runtime that the `Health` was built in or was given. Runs are spawned there until it shuts down.
+    /// The runtime that the `Health` was built in or was given. Runs are spawned there until it
+    /// shuts down.
     own_runtime: Option<Handle>,
     own_runtime_is_gone: AtomicBool,
     shutdown: Shutdown,
@@ -96,7 +98,8 @@ pub(crate) struct Reading {
     pub(crate) expired: Vec<Transition>,
 }
 
-/// The condition under which a cached report is fresh: the epoch is the same, and the time is not over.
+/// The condition under which a cached report is fresh: the epoch is the same, and the time is not
+/// over.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Freshness {
     epoch: u64,
@@ -165,27 +168,41 @@ impl Runner {
         self.cells.iter().map(|cell| cell.identifier.as_str())
     }
 
-    /// Returns the time within which all checks of a plan have ended by their timeouts, plus one second.
+    /// Returns the time within which all checks of a plan have ended by their timeouts, plus one
+    /// second.
     pub(crate) fn max_wait(&self, plan: &Plan) -> Duration {
-        let timeouts = plan.closure.iter().map(|&cell| self.cells[cell].limits.timeout);
+        let timeouts = plan
+            .closure
+            .iter()
+            .map(|&cell| self.cells[cell].limits.timeout);
         let rounds = plan.closure.len().div_ceil(self.max_permits.max(1));
         let rounds = u32::try_from(rounds).unwrap_or(u32::MAX);
-        timeouts.max().unwrap_or_default().saturating_mul(rounds).saturating_add(Duration::from_secs(1))
+        timeouts
+            .max()
+            .unwrap_or_default()
+            .saturating_mul(rounds)
+            .saturating_add(Duration::from_secs(1))
     }
 
     pub(crate) fn checks(&self) -> impl Iterator<Item = CheckInfo> {
-        self.cells.iter().enumerate().map(|(position, cell)| CheckInfo {
-            identifier: cell.identifier.clone(),
-            critical: cell.critical,
-            scope: cell.scope,
-            groups: self.groups_of(position),
-            timeout: cell.limits.timeout,
-        })
+        self.cells
+            .iter()
+            .enumerate()
+            .map(|(position, cell)| CheckInfo {
+                identifier: cell.identifier.clone(),
+                critical: cell.critical,
+                scope: cell.scope,
+                groups: self.groups_of(position),
+                timeout: cell.limits.timeout,
+            })
     }
 
     /// Returns the groups that contain a check, whether the check names them or not.
     fn groups_of(&self, cell: usize) -> Vec<String> {
-        let with = self.plans.iter().filter(|plan| plan.members.contains(&cell));
+        let with = self
+            .plans
+            .iter()
+            .filter(|plan| plan.members.contains(&cell));
         with.filter_map(|plan| plan.name.clone()).collect()
     }
 
@@ -215,7 +232,8 @@ impl Runner {
     pub(crate) fn is_fresh(&self, freshness: &Freshness) -> bool {
         let now = self.clock.now();
         self.check_suspend(now);
-        freshness.epoch == self.epoch.load(Ordering::Acquire) && freshness.until.is_none_or(|until| now < until)
+        freshness.epoch == self.epoch.load(Ordering::Acquire)
+            && freshness.until.is_none_or(|until| now < until)
     }
 
     /// Invalidates all reports if the machine was suspended.
@@ -229,23 +247,34 @@ impl Runner {
         Arc::clone(&self.wake)
     }
 
-    /// Returns the time for which a report stays fresh; `None` means forever. Returns `pause` for a report that is not
-    /// fresh.
-    pub(crate) fn freshness_left(&self, freshness: Option<&Freshness>, pause: Duration) -> Option<Duration> {
-        let Some(freshness) = freshness else { return Some(pause) };
-        freshness.until.map(|until| match until.saturating_duration_since(self.clock.now()) {
-            Duration::ZERO => pause,
-            left => left,
-        })
+    /// Returns the time for which a report stays fresh; `None` means forever. Returns `pause` for a
+    /// report that is not fresh.
+    pub(crate) fn freshness_left(
+        &self,
+        freshness: Option<&Freshness>,
+        pause: Duration,
+    ) -> Option<Duration> {
+        let Some(freshness) = freshness else {
+            return Some(pause);
+        };
+        freshness.until.map(
+            |until| match until.saturating_duration_since(self.clock.now()) {
+                Duration::ZERO => pause,
+                left => left,
+            },
+        )
     }
 
     /// Spawns a task on the runtime for runs. Returns `None` if there is no runtime.
-    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> Option<AbortHandle> {
+    pub(crate) fn spawn(
+        &self,
+        task: impl Future<Output = ()> + Send + 'static,
+    ) -> Option<AbortHandle> {
         Some(self.runtime()?.0.spawn(task).abort_handle())
     }
 
-    /// Runs the members of a plan, even if their verdicts are fresh, and reads the checks that they depend on. Waits no
-    /// longer than `max_wait`.
+    /// Runs the members of a plan, even if their verdicts are fresh, and reads the checks that they
+    /// depend on. Waits no longer than `max_wait`.
     pub(crate) async fn run_now(self: &Arc<Self>, plan: &Plan, max_wait: Duration) -> Waited {
         let began = self.clock.now();
         let mut awaited = self.read(plan, began);
@@ -276,7 +305,12 @@ impl Runner {
     }
 
     /// Builds the report after a wait.
-    pub(crate) fn reading(self: &Arc<Self>, plan: &Plan, waited: &Waited, budget: Duration) -> Reading {
+    pub(crate) fn reading(
+        self: &Arc<Self>,
+        plan: &Plan,
+        waited: &Waited,
+        budget: Duration,
+    ) -> Reading {
         let epoch = self.epoch.load(Ordering::Acquire); // before the cells, so that later changes outdate the report
         let (rows, until) = self.rows(plan, &waited.awaited, budget);
         let expired = self.expired(&rows);
@@ -286,10 +320,17 @@ impl Runner {
         report.duration = self.clock.now().saturating_duration_since(waited.began);
         if plan.is_whole {
             report.groups = self.groups(waited.began); // a reader that leaves checks out must not see their names
-            report.fleet = self.fleet.as_ref().map(|member| member.report(waited.began));
+            report.fleet = self
+                .fleet
+                .as_ref()
+                .map(|member| member.report(waited.began));
         }
         let freshness = until.map(|until| Freshness { epoch, until });
-        Reading { report, freshness, expired }
+        Reading {
+            report,
+            freshness,
+            expired,
+        }
     }
 
     /// Reads every cell that the plan needs, and launches the runs that are missing.
@@ -323,13 +364,18 @@ impl Runner {
         run
     }
 
-    /// Spawns runs on the runtime of the `Health`, or on that of the caller if the former has shut down or the check
-    /// requires it.
+    /// Spawns runs on the runtime of the `Health`, or on that of the caller if the former has shut
+    /// down or the check requires it.
     fn launch(&self, guards: Vec<RunGuard>) {
         let on_caller = |guard: &RunGuard| self.cells[guard.cell()].check.runs_on_caller();
         let (on_caller, others): (Vec<_>, Vec<_>) = guards.into_iter().partition(on_caller);
         launch_on(others, || self.runtime());
-        launch_on(on_caller, || Handle::try_current().ok().map(|here| (here, false)).or_else(|| self.runtime()));
+        launch_on(on_caller, || {
+            Handle::try_current()
+                .ok()
+                .map(|here| (here, false))
+                .or_else(|| self.runtime())
+        });
     }
 
     /// Aborts the runs that are under way, prevents new ones, and waits until all have ended.
@@ -340,26 +386,36 @@ impl Runner {
         }
     }
 
-    /// Records that the runtime of the `Health` has shut down, if `is_gone`: a run there was aborted without a panic, or a background
-    /// task there has ended.
+    /// Records that the runtime of the `Health` has shut down, if `is_gone`: a run there was
+    /// aborted without a panic, or a background task there has ended.
     pub(crate) fn runtime_is_gone(&self, is_gone: bool) {
-        self.own_runtime_is_gone.fetch_or(is_gone, Ordering::Relaxed);
+        self.own_runtime_is_gone
+            .fetch_or(is_gone, Ordering::Relaxed);
     }
 
     /// Returns the runtime for runs, and `true` if that is the runtime of the `Health`.
     fn runtime(&self) -> Option<(Handle, bool)> {
-        let own = self.own_runtime.clone().filter(|_| !self.own_runtime_is_gone.load(Ordering::Relaxed));
-        own.map(|own| (own, true)).or_else(|| Some((Handle::try_current().ok()?, false)))
+        let own = self
+            .own_runtime
+            .clone()
+            .filter(|_| !self.own_runtime_is_gone.load(Ordering::Relaxed));
+        own.map(|own| (own, true))
+            .or_else(|| Some((Handle::try_current().ok()?, false)))
     }
 
     /// Waits until all runs have finished or the budget is used up.
     async fn wait(self: &Arc<Self>, awaited: &mut Awaited, budget: Duration) {
         let all = awaited.wait(|cell| self.join_or_start(cell));
-        // The timer needs a runtime: that of the caller, or that of the `Health` if the caller is outside of any.
-        let Some(timeout) = Handle::try_current().ok().or_else(|| Some(self.runtime()?.0)).map(|runtime| {
-            let _inside = runtime.enter();
-            tokio::time::timeout(budget, all)
-        }) else {
+        // The timer needs a runtime: that of the caller, or that of the `Health` if the caller is
+        // outside of any.
+        let Some(timeout) = Handle::try_current()
+            .ok()
+            .or_else(|| Some(self.runtime()?.0))
+            .map(|runtime| {
+                let _inside = runtime.enter();
+                tokio::time::timeout(budget, all)
+            })
+        else {
             return;
         };
         let _ = timeout.await; // the rows show which runs have not finished
@@ -371,10 +427,15 @@ fn launch_on(guards: Vec<RunGuard>, runtime: impl FnOnce() -> Option<(Handle, bo
         return;
     }
     let Some((runtime, is_own)) = runtime() else {
-        tracing::error!("no Tokio runtime to run health checks on: call from within one, or hand one to the builder");
+        tracing::error!(
+            "no Tokio runtime to run health checks on: call from within one, or hand one to the builder"
+        );
         return; // the guards abort their runs
     };
-    let mut guards: Vec<_> = guards.into_iter().map(|guard| guard.on_own_runtime(is_own)).collect();
+    let mut guards: Vec<_> = guards
+        .into_iter()
+        .map(|guard| guard.on_own_runtime(is_own))
+        .collect();
     match guards.pop() {
         Some(guard) if guards.is_empty() => drop(runtime.spawn(guard.execute())),
         last => {
@@ -402,8 +463,8 @@ impl Waited {
 struct Awaited(Vec<(usize, Option<Arc<Run>>)>);
 
 impl Awaited {
-    /// Waits until all runs have finished. Replaces an aborted run, at most twice: its runtime has shut down, and the
-    /// next run is on the runtime of the caller.
+    /// Waits until all runs have finished. Replaces an aborted run, at most twice: its runtime has
+    /// shut down, and the next run is on the runtime of the caller.
     async fn wait(&mut self, restart: impl Fn(usize) -> Arc<Run>) {
         for (cell, awaited) in &mut self.0 {
             let mut tries = 2;

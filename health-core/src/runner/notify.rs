@@ -37,7 +37,11 @@ impl Runner {
 
     /// Logs the start or the end of a hold.
     fn log_hold(&self, check: &str, number: usize, change: Change) {
-        let group = self.plans.iter().find(|plan| plan.hold == Some(number)).and_then(|plan| plan.name.as_deref());
+        let group = self
+            .plans
+            .iter()
+            .find(|plan| plan.hold == Some(number))
+            .and_then(|plan| plan.name.as_deref());
         let group = group.unwrap_or_default();
         match change {
             Change::Started => {
@@ -55,8 +59,14 @@ impl Runner {
     /// Logs background verdicts that have expired, and notifies the listeners.
     pub(crate) fn notify_expired(&self, expired: &[Transition]) {
         for transition in expired {
-            let (check, from) = (&transition.check, transition.from.map_or("none", Status::as_str));
-            let errors = transition.errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+            let check = &transition.check;
+            let from = transition.from.map_or("none", Status::as_str);
+            let errors = transition
+                .errors
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+                .join("; ");
             tracing::warn!(target: "health_check", check, status = transition.to.as_str(), from, errors, "health check expired");
             if transition.from != Some(transition.to) {
                 self.notify_listeners(transition);
@@ -71,9 +81,16 @@ impl Runner {
         } else {
             tracing::info!(target: "health_check", "the service does not drain any more");
         }
-        let (from, to) =
-            if drains { (Status::Working, Status::Unavailable) } else { (Status::Unavailable, Status::Working) };
-        let errors = if drains { vec![(&shutting_down()).into()] } else { Vec::new() };
+        let (from, to) = if drains {
+            (Status::Working, Status::Unavailable)
+        } else {
+            (Status::Unavailable, Status::Working)
+        };
+        let errors = if drains {
+            vec![(&shutting_down()).into()]
+        } else {
+            Vec::new()
+        };
         self.notify_listeners(&Transition {
             check: DRAINING.into(),
             from: Some(from),
@@ -86,7 +103,11 @@ impl Runner {
     /// Notifies the listeners of a group's verdict.
     pub(super) fn notify_group(&self, transition: &GroupTransition) {
         for listener in &self.listeners.0 {
-            if catch_unwind(AssertUnwindSafe(|| listener.on_group_transition(transition))).is_err() {
+            if catch_unwind(AssertUnwindSafe(|| {
+                listener.on_group_transition(transition)
+            }))
+            .is_err()
+            {
                 tracing::error!(group = transition.group, "a listener panicked");
             }
         }

@@ -1,4 +1,5 @@
-//! The checks that a group reads, and the rules for them. All of this is decided once, when the `Health` is built.
+//! The checks that a group reads, and the rules for them. All of this is decided once, when the
+//! `Health` is built.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -42,10 +43,14 @@ pub(crate) enum Kind {
     Declared,
 }
 
-const PROBES: [(&str, Kind); 3] = [("live", Kind::Live), ("ready", Kind::Ready), ("startup", Kind::Startup)];
+const PROBES: [(&str, Kind); 3] = [
+    ("live", Kind::Live),
+    ("ready", Kind::Ready),
+    ("startup", Kind::Startup),
+];
 
-/// Returns the cells of a service, sorted by identifier, and its plans: first the plan of all checks, then those of the
-/// groups. Adds whatever is wrong to `faults`.
+/// Returns the cells of a service, sorted by identifier, and its plans: first the plan of all
+/// checks, then those of the groups. Adds whatever is wrong to `faults`.
 pub(crate) fn build_plans(
     registry: Registry,
     groups: &BTreeMap<String, GroupSettings>,
@@ -57,18 +62,34 @@ pub(crate) fn build_plans(
     entries.sort_by(|a, b| a.identifier.cmp(&b.identifier));
     refuse_invalid_groups(&entries, groups, faults);
     let dependencies = dependencies(&entries, faults);
-    let cells: Vec<Cell> =
-        entries.into_iter().zip(dependencies).map(|(entry, needs)| Cell::new(entry, needs, settings)).collect();
+    let cells: Vec<Cell> = entries
+        .into_iter()
+        .zip(dependencies)
+        .map(|(entry, needs)| Cell::new(entry, needs, settings))
+        .collect();
 
-    for cell in cells.iter().filter(|cell| cell.hold.is_some() && cell.scope != Scope::External) {
-        let message = format!("its scope is {}, and only external checks are held: leave hold out", cell.scope);
+    for cell in cells
+        .iter()
+        .filter(|cell| cell.hold.is_some() && cell.scope != Scope::External)
+    {
+        let message = format!(
+            "its scope is {}, and only external checks are held: leave hold out",
+            cell.scope
+        );
         faults.push(BuildFault::check(&cell.identifier, message));
     }
-    let mut plans = vec![plan(None, Kind::All, &GroupSettings::default(), &cells, settings)];
+    let mut plans = vec![plan(
+        None,
+        Kind::All,
+        &GroupSettings::default(),
+        &cells,
+        settings,
+    )];
     for (name, kind) in PROBES {
         let own = groups.get(name).cloned().unwrap_or_default();
         if own.drains.is_some() {
-            let message = "drains is for groups of your own: ready always drains, live and startup never do";
+            let message =
+                "drains is for groups of your own: ready always drains, live and startup never do";
             faults.push(BuildFault::group(name, message));
         }
         plans.push(plan(Some(name), kind, &own, &cells, settings));
@@ -76,10 +97,16 @@ pub(crate) fn build_plans(
             refuse_in_live(&cells, &own, faults);
         }
     }
-    for (name, own) in groups.iter().filter(|(name, _)| !PROBES.iter().any(|(probe, _)| probe == name)) {
+    for (name, own) in groups
+        .iter()
+        .filter(|(name, _)| !PROBES.iter().any(|(probe, _)| probe == name))
+    {
         let plan = plan(Some(name), Kind::Declared, own, &cells, settings);
         if plan.members.is_empty() {
-            faults.push(BuildFault::group(name, "no check names it: add it to a check's groups, or remove it"));
+            faults.push(BuildFault::group(
+                name,
+                "no check names it: add it to a check's groups, or remove it",
+            ));
         }
         plans.push(plan);
     }
@@ -90,41 +117,55 @@ pub(crate) fn build_plans(
     (cells, plans)
 }
 
-/// Opens the accounts of the groups that have a hold. Each process lengthens all of its holds by the same random part.
+/// Opens the accounts of the groups that have a hold. Each process lengthens all of its holds by
+/// the same random part.
 fn open_accounts(
     cells: &[Cell],
     plans: &mut [Plan],
     groups: &BTreeMap<String, GroupSettings>,
     faults: &mut Vec<BuildFault>,
 ) {
-    let (lengthen, mut holds) = (fastrand::f64(), 0);
+    let lengthen = fastrand::f64();
+    let mut holds = 0;
     for plan in plans {
         let Some(name) = &plan.name else { continue };
         let own = groups.get(name).and_then(|own| own.hold);
         if matches!(plan.kind, Kind::Live | Kind::Startup) {
             if own.is_some() {
-                let message =
-                    "hold is for ready and groups of your own: live has no external checks, and startup ends for good";
+                let message = "hold is for ready and groups of your own: live has no external checks, and startup ends for good";
                 faults.push(BuildFault::group(name, message));
             }
             continue;
         }
-        let hold = own.unwrap_or(if plan.kind == Kind::Ready { Hold::OF_READY } else { Hold::NONE });
+        let hold = own.unwrap_or(if plan.kind == Kind::Ready {
+            Hold::OF_READY
+        } else {
+            Hold::NONE
+        });
         if hold.is_none() {
             continue;
         }
         for &position in &plan.closure {
             cells[position].open_account(holds, hold, lengthen, plan.warnings_as_errors);
         }
-        let external =
-            plan.members.iter().map(|&position| &cells[position]).filter(|cell| cell.scope == Scope::External);
+        let external = plan
+            .members
+            .iter()
+            .map(|&position| &cells[position])
+            .filter(|cell| cell.scope == Scope::External);
         plan.holdable = external.map(|cell| cell.identifier.clone()).collect();
         plan.hold = Some(holds);
         holds += 1;
     }
 }
 
-fn plan(name: Option<&str>, kind: Kind, own: &GroupSettings, cells: &[Cell], settings: &Settings) -> Plan {
+fn plan(
+    name: Option<&str>,
+    kind: Kind,
+    own: &GroupSettings,
+    cells: &[Cell],
+    settings: &Settings,
+) -> Plan {
     let is_probed = |cell: &Cell| cell.critical && !cell.check.measures();
     let by_default = |cell: &Cell| cell.groups.is_empty() && is_probed(cell);
     let is_member = |cell: &Cell| match kind {
@@ -133,7 +174,9 @@ fn plan(name: Option<&str>, kind: Kind, own: &GroupSettings, cells: &[Cell], set
         Kind::Ready => name.is_some_and(|name| cell.groups.contains(name)) || by_default(cell),
         Kind::Startup => name.is_some_and(|name| cell.groups.contains(name)) || is_probed(cell),
     };
-    let members: Vec<usize> = (0..cells.len()).filter(|&position| is_member(&cells[position])).collect();
+    let members: Vec<usize> = (0..cells.len())
+        .filter(|&position| is_member(&cells[position]))
+        .collect();
     let is_probe = matches!(kind, Kind::Live | Kind::Ready | Kind::Startup);
     Plan {
         name: name.map(str::to_owned),
@@ -142,10 +185,16 @@ fn plan(name: Option<&str>, kind: Kind, own: &GroupSettings, cells: &[Cell], set
         is_whole: true,
         closure: closure(kind, &members, cells),
         members,
-        budget: own.budget.unwrap_or(if is_probe { settings.probe_budget } else { settings.budget }),
+        budget: own.budget.unwrap_or(if is_probe {
+            settings.probe_budget
+        } else {
+            settings.budget
+        }),
         hold: None,
         holdable: Arc::default(),
-        warnings_as_errors: own.warnings_as_errors.unwrap_or(settings.warnings_as_errors && !is_probe),
+        warnings_as_errors: own
+            .warnings_as_errors
+            .unwrap_or(settings.warnings_as_errors && !is_probe),
         anonymous: own.anonymous.unwrap_or(settings.anonymous),
         drains: match kind {
             Kind::All | Kind::Ready => true,
@@ -163,19 +212,30 @@ impl Plan {
 
     /// Returns this plan with only those members that `keep` accepts.
     pub(crate) fn narrowed(&self, cells: &[Cell], keep: impl Fn(&str) -> bool) -> Self {
-        let members: Vec<usize> = self.members.iter().copied().filter(|&i| keep(&cells[i].identifier)).collect();
+        let members: Vec<usize> = self
+            .members
+            .iter()
+            .copied()
+            .filter(|&i| keep(&cells[i].identifier))
+            .collect();
         let is_whole = members.len() == self.members.len();
-        Self { closure: closure(self.kind, &members, cells), members, is_whole, ..self.clone() }
+        Self {
+            closure: closure(self.kind, &members, cells),
+            members,
+            is_whole,
+            ..self.clone()
+        }
     }
 }
 
-/// Returns the members and all checks that they depend on. For liveness these are only the members, because it must not
-/// wait for a dependency.
+/// Returns the members and all checks that they depend on. For liveness these are only the members,
+/// because it must not wait for a dependency.
 fn closure(kind: Kind, members: &[usize], cells: &[Cell]) -> Vec<usize> {
     if kind == Kind::Live {
         return members.to_vec();
     }
-    let (mut closure, mut ahead) = (BTreeSet::new(), members.to_vec());
+    let mut closure = BTreeSet::new();
+    let mut ahead = members.to_vec();
     while let Some(position) = ahead.pop() {
         if closure.insert(position) {
             ahead.extend(&cells[position].depends_on);
@@ -184,19 +244,31 @@ fn closure(kind: Kind, members: &[usize], cells: &[Cell]) -> Vec<usize> {
     closure.into_iter().collect()
 }
 
-fn refuse_invalid_groups(entries: &[Entry], groups: &BTreeMap<String, GroupSettings>, faults: &mut Vec<BuildFault>) {
+fn refuse_invalid_groups(
+    entries: &[Entry],
+    groups: &BTreeMap<String, GroupSettings>,
+    faults: &mut Vec<BuildFault>,
+) {
     for group in groups.keys() {
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
         if group.is_empty() || !group.chars().all(plain) {
-            faults.push(BuildFault::group(group, "a group is part of a URL: use letters, digits, '-', '_' and '.'"));
+            faults.push(BuildFault::group(
+                group,
+                "a group is part of a URL: use letters, digits, '-', '_' and '.'",
+            ));
         }
     }
     for entry in entries {
         for group in &entry.options.groups {
-            let known = groups.contains_key(&**group) || PROBES.iter().any(|(probe, _)| probe == group);
+            let known =
+                groups.contains_key(&**group) || PROBES.iter().any(|(probe, _)| probe == group);
             if !known {
                 let mut names: Vec<&str> = PROBES.iter().map(|(probe, _)| *probe).collect();
-                let others = groups.keys().map(String::as_str).filter(|name| !names.contains(name)).collect::<Vec<_>>();
+                let others = groups
+                    .keys()
+                    .map(String::as_str)
+                    .filter(|name| !names.contains(name))
+                    .collect::<Vec<_>>();
                 names.extend(others);
                 let message = format!(
                     "its group \"{group}\" is not declared: declare it, or correct the name; there are: {}",
@@ -209,16 +281,28 @@ fn refuse_invalid_groups(entries: &[Entry], groups: &BTreeMap<String, GroupSetti
 }
 
 fn refuse_in_live(cells: &[Cell], live: &GroupSettings, faults: &mut Vec<BuildFault>) {
-    for unknown in live.allow_in_live.iter().filter(|name| !cells.iter().any(|cell| cell.identifier == **name)) {
-        faults.push(BuildFault::group("live", format!("it allows \"{unknown}\", and there is no such check")));
+    for unknown in live
+        .allow_in_live
+        .iter()
+        .filter(|name| !cells.iter().any(|cell| cell.identifier == **name))
+    {
+        faults.push(BuildFault::group(
+            "live",
+            format!("it allows \"{unknown}\", and there is no such check"),
+        ));
     }
-    for gate in cells.iter().filter(|cell| cell.in_live && cell.source.as_ref().is_some_and(|source| source.is_gate)) {
+    for gate in cells
+        .iter()
+        .filter(|cell| cell.in_live && cell.source.as_ref().is_some_and(|source| source.is_gate))
+    {
         let message = "a closed gate in \"live\" would restart a process that is starting: take it out of \"live\"";
         faults.push(BuildFault::check(&gate.identifier, message));
     }
-    let refused = cells
-        .iter()
-        .filter(|cell| cell.in_live && cell.scope != Scope::Process && !live.allow_in_live.contains(&cell.identifier));
+    let refused = cells.iter().filter(|cell| {
+        cell.in_live
+            && cell.scope != Scope::Process
+            && !live.allow_in_live.contains(&cell.identifier)
+    });
     for cell in refused {
         let message = format!(
             "its scope is {}, and a failing liveness probe restarts the process, which does not mend that: \
@@ -239,9 +323,14 @@ fn dependencies(entries: &[Entry], faults: &mut Vec<BuildFault>) -> Vec<Vec<usiz
             if let Some(position) = position(name) {
                 needs.push(position);
             } else {
-                let names: Vec<_> = entries.iter().map(|entry| entry.identifier.as_str()).collect();
-                let message =
-                    format!("it depends on \"{name}\", and there is no such check; there are: {}", names.join(", "));
+                let names: Vec<_> = entries
+                    .iter()
+                    .map(|entry| entry.identifier.as_str())
+                    .collect();
+                let message = format!(
+                    "it depends on \"{name}\", and there is no such check; there are: {}",
+                    names.join(", ")
+                );
                 faults.push(BuildFault::check(&entry.identifier, message));
             }
         }
@@ -249,8 +338,13 @@ fn dependencies(entries: &[Entry], faults: &mut Vec<BuildFault>) -> Vec<Vec<usiz
     }
     for start in 0..entries.len() {
         // Each cycle is reported once, at its first member.
-        if let Some(cycle) = cycle(start, &all).filter(|cycle| cycle.iter().all(|&member| member >= start)) {
-            let names: Vec<_> = cycle.iter().map(|&position| entries[position].identifier.as_str()).collect();
+        if let Some(cycle) =
+            cycle(start, &all).filter(|cycle| cycle.iter().all(|&member| member >= start))
+        {
+            let names: Vec<_> = cycle
+                .iter()
+                .map(|&position| entries[position].identifier.as_str())
+                .collect();
             let message = format!("it depends on itself: {}", names.join(" -> "));
             faults.push(BuildFault::check(&entries[start].identifier, message));
         }
@@ -260,7 +354,8 @@ fn dependencies(entries: &[Entry], faults: &mut Vec<BuildFault>) -> Vec<Vec<usiz
 
 /// Returns a path from a check back to itself, if there is one.
 fn cycle(start: usize, needs: &[Vec<usize>]) -> Option<Vec<usize>> {
-    let (mut seen, mut ways) = (BTreeSet::new(), vec![vec![start]]);
+    let mut seen = BTreeSet::new();
+    let mut ways = vec![vec![start]];
     while let Some(way) = ways.pop() {
         for &next in way.last().map_or(&[][..], |&last| &needs[last]) {
             if next == start {

@@ -23,9 +23,16 @@ impl Sink for CellSink {
 impl Runner {
     /// Connects the checks that the application reports with their cells.
     pub(crate) fn connect_reports(self: &Arc<Self>) {
-        let sources = self.cells.iter().enumerate().filter_map(|(cell, own)| Some((cell, own.source.as_ref()?)));
+        let sources = self
+            .cells
+            .iter()
+            .enumerate()
+            .filter_map(|(cell, own)| Some((cell, own.source.as_ref()?)));
         let connect = |(cell, source): (usize, &Arc<crate::reported::Source>)| {
-            let sink: Arc<dyn Sink> = Arc::new(CellSink { runner: Arc::downgrade(self), cell });
+            let sink: Arc<dyn Sink> = Arc::new(CellSink {
+                runner: Arc::downgrade(self),
+                cell,
+            });
             source.connect(&sink, &self.clock);
             sink
         };
@@ -33,7 +40,8 @@ impl Runner {
     }
 
     fn take_report(&self, position: usize, version: u64, report: &Report) {
-        let (now, cell) = (self.clock.now(), &self.cells[position]);
+        let now = self.clock.now();
+        let cell = &self.cells[position];
         let verdict = Verdict {
             status: report.status,
             errors: report.error().iter().map(Into::into).collect(),

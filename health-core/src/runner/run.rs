@@ -68,18 +68,25 @@ impl Run {
 
 /// Owns a run. A guard that is dropped before the run has finished marks the run as aborted.
 ///
-/// `Drop` keeps the cell usable: a runtime may shut down in the middle of a run, or before the run was polled at all.
+/// `Drop` keeps the cell usable: a runtime may shut down in the middle of a run, or before the run
+/// was polled at all.
 pub(crate) struct RunGuard {
     runner: Arc<Runner>,
     cell: usize,
     run: Arc<Run>,
-    /// `true` if the run is on the runtime of the `Health`: then an abort means that this runtime has shut down.
+    /// `true` if the run is on the runtime of the `Health`: then an abort means that this runtime
+    /// has shut down.
     on_own_runtime: bool,
 }
 
 impl RunGuard {
     pub(crate) fn new(runner: &Arc<Runner>, cell: usize, run: Arc<Run>) -> Self {
-        Self { runner: Arc::clone(runner), cell, run, on_own_runtime: false }
+        Self {
+            runner: Arc::clone(runner),
+            cell,
+            run,
+            on_own_runtime: false,
+        }
     }
 
     pub(super) fn on_own_runtime(self, on_own_runtime: bool) -> Self {
@@ -103,9 +110,19 @@ impl RunGuard {
 
     async fn run_check(&self) {
         let cell = &self.runner.cells[self.cell];
-        let _permit = if cell.in_live { None } else { self.runner.permits.acquire().await.ok() };
+        let _permit = if cell.in_live {
+            None
+        } else {
+            self.runner.permits.acquire().await.ok()
+        };
         let sleeps = self.runner.awake.sleeps();
-        let verdict = super::verdict::run(cell, &self.run, &self.runner.interceptors, &*self.runner.clock).await;
+        let verdict = super::verdict::run(
+            cell,
+            &self.run,
+            &self.runner.interceptors,
+            &*self.runner.clock,
+        )
+        .await;
         self.finish(Verdict { sleeps, ..verdict });
     }
 
@@ -121,8 +138,8 @@ impl RunGuard {
     }
 }
 
-/// Begins several runs within one task. A run that does not end at once continues in a new task, so that it delays no
-/// other. Must be called within the runtime of the runs.
+/// Begins several runs within one task. A run that does not end at once continues in a new task, so
+/// that it delays no other. Must be called within the runtime of the runs.
 pub(crate) fn begin(guards: Vec<RunGuard>) {
     for guard in guards {
         let mut run = Box::pin(guard.execute());
@@ -136,7 +153,9 @@ impl Drop for RunGuard {
     fn drop(&mut self) {
         if self.run.outcome() == Outcome::Running {
             self.runner.cells[self.cell].abandon(&self.run);
-            let is_gone = self.on_own_runtime && !std::thread::panicking() && !self.runner.shutdown.is_requested();
+            let is_gone = self.on_own_runtime
+                && !std::thread::panicking()
+                && !self.runner.shutdown.is_requested();
             self.runner.runtime_is_gone(is_gone);
             self.run.finish(Outcome::Aborted);
         }
@@ -182,30 +201,48 @@ mod tests {
         ))
     }
 
-    /// Starts several readers at the same time. A reader that starts a run executes it, or drops it, on a thread of its
-    /// own. Returns for each reader `true` if it got a verdict, and the number of runs.
+    /// Starts several readers at the same time. A reader that starts a run executes it, or drops
+    /// it, on a thread of its own. Returns for each reader `true` if it got a verdict, and the
+    /// number of runs.
     fn readers(runner: &Arc<Runner>, number: usize, abort: bool) -> (Vec<bool>, usize) {
-        let (running, runs) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let running = Arc::new(AtomicUsize::new(0));
+        let runs = Arc::new(AtomicUsize::new(0));
         let read = move |runner: Arc<Runner>, running: Arc<AtomicUsize>, runs: Arc<AtomicUsize>| {
-            let Some(JoinedRun { run, is_new }) = runner.cells[0].run_needed(Instant::now(), 0) else { return true };
+            let Some(JoinedRun { run, is_new }) = runner.cells[0].run_needed(Instant::now(), 0)
+            else {
+                return true;
+            };
             if is_new {
-                assert_eq!(running.fetch_add(1, Ordering::SeqCst), 0, "two runs of a check at a time");
+                assert_eq!(
+                    running.fetch_add(1, Ordering::SeqCst),
+                    0,
+                    "two runs of a check at a time"
+                );
                 runs.fetch_add(1, Ordering::SeqCst);
                 let guard = RunGuard::new(&runner, 0, Arc::clone(&run));
                 thread::spawn(move || {
                     thread::yield_now();
                     running.fetch_sub(1, Ordering::SeqCst); // before it finishes, as the next run may start then
-                    if abort { drop(guard) } else { guard.finish(Verdict::of(Status::Working)) }
+                    if abort {
+                        drop(guard)
+                    } else {
+                        guard.finish(Verdict::of(Status::Working))
+                    }
                 });
             }
             block_on(run.finished())
         };
         let start = |_| {
-            let (runner, running, runs) = (Arc::clone(runner), Arc::clone(&running), Arc::clone(&runs));
+            let runner = Arc::clone(runner);
+            let running = Arc::clone(&running);
+            let runs = Arc::clone(&runs);
             thread::spawn(move || read(runner, running, runs))
         };
         let threads: Vec<_> = (0..number).map(start).collect();
-        let got = threads.into_iter().map(|thread| thread.join().expect("no reader panics")).collect();
+        let got = threads
+            .into_iter()
+            .map(|thread| thread.join().expect("no reader panics"))
+            .collect();
         (got, runs.load(Ordering::SeqCst))
     }
 
@@ -225,15 +262,22 @@ mod tests {
         let test = || {
             let runner = runner();
             let (got, _) = readers(&runner, 3, true);
-            assert_eq!(got, [false; 3], "it was aborted, and every reader was notified");
-            assert_eq!(readers(&runner, 1, false), (vec![true], 1), "the next one runs");
+            assert_eq!(
+                got, [false; 3],
+                "it was aborted, and every reader was notified"
+            );
+            assert_eq!(
+                readers(&runner, 1, false),
+                (vec![true], 1),
+                "the next one runs"
+            );
         };
         shuttle::check_random(test, SCHEDULES);
         shuttle::check_pct(test, SCHEDULES, 3);
     }
 
-    /// A report is built while a run finishes. If the report is still fresh afterwards, it contains the verdict of that
-    /// run.
+    /// A report is built while a run finishes. If the report is still fresh afterwards, it contains
+    /// the verdict of that run.
     #[test]
     fn a_report_that_is_still_good_has_the_last_verdict() {
         let test = || {
@@ -241,18 +285,26 @@ mod tests {
             let finishing = {
                 let runner = Arc::clone(&runner);
                 let JoinedRun { run, .. } = runner.cells[0].join_or_start();
-                thread::spawn(move || RunGuard::new(&runner, 0, run).finish(Verdict::of(Status::Unavailable)))
+                thread::spawn(move || {
+                    RunGuard::new(&runner, 0, run).finish(Verdict::of(Status::Unavailable))
+                })
             };
             let reading = {
                 let runner = Arc::clone(&runner);
                 thread::spawn(move || {
-                    let waited = Waited { began: Instant::now(), awaited: Awaited(vec![(0, None)]) };
+                    let waited = Waited {
+                        began: Instant::now(),
+                        awaited: Awaited(vec![(0, None)]),
+                    };
                     runner.reading(&runner.plans()[0], &waited, Duration::from_secs(1))
                 })
             };
             finishing.join().expect("it finishes");
             let reading = reading.join().expect("it reads");
-            if reading.freshness.is_some_and(|freshness| runner.is_fresh(&freshness)) {
+            if reading
+                .freshness
+                .is_some_and(|freshness| runner.is_fresh(&freshness))
+            {
                 assert_eq!(reading.report.checks[0].status, Status::Unavailable);
             }
         };
@@ -260,32 +312,47 @@ mod tests {
         shuttle::check_pct(test, SCHEDULES, 3);
     }
 
-    /// A run is aborted, and one of its readers launches the next one, however many of them there are.
+    /// A run is aborted, and one of its readers launches the next one, however many of them there
+    /// are.
     #[test]
     fn an_aborted_run_is_launched_again_by_one_of_its_readers() {
         let test = || {
-            let (runner, runs) = (runner(), Arc::new(AtomicUsize::new(0)));
+            let runner = runner();
+            let runs = Arc::new(AtomicUsize::new(0));
             let launch = |runner: &Arc<Runner>, runs: &Arc<AtomicUsize>, joined: JoinedRun| {
                 if joined.is_new {
                     let is_first = runs.fetch_add(1, Ordering::SeqCst) == 0;
                     let guard = RunGuard::new(runner, 0, Arc::clone(&joined.run));
-                    thread::spawn(
-                        move || if is_first { drop(guard) } else { guard.finish(Verdict::of(Status::Working)) },
-                    );
+                    thread::spawn(move || {
+                        if is_first {
+                            drop(guard)
+                        } else {
+                            guard.finish(Verdict::of(Status::Working))
+                        }
+                    });
                 }
                 joined.run
             };
-            let read = |_| {
-                let (runner, runs) = (Arc::clone(&runner), Arc::clone(&runs));
-                thread::spawn(move || {
-                    let first = launch(&runner, &runs, runner.cells[0].join_or_start());
-                    let mut awaited = Awaited(vec![(0, Some(first))]);
-                    block_on(awaited.wait(|cell| launch(&runner, &runs, runner.cells[cell].join_or_start())));
-                    awaited.0[0].1.is_none()
-                })
-            };
+            let read =
+                |_| {
+                    let runner = Arc::clone(&runner);
+                    let runs = Arc::clone(&runs);
+                    thread::spawn(move || {
+                        let first = launch(&runner, &runs, runner.cells[0].join_or_start());
+                        let mut awaited = Awaited(vec![(0, Some(first))]);
+                        block_on(awaited.wait(|cell| {
+                            launch(&runner, &runs, runner.cells[cell].join_or_start())
+                        }));
+                        awaited.0[0].1.is_none()
+                    })
+                };
             let readers: Vec<_> = (0..3).map(read).collect();
-            assert!(readers.into_iter().all(|reader| reader.join().expect("no reader panics")), "all have finished");
+            assert!(
+                readers
+                    .into_iter()
+                    .all(|reader| reader.join().expect("no reader panics")),
+                "all have finished"
+            );
             assert!((2..=6).contains(&runs.load(Ordering::SeqCst)));
         };
         shuttle::check_random(test, SCHEDULES);

@@ -10,8 +10,8 @@ use crate::{FailureKind, Report};
 pub(super) type LastCauses = Mutex<Option<Vec<Cause>>>;
 
 impl Runner {
-    /// Compares the report of a whole group with the last one. Logs a change of the verdict, and notifies the listeners. The first verdict
-    /// is a change if it is unhealthy.
+    /// Compares the report of a whole group with the last one. Logs a change of the verdict, and
+    /// notifies the listeners. The first verdict is a change if it is unhealthy.
     pub(crate) fn take_verdict(&self, plan: &Plan, report: &Report) {
         if !plan.is_whole {
             return;
@@ -19,12 +19,20 @@ impl Runner {
         let failing = report.checks.iter().filter(|row| row.fails_report);
         let causes: Vec<Cause> = failing
             .map(|row| {
-                let kind = row.errors.first().map_or(FailureKind::Other, |error| error.kind);
-                Cause { check: row.identifier.clone(), kind }
+                let kind = row
+                    .errors
+                    .first()
+                    .map_or(FailureKind::Other, |error| error.kind);
+                Cause {
+                    check: row.identifier.clone(),
+                    kind,
+                }
             })
             .collect();
         let before = {
-            let mut last = self.last_causes[plan.index].lock().unwrap_or_else(PoisonError::into_inner);
+            let mut last = self.last_causes[plan.index]
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
             let was_healthy = last.as_ref().is_none_or(Vec::is_empty);
             if was_healthy == report.healthy {
                 *last = Some(causes);
@@ -33,14 +41,25 @@ impl Runner {
             last.replace(causes.clone()).unwrap_or_default()
         };
         let causes = if report.healthy { before } else { causes };
-        let transition =
-            GroupTransition { group: plan.name.clone(), healthy: report.healthy, causes, at: report.generated_at };
-        let causes = transition.causes.iter().map(|cause| format!("{} ({:?})", cause.check, cause.kind));
+        let transition = GroupTransition {
+            group: plan.name.clone(),
+            healthy: report.healthy,
+            causes,
+            at: report.generated_at,
+        };
+        let causes = transition
+            .causes
+            .iter()
+            .map(|cause| format!("{} ({:?})", cause.check, cause.kind));
         let causes = causes.collect::<Vec<_>>().join(", ");
         match (transition.healthy, &plan.name) {
-            (false, Some(group)) => tracing::warn!(target: "health_check", group, "not {group}: {causes}"),
+            (false, Some(group)) => {
+                tracing::warn!(target: "health_check", group, "not {group}: {causes}")
+            }
             (false, None) => tracing::warn!(target: "health_check", "unhealthy: {causes}"),
-            (true, Some(group)) => tracing::info!(target: "health_check", group, "{group} again, after {causes}"),
+            (true, Some(group)) => {
+                tracing::info!(target: "health_check", group, "{group} again, after {causes}")
+            }
             (true, None) => tracing::info!(target: "health_check", "healthy again, after {causes}"),
         }
         self.notify_group(&transition);

@@ -7,7 +7,9 @@ use futures::FutureExt as _;
 use super::{Cell, Run};
 use crate::interceptor::{FinishedRun, Interceptors, RunInfo};
 use crate::report::ErrorReport;
-use crate::{Clock, FailureKind, HealthCheckException, Observation, ServiceUnavailable, Status, UnknownError};
+use crate::{
+    Clock, FailureKind, HealthCheckException, Observation, ServiceUnavailable, Status, UnknownError,
+};
 
 /// The result of one run of a check.
 #[derive(Debug)]
@@ -52,13 +54,25 @@ pub(crate) struct Limits {
     pub(crate) reconnect: Duration,
 }
 
-/// Runs a check once. Returns a verdict within the timeout whatever the check does, unless it never yields.
-pub(super) async fn run(cell: &Cell, run: &Run, interceptors: &Interceptors, clock: &dyn Clock) -> Verdict {
+/// Runs a check once. Returns a verdict within the timeout whatever the check does, unless it never
+/// yields.
+pub(super) async fn run(
+    cell: &Cell,
+    run: &Run,
+    interceptors: &Interceptors,
+    clock: &dyn Clock,
+) -> Verdict {
     let Limits { timeout, reconnect } = cell.limits;
-    let info = RunInfo { check: &cell.identifier, scope: cell.scope, critical: cell.critical };
-    let (findings, started) = (&run.findings, clock.now());
+    let info = RunInfo {
+        check: &cell.identifier,
+        scope: cell.scope,
+        critical: cell.critical,
+    };
+    let findings = &run.findings;
+    let started = clock.now();
     run.begin(started);
-    // A timeout drops the future of the check inside of this block, so that a panic in its `Drop` is caught, too.
+    // A timeout drops the future of the check inside of this block, so that a panic in its `Drop`
+    // is caught, too.
     let bounded = async {
         let deadline = tokio::time::Instant::now().checked_add(timeout);
         findings.begin(deadline, reconnect);
@@ -103,7 +117,9 @@ pub(super) async fn run(cell: &Cell, run: &Run, interceptors: &Interceptors, clo
             };
             Some(error.into())
         }
-        Err(payload) => Some(HealthCheckException::from(UnknownError::panicked(&*payload))),
+        Err(payload) => Some(HealthCheckException::from(UnknownError::panicked(
+            &*payload,
+        ))),
     };
     let (mut errors, observations) = findings.seal();
     errors.extend(error);
@@ -112,7 +128,11 @@ pub(super) async fn run(cell: &Cell, run: &Run, interceptors: &Interceptors, clo
         .unwrap_or_else(|payload| put_into_words(&[UnknownError::panicked(&*payload).into()]));
     let finished = clock.now();
     let verdict = Verdict {
-        status: errors.iter().map(|(status, _)| *status).max().unwrap_or(Status::Working),
+        status: errors
+            .iter()
+            .map(|(status, _)| *status)
+            .max()
+            .unwrap_or(Status::Working),
         errors: errors.into_iter().map(|(_, error)| error).collect(),
         causes,
         observations,
@@ -122,8 +142,20 @@ pub(super) async fn run(cell: &Cell, run: &Run, interceptors: &Interceptors, clo
         finished_at: clock.time(),
         sleeps: 0,
     };
-    let Verdict { status, duration, ref errors, .. } = verdict;
-    interceptors.finished(info, FinishedRun { status, duration, errors });
+    let Verdict {
+        status,
+        duration,
+        ref errors,
+        ..
+    } = verdict;
+    interceptors.finished(
+        info,
+        FinishedRun {
+            status,
+            duration,
+            errors,
+        },
+    );
     verdict
 }
 
@@ -131,11 +163,24 @@ type Words = (Vec<(Status, ErrorReport)>, Vec<(String, String)>);
 
 /// Returns the errors as they are shown, and their causes by reference.
 fn put_into_words(errors: &[HealthCheckException]) -> Words {
-    let shown = errors.iter().map(|error| (error.status(), ErrorReport::from(error))).collect();
-    (shown, errors.iter().filter_map(|error| error.reference().zip(error.cause())).collect())
+    let shown = errors
+        .iter()
+        .map(|error| (error.status(), ErrorReport::from(error)))
+        .collect();
+    (
+        shown,
+        errors
+            .iter()
+            .filter_map(|error| error.reference().zip(error.cause()))
+            .collect(),
+    )
 }
 
 /// Formats a duration as `0.8 s` or `5 s`: to the millisecond, without trailing zeros.
 pub(crate) fn seconds(duration: Duration) -> String {
-    format!("{} s", Duration::from_millis(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)).as_secs_f64())
+    format!(
+        "{} s",
+        Duration::from_millis(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
+            .as_secs_f64()
+    )
 }

@@ -15,8 +15,8 @@ pub struct Case {
     pub setting: Setting,
     /// The expected response.
     pub expected: Expected,
-    /// `true` for a method that a framework may not know: its test client can't send it, and its middleware may not see
-    /// it.
+    /// `true` for a method that a framework may not know: its test client can't send it, and its
+    /// middleware may not see it.
     pub only_over_a_socket: bool,
     pub(super) method: &'static str,
     pub(super) target: Cow<'static, str>,
@@ -28,7 +28,8 @@ pub struct Case {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Expected {
-    /// The response of the endpoint of [`Site::first`] at this path. The prefix is removed from the target before.
+    /// The response of the endpoint of [`Site::first`] at this path. The prefix is removed from the
+    /// target before.
     First {
         /// The path at which the endpoint is mounted.
         path: &'static str,
@@ -52,7 +53,10 @@ impl Case {
         Self {
             name,
             setting: Setting::Unhealthy,
-            expected: Expected::First { path: "/ht/", below: "" },
+            expected: Expected::First {
+                path: "/ht/",
+                below: "",
+            },
             only_over_a_socket: false,
             method: "GET",
             target: target.into(),
@@ -74,7 +78,10 @@ impl Case {
     }
 
     pub(super) fn over_a_socket(self) -> Self {
-        Self { only_over_a_socket: true, ..self }
+        Self {
+            only_over_a_socket: true,
+            ..self
+        }
     }
 
     pub(super) fn header(mut self, name: &'static str, value: &'static [u8]) -> Self {
@@ -83,7 +90,10 @@ impl Case {
     }
 
     pub(super) fn body(self, length: usize) -> Self {
-        Self { body: vec![b'.'; length].into(), ..self }
+        Self {
+            body: vec![b'.'; length].into(),
+            ..self
+        }
     }
 
     pub(super) fn accept(self, value: &'static str) -> Self {
@@ -104,10 +114,13 @@ impl Case {
             let value = HeaderValue::from_bytes(value).expect("the suite's headers are valid");
             request = request.header(HeaderName::from_static(name), value);
         }
-        request.body(self.body.clone()).expect("the suite's requests are valid")
+        request
+            .body(self.body.clone())
+            .expect("the suite's requests are valid")
     }
 
-    /// Returns the response of the endpoint, or `None` if the case does not expect a response of an endpoint.
+    /// Returns the response of the endpoint, or `None` if the case does not expect a response of an
+    /// endpoint.
     ///
     /// # Panics
     /// Panics if no runtime can be built, or if it is called within a runtime.
@@ -118,12 +131,23 @@ impl Case {
             Expected::Public => (site.public.clone(), ""),
             Expected::Probes => {
                 let probes = Endpoint::probes(&site.first);
-                (probes.into_iter().find(|probe| probe.covers(self.request().uri().path()))?, "")
+                (
+                    probes
+                        .into_iter()
+                        .find(|probe| probe.covers(self.request().uri().path()))?,
+                    "",
+                )
             }
             Expected::Own(..) | Expected::NotFound => return None,
         };
         let request = self.request_to(self.target.strip_prefix(below).unwrap_or(&self.target));
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        Some(runtime.expect("a runtime can be built").block_on(endpoint.respond(&request)))
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build();
+        Some(
+            runtime
+                .expect("a runtime can be built")
+                .block_on(endpoint.respond(&request)),
+        )
     }
 }

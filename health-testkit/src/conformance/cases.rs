@@ -37,7 +37,10 @@ fn paths() -> Vec<Case> {
         case("group_of_our_own", "/ht/batch/"),
         case("group_percent_encoded", "/ht/b%61tch/"),
         case("group_unknown", "/ht/nowhere/"),
-        case("group_unknown_percent_encoded", "/ht/n%C3%B6where%20%22x%22/"),
+        case(
+            "group_unknown_percent_encoded",
+            "/ht/n%C3%B6where%20%22x%22/",
+        ),
         case("group_invalid_utf8", "/ht/%ff/"),
         case("group_encoded_twice", "/ht/b%2561tch/"),
         case("group_with_encoded_slash", "/ht/batch%2F/"),
@@ -56,7 +59,9 @@ fn methods() -> Vec<Case> {
         Case::new("head_page", "/ht/").method("HEAD"),
         Case::new("head_without_slash", "/ht").method("HEAD"),
         Case::new("head_unknown_group", "/ht/nowhere/").method("HEAD"),
-        Case::new("head_not_acceptable", "/ht/").method("HEAD").accept("image/png"),
+        Case::new("head_not_acceptable", "/ht/")
+            .method("HEAD")
+            .accept("image/png"),
         case("options", "OPTIONS"),
         case("options_healthy", "OPTIONS").of(Healthy),
         Case::new("options_group", "/ht/batch").method("OPTIONS"),
@@ -66,7 +71,9 @@ fn methods() -> Vec<Case> {
         case("delete", "DELETE"),
         case("trace", "TRACE"),
         case("propfind", "PROPFIND").over_a_socket(),
-        Case::new("propfind_group", "/ht/batch/").method("PROPFIND").over_a_socket(),
+        Case::new("propfind_group", "/ht/batch/")
+            .method("PROPFIND")
+            .over_a_socket(),
         Case::new("post_without_slash", "/ht").method("POST"),
         Case::new("post_unknown_group", "/ht/nowhere/").method("POST"),
         case("post_with_body", "POST").body(2_000),
@@ -89,7 +96,10 @@ fn formats() -> Vec<Case> {
         Case::new("format_invalid_utf8", "/ht/?format=%ff"),
         Case::new("format_after_garbage", "/ht/?&&=%&?/%%zz&format=json"),
         Case::new("query_plus", "/ht/?a+b=c+d&format=text"),
-        Case::new("query_long", format!("/ht/?{}format=json", "a=b&".repeat(2_000))),
+        Case::new(
+            "query_long",
+            format!("/ht/?{}format=json", "a=b&".repeat(2_000)),
+        ),
         Case::new("format_of_group", "/ht/batch?format=text"),
         Case::new("format_health", "/ht/?format=health"),
         Case::new("format_openmetrics", "/ht/?format=openmetrics"),
@@ -112,8 +122,14 @@ fn formats() -> Vec<Case> {
         Case::new("only_unknown", "/ht/?only=queue&only=nobody"),
         Case::new("only_empty", "/ht/ready/?only="),
         Case::new("only_startup", "/ht/startup/?format=json&only=nobody"),
-        Case::new("exclude", "/ht/?format=json&exclude=queue&exclude=disk&exclude=nobody"),
-        Case::new("exclude_percent_encoded", "/ht/?format=text&verbose&exclude=gr%C3%B6%C3%9Fe&exclude=%22x%0A"),
+        Case::new(
+            "exclude",
+            "/ht/?format=json&exclude=queue&exclude=disk&exclude=nobody",
+        ),
+        Case::new(
+            "exclude_percent_encoded",
+            "/ht/?format=text&verbose&exclude=gr%C3%B6%C3%9Fe&exclude=%22x%0A",
+        ),
     ]
 }
 
@@ -130,19 +146,41 @@ fn negotiation() -> Vec<Case> {
         case("accept_empty", ""),
         case("accept_garbage", "garbage"),
         case("accept_garbage_and_json", ",;garbage/, application/json"),
-        case("accept_quoted_comma", "text/plain;a=\"x,y;q=0\\\",z\";q=0.5, application/json;q=0.1"),
-        case("accept_unclosed_quote", "application/json;a=\"x, text/plain"),
+        case(
+            "accept_quoted_comma",
+            "text/plain;a=\"x,y;q=0\\\",z\";q=0.5, application/json;q=0.1",
+        ),
+        case(
+            "accept_unclosed_quote",
+            "application/json;a=\"x, text/plain",
+        ),
         case("accept_tabs", "application/json\t;\tq=1"),
-        case("accept_q_out_of_range", "application/json;q=2, text/plain;q=0.1"),
+        case(
+            "accept_q_out_of_range",
+            "application/json;q=2, text/plain;q=0.1",
+        ),
         Case::new("accept_invalid_utf8", "/ht/").header("accept", b"\xff\xfe"),
         case("accept_twice", "text/html;q=0.1").accept(JSON),
-        case("accept_three_times", "image/png").accept("text/plain;q=0.2").accept("application/json;q=0.1"),
-        case("accept_health", "application/health+json, application/json;q=0.9"),
+        case("accept_three_times", "image/png")
+            .accept("text/plain;q=0.2")
+            .accept("application/json;q=0.1"),
+        case(
+            "accept_health",
+            "application/health+json, application/json;q=0.9",
+        ),
         case("accept_prometheus", PROMETHEUS),
-        case("accept_prometheus_text", "text/plain;version=0.0.4;q=0.5, */*;q=0.1"),
-        case("accept_feed", "application/rss+xml, application/atom+xml;q=0.9"),
+        case(
+            "accept_prometheus_text",
+            "text/plain;version=0.0.4;q=0.5, */*;q=0.1",
+        ),
+        case(
+            "accept_feed",
+            "application/rss+xml, application/atom+xml;q=0.9",
+        ),
         case("scrape_timeout", JSON).header("x-prometheus-scrape-timeout-seconds", b"10"),
-        case("other_headers", JSON).header("cookie", b"a=b; c=d").header("x-forwarded-for", b"1.2.3.4"),
+        case("other_headers", JSON)
+            .header("cookie", b"a=b; c=d")
+            .header("x-forwarded-for", b"1.2.3.4"),
     ]
 }
 
@@ -153,9 +191,17 @@ fn tokens() -> Vec<Case> {
         case("token_missing", "/ht/"),
         case("token_missing_anonymous", "/ht/batch/"),
         Case::new("token_missing_anonymous_page", "/ht/batch/").of(Token),
-        Case::new("token_missing_anonymous_metrics", "/ht/batch/?format=openmetrics").of(Token),
+        Case::new(
+            "token_missing_anonymous_metrics",
+            "/ht/batch/?format=openmetrics",
+        )
+        .of(Token),
         Case::new("token_missing_anonymous_feed", "/ht/batch/?format=atom").of(Token),
-        Case::new("token_missing_anonymous_exclude", "/ht/batch/?format=text&verbose&exclude=nightly").of(Token),
+        Case::new(
+            "token_missing_anonymous_exclude",
+            "/ht/batch/?format=text&verbose&exclude=nightly",
+        )
+        .of(Token),
         Case::new("token_missing_metrics", "/ht/?format=openmetrics").of(Token),
         Case::new("token_in_path_feed", "/ht/s3cret/?format=rss").of(Token),
         case("token_in_path", "/ht/s3cret/"),
@@ -174,8 +220,14 @@ fn tokens() -> Vec<Case> {
 
 fn mounting() -> Vec<Case> {
     let case = |name, target| Case::new(name, target).accept(JSON);
-    let prefix = Expected::First { path: "/status/health/", below: "" };
-    let nested = Expected::First { path: "/ht/", below: "/internal" };
+    let prefix = Expected::First {
+        path: "/status/health/",
+        below: "",
+    };
+    let nested = Expected::First {
+        path: "/ht/",
+        below: "/internal",
+    };
     vec![
         case("own_page", "/").expect(Expected::Own(200, "shop")),
         case("own_route", "/orders/7").expect(Expected::Own(200, "order 7")),
@@ -187,12 +239,16 @@ fn mounting() -> Vec<Case> {
         case("prefix", "/status/health/").expect(prefix),
         case("prefix_without_slash", "/status/health").expect(prefix),
         case("prefix_group", "/status/health/batch?format=text").expect(prefix),
-        case("prefix_post", "/status/health/").method("POST").expect(prefix),
+        case("prefix_post", "/status/health/")
+            .method("POST")
+            .expect(prefix),
         case("nested", "/internal/ht/").expect(nested),
         case("nested_without_slash", "/internal/ht").expect(nested),
         case("nested_group", "/internal/ht/b%61tch/?format=text").expect(nested),
         case("nested_unknown_group", "/internal/ht/a%2Fb/").expect(nested),
-        case("nested_head", "/internal/ht/").method("HEAD").expect(nested),
+        case("nested_head", "/internal/ht/")
+            .method("HEAD")
+            .expect(nested),
         case("second", "/other/").expect(Expected::Second),
         case("second_group", "/other/billing").expect(Expected::Second),
         case("second_knows_no_group_of_the_first", "/other/batch/").expect(Expected::Second),
@@ -215,13 +271,20 @@ fn policies() -> Vec<Case> {
         public("public_not_acceptable", "/public/").accept("text/html"),
         probe("livez", "/livez").accept(JSON),
         probe("livez_with_slash", "/livez/").accept(JSON),
-        probe("livez_without_the_token", "/livez").of(Token).accept(JSON),
+        probe("livez_without_the_token", "/livez")
+            .of(Token)
+            .accept(JSON),
         probe("livez_below", "/livez/ready/"),
         probe("livez_delete", "/livez").method("DELETE"),
         probe("readyz", "/readyz").accept(JSON),
         probe("readyz_head", "/readyz").method("HEAD"),
-        probe("readyz_without_the_token", "/readyz").of(Token).accept(JSON),
-        probe("readyz_with_the_token", "/readyz").of(Token).accept(JSON).header("authorization", b"Bearer s3cret"),
+        probe("readyz_without_the_token", "/readyz")
+            .of(Token)
+            .accept(JSON),
+        probe("readyz_with_the_token", "/readyz")
+            .of(Token)
+            .accept(JSON)
+            .header("authorization", b"Bearer s3cret"),
         probe("readyz_pending", "/readyz").of(Pending).accept(JSON),
         Case::new("beside_the_probes", "/livezz").expect(Expected::NotFound),
     ]

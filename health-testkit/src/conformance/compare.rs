@@ -29,32 +29,62 @@ pub(super) fn compare(case: &Case, site: &Site, answer: &Response<Bytes>) -> Res
         Expected::NotFound => {
             equal("status", &answer.status().as_u16(), &404)?;
             let is_ours = answer.headers().contains_key("expires");
-            if is_ours { Err("it was answered by the endpoint".into()) } else { Ok(()) }
+            if is_ours {
+                Err("it was answered by the endpoint".into())
+            } else {
+                Ok(())
+            }
         }
         Expected::First { .. } | Expected::Second | Expected::Public | Expected::Probes => {
-            let reference = case.reference(site).ok_or("there is no endpoint to refer to")?;
+            let reference = case
+                .reference(site)
+                .ok_or("there is no endpoint to refer to")?;
             same(answer, &reference)
         }
     }
 }
 
-/// Compares the status, every header of the reference and the body. A framework may add headers of its own, with a few
-/// exceptions.
+/// Compares the status, every header of the reference and the body. A framework may add headers of
+/// its own, with a few exceptions.
 fn same(answer: &Response<Bytes>, reference: &Response<Bytes>) -> Result<(), String> {
     equal("status", &answer.status(), &reference.status())?;
     for name in reference.headers().keys() {
         let values = |response: &Response<Bytes>| -> Vec<String> {
             let values = response.headers().get_all(name).iter();
-            values.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()).collect()
+            values
+                .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
+                .collect()
         };
         equal(name.as_str(), &values(answer), &values(reference))?;
     }
-    for name in [ALLOW, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, LOCATION, SET_COOKIE] {
-        equal(name.as_str(), &answer.headers().contains_key(&name), &reference.headers().contains_key(&name))?;
+    for name in [
+        ALLOW,
+        CONTENT_ENCODING,
+        CONTENT_SECURITY_POLICY,
+        LOCATION,
+        SET_COOKIE,
+    ] {
+        equal(
+            name.as_str(),
+            &answer.headers().contains_key(&name),
+            &reference.headers().contains_key(&name),
+        )?;
     }
-    equal("body", &String::from_utf8_lossy(answer.body()), &String::from_utf8_lossy(reference.body()))
+    equal(
+        "body",
+        &String::from_utf8_lossy(answer.body()),
+        &String::from_utf8_lossy(reference.body()),
+    )
 }
 
-fn equal<T: PartialEq + Debug + ?Sized>(what: &str, answer: &T, expected: &T) -> Result<(), String> {
-    if answer == expected { Ok(()) } else { Err(format!("{what}: {answer:?} instead of {expected:?}")) }
+fn equal<T: PartialEq + Debug + ?Sized>(
+    what: &str,
+    answer: &T,
+    expected: &T,
+) -> Result<(), String> {
+    if answer == expected {
+        Ok(())
+    } else {
+        Err(format!("{what}: {answer:?} instead of {expected:?}"))
+    }
 }

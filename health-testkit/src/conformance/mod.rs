@@ -1,6 +1,6 @@
-//! The conformance suite for adapters. The response of [`Endpoint::respond`](health_core::Endpoint::respond) is the
-//! reference: an adapter has to answer each request with the same status, headers and bytes, in process and over a
-//! socket.
+//! The conformance suite for adapters. The response of
+//! [`Endpoint::respond`](health_core::Endpoint::respond) is the reference: an adapter has to answer
+//! each request with the same status, headers and bytes, in process and over a socket.
 //!
 //! An adapter's `tests/conformance.rs` only mounts the [`Site`] with its framework:
 //!
@@ -54,14 +54,16 @@ pub use wire::Connection;
 
 /// A framework with its adapter, as the suite sees it.
 pub trait Adapter: Send + Sync + 'static {
-    /// Answers a request to the application of a [`Site`] in process, as the framework's own test client does.
+    /// Answers a request to the application of a [`Site`] in process, as the framework's own test
+    /// client does.
     fn ask(&self, site: &Site, request: Request<Bytes>) -> Response<Bytes>;
 
-    /// Serves the application of a [`Site`] on a free port of 127.0.0.1, for as long as the process lives.
+    /// Serves the application of a [`Site`] on a free port of 127.0.0.1, for as long as the process
+    /// lives.
     fn serve(&self, site: Site) -> SocketAddr;
 
-    /// Returns `true` if the server of [`serve`](Self::serve) also speaks HTTP/2 without TLS, to clients that begin with it. Every case is
-    /// then also sent by HTTP/2. *Default*: `true`.
+    /// Returns `true` if the server of [`serve`](Self::serve) also speaks HTTP/2 without TLS, to
+    /// clients that begin with it. Every case is then also sent by HTTP/2. *Default*: `true`.
     fn speaks_http2(&self) -> bool {
         true
     }
@@ -73,28 +75,45 @@ pub trait Adapter: Send + Sync + 'static {
     fn listen(&self, path: &str, health: Health) -> io::Result<SocketAddr>;
 }
 
-/// Runs the suite, as the `main` of a test with `harness = false`. Each case is a separate test, in process and over a
-/// socket. The arguments are those of `cargo test`.
+/// Runs the suite, as the `main` of a test with `harness = false`. Each case is a separate test, in
+/// process and over a socket. The arguments are those of `cargo test`.
 pub fn main(adapter: impl Adapter) -> ExitCode {
     let adapter = Arc::new(adapter);
     let mut trials = Vec::new();
     for case in cases() {
         let case = Arc::new(case);
         if !case.only_over_a_socket {
-            let (adapter, case) = (Arc::clone(&adapter), Arc::clone(&case));
-            trials.push(Trial::test(format!("in_process::{}", case.name), move || Ok(verify(&*adapter, &case)?)));
+            let adapter = Arc::clone(&adapter);
+            let case = Arc::clone(&case);
+            trials.push(Trial::test(
+                format!("in_process::{}", case.name),
+                move || Ok(verify(&*adapter, &case)?),
+            ));
         }
         if adapter.speaks_http2() {
-            let (adapter, case, name) = (Arc::clone(&adapter), Arc::clone(&case), format!("http2::{}", case.name));
-            trials.push(Trial::test(name, move || Ok(http2::verify(&*adapter, &case)?)));
+            let name = format!("http2::{}", case.name);
+            let case = Arc::clone(&case);
+            let adapter = Arc::clone(&adapter);
+            trials.push(Trial::test(name, move || {
+                Ok(http2::verify(&*adapter, &case)?)
+            }));
         }
-        let (adapter, name) = (Arc::clone(&adapter), format!("over_a_socket::{}", case.name));
-        trials.push(Trial::test(name, move || Ok(wire::verify(&*adapter, &case)?)));
+        let adapter = Arc::clone(&adapter);
+        let name = format!("over_a_socket::{}", case.name);
+        trials.push(Trial::test(name, move || {
+            Ok(wire::verify(&*adapter, &case)?)
+        }));
     }
     let together = Arc::clone(&adapter);
-    trials.push(Trial::test("over_a_socket::two_at_once", move || Ok(wire::verify_two_at_once(&*together)?)));
+    trials.push(Trial::test("over_a_socket::two_at_once", move || {
+        Ok(wire::verify_two_at_once(&*together)?)
+    }));
     let other = Arc::clone(&adapter);
-    trials.push(Trial::test("listen::answers_there_alone", move || Ok(wire::verify_listen(&*adapter)?)));
-    trials.push(Trial::test("listen::is_not_starved", move || Ok(wire::verify_starved(&*other)?)));
+    trials.push(Trial::test("listen::answers_there_alone", move || {
+        Ok(wire::verify_listen(&*adapter)?)
+    }));
+    trials.push(Trial::test("listen::is_not_starved", move || {
+        Ok(wire::verify_starved(&*other)?)
+    }));
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }

@@ -1,8 +1,8 @@
 use std::time::Duration;
 
 use health_core::{
-    Anonymous, CheckExt as _, Endpoint, GroupSettings, Health, HealthBuilder, ServiceUnavailable, Settings, Unit,
-    check_fn_with,
+    Anonymous, CheckExt as _, Endpoint, GroupSettings, Health, HealthBuilder, ServiceUnavailable,
+    Settings, Unit, check_fn_with,
 };
 
 use http::{HeaderName, HeaderValue};
@@ -13,12 +13,15 @@ use crate::{ManualClock, ScriptedCheck, Step};
 ///
 /// - a route `GET /` that answers with the framework's own state, which is the text `shop`;
 /// - a route `GET /orders/{id}` that answers `order {id}`;
-/// - [`first`](Self::first) at `/ht/` and at `/status/health/`, and at `/ht/` below a router, scope or path `/internal`;
+/// - [`first`](Self::first) at `/ht/` and at `/status/health/`, and at `/ht/` below a router, scope
+///   or path `/internal`;
 /// - [`second`](Self::second) at `/other/`;
-/// - the endpoint [`public`](Self::public), mounted as it is, and the probes of [`first`](Self::first);
-/// - a route `GET /checks` that answers with the number of checks of [`first`](Self::first), which the handler extracts in the way of the
-///   framework;
-/// - a middleware of the framework around everything, which adds the header `x-app: shop` to every response.
+/// - the endpoint [`public`](Self::public), mounted as it is, and the probes of
+///   [`first`](Self::first);
+/// - a route `GET /checks` that answers with the number of checks of [`first`](Self::first), which
+///   the handler extracts in the way of the framework;
+/// - a middleware of the framework around everything, which adds the header `x-app: shop` to every
+///   response.
 #[derive(Debug, Clone)]
 pub struct Site {
     /// The health that most cases read.
@@ -37,7 +40,8 @@ pub enum Setting {
     Healthy,
     /// One check fails, one warns, and a non-critical one fails.
     Unhealthy,
-    /// The same checks, shown only with the token `s3cret`. Without it, only the verdict of `batch` is shown.
+    /// The same checks, shown only with the token `s3cret`. Without it, only the verdict of `batch`
+    /// is shown.
     Token,
     /// The site has no checks.
     Empty,
@@ -58,12 +62,16 @@ impl Site {
             Setting::Pending => pending(),
             Setting::Token => unhealthy()
                 .settings(Settings::default().token("s3cret"))
-                .group("batch", GroupSettings::default().anonymous(Anonymous::Status)),
+                .group(
+                    "batch",
+                    GroupSettings::default().anonymous(Anonymous::Status),
+                ),
         };
         let second = checks(&[("ledger", Step::Warn("two entries are late"))]);
         let second = second.group("billing", GroupSettings::default());
         let second = second.check(ScriptedCheck::new("invoices").groups(["billing"]));
-        let (first, second) = (build(first), build(second));
+        let first = build(first);
+        let second = build(second);
         if setting == Setting::Pending {
             read_once(&first);
         }
@@ -74,34 +82,53 @@ impl Site {
             .formats(["json", "text"])
             .unhealthy_status(503)
             .degraded_status(207)
-            .header(HeaderName::from_static("x-robots-tag"), HeaderValue::from_static("noindex"))
+            .header(
+                HeaderName::from_static("x-robots-tag"),
+                HeaderValue::from_static("noindex"),
+            )
             .build();
-        Self { first, second, public: public.expect("the suite's endpoint can be built") }
+        Self {
+            first,
+            second,
+            public: public.expect("the suite's endpoint can be built"),
+        }
     }
 }
 
 fn pending() -> HealthBuilder {
-    let (new, old) = (ScriptedCheck::new("new"), ScriptedCheck::new("old"));
+    let old = ScriptedCheck::new("old");
+    let new = ScriptedCheck::new("new");
     new.script([Step::Hang]);
     old.script([Step::Work, Step::Hang]);
     let budget = Duration::from_millis(30);
     let settings = Settings::default().budget(budget).probe_budget(budget);
-    Health::builder().settings(settings).check(new).check(old.ttl(Duration::ZERO))
+    Health::builder()
+        .settings(settings)
+        .check(new)
+        .check(old.ttl(Duration::ZERO))
 }
 
 /// Reads all checks, on a thread of its own, because the caller may be within a runtime.
 fn read_once(health: &Health) {
     let health = health.clone();
     let read = move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        runtime.expect("a runtime can be built").block_on(health.report())
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build();
+        runtime
+            .expect("a runtime can be built")
+            .block_on(health.report())
     };
     let report = std::thread::spawn(read).join();
     drop(report.expect("a read does not panic"));
 }
 
 fn unhealthy() -> HealthBuilder {
-    let rows = [("cache", Step::Work), ("queue", Step::Fail("connection refused")), ("disk", Step::Warn("<91 %>"))];
+    let rows = [
+        ("cache", Step::Work),
+        ("queue", Step::Fail("connection refused")),
+        ("disk", Step::Warn("<91 %>")),
+    ];
     let observed = check_fn_with("größe", |findings| async move {
         findings.observe("used", 91.2, Unit::Percent);
         Err(ServiceUnavailable::new("Überlauf").into())
@@ -113,13 +140,17 @@ fn unhealthy() -> HealthBuilder {
 }
 
 fn checks(rows: &[(&str, Step)]) -> HealthBuilder {
-    rows.iter().fold(Health::builder(), |builder, (identifier, step)| {
-        let check = ScriptedCheck::new(identifier);
-        check.script([step.clone()]);
-        builder.check(check.ttl(Duration::from_secs(3600)))
-    })
+    rows.iter()
+        .fold(Health::builder(), |builder, (identifier, step)| {
+            let check = ScriptedCheck::new(identifier);
+            check.script([step.clone()]);
+            builder.check(check.ttl(Duration::from_secs(3600)))
+        })
 }
 
 fn build(builder: HealthBuilder) -> Health {
-    builder.clock(ManualClock::default()).build().expect("the suite's checks can be built")
+    builder
+        .clock(ManualClock::default())
+        .build()
+        .expect("the suite's checks can be built")
 }

@@ -1,5 +1,5 @@
-//! One table of cases for every way to serve the health: in process, by tonic's server, by axum's beside HTTP routes, and by
-//! health-listen's.
+//! One table of cases for every way to serve the health: in process, by tonic's server, by axum's
+//! beside HTTP routes, and by health-listen's.
 
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
@@ -17,7 +17,10 @@ fn main() -> ExitCode {
     for (server, mount) in servers::ALL {
         for (name, case) in cases::ALL {
             let run = move || {
-                let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+                let runtime = tokio::runtime::Builder::new_multi_thread()
+                    .worker_threads(2)
+                    .enable_all()
+                    .build();
                 let runtime = Arc::new(runtime?);
                 runtime.block_on(async {
                     let scene = scene::Scene::new();

@@ -15,8 +15,8 @@ pub(crate) const BUDGET: Duration = Duration::from_millis(300);
 /// The time after which a verdict is no longer fresh.
 pub(crate) const TTL: Duration = Duration::from_millis(50);
 
-/// A health whose checks a case controls: `orders` is critical everywhere, `stock` is held in `ready`, `mail` is not
-/// critical, and `alive` is in `live`.
+/// A health whose checks a case controls: `orders` is critical everywhere, `stock` is held in
+/// `ready`, `mail` is not critical, and `alive` is in `live`.
 pub(crate) struct Scene {
     pub(crate) health: Health,
     pub(crate) service: HealthService,
@@ -28,7 +28,8 @@ pub(crate) struct Scene {
 
 impl Scene {
     pub(crate) fn new() -> Self {
-        let [orders, stock, mail, alive] = ["orders", "stock", "mail", "alive"].map(ScriptedCheck::new);
+        let [orders, stock, mail, alive] =
+            ["orders", "stock", "mail", "alive"].map(ScriptedCheck::new);
         let groups = ["ready", "batch", "strict", "steady"];
         let health = Health::builder()
             .settings(Settings::default().probe_budget(BUDGET).drain_delay(DRAIN))
@@ -38,11 +39,27 @@ impl Scene {
             .check(orders.clone().ttl(TTL).hold(Hold::NONE).groups(groups))
             .check(stock.clone().ttl(TTL).groups(["ready"]))
             .check(mail.clone().ttl(TTL).groups(["ready"]).non_critical())
-            .check(alive.clone().ttl(TTL).scoped(Scope::Process).groups(["live"]))
+            .check(
+                alive
+                    .clone()
+                    .ttl(TTL)
+                    .scoped(Scope::Process)
+                    .groups(["live"]),
+            )
             .build()
             .unwrap();
-        let service = HealthService::builder(health.clone()).name("shop.v1.Orders", "batch").build().unwrap();
-        Self { health, service, orders, stock, mail, alive }
+        let service = HealthService::builder(health.clone())
+            .name("shop.v1.Orders", "batch")
+            .build()
+            .unwrap();
+        Self {
+            health,
+            service,
+            orders,
+            stock,
+            mail,
+            alive,
+        }
     }
 
     /// Lets `orders` behave like this from the next read on.

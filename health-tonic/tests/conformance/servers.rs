@@ -34,7 +34,10 @@ pub(crate) struct Client {
 
 impl Client {
     fn new(channel: Channel) -> Self {
-        Self { health: HealthClient::new(channel.clone()), channel }
+        Self {
+            health: HealthClient::new(channel.clone()),
+            channel,
+        }
     }
 
     pub(crate) async fn list(&self) -> Result<BTreeMap<String, ServingStatus>, Status> {
@@ -42,8 +45,15 @@ impl Client {
         grpc.ready().await.unwrap();
         let path = PathAndQuery::from_static("/grpc.health.v1.Health/List");
         let codec = ProstCodec::<Empty, Statuses>::default();
-        let response = grpc.unary(Request::new(Empty {}), path, codec).await?.into_inner();
-        Ok(response.statuses.into_iter().map(|(name, response)| (name, response.status())).collect())
+        let response = grpc
+            .unary(Request::new(Empty {}), path, codec)
+            .await?
+            .into_inner();
+        Ok(response
+            .statuses
+            .into_iter()
+            .map(|(name, response)| (name, response.status()))
+            .collect())
     }
 }
 
@@ -125,6 +135,11 @@ async fn axum(service: HealthService) -> Client {
 async fn listen(service: HealthService) -> Client {
     let socket = Socket::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{socket}");
-    tokio::spawn(serve_service(vec![socket], service, Limits::default(), pending()));
+    tokio::spawn(serve_service(
+        vec![socket],
+        service,
+        Limits::default(),
+        pending(),
+    ));
     connect(url).await
 }

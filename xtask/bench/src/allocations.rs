@@ -1,5 +1,6 @@
-//! `health-bench-allocations`: measures what a response with a fresh verdict allocates, and what a copy of that
-//! response allocates. Prints the number and the bytes of the allocations as JSON, each as `[answer, copy]`.
+//! `health-bench-allocations`: measures what a response with a fresh verdict allocates, and what a
+//! copy of that response allocates. Prints the number and the bytes of the allocations as JSON,
+//! each as `[answer, copy]`.
 
 #![allow(clippy::print_stdout, reason = "it is a command")]
 
@@ -36,9 +37,13 @@ fn main() -> Outcome {
                 black_box(kept.clone());
             }
             let copies = region.change();
-            let both = |count: fn(&Stats) -> usize| [count(&answers) / ANSWERS, count(&copies) / ANSWERS];
+            let both =
+                |count: fn(&Stats) -> usize| [count(&answers) / ANSWERS, count(&copies) / ANSWERS];
             let number = both(|stats| stats.allocations + stats.reallocations);
-            counted.insert(name, json!({ "number": number, "bytes": both(|stats| stats.bytes_allocated) }));
+            counted.insert(
+                name,
+                json!({ "number": number, "bytes": both(|stats| stats.bytes_allocated) }),
+            );
         }
         Outcome::Ok(counted)
     })?;

@@ -25,10 +25,17 @@ pub(crate) async fn run(address: String, seconds: u64) -> Outcome {
 }
 
 async fn call(address: String, end: Instant) -> Outcome<u64> {
-    let channel = Endpoint::from_shared(format!("http://{address}"))?.connect().await?;
-    let (mut client, mut answers) = (HealthClient::new(channel), 0);
+    let channel = Endpoint::from_shared(format!("http://{address}"))?
+        .connect()
+        .await?;
+    let mut client = HealthClient::new(channel);
+    let mut answers = 0;
     while Instant::now() < end {
-        let answer = client.check(HealthCheckRequest { service: "ready".into() }).await?;
+        let answer = client
+            .check(HealthCheckRequest {
+                service: "ready".into(),
+            })
+            .await?;
         if answer.into_inner().status() != ServingStatus::Serving {
             return Err("a server that is not serving".into());
         }

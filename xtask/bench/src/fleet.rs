@@ -26,7 +26,12 @@ struct Dependencies {
 
 impl Dependencies {
     fn probes(&self) -> f64 {
-        f64::from(self.probes.iter().map(|probes| probes.load(Ordering::Relaxed)).sum::<u32>())
+        f64::from(
+            self.probes
+                .iter()
+                .map(|probes| probes.load(Ordering::Relaxed))
+                .sum::<u32>(),
+        )
     }
 }
 
@@ -35,14 +40,27 @@ struct Redis(Child, u16);
 
 impl Redis {
     fn start() -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
-        let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let port = std::net::TcpListener::bind("127.0.0.1:0")?
+            .local_addr()?
+            .port();
         let mut command = Command::new("redis-server");
-        command.args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--maxclients", "20000"]);
+        command.args([
+            "--port",
+            &port.to_string(),
+            "--bind",
+            "127.0.0.1",
+            "--save",
+            "",
+            "--maxclients",
+            "20000",
+        ]);
         Ok(Self(command.stdout(Stdio::null()).spawn()?, port))
     }
 
     fn signal(&self, name: &str) -> Outcome {
-        Command::new("kill").args(["-s", name, &self.0.id().to_string()]).status()?;
+        Command::new("kill")
+            .args(["-s", name, &self.0.id().to_string()])
+            .status()?;
         Ok(())
     }
 
@@ -70,13 +88,25 @@ struct Counted {
 
 impl Counted {
     async fn now(redis: &mut MultiplexedConnection) -> redis::RedisResult<Self> {
-        let mut text: String = redis::cmd("INFO").arg("commandstats").query_async(redis).await?;
+        let mut text: String = redis::cmd("INFO")
+            .arg("commandstats")
+            .query_async(redis)
+            .await?;
         for section in ["stats", "cpu"] {
-            text += &redis::cmd("INFO").arg(section).query_async::<String>(redis).await?;
+            text += &redis::cmd("INFO")
+                .arg(section)
+                .query_async::<String>(redis)
+                .await?;
         }
         let number = |name: &str| {
-            let line = text.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
-            line.split([',', '\r']).next().and_then(|value| value.parse::<f64>().ok()).unwrap_or_default()
+            let line = text
+                .lines()
+                .find_map(|line| line.strip_prefix(name))
+                .unwrap_or_default();
+            line.split([',', '\r'])
+                .next()
+                .and_then(|value| value.parse::<f64>().ok())
+                .unwrap_or_default()
         };
         Ok(Self {
             at: Instant::now(),
@@ -93,7 +123,8 @@ pub(crate) fn run(runtime: &Runtime, replicas: u32, seconds: u64) -> Outcome {
 }
 
 async fn measure(number: u32, time: Duration) -> Outcome {
-    let (redis, dependencies) = (Redis::start()?, Arc::<Dependencies>::default());
+    let redis = Redis::start()?;
+    let dependencies = Arc::<Dependencies>::default();
     let client = redis::Client::open(redis.url())?;
     let mut reader = loop {
         match client.get_multiplexed_async_connection().await {
@@ -101,13 +132,21 @@ async fn measure(number: u32, time: Duration) -> Outcome {
             Err(_) => sleep(Duration::from_millis(20)).await,
         }
     };
-    let replicas = (0..number).map(|_| replica(&redis, &dependencies)).collect::<Result<Vec<_>, _>>()?;
+    let replicas = (0..number)
+        .map(|_| replica(&redis, &dependencies))
+        .collect::<Result<Vec<_>, _>>()?;
     for replica in &replicas {
         replica.report().await;
     }
     let began = Instant::now();
     for replica in &replicas {
-        while replica.report().await.fleet.as_ref().is_none_or(|fleet| fleet.replicas < number) {
+        while replica
+            .report()
+            .await
+            .fleet
+            .as_ref()
+            .is_none_or(|fleet| fleet.replicas < number)
+        {
             if began.elapsed() > Duration::from_mins(1) {
                 return Err("the replicas do not find each other".into());
             }
@@ -116,9 +155,11 @@ async fn measure(number: u32, time: Duration) -> Outcome {
     }
     sleep(3 * TTL).await;
 
-    let (probes, counted) = (dependencies.probes(), Counted::now(&mut reader).await?);
+    let probes = dependencies.probes();
+    let counted = Counted::now(&mut reader).await?;
     sleep(time).await;
-    let (steady, after) = (dependencies.probes() - probes, Counted::now(&mut reader).await?);
+    let steady = dependencies.probes() - probes;
+    let after = Counted::now(&mut reader).await?;
     let passed = after.at.duration_since(counted.at).as_secs_f64();
     let each = |before: f64, after: f64| (after - before) / passed / f64::from(number);
 
@@ -130,7 +171,8 @@ async fn measure(number: u32, time: Duration) -> Outcome {
     sleep(Duration::from_secs(15)).await;
 
     // Half of a hold is a minute.
-    let (probes, half) = (dependencies.probes(), Duration::from_mins(1));
+    let probes = dependencies.probes();
+    let half = Duration::from_mins(1);
     dependencies.is_down.store(true, Ordering::Relaxed);
     let outage = Instant::now();
     let mut shown = 0.0;
@@ -144,7 +186,12 @@ async fn measure(number: u32, time: Duration) -> Outcome {
     let extra = dependencies.probes() - probes;
     let mut ready = 0;
     for replica in &replicas {
-        ready += u32::from(replica.group_report("ready").await.is_ok_and(|report| report.healthy));
+        ready += u32::from(
+            replica
+                .group_report("ready")
+                .await
+                .is_ok_and(|report| report.healthy),
+        );
     }
     let checks = f64::from(u32::try_from(CHECKS)?);
     println!(
@@ -182,7 +229,8 @@ fn replica(
     redis: &Redis,
     dependencies: &Arc<Dependencies>,
 ) -> Result<Health, Box<dyn std::error::Error + Send + Sync>> {
-    let mut builder = Health::builder().fleet(RedisFleet::from_url(redis.url())?.name("bench").own(OWN));
+    let mut builder =
+        Health::builder().fleet(RedisFleet::from_url(redis.url())?.name("bench").own(OWN));
     for number in 0..CHECKS {
         let dependencies = Arc::clone(dependencies);
         let check = check_fn(format!("check {number}"), move || {

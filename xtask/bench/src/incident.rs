@@ -1,4 +1,5 @@
-//! Serves twenty checks, one of which may hang, and a handler that waits as long as their readers do.
+//! Serves twenty checks, one of which may hang, and a handler that waits as long as their readers
+//! do.
 
 use std::future::pending;
 use std::time::Duration;
@@ -46,13 +47,15 @@ pub(crate) async fn serve(scene: Scene) -> Outcome {
     Ok(axum::serve(listener, app).await?)
 }
 
-/// Builds a health of twenty checks. The one that hangs does not fail the report, because wrk would count the answers
-/// as errors.
+/// Builds a health of twenty checks. The one that hangs does not fail the report, because wrk would
+/// count the answers as errors.
 fn health(hangs: bool) -> Outcome<Health> {
     let mut builder = Health::builder().settings(Settings::default().budget(BUDGET));
     for number in 1..CHECKS {
         builder = builder.check(check_fn(format!("check-{number}"), || async { Ok(()) }));
     }
-    let last = check_fn("last", move || async move { if hangs { pending().await } else { Ok(()) } });
+    let last = check_fn("last", move || async move {
+        if hangs { pending().await } else { Ok(()) }
+    });
     Ok(builder.check(last.non_critical()).build()?)
 }

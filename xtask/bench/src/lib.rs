@@ -11,13 +11,18 @@ use http::{HeaderValue, Request, Response};
 pub type Outcome<T = ()> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 /// The `Accept` header of a browser.
-const BROWSER: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8";
+const BROWSER: &str =
+    "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8";
 
 /// The `Accept` headers that responses are measured with, by their names in the output.
-pub const ACCEPTS: [(&str, Option<&str>); 3] =
-    [("plain", None), ("json", Some("application/json")), ("browser", Some(BROWSER))];
+pub const ACCEPTS: [(&str, Option<&str>); 3] = [
+    ("plain", None),
+    ("json", Some("application/json")),
+    ("browser", Some(BROWSER)),
+];
 
-/// Builds a health with this number of checks, which return immediately. Each verdict is fresh for `ttl`.
+/// Builds a health with this number of checks, which return immediately. Each verdict is fresh for
+/// `ttl`.
 ///
 /// # Errors
 /// Never fails, because the checks have different names.
@@ -25,7 +30,9 @@ pub fn instant(checks: usize, ttl: Duration) -> Result<Health, BuildError> {
     let names = (0..checks).map(|number| format!("check-{number}"));
     let instant = |name| check_fn(name, || async { Ok(()) });
     let builder = Health::builder().settings(Settings::default().ttl(ttl));
-    names.fold(builder, |builder, name| builder.check(instant(name))).build()
+    names
+        .fold(builder, |builder, name| builder.check(instant(name)))
+        .build()
 }
 
 /// Builds an endpoint with one check, whose verdict stays fresh for the whole measurement.
@@ -40,7 +47,9 @@ pub fn fresh() -> Result<Endpoint, BuildError> {
 pub fn request(accept: Option<&'static str>) -> Request<()> {
     let mut request = Request::new(());
     *request.uri_mut() = http::Uri::from_static("/ht/");
-    request.headers_mut().extend(accept.map(|accept| (ACCEPT, HeaderValue::from_static(accept))));
+    request
+        .headers_mut()
+        .extend(accept.map(|accept| (ACCEPT, HeaderValue::from_static(accept))));
     request
 }
 

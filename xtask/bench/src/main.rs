@@ -19,8 +19,9 @@ mod runs;
 mod serve;
 mod turns;
 
-/// The allocator of both sides of every row. With the allocator of glibc, Rocket's workers wait for each other: hardly
-/// ever in one process, on each request in another. The ratio of two processes then varied from 0.8 to 1.0.
+/// The allocator of both sides of every row. With the allocator of glibc, Rocket's workers wait for
+/// each other: hardly ever in one process, on each request in another. The ratio of two processes
+/// then varied from 0.8 to 1.0.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
@@ -46,7 +47,8 @@ enum Command {
         #[arg(long)]
         quick: bool,
     },
-    /// Call `Check` of the gRPC server at this address as fast as it answers, and print the number of answers
+    /// Call `Check` of the gRPC server at this address as fast as it answers, and print the number
+    /// of answers
     Calls {
         /// The host and the port
         address: String,
@@ -65,9 +67,11 @@ enum Command {
         /// The state of the checks
         scene: incident::Scene,
     },
-    /// Serve a trivial check by `health_axum::listen` on a free port until killed, and print the address
+    /// Serve a trivial check by `health_axum::listen` on a free port until killed, and print the
+    /// address
     Listen,
-    /// Serve the health of one PostgreSQL server at /ht/ on a free port until killed, and print the address
+    /// Serve the health of one PostgreSQL server at /ht/ on a free port until killed, and print the
+    /// address
     Peer {
         /// The code that serves it
         peer: peers::Peer,
@@ -79,7 +83,8 @@ enum Command {
         /// The URL of the database
         url: String,
     },
-    /// Run checks many times; at the start, after a tenth and at the end, print the number of checks and tasks, and wait for a line
+    /// Run checks many times; at the start, after a tenth and at the end, print the number of
+    /// checks and tasks, and wait for a line
     Runs {
         /// The number of runs
         count: u32,
@@ -109,5 +114,8 @@ fn workers() -> usize {
 }
 
 fn runtime() -> std::io::Result<Runtime> {
-    Builder::new_multi_thread().worker_threads(workers()).enable_all().build()
+    Builder::new_multi_thread()
+        .worker_threads(workers())
+        .enable_all()
+        .build()
 }

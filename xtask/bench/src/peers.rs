@@ -38,10 +38,16 @@ pub(crate) async fn serve(peer: Peer, url: &str) -> Outcome {
             let check = PoolHealthCheck::new(pool).named("database");
             health_axum::routes("/ht/", Health::builder().check(check).build()?)
         }
-        Peer::HandWritten => Router::new().route("/ht/", get(hand_written)).with_state(pool),
+        Peer::HandWritten => Router::new()
+            .route("/ht/", get(hand_written))
+            .with_state(pool),
         Peer::AxumHealth => {
-            let health = axum_health::service::Health::builder().with_indicator(pool).build();
-            Router::new().route("/ht/", get(axum_health::health_check)).layer(Extension(health))
+            let health = axum_health::service::Health::builder()
+                .with_indicator(pool)
+                .build();
+            Router::new()
+                .route("/ht/", get(axum_health::health_check))
+                .layer(Extension(health))
         }
     };
     let listener = TcpListener::bind(ADDRESS).await?;
@@ -50,14 +56,26 @@ pub(crate) async fn serve(peer: Peer, url: &str) -> Outcome {
 }
 
 async fn hand_written(State(pool): State<PgPool>) -> Response {
-    let query = timeout(Duration::from_secs(1), sqlx::query("SELECT 1").execute(&pool));
+    let query = timeout(
+        Duration::from_secs(1),
+        sqlx::query("SELECT 1").execute(&pool),
+    );
     let (database,) = join!(query); // a second dependency would stand beside it
     let works = matches!(database, Ok(Ok(_)));
-    let status = if works { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(json!({ "database": if works { "up" } else { "down" } }))).into_response()
+    let status = if works {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    (
+        status,
+        Json(json!({ "database": if works { "up" } else { "down" } })),
+    )
+        .into_response()
 }
 
-/// Prints the number of transactions that the server has committed in the database of the URL. A query outside of a transaction is one.
+/// Prints the number of transactions that the server has committed in the database of the URL. A
+/// query outside of a transaction is one.
 ///
 /// A session that reads no table tells its transactions only when it ends.
 pub(crate) async fn transactions(url: &str) -> Outcome {
@@ -66,7 +84,10 @@ pub(crate) async fn transactions(url: &str) -> Outcome {
     // Connected to another database, because this query is a transaction, too.
     let mut connection = PgConnection::connect_with(&options.database("postgres")).await?;
     let committed = "SELECT xact_commit FROM pg_stat_database WHERE datname = $1";
-    let committed: i64 = sqlx::query_scalar(committed).bind(database).fetch_one(&mut connection).await?;
+    let committed: i64 = sqlx::query_scalar(committed)
+        .bind(database)
+        .fetch_one(&mut connection)
+        .await?;
     println!("{committed}");
     Ok(())
 }

@@ -9,7 +9,8 @@ use health_checks::config::{Config, Options};
 use health_core::{Health, Selection};
 use tokio::runtime::Runtime;
 
-/// The time in which the tasks end that a run leaves behind: a DNS query keeps one until its timeout, of at most 5 s.
+/// The time in which the tasks end that a run leaves behind: a DNS query keeps one until its
+/// timeout, of at most 5 s.
 const SETTLED: Duration = Duration::from_secs(6);
 
 /// Runs the checks `count` times: those of a configuration, or else ten that return at once.
@@ -29,7 +30,11 @@ pub(crate) fn run(runtime: &Runtime, count: u32, config: Option<&Path>) -> Outco
     };
     let pause = |now: &str| {
         runtime.block_on(async { tokio::time::sleep(SETTLED).await });
-        println!("{now} {} {}", health.identifiers().count(), runtime.metrics().num_alive_tasks());
+        println!(
+            "{now} {} {}",
+            health.identifiers().count(),
+            runtime.metrics().num_alive_tasks()
+        );
         io::stdin().read_line(&mut String::new()).map(drop)
     };
     pause("start")?;
@@ -41,7 +46,9 @@ pub(crate) fn run(runtime: &Runtime, count: u32, config: Option<&Path>) -> Outco
 }
 
 fn health(config: Option<&Path>) -> Outcome<Health> {
-    let Some(config) = config else { return Ok(instant(10, Duration::ZERO)?) };
+    let Some(config) = config else {
+        return Ok(instant(10, Duration::ZERO)?);
+    };
     let variables = |name: &str| std::env::var(name).ok();
     Ok(Config::from_file(config, &variables, &Options::default())?.build()?)
 }

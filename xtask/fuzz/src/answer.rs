@@ -1,4 +1,5 @@
-//! The answers of servers: each kind that reads one meets a server that sends the input, whatever it is sent.
+//! The answers of servers: each kind that reads one meets a server that sends the input, whatever
+//! it is sent.
 
 use std::cell::RefCell;
 use std::net::Ipv4Addr;
@@ -48,7 +49,9 @@ struct Server {
 impl Server {
     fn start() -> Self {
         let runtime = Builder::new_current_thread().enable_all().build().unwrap();
-        let listener = runtime.block_on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))).unwrap();
+        let listener = runtime
+            .block_on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)))
+            .unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let (answer, answers) = watch::channel(Vec::new());
         runtime.spawn(async move {
@@ -56,17 +59,25 @@ impl Server {
                 tokio::spawn(send(client, answers.borrow().clone()));
             }
         });
-        Self { runtime, address, answer }
+        Self {
+            runtime,
+            address,
+            answer,
+        }
     }
 
     /// Runs the check of a kind against this answer.
     fn meet(&self, kind: &str, answer: &[u8]) -> Option<Report> {
         self.answer.send_replace(answer.to_vec());
-        let keys = kind.replace("HOST", &self.address).replace("PASSWORD", CANARY);
+        let keys = kind
+            .replace("HOST", &self.address)
+            .replace("PASSWORD", CANARY);
         let text = format!("checks = [{{ {keys}, timeout = \"1s\" }}]");
         self.runtime.block_on(async {
             let config = Config::from_text("fuzz.toml", &text, &|_| None, &Options::default());
-            let health: Health = config.and_then(Config::build).unwrap_or_else(|error| panic!("{error}"));
+            let health: Health = config
+                .and_then(Config::build)
+                .unwrap_or_else(|error| panic!("{error}"));
             let report = health.read(&Selection::default()).await;
             health.shutdown(Duration::from_secs(1)).await;
             yield_now().await;
@@ -85,17 +96,36 @@ async fn send(mut client: TcpStream, answer: Vec<u8>) {
 
 /// Runs a check, which the first byte chooses, against a server that sends the other bytes.
 pub(crate) fn answer(data: &[u8]) {
-    let Some((first, answer)) = data.split_first() else { return };
+    let Some((first, answer)) = data.split_first() else {
+        return;
+    };
     let kind = KINDS[usize::from(*first) % KINDS.len()];
-    let report = SERVER.with_borrow(|server| server.meet(kind, answer)).expect("a report");
+    let report = SERVER
+        .with_borrow(|server| server.meet(kind, answer))
+        .expect("a report");
     for row in &report.checks {
         for error in &row.errors {
-            // sqlx 0.9 panics on packets that end too early, which the engine turns into an error of the row.
+            // sqlx 0.9 panics on packets that end too early, which the engine turns into an error
+            // of the row.
             let may_panic = kind.starts_with("kind = \"database\"");
-            assert!(may_panic || error.kind != FailureKind::Panicked, "{kind}: {error}");
-            assert!(!error.message.contains(CANARY), "{kind}: the message shows a password");
-            assert!(!error.message.chars().any(char::is_control), "{kind}: {:?}", error.message);
-            assert!(error.message.chars().count() < 1000, "{kind}: {:?}", error.message);
+            assert!(
+                may_panic || error.kind != FailureKind::Panicked,
+                "{kind}: {error}"
+            );
+            assert!(
+                !error.message.contains(CANARY),
+                "{kind}: the message shows a password"
+            );
+            assert!(
+                !error.message.chars().any(char::is_control),
+                "{kind}: {:?}",
+                error.message
+            );
+            assert!(
+                error.message.chars().count() < 1000,
+                "{kind}: {:?}",
+                error.message
+            );
         }
     }
 }

@@ -14,9 +14,15 @@ thread_local! {
 fn service() -> (Runtime, [Endpoint; 2]) {
     let runtime = Builder::new_current_thread().enable_all().build().unwrap();
     let inside = runtime.enter();
-    let warns = check_fn("Plattengröße <b>", || async { Err(ServiceWarning::new("91 % & more").into()) });
+    let warns = check_fn("Plattengröße <b>", || async {
+        Err(ServiceWarning::new("91 % & more").into())
+    });
     let works = check_fn("cache", || async { Ok(()) });
-    let health = Health::builder().check(works).check(warns.non_critical().groups(["ready"])).build().unwrap();
+    let health = Health::builder()
+        .check(works)
+        .check(warns.non_critical().groups(["ready"]))
+        .build()
+        .unwrap();
     let open = Endpoint::builder(health.clone()).build().unwrap();
     let closed = Endpoint::builder(health).token(TOKEN).build().unwrap();
     drop(inside);
@@ -30,19 +36,36 @@ pub(crate) fn http(data: &[u8]) {
     request = request.uri(lines.next().unwrap_or(b"/ht/"));
     for line in lines {
         let mut parts = line.splitn(2, |byte| *byte == b':');
-        let (Some(name), Some(value)) = (parts.next(), parts.next()) else { continue };
+        let (Some(name), Some(value)) = (parts.next(), parts.next()) else {
+            continue;
+        };
         request = request.header(name, value);
     }
-    let Ok(request) = request.body(()) else { return };
+    let Ok(request) = request.body(()) else {
+        return;
+    };
     SERVICE.with_borrow(|(runtime, endpoints)| {
         for endpoint in endpoints {
             let response = runtime.block_on(endpoint.respond(&request));
-            let (status, body) = (response.status().as_u16(), response.body());
-            assert!([200, 400, 404, 405, 406, 500].contains(&status), "status {status}");
-            assert!(!String::from_utf8_lossy(body).contains(TOKEN), "the token is shown");
-            let media_type = response.headers().get("content-type").and_then(|value| value.to_str().ok());
+            let status = response.status().as_u16();
+            let body = response.body();
+            assert!(
+                [200, 400, 404, 405, 406, 500].contains(&status),
+                "status {status}"
+            );
+            assert!(
+                !String::from_utf8_lossy(body).contains(TOKEN),
+                "the token is shown"
+            );
+            let media_type = response
+                .headers()
+                .get("content-type")
+                .and_then(|value| value.to_str().ok());
             if media_type.is_some_and(|kind| kind.contains("json")) && !body.is_empty() {
-                assert!(serde_json::from_slice::<serde_json::Value>(body).is_ok(), "no JSON");
+                assert!(
+                    serde_json::from_slice::<serde_json::Value>(body).is_ok(),
+                    "no JSON"
+                );
             }
             if request.method() == "HEAD" {
                 assert!(body.is_empty(), "a response to HEAD has a body");

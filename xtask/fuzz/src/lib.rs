@@ -1,8 +1,13 @@
-//! The targets of `cargo xtask fuzz`. Each takes any bytes, and panics if a rule of the project is broken.
+//! The targets of `cargo xtask fuzz`. Each takes any bytes, and panics if a rule of the project is
+//! broken.
 //!
 //! The same functions run on the inputs in `corpus/`, as an ordinary test.
 
-#![allow(clippy::panic, clippy::unwrap_used, reason = "a target reports what it has found by a panic")]
+#![allow(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a target reports what it has found by a panic"
+)]
 
 mod answer;
 mod config;

@@ -8,7 +8,11 @@ use super::facts::output;
 use super::row::{Row, Unit};
 
 /// The names that `health-bench` has for the `Accept` headers, with their names in the table.
-const ACCEPTS: [(&str, &str); 3] = [("plain", "no Accept"), ("json", "JSON"), ("browser", "a browser's Accept")];
+const ACCEPTS: [(&str, &str); 3] = [
+    ("plain", "no Accept"),
+    ("json", "JSON"),
+    ("browser", "a browser's Accept"),
+];
 
 const COPY: &str = "copying the response";
 
@@ -16,7 +20,11 @@ const TASKS: &str = "as many empty tasks";
 
 pub(super) fn rows(programs: &Path, quick: bool) -> Result<Vec<Row>, String> {
     println!("> engine");
-    let args: &[&str] = if quick { &["engine", "--quick"] } else { &["engine"] };
+    let args: &[&str] = if quick {
+        &["engine", "--quick"]
+    } else {
+        &["engine"]
+    };
     let numbers = json(&output(programs.join("health-bench"), args)?)?;
     let allocations = json(&output(programs.join("health-bench-allocations"), &[])?)?;
     let mut rows = Vec::new();
@@ -28,11 +36,19 @@ pub(super) fn rows(programs: &Path, quick: bool) -> Result<Vec<Row>, String> {
     }
     for query in ["only", "exclude"] {
         let [ours, other] = pair(&numbers[format!("respond_{query}")])?;
-        let row = Row::new(format!("respond, fresh, 20 checks, ?{query}="), Unit::Time, ours);
+        let row = Row::new(
+            format!("respond, fresh, 20 checks, ?{query}="),
+            Unit::Time,
+            ours,
+        );
         rows.push(row.against(other, "all of them").ratio_at_most(1.5));
     }
     let [beat, clock] = pair(&numbers["beat"])?;
-    rows.push(Row::new("a beat of a heartbeat", Unit::Time, beat).against(clock, "Instant::now()").below(clock + 5e-9));
+    rows.push(
+        Row::new("a beat of a heartbeat", Unit::Time, beat)
+            .against(clock, "Instant::now()")
+            .below(clock + 5e-9),
+    );
     rows.extend(runs(&numbers)?);
     rows.extend(flood(&numbers)?);
     Ok(rows)
@@ -41,9 +57,14 @@ pub(super) fn rows(programs: &Path, quick: bool) -> Result<Vec<Row>, String> {
 fn allocated(counted: &Value, accept: &str) -> Result<[Row; 2], String> {
     let row = |key: &str, what: &str, unit| {
         let [ours, other] = pair(&counted[key])?;
-        Ok::<_, String>(Row::new(format!("respond, fresh, {accept}: {what}"), unit, ours).against(other, COPY))
+        Ok::<_, String>(
+            Row::new(format!("respond, fresh, {accept}: {what}"), unit, ours).against(other, COPY),
+        )
     };
-    Ok([row("number", "allocations", Unit::Count)?, row("bytes", "allocated bytes", Unit::Bytes)?])
+    Ok([
+        row("number", "allocations", Unit::Count)?,
+        row("bytes", "allocated bytes", Unit::Bytes)?,
+    ])
 }
 
 fn runs(numbers: &Value) -> Result<Vec<Row>, String> {
@@ -61,14 +82,23 @@ fn runs(numbers: &Value) -> Result<Vec<Row>, String> {
 
 fn flood(numbers: &Value) -> Result<Vec<Row>, String> {
     let [probes, readers] = pair(&numbers["herd"])?;
-    let herd = Row::new("probes by 10,000 readers at once, cold", Unit::Count, probes);
+    let herd = Row::new(
+        "probes by 10,000 readers at once, cold",
+        Unit::Count,
+        probes,
+    );
     let [probes, seconds] = pair(&numbers["load"])?;
     let [answers, _] = pair(&numbers["load_answers"])?;
-    let what = format!("probes by {} answers in {seconds:.1} s, ttl 1 s", Unit::Count.show(answers));
+    let what = format!(
+        "probes by {} answers in {seconds:.1} s, ttl 1 s",
+        Unit::Count.show(answers)
+    );
     let [memory, _] = pair(&numbers["memory"])?;
     Ok(vec![
         herd.against(readers, "readers").at_most(1.0),
-        Row::new(what, Unit::Count, probes).against(seconds, "seconds").at_most(seconds.floor() + 1.0),
+        Row::new(what, Unit::Count, probes)
+            .against(seconds, "seconds")
+            .at_most(seconds.floor() + 1.0),
         Row::new("memory of a check (of 10,000)", Unit::Bytes, memory),
     ])
 }
@@ -81,6 +111,8 @@ fn json(text: &str) -> Result<Value, String> {
 fn pair(value: &Value) -> Result<[f64; 2], String> {
     match (value[0].as_f64(), value[1].as_f64()) {
         (Some(ours), Some(other)) => Ok([ours, other]),
-        _ => Err(format!("health-bench did not measure what is expected, but {value}")),
+        _ => Err(format!(
+            "health-bench did not measure what is expected, but {value}"
+        )),
     }
 }

@@ -1,4 +1,5 @@
-//! Measures replicas that share their verdicts: many in one process, by `health-bench`, and eight processes of `health serve`.
+//! Measures replicas that share their verdicts: many in one process, by `health-bench`, and eight
+//! processes of `health serve`.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -28,8 +29,12 @@ pub(super) fn rows(programs: &Path) -> Result<Vec<Row>, String> {
     let mut rows = Vec::new();
     for (replicas, seconds) in FLEETS {
         println!("> a fleet of {replicas} replicas");
-        let text = output(programs.join("health-bench"), &["fleet", &replicas.to_string(), seconds])?;
-        let numbers: Value = serde_json::from_str(&text).map_err(|error| format!("{text}: {error}"))?;
+        let text = output(
+            programs.join("health-bench"),
+            &["fleet", &replicas.to_string(), seconds],
+        )?;
+        let numbers: Value =
+            serde_json::from_str(&text).map_err(|error| format!("{text}: {error}"))?;
         rows.extend(of_fleet(replicas, &numbers)?);
     }
     rows.extend(processes(programs)?);
@@ -37,25 +42,61 @@ pub(super) fn rows(programs: &Path) -> Result<Vec<Row>, String> {
 }
 
 fn of_fleet(replicas: u32, numbers: &Value) -> Result<Vec<Row>, String> {
-    let number = |key: &str| numbers[key].as_f64().ok_or_else(|| format!("health-bench did not measure {key}"));
-    let (all, probes) = (f64::from(replicas), number("probes")?);
-    let row = |what: &str, unit, value| Row::new(format!("{replicas} replicas: {what}"), unit, value);
+    let number = |key: &str| {
+        numbers[key]
+            .as_f64()
+            .ok_or_else(|| format!("health-bench did not measure {key}"))
+    };
+    let all = f64::from(replicas);
+    let probes = number("probes")?;
+    let row =
+        |what: &str, unit, value| Row::new(format!("{replicas} replicas: {what}"), unit, value);
     Ok(vec![
         row("probes of a check per second", Unit::Rate, probes)
             .against(all, "without a fleet, computed")
             .at_most(1.1 + all / OWN),
-        row("probes that an outage adds, per replica in half a hold", Unit::Rate, number("outage")?).at_most(1.0),
-        row("ready after half a hold of that outage", Unit::Count, number("ready")?)
-            .against(all, "replicas")
-            .ratio_at_least(1.0),
-        row("the last replica shows the outage after", Unit::Time, number("shown")?),
-        row("commands to Redis, per replica and second", Unit::Rate, number("commands")?).at_most(1.01),
-        row("bytes to Redis, per replica and second", Unit::Bytes, number("bytes_in")?),
-        row("bytes from Redis, per replica and second", Unit::Bytes, number("bytes_out")?),
+        row(
+            "probes that an outage adds, per replica in half a hold",
+            Unit::Rate,
+            number("outage")?,
+        )
+        .at_most(1.0),
+        row(
+            "ready after half a hold of that outage",
+            Unit::Count,
+            number("ready")?,
+        )
+        .against(all, "replicas")
+        .ratio_at_least(1.0),
+        row(
+            "the last replica shows the outage after",
+            Unit::Time,
+            number("shown")?,
+        ),
+        row(
+            "commands to Redis, per replica and second",
+            Unit::Rate,
+            number("commands")?,
+        )
+        .at_most(1.01),
+        row(
+            "bytes to Redis, per replica and second",
+            Unit::Bytes,
+            number("bytes_in")?,
+        ),
+        row(
+            "bytes from Redis, per replica and second",
+            Unit::Bytes,
+            number("bytes_out")?,
+        ),
         row("CPU of Redis per second", Unit::Time, number("cpu")?),
-        row("the slowest of 100 answers, Redis frozen", Unit::Time, number("frozen")?)
-            .against(number("answer")?, "Redis at work")
-            .below(5e-3),
+        row(
+            "the slowest of 100 answers, Redis frozen",
+            Unit::Time,
+            number("frozen")?,
+        )
+        .against(number("answer")?, "Redis at work")
+        .below(5e-3),
     ])
 }
 
@@ -86,7 +127,8 @@ fn processes(programs: &Path) -> Result<Vec<Row>, String> {
     println!("> a fleet of {PROCESSES} processes");
     let failed = |error: std::io::Error| error.to_string();
     let listener = TcpListener::bind("127.0.0.1:0").map_err(failed)?;
-    let (target, counted) = (listener.local_addr().map_err(failed)?, Arc::new(Mutex::new(Counted::default())));
+    let target = listener.local_addr().map_err(failed)?;
+    let counted = Arc::new(Mutex::new(Counted::default()));
     let own = Arc::clone(&counted);
     std::thread::spawn(move || {
         for stream in listener.incoming().flatten() {
@@ -94,11 +136,28 @@ fn processes(programs: &Path) -> Result<Vec<Row>, String> {
             std::thread::spawn(move || serve(stream, &counted));
         }
     });
-    let port = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).map_err(failed)?.port();
+    let port = TcpListener::bind("127.0.0.1:0")
+        .and_then(|free| free.local_addr())
+        .map_err(failed)?
+        .port();
     let mut all = Processes(BTreeMap::new());
     let mut redis = Command::new("redis-server");
-    redis.args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", ""]).stdout(Stdio::null());
-    all.0.insert("redis".into(), redis.spawn().map_err(|error| format!("redis-server: {error}"))?);
+    redis
+        .args([
+            "--port",
+            &port.to_string(),
+            "--bind",
+            "127.0.0.1",
+            "--save",
+            "",
+        ])
+        .stdout(Stdio::null());
+    all.0.insert(
+        "redis".into(),
+        redis
+            .spawn()
+            .map_err(|error| format!("redis-server: {error}"))?,
+    );
     pause(Duration::from_secs(1));
     std::fs::create_dir_all(folder()).map_err(failed)?;
     let mut servers = Vec::new();
@@ -106,13 +165,24 @@ fn processes(programs: &Path) -> Result<Vec<Row>, String> {
         let path = folder().join(format!("fleet-{number}.toml"));
         std::fs::write(&path, config(port, target.port(), number)).map_err(failed)?;
         let mut command = Command::new(programs.join("health"));
-        command.args(["serve", "--listen", "127.0.0.1:0", "--config"]).arg(&path).stderr(Stdio::null());
+        command
+            .args(["serve", "--listen", "127.0.0.1:0", "--config"])
+            .arg(&path)
+            .stderr(Stdio::null());
         servers.push(Server::start(&mut command)?);
     }
     let read = |server: &Server| {
-        let address = server.address().trim_start_matches("http://").split('/').next().unwrap_or_default().to_owned();
+        let address = server
+            .address()
+            .trim_start_matches("http://")
+            .split('/')
+            .next()
+            .unwrap_or_default()
+            .to_owned();
         let mut stream = TcpStream::connect(address).map_err(failed)?;
-        stream.write_all(b"GET /ht/ HTTP/1.0\r\nConnection: close\r\n\r\n").map_err(failed)?;
+        stream
+            .write_all(b"GET /ht/ HTTP/1.0\r\nConnection: close\r\n\r\n")
+            .map_err(failed)?;
         std::io::copy(&mut stream, &mut std::io::sink()).map_err(failed)
     };
     for server in &servers {
@@ -120,10 +190,13 @@ fn processes(programs: &Path) -> Result<Vec<Row>, String> {
     }
     pause(Duration::from_secs(5));
     let look = || counted.lock().unwrap_or_else(PoisonError::into_inner);
-    let (before, began) = (look().requests, Instant::now());
+    let before = look().requests;
+    let began = Instant::now();
     pause(Duration::from_secs(30));
     let passed = began.elapsed().as_secs_f64();
-    let probes = f64::from(look().requests - before) / passed / f64::from(u32::try_from(CHECKS).unwrap_or(u32::MAX));
+    let probes = f64::from(look().requests - before)
+        / passed
+        / f64::from(u32::try_from(CHECKS).unwrap_or(u32::MAX));
 
     look().stalls = true;
     let (holder, since) = loop {
@@ -132,24 +205,39 @@ fn processes(programs: &Path) -> Result<Vec<Row>, String> {
             break stalled;
         }
     };
-    let number: usize = holder.parse().map_err(|_| format!("a request of {holder}"))?;
-    let killed = Command::new("sh").args(["-c", &format!("kill -s KILL {}", servers[number].pid())]).status();
+    let number: usize = holder
+        .parse()
+        .map_err(|_| format!("a request of {holder}"))?;
+    let killed = Command::new("sh")
+        .args(["-c", &format!("kill -s KILL {}", servers[number].pid())])
+        .status();
     killed.map_err(failed)?;
     let replaced = loop {
         pause(Duration::from_millis(5));
         match look().replaced {
             Some(at) => break at.duration_since(since).as_secs_f64(),
-            None if since.elapsed() > Duration::from_mins(1) => return Err("no replica replaces the holder".into()),
+            None if since.elapsed() > Duration::from_mins(1) => {
+                return Err("no replica replaces the holder".into());
+            }
             None => {}
         }
     };
     let replicas = f64::from(u32::try_from(PROCESSES).unwrap_or(u32::MAX));
     Ok(vec![
-        Row::new(format!("{PROCESSES} processes: probes of a check per second"), Unit::Rate, probes)
-            .against(replicas, "without a fleet, computed")
-            .at_most(1.1 + replicas / OWN),
+        Row::new(
+            format!("{PROCESSES} processes: probes of a check per second"),
+            Unit::Rate,
+            probes,
+        )
+        .against(replicas, "without a fleet, computed")
+        .at_most(1.1 + replicas / OWN),
         // The lease, and a TTL until the next exchange of another replica.
-        Row::new("a holder killed in its probe is replaced after", Unit::Time, replaced).below(TIMEOUT + 2.0 + 1.2),
+        Row::new(
+            "a holder killed in its probe is replaced after",
+            Unit::Time,
+            replaced,
+        )
+        .below(TIMEOUT + 2.0 + 1.2),
     ])
 }
 
@@ -170,13 +258,18 @@ fn config(redis: u16, target: u16, number: usize) -> String {
 /// Answers requests until the connection ends.
 fn serve(stream: TcpStream, counted: &Mutex<Counted>) {
     let mut reader = BufReader::new(stream);
-    let (mut line, mut replica, mut path) = (String::new(), String::new(), String::new());
+    let mut line = String::new();
+    let mut replica = String::new();
+    let mut path = String::new();
     while reader.read_line(&mut line).is_ok_and(|read| read > 0) {
         let lower = line.trim().to_ascii_lowercase();
         if let Some(number) = lower.strip_prefix("x-replica: ") {
             number.clone_into(&mut replica);
         } else if let Some(rest) = lower.strip_prefix("get ") {
-            rest.split(' ').next().unwrap_or_default().clone_into(&mut path);
+            rest.split(' ')
+                .next()
+                .unwrap_or_default()
+                .clone_into(&mut path);
         } else if lower.is_empty() {
             let mut counted = counted.lock().unwrap_or_else(PoisonError::into_inner);
             counted.requests += 1;
@@ -186,12 +279,20 @@ fn serve(stream: TcpStream, counted: &Mutex<Counted>) {
                 pause(Duration::from_mins(1));
                 return;
             }
-            let is_after = path == "/0" && counted.stalled.as_ref().is_some_and(|(holder, _)| *holder != replica);
+            let is_after = path == "/0"
+                && counted
+                    .stalled
+                    .as_ref()
+                    .is_some_and(|(holder, _)| *holder != replica);
             if is_after && counted.replaced.is_none() {
                 counted.replaced = Some(Instant::now());
             }
             drop(counted);
-            if reader.get_mut().write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").is_err() {
+            if reader
+                .get_mut()
+                .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+                .is_err()
+            {
                 return;
             }
         }

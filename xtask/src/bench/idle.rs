@@ -20,21 +20,33 @@ pub(super) fn rows(programs: &Path, quick: bool) -> Result<[Row; 2], String> {
     println!("> {SOCKETS} silent sockets");
     more_files()?;
     let mut serve = Command::new(programs.join("health"));
-    serve.args(["serve", "--listen", "127.0.0.1:0"]).stderr(Stdio::null());
+    serve
+        .args(["serve", "--listen", "127.0.0.1:0"])
+        .stderr(Stdio::null());
     let mut listen = Command::new(programs.join("health-bench"));
     listen.arg("listen");
-    Ok([row("health serve", &mut serve, quick)?, row("health_axum::listen", &mut listen, quick)?])
+    Ok([
+        row("health serve", &mut serve, quick)?,
+        row("health_axum::listen", &mut listen, quick)?,
+    ])
 }
 
 fn row(what: &str, command: &mut Command, quick: bool) -> Result<Row, String> {
     let server = Server::start(command)?;
     // `health serve` prints a URL.
-    let address = server.address().trim_start_matches("http://").split(['/', ' ']).next().unwrap_or_default();
+    let address = server
+        .address()
+        .trim_start_matches("http://")
+        .split(['/', ' '])
+        .next()
+        .unwrap_or_default();
     let url = format!("http://{address}/ht/live/");
     let p99 = || Ok::<_, String>(load(&url, 3, 16)?.p99);
     let beside = || {
         let sockets = (0..SOCKETS).map(|_| TcpStream::connect(address));
-        let sockets = sockets.collect::<Result<Vec<_>, _>>().map_err(|error| format!("{address}: {error}"))?;
+        let sockets = sockets
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|error| format!("{address}: {error}"))?;
         pause(Duration::from_secs(1)); // until the server has accepted them all
         let time = p99();
         drop(sockets);
@@ -42,7 +54,11 @@ fn row(what: &str, command: &mut Command, quick: bool) -> Result<Row, String> {
     };
     p99()?;
     let [ours, other] = take_turns(if quick { 1 } else { 6 }, beside, p99)?;
-    let row = Row::new(format!("{what}, 10,000 silent sockets: p99 of /ht/live/"), Unit::Time, ours);
+    let row = Row::new(
+        format!("{what}, 10,000 silent sockets: p99 of /ht/live/"),
+        Unit::Time,
+        ours,
+    );
     Ok(row.against(other, "none").ratio_at_most(2.0))
 }
 

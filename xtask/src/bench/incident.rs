@@ -1,4 +1,5 @@
-//! Measures an incident: one of twenty checks hangs, and each of 200 readers waits for it as long as the budget allows.
+//! Measures an incident: one of twenty checks hangs, and each of 200 readers waits for it as long
+//! as the budget allows.
 
 use std::path::Path;
 use std::process::Command;
@@ -14,8 +15,11 @@ const BUDGET: f64 = 0.1;
 
 pub(super) fn rows(programs: &Path, quick: bool) -> Result<[Row; 3], String> {
     println!("> an incident");
-    let server = |scene: &str| Server::start(Command::new(programs.join("health-bench")).args(["incident", scene]));
-    let [working, hanging, sleeping] = [server("working")?, server("hanging")?, server("sleeping")?];
+    let server = |scene: &str| {
+        Server::start(Command::new(programs.join("health-bench")).args(["incident", scene]))
+    };
+    let [working, hanging, sleeping] =
+        [server("working")?, server("hanging")?, server("sleeping")?];
     let (rounds, seconds) = if quick { (1, 2) } else { (6, 5) };
     for server in [&working, &hanging, &sleeping] {
         cpu_of_an_answer(server, 1)?;
@@ -30,14 +34,23 @@ pub(super) fn rows(programs: &Path, quick: bool) -> Result<[Row; 3], String> {
     let against_cached = take_turns(rounds, &mut waits, || cpu(&working))?;
     let against_sleep = take_turns(rounds, &mut waits, || cpu(&sleeping))?;
     let row = |[ours, other]: [f64; 2], what| {
-        Row::new("1 of 20 checks hangs, 200 readers: CPU time of a response", Unit::Time, ours).against(other, what)
+        Row::new(
+            "1 of 20 checks hangs, 200 readers: CPU time of a response",
+            Unit::Time,
+            ours,
+        )
+        .against(other, what)
     };
     Ok([
         row(against_cached, "a cached response").ratio_at_most(1.5),
         row(against_sleep, "a handler that sleeps as long"),
-        Row::new("1 of 20 checks hangs, 200 readers: the slowest response", Unit::Time, slowest)
-            .against(BUDGET, "the budget")
-            .at_most(BUDGET + 0.05),
+        Row::new(
+            "1 of 20 checks hangs, 200 readers: the slowest response",
+            Unit::Time,
+            slowest,
+        )
+        .against(BUDGET, "the budget")
+        .at_most(BUDGET + 0.05),
     ])
 }
 

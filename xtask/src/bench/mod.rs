@@ -1,4 +1,5 @@
-//! `cargo xtask bench`: measures, and compares the results with the goals. Both sides of a ratio take turns in one run.
+//! `cargo xtask bench`: measures, and compares the results with the goals. Both sides of a ratio
+//! take turns in one run.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -29,7 +30,10 @@ mod wrk;
 
 /// Measure, and compare the results with the goals.
 #[derive(Debug, Args)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of the command"
+)]
 pub(crate) struct Bench {
     /// Measure for a shorter time and less exactly, to try it out; writes below target/bench
     #[arg(long)]
@@ -40,7 +44,8 @@ pub(crate) struct Bench {
     /// Measure only replicas that share their verdicts; needs redis-server
     #[arg(long, conflicts_with_all = ["quick", "soak"])]
     fleet: bool,
-    /// Measure nothing but the health of a PostgreSQL server, against what a team would write or take instead
+    /// Measure nothing but the health of a PostgreSQL server, against what a team would write or
+    /// take instead
     #[arg(long, conflicts_with_all = ["quick", "soak", "fleet"])]
     peers: bool,
     /// The duration of the load of the soak, in minutes
@@ -54,8 +59,16 @@ pub(crate) fn run(options: &Bench) -> Outcome {
         wrk::is_there()?;
     }
     let facts = Facts::find()?;
-    // The two programs are built separately: in one build, each would also get the features of the other.
-    cargo(["build", "--profile", "bench", "--locked", "--package", "health-bench"])?;
+    // The two programs are built separately: in one build, each would also get the features of the
+    // other.
+    cargo([
+        "build",
+        "--profile",
+        "bench",
+        "--locked",
+        "--package",
+        "health-bench",
+    ])?;
     let programs = facts.programs();
     if options.soak {
         let rows = soak::rows(&programs, options.minutes)?;
@@ -67,7 +80,11 @@ pub(crate) fn run(options: &Bench) -> Outcome {
         page::PEERS.write(&page_of(options), &rows, &facts)?;
         return goals(&rows);
     }
-    let size = if options.quick || options.fleet { None } else { Some(size::row(&programs)?) };
+    let size = if options.quick || options.fleet {
+        None
+    } else {
+        Some(size::row(&programs)?)
+    };
     cargo(["build", "--release", "--locked", "--package", "health-cli"])?;
     if options.fleet {
         let rows = fleet::rows(&programs)?;
@@ -91,12 +108,24 @@ fn rows(programs: &Path, django: &django::Django, quick: bool) -> Result<Vec<Row
 }
 
 fn goals(rows: &[Row]) -> Outcome {
-    let missed: Vec<_> = rows.iter().filter(|row| row.is_missed()).map(|row| row.what.as_str()).collect();
-    if missed.is_empty() { Ok(()) } else { Err(format!("missed its goal:\n  {}", missed.join("\n  "))) }
+    let missed: Vec<_> = rows
+        .iter()
+        .filter(|row| row.is_missed())
+        .map(|row| row.what.as_str())
+        .collect();
+    if missed.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("missed its goal:\n  {}", missed.join("\n  ")))
+    }
 }
 
 fn page_of(options: &Bench) -> PathBuf {
-    if options.quick { folder().join("quick.md") } else { root().join("docs/benchmarks.md") }
+    if options.quick {
+        folder().join("quick.md")
+    } else {
+        root().join("docs/benchmarks.md")
+    }
 }
 
 /// Returns the folder for the files of a run, below `target`.
@@ -104,7 +133,10 @@ fn folder() -> PathBuf {
     root().join("target/bench")
 }
 
-#[expect(clippy::disallowed_methods, reason = "a chore is synchronous: nothing else waits for this thread")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a chore is synchronous: nothing else waits for this thread"
+)]
 fn pause(time: Duration) {
     std::thread::sleep(time);
 }

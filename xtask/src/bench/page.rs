@@ -33,9 +33,18 @@ pub(super) struct Part {
     option: &'static str,
 }
 
-pub(super) const PEERS: Part = Part { heading: "What a team would write or take instead", option: "--peers" };
-pub(super) const SOAK: Part = Part { heading: "Soak", option: "--soak" };
-pub(super) const FLEET: Part = Part { heading: "A fleet", option: "--fleet" };
+pub(super) const PEERS: Part = Part {
+    heading: "What a team would write or take instead",
+    option: "--peers",
+};
+pub(super) const SOAK: Part = Part {
+    heading: "Soak",
+    option: "--soak",
+};
+pub(super) const FLEET: Part = Part {
+    heading: "A fleet",
+    option: "--fleet",
+};
 
 /// Prints the table and writes the first part of the page. Keeps the others.
 pub(super) fn write(page: &Path, rows: &[Row], facts: &Facts, python: &str) -> Outcome {
@@ -55,18 +64,28 @@ impl Part {
         println!("\n{table}");
         let old = fs::read_to_string(page).unwrap_or_else(|_| INTRODUCTION.to_owned());
         let mut text = old.split("\n## ").next().unwrap_or_default().to_owned();
-        let own = format!("\nWritten by `cargo xtask bench {}`. {}\n{table}", self.option, facts.machine);
-        let mut all: Vec<_> = parts(&old).filter(|(heading, _)| *heading != self.heading).collect();
+        let own = format!(
+            "\nWritten by `cargo xtask bench {}`. {}\n{table}",
+            self.option, facts.machine
+        );
+        let mut all: Vec<_> = parts(&old)
+            .filter(|(heading, _)| *heading != self.heading)
+            .collect();
         all.push((self.heading, &own));
         all.sort_by_key(|(heading, _)| std::cmp::Reverse(*heading));
-        text.extend(all.iter().map(|(heading, rest)| format!("\n## {heading}\n{rest}")));
+        text.extend(
+            all.iter()
+                .map(|(heading, rest)| format!("\n## {heading}\n{rest}")),
+        );
         save(page, &text)
     }
 }
 
 /// Returns the headings and the texts of the parts below the first one.
 fn parts(page: &str) -> impl Iterator<Item = (&str, &str)> {
-    page.split("\n## ").skip(1).filter_map(|part| part.split_once('\n'))
+    page.split("\n## ")
+        .skip(1)
+        .filter_map(|part| part.split_once('\n'))
 }
 
 fn save(page: &Path, text: &str) -> Outcome {
@@ -80,11 +99,20 @@ fn save(page: &Path, text: &str) -> Outcome {
 fn table(rows: &[Row]) -> String {
     let mut cells = vec![COLUMNS.map(str::to_owned)];
     cells.extend(rows.iter().map(Row::cells));
-    let width = |column: usize| cells.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
+    let width = |column: usize| {
+        cells
+            .iter()
+            .map(|row| row[column].chars().count())
+            .max()
+            .unwrap_or_default()
+    };
     let widths: [usize; 6] = std::array::from_fn(width);
     cells.insert(1, widths.map(|width| "-".repeat(width)));
     let line = |row: &[String; 6]| {
-        let padded = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}"));
+        let padded = row
+            .iter()
+            .zip(widths)
+            .map(|(cell, width)| format!("{cell:width$}"));
         format!("| {} |\n", padded.collect::<Vec<_>>().join(" | "))
     };
     cells.iter().map(line).collect()

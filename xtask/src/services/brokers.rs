@@ -33,10 +33,11 @@ impl Service for Redis {
         &[("password", 16)]
     }
 
-    /// Writes the configuration. Data survives a kill, because the kernel has the log before the client has its
-    /// response.
+    /// Writes the configuration. Data survives a kill, because the kernel has the log before the
+    /// client has its response.
     fn prepare(&self, home: &Home) -> Outcome {
-        let (port, password) = (home.port(), home.password());
+        let port = home.port();
+        let password = home.password();
         let text = format!(
             "bind 127.0.0.1\nport {port}\nrequirepass {password}\nsave \"\"\nappendonly yes\nappendfsync no\n\
              daemonize no\n"
@@ -52,7 +53,11 @@ impl Service for Redis {
 
     /// Ends with `QUIT`, so that a server that still loads its data closes the connection.
     fn answers(&self, home: &Home) -> Outcome {
-        probe::talk(home.port(), format!("AUTH {}\r\nPING\r\nQUIT\r\n", home.password()).as_bytes(), b"+PONG")
+        probe::talk(
+            home.port(),
+            format!("AUTH {}\r\nPING\r\nQUIT\r\n", home.password()).as_bytes(),
+            b"+PONG",
+        )
     }
 
     fn env(&self, home: &Home) -> Env {
@@ -60,7 +65,10 @@ impl Service for Redis {
     }
 
     fn tool_env(&self, home: &Home) -> Env {
-        vec![("REDISCLI_AUTH", home.password().to_owned()), ("REDIS_PORT", home.port().to_owned())]
+        vec![
+            ("REDISCLI_AUTH", home.password().to_owned()),
+            ("REDIS_PORT", home.port().to_owned()),
+        ]
     }
 }
 

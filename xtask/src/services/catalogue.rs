@@ -1,7 +1,10 @@
 //! The list of services.
 
 use super::service::Service;
-use super::{brokers, celery, cluster, databases, dns, grpc, kafka, nats, pgbouncer, rabbitmq, s3, sentinel, smtp};
+use super::{
+    brokers, celery, cluster, databases, dns, grpc, kafka, nats, pgbouncer, rabbitmq, s3, sentinel,
+    smtp,
+};
 
 /// Every service, in the order of `env` and `status`.
 pub(super) const ALL: &[&dyn Service] = &[
@@ -26,5 +29,8 @@ pub(super) const ALL: &[&dyn Service] = &[
 
 /// Returns the service with this name.
 pub(super) fn named(name: &str) -> Result<&'static dyn Service, String> {
-    ALL.iter().copied().find(|service| service.name() == name).ok_or_else(|| format!("there is no service {name}"))
+    ALL.iter()
+        .copied()
+        .find(|service| service.name() == name)
+        .ok_or_else(|| format!("there is no service {name}"))
 }

@@ -12,10 +12,16 @@ use super::venv::CELERY;
 use crate::Outcome;
 
 /// The worker on RabbitMQ, which answers through `rpc://`.
-pub(super) const ON_RABBITMQ: Celery = Celery { name: "celery", needs: &["rabbitmq"] };
+pub(super) const ON_RABBITMQ: Celery = Celery {
+    name: "celery",
+    needs: &["rabbitmq"],
+};
 
 /// The worker on Redis, which stores its results there.
-pub(super) const ON_REDIS: Celery = Celery { name: "celery-redis", needs: &["redis"] };
+pub(super) const ON_REDIS: Celery = Celery {
+    name: "celery-redis",
+    needs: &["redis"],
+};
 
 /// A Celery worker.
 #[derive(Debug)]
@@ -63,8 +69,23 @@ impl Service for Celery {
 
     fn command(&self, home: &Home) -> Result<Command, String> {
         let mut command = server(CELERY.python(), home);
-        command.args(["-m", "celery", "-A", "tasks", "worker", "--pool=prefork", "--concurrency=2", "-Q", "celery"]);
-        command.args(["-n", &format!("{}@localhost", self.name), "--loglevel=INFO", "--without-gossip"]);
+        command.args([
+            "-m",
+            "celery",
+            "-A",
+            "tasks",
+            "worker",
+            "--pool=prefork",
+            "--concurrency=2",
+            "-Q",
+            "celery",
+        ]);
+        command.args([
+            "-n",
+            &format!("{}@localhost", self.name),
+            "--loglevel=INFO",
+            "--without-gossip",
+        ]);
         command.arg("--without-mingle").envs(self.tool_env(home));
         Ok(command)
     }
@@ -73,12 +94,20 @@ impl Service for Celery {
     fn answers(&self, home: &Home) -> Outcome {
         let log = fs::read_to_string(home.file("log")).unwrap_or_default();
         let ready = log.contains(&format!("{}@localhost ready.", self.name));
-        if ready { Ok(()) } else { Err("the worker does not say that it is ready".to_owned()) }
+        if ready {
+            Ok(())
+        } else {
+            Err("the worker does not say that it is ready".to_owned())
+        }
     }
 
     fn env(&self, _: &Home) -> Env {
         // Tests reach the worker on RabbitMQ through the URL of the broker.
-        if self.name == ON_REDIS.name { vec![("CELERY_REDIS_URL", self.urls().0)] } else { Vec::new() }
+        if self.name == ON_REDIS.name {
+            vec![("CELERY_REDIS_URL", self.urls().0)]
+        } else {
+            Vec::new()
+        }
     }
 
     fn tool_env(&self, home: &Home) -> Env {

@@ -9,10 +9,18 @@ use super::state::Home;
 use crate::Outcome;
 
 /// The first node, which has the lower half of the slots.
-pub(super) const FIRST: Node = Node { name: "cluster", needs: &[], slots: "0 8191" };
+pub(super) const FIRST: Node = Node {
+    name: "cluster",
+    needs: &[],
+    slots: "0 8191",
+};
 
 /// The second node, which has the upper half and meets the first.
-pub(super) const SECOND: Node = Node { name: "cluster-2", needs: &["cluster"], slots: "8192 16383" };
+pub(super) const SECOND: Node = Node {
+    name: "cluster-2",
+    needs: &["cluster"],
+    slots: "8192 16383",
+};
 
 /// A node of the cluster.
 #[derive(Debug)]
@@ -42,7 +50,14 @@ impl Service for Node {
 
     fn command(&self, home: &Home) -> Result<Command, String> {
         let mut command = server(find("redis-server")?, home);
-        command.args(["--bind", "127.0.0.1", "--port", home.port(), "--cluster-port", home.get("bus_port")]);
+        command.args([
+            "--bind",
+            "127.0.0.1",
+            "--port",
+            home.port(),
+            "--cluster-port",
+            home.get("bus_port"),
+        ]);
         command.args([
             "--cluster-enabled",
             "yes",
@@ -56,8 +71,8 @@ impl Service for Node {
         Ok(command)
     }
 
-    /// The first node is up once it has its slots, the second once the two form a cluster. A step that was already
-    /// taken returns an error, which does not matter.
+    /// The first node is up once it has its slots, the second once the two form a cluster. A step
+    /// that was already taken returns an error, which does not matter.
     fn answers(&self, home: &Home) -> Outcome {
         let give = format!("CLUSTER ADDSLOTSRANGE {}\r\nPING\r\nQUIT\r\n", self.slots);
         probe::talk(home.port(), give.as_bytes(), b"+PONG")?;
@@ -65,16 +80,28 @@ impl Service for Node {
             return Ok(());
         }
         let first = Home::load(FIRST.name);
-        let meet = format!("CLUSTER MEET 127.0.0.1 {} {}\r\nPING\r\nQUIT\r\n", first.port(), first.get("bus_port"));
+        let meet = format!(
+            "CLUSTER MEET 127.0.0.1 {} {}\r\nPING\r\nQUIT\r\n",
+            first.port(),
+            first.get("bus_port")
+        );
         probe::talk(home.port(), meet.as_bytes(), b"+PONG")?;
         for node in [home, &first] {
-            probe::talk(node.port(), b"CLUSTER INFO\r\nQUIT\r\n", b"cluster_state:ok")?;
+            probe::talk(
+                node.port(),
+                b"CLUSTER INFO\r\nQUIT\r\n",
+                b"cluster_state:ok",
+            )?;
         }
         Ok(())
     }
 
     fn env(&self, home: &Home) -> Env {
-        let variable = if self.needs.is_empty() { "CLUSTER_URL" } else { "CLUSTER_2_URL" };
+        let variable = if self.needs.is_empty() {
+            "CLUSTER_URL"
+        } else {
+            "CLUSTER_2_URL"
+        };
         vec![(variable, format!("redis://{}/0", home.address()))]
     }
 }

@@ -21,7 +21,11 @@ impl Service for Postgres {
     }
 
     fn tools(&self) -> &'static [Tool] {
-        &[("initdb", "postgresql"), ("postgres", "postgresql"), ("psql", "postgresql")]
+        &[
+            ("initdb", "postgresql"),
+            ("postgres", "postgresql"),
+            ("psql", "postgresql"),
+        ]
     }
 
     fn account(&self) -> Option<&'static str> {
@@ -35,16 +39,29 @@ impl Service for Postgres {
     fn initialise(&self, home: &Home) -> Outcome {
         write_for(self, home, "password", home.password())?;
         let mut initdb = command(self, home, "initdb")?;
-        initdb.args(["-D", "db", "-U", "health", "-E", "UTF8", "--locale=C", "--no-sync", "--no-instructions"]);
+        initdb.args([
+            "-D",
+            "db",
+            "-U",
+            "health",
+            "-E",
+            "UTF8",
+            "--locale=C",
+            "--no-sync",
+            "--no-instructions",
+        ]);
         run(initdb.args(["--auth=scram-sha-256", "--pwfile=password"]))?;
         write_for(self, home, "create.sql", "CREATE DATABASE health\n")?;
-        let sql = File::open(home.place().join("create.sql")).map_err(|error| format!("create.sql: {error}"))?;
+        let sql = File::open(home.place().join("create.sql"))
+            .map_err(|error| format!("create.sql: {error}"))?;
         let mut single = command(self, home, "postgres")?;
-        run(single.args(["--single", "-D", "db", "-c", "fsync=off", "postgres"]).stdin(Stdio::from(sql)))
+        run(single
+            .args(["--single", "-D", "db", "-c", "fsync=off", "postgres"])
+            .stdin(Stdio::from(sql)))
     }
 
-    /// Removes the old PID file. A killed server that was not waited for still has its PID, and would count as a second
-    /// server.
+    /// Removes the old PID file. A killed server that was not waited for still has its PID, and
+    /// would count as a second server.
     fn prepare(&self, home: &Home) -> Outcome {
         let _none_after_a_stop = fs::remove_file(home.place().join("db/postmaster.pid"));
         Ok(())
@@ -52,14 +69,31 @@ impl Service for Postgres {
 
     fn command(&self, home: &Home) -> Result<Command, String> {
         let mut command = command(self, home, "postgres")?;
-        command.args(["-D", "db", "-p", home.port(), "-c", "listen_addresses=127.0.0.1"]);
-        command.args(["-c", "unix_socket_directories=", "-c", "fsync=off", "-c", "max_connections=50"]);
+        command.args([
+            "-D",
+            "db",
+            "-p",
+            home.port(),
+            "-c",
+            "listen_addresses=127.0.0.1",
+        ]);
+        command.args([
+            "-c",
+            "unix_socket_directories=",
+            "-c",
+            "fsync=off",
+            "-c",
+            "max_connections=50",
+        ]);
         Ok(command)
     }
 
     fn answers(&self, home: &Home) -> Outcome {
         let mut psql = Command::new(find("psql")?);
-        run(psql.args(["-w", "-c", "SELECT 1"]).envs(self.tool_env(home)).env("PGCONNECT_TIMEOUT", "2"))
+        run(psql
+            .args(["-w", "-c", "SELECT 1"])
+            .envs(self.tool_env(home))
+            .env("PGCONNECT_TIMEOUT", "2"))
     }
 
     /// `TERM` waits until the last client has disconnected.
@@ -68,7 +102,14 @@ impl Service for Postgres {
     }
 
     fn env(&self, home: &Home) -> Env {
-        vec![("POSTGRES_URL", format!("postgres://health:{}@{}/health", home.password(), home.address()))]
+        vec![(
+            "POSTGRES_URL",
+            format!(
+                "postgres://health:{}@{}/health",
+                home.password(),
+                home.address()
+            ),
+        )]
     }
 
     fn tool_env(&self, home: &Home) -> Env {
@@ -82,8 +123,8 @@ impl Service for Postgres {
     }
 }
 
-/// MariaDB, with TLS: user and database `health`. The user `mutual` has the same password, and has to present a
-/// certificate.
+/// MariaDB, with TLS: user and database `health`. The user `mutual` has the same password, and has
+/// to present a certificate.
 #[derive(Debug)]
 pub(super) struct MariaDb;
 
@@ -93,7 +134,11 @@ impl Service for MariaDb {
     }
 
     fn tools(&self) -> &'static [Tool] {
-        &[("mariadbd", "mariadb-server"), ("mariadb-install-db", "mariadb-server"), ("mariadb", "mariadb-server")]
+        &[
+            ("mariadbd", "mariadb-server"),
+            ("mariadb-install-db", "mariadb-server"),
+            ("mariadb", "mariadb-server"),
+        ]
     }
 
     fn account(&self) -> Option<&'static str> {
@@ -106,12 +151,16 @@ impl Service for MariaDb {
 
     fn initialise(&self, home: &Home) -> Outcome {
         let mut install = command(self, home, "mariadb-install-db")?;
-        install.args(["--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db"]);
+        install.args([
+            "--no-defaults",
+            "--auth-root-authentication-method=normal",
+            "--skip-test-db",
+        ]);
         run(install.arg("--skip-name-resolve").arg(data(home)))
     }
 
-    /// Writes the certificates and the statements. The server runs the statements at every start, before it accepts the
-    /// first connection.
+    /// Writes the certificates and the statements. The server runs the statements at every start,
+    /// before it accepts the first connection.
     fn prepare(&self, home: &Home) -> Outcome {
         tls::write(&home.place().join("tls"), Account::of(self.account())?)?;
         let password = home.password();
@@ -131,26 +180,64 @@ impl Service for MariaDb {
 
     fn command(&self, home: &Home) -> Result<Command, String> {
         let mut command = command(self, home, "mariadbd")?;
-        command.arg("--no-defaults").arg(data(home)).arg(format!("--port={}", home.port()));
-        command.arg(format!("--init-file={}", home.place().join("users.sql").display()));
+        command
+            .arg("--no-defaults")
+            .arg(data(home))
+            .arg(format!("--port={}", home.port()));
+        command.arg(format!(
+            "--init-file={}",
+            home.place().join("users.sql").display()
+        ));
         // Relative to the data folder, because the path of a socket may have at most 107 bytes.
-        command.args(["--bind-address=127.0.0.1", "--socket=socket", "--pid-file=mariadbd.pid"]);
-        for (option, file) in [("ca", "ca.pem"), ("cert", "server.pem"), ("key", "server.key")] {
-            command.arg(format!("--ssl-{option}={}", home.place().join("tls").join(file).display()));
+        command.args([
+            "--bind-address=127.0.0.1",
+            "--socket=socket",
+            "--pid-file=mariadbd.pid",
+        ]);
+        for (option, file) in [
+            ("ca", "ca.pem"),
+            ("cert", "server.pem"),
+            ("key", "server.key"),
+        ] {
+            command.arg(format!(
+                "--ssl-{option}={}",
+                home.place().join("tls").join(file).display()
+            ));
         }
-        command.args(["--skip-log-bin", "--skip-name-resolve", "--innodb-flush-log-at-trx-commit=2"]);
+        command.args([
+            "--skip-log-bin",
+            "--skip-name-resolve",
+            "--innodb-flush-log-at-trx-commit=2",
+        ]);
         Ok(command)
     }
 
     fn answers(&self, home: &Home) -> Outcome {
         let mut client = Command::new(find("mariadb")?);
-        client.args(["--no-defaults", "--protocol=tcp", "--user=health", "--connect-timeout=2"]);
-        run(client.args(["--execute=SELECT 1", "health"]).envs(self.tool_env(home)))
+        client.args([
+            "--no-defaults",
+            "--protocol=tcp",
+            "--user=health",
+            "--connect-timeout=2",
+        ]);
+        run(client
+            .args(["--execute=SELECT 1", "health"])
+            .envs(self.tool_env(home)))
     }
 
     fn env(&self, home: &Home) -> Env {
         let tls = home.place().join("tls").display().to_string();
-        vec![("MYSQL_URL", format!("mysql://health:{}@{}/health", home.password(), home.address())), ("MYSQL_TLS", tls)]
+        vec![
+            (
+                "MYSQL_URL",
+                format!(
+                    "mysql://health:{}@{}/health",
+                    home.password(),
+                    home.address()
+                ),
+            ),
+            ("MYSQL_TLS", tls),
+        ]
     }
 
     fn tool_env(&self, home: &Home) -> Env {

@@ -41,16 +41,23 @@ impl Service for Grpc {
     }
 
     fn answers(&self, home: &Home) -> Outcome {
-        // The preface of HTTP/2 and empty settings. The answer begins with the server's settings: a length, and the type 4.
+        // The preface of HTTP/2 and empty settings. The answer begins with the server's settings: a
+        // length, and the type 4.
         let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
         probe::talk(home.port(), preface, b"\0\0")
     }
 
     fn env(&self, home: &Home) -> Env {
-        vec![("GRPC_URL", format!("grpc://{}", home.address())), ("GRPC_TOKEN", home.password().to_owned())]
+        vec![
+            ("GRPC_URL", format!("grpc://{}", home.address())),
+            ("GRPC_TOKEN", home.password().to_owned()),
+        ]
     }
 
     fn tool_env(&self, home: &Home) -> Env {
-        vec![("GRPC_PORT", home.port().to_owned()), ("GRPC_PASSWORD", home.password().to_owned())]
+        vec![
+            ("GRPC_PORT", home.port().to_owned()),
+            ("GRPC_PASSWORD", home.password().to_owned()),
+        ]
     }
 }

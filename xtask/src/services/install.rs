@@ -1,4 +1,5 @@
-//! Installs what is missing on this machine: Debian packages, Garage, axe-core, and programs in Python.
+//! Installs what is missing on this machine: Debian packages, Garage, axe-core, and programs in
+//! Python.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -11,8 +12,8 @@ use super::state::lock;
 use super::venv::{self, KUBERNETES, READERS};
 use crate::Outcome;
 
-/// The programs that tests need besides the services: the tests of the recipes in docs/cookbook.md, of the page, of the
-/// formats, and of the completions and manual pages.
+/// The programs that tests need besides the services: the tests of the recipes in docs/cookbook.md,
+/// of the page, of the formats, and of the completions and manual pages.
 pub(super) const FOR_TESTS: [(&str, &[Tool]); 4] = [
     (
         "cookbook",
@@ -28,7 +29,15 @@ pub(super) const FOR_TESTS: [(&str, &[Tool]); 4] = [
     ),
     ("page", &[("chromium", "chromium"), ("npm", "npm")]),
     ("readers", PYTHON),
-    ("shells", &[("zsh", "zsh"), ("fish", "fish"), ("groff", "groff-base"), ("mandoc", "mandoc")]),
+    (
+        "shells",
+        &[
+            ("zsh", "zsh"),
+            ("fish", "fish"),
+            ("groff", "groff-base"),
+            ("mandoc", "mandoc"),
+        ],
+    ),
 ];
 
 /// The npm package that checks the accessibility of a page.
@@ -38,7 +47,11 @@ const GARAGE: &str = "2.5.0";
 
 /// Returns the packages of the programs that are not on this machine.
 pub(super) fn missing(tools: &[Tool]) -> Vec<&'static str> {
-    tools.iter().filter(|(program, _)| !is_there(program)).map(|(_, package)| *package).collect()
+    tools
+        .iter()
+        .filter(|(program, _)| !is_there(program))
+        .map(|(_, package)| *package)
+        .collect()
 }
 
 /// Installs Debian packages as root. Without root, the error says what to install.
@@ -47,15 +60,23 @@ pub(super) fn packages(missing: &BTreeSet<&str>) -> Outcome {
     if missing.is_empty() {
         return Ok(());
     }
-    let install = [&["install", "-y", "--no-install-recommends"], missing.as_slice()].concat();
+    let install = [
+        &["install", "-y", "--no-install-recommends"],
+        missing.as_slice(),
+    ]
+    .concat();
     if !is_root() {
-        return Err(format!("not installed; as root: apt-get {}", install.join(" ")));
+        return Err(format!(
+            "not installed; as root: apt-get {}",
+            install.join(" ")
+        ));
     }
     loud("apt-get", &["update"])?;
     loud("apt-get", &install)
 }
 
-/// Returns `true` if a program is installed, or is no longer needed: npm and Python's `venv` are needed only once.
+/// Returns `true` if a program is installed, or is no longer needed: npm and Python's `venv` are
+/// needed only once.
 fn is_there(program: &str) -> bool {
     match program {
         "npm" => axe_script().is_file() || find(program).is_ok(),
@@ -74,11 +95,19 @@ pub(super) fn for_tests() -> Outcome {
 /// Returns the variables with the paths of those programs, without the ones that are not installed.
 pub(super) fn env_of_tests() -> Env {
     let all = [
-        ("HEALTH_AXE", Some(axe_script()).filter(|script| script.is_file())),
-        ("KUBERNETES_VALIDATE", KUBERNETES.program("kubernetes-validate")),
+        (
+            "HEALTH_AXE",
+            Some(axe_script()).filter(|script| script.is_file()),
+        ),
+        (
+            "KUBERNETES_VALIDATE",
+            KUBERNETES.program("kubernetes-validate"),
+        ),
         ("READERS_PYTHON", READERS.program("python")),
     ];
-    all.into_iter().filter_map(|(name, path)| Some((name, path?.display().to_string()))).collect()
+    all.into_iter()
+        .filter_map(|(name, path)| Some((name, path?.display().to_string())))
+        .collect()
 }
 
 /// Returns the program of the S3 server.
@@ -96,8 +125,21 @@ pub(super) fn garage() -> Outcome {
     let build = cache().join("garage-build");
     let root = cache().join(format!("garage-{GARAGE}"));
     let mut command = Command::new(env!("CARGO"));
-    command.args(["install", "garage", "--version", GARAGE, "--locked", "--no-default-features", "--debug", "--quiet"]);
-    command.args(["--features", "bundled-libs,sqlite", "--root"]).arg(root).arg("--target-dir").arg(&build);
+    command.args([
+        "install",
+        "garage",
+        "--version",
+        GARAGE,
+        "--locked",
+        "--no-default-features",
+        "--debug",
+        "--quiet",
+    ]);
+    command
+        .args(["--features", "bundled-libs,sqlite", "--root"])
+        .arg(root)
+        .arg("--target-dir")
+        .arg(&build);
     let outcome = status(command.current_dir(cache()));
     // Removes some gigabytes, even if the build has failed.
     let _none_without_a_build = fs::remove_dir_all(build);
@@ -116,6 +158,16 @@ fn axe() -> Outcome {
         return Ok(());
     }
     let folder = cache().join(AXE).display().to_string();
-    let options = ["install", "--no-save", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"];
-    loud("npm", &[&options, ["--prefix", &folder, AXE].as_slice()].concat())
+    let options = [
+        "install",
+        "--no-save",
+        "--ignore-scripts",
+        "--no-audit",
+        "--no-fund",
+        "--loglevel=error",
+    ];
+    loud(
+        "npm",
+        &[&options, ["--prefix", &folder, AXE].as_slice()].concat(),
+    )
 }

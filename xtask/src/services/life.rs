@@ -21,16 +21,24 @@ const STOP: Duration = Duration::from_secs(8);
 
 type Services<'a> = &'a [&'static dyn Service];
 
-/// Installs and starts services. Those that need others start after them; all others start at the same time.
+/// Installs and starts services. Those that need others start after them; all others start at the
+/// same time.
 pub(super) fn up(services: Services<'_>) -> Outcome {
     install_packages(services)?;
     if are_all(services) {
         install::for_tests()?;
     }
-    let first: Vec<_> = services.iter().copied().filter(|service| service.needs().is_empty()).collect();
+    let first: Vec<_> = services
+        .iter()
+        .copied()
+        .filter(|service| service.needs().is_empty())
+        .collect();
     each(&first, &|service| {
         up_one(service)?;
-        let then = services.iter().copied().filter(|other| other.needs().contains(&service.name()));
+        let then = services
+            .iter()
+            .copied()
+            .filter(|other| other.needs().contains(&service.name()));
         each(&then.collect::<Vec<_>>(), &up_one)
     })
 }
@@ -38,8 +46,14 @@ pub(super) fn up(services: Services<'_>) -> Outcome {
 /// Stops services. Those that need others stop before them.
 pub(super) fn down(services: Services<'_>) -> Outcome {
     // A worker does not exit while it waits for a broker that is frozen.
-    services.iter().filter_map(|service| running(*service)).for_each(Process::resume);
-    let (first, then): (Vec<_>, Vec<_>) = services.iter().copied().partition(|service| !service.needs().is_empty());
+    services
+        .iter()
+        .filter_map(|service| running(*service))
+        .for_each(Process::resume);
+    let (first, then): (Vec<_>, Vec<_>) = services
+        .iter()
+        .copied()
+        .partition(|service| !service.needs().is_empty());
     each(&first, &down_one).and(each(&then, &down_one))
 }
 
@@ -48,22 +62,31 @@ pub(super) fn running(service: &dyn Service) -> Option<Process> {
     Process::recorded(&Home::load(service.name()).file("process"))
 }
 
-/// Returns `true` if these are all services. They are needed to run all tests, and some tests need programs that are
-/// not services.
+/// Returns `true` if these are all services. They are needed to run all tests, and some tests need
+/// programs that are not services.
 fn are_all(services: Services<'_>) -> bool {
     services.len() == ALL.len()
 }
 
-/// Installs the missing packages of stopped services and of the other tests with one call of the package manager. An
-/// error names those that need them.
+/// Installs the missing packages of stopped services and of the other tests with one call of the
+/// package manager. An error names those that need them.
 fn install_packages(services: Services<'_>) -> Outcome {
-    let stopped = services.iter().filter(|service| running(**service).is_none());
+    let stopped = services
+        .iter()
+        .filter(|service| running(**service).is_none());
     let missing = stopped.map(|service| (service.name(), install::missing(service.tools())));
     let others = install::FOR_TESTS.into_iter().filter(|_| are_all(services));
     let others = others.map(|(who, tools)| (who, install::missing(tools)));
-    let missing: Vec<_> = missing.chain(others).filter(|(_, packages)| !packages.is_empty()).collect();
+    let missing: Vec<_> = missing
+        .chain(others)
+        .filter(|(_, packages)| !packages.is_empty())
+        .collect();
     let names: Vec<_> = missing.iter().map(|(name, _)| *name).collect();
-    let packages = missing.iter().flat_map(|(_, packages)| packages).copied().collect();
+    let packages = missing
+        .iter()
+        .flat_map(|(_, packages)| packages)
+        .copied()
+        .collect();
     install::packages(&packages).map_err(|error| format!("{}: {error}", names.join(", ")))
 }
 
@@ -75,10 +98,16 @@ fn each(services: Services<'_>, act: &(dyn Fn(&'static dyn Service) -> Outcome +
             scope.spawn(move || act(service))
         };
         let threads: Vec<_> = services.iter().map(start).collect();
-        let ends = threads.into_iter().map(|thread| thread.join().unwrap_or_else(|_| Err("a panic".to_owned())));
+        let ends = threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap_or_else(|_| Err("a panic".to_owned())));
         ends.filter_map(Result::err).collect()
     });
-    if failures.is_empty() { Ok(()) } else { Err(failures.join("\n")) }
+    if failures.is_empty() {
+        Ok(())
+    } else {
+        Err(failures.join("\n"))
+    }
 }
 
 fn up_one(service: &'static dyn Service) -> Outcome {
@@ -91,9 +120,15 @@ fn up_one(service: &'static dyn Service) -> Outcome {
         say("runs", service, &home);
         return Ok(());
     }
-    let process = known.map_or_else(|| start(service, &home), Ok).map_err(named)?;
+    let process = known
+        .map_or_else(|| start(service, &home), Ok)
+        .map_err(named)?;
     answered(service, &home, process).map_err(named)?;
-    say(&format!("started in {:.1} s", begin.elapsed().as_secs_f32()), service, &home);
+    say(
+        &format!("started in {:.1} s", begin.elapsed().as_secs_f32()),
+        service,
+        &home,
+    );
     Ok(())
 }
 
@@ -116,10 +151,13 @@ fn start(service: &'static dyn Service, home: &Home) -> Result<Process, String> 
     Ok(process)
 }
 
-/// Returns the server's program if the server has answered before; until then, its data are not complete. Returns
-/// `None` if its folder is gone, since a folder for temporary files may have been emptied.
+/// Returns the server's program if the server has answered before; until then, its data are not
+/// complete. Returns `None` if its folder is gone, since a folder for temporary files may have been
+/// emptied.
 fn program(home: &Home) -> Option<PathBuf> {
-    let program = fs::read_to_string(home.file("complete")).ok().map(PathBuf::from);
+    let program = fs::read_to_string(home.file("complete"))
+        .ok()
+        .map(PathBuf::from);
     program.filter(|_| home.place().exists())
 }
 
@@ -131,7 +169,8 @@ fn make_place(service: &dyn Service, home: &Home) -> Outcome {
     Account::of(service.account())?.map_or(Ok(()), |account| account.owns(&place))
 }
 
-/// Waits until the server answers. Kills a server that does not, so that the next `up` starts it again.
+/// Waits until the server answers. Kills a server that does not, so that the next `up` starts it
+/// again.
 fn answered(service: &dyn Service, home: &Home, process: Process) -> Outcome {
     let mut silence = String::new();
     let answer = process::wait(START, || match service.answers(home) {
@@ -149,7 +188,10 @@ fn answered(service: &dyn Service, home: &Home, process: Process) -> Outcome {
     };
     process.kill()?;
     let log = fs::read(home.file("log")).unwrap_or_default();
-    Err(format!("{wrong}; its log ends with\n{}", process::last_lines(&String::from_utf8_lossy(&log))))
+    Err(format!(
+        "{wrong}; its log ends with\n{}",
+        process::last_lines(&String::from_utf8_lossy(&log))
+    ))
 }
 
 fn mark_ready(home: &Home, process: Process) -> Outcome {
@@ -166,9 +208,14 @@ fn down_one(service: &'static dyn Service) -> Outcome {
     let _one_at_a_time = home.lock()?;
     let process = Process::recorded(&home.file("process"));
     let stopped = process.map_or(Ok(()), |process| process.stop(service.stop_signal(), STOP));
-    let strays = program(&home).map_or(Ok(()), |program| process::end_strays(&home.place(), Some(&program)));
+    let strays = program(&home).map_or(Ok(()), |program| {
+        process::end_strays(&home.place(), Some(&program))
+    });
     if process.is_some() {
         say("ended", service, &home);
     }
-    stopped.and(strays).and(service.clean_up(&home)).map_err(|error| format!("{}: {error}", service.name()))
+    stopped
+        .and(strays)
+        .and(service.clean_up(&home))
+        .map_err(|error| format!("{}: {error}", service.name()))
 }

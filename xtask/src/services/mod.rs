@@ -1,8 +1,8 @@
-//! Real servers for tests. They listen on free ports of 127.0.0.1, have their data below `target/services`, and outlive
-//! the command. For Linux only, because the code reads `/proc`.
+//! Real servers for tests. They listen on free ports of 127.0.0.1, have their data below
+//! `target/services`, and outlive the command. For Linux only, because the code reads `/proc`.
 //!
-//! If the variable `HEALTH_SERVICES` is set, everything is below that folder: a test can have its own servers, besides
-//! the shared ones.
+//! If the variable `HEALTH_SERVICES` is set, everything is below that folder: a test can have its
+//! own servers, besides the shared ones.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -47,7 +47,8 @@ mod venv;
 /// Start and stop the real servers for tests.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Services {
-    /// Start services and those that they need, and wait until they answer; running services are left alone
+    /// Start services and those that they need, and wait until they answer; running services are
+    /// left alone
     Up {
         /// The services; all of them if none is named
         #[arg(value_parser = names())]
@@ -106,7 +107,8 @@ pub(crate) fn run(command: Services) -> Outcome {
             Ok(())
         }
         Services::Pid { name } => {
-            let process = life::running(named(&name)?).ok_or_else(|| format!("{name} does not run"))?;
+            let process =
+                life::running(named(&name)?).ok_or_else(|| format!("{name} does not run"))?;
             println!("{}", process.pid);
             Ok(())
         }
@@ -114,10 +116,17 @@ pub(crate) fn run(command: Services) -> Outcome {
     }
 }
 
-/// Does the work with these services up, all of them if none is named. Afterwards, stops the services that it has
-/// started, even if the work fails.
-pub(crate) fn during<T>(names: &[String], work: impl FnOnce(Env) -> Result<T, String>) -> Result<T, String> {
-    let started: Vec<_> = ALL.iter().copied().filter(|service| life::running(*service).is_none()).collect();
+/// Does the work with these services up, all of them if none is named. Afterwards, stops the
+/// services that it has started, even if the work fails.
+pub(crate) fn during<T>(
+    names: &[String],
+    work: impl FnOnce(Env) -> Result<T, String>,
+) -> Result<T, String> {
+    let started: Vec<_> = ALL
+        .iter()
+        .copied()
+        .filter(|service| life::running(*service).is_none())
+        .collect();
     let outcome = up(names).and_then(|()| work(environment(ALL)));
     let ended = life::down(&started);
     outcome.and_then(|value| ended.map(|()| value))
@@ -129,26 +138,43 @@ fn up(names: &[String]) -> Outcome {
         wanted.extend(named(name)?.needs());
     }
     copy_self()?;
-    life::up(&ALL.iter().copied().filter(|service| wanted.contains(service.name())).collect::<Vec<_>>())
+    life::up(
+        &ALL.iter()
+            .copied()
+            .filter(|service| wanted.contains(service.name()))
+            .collect::<Vec<_>>(),
+    )
 }
 
 /// Returns the services with these names, or all services if there are no names.
 fn chosen(names: &[String]) -> Result<Vec<&'static dyn Service>, String> {
-    if names.is_empty() { Ok(ALL.to_vec()) } else { names.iter().map(|name| named(name)).collect() }
+    if names.is_empty() {
+        Ok(ALL.to_vec())
+    } else {
+        names.iter().map(|name| named(name)).collect()
+    }
 }
 
-/// Returns the variables for the services that run, for the programs that tests run themselves, and for this program,
-/// which a test calls to restart what it has killed.
+/// Returns the variables for the services that run, for the programs that tests run themselves, and
+/// for this program, which a test calls to restart what it has killed.
 fn environment(services: &[&'static dyn Service]) -> Env {
-    let running = services.iter().filter(|service| life::running(**service).is_some());
-    let mut env: Env = running.flat_map(|service| service.env(&Home::load(service.name()))).collect();
+    let running = services
+        .iter()
+        .filter(|service| life::running(**service).is_some());
+    let mut env: Env = running
+        .flat_map(|service| service.env(&Home::load(service.name())))
+        .collect();
     env.push(("HEALTH_XTASK", own_copy().display().to_string()));
     env.extend(install::env_of_tests());
     env
 }
 
 fn print_environment(services: &[&'static dyn Service], planned: bool) -> Outcome {
-    let env = if planned { planned_environment(services)? } else { environment(services) };
+    let env = if planned {
+        planned_environment(services)?
+    } else {
+        environment(services)
+    };
     for (name, value) in env {
         println!("export {name}='{value}'");
     }
@@ -157,21 +183,35 @@ fn print_environment(services: &[&'static dyn Service], planned: bool) -> Outcom
 
 /// Returns the variables that these services have once they run.
 fn planned_environment(services: &[&'static dyn Service]) -> Result<Env, String> {
-    let homes = services.iter().map(|service| service::home(*service).map(|home| service.env(&home)));
+    let homes = services
+        .iter()
+        .map(|service| service::home(*service).map(|home| service.env(&home)));
     Ok(homes.collect::<Result<Vec<_>, _>>()?.concat())
 }
 
 fn print_status(service: &'static dyn Service) {
     let process = life::running(service);
-    let (state, pid) = process.map_or(("stopped", "-".to_owned()), |process| ("running", process.pid.to_string()));
-    println!("{:<13} {state} {pid:>8}  {}", service.name(), Home::load(service.name()).address());
+    let (state, pid) = process.map_or(("stopped", "-".to_owned()), |process| {
+        ("running", process.pid.to_string())
+    });
+    println!(
+        "{:<13} {state} {pid:>8}  {}",
+        service.name(),
+        Home::load(service.name()).address()
+    );
 }
 
 /// Replaces this process with the command, which then has its own exit code and signals.
 fn exec(service: &'static dyn Service, command: &[String]) -> Outcome {
-    let [program, args @ ..] = command else { return Err("exec needs a command".to_owned()) };
+    let [program, args @ ..] = command else {
+        return Err("exec needs a command".to_owned());
+    };
     let tool_env = service.tool_env(&Home::load(service.name()));
-    let error = Command::new(program).args(args).envs(environment(ALL)).envs(tool_env).exec();
+    let error = Command::new(program)
+        .args(args)
+        .envs(environment(ALL))
+        .envs(tool_env)
+        .exec();
     Err(format!("{program}: {error}"))
 }
 

@@ -9,7 +9,8 @@ use super::state::{Home, write_secret};
 use super::venv::NATS;
 use crate::Outcome;
 
-/// nats-server, with the users `health`, with JetStream, and `without`, in an account without JetStream.
+/// nats-server, with the users `health`, with JetStream, and `without`, in an account without
+/// JetStream.
 #[derive(Debug)]
 pub(super) struct Nats;
 
@@ -31,7 +32,8 @@ impl Service for Nats {
     }
 
     fn prepare(&self, home: &Home) -> Outcome {
-        let (port, password) = (home.port(), home.password());
+        let port = home.port();
+        let password = home.password();
         let store = home.place().join("jetstream").display().to_string();
         let text = format!(
             "listen: \"127.0.0.1:{port}\"\njetstream {{ store_dir: \"{store}\" }}\naccounts {{\n  \
@@ -42,7 +44,9 @@ impl Service for Nats {
     }
 
     fn command(&self, home: &Home) -> Result<Command, String> {
-        let program = NATS.program("nats-server").ok_or("nats-server is not installed")?;
+        let program = NATS
+            .program("nats-server")
+            .ok_or("nats-server is not installed")?;
         let mut command = server(program, home);
         command.args(["--config", "nats.conf"]);
         Ok(command)
@@ -53,7 +57,17 @@ impl Service for Nats {
     }
 
     fn env(&self, home: &Home) -> Env {
-        let program = NATS.program("nats-server").unwrap_or_default().display().to_string();
-        vec![("NATS_URL", format!("nats://health:{}@{}", home.password(), home.address())), ("NATS_PROGRAM", program)]
+        let program = NATS
+            .program("nats-server")
+            .unwrap_or_default()
+            .display()
+            .to_string();
+        vec![
+            (
+                "NATS_URL",
+                format!("nats://health:{}@{}", home.password(), home.address()),
+            ),
+            ("NATS_PROGRAM", program),
+        ]
     }
 }

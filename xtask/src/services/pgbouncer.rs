@@ -9,8 +9,8 @@ use super::service::{Service, server};
 use super::state::{Home, write_secret};
 use crate::Outcome;
 
-/// The database `health` is pooled by transactions and has one connection to the server, the database `health_session`
-/// is pooled by sessions.
+/// The database `health` is pooled by transactions and has one connection to the server, the
+/// database `health_session` is pooled by sessions.
 #[derive(Debug)]
 pub(super) struct PgBouncer;
 
@@ -41,9 +41,13 @@ impl Service for PgBouncer {
              auth_file = users.txt\ndefault_pool_size = 1\n",
             home.port()
         );
-        for (name, text) in
-            [("pgbouncer.ini", configuration), ("users.txt", format!("\"health\" \"{}\"\n", postgres.password()))]
-        {
+        for (name, text) in [
+            ("pgbouncer.ini", configuration),
+            (
+                "users.txt",
+                format!("\"health\" \"{}\"\n", postgres.password()),
+            ),
+        ] {
             let path = home.place().join(name);
             write_secret(&path, &text)?;
             Account::of(self.account())?.map_or(Ok(()), |account| account.owns(&path))?;
@@ -66,8 +70,16 @@ impl Service for PgBouncer {
     }
 
     fn env(&self, home: &Home) -> Env {
-        let url =
-            |database| format!("postgres://health:{}@{}/{database}", Home::load("postgres").password(), home.address());
-        vec![("PGBOUNCER_URL", url("health")), ("PGBOUNCER_SESSION_URL", url("health_session"))]
+        let url = |database| {
+            format!(
+                "postgres://health:{}@{}/{database}",
+                Home::load("postgres").password(),
+                home.address()
+            )
+        };
+        vec![
+            ("PGBOUNCER_URL", url("health")),
+            ("PGBOUNCER_SESSION_URL", url("health_session")),
+        ]
     }
 }

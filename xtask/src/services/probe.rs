@@ -13,13 +13,21 @@ pub(super) fn talk(port: &str, send: &[u8], expected: &[u8]) -> Outcome {
     let mut buffer = [0; 4096];
     loop {
         let stream = stream.as_mut().map_err(|error| error.to_string())?;
-        let read = stream.read(&mut buffer).map_err(|error| error.to_string())?;
+        let read = stream
+            .read(&mut buffer)
+            .map_err(|error| error.to_string())?;
         answer.extend_from_slice(&buffer[..read]);
-        if answer.windows(expected.len()).any(|window| window == expected) {
+        if answer
+            .windows(expected.len())
+            .any(|window| window == expected)
+        {
             return Ok(());
         }
         if read == 0 {
-            return Err(format!("an unexpected answer: {}", String::from_utf8_lossy(&answer)));
+            return Err(format!(
+                "an unexpected answer: {}",
+                String::from_utf8_lossy(&answer)
+            ));
         }
     }
 }

@@ -28,21 +28,30 @@ impl Process {
         (!has_ended).then_some(Self { pid, start })
     }
 
-    /// Starts a command that outlives this one, in its own process group. Its output goes to the log.
+    /// Starts a command that outlives this one, in its own process group. Its output goes to the
+    /// log.
     pub(super) fn start(command: &mut Command, log: &Path) -> Result<Self, String> {
         let shown = command.get_program().to_string_lossy().into_owned();
         let failed = |error: std::io::Error| format!("{shown}: {error}");
         let previous = log.with_added_extension("previous");
         let _none_at_first = fs::rename(log, previous);
-        let file = OpenOptions::new().create(true).append(true).open(log).map_err(failed)?;
+        let file = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(log)
+            .map_err(failed)?;
         let errors = file.try_clone().map_err(failed)?;
-        command.stdin(Stdio::null()).stdout(file).stderr(errors).process_group(0);
+        command
+            .stdin(Stdio::null())
+            .stdout(file)
+            .stderr(errors)
+            .process_group(0);
         let pid = command.spawn().map(|child| child.id()).map_err(failed)?;
         Self::of(pid).ok_or_else(|| format!("{shown} ended at once"))
     }
 
-    /// Reads what [`Process::record`] wrote, and returns the process if it still runs. A frozen process counts as
-    /// running.
+    /// Reads what [`Process::record`] wrote, and returns the process if it still runs. A frozen
+    /// process counts as running.
     pub(super) fn recorded(file: &Path) -> Option<Self> {
         Self::read(file).filter(|process| process.is_alive())
     }
@@ -55,7 +64,10 @@ impl Process {
     fn read(file: &Path) -> Option<Self> {
         let text = fs::read_to_string(file).ok()?;
         let (pid, start) = text.trim().split_once(' ')?;
-        Some(Self { pid: pid.parse().ok()?, start: start.parse().ok()? })
+        Some(Self {
+            pid: pid.parse().ok()?,
+            start: start.parse().ok()?,
+        })
     }
 
     /// Writes the process to a file.
@@ -73,14 +85,17 @@ impl Process {
         Self::of(self.pid) == Some(self)
     }
 
-    /// Returns `true` if the process was killed and has not ended yet. Right after a kill, it must not count as
-    /// running.
+    /// Returns `true` if the process was killed and has not ended yet. Right after a kill, it must
+    /// not count as running.
     fn is_dying(self) -> bool {
         const KILL: u64 = 1 << 8;
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid)).unwrap_or_default();
-        let mut pending =
-            status.lines().filter_map(|line| line.strip_prefix("SigPnd:").or(line.strip_prefix("ShdPnd:")));
-        let is_killed = |set: &str| u64::from_str_radix(set.trim(), 16).is_ok_and(|set| set & KILL != 0);
+        let mut pending = status.lines().filter_map(|line| {
+            line.strip_prefix("SigPnd:")
+                .or(line.strip_prefix("ShdPnd:"))
+        });
+        let is_killed =
+            |set: &str| u64::from_str_radix(set.trim(), 16).is_ok_and(|set| set & KILL != 0);
         let program = fs::read_link(format!("/proc/{}/exe", self.pid));
         pending.any(is_killed) || program.is_err_and(|error| error.kind() == ErrorKind::NotFound)
     }
@@ -95,8 +110,8 @@ impl Process {
         self.signal("CONT");
     }
 
-    /// Sends the signal, and kills the process if it has not ended after this time. Resumes a frozen process, so that
-    /// it can handle the signal.
+    /// Sends the signal, and kills the process if it has not ended after this time. Resumes a
+    /// frozen process, so that it can handle the signal.
     pub(super) fn stop(self, signal: &str, max_wait: Duration) -> Outcome {
         self.signal(signal);
         self.resume();
@@ -113,7 +128,8 @@ impl Process {
         ended.ok_or_else(|| format!("process {} does not end", self.pid))
     }
 
-    /// Sends a signal with the shell's own `kill`, because not every machine has the program of that name.
+    /// Sends a signal with the shell's own `kill`, because not every machine has the program of
+    /// that name.
     fn signal(self, signal: &str) {
         if self.is_there() {
             let mut command = Command::new("sh");
@@ -124,19 +140,29 @@ impl Process {
     }
 }
 
-/// Kills the processes that a server left behind: if it was killed, its children continue to run in its folder.
+/// Kills the processes that a server left behind: if it was killed, its children continue to run in
+/// its folder.
 pub(super) fn end_strays(place: &Path, program: Option<&Path>) -> Outcome {
     let processes = fs::read_dir("/proc").map_err(|error| format!("/proc: {error}"))?;
-    let pids = processes.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let pids = processes
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok());
     let strays = pids.filter_map(Process::of).filter(|process| {
-        let works_there = fs::read_link(format!("/proc/{}/cwd", process.pid)).is_ok_and(|cwd| cwd.starts_with(place));
+        let works_there = fs::read_link(format!("/proc/{}/cwd", process.pid))
+            .is_ok_and(|cwd| cwd.starts_with(place));
         works_there && (program.is_none() || process.program().as_deref() == program)
     });
-    strays.collect::<Vec<_>>().into_iter().try_for_each(Process::kill)
+    strays
+        .collect::<Vec<_>>()
+        .into_iter()
+        .try_for_each(Process::kill)
 }
 
 /// Calls `answer` every few milliseconds, until it returns a value or the time is over.
-#[expect(clippy::disallowed_methods, reason = "a chore is synchronous: nothing else waits for this thread")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a chore is synchronous: nothing else waits for this thread"
+)]
 pub(super) fn wait<T>(limit: Duration, mut answer: impl FnMut() -> Option<T>) -> Option<T> {
     let begin = Instant::now();
     loop {
@@ -151,12 +177,18 @@ pub(super) fn wait<T>(limit: Duration, mut answer: impl FnMut() -> Option<T>) ->
 /// Runs a command without showing its output. If it fails, the error contains its last lines.
 pub(super) fn run(command: &mut Command) -> Outcome {
     let shown = command.get_program().to_string_lossy().into_owned();
-    let output = command.output().map_err(|error| format!("{shown}: {error}"))?;
+    let output = command
+        .output()
+        .map_err(|error| format!("{shown}: {error}"))?;
     if output.status.success() {
         return Ok(());
     }
     let printed = [output.stdout, output.stderr].concat();
-    Err(format!("{shown}: {}\n{}", output.status, last_lines(&String::from_utf8_lossy(&printed))))
+    Err(format!(
+        "{shown}: {}\n{}",
+        output.status,
+        last_lines(&String::from_utf8_lossy(&printed))
+    ))
 }
 
 /// Returns the last lines of a log or an output.
@@ -201,7 +233,12 @@ mod tests {
         let file = std::env::temp_dir().join(format!("record-{}", own.pid));
         own.record(&file).unwrap();
         assert_eq!(Process::recorded(&file), Some(own));
-        Process { start: own.start - 1, ..own }.record(&file).unwrap();
+        Process {
+            start: own.start - 1,
+            ..own
+        }
+        .record(&file)
+        .unwrap();
         assert_eq!(Process::recorded(&file), None);
         fs::remove_file(file).unwrap();
     }

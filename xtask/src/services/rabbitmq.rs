@@ -10,9 +10,10 @@ use super::service::{Service, server};
 use super::state::{Home, write_secret};
 use crate::Outcome;
 
-/// Makes the Erlang VM listen on 127.0.0.1 only, and sleep when it is idle: busy-waiting schedulers would take
-/// processor time from the tests.
-const ERLANG: &str = "-kernel inet_dist_use_interface {127,0,0,1} +sbwt none +sbwtdcpu none +sbwtdio none";
+/// Makes the Erlang VM listen on 127.0.0.1 only, and sleep when it is idle: busy-waiting schedulers
+/// would take processor time from the tests.
+const ERLANG: &str =
+    "-kernel inet_dist_use_interface {127,0,0,1} +sbwt none +sbwtdcpu none +sbwtdio none";
 
 /// RabbitMQ: user `health`, virtual host `/`.
 #[derive(Debug)]
@@ -31,7 +32,10 @@ impl Service for RabbitMq {
     }
 
     fn tools(&self) -> &'static [Tool] {
-        &[("rabbitmq-server", "rabbitmq-server"), ("epmd", "rabbitmq-server")]
+        &[
+            ("rabbitmq-server", "rabbitmq-server"),
+            ("epmd", "rabbitmq-server"),
+        ]
     }
 
     fn ports(&self) -> &'static [&'static str] {
@@ -67,12 +71,16 @@ impl Service for RabbitMq {
         command.env("RABBITMQ_MNESIA_BASE", place.join("mnesia"));
         command.env("RABBITMQ_LOG_BASE", place.join("log"));
         command.env("RABBITMQ_PID_FILE", place.join("pid"));
-        command.env("RABBITMQ_ENABLED_PLUGINS_FILE", place.join("enabled_plugins"));
+        command.env(
+            "RABBITMQ_ENABLED_PLUGINS_FILE",
+            place.join("enabled_plugins"),
+        );
         command.env("RABBITMQ_GENERATED_CONFIG_DIR", place.join("config"));
         Ok(command)
     }
 
-    /// Logs in until the server proposes to tune the connection, which it does once it has accepted the password.
+    /// Logs in until the server proposes to tune the connection, which it does once it has accepted
+    /// the password.
     fn answers(&self, home: &Home) -> Outcome {
         const TUNE: &[u8] = &[1, 0, 0, 0, 0, 0, 12, 0, 10, 0, 30];
         probe::talk(home.port(), &login(home.password()), TUNE)
@@ -89,14 +97,17 @@ impl Service for RabbitMq {
         vec![("BROKER_URL", Self::url(home))]
     }
 
-    /// Debian's own `rabbitmqctl` is a wrapper that changes the user, so the script behind it comes first on the
-    /// `PATH`.
+    /// Debian's own `rabbitmqctl` is a wrapper that changes the user, so the script behind it comes
+    /// first on the `PATH`.
     fn tool_env(&self, home: &Home) -> Env {
         vec![
             ("PATH", path_with(None).to_string_lossy().into_owned()),
             ("RABBITMQ_NODENAME", "health@localhost".to_owned()),
             ("RABBITMQ_CONF_ENV_FILE", "/dev/null".to_owned()),
-            ("RABBITMQ_CTL_ERL_ARGS", "-kernel inet_dist_use_interface {127,0,0,1}".to_owned()),
+            (
+                "RABBITMQ_CTL_ERL_ARGS",
+                "-kernel inet_dist_use_interface {127,0,0,1}".to_owned(),
+            ),
             ("ERL_EPMD_PORT", home.get("epmd_port").to_owned()),
             ("ERL_EPMD_ADDRESS", "127.0.0.1".to_owned()),
             ("HOME", home.place().display().to_string()),
@@ -112,7 +123,9 @@ fn start_epmd(home: &Home) -> Outcome {
         command.args(["-address", "127.0.0.1", "-port", port]);
         Process::start(&mut command, &home.file("epmd.log"))?.record(&home.file("epmd"))?;
     }
-    let listens = wait(Duration::from_secs(10), || probe::listens(port).then_some(()));
+    let listens = wait(Duration::from_secs(10), || {
+        probe::listens(port).then_some(())
+    });
     listens.ok_or_else(|| "epmd does not listen".to_owned())
 }
 
@@ -124,7 +137,13 @@ fn login(password: &str) -> Vec<u8> {
     method.extend_from_slice(&length(response.len()));
     method.extend_from_slice(response.as_bytes());
     method.extend_from_slice(b"\x05en_US");
-    [b"AMQP\0\0\x09\x01\x01\0\0".as_slice(), &length(method.len()), &method, b"\xce"].concat()
+    [
+        b"AMQP\0\0\x09\x01\x01\0\0".as_slice(),
+        &length(method.len()),
+        &method,
+        b"\xce",
+    ]
+    .concat()
 }
 
 fn length(bytes: usize) -> [u8; 4] {

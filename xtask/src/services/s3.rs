@@ -31,11 +31,17 @@ impl Service for S3 {
     }
 
     fn secrets(&self) -> &'static [(&'static str, usize)] {
-        &[("access_key", 12), ("secret_key", 32), ("rpc_secret", 32), ("admin_token", 32)]
+        &[
+            ("access_key", 12),
+            ("secret_key", 32),
+            ("rpc_secret", 32),
+            ("admin_token", 32),
+        ]
     }
 
     fn prepare(&self, home: &Home) -> Outcome {
-        let (rpc, admin) = (home.get("rpc_port"), home.get("admin_port"));
+        let rpc = home.get("rpc_port");
+        let admin = home.get("admin_port");
         let text = format!(
             "metadata_dir = \"{}\"\ndata_dir = \"{}\"\ndb_engine = \"sqlite\"\nreplication_factor = 1\n\
              rpc_bind_addr = \"127.0.0.1:{rpc}\"\nrpc_public_addr = \"127.0.0.1:{rpc}\"\nrpc_secret = \"{}\"\n\
@@ -52,9 +58,17 @@ impl Service for S3 {
 
     fn command(&self, home: &Home) -> Result<Command, String> {
         let mut command = server(install::garage_program(), home);
-        command.args(["-c", "garage.toml", "server", "--single-node", "--default-bucket"]);
+        command.args([
+            "-c",
+            "garage.toml",
+            "server",
+            "--single-node",
+            "--default-bucket",
+        ]);
         command.env("GARAGE_DEFAULT_ACCESS_KEY", access_key(home));
-        command.env("GARAGE_DEFAULT_SECRET_KEY", home.get("secret_key")).env("GARAGE_DEFAULT_BUCKET", BUCKET);
+        command
+            .env("GARAGE_DEFAULT_SECRET_KEY", home.get("secret_key"))
+            .env("GARAGE_DEFAULT_BUCKET", BUCKET);
         Ok(command)
     }
 
@@ -85,7 +99,10 @@ impl Service for S3 {
         let path = host::path_with(install::garage_program().parent());
         vec![
             ("PATH", path.to_string_lossy().into_owned()),
-            ("GARAGE_CONFIG_FILE", home.place().join("garage.toml").display().to_string()),
+            (
+                "GARAGE_CONFIG_FILE",
+                home.place().join("garage.toml").display().to_string(),
+            ),
         ]
     }
 }

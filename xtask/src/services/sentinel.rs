@@ -25,7 +25,8 @@ impl Service for Sentinel {
         &[("redis-sentinel", "redis-sentinel")]
     }
 
-    /// Writes the configuration. The sentinel must not declare the master down, because tests freeze and kill it.
+    /// Writes the configuration. The sentinel must not declare the master down, because tests
+    /// freeze and kill it.
     fn prepare(&self, home: &Home) -> Outcome {
         let redis = Home::load("redis");
         let text = format!(
@@ -45,11 +46,22 @@ impl Service for Sentinel {
     }
 
     fn answers(&self, home: &Home) -> Outcome {
-        probe::talk(home.port(), b"SENTINEL GET-MASTER-ADDR-BY-NAME health\r\nQUIT\r\n", b"127.0.0.1")
+        probe::talk(
+            home.port(),
+            b"SENTINEL GET-MASTER-ADDR-BY-NAME health\r\nQUIT\r\n",
+            b"127.0.0.1",
+        )
     }
 
     fn env(&self, home: &Home) -> Env {
         let redis = Home::load("redis");
-        vec![("SENTINEL_URL", format!("redis+sentinel://:{}@{}/health/1", redis.password(), home.address()))]
+        vec![(
+            "SENTINEL_URL",
+            format!(
+                "redis+sentinel://:{}@{}/health/1",
+                redis.password(),
+                home.address()
+            ),
+        )]
     }
 }

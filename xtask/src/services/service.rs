@@ -36,8 +36,8 @@ pub(super) trait Service: Sync {
         &["port"]
     }
 
-    /// Returns the names of its passwords and keys, and their lengths in bytes. In hexadecimal digits, each is twice as
-    /// long.
+    /// Returns the names of its passwords and keys, and their lengths in bytes. In hexadecimal
+    /// digits, each is twice as long.
     fn secrets(&self) -> &'static [(&'static str, usize)] {
         &[]
     }
@@ -47,13 +47,14 @@ pub(super) trait Service: Sync {
         Ok(())
     }
 
-    /// Writes its configuration, and starts other processes that it needs. Called before every start.
+    /// Writes its configuration, and starts other processes that it needs. Called before every
+    /// start.
     fn prepare(&self, _: &Home) -> Outcome {
         Ok(())
     }
 
-    /// Returns the command that runs the server in the foreground. Its process must be the server itself, not a
-    /// wrapper.
+    /// Returns the command that runs the server in the foreground. Its process must be the server
+    /// itself, not a wrapper.
     fn command(&self, home: &Home) -> Result<Command, String>;
 
     /// Fails if the server does not answer. Includes a login if the server has one.
@@ -80,15 +81,25 @@ pub(super) trait Service: Sync {
 
 /// Returns the service's folder. Chooses the values that have not been chosen yet.
 pub(super) fn home(service: &dyn Service) -> Result<Home, String> {
-    let (name, ports, secrets) = (service.name(), service.ports(), service.secrets());
-    Home::ensure(&Needs { name, ports, secrets, account: service.account() })
+    let name = service.name();
+    let ports = service.ports();
+    let secrets = service.secrets();
+    Home::ensure(&Needs {
+        name,
+        ports,
+        secrets,
+        account: service.account(),
+    })
 }
 
-/// Returns a server's command, which runs in its folder and without this process's environment, such as cargo's
-/// variables.
+/// Returns a server's command, which runs in its folder and without this process's environment,
+/// such as cargo's variables.
 pub(super) fn server(program: impl AsRef<std::ffi::OsStr>, home: &Home) -> Command {
     let mut command = Command::new(program);
     command.current_dir(home.place()).env_clear();
-    command.env("PATH", host::path_with(None)).env("HOME", home.place()).env("LC_ALL", "C.UTF-8");
+    command
+        .env("PATH", host::path_with(None))
+        .env("HOME", home.place())
+        .env("LC_ALL", "C.UTF-8");
     command
 }

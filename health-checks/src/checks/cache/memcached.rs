@@ -1,7 +1,9 @@
 use std::io::{Error, ErrorKind};
 use std::time::Duration;
 
-use health_core::{BoxCheck, FailureKind, Findings, HealthCheckException, Result, Secret, ServiceUnavailable};
+use health_core::{
+    BoxCheck, FailureKind, Findings, HealthCheckException, Result, Secret, ServiceUnavailable,
+};
 use memcache_async::ascii::Protocol as Client;
 
 use super::{EXPIRES_IN, Item, OwnCache};
@@ -16,7 +18,10 @@ const PORT: u16 = 11211;
 /// Creates a check of a cache in memcached, through a connection of the check's own.
 pub(super) fn own(url: &Secret, prefix: String) -> Result<BoxCheck, Misconfigured> {
     let address = address(url)?;
-    Ok(BoxCheck::new(OwnCache(Kept::new(OnMemcached { address, prefix }))))
+    Ok(BoxCheck::new(OwnCache(Kept::new(OnMemcached {
+        address,
+        prefix,
+    }))))
 }
 
 /// Parses `memcached://host[:11211]` or `memcached:///path/of/socket`.
@@ -29,14 +34,21 @@ fn address(text: &Secret) -> Result<Address, Misconfigured> {
         #[cfg(unix)]
         return Ok(Address::Unix(url.path.into()));
         #[cfg(not(unix))]
-        return Err(Misconfigured::new("url", "there are no Unix sockets on this system"));
+        return Err(Misconfigured::new(
+            "url",
+            "there are no Unix sockets on this system",
+        ));
     }
     match url.name() {
-        None if host.name.is_empty() => {
-            Err(Misconfigured::new("url", "names no host: expected memcached://host:11211"))
-        }
+        None if host.name.is_empty() => Err(Misconfigured::new(
+            "url",
+            "names no host: expected memcached://host:11211",
+        )),
         None => Ok(Address::Tcp(host.name.clone(), host.port.unwrap_or(PORT))),
-        Some(_) => Err(Misconfigured::new("url", "a path, which memcached does not have: leave it out")),
+        Some(_) => Err(Misconfigured::new(
+            "url",
+            "a path, which memcached does not have: leave it out",
+        )),
     }
 }
 
@@ -49,15 +61,22 @@ impl Protocol for OnMemcached {
     type Connection = Client<Stream>;
 
     async fn open(&self) -> Result<Client<Stream>> {
-        self.address.connect().await.map(Client::new).map_err(describe)
+        self.address
+            .connect()
+            .await
+            .map(Client::new)
+            .map_err(describe)
     }
 
-    /// Uses `add` in place of `set`. The key is new in either case, but the client does not wait for the response to
-    /// `set`.
+    /// Uses `add` in place of `set`. The key is new in either case, but the client does not wait
+    /// for the response to `set`.
     async fn probe(&self, client: &mut Client<Stream>, _: &Findings) -> Result {
         let item = Item::new(&self.prefix);
         let seconds = u32::try_from(Duration::as_secs(&EXPIRES_IN)).unwrap_or(u32::MAX);
-        client.add(&item.key, item.value.as_bytes(), seconds).await.map_err(describe)?;
+        client
+            .add(&item.key, item.value.as_bytes(), seconds)
+            .await
+            .map_err(describe)?;
         let found = get(client, &item.key).await?;
         client.delete(&item.key).await.map_err(describe)?;
         item.judge(&[found, get(client, &item.key).await?])
@@ -76,18 +95,30 @@ fn describe(error: Error) -> HealthCheckException {
     let text = error.to_string();
     let (kind, message) = match error.kind() {
         // The client builds these errors from responses of the server.
-        ErrorKind::Other if text.contains("out of memory") => (FailureKind::Saturated, "memcached has no memory left"),
-        ErrorKind::Other if text.contains("Too many open connections") => {
-            (FailureKind::Saturated, "memcached takes no more connections")
+        ErrorKind::Other if text.contains("out of memory") => {
+            (FailureKind::Saturated, "memcached has no memory left")
         }
-        ErrorKind::Other if text.contains("unauthenticated") => {
-            (FailureKind::Authentication, "memcached wants a login, which this check does not have")
+        ErrorKind::Other if text.contains("Too many open connections") => (
+            FailureKind::Saturated,
+            "memcached takes no more connections",
+        ),
+        ErrorKind::Other if text.contains("unauthenticated") => (
+            FailureKind::Authentication,
+            "memcached wants a login, which this check does not have",
+        ),
+        ErrorKind::Other if text.contains("ERROR") => {
+            (FailureKind::Other, "memcached refused the command")
         }
-        ErrorKind::Other if text.contains("ERROR") => (FailureKind::Other, "memcached refused the command"),
-        ErrorKind::InvalidData => (FailureKind::UnexpectedAnswer, "the server does not speak memcached's protocol"),
+        ErrorKind::InvalidData => (
+            FailureKind::UnexpectedAnswer,
+            "the server does not speak memcached's protocol",
+        ),
         _ => io::failure(&error).unwrap_or((FailureKind::Lost, "connection lost")),
     };
-    ServiceUnavailable::new(message).with_kind(kind).with_source(error).into()
+    ServiceUnavailable::new(message)
+        .with_kind(kind)
+        .with_source(error)
+        .into()
 }
 
 #[cfg(test)]
@@ -103,7 +134,10 @@ mod tests {
         assert_eq!(read("memcached://[::1]:11212"), tcp("::1", 11212));
         assert_eq!(read("memcached://[::1]"), tcp("::1", 11211));
         #[cfg(unix)]
-        assert_eq!(read("memcached:///run/memcached.sock"), Ok(Address::Unix("/run/memcached.sock".into())));
+        assert_eq!(
+            read("memcached:///run/memcached.sock"),
+            Ok(Address::Unix("/run/memcached.sock".into()))
+        );
         for (url, message) in [
             ("memcached://", "names no host"),
             ("memcached:///", "names no host"),

@@ -21,12 +21,18 @@ pub struct RedisStore {
 impl RedisStore {
     /// Creates a store on the application's own pool.
     pub fn new(pool: Pool<RedisConnectionManager>) -> Self {
-        Self { probe: PoolProbe::new(pool.clone()), pool }
+        Self {
+            probe: PoolProbe::new(pool.clone()),
+            pool,
+        }
     }
 
     async fn query<T: FromRedisValue>(&self, command: &Cmd) -> Result<T> {
         let mut connection = pool::get(&self.pool).await?;
-        command.query_async(&mut *connection).await.map_err(describe)
+        command
+            .query_async(&mut *connection)
+            .await
+            .map_err(describe)
     }
 }
 
@@ -52,16 +58,25 @@ impl CacheStore for RedisStore {
     ) -> Result<[Option<String>; 2]> {
         let work = async {
             let mut connection = pool::get(&self.pool).await?;
-            round_trip(&mut *connection, key, value, expires_in).await.map_err(describe)
+            round_trip(&mut *connection, key, value, expires_in)
+                .await
+                .map_err(describe)
         };
         self.probe.run(findings, work).await
     }
 }
 
 /// Creates a check of a cache in Redis, through a connection of the check's own.
-pub(super) fn own(url: &Secret, tls: TlsSettings, prefix: String) -> Result<BoxCheck, Misconfigured> {
+pub(super) fn own(
+    url: &Secret,
+    tls: TlsSettings,
+    prefix: String,
+) -> Result<BoxCheck, Misconfigured> {
     let server = Server::from_url(url)?.over(tls)?;
-    Ok(BoxCheck::new(OwnCache(Kept::new(OnRedis { server, prefix }))))
+    Ok(BoxCheck::new(OwnCache(Kept::new(OnRedis {
+        server,
+        prefix,
+    }))))
 }
 
 struct OnRedis {
@@ -78,18 +93,19 @@ impl Protocol for OnRedis {
         self.server.open().await
     }
 
-    /// In a cluster, all keys of the check have the same hash tag, so they are on the same node. The check follows the
-    /// redirection to that node once and keeps the new connection.
+    /// In a cluster, all keys of the check have the same hash tag, so they are on the same node.
+    /// The check follows the redirection to that node once and keeps the new connection.
     async fn probe(&self, connection: &mut Connection, _: &Findings) -> Result {
         let prefix = &self.prefix;
         let item = Item::new(&format!("{prefix}:{{{prefix}}}"));
-        let found = match round_trip(&mut connection.client, &item.key, &item.value, EXPIRES_IN).await {
-            Err(error) => {
-                self.server.follow(connection, error).await?;
-                round_trip(&mut connection.client, &item.key, &item.value, EXPIRES_IN).await
-            }
-            found => found,
-        };
+        let found =
+            match round_trip(&mut connection.client, &item.key, &item.value, EXPIRES_IN).await {
+                Err(error) => {
+                    self.server.follow(connection, error).await?;
+                    round_trip(&mut connection.client, &item.key, &item.value, EXPIRES_IN).await
+                }
+                found => found,
+            };
         item.judge(&found.map_err(describe)?)
     }
 }
@@ -109,5 +125,10 @@ async fn round_trip(
 
 fn set(key: &str, value: &str, expires_in: Duration) -> Cmd {
     let milliseconds = u64::try_from(expires_in.as_millis()).unwrap_or(u64::MAX);
-    redis::cmd("SET").arg(key).arg(value).arg("PX").arg(milliseconds).to_owned()
+    redis::cmd("SET")
+        .arg(key)
+        .arg(value)
+        .arg("PX")
+        .arg(milliseconds)
+        .to_owned()
 }

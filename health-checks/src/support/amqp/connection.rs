@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_compat::CompatExt as _;
 use health_core::{Result, Secret};
 use lapin::tcp::{AsyncTcpStream, RustlsConnector};
-use lapin::uri::{AMQPAuthority, AMQPQueryString, AMQPScheme, AMQPUri, AMQPUserInfo, SASLMechanism};
+use lapin::uri::{
+    AMQPAuthority, AMQPQueryString, AMQPScheme, AMQPUri, AMQPUserInfo, SASLMechanism,
+};
 use lapin::{Channel, ConnectionProperties, runtime};
 use tokio::net::TcpStream;
 
@@ -39,8 +41,9 @@ pub(crate) struct Connection {
     _socket: Socket,
 }
 
-/// The socket below a connection. The client has a thread for each connection. A broker that answers nothing, or that
-/// blocks its publishers, holds that thread for ever. Shutting down the socket ends it.
+/// The socket below a connection. The client has a thread for each connection. A broker that
+/// answers nothing, or that blocks its publishers, holds that thread for ever. Shutting down the
+/// socket ends it.
 struct Socket(std::net::TcpStream);
 
 impl Drop for Socket {
@@ -50,13 +53,17 @@ impl Drop for Socket {
 }
 
 impl Server {
-    /// Parses the URL of a broker according to RabbitMQ's [specification](https://www.rabbitmq.com/docs/uri-spec) and
-    /// [parameters](https://www.rabbitmq.com/docs/uri-query-parameters). The virtual host is `/` if the URL has none,
-    /// or if its path is a slash alone, as in kombu and pika.
+    /// Parses the URL of a broker according to RabbitMQ's
+    /// [specification](https://www.rabbitmq.com/docs/uri-spec) and
+    /// [parameters](https://www.rabbitmq.com/docs/uri-query-parameters). The virtual host is `/` if
+    /// the URL has none, or if its path is a slash alone, as in kombu and pika.
     pub(crate) fn from_url(text: &Secret) -> Result<Self, Misconfigured> {
         if text.expose().contains(';') {
             // The password of one broker would be sent to another.
-            return Err(Misconfigured::new("url", "several brokers in one URL: write a check for each of them"));
+            return Err(Misconfigured::new(
+                "url",
+                "several brokers in one URL: write a check for each of them",
+            ));
         }
         let mut url = Url::parse(text, EXPECTED)?;
         let scheme = match url.scheme.as_str() {
@@ -67,9 +74,16 @@ impl Server {
         let host = url.host()?;
         let authority = AMQPAuthority {
             host: host.or_local().to_owned(),
-            port: host.port.unwrap_or(if scheme == AMQPScheme::AMQPS { 5671 } else { 5672 }),
+            port: host.port.unwrap_or(if scheme == AMQPScheme::AMQPS {
+                5671
+            } else {
+                5672
+            }),
             userinfo: match (url.username.take(), url.password.take()) {
-                (None, None) => AMQPUserInfo { username: "guest".into(), password: "guest".into() },
+                (None, None) => AMQPUserInfo {
+                    username: "guest".into(),
+                    password: "guest".into(),
+                },
                 (username, password) => AMQPUserInfo {
                     username: username.unwrap_or_else(|| "guest".into()),
                     password: password.unwrap_or_default(),
@@ -77,7 +91,10 @@ impl Server {
             },
         };
         let vhost = url.name().unwrap_or("/").to_owned();
-        let mechanisms = [("plain", SASLMechanism::Plain), ("external", SASLMechanism::External)];
+        let mechanisms = [
+            ("plain", SASLMechanism::Plain),
+            ("external", SASLMechanism::External),
+        ];
         let query = AMQPQueryString {
             frame_max: url.take_number(&["frame_max"])?,
             channel_max: url.take_number(&["channel_max"])?,
@@ -89,22 +106,33 @@ impl Server {
             url.take_word(&["verify"], &[("verify_peer", ())])?;
         }
         url.end()?;
-        let uri = AMQPUri { scheme, authority, vhost, query };
-        Ok(Self { uri: Arc::new(uri), tls: Tls::default() })
+        let uri = AMQPUri {
+            scheme,
+            authority,
+            vhost,
+            query,
+        };
+        Ok(Self {
+            uri: Arc::new(uri),
+            tls: Tls::default(),
+        })
     }
 
     /// Uses these TLS settings. Returns an error if the URL does not use TLS.
     pub(crate) fn over(self, settings: TlsSettings) -> Result<Self, Misconfigured> {
         settings.needs(self.uri.scheme == AMQPScheme::AMQPS)?;
-        Ok(Self { tls: settings.into(), ..self })
+        Ok(Self {
+            tls: settings.into(),
+            ..self
+        })
     }
 
     /// Connects and logs in.
     pub(crate) async fn open(&self) -> Result<Connection> {
         let uri = &self.uri;
         let host = uri.authority.host.clone();
-        let (stream, socket) =
-            split(tcp(&host, uri.authority.port).await.map_err(not_reached)?).map_err(not_reached)?;
+        let (stream, socket) = split(tcp(&host, uri.authority.port).await.map_err(not_reached)?)
+            .map_err(not_reached)?;
         let tls = match uri.scheme {
             AMQPScheme::AMQP => None,
             AMQPScheme::AMQPS => Some(RustlsConnector::from(self.tls.config()?)),
@@ -114,16 +142,25 @@ impl Server {
         let connect = async move |_, _| {
             // The stream is taken once, because the client would reconnect by itself.
             let stream = stream.lock().unwrap_or_else(PoisonError::into_inner).take();
-            let plain = AsyncTcpStream::Plain(stream.ok_or_else(|| Error::from(ErrorKind::NotConnected))?.compat());
+            let plain = AsyncTcpStream::Plain(
+                stream
+                    .ok_or_else(|| Error::from(ErrorKind::NotConnected))?
+                    .compat(),
+            );
             Ok(match &tls {
                 Some(tls) => plain.into_rustls(tls, &name).await?,
                 None => plain,
             })
         };
-        let properties = ConnectionProperties::default().with_connection_name("health-check".into());
+        let properties =
+            ConnectionProperties::default().with_connection_name("health-check".into());
         let runtime = runtime::default_runtime().map_err(describe)?;
-        let connecting = lapin::Connection::connector(AMQPUri::clone(uri), runtime, connect, properties);
-        Ok(Connection { client: connecting.await.map_err(describe_connect)?, _socket: socket })
+        let connecting =
+            lapin::Connection::connector(AMQPUri::clone(uri), runtime, connect, properties);
+        Ok(Connection {
+            client: connecting.await.map_err(describe_connect)?,
+            _socket: socket,
+        })
     }
 }
 
@@ -154,23 +191,47 @@ mod tests {
     #[test]
     fn a_url_means_the_host_that_it_names() {
         let read = |url: &str| {
-            let Server { uri, .. } = Server::from_url(&url.into()).map_err(|error| error.to_string())?;
-            Ok((uri.authority.host.clone(), uri.authority.port, uri.vhost.clone()))
+            let Server { uri, .. } =
+                Server::from_url(&url.into()).map_err(|error| error.to_string())?;
+            Ok((
+                uri.authority.host.clone(),
+                uri.authority.port,
+                uri.vhost.clone(),
+            ))
         };
-        let found = |host: &str, port, vhost: &str| Ok::<_, String>((host.to_owned(), port, vhost.to_owned()));
+        let found = |host: &str, port, vhost: &str| {
+            Ok::<_, String>((host.to_owned(), port, vhost.to_owned()))
+        };
         assert_eq!(read("amqp://u:p@broker/%2f"), found("broker", 5672, "/"));
-        assert_eq!(read("amqp://u:p@[::1]:5673/shop"), found("::1", 5673, "shop"));
-        assert_eq!(read("amqps://u:p@[fd00::1]/shop?verify=verify_peer"), found("fd00::1", 5671, "shop"));
-        for url in ["amqp://", "amqp:///", "pyamqp://localhost//", "amqp://localhost/%2F?heartbeat=30"] {
+        assert_eq!(
+            read("amqp://u:p@[::1]:5673/shop"),
+            found("::1", 5673, "shop")
+        );
+        assert_eq!(
+            read("amqps://u:p@[fd00::1]/shop?verify=verify_peer"),
+            found("fd00::1", 5671, "shop")
+        );
+        for url in [
+            "amqp://",
+            "amqp:///",
+            "pyamqp://localhost//",
+            "amqp://localhost/%2F?heartbeat=30",
+        ] {
             assert_eq!(read(url), found("localhost", 5672, "/"), "{url}");
         }
         for (url, message) in [
             ("amqp://a//;amqp://b:secret@b//", "several brokers"),
             ("amqp://a,b/", "several hosts"),
             ("http://broker", "not http://"),
-            ("amqps://b/?verify=verify_none", "for another one write verify beside the URL"),
+            (
+                "amqps://b/?verify=verify_none",
+                "for another one write verify beside the URL",
+            ),
             ("amqp://b/?cacertfile=x", "write ca_file beside the URL"),
-            ("amqp://b/?heartbeat=often", "the parameter heartbeat: expected a number"),
+            (
+                "amqp://b/?heartbeat=often",
+                "the parameter heartbeat: expected a number",
+            ),
         ] {
             let error = read(url).unwrap_err();
             assert!(error.contains(message), "{url}: {error}");

@@ -9,11 +9,12 @@ use super::Connection;
 /// The interval at which the check looks whether the broker blocks the connection.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// Publishes a message that the broker has to confirm, on a channel that asks for confirmations. Returns `true` if the
-/// message went into a queue. The broker returns a message that goes into none.
+/// Publishes a message that the broker has to confirm, on a channel that asks for confirmations.
+/// Returns `true` if the message went into a queue. The broker returns a message that goes into
+/// none.
 ///
-/// A broker with an alarm stops reading from connections that publish, and may announce that. It then confirms nothing,
-/// and this returns an error.
+/// A broker with an alarm stops reading from connections that publish, and may announce that. It
+/// then confirms nothing, and this returns an error.
 pub(crate) async fn publish(
     connection: &Connection,
     channel: &Channel,
@@ -22,10 +23,19 @@ pub(crate) async fn publish(
     body: &[u8],
     properties: BasicProperties,
 ) -> Result<Result<bool, lapin::Error>> {
-    let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
+    let options = BasicPublishOptions {
+        mandatory: true,
+        ..BasicPublishOptions::default()
+    };
     let confirmed = async {
-        let confirmation = channel.basic_publish(exchange.into(), key.into(), options, body, properties).await?.await?;
-        Ok(!matches!(confirmation, Confirmation::Ack(Some(_)) | Confirmation::Nack(_)))
+        let confirmation = channel
+            .basic_publish(exchange.into(), key.into(), options, body, properties)
+            .await?
+            .await?;
+        Ok(!matches!(
+            confirmation,
+            Confirmation::Ack(Some(_)) | Confirmation::Nack(_)
+        ))
     };
     let blocked = async {
         while !connection.client.status().blocked() {
@@ -40,5 +50,7 @@ pub(crate) async fn publish(
 
 fn is_blocked() -> HealthCheckException {
     let message = "RabbitMQ blocks publishers: an alarm of memory or disk is set";
-    ServiceUnavailable::new(message).with_kind(FailureKind::Saturated).into()
+    ServiceUnavailable::new(message)
+        .with_kind(FailureKind::Saturated)
+        .into()
 }

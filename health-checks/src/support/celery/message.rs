@@ -17,12 +17,19 @@ pub(crate) struct Task<'a> {
 
 impl<'a> Task<'a> {
     pub(crate) fn new(name: &'a str, queue: &'a str, expires_in: Duration) -> Self {
-        Self { id: Uuid::new_v4().to_string(), name, queue, expires_in }
+        Self {
+            id: Uuid::new_v4().to_string(),
+            name,
+            queue,
+            expires_in,
+        }
     }
 
-    /// Returns the headers, which hold everything that a worker needs to know in version 2 of the protocol.
+    /// Returns the headers, which hold everything that a worker needs to know in version 2 of the
+    /// protocol.
     pub(crate) fn headers(&self) -> Value {
-        let expires = humantime::format_rfc3339_micros(SystemTime::now() + self.expires_in).to_string();
+        let expires =
+            humantime::format_rfc3339_micros(SystemTime::now() + self.expires_in).to_string();
         json!({
             "lang": "py", "task": self.name, "id": self.id, "root_id": self.id, "parent_id": null, "group": null,
             "group_index": null, "shadow": null, "eta": null, "expires": expires.replace('Z', "+00:00"), "retries": 0,
@@ -48,8 +55,15 @@ pub(crate) struct Broadcast {
 
 impl Broadcast {
     pub(crate) fn new(methods: &[&'static str], expires_in: Duration, control: &str) -> Self {
-        let questions = methods.iter().map(|method| (*method, Uuid::new_v4().to_string())).collect();
-        Self { expires_in, control: control.to_owned(), questions }
+        let questions = methods
+            .iter()
+            .map(|method| (*method, Uuid::new_v4().to_string()))
+            .collect();
+        Self {
+            expires_in,
+            control: control.to_owned(),
+            questions,
+        }
     }
 
     /// Returns the name of the exchange that the workers listen to.
@@ -68,7 +82,9 @@ impl Broadcast {
     }
 
     pub(crate) fn headers(&self) -> Value {
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let now = SystemTime::now()
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap_or_default();
         json!({ "clock": 1, "expires": (now + self.expires_in).as_secs_f64() })
     }
 
@@ -84,10 +100,23 @@ impl Broadcast {
 
     /// Returns the answers in a message, each with its worker and the method that it answers.
     pub(crate) fn replies(&self, ticket: Option<&str>, body: &[u8]) -> Vec<Reply> {
-        let method = self.questions.iter().find(|(_, known)| Some(known.as_str()) == ticket).map(|(method, _)| *method);
+        let method = self
+            .questions
+            .iter()
+            .find(|(_, known)| Some(known.as_str()) == ticket)
+            .map(|(method, _)| *method);
         let workers: Option<Map<String, Value>> = serde_json::from_slice(body).ok();
-        let (Some(method), Some(workers)) = (method, workers) else { return Vec::new() };
-        workers.into_iter().map(|(worker, answer)| Reply { worker, method, answer }).collect()
+        let (Some(method), Some(workers)) = (method, workers) else {
+            return Vec::new();
+        };
+        workers
+            .into_iter()
+            .map(|(worker, answer)| Reply {
+                worker,
+                method,
+                answer,
+            })
+            .collect()
     }
 }
 
@@ -107,7 +136,12 @@ impl Reply {
 
     /// Returns the queues that the worker holds.
     pub(crate) fn queues(&self) -> impl Iterator<Item = &str> {
-        let queues = self.answer.as_array().filter(|_| self.method == "active_queues").into_iter().flatten();
+        let queues = self
+            .answer
+            .as_array()
+            .filter(|_| self.method == "active_queues")
+            .into_iter()
+            .flatten();
         queues.filter_map(|queue| queue.get("name").and_then(Value::as_str))
     }
 }

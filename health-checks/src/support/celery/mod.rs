@@ -1,8 +1,9 @@
-//! Celery's protocol, as far as two checks need it: sending a task and waiting for its result, and querying all
-//! workers.
+//! Celery's protocol, as far as two checks need it: sending a task and waiting for its result, and
+//! querying all workers.
 //!
-//! Tasks are [task messages, version 2](https://docs.celeryq.dev/en/stable/internals/protocol.html). Broadcasts use
-//! kombu's pidbox.
+//! Tasks are
+//! [task messages, version 2](https://docs.celeryq.dev/en/stable/internals/protocol.html).
+//! Broadcasts use kombu's pidbox.
 
 mod amqp;
 mod message;
@@ -54,12 +55,20 @@ impl Broker {
         let broker = if AMQP.contains(&scheme.as_str()) {
             rabbitmq::Server::from_url(text).map(Self::Amqp)
         } else if text.expose().contains(';') {
-            Err(Misconfigured::new("url", "several brokers in one URL: write a check for each of them"))
+            Err(Misconfigured::new(
+                "url",
+                "several brokers in one URL: write a check for each of them",
+            ))
         } else if is_redis(&scheme) {
             redis::Server::from_url(text).map(Self::Redis)
         } else {
-            url::plain(text.expose())
-                .and_then(|()| Err(url::not(EXPECTED, text, AMQP.into_iter().chain(["redis", "rediss"]))))
+            url::plain(text.expose()).and_then(|()| {
+                Err(url::not(
+                    EXPECTED,
+                    text,
+                    AMQP.into_iter().chain(["redis", "rediss"]),
+                ))
+            })
         };
         broker.map_err(|wrong| wrong.with_url_as("broker_url"))
     }
@@ -73,24 +82,35 @@ impl Broker {
         over.map_err(|wrong| wrong.with_url_as("broker_url"))
     }
 
-    /// Returns the backend at a URL. Without a URL, that is `rpc://` for RabbitMQ and the broker itself for Redis.
+    /// Returns the backend at a URL. Without a URL, that is `rpc://` for RabbitMQ and the broker
+    /// itself for Redis.
     pub(crate) fn backend(&self, url: Option<&Secret>) -> Result<Backend, Misconfigured> {
         let wrong = |wrong: Misconfigured| wrong.with_url_as("result_backend");
         let Some(text) = url else {
-            return Ok(if matches!(self, Self::Amqp(_)) { Backend::Rpc } else { Backend::Broker });
+            return Ok(if matches!(self, Self::Amqp(_)) {
+                Backend::Rpc
+            } else {
+                Backend::Broker
+            });
         };
         match url::scheme(text).as_str() {
             "rpc" => Ok(Backend::Rpc),
-            scheme if is_redis(scheme) => redis::Server::from_url(text).map(Backend::Redis).map_err(wrong),
+            scheme if is_redis(scheme) => redis::Server::from_url(text)
+                .map(Backend::Redis)
+                .map_err(wrong),
             _ => {
                 url::plain(text.expose()).map_err(wrong)?;
-                Err(wrong(url::not("expected rpc:// or redis://host/0", text, ["rpc", "redis", "rediss"])))
+                Err(wrong(url::not(
+                    "expected rpc:// or redis://host/0",
+                    text,
+                    ["rpc", "redis", "rediss"],
+                )))
             }
         }
     }
 
-    /// Sets the prefix of every key in the Redis server of the tasks and results: kombu's and Celery's
-    /// `global_keyprefix`.
+    /// Sets the prefix of every key in the Redis server of the tasks and results: kombu's and
+    /// Celery's `global_keyprefix`.
     pub(crate) fn set_prefix(&mut self, prefix: &str) {
         if let Self::Redis(server) = self {
             server.prefix = prefix.into();
@@ -107,8 +127,9 @@ impl Broker {
         })
     }
 
-    /// Sends a task and waits for its end. Returns the worker's answer, if there is one. `results` is a connection to
-    /// the Redis server that holds the results. Without it, the broker carries the answer.
+    /// Sends a task and waits for its end. Returns the worker's answer, if there is one. `results`
+    /// is a connection to the Redis server that holds the results. Without it, the broker carries
+    /// the answer.
     pub(crate) async fn run(
         &self,
         link: &mut Link,
@@ -125,8 +146,14 @@ impl Broker {
         }
     }
 
-    /// Queries all workers, and collects their answers until `enough` returns `true` or the time is up.
-    pub(crate) async fn broadcast(&self, link: &mut Link, broadcast: &Broadcast, wait: Wait<'_>) -> Result<Replies> {
+    /// Queries all workers, and collects their answers until `enough` returns `true` or the time is
+    /// up.
+    pub(crate) async fn broadcast(
+        &self,
+        link: &mut Link,
+        broadcast: &Broadcast,
+        wait: Wait<'_>,
+    ) -> Result<Replies> {
         match (self, link) {
             (Self::Redis(server), Link::Redis(connection)) => {
                 redis::broadcast(server, connection, broadcast, wait).await
@@ -159,7 +186,8 @@ pub(crate) struct Wait<'a> {
     pub(crate) timeout: Duration,
     /// Returns `true` if no other answer is expected, so that the wait can end early.
     pub(crate) enough: &'a (dyn Fn(&[Reply]) -> bool + Sync),
-    /// The queues for which the caller needs to know whether a worker that does not answer holds them.
+    /// The queues for which the caller needs to know whether a worker that does not answer holds
+    /// them.
     pub(crate) queues: &'a [String],
 }
 

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use health_core::{
-    FailureKind, Findings, HealthCheck, HealthCheckException, Result, ServiceReturnedUnexpectedResult,
-    ServiceUnavailable, cleanup,
+    FailureKind, Findings, HealthCheck, HealthCheckException, Result,
+    ServiceReturnedUnexpectedResult, ServiceUnavailable, cleanup,
 };
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
@@ -17,11 +17,13 @@ use super::{OLDEST_ATTEMPT, SHARE_OF_RUN, share_of_time};
 /// The longest that closing a connection may take.
 const GOODBYE: Duration = Duration::from_secs(2);
 
-/// The most attempts to connect that are under way at the same time. A handshake is never interrupted: servers count
-/// interrupted handshakes, and lock out a host that has too many of them.
+/// The most attempts to connect that are under way at the same time. A handshake is never
+/// interrupted: servers count interrupted handshakes, and lock out a host that has too many of
+/// them.
 const MOST_ATTEMPTS: usize = 4;
 
-/// The shortest time for which a connection stays available to the next run if no run waits for it any more.
+/// The shortest time for which a connection stays available to the next run if no run waits for it
+/// any more.
 const UNTAKEN: Duration = Duration::from_secs(1);
 
 /// The share of a run's time that a kept connection may take, so that a new one has the rest.
@@ -42,18 +44,23 @@ pub(crate) trait Protocol: Send + Sync + 'static {
     fn open(&self) -> impl Future<Output = Result<Self::Connection>> + Send;
 
     /// Probes the server. If this fails on a kept connection, it is called again on a new one.
-    fn probe(&self, connection: &mut Self::Connection, findings: &Findings) -> impl Future<Output = Result> + Send;
+    fn probe(
+        &self,
+        connection: &mut Self::Connection,
+        findings: &Findings,
+    ) -> impl Future<Output = Result> + Send;
 
-    /// Closes the connection properly, so that the server does not count a lost client. *Default*: drops the
-    /// connection.
+    /// Closes the connection properly, so that the server does not count a lost client. *Default*:
+    /// drops the connection.
     fn close(connection: Self::Connection) -> impl Future<Output = ()> + Send {
         drop(connection);
         std::future::ready(())
     }
 }
 
-/// A connection that is opened by the run that needs it, and kept for at most `reconnect`, idle or not. If it fails, it
-/// is replaced once within the run, and the result on the new connection counts.
+/// A connection that is opened by the run that needs it, and kept for at most `reconnect`, idle or
+/// not. If it fails, it is replaced once within the run, and the result on the new connection
+/// counts.
 pub(crate) struct Kept<P: Protocol> {
     protocol: Arc<P>,
     shared: Arc<Shared<P>>,
@@ -91,7 +98,10 @@ struct Attempt {
 impl<P: Protocol> Clone for Kept<P> {
     /// Returns a handle to the same connection.
     fn clone(&self) -> Self {
-        Self { protocol: Arc::clone(&self.protocol), shared: Arc::clone(&self.shared) }
+        Self {
+            protocol: Arc::clone(&self.protocol),
+            shared: Arc::clone(&self.shared),
+        }
     }
 }
 
@@ -104,9 +114,20 @@ impl<P: Protocol> std::fmt::Debug for Kept<P> {
 
 impl<P: Protocol> Kept<P> {
     pub(crate) fn new(protocol: P) -> Self {
-        let state = State { idle: None, attempts: Vec::new(), failed: None, next: 0 };
-        let shared = Shared { state: Mutex::new(state), changed: Notify::new() };
-        Self { protocol: Arc::new(protocol), shared: Arc::new(shared) }
+        let state = State {
+            idle: None,
+            attempts: Vec::new(),
+            failed: None,
+            next: 0,
+        };
+        let shared = Shared {
+            state: Mutex::new(state),
+            changed: Notify::new(),
+        };
+        Self {
+            protocol: Arc::new(protocol),
+            shared: Arc::new(shared),
+        }
     }
 
     /// Probes the server.
@@ -118,22 +139,28 @@ impl<P: Protocol> Kept<P> {
             }
         }
         let new = self.open(findings).await?;
-        self.probe(new, share_of_time(findings, SHARE_OF_RUN), findings).await
+        self.probe(new, share_of_time(findings, SHARE_OF_RUN), findings)
+            .await
     }
 
     /// Probes one connection, and keeps it if the probe succeeds.
     async fn probe(&self, mut open: Open<P>, limit: Duration, findings: &Findings) -> Result {
-        let Some(connection) = &mut open.connection else { return Err(silence::<P>()) };
+        let Some(connection) = &mut open.connection else {
+            return Err(silence::<P>());
+        };
         let outcome = timeout(limit, self.protocol.probe(connection, findings)).await;
         outcome.unwrap_or_else(|_| Err(silence::<P>()))?;
         self.shared.put_back(open, findings.reconnect());
         Ok(())
     }
 
-    /// Returns a new connection, from the attempt under way if there is one, and from a new attempt otherwise.
+    /// Returns a new connection, from the attempt under way if there is one, and from a new attempt
+    /// otherwise.
     async fn open(&self, findings: &Findings) -> Result<Open<P>> {
-        let (limit, reconnect) = (share_of_time(findings, SHARE_OF_RUN), findings.reconnect());
-        let (deadline, mut own) = (Instant::now() + limit, None);
+        let limit = share_of_time(findings, SHARE_OF_RUN);
+        let reconnect = findings.reconnect();
+        let deadline = Instant::now() + limit;
+        let mut own = None;
         loop {
             let changed = self.shared.changed.notified(); // before the state is read, so that no change is missed
             {
@@ -146,7 +173,8 @@ impl<P: Protocol> Kept<P> {
                 {
                     return Err(error);
                 }
-                // An attempt that began before this run and failed meanwhile says nothing about the present.
+                // An attempt that began before this run and failed meanwhile says nothing about the
+                // present.
                 if state.wants_attempt(limit) {
                     own = Some(self.begin(&mut state, reconnect));
                 }
@@ -161,24 +189,33 @@ impl<P: Protocol> Kept<P> {
     fn begin(&self, state: &mut State<P>, reconnect: Duration) -> u64 {
         let number = state.next;
         state.next += 1;
-        let ended = Ended { shared: Arc::downgrade(&self.shared), number };
+        let ended = Ended {
+            shared: Arc::downgrade(&self.shared),
+            number,
+        };
         let protocol = Arc::clone(&self.protocol);
         let task = tokio::spawn(async move {
             let outcome = protocol.open().await;
             ended.with(outcome, reconnect);
         });
-        state.attempts.push(Attempt { number, began: Instant::now(), task: task.abort_handle() });
+        state.attempts.push(Attempt {
+            number,
+            began: Instant::now(),
+            task: task.abort_handle(),
+        });
         number
     }
 }
 
 fn silence<P: Protocol>() -> HealthCheckException {
-    ServiceUnavailable::new(P::SILENCE).with_kind(FailureKind::TimedOut).into()
+    ServiceUnavailable::new(P::SILENCE)
+        .with_kind(FailureKind::TimedOut)
+        .into()
 }
 
 impl<P: Protocol> State<P> {
-    /// Returns `true` if another attempt has to begin: none is under way, or the youngest has had the time of a whole
-    /// run and there are not too many.
+    /// Returns `true` if another attempt has to begin: none is under way, or the youngest has had
+    /// the time of a whole run and there are not too many.
     fn wants_attempt(&mut self, run: Duration) -> bool {
         self.attempts.retain(|attempt| {
             let is_too_old = attempt.began.elapsed() > OLDEST_ATTEMPT;
@@ -221,11 +258,15 @@ impl<P: Protocol> Shared<P> {
     }
 }
 
-/// Aborts the attempts under way when the last clone is dropped. The idle connection is dropped as well.
+/// Aborts the attempts under way when the last clone is dropped. The idle connection is dropped as
+/// well.
 impl<P: Protocol> Drop for Shared<P> {
     fn drop(&mut self) {
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
-        state.attempts.drain(..).for_each(|attempt| attempt.task.abort());
+        state
+            .attempts
+            .drain(..)
+            .for_each(|attempt| attempt.task.abort());
     }
 }
 
@@ -237,13 +278,20 @@ struct Ended<P: Protocol> {
 
 impl<P: Protocol> Ended<P> {
     fn with(self, outcome: Result<P::Connection>, reconnect: Duration) {
-        let Some(shared) = self.shared.upgrade() else { return };
+        let Some(shared) = self.shared.upgrade() else {
+            return;
+        };
         match outcome {
             Ok(connection) => {
                 let since = Instant::now();
-                let reaper = tokio::spawn(reap(Weak::clone(&self.shared), since, reconnect)).abort_handle();
+                let reaper =
+                    tokio::spawn(reap(Weak::clone(&self.shared), since, reconnect)).abort_handle();
                 // The run that waits gets the connection, however short `reconnect` is.
-                let open = Open { connection: Some(connection), since, reaper };
+                let open = Open {
+                    connection: Some(connection),
+                    since,
+                    reaper,
+                };
                 let _other = shared.lock().idle.replace(open);
             }
             Err(error) => shared.lock().failed = Some((self.number, error)),
@@ -255,11 +303,17 @@ impl<P: Protocol> Drop for Ended<P> {
     fn drop(&mut self) {
         if let Some(shared) = self.shared.upgrade() {
             let mut state = shared.lock();
-            state.attempts.retain(|attempt| attempt.number != self.number);
+            state
+                .attempts
+                .retain(|attempt| attempt.number != self.number);
             if std::thread::panicking() {
                 // Otherwise the run would try again at once, and again, until its time is up.
-                let error = ServiceReturnedUnexpectedResult::new("the driver can't read the answer of the server");
-                let error = error.with_source("the driver panicked: its message went to the process's panic hook");
+                let error = ServiceReturnedUnexpectedResult::new(
+                    "the driver can't read the answer of the server",
+                );
+                let error = error.with_source(
+                    "the driver panicked: its message went to the process's panic hook",
+                );
                 state.failed = Some((self.number, error.into()));
             }
             drop(state);
@@ -270,9 +324,13 @@ impl<P: Protocol> Drop for Ended<P> {
 
 /// Closes the connection that was opened at `since`, once it is too old and not in use.
 async fn reap<P: Protocol>(shared: Weak<Shared<P>>, since: Instant, reconnect: Duration) {
-    let Some(end) = since.checked_add(reconnect.max(UNTAKEN)) else { return };
+    let Some(end) = since.checked_add(reconnect.max(UNTAKEN)) else {
+        return;
+    };
     sleep_until(end).await;
-    let Some(shared) = shared.upgrade() else { return };
+    let Some(shared) = shared.upgrade() else {
+        return;
+    };
     let _too_old = shared.lock().idle.take_if(|open| open.since == since);
 }
 

@@ -1,4 +1,5 @@
-//! The stream below a connection: TCP over both address families, or a Unix socket, with or without TLS.
+//! The stream below a connection: TCP over both address families, or a Unix socket, with or without
+//! TLS.
 
 use std::future::Future;
 use std::io::{self, ErrorKind};
@@ -44,13 +45,24 @@ impl Address {
     }
 }
 
-/// Connects to a host, at whichever of its addresses answers first. Earlier addresses have a head start.
+/// Connects to a host, at whichever of its addresses answers first. Earlier addresses have a head
+/// start.
 pub(crate) async fn tcp(host: &str, port: u16) -> io::Result<TcpStream> {
-    let mut addresses: Vec<SocketAddr> = lookup_host((without_brackets(host), port)).await?.collect();
+    let mut addresses: Vec<SocketAddr> =
+        lookup_host((without_brackets(host), port)).await?.collect();
     if host.eq_ignore_ascii_case("localhost") {
-        addresses.extend(loopback(port).into_iter().filter(|address| !addresses.contains(address)).collect::<Vec<_>>());
+        addresses.extend(
+            loopback(port)
+                .into_iter()
+                .filter(|address| !addresses.contains(address))
+                .collect::<Vec<_>>(),
+        );
     }
-    let stream = first(interleaved(&addresses).into_iter().map(TcpStream::connect), HEAD_START).await?;
+    let stream = first(
+        interleaved(&addresses).into_iter().map(TcpStream::connect),
+        HEAD_START,
+    )
+    .await?;
     stream.set_nodelay(true)?;
     Ok(stream)
 }
@@ -58,14 +70,21 @@ pub(crate) async fn tcp(host: &str, port: u16) -> io::Result<TcpStream> {
 /// Returns both addresses of `localhost`, even if a hosts file leaves one out
 /// ([RFC 6761](https://www.rfc-editor.org/rfc/rfc6761#section-6.3)).
 fn loopback(port: u16) -> [SocketAddr; 2] {
-    [(Ipv6Addr::LOCALHOST, port).into(), (Ipv4Addr::LOCALHOST, port).into()]
+    [
+        (Ipv6Addr::LOCALHOST, port).into(),
+        (Ipv4Addr::LOCALHOST, port).into(),
+    ]
 }
 
 /// Sorts the addresses so that the families alternate, beginning with that of the first address.
 fn interleaved(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
-    let is_like_first =
-        |address: &SocketAddr| addresses.first().is_some_and(|first| first.is_ipv6() == address.is_ipv6());
-    let (mut like, mut unlike): (Vec<SocketAddr>, Vec<SocketAddr>) = addresses.iter().copied().partition(is_like_first);
+    let is_like_first = |address: &SocketAddr| {
+        addresses
+            .first()
+            .is_some_and(|first| first.is_ipv6() == address.is_ipv6())
+    };
+    let (mut like, mut unlike): (Vec<SocketAddr>, Vec<SocketAddr>) =
+        addresses.iter().copied().partition(is_like_first);
     let mut all = Vec::with_capacity(addresses.len());
     while !like.is_empty() || !unlike.is_empty() {
         for family in [&mut like, &mut unlike] {
@@ -77,7 +96,8 @@ fn interleaved(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
     all
 }
 
-/// Returns the result of the first attempt that succeeds; each has a head start before the next one.
+/// Returns the result of the first attempt that succeeds; each has a head start before the next
+/// one.
 pub(crate) async fn first<T, E>(
     attempts: impl IntoIterator<Item: Future<Output = Result<T, E>>, IntoIter: ExactSizeIterator>,
     head_start: Duration,
@@ -95,8 +115,13 @@ where
             None => {}
         }
         let is_last = waiting.len() == 0;
-        let head_start =
-            async { if is_last { std::future::pending().await } else { tokio::time::sleep(head_start).await } };
+        let head_start = async {
+            if is_last {
+                std::future::pending().await
+            } else {
+                tokio::time::sleep(head_start).await
+            }
+        };
         tokio::select! {
             ended = under_way.next() => match ended {
                 Some(Ok(value)) => return Ok(value),
@@ -113,7 +138,10 @@ pub(crate) struct NoAttempt;
 
 impl From<NoAttempt> for io::Error {
     fn from(_: NoAttempt) -> Self {
-        Self::new(ErrorKind::NotFound, "failed to lookup address information: no address")
+        Self::new(
+            ErrorKind::NotFound,
+            "failed to lookup address information: no address",
+        )
     }
 }
 
@@ -129,9 +157,25 @@ mod tests {
 
     #[test]
     fn the_families_take_turns() {
-        let parse = |list: &[&str]| list.iter().map(|address| address.parse().unwrap()).collect::<Vec<SocketAddr>>();
-        let all = parse(&["[::1]:1", "[::2]:1", "127.0.0.1:1", "127.0.0.2:1", "127.0.0.3:1"]);
-        let turns = parse(&["[::1]:1", "127.0.0.1:1", "[::2]:1", "127.0.0.2:1", "127.0.0.3:1"]);
+        let parse = |list: &[&str]| {
+            list.iter()
+                .map(|address| address.parse().unwrap())
+                .collect::<Vec<SocketAddr>>()
+        };
+        let all = parse(&[
+            "[::1]:1",
+            "[::2]:1",
+            "127.0.0.1:1",
+            "127.0.0.2:1",
+            "127.0.0.3:1",
+        ]);
+        let turns = parse(&[
+            "[::1]:1",
+            "127.0.0.1:1",
+            "[::2]:1",
+            "127.0.0.2:1",
+            "127.0.0.3:1",
+        ]);
         assert_eq!(interleaved(&all), turns);
     }
 
@@ -140,10 +184,29 @@ mod tests {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let there = listener.local_addr().unwrap();
         let nobody = "127.0.0.1:1".parse().unwrap();
-        let first = |addresses: Vec<SocketAddr>| first(addresses.into_iter().map(TcpStream::connect), HEAD_START);
-        assert_eq!(first(vec![nobody, there]).await.unwrap().peer_addr().unwrap(), there);
-        assert_eq!(first(vec![nobody]).await.unwrap_err().kind(), ErrorKind::ConnectionRefused);
+        let first = |addresses: Vec<SocketAddr>| {
+            first(addresses.into_iter().map(TcpStream::connect), HEAD_START)
+        };
+        assert_eq!(
+            first(vec![nobody, there])
+                .await
+                .unwrap()
+                .peer_addr()
+                .unwrap(),
+            there
+        );
+        assert_eq!(
+            first(vec![nobody]).await.unwrap_err().kind(),
+            ErrorKind::ConnectionRefused
+        );
         assert!(first(Vec::new()).await.is_err());
-        assert_eq!(tcp("[127.0.0.1]", there.port()).await.unwrap().peer_addr().unwrap(), there);
+        assert_eq!(
+            tcp("[127.0.0.1]", there.port())
+                .await
+                .unwrap()
+                .peer_addr()
+                .unwrap(),
+            there
+        );
     }
 }

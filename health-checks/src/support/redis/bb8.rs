@@ -27,6 +27,8 @@ impl Ping for Pool<RedisConnectionManager> {
 }
 
 /// Takes a connection from the pool.
-pub(crate) async fn get(pool: &Pool<RedisConnectionManager>) -> Result<PooledConnection<'_, RedisConnectionManager>> {
+pub(crate) async fn get(
+    pool: &Pool<RedisConnectionManager>,
+) -> Result<PooledConnection<'_, RedisConnectionManager>> {
     bb8::get(pool, describe).await
 }

@@ -8,7 +8,10 @@ use super::describe;
 /// Sends `PING` and expects `PONG`.
 pub(crate) async fn ping(client: &mut impl ConnectionLike, findings: &Findings) -> Result {
     let began = Instant::now();
-    let pong: String = redis::cmd("PING").query_async(client).await.map_err(describe)?;
+    let pong: String = redis::cmd("PING")
+        .query_async(client)
+        .await
+        .map_err(describe)?;
     findings.observe("latency", began.elapsed().as_secs_f64(), Unit::Seconds);
     if pong == "PONG" {
         Ok(())

@@ -33,7 +33,9 @@ pub(super) enum Route {
 /// Leaves out addresses and passwords.
 impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Server").field("database", &self.settings.db()).finish_non_exhaustive()
+        f.debug_struct("Server")
+            .field("database", &self.settings.db())
+            .finish_non_exhaustive()
     }
 }
 
@@ -75,22 +77,29 @@ impl Server {
     pub(crate) async fn open(&self) -> Result<Connection> {
         match &*self.route {
             Route::Direct(address) => self.open_at(address).await,
-            Route::Sentinels { sentinels, settings, master } => {
+            Route::Sentinels {
+                sentinels,
+                settings,
+                master,
+            } => {
                 let (host, port) = self.ask_sentinels(sentinels, settings, master).await?;
                 self.open_at(&Address::Tcp(host, port)).await
             }
         }
     }
 
-    /// Replaces a connection by one to the node of the cluster that an error redirects to. Returns any other error as it is.
+    /// Replaces a connection by one to the node of the cluster that an error redirects to. Returns
+    /// any other error as it is.
     pub(crate) async fn follow(&self, connection: &mut Connection, error: RedisError) -> Result {
-        let Some((node, _)) = error.redirect_node() else { return Err(describe(error)) };
+        let Some((node, _)) = error.redirect_node() else {
+            return Err(describe(error));
+        };
         *connection = self.open_moved(node).await?;
         Ok(())
     }
 
-    /// Connects to another node of the cluster that a response names: `host:port`, or `:port` for the host of this
-    /// server.
+    /// Connects to another node of the cluster that a response names: `host:port`, or `:port` for
+    /// the host of this server.
     async fn open_moved(&self, node: &str) -> Result<Connection> {
         let lost = || ServiceUnavailable::new("Redis: the key is on another node of the cluster");
         let (host, port) = node.rsplit_once(':').ok_or_else(lost)?;
@@ -116,14 +125,23 @@ impl Server {
         let mut failed = None;
         for (host, port) in sentinels {
             let ask = async {
-                let mut connection = connect(&Address::Tcp(host.clone(), *port), self.tls.as_ref(), settings).await?;
+                let mut connection = connect(
+                    &Address::Tcp(host.clone(), *port),
+                    self.tls.as_ref(),
+                    settings,
+                )
+                .await?;
                 let mut command = redis::cmd("SENTINEL");
                 command.arg("GET-MASTER-ADDR-BY-NAME").arg(master);
-                let found: Option<(String, u16)> =
-                    command.query_async(&mut connection.client).await.map_err(describe)?;
+                let found: Option<(String, u16)> = command
+                    .query_async(&mut connection.client)
+                    .await
+                    .map_err(describe)?;
                 found.ok_or_else(|| {
                     let message = "the sentinels know no master of this name";
-                    ServiceUnavailable::new(message).with_kind(FailureKind::NotFound).into()
+                    ServiceUnavailable::new(message)
+                        .with_kind(FailureKind::NotFound)
+                        .into()
                 })
             };
             // A sentinel that does not answer must not take the time of the others.
@@ -133,15 +151,22 @@ impl Server {
                 Err(_) => {}
             }
         }
-        Err(failed
-            .unwrap_or_else(|| ServiceUnavailable::new("no sentinel answers").with_kind(FailureKind::TimedOut).into()))
+        Err(failed.unwrap_or_else(|| {
+            ServiceUnavailable::new("no sentinel answers")
+                .with_kind(FailureKind::TimedOut)
+                .into()
+        }))
     }
 }
 
 /// The longest that one sentinel may take.
 const SENTINEL_TIME: std::time::Duration = std::time::Duration::from_secs(1);
 
-async fn connect(address: &Address, tls: Option<&Tls>, settings: &RedisConnectionInfo) -> Result<Connection> {
+async fn connect(
+    address: &Address,
+    tls: Option<&Tls>,
+    settings: &RedisConnectionInfo,
+) -> Result<Connection> {
     let stream = match (address, tls) {
         (Address::Tcp(host, port), Some(tls)) => {
             let stream = tcp(host, *port).await.map_err(not_reached)?;
@@ -151,13 +176,22 @@ async fn connect(address: &Address, tls: Option<&Tls>, settings: &RedisConnectio
     };
     // The run limits the time that a command may take.
     let config = AsyncConnectionConfig::new().set_response_timeout(None);
-    // The database is selected below, because the client would drop the code of the server's response.
+    // The database is selected below, because the client would drop the code of the server's
+    // response.
     let login = settings.clone().set_db(0);
-    let connected: Result<_, RedisError> = MultiplexedConnection::new_with_config(&login, stream, config).await;
+    let connected: Result<_, RedisError> =
+        MultiplexedConnection::new_with_config(&login, stream, config).await;
     let (client, driver) = connected.map_err(describe)?;
-    let mut connection = Connection { client, _driver: Arc::new(Driver(tokio::spawn(driver).abort_handle())) };
+    let mut connection = Connection {
+        client,
+        _driver: Arc::new(Driver(tokio::spawn(driver).abort_handle())),
+    };
     if settings.db() != 0 {
-        redis::cmd("SELECT").arg(settings.db()).exec_async(&mut connection.client).await.map_err(describe)?;
+        redis::cmd("SELECT")
+            .arg(settings.db())
+            .exec_async(&mut connection.client)
+            .await
+            .map_err(describe)?;
     }
     Ok(connection)
 }

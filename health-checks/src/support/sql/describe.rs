@@ -8,15 +8,17 @@ use crate::support::database_words::mysql;
 use crate::support::database_words::{DATABASE_ERROR, postgres};
 use crate::support::io::{self, Words};
 
-/// Converts an error of the driver to a message that is safe to show to anyone. The driver's own message only goes to
-/// the log.
+/// Converts an error of the driver to a message that is safe to show to anyone. The driver's own
+/// message only goes to the log.
 pub(crate) fn describe(error: sqlx::Error) -> HealthCheckException {
     let (kind, message) = match &error {
         sqlx::Error::Io(io) if io.kind() == ErrorKind::NotFound && !io::is_unknown_host(io) => {
             (FailureKind::NotFound, "there is no such file or socket")
         }
         sqlx::Error::Io(io) => io::failure(io).unwrap_or((FailureKind::Lost, "connection lost")),
-        sqlx::Error::Tls(why) => io::failure_below(&**why).unwrap_or((FailureKind::Tls, "TLS failed")),
+        sqlx::Error::Tls(why) => {
+            io::failure_below(&**why).unwrap_or((FailureKind::Tls, "TLS failed"))
+        }
         sqlx::Error::Configuration(why) if why.to_string().starts_with("RSA") => (
             FailureKind::Authentication,
             "the server takes this password over TLS only: add ssl-mode=REQUIRED to the URL",
@@ -24,28 +26,39 @@ pub(crate) fn describe(error: sqlx::Error) -> HealthCheckException {
         sqlx::Error::Configuration(_) => (FailureKind::Misconfigured, "its options are not valid"),
         sqlx::Error::PoolClosed => (FailureKind::Misconfigured, "the pool is closed"),
         sqlx::Error::WorkerCrashed => (FailureKind::Lost, "connection lost"),
-        sqlx::Error::Protocol(why) if why.starts_with("unknown authentication plugin") => {
-            (FailureKind::Authentication, "the server wants a kind of login that this client does not know")
-        }
-        sqlx::Error::Protocol(_) => {
-            (FailureKind::UnexpectedAnswer, "the server does not speak this database's protocol")
-        }
+        sqlx::Error::Protocol(why) if why.starts_with("unknown authentication plugin") => (
+            FailureKind::Authentication,
+            "the server wants a kind of login that this client does not know",
+        ),
+        sqlx::Error::Protocol(_) => (
+            FailureKind::UnexpectedAnswer,
+            "the server does not speak this database's protocol",
+        ),
         sqlx::Error::Database(from_server) => by_code(&**from_server).unwrap_or(DATABASE_ERROR),
         _ => return UnknownError::caused_by(error).into(),
     };
-    ServiceUnavailable::new(message).with_kind(kind).with_source(error).into()
+    ServiceUnavailable::new(message)
+        .with_kind(kind)
+        .with_source(error)
+        .into()
 }
 
 /// Returns `true` if a statement failed because its table does not exist.
 pub(crate) fn is_missing_table(error: &sqlx::Error) -> bool {
-    let Some(error) = error.as_database_error() else { return false };
+    let Some(error) = error.as_database_error() else {
+        return false;
+    };
     // PostgreSQL and MySQL have an SQLSTATE for this. SQLite only has a general error.
-    matches!(error.code().as_deref(), Some("42P01" | "42S02")) || error.message().starts_with("no such table")
+    matches!(error.code().as_deref(), Some("42P01" | "42S02"))
+        || error.message().starts_with("no such table")
 }
 
 /// Returns `true` if a statement failed because the database accepts no writes.
 pub(crate) fn is_read_only(error: &sqlx::Error) -> bool {
-    error.as_database_error().and_then(by_code).is_some_and(|(kind, _)| kind == FailureKind::ReadOnly)
+    error
+        .as_database_error()
+        .and_then(by_code)
+        .is_some_and(|(kind, _)| kind == FailureKind::ReadOnly)
 }
 
 /// Returns `true` for an error of the server that has no message of its own.
@@ -65,8 +78,8 @@ fn by_code(error: &dyn DatabaseError) -> Option<Words> {
     postgres(&error.code()?, error.message())
 }
 
-/// Chooses a message by SQLite's [result code](https://www.sqlite.org/rescode.html), whose low byte is the primary
-/// code.
+/// Chooses a message by SQLite's [result code](https://www.sqlite.org/rescode.html), whose low byte
+/// is the primary code.
 #[cfg(feature = "sqlite")]
 fn sqlite(code: i32) -> Option<Words> {
     use FailureKind as Kind;

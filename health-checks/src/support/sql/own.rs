@@ -11,7 +11,8 @@ use super::{Driver, Query, describe};
 use crate::support::connection::kept::Protocol;
 use crate::support::connection::net::first;
 
-/// The share of the run's time that waiting for a lock may take. It is less than the share of a kept connection.
+/// The share of the run's time that waiting for a lock may take. It is less than the share of a
+/// kept connection.
 const SHARE_OF_LOCKS: f64 = 0.4;
 
 /// The head start of a server that does not answer, before the next one is tried as well.
@@ -20,7 +21,8 @@ const HEAD_START: Duration = Duration::from_secs(1);
 /// A connection of the check's own, and its query.
 pub(crate) struct Own<DB: Driver, Q> {
     pub(super) servers: Servers<DB>,
-    /// The TLS settings. `None` if the URL itself names the certificates to trust, or if there is no TLS.
+    /// The TLS settings. `None` if the URL itself names the certificates to trust, or if there is
+    /// no TLS.
     #[cfg(feature = "_tls")]
     pub(super) tls: Option<crate::support::tls::Tls>,
     /// The file of the database, if the database is a file.
@@ -38,7 +40,10 @@ pub(crate) struct Servers<DB: Driver> {
 
 /// The role that a server must have: libpq's `target_session_attrs`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[cfg_attr(not(feature = "postgres"), expect(dead_code, reason = "other databases' URLs have no word for it"))]
+#[cfg_attr(
+    not(feature = "postgres"),
+    expect(dead_code, reason = "other databases' URLs have no word for it")
+)]
 pub(crate) enum Role {
     ReadWrite,
     ReadOnly,
@@ -50,13 +55,21 @@ pub(crate) enum Role {
 
 impl<DB: Driver> Servers<DB> {
     pub(super) fn one(options: Options<DB>) -> Self {
-        Self { all: vec![options], role: None, connect_timeout: None }
+        Self {
+            all: vec![options],
+            role: None,
+            connect_timeout: None,
+        }
     }
 }
 
 impl<DB: Driver> Clone for Servers<DB> {
     fn clone(&self) -> Self {
-        Self { all: self.all.clone(), role: self.role, connect_timeout: self.connect_timeout }
+        Self {
+            all: self.all.clone(),
+            role: self.role,
+            connect_timeout: self.connect_timeout,
+        }
     }
 }
 
@@ -67,7 +80,8 @@ pub(crate) struct Opened<C> {
     file: Option<File>,
 }
 
-/// The identity of a file, whatever its name: device and inode, or the time of its creation on other systems than Unix.
+/// The identity of a file, whatever its name: device and inode, or the time of its creation on
+/// other systems than Unix.
 type File = (u64, u64, Option<SystemTime>);
 
 impl<DB: Driver, Q: Query> Protocol for Own<DB, Q> {
@@ -82,17 +96,27 @@ impl<DB: Driver, Q: Query> Protocol for Own<DB, Q> {
             },
             role => self.first(role).await?,
         };
-        Ok(Opened { connection, file: self.file().await })
+        Ok(Opened {
+            connection,
+            file: self.file().await,
+        })
     }
 
     async fn probe(&self, opened: &mut Self::Connection, findings: &Findings) -> Result {
         if opened.file.is_some() && self.file().await != opened.file {
             let message = "the database file is another one than before";
-            return Err(ServiceUnavailable::new(message).with_kind(FailureKind::Lost).into());
+            return Err(ServiceUnavailable::new(message)
+                .with_kind(FailureKind::Lost)
+                .into());
         }
         // With this limit, a lock that is held for long is reported as such.
-        let time = findings.time_left().min(Duration::from_hours(1)).mul_f64(SHARE_OF_LOCKS);
-        DB::set_lock_timeout(&mut opened.connection, time).await.map_err(describe)?;
+        let time = findings
+            .time_left()
+            .min(Duration::from_hours(1))
+            .mul_f64(SHARE_OF_LOCKS);
+        DB::set_lock_timeout(&mut opened.connection, time)
+            .await
+            .map_err(describe)?;
         self.query.ask::<DB>(&mut opened.connection, findings).await
     }
 
@@ -102,7 +126,8 @@ impl<DB: Driver, Q: Query> Protocol for Own<DB, Q> {
 }
 
 impl<DB: Driver, Q> Own<DB, Q> {
-    /// Connects to the first of the servers that has this role. Each server has a head start before the next one.
+    /// Connects to the first of the servers that has this role. Each server has a head start before
+    /// the next one.
     async fn first(&self, role: Option<Role>) -> Result<DB::Connection> {
         let attempt = |options: &Options<DB>| {
             let options = options.clone();
@@ -119,9 +144,16 @@ impl<DB: Driver, Q> Own<DB, Q> {
         }
         let attempts: Result<Vec<_>> = self.servers.all.iter().map(attempt).collect();
         let bounded = |attempt| async move {
-            match tokio::time::timeout(connect_timeout.unwrap_or(Duration::MAX), finished::<DB>(attempt)).await {
+            match tokio::time::timeout(
+                connect_timeout.unwrap_or(Duration::MAX),
+                finished::<DB>(attempt),
+            )
+            .await
+            {
                 Ok(connected) => connected,
-                Err(_) => Err(ServiceUnavailable::new("timed out").with_kind(FailureKind::TimedOut).into()),
+                Err(_) => Err(ServiceUnavailable::new("timed out")
+                    .with_kind(FailureKind::TimedOut)
+                    .into()),
             }
         };
         first(attempts?.into_iter().map(bounded), HEAD_START).await
@@ -129,12 +161,17 @@ impl<DB: Driver, Q> Own<DB, Q> {
 
     /// Returns an error if the file is missing. The database's own message does not name the file.
     async fn is_there(&self) -> Result {
-        let Some(path) = &self.file else { return Ok(()) };
+        let Some(path) = &self.file else {
+            return Ok(());
+        };
         match tokio::fs::metadata(path).await {
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 let cause = Error::new(ErrorKind::NotFound, format!("{}: {error}", abridged(path)));
                 let error = ServiceUnavailable::new("the database file does not exist");
-                Err(error.with_kind(FailureKind::NotFound).with_source(cause).into())
+                Err(error
+                    .with_kind(FailureKind::NotFound)
+                    .with_source(cause)
+                    .into())
             }
             _ => Ok(()),
         }
@@ -146,14 +183,20 @@ impl<DB: Driver, Q> Own<DB, Q> {
     }
 }
 
-/// Shortens a path to its last name, and shows whether it is absolute. The parts between may be a secret, as any part
-/// of a URL may.
+/// Shortens a path to its last name, and shows whether it is absolute. The parts between may be a
+/// secret, as any part of a URL may.
 fn abridged(path: &Path) -> String {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let is_direct = path.parent().is_none_or(|parent| parent.as_os_str().is_empty() || parent.parent().is_none());
+    let is_direct = path
+        .parent()
+        .is_none_or(|parent| parent.as_os_str().is_empty() || parent.parent().is_none());
     let start = if path.is_absolute() { "/" } else { "./" };
     let between = if is_direct { "" } else { ".../" };
-    let of = if path.is_absolute() { "an absolute path" } else { "from the current folder" };
+    let of = if path.is_absolute() {
+        "an absolute path"
+    } else {
+        "from the current folder"
+    };
     format!("{start}{between}{name} ({of})")
 }
 
@@ -161,13 +204,17 @@ fn abridged(path: &Path) -> String {
 async fn connect<DB: Driver>(options: Options<DB>, role: Option<Role>) -> Result<DB::Connection> {
     // The future with which a driver connects is large.
     let mut connection = Box::pin(options.connect()).await.map_err(describe)?;
-    let Some(role) = role else { return Ok(connection) };
+    let Some(role) = role else {
+        return Ok(connection);
+    };
     match plays::<DB>(&mut connection, role).await.map_err(describe) {
         Ok(true) => Ok(connection),
         other => {
             let _ = connection.close().await; // the server has another role
             other?;
-            let error = ServiceUnavailable::new("no server of the URL is what target_session_attrs asks for");
+            let error = ServiceUnavailable::new(
+                "no server of the URL is what target_session_attrs asks for",
+            );
             Err(error.with_kind(FailureKind::ReadOnly).into())
         }
     }
@@ -184,8 +231,8 @@ async fn plays<DB: Driver>(connection: &mut DB::Connection, role: Role) -> sqlx:
     Ok(DB::takes_writes(answer.as_deref()) != is_wanted)
 }
 
-/// Runs `connect` in a task of its own, which closes a connection that is no longer wanted: servers count handshakes
-/// that are dropped.
+/// Runs `connect` in a task of its own, which closes a connection that is no longer wanted: servers
+/// count handshakes that are dropped.
 async fn finished<DB: Driver>(
     connect: impl Future<Output = Result<DB::Connection>> + Send + 'static,
 ) -> Result<DB::Connection> {
@@ -195,7 +242,11 @@ async fn finished<DB: Driver>(
             let _ = unwanted.close().await; // another server was faster
         }
     });
-    let lost = || Err(ServiceUnavailable::new("connection lost").with_kind(FailureKind::Lost).into());
+    let lost = || {
+        Err(ServiceUnavailable::new("connection lost")
+            .with_kind(FailureKind::Lost)
+            .into())
+    };
     receiver.await.unwrap_or_else(|_| lost())
 }
 

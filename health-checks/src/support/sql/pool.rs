@@ -50,8 +50,9 @@ macro_rules! ping {
 
 ping! { "mysql": sqlx::MySql, "postgres": sqlx::Postgres, "sqlite": sqlx::Sqlite }
 
-/// Takes a connection from the pool. The wait does not end when the pool's own timeout has passed: to a pool, a server
-/// that is gone and connections that are all in use look alike, and `Asker` tells them apart.
+/// Takes a connection from the pool. The wait does not end when the pool's own timeout has passed:
+/// to a pool, a server that is gone and connections that are all in use look alike, and `Asker`
+/// tells them apart.
 async fn acquire<DB: Driver>(pool: &Pool<DB>) -> Result<sqlx::pool::PoolConnection<DB>> {
     match Box::pin(pool.acquire()).await {
         Ok(connection) => Ok(connection),
@@ -70,12 +71,17 @@ fn usage<DB: Driver>(pool: &Pool<DB>) -> PoolUsage {
 
 /// Runs `SELECT 1` on a direct connection.
 async fn directly<DB: Driver>(pool: &Pool<DB>) -> Result {
-    let mut connection = Box::pin(pool.connect_options().connect()).await.map_err(describe)?;
+    let mut connection = Box::pin(pool.connect_options().connect())
+        .await
+        .map_err(describe)?;
     let outcome = select_1::<DB>(&mut connection).await;
     let _ = connection.close().await; // the connection is not needed any more
     outcome
 }
 
 async fn select_1<DB: Driver>(connection: &mut DB::Connection) -> Result {
-    DB::value(connection, "SELECT 1".into()).await.map(drop).map_err(describe)
+    DB::value(connection, "SELECT 1".into())
+        .await
+        .map(drop)
+        .map_err(describe)
 }

@@ -12,8 +12,8 @@ use crate::support::connection::pool::PoolHealthCheck;
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 use crate::support::tls::Tls;
 
-/// The application's own pool, of any database that this build has a driver for (features `mysql`, `postgres`,
-/// `sqlite`).
+/// The application's own pool, of any database that this build has a driver for (features `mysql`,
+/// `postgres`, `sqlite`).
 ///
 /// Its `Debug` output shows the kind of database, and nothing about its address or login.
 #[derive(Clone)]
@@ -70,7 +70,8 @@ impl std::fmt::Debug for DatabasePool {
 /// The TLS keys that the drivers support. The name in a certificate is always that of the URL.
 pub(crate) const TLS: &[&str] = &["ca_file", "client_cert", "client_key", "verify"];
 
-/// The database of a check: behind the application's pool, or through a connection of the check's own.
+/// The database of a check: behind the application's pool, or through a connection of the check's
+/// own.
 #[derive(Clone)]
 pub(crate) enum Target {
     Pool(DatabasePool),
@@ -84,7 +85,8 @@ pub(crate) enum Target {
     Sqlite(Box<sqlx::sqlite::SqliteConnectOptions>),
 }
 
-/// Shows the kind of database, and nothing about its address or login, because the options hold the password.
+/// Shows the kind of database, and nothing about its address or login, because the options hold the
+/// password.
 impl std::fmt::Debug for Target {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
@@ -142,5 +144,8 @@ impl Target {
 }
 
 fn pooled<DB: Driver>(pool: &Pool<DB>, query: impl Query) -> BoxCheck {
-    BoxCheck::new(PoolHealthCheck::new(Pooled { pool: pool.clone(), query }))
+    BoxCheck::new(PoolHealthCheck::new(Pooled {
+        pool: pool.clone(),
+        query,
+    }))
 }

@@ -1,4 +1,5 @@
-//! Verifiers for the options of a configuration file: a name other than the host's, or no verification.
+//! Verifiers for the options of a configuration file: a name other than the host's, or no
+//! verification.
 
 use std::sync::Arc;
 
@@ -8,7 +9,10 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{DigitallySignedStruct, Error, SignatureScheme};
 
 /// Verifies that the certificate is for this name, whatever the name of the host is.
-pub(super) fn named(verifier: Arc<dyn ServerCertVerifier>, name: ServerName<'static>) -> Arc<dyn ServerCertVerifier> {
+pub(super) fn named(
+    verifier: Arc<dyn ServerCertVerifier>,
+    name: ServerName<'static>,
+) -> Arc<dyn ServerCertVerifier> {
     Arc::new(Named { verifier, name })
 }
 
@@ -32,7 +36,8 @@ impl ServerCertVerifier for Named {
         ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        self.verifier.verify_server_cert(certificate, intermediates, &self.name, ocsp, now)
+        self.verifier
+            .verify_server_cert(certificate, intermediates, &self.name, ocsp, now)
     }
 
     fn verify_tls12_signature(
@@ -41,7 +46,8 @@ impl ServerCertVerifier for Named {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.verifier.verify_tls12_signature(message, certificate, signed)
+        self.verifier
+            .verify_tls12_signature(message, certificate, signed)
     }
 
     fn verify_tls13_signature(
@@ -50,7 +56,8 @@ impl ServerCertVerifier for Named {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.verifier.verify_tls13_signature(message, certificate, signed)
+        self.verifier
+            .verify_tls13_signature(message, certificate, signed)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
@@ -79,7 +86,12 @@ impl ServerCertVerifier for Nobody {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
+        verify_tls12_signature(
+            message,
+            certificate,
+            signed,
+            &self.0.signature_verification_algorithms,
+        )
     }
 
     fn verify_tls13_signature(
@@ -88,7 +100,12 @@ impl ServerCertVerifier for Nobody {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
+        verify_tls13_signature(
+            message,
+            certificate,
+            signed,
+            &self.0.signature_verification_algorithms,
+        )
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
@@ -111,14 +128,24 @@ type Seen = (Vec<CertificateDer<'static>>, Option<Error>);
 
 #[cfg(feature = "certificate")]
 impl Recorder {
-    pub(super) fn new(judge: Option<Arc<rustls::client::WebPkiServerVerifier>>, provider: Arc<CryptoProvider>) -> Self {
+    pub(super) fn new(
+        judge: Option<Arc<rustls::client::WebPkiServerVerifier>>,
+        provider: Arc<CryptoProvider>,
+    ) -> Self {
         let judge = judge.map(|judge| judge as Arc<dyn ServerCertVerifier>);
-        Self { judge, nobody: Nobody(provider), seen: std::sync::Mutex::default() }
+        Self {
+            judge,
+            nobody: Nobody(provider),
+            seen: std::sync::Mutex::default(),
+        }
     }
 
     /// Returns the recorded chain and result, if the server has presented a chain.
     pub(super) fn seen(&self) -> Option<Seen> {
-        self.seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take()
+        self.seen
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .take()
     }
 }
 
@@ -133,9 +160,17 @@ impl ServerCertVerifier for Recorder {
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
         let judge = self.judge.as_ref();
-        let verdict = judge.map(|judge| judge.verify_server_cert(certificate, intermediates, name, ocsp, now));
-        let chain = [certificate].into_iter().chain(intermediates).map(|one| one.clone().into_owned()).collect();
-        *self.seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner) =
+        let verdict = judge
+            .map(|judge| judge.verify_server_cert(certificate, intermediates, name, ocsp, now));
+        let chain = [certificate]
+            .into_iter()
+            .chain(intermediates)
+            .map(|one| one.clone().into_owned())
+            .collect();
+        *self
+            .seen
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner) =
             Some((chain, verdict.and_then(Result::err)));
         Ok(ServerCertVerified::assertion())
     }
@@ -146,7 +181,8 @@ impl ServerCertVerifier for Recorder {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.nobody.verify_tls12_signature(message, certificate, signed)
+        self.nobody
+            .verify_tls12_signature(message, certificate, signed)
     }
 
     fn verify_tls13_signature(
@@ -155,7 +191,8 @@ impl ServerCertVerifier for Recorder {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.nobody.verify_tls13_signature(message, certificate, signed)
+        self.nobody
+            .verify_tls13_signature(message, certificate, signed)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

@@ -1,6 +1,7 @@
 use rustls::{CertificateError, Error};
 
-/// Returns the message for an error of rustls, which is the same for checks and for clients of an endpoint.
+/// Returns the message for an error of rustls, which is the same for checks and for clients of an
+/// endpoint.
 #[doc(hidden)]
 pub fn words(error: &Error) -> &'static str {
     match error {
@@ -14,7 +15,9 @@ pub fn words(error: &Error) -> &'static str {
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
                 "TLS failed: the certificate is for another name"
             }
-            CertificateError::UnknownIssuer => "TLS failed: the certificate's issuer is not trusted",
+            CertificateError::UnknownIssuer => {
+                "TLS failed: the certificate's issuer is not trusted"
+            }
             // A self-signed certificate is usually its own CA.
             error if format!("{error:?}").contains("CaUsedAsEndEntity") => {
                 "TLS failed: the certificate is a CA's own, which is none of a server"

@@ -18,7 +18,8 @@ pub(super) fn measure(runtime: &Runtime, numbers: &mut Numbers) -> Outcome {
     let health = Health::builder().check(heartbeat.check()).build()?;
     heartbeat.beat(); // the first beat is a report
     let measured = within(runtime, async move {
-        let (mut beats, mut clocks) = (Vec::new(), Vec::new());
+        let mut beats = Vec::new();
+        let mut clocks = Vec::new();
         for _ in 0..TURNS {
             beats.push(turn(|| heartbeat.beat()));
             clocks.push(turn(|| {
@@ -27,7 +28,10 @@ pub(super) fn measure(runtime: &Runtime, numbers: &mut Numbers) -> Outcome {
         }
         [median(beats), median(clocks)]
     })?;
-    assert!(runtime.block_on(health.report()).healthy, "the beats have arrived");
+    assert!(
+        runtime.block_on(health.report()).healthy,
+        "the beats have arrived"
+    );
     numbers.insert("beat".to_owned(), measured);
     Ok(())
 }

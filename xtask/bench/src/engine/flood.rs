@@ -22,11 +22,13 @@ pub(super) fn measure(runtime: &Runtime, quick: bool, numbers: &mut Numbers) -> 
     Ok(())
 }
 
-/// Lets many readers read a check that has never run, at the same time. Returns the number of its runs and the number
-/// of readers.
+/// Lets many readers read a check that has never run, at the same time. Returns the number of its
+/// runs and the number of readers.
 async fn herd() -> Outcome<[f64; 2]> {
     let (endpoint, probes) = counted(Duration::from_millis(50))?;
-    let asked: Vec<_> = (0..READERS).map(|_| endpoint.respond(&request(None))).collect();
+    let asked: Vec<_> = (0..READERS)
+        .map(|_| endpoint.respond(&request(None)))
+        .collect();
     let mut readers = JoinSet::new();
     for answer in asked {
         readers.spawn(answer);
@@ -38,8 +40,8 @@ async fn herd() -> Outcome<[f64; 2]> {
     Ok([probes.load(Ordering::Relaxed).into(), READERS.into()])
 }
 
-/// Lets readers send one request after another, without a pause. Returns the number of the check's runs, the number of
-/// responses and the elapsed seconds.
+/// Lets readers send one request after another, without a pause. Returns the number of the check's
+/// runs, the number of responses and the elapsed seconds.
 async fn load(time: Duration) -> Outcome<[f64; 3]> {
     let (endpoint, probes) = counted(Duration::ZERO)?;
     let begin = Instant::now();
@@ -47,7 +49,8 @@ async fn load(time: Duration) -> Outcome<[f64; 3]> {
     for _ in 0..64 {
         let endpoint = endpoint.clone();
         readers.spawn(async move {
-            let (request, mut answers) = (request(None), 0_u32);
+            let request = request(None);
+            let mut answers = 0_u32;
             while begin.elapsed() < time {
                 for _ in 0..100 {
                     answers += u32::from(endpoint.respond(&request).await.status() == 200);
@@ -58,10 +61,15 @@ async fn load(time: Duration) -> Outcome<[f64; 3]> {
         });
     }
     let answers: f64 = readers.join_all().await.into_iter().map(f64::from).sum();
-    Ok([probes.load(Ordering::Relaxed).into(), answers, begin.elapsed().as_secs_f64()])
+    Ok([
+        probes.load(Ordering::Relaxed).into(),
+        answers,
+        begin.elapsed().as_secs_f64(),
+    ])
 }
 
-/// Returns an endpoint with one check that counts its runs, and the counter. The check has the default ttl.
+/// Returns an endpoint with one check that counts its runs, and the counter. The check has the
+/// default ttl.
 fn counted(wait: Duration) -> Outcome<(Endpoint, Arc<AtomicU32>)> {
     let probes = Arc::new(AtomicU32::new(0));
     let count = Arc::clone(&probes);
@@ -72,5 +80,8 @@ fn counted(wait: Duration) -> Outcome<(Endpoint, Arc<AtomicU32>)> {
             Ok(())
         }
     });
-    Ok((Endpoint::new("/ht/", Health::builder().check(check).build()?), probes))
+    Ok((
+        Endpoint::new("/ht/", Health::builder().check(check).build()?),
+        probes,
+    ))
 }

@@ -1,5 +1,5 @@
-//! Measures the engine in this process. Everything runs as a task of a runtime with several threads, as a server's
-//! requests do.
+//! Measures the engine in this process. Everything runs as a task of a runtime with several
+//! threads, as a server's requests do.
 
 use std::collections::BTreeMap;
 use std::hint::black_box;
@@ -15,7 +15,8 @@ mod memory;
 mod respond;
 mod runs;
 
-/// The measurements by name, each with our number and that of the other side: seconds, bytes or a count.
+/// The measurements by name, each with our number and that of the other side: seconds, bytes or a
+/// count.
 type Numbers = BTreeMap<String, [f64; 2]>;
 
 /// Measures everything and prints it.
@@ -31,7 +32,10 @@ pub(crate) fn run(runtime: &Runtime, quick: bool) -> Outcome {
 }
 
 /// Runs the future on one of the runtime's worker threads.
-fn within<T: Send + 'static>(runtime: &Runtime, work: impl Future<Output = T> + Send + 'static) -> Outcome<T> {
+fn within<T: Send + 'static>(
+    runtime: &Runtime,
+    work: impl Future<Output = T> + Send + 'static,
+) -> Outcome<T> {
     Ok(runtime.block_on(runtime.spawn(work))?)
 }
 

@@ -13,31 +13,52 @@ use crate::turns::take_turns;
 pub(super) fn measure(runtime: &Runtime, quick: bool, numbers: &mut Numbers) -> Outcome {
     let rounds = if quick { 50 } else { 400 };
     for (name, accept) in ACCEPTS {
-        numbers.insert(format!("respond_{name}"), fresh_answer(runtime, rounds, accept)?);
+        numbers.insert(
+            format!("respond_{name}"),
+            fresh_answer(runtime, rounds, accept)?,
+        );
     }
-    for (name, query) in [("only", "/ht/?only=check-0"), ("exclude", "/ht/?exclude=check-0")] {
-        numbers.insert(format!("respond_{name}"), chosen_answer(runtime, rounds, query)?);
+    for (name, query) in [
+        ("only", "/ht/?only=check-0"),
+        ("exclude", "/ht/?exclude=check-0"),
+    ] {
+        numbers.insert(
+            format!("respond_{name}"),
+            chosen_answer(runtime, rounds, query)?,
+        );
     }
     for checks in [1, 8] {
-        numbers.insert(format!("cold_{checks}"), cold_answer(runtime, rounds, checks)?);
+        numbers.insert(
+            format!("cold_{checks}"),
+            cold_answer(runtime, rounds, checks)?,
+        );
     }
     Ok(())
 }
 
 /// Measures a response with a fresh verdict. The other side copies a finished response.
-fn fresh_answer(runtime: &Runtime, rounds: usize, accept: Option<&'static str>) -> Outcome<[f64; 2]> {
+fn fresh_answer(
+    runtime: &Runtime,
+    rounds: usize,
+    accept: Option<&'static str>,
+) -> Outcome<[f64; 2]> {
     const ANSWERS: u32 = 5_000;
     let endpoint = fresh()?;
     let kept = runtime.block_on(endpoint.respond(&request(accept)));
     take_turns(
         rounds,
         || {
-            let (endpoint, request) = (endpoint.clone(), request(accept));
-            within(runtime, async move { timed(ANSWERS, || endpoint.respond(&request)).await })
+            let endpoint = endpoint.clone();
+            let request = request(accept);
+            within(runtime, async move {
+                timed(ANSWERS, || endpoint.respond(&request)).await
+            })
         },
         || {
             let kept = kept.clone();
-            within(runtime, async move { timed(ANSWERS, || std::future::ready(kept.clone())).await })
+            within(runtime, async move {
+                timed(ANSWERS, || std::future::ready(kept.clone())).await
+            })
         },
     )
 }
@@ -48,14 +69,18 @@ fn chosen_answer(runtime: &Runtime, rounds: usize, query: &'static str) -> Outco
     let health = runtime.block_on(async { instant(20, Duration::from_hours(24)) })?;
     let endpoint = Endpoint::new("/ht/", health);
     let side = |uri: &'static str| {
-        let (endpoint, mut request) = (endpoint.clone(), request(Some("application/json")));
+        let endpoint = endpoint.clone();
+        let mut request = request(Some("application/json"));
         *request.uri_mut() = http::Uri::from_static(uri);
-        within(runtime, async move { timed(ANSWERS, || endpoint.respond(&request)).await })
+        within(runtime, async move {
+            timed(ANSWERS, || endpoint.respond(&request)).await
+        })
     };
     take_turns(rounds, || side(query), || side("/ht/"))
 }
 
-/// Measures a response that runs the checks. The other side starts the same number of empty tasks and waits for them.
+/// Measures a response that runs the checks. The other side starts the same number of empty tasks
+/// and waits for them.
 fn cold_answer(runtime: &Runtime, rounds: usize, checks: usize) -> Outcome<[f64; 2]> {
     const ANSWERS: u32 = 100;
     let health = runtime.block_on(async { instant(checks, Duration::ZERO) })?;
@@ -63,10 +88,18 @@ fn cold_answer(runtime: &Runtime, rounds: usize, checks: usize) -> Outcome<[f64;
     take_turns(
         rounds,
         || {
-            let (endpoint, request) = (endpoint.clone(), request(Some("application/json")));
-            within(runtime, async move { timed(ANSWERS, || endpoint.respond(&request)).await })
+            let endpoint = endpoint.clone();
+            let request = request(Some("application/json"));
+            within(runtime, async move {
+                timed(ANSWERS, || endpoint.respond(&request)).await
+            })
         },
-        || within(runtime, timed(ANSWERS, move || tasks(checks, Duration::ZERO))),
+        || {
+            within(
+                runtime,
+                timed(ANSWERS, move || tasks(checks, Duration::ZERO)),
+            )
+        },
     )
 }
 

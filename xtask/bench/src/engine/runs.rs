@@ -12,19 +12,31 @@ use crate::turns::take_turns;
 
 const WAIT: Duration = Duration::from_millis(50);
 
-/// Measures checks that return immediately, and checks that wait. The other side starts the same number of tasks, which
-/// do the same, and waits for them.
+/// Measures checks that return immediately, and checks that wait. The other side starts the same
+/// number of tasks, which do the same, and waits for them.
 pub(super) fn measure(runtime: &Runtime, quick: bool, numbers: &mut Numbers) -> Outcome {
     let at_once = runtime.block_on(async { instant(1_000, Duration::ZERO) })?;
     let rounds = if quick { 50 } else { 400 };
-    numbers.insert("at_once".into(), compare(runtime, rounds, &at_once, 1_000, Duration::ZERO)?);
+    numbers.insert(
+        "at_once".into(),
+        compare(runtime, rounds, &at_once, 1_000, Duration::ZERO)?,
+    );
     let waiting = runtime.block_on(async { waiting(200) })?;
     let rounds = if quick { 6 } else { 40 };
-    numbers.insert("waiting".into(), compare(runtime, rounds, &waiting, 200, WAIT)?);
+    numbers.insert(
+        "waiting".into(),
+        compare(runtime, rounds, &waiting, 200, WAIT)?,
+    );
     Ok(())
 }
 
-fn compare(runtime: &Runtime, rounds: usize, health: &Health, checks: usize, wait: Duration) -> Outcome<[f64; 2]> {
+fn compare(
+    runtime: &Runtime,
+    rounds: usize,
+    health: &Health,
+    checks: usize,
+    wait: Duration,
+) -> Outcome<[f64; 2]> {
     take_turns(
         rounds,
         || {
@@ -45,5 +57,7 @@ fn waiting(checks: usize) -> Outcome<Health> {
         check_fn(format!("check-{number}"), wait)
     };
     let builder = Health::builder().settings(Settings::default().ttl(Duration::ZERO));
-    Ok((0..checks).fold(builder, |builder, number| builder.check(check(number))).build()?)
+    Ok((0..checks)
+        .fold(builder, |builder, number| builder.check(check(number)))
+        .build()?)
 }

@@ -12,7 +12,10 @@ pub(super) async fn serve(content: Content) -> Outcome {
     let app = match content {
         Content::Bare(answer) => {
             let answer = Arc::new(answer); // axum clones the handler for each request
-            Router::new().route("/ht/", get(|| async move { answer.as_ref().clone().map(Body::from) }))
+            Router::new().route(
+                "/ht/",
+                get(|| async move { answer.as_ref().clone().map(Body::from) }),
+            )
         }
         Content::Health(health) => health_axum::routes("/ht/", health),
     };

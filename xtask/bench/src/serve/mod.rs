@@ -48,12 +48,14 @@ enum Content {
 }
 
 /// A free port that only this machine can reach.
-pub(crate) const ADDRESS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+pub(crate) const ADDRESS: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 /// Serves until the process is killed.
 pub(crate) fn run(framework: Framework, side: Side) -> Outcome {
     if let Framework::Actix = framework {
-        return actix_web::rt::System::new().block_on(async { actix::serve(content(side).await?).await });
+        return actix_web::rt::System::new()
+            .block_on(async { actix::serve(content(side).await?).await });
     }
     crate::runtime()?.block_on(async {
         let content = content(side).await?;
@@ -66,7 +68,8 @@ pub(crate) fn run(framework: Framework, side: Side) -> Outcome {
     })
 }
 
-/// Serves a trivial check with the server that `health_axum::listen` starts, until the process is killed.
+/// Serves a trivial check with the server that `health_axum::listen` starts, until the process is
+/// killed.
 pub(crate) fn listen(runtime: &Runtime) -> Outcome {
     let _inside = runtime.enter();
     let listening = health_axum::listen(ADDRESS, "/ht/", instant(1, Settings::default().ttl)?)?;

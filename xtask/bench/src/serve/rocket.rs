@@ -13,13 +13,28 @@ use rocket::{Request, Response, State, get, routes};
 use super::{ADDRESS, Content, listens_at};
 
 pub(super) async fn serve(content: Content) -> Outcome {
-    let shutdown = Shutdown { ctrlc: false, signals: [].into(), ..Shutdown::default() };
-    let (address, port, workers) = (ADDRESS.ip(), ADDRESS.port(), crate::workers());
+    let shutdown = Shutdown {
+        ctrlc: false,
+        signals: [].into(),
+        ..Shutdown::default()
+    };
+    let address = ADDRESS.ip();
+    let port = ADDRESS.port();
+    let workers = crate::workers();
     // Rocket's Shield logs a warning for each response that already has its headers.
     let log_level = LogLevel::Off;
-    let rocket = rocket::custom(Config { address, port, workers, shutdown, log_level, ..Config::release_default() });
+    let rocket = rocket::custom(Config {
+        address,
+        port,
+        workers,
+        shutdown,
+        log_level,
+        ..Config::release_default()
+    });
     let rocket = match content {
-        Content::Bare(answer) => rocket.mount("/", routes![bare]).manage(Answer::of(&answer)?),
+        Content::Bare(answer) => rocket
+            .mount("/", routes![bare])
+            .manage(Answer::of(&answer)?),
         Content::Health(health) => rocket.attach(health_rocket::fairing("/ht/", health)),
     };
     let says = AdHoc::on_liftoff("address", |rocket| {
@@ -44,9 +59,16 @@ struct Answer {
 
 impl Answer {
     fn of(answer: &http::Response<Bytes>) -> Outcome<Self> {
-        let headers = answer.headers().iter().filter(|(name, _)| *name != CONTENT_LENGTH);
-        let headers = headers.map(|(name, value)| Ok((name.to_string(), value.to_str()?.to_owned())));
-        Ok(Self { headers: headers.collect::<Outcome<_>>()?, body: answer.body().clone() })
+        let headers = answer
+            .headers()
+            .iter()
+            .filter(|(name, _)| *name != CONTENT_LENGTH);
+        let headers =
+            headers.map(|(name, value)| Ok((name.to_string(), value.to_str()?.to_owned())));
+        Ok(Self {
+            headers: headers.collect::<Outcome<_>>()?,
+            body: answer.body().clone(),
+        })
     }
 }
 
@@ -56,6 +78,8 @@ impl<'r> Responder<'r, 'r> for &'r Answer {
         for (name, value) in &self.headers {
             response.header(Header::new(name, value));
         }
-        response.sized_body(self.body.len(), Cursor::new(&self.body)).ok()
+        response
+            .sized_body(self.body.len(), Cursor::new(&self.body))
+            .ok()
     }
 }

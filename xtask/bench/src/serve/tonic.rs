@@ -15,11 +15,20 @@ use super::{ADDRESS, Content, listens_at};
 pub(super) async fn serve(content: Content) -> Outcome {
     let listener = TcpListener::bind(ADDRESS).await?;
     listens_at(listener.local_addr()?);
-    let (incoming, mut server) = (TcpIncoming::from(listener), Server::builder());
+    let incoming = TcpIncoming::from(listener);
+    let mut server = Server::builder();
     match content {
-        Content::Bare(_) => server.add_service(HealthServer::new(Bare)).serve_with_incoming(incoming).await?,
+        Content::Bare(_) => {
+            server
+                .add_service(HealthServer::new(Bare))
+                .serve_with_incoming(incoming)
+                .await?
+        }
         Content::Health(health) => {
-            server.add_service(health_tonic::service(health)).serve_with_incoming(incoming).await?;
+            server
+                .add_service(health_tonic::service(health))
+                .serve_with_incoming(incoming)
+                .await?;
         }
     }
     pending().await
@@ -32,11 +41,19 @@ struct Bare;
 impl Health for Bare {
     type WatchStream = Pending<Result<HealthCheckResponse, Status>>;
 
-    async fn check(&self, _: Request<HealthCheckRequest>) -> Result<Response<HealthCheckResponse>, Status> {
-        Ok(Response::new(HealthCheckResponse { status: ServingStatus::Serving.into() }))
+    async fn check(
+        &self,
+        _: Request<HealthCheckRequest>,
+    ) -> Result<Response<HealthCheckResponse>, Status> {
+        Ok(Response::new(HealthCheckResponse {
+            status: ServingStatus::Serving.into(),
+        }))
     }
 
-    async fn watch(&self, _: Request<HealthCheckRequest>) -> Result<Response<Self::WatchStream>, Status> {
+    async fn watch(
+        &self,
+        _: Request<HealthCheckRequest>,
+    ) -> Result<Response<Self::WatchStream>, Status> {
         Ok(Response::new(futures::stream::pending()))
     }
 }

@@ -10,7 +10,12 @@ pub(super) async fn serve(content: Content) -> Outcome {
     match content {
         Content::Bare(answer) => {
             let answer = Arc::new(answer); // warp may clone the closure
-            listen(warp::path!("ht").and(warp::get()).map(move || answer.as_ref().clone())).await
+            listen(
+                warp::path!("ht")
+                    .and(warp::get())
+                    .map(move || answer.as_ref().clone()),
+            )
+            .await
         }
         Content::Health(health) => listen(health_warp::routes("/ht/", health)).await,
     }

@@ -11,7 +11,8 @@ static TARGET: OnceLock<Target> = OnceLock::new();
 fn target() -> Target {
     let name = std::env::var("HEALTH_FUZZ_TARGET").expect("HEALTH_FUZZ_TARGET names the target");
     if name == "answer" {
-        // A driver may panic in a task of its own, which is contained. The hook of libFuzzer would end the process.
+        // A driver may panic in a task of its own, which is contained. The hook of libFuzzer would
+        // end the process.
         std::panic::set_hook(Box::new(|_| {}));
     }
     TARGETS.iter().find(|(known, _)| *known == name).expect("there is no such target").1

@@ -24,13 +24,30 @@ type Words = (&'static [&'static str], &'static [(&'static str, usize)]);
 const WORDS: &[Words] = &[
     (
         &["ssl-mode", "sslmode", "ssl_mode", "sslMode"],
-        &[("disabled", 0), ("preferred", 1), ("required", 2), ("verify_ca", 3), ("verify_identity", 4)],
+        &[
+            ("disabled", 0),
+            ("preferred", 1),
+            ("required", 2),
+            ("verify_ca", 3),
+            ("verify_identity", 4),
+        ],
     ),
-    (&["tls"], &[("false", 0), ("preferred", 1), ("skip_verify", 2), ("true", 4)]),
+    (
+        &["tls"],
+        &[
+            ("false", 0),
+            ("preferred", 1),
+            ("skip_verify", 2),
+            ("true", 4),
+        ],
+    ),
     (&["useSSL"], &[("false", 0), ("true", 2)]),
     (&["requireSSL"], &[("false", 0), ("true", 2)]),
     (&["verifyServerCertificate"], &[("false", 0), ("true", 3)]),
-    (&["sslaccept"], &[("accept_invalid_certs", 2), ("strict", 4)]),
+    (
+        &["sslaccept"],
+        &[("accept_invalid_certs", 2), ("strict", 4)],
+    ),
     (&["ssl_verify_cert"], &[("false", 0), ("true", 3)]),
     (&["ssl_verify_identity"], &[("false", 0), ("true", 4)]),
 ];
@@ -38,8 +55,13 @@ const WORDS: &[Words] = &[
 pub(super) fn read(text: &Secret, tls: &TlsSettings) -> Result<Target, Misconfigured> {
     let mut url = Url::parse(text, EXPECTED)?;
     // The check does not depend on the session's settings, so they are not set.
-    let mut options = MySqlConnectOptions::new().pipes_as_concat(false).no_engine_substitution(false);
-    options = options.timezone(None).set_names(false).disable_statement_logging();
+    let mut options = MySqlConnectOptions::new()
+        .pipes_as_concat(false)
+        .no_engine_substitution(false);
+    options = options
+        .timezone(None)
+        .set_names(false)
+        .disable_statement_logging();
     if let Some(username) = &url.username {
         options = options.username(username);
     }
@@ -84,14 +106,21 @@ pub(super) fn read(text: &Secret, tls: &TlsSettings) -> Result<Target, Misconfig
     let socket = url.take(&["unix_socket", "socket"])?;
     let mut servers = Vec::new();
     for host in &url.hosts {
-        let mut options = options.clone().host(host.or_local()).port(host.port.unwrap_or(3306));
+        let mut options = options
+            .clone()
+            .host(host.or_local())
+            .port(host.port.unwrap_or(3306));
         if let Some(socket) = &socket {
             options = options.socket(socket);
         }
         servers.push(options);
     }
-    if servers.len() > 1 && (socket.is_some() || url.hosts.iter().any(|host| host.name.is_empty())) {
-        return Err(Misconfigured::new("url", "a list of hosts with an empty one, or with a socket"));
+    if servers.len() > 1 && (socket.is_some() || url.hosts.iter().any(|host| host.name.is_empty()))
+    {
+        return Err(Misconfigured::new(
+            "url",
+            "a list of hosts with an empty one, or with a socket",
+        ));
     }
     url.end()?;
     let is_tls = match mode {
@@ -99,6 +128,17 @@ pub(super) fn read(text: &Secret, tls: &TlsSettings) -> Result<Target, Misconfig
         MySqlSslMode::Preferred => HAS_TLS,
         _ => true,
     };
-    let tls = tls_of((roots.is_some(), cert.is_some() || key.is_some()), is_tls, tls)?;
-    Ok(Target::MySql(Servers { all: servers, role: None, connect_timeout }, tls))
+    let tls = tls_of(
+        (roots.is_some(), cert.is_some() || key.is_some()),
+        is_tls,
+        tls,
+    )?;
+    Ok(Target::MySql(
+        Servers {
+            all: servers,
+            role: None,
+            connect_timeout,
+        },
+        tls,
+    ))
 }

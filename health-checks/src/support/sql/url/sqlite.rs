@@ -9,16 +9,28 @@ use super::EXPECTED;
 use crate::kind::{Misconfigured, TlsSettings};
 use crate::support::url::Url;
 
-/// Parses a URL as sqlx does: `sqlite:app.db` and `sqlite://app.db` are relative, `sqlite:///app.db` is absolute. A
-/// scheme with a driver of `SQLAlchemy` is read as in that library: `sqlite+aiosqlite:///app.db` is relative, and with
-/// four slashes it is absolute.
+/// Parses a URL as sqlx does: `sqlite:app.db` and `sqlite://app.db` are relative,
+/// `sqlite:///app.db` is absolute. A scheme with a driver of `SQLAlchemy` is read as in that
+/// library: `sqlite+aiosqlite:///app.db` is relative, and with four slashes it is absolute.
 pub(super) fn read(text: &Secret, tls: &TlsSettings) -> Result<Target, Misconfigured> {
     tls.needs(false)?;
     let mut url = Url::of_file(text, EXPECTED)?;
-    let file = if url.scheme.contains('+') { url.path.strip_prefix('/').unwrap_or_default() } else { &url.path };
+    let file = if url.scheme.contains('+') {
+        url.path.strip_prefix('/').unwrap_or_default()
+    } else {
+        &url.path
+    };
     let file = file.to_owned();
     // A check never creates a database, so `rwc` opens it as `rw` does.
-    let mode = url.take_word(&["mode"], &[("ro", "ro"), ("rw", "rw"), ("rwc", "rw"), ("memory", "memory")])?;
+    let mode = url.take_word(
+        &["mode"],
+        &[
+            ("ro", "ro"),
+            ("rw", "rw"),
+            ("rwc", "rw"),
+            ("memory", "memory"),
+        ],
+    )?;
     let is_shared = url.take_word(&["cache"], &[("shared", true), ("private", false)])?;
     let flags = [("true", true), ("1", true), ("false", false), ("0", false)];
     let is_immutable = url.take_word(&["immutable"], &flags)?;
@@ -35,7 +47,9 @@ pub(super) fn read(text: &Secret, tls: &TlsSettings) -> Result<Target, Misconfig
     } else {
         SqliteConnectOptions::new().filename(Path::new(&file))
     };
-    options = options.read_only(mode == Some("ro")).disable_statement_logging();
+    options = options
+        .read_only(mode == Some("ro"))
+        .disable_statement_logging();
     if let Some(is_shared) = is_shared {
         options = options.shared_cache(is_shared);
     }
