@@ -41,7 +41,7 @@ impl Health {
             match Signals::listen() {
                 Ok(signals) => drop(tokio::spawn(listen(signals, health, drained))),
                 Err(error) => {
-                    tracing::error!(%error, "signals can't be received: the service will not drain")
+                    tracing::error!(%error, "signals can't be received: the service will not drain");
                 }
             }
             waits

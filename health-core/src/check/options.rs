@@ -103,7 +103,7 @@ pub trait CheckExt: sealed::Sealed + Sized {
         self.set(|options| {
             options
                 .depends_on
-                .extend(identifiers.into_iter().map(Into::into))
+                .extend(identifiers.into_iter().map(Into::into));
         })
     }
 

@@ -104,7 +104,7 @@ impl Runner {
     pub(super) fn notify_group(&self, transition: &GroupTransition) {
         for listener in &self.listeners.0 {
             if catch_unwind(AssertUnwindSafe(|| {
-                listener.on_group_transition(transition)
+                listener.on_group_transition(transition);
             }))
             .is_err()
             {

@@ -64,7 +64,7 @@ impl Runner {
         match plan.kind {
             Kind::Startup => self.start_up(plan, &mut rows),
             _ if plan.drains && self.is_draining() => {
-                rows.push(CheckReport::failed(DRAINING, &shutting_down()))
+                rows.push(CheckReport::failed(DRAINING, &shutting_down()));
             }
             _ => {}
         }

@@ -54,11 +54,11 @@ impl Runner {
         let causes = causes.collect::<Vec<_>>().join(", ");
         match (transition.healthy, &plan.name) {
             (false, Some(group)) => {
-                tracing::warn!(target: "health_check", group, "not {group}: {causes}")
+                tracing::warn!(target: "health_check", group, "not {group}: {causes}");
             }
             (false, None) => tracing::warn!(target: "health_check", "unhealthy: {causes}"),
             (true, Some(group)) => {
-                tracing::info!(target: "health_check", group, "{group} again, after {causes}")
+                tracing::info!(target: "health_check", group, "{group} again, after {causes}");
             }
             (true, None) => tracing::info!(target: "health_check", "healthy again, after {causes}"),
         }
