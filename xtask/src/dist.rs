@@ -39,7 +39,7 @@ documents and licences. Beside it are the same as .tar.gz, and its .sha256. The 
 makes the same archive, whoever packs it, and when.")]
 pub(crate) struct Dist {
     /// The profile that the program is built with
-    #[arg(long, default_value = "release")]
+    #[arg(long, default_value = "dist")]
     profile: String,
     /// The target that the program is built for; this machine has to run it, because it writes its
     /// own pages [default: this machine's]
@@ -48,7 +48,7 @@ pub(crate) struct Dist {
     /// Pack this program instead of building one
     #[arg(long, value_name = "FILE", conflicts_with = "profile")]
     program: Option<PathBuf>,
-    /// The folder to write to [default: target/dist]
+    /// The folder to write to [default: target/archive]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 }
@@ -69,7 +69,7 @@ pub(crate) fn run(options: &Dist) -> Outcome {
     let out = options
         .out
         .clone()
-        .unwrap_or_else(|| metadata.target_directory.as_std_path().join("dist"));
+        .unwrap_or_else(|| metadata.target_directory.as_std_path().join("archive"));
     let out = std::path::absolute(&out).map_err(|error| format!("{}: {error}", out.display()))?;
     let folder = out.join(&name);
     if folder.exists() {

@@ -47,6 +47,11 @@ impl Facts {
         })
     }
 
+    /// The command `health`, as the profile for what is shipped builds it.
+    pub(super) fn shipped(&self) -> PathBuf {
+        self.target.join("dist/health")
+    }
+
     /// The folder of the programs to be measured.
     pub(super) fn programs(&self) -> PathBuf {
         self.target.join("release")

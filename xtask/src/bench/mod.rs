@@ -83,9 +83,9 @@ pub(crate) fn run(options: &Bench) -> Outcome {
     let size = if options.quick || options.fleet {
         None
     } else {
-        Some(size::row(&programs)?)
+        Some(size::row(&facts)?)
     };
-    cargo(["build", "--release", "--locked", "--package", "health-cli"])?;
+    command(&facts, &[])?;
     if options.fleet {
         let rows = fleet::rows(&programs)?;
         page::FLEET.write(&page_of(options), &rows, &facts)?;
@@ -96,6 +96,24 @@ pub(crate) fn run(options: &Bench) -> Outcome {
     rows.extend(size);
     page::write(&page_of(options), &rows, &facts, &django.versions()?)?;
     goals(&rows)
+}
+
+/// Builds the command `health` as it is shipped, puts it beside the programs that are measured, and
+/// returns its path.
+fn command(facts: &Facts, features: &[&str]) -> Result<PathBuf, String> {
+    let build = [
+        "build",
+        "--profile",
+        "dist",
+        "--locked",
+        "--package",
+        "health-cli",
+    ];
+    cargo([&build, features].concat())?;
+    let program = facts.programs().join("health");
+    fs::copy(facts.shipped(), &program)
+        .map_err(|error| format!("{}: {error}", program.display()))?;
+    Ok(program)
 }
 
 fn rows(programs: &Path, django: &django::Django, quick: bool) -> Result<Vec<Row>, String> {

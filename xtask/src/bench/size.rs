@@ -1,20 +1,10 @@
 //! Measures the size of the command `health` with the checks alone that need no server.
 
-use std::path::Path;
-
+use super::facts::Facts;
 use super::row::{Row, Unit};
-use crate::cargo;
 
-pub(super) fn row(programs: &Path) -> Result<Row, String> {
-    let features = ["--no-default-features", "--features", "embedded"];
-    cargo(
-        [
-            &["build", "--release", "--locked", "--package", "health-cli"],
-            features.as_slice(),
-        ]
-        .concat(),
-    )?;
-    let program = programs.join("health");
+pub(super) fn row(facts: &Facts) -> Result<Row, String> {
+    let program = super::command(facts, &["--no-default-features", "--features", "embedded"])?;
     let size = program
         .metadata()
         .map_err(|error| format!("{}: {error}", program.display()))?

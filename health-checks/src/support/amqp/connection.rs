@@ -5,15 +5,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_compat::CompatExt as _;
 use health_core::{Result, Secret};
-use lapin::tcp::{AsyncTcpStream, RustlsConnector};
+use lapin::tcp::AsyncTcpStream;
 use lapin::uri::{
     AMQPAuthority, AMQPQueryString, AMQPScheme, AMQPUri, AMQPUserInfo, SASLMechanism,
 };
-use lapin::{Channel, ConnectionProperties, runtime};
+use lapin::{Channel, ConnectionProperties};
 use tokio::net::TcpStream;
 
-use super::EXPECTED;
 use super::describe::{describe, describe_connect, not_reached};
+use super::{EXPECTED, reactor};
 use crate::kind::{Misconfigured, TlsSettings};
 use crate::support::connection::net::tcp;
 use crate::support::tls::Tls;
@@ -130,33 +130,28 @@ impl Server {
     /// Connects and logs in.
     pub(crate) async fn open(&self) -> Result<Connection> {
         let uri = &self.uri;
-        let host = uri.authority.host.clone();
-        let (stream, socket) = split(tcp(&host, uri.authority.port).await.map_err(not_reached)?)
-            .map_err(not_reached)?;
-        let tls = match uri.scheme {
-            AMQPScheme::AMQP => None,
-            AMQPScheme::AMQPS => Some(RustlsConnector::from(self.tls.config()?)),
+        let host = &uri.authority.host;
+        let tcp = tcp(host, uri.authority.port).await;
+        let (stream, socket) = tcp.and_then(split).map_err(not_reached)?;
+        let stream = match uri.scheme {
+            AMQPScheme::AMQP => Box::new(stream),
+            AMQPScheme::AMQPS => self.tls.connect(stream, host, &[], not_reached).await?,
         };
-        let name = self.tls.name(&host).to_owned();
         let stream = Mutex::new(Some(stream));
         let connect = async move |_, _| {
             // The stream is taken once, because the client would reconnect by itself.
             let stream = stream.lock().unwrap_or_else(PoisonError::into_inner).take();
-            let plain = AsyncTcpStream::Plain(
-                stream
-                    .ok_or_else(|| Error::from(ErrorKind::NotConnected))?
-                    .compat(),
-            );
-            Ok(match &tls {
-                Some(tls) => plain.into_rustls(tls, &name).await?,
-                None => plain,
-            })
+            let stream = stream.ok_or_else(|| Error::from(ErrorKind::NotConnected))?;
+            Ok(AsyncTcpStream::Plain(stream.compat()))
         };
         let properties =
             ConnectionProperties::default().with_connection_name("health-check".into());
-        let runtime = runtime::default_runtime().map_err(describe)?;
-        let connecting =
-            lapin::Connection::connector(AMQPUri::clone(uri), runtime, connect, properties);
+        let connecting = lapin::Connection::connector(
+            AMQPUri::clone(uri),
+            reactor::current(),
+            connect,
+            properties,
+        );
         Ok(Connection {
             client: connecting.await.map_err(describe_connect)?,
             _socket: socket,

@@ -30,13 +30,6 @@ pub(super) fn describe_connect(error: Error) -> HealthCheckException {
 /// Converts an error of the client to a message that is safe to show to anyone. The client's own
 /// message only goes to the log.
 pub(crate) fn describe(error: Error) -> HealthCheckException {
-    if let Some((kind @ Kind::Tls, words)) = io::failure_below(&error) {
-        let message = format!("Unable to connect to RabbitMQ: {words}.");
-        return ServiceUnavailable::new(message)
-            .with_kind(kind)
-            .with_source(error)
-            .into();
-    }
     let (kind, message) = match error.kind() {
         ErrorKind::IOError(io) => connecting(io),
         ErrorKind::ProtocolError(protocol) => match protocol.kind() {
@@ -84,6 +77,13 @@ pub(crate) fn describe(error: Error) -> HealthCheckException {
 
 /// Converts an error from opening the stream to the broker.
 pub(super) fn not_reached(error: std::io::Error) -> HealthCheckException {
+    if let Some((kind @ Kind::Tls, words)) = io::failure_below(&error) {
+        let message = format!("Unable to connect to RabbitMQ: {words}.");
+        return ServiceUnavailable::new(message)
+            .with_kind(kind)
+            .with_source(error)
+            .into();
+    }
     let (kind, message) = connecting(&error);
     ServiceUnavailable::new(message)
         .with_kind(kind)

@@ -3,6 +3,7 @@
 mod connection;
 mod describe;
 mod publish;
+mod reactor;
 
 pub(crate) use connection::{Connection, Server};
 pub(crate) use describe::{describe, is_refused};
