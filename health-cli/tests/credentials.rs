@@ -171,7 +171,7 @@ fn a_key_that_was_replaced_in_the_profile_is_used_after_the_old_one_was_refused(
 
 #[test]
 fn missing_and_wrong_credentials_have_different_messages() {
-    let folder = bucket("region = \"garage\"");
+    let folder = bucket("region = \"us-east-1\"");
     let said =
         |variables: &[(&str, &str)]| row(folder.path(), &[&UNLISTED[..], variables].concat());
     let nobody = format!("http://{}/keys", nobody());

@@ -19,6 +19,9 @@ mod tidy;
 /// The result of a chore: nothing, or what is wrong.
 type Outcome = Result<(), String>;
 
+/// The features with which the tests that need servers are compiled.
+const SERVERS: [&str; 2] = ["health-checks/servers", "health-cli/servers"];
+
 /// The chores of this repository.
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
@@ -49,6 +52,9 @@ enum Chore {
     },
     /// Write docs/crates.md: the number of crates that each feature of health-checks adds
     Crates {
+        /// Measure also how long they take to compile, some minutes
+        #[arg(long, conflicts_with = "check")]
+        seconds: bool,
         /// Compare only, and fail if a number differs from the file
         #[arg(long)]
         check: bool,
@@ -86,6 +92,8 @@ fn run(chore: Chore) -> Outcome {
                 "clippy",
                 "--workspace",
                 "--all-targets",
+                "--features",
+                &SERVERS.join(","),
                 "--locked",
                 "--",
                 "-D",
@@ -94,7 +102,7 @@ fn run(chore: Chore) -> Outcome {
             documentation()?;
             tidy::tidy(&root())?;
             api::run(&root(), true)?;
-            crates::run(&root(), true)?;
+            crates::run(&root(), true, false)?;
             package::run(&root())?;
             // The small binary is checked alone, because other crates of the workspace would enable
             // features that it does not have.
@@ -112,7 +120,7 @@ fn run(chore: Chore) -> Outcome {
         Chore::Test { args } => test(&args),
         Chore::Tidy => tidy::tidy(&root()),
         Chore::Api { check } => api::run(&root(), check),
-        Chore::Crates { check } => crates::run(&root(), check),
+        Chore::Crates { check, seconds } => crates::run(&root(), check, seconds),
         Chore::Features => features(),
         Chore::Bench(options) => bench::run(&options),
         Chore::Fuzz(options) => fuzz::run(&root(), &options),
@@ -125,15 +133,38 @@ fn run(chore: Chore) -> Outcome {
 fn test(args: &[String]) -> Outcome {
     services::during(&[], |env| {
         let mut command = Command::new(env!("CARGO"));
+        command.args(["test", "--locked", "--no-fail-fast"]);
         // With --workspace, cargo ignores a package.
-        let is_whole = !args
-            .iter()
-            .any(|arg| arg.starts_with("-p") || arg.starts_with("--package"));
-        command
-            .args(["test", "--locked", "--no-fail-fast"])
-            .args(is_whole.then_some("--workspace"));
+        match package(args) {
+            None => command.args(["--workspace", "--features", &SERVERS.join(",")]),
+            Some(package) => command.args(features_with_servers(package)),
+        };
         execute(command.args(args).envs(env))
     })
+}
+
+/// Returns the package that the arguments for `cargo test` name.
+fn package(args: &[String]) -> Option<&str> {
+    let position = args
+        .iter()
+        .position(|arg| arg.starts_with("-p") || arg.starts_with("--package"))?;
+    let named = args[position]
+        .trim_start_matches("--package")
+        .trim_start_matches("-p");
+    let named = named.trim_start_matches('=');
+    Some(named)
+        .filter(|name| !name.is_empty())
+        .or_else(|| Some(args.get(position + 1)?.as_str()))
+}
+
+/// Returns the arguments with which the tests of a package include those that need servers.
+fn features_with_servers(package: &str) -> Vec<&'static str> {
+    let feature = SERVERS.iter().find(|feature| {
+        feature
+            .split_once('/')
+            .is_some_and(|(name, _)| name == package)
+    });
+    feature.map_or_else(Vec::new, |feature| vec!["--features", feature])
 }
 
 fn documentation() -> Outcome {

@@ -83,6 +83,7 @@ const NOT_IN_CORE: &[&str] = &[
 const TOP: &[&str] = &[
     ".cargo",
     ".ci",
+    ".git-blame-ignore-revs",
     ".gitignore",
     "ARCHITECTURE.md",
     "CHANGELOG.md",
@@ -133,6 +134,7 @@ const NO_CHECK_FEATURES: &[&str] = &[
     "rustls-aws-lc-rs",
     "rustls-ring",
     "sea-orm",
+    "servers",
     "sqlite",
     "tokio-postgres",
 ];

@@ -10,7 +10,7 @@ use crate::scenario::{health_within, says};
 async fn every_kind_reaches_an_ipv6_address() {
     let _alone = alone().await;
     let s3 = format!(
-        "bucket = \"{}\"\nregion = \"garage\"\naccess_key_id = \"{}\"\nsecret_access_key = \"{}\"\n",
+        "bucket = \"{}\"\nregion = \"us-east-1\"\naccess_key_id = \"{}\"\nsecret_access_key = \"{}\"\n",
         variable("S3_BUCKET"),
         variable("AWS_ACCESS_KEY_ID"),
         variable("AWS_SECRET_ACCESS_KEY")
@@ -30,7 +30,7 @@ async fn every_kind_reaches_an_ipv6_address() {
         ("rabbitmq", "rabbitmq", "url", "BROKER_URL", ""),
         ("database", "postgres", "url", "POSTGRES_URL", ""),
         ("database", "mariadb", "url", "MYSQL_URL", ""),
-        ("http", "s3", "url", "S3_ENDPOINT_URL", "status = 403\n"),
+        ("http", "s3", "url", "S3_ENDPOINT_URL", "status = 400\n"),
         ("s3", "s3", "endpoint_url", "S3_ENDPOINT_URL", &s3),
         ("cache", "memcached", "url", "MEMCACHED_URL", ""),
         ("mail", "smtp", "url", "SMTP_URL", ""),

@@ -4,7 +4,6 @@
 //! The servers are those of `cargo xtask services`. `cargo xtask test` starts them and sets the
 //! variables with their addresses. The tests freeze and kill them, so one test runs at a time.
 
-#![cfg(all(feature = "embedded", feature = "full"))]
 #![allow(
     clippy::unwrap_used,
     clippy::panic,

@@ -40,7 +40,7 @@ async fn http() {
     let url = variable("S3_ENDPOINT_URL");
     let check = |url: &str| {
         format!(
-            "kind = \"http\"\nurl = \"{url}/?secret=hunter2\"\nstatus = 403\ncontains = \"AccessDenied\""
+            "kind = \"http\"\nurl = \"{url}/?secret=hunter2\"\nstatus = 400\ncontains = \"UnsupportedAlgorithm\""
         )
     };
     let http = Scenario {
@@ -55,7 +55,7 @@ async fn http() {
     let other = |more: &str| health(&format!("kind = \"http\"\nurl = \"{url}\"\n{more}"));
     http.expect(
         &other(""),
-        "unexpected result: answered with 403 instead of 2xx",
+        "unexpected result: answered with 400 instead of 2xx",
         "another status",
     )
     .await;

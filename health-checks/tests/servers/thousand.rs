@@ -23,12 +23,12 @@ fn everything() -> Health {
             {{ ttl = 0, kind = "database", url = "{mysql}", name = "MariaDB" }},
             {{ ttl = 0, kind = "dns", hostname = "health.test.", nameservers = ["{dns}"] }},
             {{ ttl = 0, kind = "grpc", url = "{grpc}" }},
-            {{ ttl = 0, kind = "http", url = "{s3}", status = 403 }},
+            {{ ttl = 0, kind = "http", url = "{s3}", status = 400 }},
             {{ ttl = 0, kind = "mail", url = "{smtp}" }},
             {{ ttl = 0, kind = "nats", url = "{nats}", jetstream = true }},
             {{ ttl = 0, kind = "rabbitmq", url = "{amqp}" }},
             {{ ttl = 0, kind = "redis", url = "{redis}" }},
-            {{ ttl = 0, kind = "s3", bucket = "{bucket}", region = "garage", endpoint_url = "{s3}", access_key_id = "{id}", secret_access_key = "{key}" }},
+            {{ ttl = 0, kind = "s3", bucket = "{bucket}", region = "us-east-1", endpoint_url = "{s3}", access_key_id = "{id}", secret_access_key = "{key}" }},
             {{ ttl = 0, kind = "tcp", address = "{dns}" }},
         ]
 

@@ -156,7 +156,7 @@ pub(crate) async fn before(server: u16, acceptor: TlsAcceptor, begins: Begins) -
 fn kinds() -> Vec<(&'static str, &'static str, &'static str, String, String)> {
     let over = |name: &str, from: &str, to: &str| variable(name).replacen(from, to, 1);
     let s3 = format!(
-        "bucket = \"{}\"\nregion = \"garage\"\naccess_key_id = \"{}\"\nsecret_access_key = \"{}\"\n",
+        "bucket = \"{}\"\nregion = \"us-east-1\"\naccess_key_id = \"{}\"\nsecret_access_key = \"{}\"\n",
         variable("S3_BUCKET"),
         variable("AWS_ACCESS_KEY_ID"),
         variable("AWS_SECRET_ACCESS_KEY")

@@ -166,7 +166,7 @@ async fn a_unix_socket_is_an_address() {
                 .replace("{encoded}", &encoded);
             text = text.replace("{login}", login).replace("{db}", db);
             let mut more = if kind == "http" {
-                "status = 403\n".to_owned()
+                "status = 400\n".to_owned()
             } else {
                 String::new()
             };

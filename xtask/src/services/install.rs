@@ -1,5 +1,5 @@
-//! Installs what is missing on this machine: Debian packages, Garage, axe-core, and programs in
-//! Python.
+//! Installs what is missing on this machine: Debian packages, axe-core, and programs from
+//! Python packages.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -42,8 +42,6 @@ pub(super) const FOR_TESTS: [(&str, &[Tool]); 4] = [
 
 /// The npm package that checks the accessibility of a page.
 const AXE: &str = "axe-core@4.14.1";
-
-const GARAGE: &str = "2.5.0";
 
 /// Returns the packages of the programs that are not on this machine.
 pub(super) fn missing(tools: &[Tool]) -> Vec<&'static str> {
@@ -108,42 +106,6 @@ pub(super) fn env_of_tests() -> Env {
     all.into_iter()
         .filter_map(|(name, path)| Some((name, path?.display().to_string())))
         .collect()
-}
-
-/// Returns the program of the S3 server.
-pub(super) fn garage_program() -> PathBuf {
-    cache().join(format!("garage-{GARAGE}")).join("bin/garage")
-}
-
-/// Builds Garage, which is in no distribution. This takes some minutes, once per machine.
-pub(super) fn garage() -> Outcome {
-    let _one_at_a_time = lock(&cache().join("garage.lock"))?;
-    if garage_program().is_file() {
-        return Ok(());
-    }
-    println!("> garage {GARAGE}: built once for this machine, some minutes");
-    let build = cache().join("garage-build");
-    let root = cache().join(format!("garage-{GARAGE}"));
-    let mut command = Command::new(env!("CARGO"));
-    command.args([
-        "install",
-        "garage",
-        "--version",
-        GARAGE,
-        "--locked",
-        "--no-default-features",
-        "--debug",
-        "--quiet",
-    ]);
-    command
-        .args(["--features", "bundled-libs,sqlite", "--root"])
-        .arg(root)
-        .arg("--target-dir")
-        .arg(&build);
-    let outcome = status(command.current_dir(cache()));
-    // Removes some gigabytes, even if the build has failed.
-    let _none_without_a_build = fs::remove_dir_all(build);
-    outcome
 }
 
 /// Returns the script that tests add to a page. It exists once axe-core is installed.

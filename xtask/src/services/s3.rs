@@ -1,19 +1,23 @@
-//! Garage, an S3-compatible server.
+//! A server that speaks the protocol of S3: rclone, which serves a folder.
 
+use std::fs;
 use std::process::Command;
 
-use super::host::{self, Env};
-use super::install;
+use super::host::{self, Env, Tool};
 use super::probe;
 use super::service::{Service, server};
-use super::state::{Home, write_secret};
+use super::state::Home;
+use super::venv::RCLONE;
 use crate::Outcome;
 
 /// The server refuses names of fewer than three characters.
 const BUCKET: &str = "health";
-const REGION: &str = "garage";
+const REGION: &str = "us-east-1";
 
-/// Garage: one node, one key, one bucket.
+/// rclone: one key, one bucket, which is a folder.
+///
+/// It verifies signatures, and tells an unknown key, a wrong secret and a missing bucket apart. It
+/// has neither versions nor policies.
 #[derive(Debug)]
 pub(super) struct S3;
 
@@ -22,67 +26,40 @@ impl Service for S3 {
         "s3"
     }
 
-    fn install(&self) -> Outcome {
-        install::garage()
+    fn tools(&self) -> &'static [Tool] {
+        host::PYTHON
     }
 
-    fn ports(&self) -> &'static [&'static str] {
-        &["port", "rpc_port", "admin_port"]
+    fn install(&self) -> Outcome {
+        RCLONE.install()
     }
 
     fn secrets(&self) -> &'static [(&'static str, usize)] {
-        &[
-            ("access_key", 12),
-            ("secret_key", 32),
-            ("rpc_secret", 32),
-            ("admin_token", 32),
-        ]
+        &[("access_key", 12), ("secret_key", 32)]
     }
 
     fn prepare(&self, home: &Home) -> Outcome {
-        let rpc = home.get("rpc_port");
-        let admin = home.get("admin_port");
-        let text = format!(
-            "metadata_dir = \"{}\"\ndata_dir = \"{}\"\ndb_engine = \"sqlite\"\nreplication_factor = 1\n\
-             rpc_bind_addr = \"127.0.0.1:{rpc}\"\nrpc_public_addr = \"127.0.0.1:{rpc}\"\nrpc_secret = \"{}\"\n\
-             [s3_api]\ns3_region = \"{REGION}\"\napi_bind_addr = \"{}\"\n\
-             [admin]\napi_bind_addr = \"127.0.0.1:{admin}\"\nadmin_token = \"{}\"\n",
-            home.place().join("meta").display(),
-            home.place().join("objects").display(),
-            home.get("rpc_secret"),
-            home.address(),
-            home.get("admin_token"),
-        );
-        write_secret(&home.place().join("garage.toml"), &text)
+        let bucket = home.place().join("objects").join(BUCKET);
+        fs::create_dir_all(&bucket).map_err(|error| format!("{}: {error}", bucket.display()))
     }
 
     fn command(&self, home: &Home) -> Result<Command, String> {
-        let mut command = server(install::garage_program(), home);
-        command.args([
-            "-c",
-            "garage.toml",
-            "server",
-            "--single-node",
-            "--default-bucket",
-        ]);
-        command.env("GARAGE_DEFAULT_ACCESS_KEY", access_key(home));
-        command
-            .env("GARAGE_DEFAULT_SECRET_KEY", home.get("secret_key"))
-            .env("GARAGE_DEFAULT_BUCKET", BUCKET);
+        let program = RCLONE.program("rclone").ok_or("rclone is not installed")?;
+        let mut command = server(program, home);
+        command.args(["serve", "s3", "objects", "--addr", &home.address()]);
+        command.args(["--config", "rclone.conf", "--vfs-cache-mode", "off"]);
+        let keys = format!("\"{},{}\"", access_key(home), home.get("secret_key"));
+        command.env("RCLONE_AUTH_KEY", keys);
         Ok(command)
     }
 
-    /// Checks that the bucket exists, and that the server refuses a request without a signature.
+    /// Checks that the server refuses a request with an unknown key.
     fn answers(&self, home: &Home) -> Outcome {
-        let admin = home.get("admin_port");
-        let token = home.get("admin_token");
-        let bucket = format!(
-            "GET /v2/GetBucketInfo?globalAlias={BUCKET} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
-             Authorization: Bearer {token}\r\n\r\n"
-        );
-        probe::talk(admin, bucket.as_bytes(), b"HTTP/1.1 200")?;
-        let unsigned = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
-        probe::talk(home.port(), unsigned, b"HTTP/1.1 403")
+        let unknown = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
+            X-Amz-Date: 20261201T000000Z\r\nAuthorization: AWS4-HMAC-SHA256 \
+            Credential=nobody/20261201/us-east-1/s3/aws4_request, SignedHeaders=host;x-amz-date, \
+            Signature=0000\r\n\r\n";
+        probe::talk(home.port(), unknown, b"InvalidAccessKeyId")
     }
 
     fn env(&self, home: &Home) -> Env {
@@ -94,19 +71,8 @@ impl Service for S3 {
             ("AWS_REGION", REGION.to_owned()),
         ]
     }
-
-    fn tool_env(&self, home: &Home) -> Env {
-        let path = host::path_with(install::garage_program().parent());
-        vec![
-            ("PATH", path.to_string_lossy().into_owned()),
-            (
-                "GARAGE_CONFIG_FILE",
-                home.place().join("garage.toml").display().to_string(),
-            ),
-        ]
-    }
 }
 
 fn access_key(home: &Home) -> String {
-    format!("GK{}", home.get("access_key"))
+    format!("AKID{}", home.get("access_key"))
 }

