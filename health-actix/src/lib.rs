@@ -31,7 +31,7 @@ pub fn probes(health: &Health) -> impl FnOnce(&mut ServiceConfig) + Clone + use<
     move |config| {
         endpoints
             .iter()
-            .for_each(|endpoint| configure(config, endpoint))
+            .for_each(|endpoint| configure(config, endpoint));
     }
 }
 

@@ -164,7 +164,7 @@ impl MailHealthCheck {
             AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(name.clone()).port(port);
         match (url.username.take(), url.password.take()) {
             (Some(username), Some(password)) => {
-                builder = builder.credentials(Credentials::new(username, password))
+                builder = builder.credentials(Credentials::new(username, password));
             }
             (None, None) => {}
             (Some(_), None) => {

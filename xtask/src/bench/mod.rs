@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: measures, and compares the results with the goals. Both sides of a ratio
 //! take turns in one run.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 

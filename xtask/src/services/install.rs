@@ -2,12 +2,10 @@
 //! Python packages.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::path::PathBuf;
-use std::process::Command;
 
 use super::account::is_root;
-use super::host::{Env, PYTHON, Tool, cache, find, loud, status};
+use super::host::{Env, PYTHON, Tool, cache, find, loud};
 use super::state::lock;
 use super::venv::{self, KUBERNETES, READERS};
 use crate::Outcome;

@@ -117,9 +117,9 @@ where
         let is_last = waiting.len() == 0;
         let head_start = async {
             if is_last {
-                std::future::pending().await
+                std::future::pending::<()>().await;
             } else {
-                tokio::time::sleep(head_start).await
+                tokio::time::sleep(head_start).await;
             }
         };
         tokio::select! {
