@@ -29,9 +29,9 @@ pub fn mount(endpoint: Endpoint) -> impl FnOnce(&mut ServiceConfig) + Clone + us
 pub fn probes(health: &Health) -> impl FnOnce(&mut ServiceConfig) + Clone + use<> {
     let endpoints = Endpoint::probes(health);
     move |config| {
-        endpoints
-            .iter()
-            .for_each(|endpoint| configure(config, endpoint));
+        for endpoint in &endpoints {
+            configure(config, endpoint);
+        }
     }
 }
 

@@ -76,7 +76,7 @@ async fn settings_groups_and_options_arrive() {
     assert_eq!(settings.timeout, Duration::from_secs(90));
     assert_eq!(settings.ttl, Duration::from_millis(500));
     assert_eq!(settings.unhealthy_status, 503);
-    assert_eq!(settings.warnings_as_errors, false);
+    assert!(!settings.warnings_as_errors);
     let report = health.report().await;
     assert!(!report.checks[1].critical);
     assert_eq!(report.checks[1].labels["team"], "shop");

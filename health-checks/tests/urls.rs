@@ -144,7 +144,7 @@ fn a_login_beside_a_url_is_used_or_refused() {
         match (loaded, message) {
             (Ok(_), None) => {}
             (Err(error), Some(message)) => {
-                assert!(error.to_string().contains(message), "{text}: {error}")
+                assert!(error.to_string().contains(message), "{text}: {error}");
             }
             (loaded, message) => panic!("{text}: {loaded:?}, expected {message:?}"),
         }

@@ -207,8 +207,8 @@ fn list_is_for_programs_as_well() {
         &[],
     ));
     let valid: serde_json::Value = serde_json::from_str(&valid).unwrap();
-    assert_eq!(&valid["valid"], &true.into());
-    assert_eq!(&valid["groups"]["ready"], &1.into());
+    assert_eq!(valid["valid"], true);
+    assert_eq!(valid["groups"]["ready"], 1);
     std::fs::write(
         folder.path().join("health.toml"),
         "[[checks]]\nkind = \"dsk\"\n",
@@ -221,8 +221,8 @@ fn list_is_for_programs_as_well() {
     );
     let wrong: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
     assert_eq!(output.status.code(), Some(2));
-    assert_eq!(&wrong["valid"], &false.into());
-    assert_eq!(&wrong["error"]["line"], &2.into());
+    assert_eq!(wrong["valid"], false);
+    assert_eq!(wrong["error"]["line"], 2);
     assert_eq!(wrong["error"]["key"], "checks[1].kind");
 }
 

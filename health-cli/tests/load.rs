@@ -33,7 +33,7 @@ fn counting_server() -> (SocketAddr, Arc<AtomicUsize>) {
     thread::spawn(move || {
         listener
             .incoming()
-            .for_each(|_| _ = counter.fetch_add(1, Ordering::SeqCst))
+            .for_each(|_| _ = counter.fetch_add(1, Ordering::SeqCst));
     });
     (address, count)
 }

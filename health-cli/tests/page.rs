@@ -131,8 +131,8 @@ fn examine(page: &str, width: u32, dark: bool) -> Value {
     let result = result.and_then(|rest| rest.split("</script>").next());
     let found: Value =
         serde_json::from_str(result.unwrap_or_else(|| panic!("axe did not run: {dom}"))).unwrap();
-    assert_eq!(&found["width"], &width.into(), "the window is another");
-    assert_eq!(&found["dark"], &dark.into(), "the window is another");
+    assert_eq!(found["width"], width, "the window is another");
+    assert_eq!(found["dark"], dark, "the window is another");
     found
 }
 

@@ -231,7 +231,7 @@ fn all_errors_of_a_table_of_endpoints_are_named_with_their_lines() {
     let json = validate(config, &["--format", "json"], &[]).1;
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!(json["errors"].as_array().unwrap().len(), 4);
-    assert_eq!(&json["error"]["line"], &2.into());
+    assert_eq!(json["error"]["line"], 2);
 
     let same = "[[endpoints]]\npath = \"/a/\"\n[[endpoints]]\npath = \"a\"\n";
     assert!(

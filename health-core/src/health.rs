@@ -405,7 +405,7 @@ impl Health {
             Snapshot::new(
                 reading.report,
                 reading.freshness,
-                self.0.renderers.len(),
+                self.0.renderers.positions().len() + 1,
                 self.policies().len(),
             )
         };

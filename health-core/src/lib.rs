@@ -60,7 +60,7 @@ pub use named::UnknownValue;
 pub use registry::{BuildError, BuildFault, Registry};
 #[cfg(feature = "feeds")]
 pub use render::{Atom, Rss};
-pub use render::{HealthJson, Json, Renderer, Renderers, ReportFormat, Text, render_fn};
+pub use render::{HealthJson, Json, Probe, Renderer, Renderers, ReportFormat, Text, render_fn};
 #[cfg(feature = "html")]
 pub use render::{Html, TemplateError};
 #[cfg(feature = "metrics-formats")]

@@ -215,6 +215,21 @@ impl Report {
             ..self.clone()
         }
     }
+
+    /// Returns the report of a group without the names of other groups, and without what belongs to
+    /// the whole service.
+    #[must_use]
+    pub(crate) fn without_other_groups(&self) -> Self {
+        let mut report = self.clone();
+        let is_own = |name: &String| self.group.as_ref() == Some(name);
+        report.groups.retain(|group| is_own(&group.group));
+        report.grpc_services.clear();
+        report.fleet = None;
+        for check in &mut report.checks {
+            check.groups.retain(is_own);
+        }
+        report
+    }
 }
 
 /// A report without checks, which is healthy.

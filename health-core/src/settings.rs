@@ -70,8 +70,8 @@ pub struct Settings {
     /// The status code of an unhealthy answer: 400 to 599, and not 429. Many balancers' manuals
     /// show 503. *Default*: 500.
     pub unhealthy_status: u16,
-    /// The status code of a healthy answer in which some row warns or fails: 200 to 299. *Default*:
-    /// 200.
+    /// The status code of a healthy answer in which some row warns or fails: 200 to 299, and not
+    /// 204 or 205, which have no body. *Default*: 200.
     pub degraded_status: u16,
     /// The names of the formats that an endpoint offers; the first one answers a request without
     /// preference. *Default*: all formats, `html` first.
@@ -265,7 +265,8 @@ pub(crate) fn faults<'a>(
 const PROBE_GROUPS: [&str; 3] = ["live", "ready", "startup"];
 
 pub(crate) const UNHEALTHY: &str = "must be a status code from 400 to 599, and not 429";
-pub(crate) const DEGRADED: &str = "must be a status code from 200 to 299";
+pub(crate) const DEGRADED: &str =
+    "must be a status code from 200 to 299, and not 204 or 205, which have no body";
 
 /// Returns `true` if an unhealthy answer may have this status code. 429 is excluded, because
 /// clients and balancers react to it by waiting.
@@ -274,7 +275,7 @@ pub(crate) fn is_unhealthy_status(code: u16) -> bool {
 }
 
 pub(crate) fn is_degraded_status(code: u16) -> bool {
-    (200..=299).contains(&code)
+    (200..=299).contains(&code) && ![204, 205].contains(&code)
 }
 
 pub(crate) fn token_fault<'a>(

@@ -1,5 +1,6 @@
 //! Reports that several readers share, and the answers that were rendered from them.
 
+use std::borrow::Cow;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -77,10 +78,32 @@ pub(crate) struct View {
     pub(crate) policy: usize,
     /// The position of the format.
     pub(crate) renderer: usize,
-    /// `true` if the reader may see only the verdict.
-    pub(crate) redacted: bool,
+    pub(crate) detail: Detail,
     /// `true` for the verbose form.
     pub(crate) verbose: bool,
+}
+
+/// The part of a report that a reader sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Detail {
+    /// The verdict, without the rows.
+    Verdict,
+    /// The rows of the group, and no name of another group.
+    Group,
+    /// Everything.
+    Whole,
+}
+
+impl Detail {
+    const ALL: usize = 3;
+
+    fn of(self, report: &Report) -> Cow<'_, Report> {
+        match self {
+            Self::Verdict => Cow::Owned(report.without_rows()),
+            Self::Group => Cow::Owned(report.without_other_groups()),
+            Self::Whole => Cow::Borrowed(report),
+        }
+    }
 }
 
 impl Snapshot {
@@ -91,7 +114,7 @@ impl Snapshot {
         formats: usize,
         policies: usize,
     ) -> Self {
-        let views = 4 * formats * policies;
+        let views = 2 * Detail::ALL * formats * policies;
         Self {
             report: Arc::new(report),
             freshness,
@@ -107,8 +130,8 @@ impl Snapshot {
             .saturating_mul(self.formats)
             .saturating_add(view.renderer);
         format
-            .saturating_mul(4)
-            .saturating_add(2 * usize::from(view.verbose) + usize::from(view.redacted))
+            .saturating_mul(2 * Detail::ALL)
+            .saturating_add(2 * (view.detail as usize) + usize::from(view.verbose))
     }
 
     /// Calls `then` with the answer to a view, which is rendered if it is not cached. No lock is
@@ -121,13 +144,7 @@ impl Snapshot {
         make: impl FnOnce(&Report) -> SharedResponse,
         then: impl FnOnce(&SharedResponse) -> T,
     ) -> T {
-        let make = || {
-            if view.redacted {
-                make(&self.report.without_rows())
-            } else {
-                make(&self.report)
-            }
-        };
+        let make = || make(&view.detail.of(&self.report));
         let Some(cached) = self.answers.get(self.index(view)) else {
             return then(&make());
         };
@@ -161,11 +178,7 @@ impl Snapshot {
         {
             return answer.clone();
         }
-        let mut report = if view.redacted {
-            self.report.without_rows()
-        } else {
-            Report::clone(&self.report)
-        };
+        let mut report = view.detail.of(&self.report).into_owned();
         report.generated_at = now;
         let answer = make(&report);
         if let Some(mut cached) = lock() {

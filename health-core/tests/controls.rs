@@ -116,7 +116,7 @@ async fn a_group_s_report_is_within_its_budget() {
         .unwrap()
         .unwrap();
     assert_eq!(report.group.as_deref(), Some("batch"));
-    assert_eq!(report.healthy, false);
+    assert!(!report.healthy);
     let error = health.group_report("bach").await.unwrap_err().to_string();
     assert_eq!(
         error,
@@ -151,7 +151,7 @@ async fn a_subscription_sees_the_present_verdict_and_each_change() {
 
     queue.fail(true);
     let report = next(&mut ready).await;
-    assert_eq!(report.healthy, false);
+    assert!(!report.healthy);
     assert_eq!(
         report.checks[0].pretty_status().as_str(),
         "unavailable: refused"

@@ -114,6 +114,133 @@ async fn an_endpoint_of_one_group_has_nothing_below_it() {
     }
 }
 
+/// Asks with this `Accept`, or without one if it is empty. Returns the status code, the content type
+/// and the body.
+async fn ask(endpoint: &Endpoint, target: &str, accept: &str) -> (u16, String, String) {
+    let mut request = Request::get(target);
+    if !accept.is_empty() {
+        request = request.header("accept", accept);
+    }
+    let answer = endpoint.respond(&request.body(()).unwrap()).await;
+    let content_type = answer.headers()["content-type"].to_str().unwrap();
+    let status = answer.status().as_u16();
+    (status, content_type.to_owned(), body(&answer).to_owned())
+}
+
+#[tokio::test]
+#[cfg(all(feature = "feeds", feature = "metrics-formats"))]
+async fn metrics_and_feeds_answer_no_client_without_a_preference() {
+    let (health, _) = degraded(Settings::default().formats(["prometheus", "atom", "json"]));
+    health.drain();
+    let [_, readyz] = Endpoint::probes(&health);
+    let all = Endpoint::new("/ht/", health.clone());
+    let group = Endpoint::builder(health.clone())
+        .path("/ready/")
+        .group("ready")
+        .build()
+        .unwrap();
+    for accept in ["", "*/*", "text/html;q=0.9, */*;q=0.8", "nonsense"] {
+        for (endpoint, target) in [
+            (&all, "/ht/"),
+            (&all, "/ht/ready/"),
+            (&group, "/ready/"),
+            (&readyz, "/readyz"),
+        ] {
+            let (status, content_type, _) = ask(endpoint, target, accept).await;
+            assert_eq!(status, 500, "{target} {accept}: {content_type}");
+        }
+    }
+    let (status, content_type, _) = ask(&all, "/ht/", "application/*").await;
+    assert_eq!(status, 500);
+    assert_eq!(content_type, "application/json");
+    let (status, content_type, _) = ask(&all, "/ht/", "text/plain;version=0.0.4, */*;q=0.1").await;
+    assert_eq!(status, 200);
+    assert!(content_type.starts_with("text/plain; version=0.0.4"));
+    // There is nothing else that it could have.
+    let metrics = Endpoint::builder(health)
+        .path("/metrics")
+        .formats(["prometheus"])
+        .build()
+        .unwrap();
+    assert_eq!(ask(&metrics, "/metrics", "").await.0, 200);
+}
+
+#[tokio::test]
+async fn probes_answer_ok_or_with_what_fails() {
+    let orders = Reported::new("orders");
+    let health = Health::builder()
+        .settings(Settings::default().formats(["json", "text"]))
+        .check(orders.check())
+        .build()
+        .unwrap();
+    let [livez, readyz] = Endpoint::probes(&health);
+    orders.working();
+    for accept in ["", "*/*", "text/*"] {
+        let answer = ask(&readyz, "/readyz", accept).await;
+        assert_eq!(answer.0, 200);
+        assert_eq!(answer.1, "text/plain; charset=utf-8");
+        assert_eq!(answer.2, "ok\n");
+    }
+    assert_eq!(ask(&livez, "/livez", "").await.2, "ok\n");
+    orders.failed("the queue is gone");
+    let (status, _, text) = ask(&readyz, "/readyz", "*/*").await;
+    assert_eq!(status, 500);
+    assert_eq!(text, "orders: unavailable: the queue is gone\n");
+    // The format `text` has all rows, whoever asks for it.
+    let long = "orders                   ... unavailable: the queue is gone\n";
+    assert_eq!(ask(&readyz, "/readyz", "text/plain").await.2, long);
+    assert_eq!(ask(&readyz, "/readyz?format=text", "*/*").await.2, long);
+    assert_eq!(
+        ask(&readyz, "/readyz", "application/json").await.2,
+        r#"{"orders": "unavailable: the queue is gone"}"#
+    );
+
+    let (secret, _) = degraded(Settings::default().token("s3cret"));
+    let [_, readyz] = Endpoint::probes(&secret);
+    assert_eq!(ask(&readyz, "/readyz", "").await.2, "working\n");
+}
+
+#[tokio::test]
+async fn an_endpoint_of_one_group_names_no_other() {
+    let check = |name: &'static str, groups: [&'static str; 2]| {
+        check_fn(name, || async { Ok(()) }).groups(groups)
+    };
+    let health = Health::builder()
+        .group("public", GroupSettings::default())
+        .group("backstage", GroupSettings::default())
+        .check(check("shop", ["public", "backstage"]))
+        .check(check("ledger", ["ready", "backstage"]))
+        .build()
+        .unwrap();
+    health.add_grpc_services([("backstage.Service".to_owned(), "ready".to_owned())]);
+    let public = Endpoint::builder(health.clone())
+        .path("/status/")
+        .group("public")
+        .build()
+        .unwrap();
+    let formats = health.renderers().formats().map(str::to_owned);
+    for format in formats.collect::<Vec<_>>() {
+        for verbose in ["", "&verbose"] {
+            let target = format!("/status/?format={format}{verbose}");
+            for _ in 0..2 {
+                let answer = get(&public, &target).await;
+                assert_eq!(answer.status().as_u16(), 200, "{target}");
+                for name in ["backstage", "ledger", "startup"] {
+                    assert!(!body(&answer).contains(name), "{target}: {}", body(&answer));
+                }
+            }
+        }
+    }
+    // An endpoint of all groups shows them, with the same policy, from the same report.
+    let all = Endpoint::new("/ht/", health);
+    let answer = get(&all, "/ht/public/?format=report").await;
+    assert!(
+        body(&answer).contains("backstage.Service"),
+        "{}",
+        body(&answer)
+    );
+}
+
 #[tokio::test]
 async fn probes_need_no_token_and_hide_the_rows_without_it() {
     let (health, _) = degraded(Settings::default().token("s3cret"));

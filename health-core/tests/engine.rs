@@ -85,7 +85,7 @@ async fn a_run_takes_as_long_as_its_slowest_check() {
     let began = Instant::now();
     let report = build(builder).report().await;
     assert_eq!(report.checks.len(), 4);
-    assert_eq!(report.healthy, true);
+    assert!(report.healthy);
     assert_eq!(began.elapsed(), SECOND);
     assert_eq!(report.checks[0].duration, Some(SECOND));
 }
@@ -137,7 +137,7 @@ async fn a_reader_waits_no_longer_than_its_budget_and_the_run_goes_on() {
         [("slow", "unavailable: no result yet".into())]
     );
     assert_eq!(first.checks[0].status, Status::Unknown);
-    assert_eq!(first.healthy, false);
+    assert!(!first.healthy);
 
     sleep(Duration::from_millis(2500)).await; // the first run has ended; the next one starts with the next read
     let second = health.report().await;

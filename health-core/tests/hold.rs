@@ -88,8 +88,8 @@ async fn a_failover_of_twenty_seconds_removes_no_replica() {
             assert!(report.healthy);
             let row = &report.checks[0];
             assert_eq!(row.status, Status::Unavailable);
-            assert_eq!(row.held, true);
-            assert_eq!(row.fails_report, false);
+            assert!(row.held);
+            assert!(!row.fails_report);
             assert_eq!(
                 row.pretty_status(),
                 "unavailable: connection refused (held)"
@@ -105,7 +105,7 @@ async fn a_failover_of_twenty_seconds_removes_no_replica() {
                 .iter()
                 .find(|group| group.group == "ready")
                 .unwrap();
-            assert_eq!(group.healthy, true);
+            assert!(group.healthy);
             assert_eq!(&group.held[..], &["orders".to_owned()][..]);
             assert_eq!(&group.holdable[..], &["orders".to_owned()][..]);
         }
@@ -166,7 +166,7 @@ async fn a_warning_before_is_good_enough_and_a_warning_is_not_held_where_it_does
     let health = replica(&database).build().unwrap();
     let row = ready(&health).await.checks[0].clone();
     assert_eq!(row.status, Status::Warning);
-    assert_eq!(row.held, false);
+    assert!(!row.held);
     database.set(State::Down);
     sleep(2 * SECOND).await;
     assert!(ready(&health).await.healthy);
@@ -309,11 +309,11 @@ async fn a_hold_for_ever_never_counts_and_a_check_s_own_hold_has_its_length() {
     let [orders, stock] = &report.checks[..] else {
         panic!("two rows")
     };
-    assert_eq!(orders.held, true);
+    assert!(orders.held);
     assert_eq!(orders.counts_at, None);
-    assert_eq!(orders.fails_report, false);
-    assert_eq!(stock.held, false);
-    assert_eq!(stock.fails_report, true);
+    assert!(!orders.fails_report);
+    assert!(!stock.held);
+    assert!(stock.fails_report);
 }
 
 #[tokio::test(start_paused = true)]

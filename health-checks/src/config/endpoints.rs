@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 
-use health_core::{Anonymous, BuildFault, Endpoint, Health, Secret};
+use health_core::{Anonymous, BuildFault, Endpoint, Health, Renderers, Secret, Settings};
 use serde::{Deserialize, Deserializer, de};
 
 use super::ConfigError;
@@ -125,6 +125,32 @@ impl EndpointTable {
             .unwrap_or_default();
         ConfigError::new(&self.file, Some(line), Some(name), message)
     }
+}
+
+/// Warns of the endpoints of which no answer has the verdict as its status code.
+pub(super) fn warnings(file: &str, settings: &Settings, tables: &[EndpointTable]) -> Vec<String> {
+    const WHY: &str = "offers only metrics and feeds, which are always answered with 200: \
+                       no probe of this endpoint can fail";
+    let renderers = Renderers::default();
+    let is_always_ok = |name: &String| {
+        renderers
+            .get(name)
+            .is_some_and(health_core::Renderer::always_ok)
+    };
+    let hides_verdict = |formats: &Option<Vec<String>>| {
+        formats
+            .as_ref()
+            .is_some_and(|names| !names.is_empty() && names.iter().all(is_always_ok))
+    };
+    let in_settings = hides_verdict(&settings.formats).then(|| format!("{file}: formats {WHY}"));
+    let in_tables = tables
+        .iter()
+        .filter(|table| hides_verdict(&table.keys.formats))
+        .map(|table| {
+            let line = table.places.get("formats").map_or(0, |(line, _)| *line);
+            format!("{file}:{line}: formats {WHY}")
+        });
+    in_settings.into_iter().chain(in_tables).collect()
 }
 
 /// Builds the endpoints of a file; without any, one as the settings describe it.

@@ -195,6 +195,8 @@ impl Config {
                 .endpoints
                 .push(EndpointTable::read(&document, table)?);
         }
+        let warnings = endpoints::warnings(file, &config.settings, &config.endpoints);
+        config.warnings.extend(warnings);
         document.refuse_rest(
             &root,
             &["settings", "groups", "endpoints", "fleet", "checks"],

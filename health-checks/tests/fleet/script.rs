@@ -162,7 +162,7 @@ async fn one_of_all_gets_the_lease_and_the_others_read_its_verdict() {
     let read = b.asks().await;
     assert_eq!(read.grant, 0);
     assert_eq!(read.seq, 1);
-    assert_eq!(read.ok, true);
+    assert!(read.ok);
     assert_eq!(read.body.as_str(), "fine");
     assert!((0..500).contains(&read.age), "{}", read.age);
     let known = b.run(false, &[], 1).await.unwrap().1;
@@ -220,7 +220,7 @@ async fn a_failure_is_confirmed_by_another_replica_before_it_counts() {
     assert_eq!(a.asks().await.grant, 2);
     let told = a.publishes(2, false, "refused").await;
     assert_eq!(told.grant, 0, "the suspect does not get the next lease");
-    assert_eq!(told.ok, true, "the suspect does not get the next lease");
+    assert!(told.ok, "the suspect does not get the next lease");
     assert_eq!(
         told.body.as_str(),
         "fine",
@@ -228,10 +228,10 @@ async fn a_failure_is_confirmed_by_another_replica_before_it_counts() {
     );
     let told = b.asks().await;
     assert_eq!(told.grant, 3, "the other one does, at once");
-    assert_eq!(told.ok, true, "the other one does, at once");
+    assert!(told.ok, "the other one does, at once");
     let told = b.publishes(3, false, "refused as well").await;
     assert_eq!(told.seq, 3);
-    assert_eq!(told.ok, false);
+    assert!(!told.ok);
     assert_eq!(told.body.as_str(), "refused as well");
     sleep(TTL).await;
     assert_eq!(a.asks().await.grant, 4);
@@ -261,13 +261,10 @@ async fn a_failure_that_another_replica_does_not_see_is_not_the_verdict() {
         told.grant, 2,
         "b has to look, although the verdict is young"
     );
-    assert_eq!(
-        told.ok, true,
-        "b has to look, although the verdict is young"
-    );
+    assert!(told.ok, "b has to look, although the verdict is young");
     assert_eq!(told.seq, 1, "b has to look, although the verdict is young");
     let told = b.publishes(2, true, "fine for me").await;
-    assert_eq!(told.ok, true);
+    assert!(told.ok);
     assert_eq!(told.body.as_str(), "fine for me");
     assert_eq!(a.asks().await.grant, 0, "nobody is suspect any more");
     assert_eq!(b.asks().await.grant, 0, "nobody is suspect any more");
@@ -284,7 +281,7 @@ async fn without_a_lease_a_failure_changes_nothing_but_the_suspect() {
     b.publishes(1, true, "fine").await;
     for _ in 0..10 {
         let told = a.publishes(0, false, "refused").await;
-        assert_eq!(told.ok, true);
+        assert!(told.ok);
         assert_eq!(told.seq, 1);
         assert_eq!(told.body.as_str(), "fine");
     }

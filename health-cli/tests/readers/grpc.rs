@@ -77,10 +77,10 @@ fn pythons_client_reads_check_watch_and_list() {
     let expected = json!({ "check": check, "watch": { "": "SERVING", "nothing": "SERVICE_UNKNOWN" }, "list": healthy });
     assert_eq!(read(CACHE), expected);
     let unhealthy = read(&format!("{CACHE}{BROKEN}"));
-    assert_eq!(&unhealthy["check"][""], &"NOT_SERVING".into());
-    assert_eq!(&unhealthy["check"]["live"], &"SERVING".into());
-    assert_eq!(&unhealthy["watch"][""], &"NOT_SERVING".into());
-    assert_eq!(&unhealthy["list"]["ready"], &"NOT_SERVING".into());
+    assert_eq!(unhealthy["check"][""], "NOT_SERVING");
+    assert_eq!(unhealthy["check"]["live"], "SERVING");
+    assert_eq!(unhealthy["watch"][""], "NOT_SERVING");
+    assert_eq!(unhealthy["list"]["ready"], "NOT_SERVING");
 }
 
 /// Reads the next line for a service, and skips the lines of others.

@@ -178,7 +178,7 @@ fn whether_it_works_or_not_it_is_as_the_draft_has_it() {
     shop.drain();
     let draining = served(&shop.server, "/ht/?format=health&exclude=orders:new");
     assert_eq!(&draining["status"], &json!("fail"));
-    assert_eq!(keys(&draining).contains(&ORDERS_KEY), false);
+    assert!(!keys(&draining).contains(&ORDERS_KEY));
 }
 
 #[test]

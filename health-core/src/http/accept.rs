@@ -17,6 +17,8 @@ pub(super) struct Offer {
     /// `true` if another format of this type has versions: a client that names a version does not
     /// mean this one.
     has_twin: bool,
+    /// `true` if only a wildcard, or no preference at all, selects the format.
+    is_fallback: bool,
     renderer: usize,
 }
 
@@ -32,14 +34,23 @@ impl Offer {
             subtype: subtype.into(),
             version: version.map(str::to_owned),
             has_twin: false,
+            is_fallback: false,
             renderer,
         }
     }
 }
 
 /// Lists the first media type of each offered renderer and then the others, so that a wildcard
-/// matches the main types.
-pub(super) fn offers(renderers: &Renderers, offered: &[usize]) -> Vec<Offer> {
+/// matches the main types. Metrics and feeds come last: their status code is not the verdict, so
+/// they answer a client without a preference only if there is nothing else. The fallback, if there
+/// is one, answers such a client before all others.
+pub(super) fn offers(
+    renderers: &Renderers,
+    offered: &[usize],
+    fallback: Option<usize>,
+) -> Vec<Offer> {
+    let mut offered = offered.to_vec();
+    offered.sort_by_key(|&position| renderers.at(position).always_ok());
     let types_of = |position: usize| renderers.at(position).media_types();
     let main = offered
         .iter()
@@ -53,7 +64,14 @@ pub(super) fn offers(renderers: &Renderers, offered: &[usize]) -> Vec<Offer> {
             .iter()
             .map(move |media_type| Offer::new(media_type, renderer))
     });
-    let mut offers: Vec<Offer> = offers.collect();
+    let fallback = fallback.and_then(|position| {
+        let offer = Offer::new(types_of(position).first()?, position);
+        Some(Offer {
+            is_fallback: true,
+            ..offer
+        })
+    });
+    let mut offers: Vec<Offer> = fallback.into_iter().chain(offers).collect();
     let versioned = |offer: &Offer| {
         offer
             .version
@@ -190,6 +208,7 @@ impl<'a> Range<'a> {
             ("*", _) => Some(Fit::Any),
             (kind, _) if !kind.eq_ignore_ascii_case(&offer.kind) => None,
             (_, "*") => Some(Fit::Kind),
+            _ if offer.is_fallback => None,
             (_, subtype) if !subtype.eq_ignore_ascii_case(&offer.subtype) => None,
             _ if offer.has_twin && self.version.is_some() => None,
             _ => Some(self.fit_parameters(offer)),

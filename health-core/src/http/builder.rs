@@ -41,6 +41,8 @@ pub struct EndpointBuilder {
     token: Option<Secret>,
     anonymous: Option<Anonymous>,
     formats: Option<Vec<String>>,
+    /// `true` if the format `probe` answers a client without a preference.
+    is_probe: bool,
     policy: Policy,
     faults: Vec<BuildFault>,
 }
@@ -54,6 +56,7 @@ impl EndpointBuilder {
             token: settings.token.clone(),
             anonymous: None,
             formats: settings.formats.clone(),
+            is_probe: false,
             policy: Policy::new(settings),
             faults: Vec::new(),
             health,
@@ -68,8 +71,8 @@ impl EndpointBuilder {
         self
     }
 
-    /// Shows only this group, at the path itself. There are no paths below it then. *Default*: all
-    /// checks, and each group below the path.
+    /// Shows only this group, at the path itself, and names no other group. There are no paths
+    /// below it. *Default*: all checks, and each group below the path.
     pub fn group(mut self, group: impl Into<String>) -> Self {
         self.group = Some(group.into());
         self
@@ -112,7 +115,8 @@ impl EndpointBuilder {
         self
     }
 
-    /// Sets the status code of a healthy answer in which some row warns or fails: 200 to 299.
+    /// Sets the status code of a healthy answer in which some row warns or fails: 200 to 299,
+    /// except for 204 and 205, which have no body.
     /// *Default*: [`Settings::degraded_status`](crate::Settings::degraded_status).
     pub fn degraded_status(mut self, code: u16) -> Self {
         match StatusCode::from_u16(code)
@@ -140,11 +144,18 @@ impl EndpointBuilder {
         self
     }
 
-    /// Offers only these formats, in this order. The first one answers a request without
-    /// preference, so an API service names `json` first. *Default*: all formats of the health,
-    /// `html` first.
+    /// Offers only these formats, in this order. The first one whose status code is the verdict
+    /// answers a request without preference, so an API service names `json` first; metrics and
+    /// feeds, which are always 200, answer it only if there is nothing else. *Default*: all formats
+    /// of the health, `html` first.
     pub fn formats<I: Into<String>>(mut self, formats: impl IntoIterator<Item = I>) -> Self {
         self.formats = Some(formats.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Answers a client without a preference in the format `probe`, whatever the other formats are.
+    pub(super) fn for_probes(mut self) -> Self {
+        self.is_probe = true;
         self
     }
 
@@ -180,6 +191,7 @@ impl EndpointBuilder {
             token,
             anonymous,
             formats,
+            is_probe,
             policy,
             mut faults,
         } = self;
@@ -204,8 +216,8 @@ impl EndpointBuilder {
             faults.push(BuildFault::setting("token", message));
         }
         faults.extend(settings::path_fault(&path));
-        let renderers: Vec<usize> = match &formats {
-            None => (0..health.renderers().len()).collect(),
+        let mut renderers: Vec<usize> = match &formats {
+            None => health.renderers().positions().collect(),
             Some(names) => {
                 faults.extend(settings::formats_fault(names, health.renderers()));
                 names
@@ -214,11 +226,13 @@ impl EndpointBuilder {
                     .collect()
             }
         };
+        let fallback = is_probe.then(|| health.renderers().probe());
+        renderers.extend(fallback.filter(|position| !renderers.contains(position)));
         let segments = path.split('/').filter(|segment| !segment.is_empty());
         let base: String = segments.flat_map(|segment| ["/", segment]).collect();
         let shared = Shared {
             base: utf8_percent_encode(&base, NOT_IN_A_PATH).to_string(),
-            offers: accept::offers(health.renderers(), &renderers),
+            offers: accept::offers(health.renderers(), &renderers, fallback),
             policy_id: health.policy_id(&policy),
             policy,
             renderers,

@@ -128,10 +128,12 @@ impl Endpoint {
     /// `live` and `ready`.
     ///
     /// A request without the token gets only the verdict. A request with it gets the rows, and so
-    /// does every request if there is no token.
+    /// does every request if there is no token. A client without a preference, such as the kubelet,
+    /// gets the format [`Probe`](crate::Probe).
     pub fn probes(health: &Health) -> [Self; 2] {
         [("/livez", "live"), ("/readyz", "ready")].map(|(path, group)| {
             let endpoint = Self::builder(health.clone()).path(path).group(group);
+            let endpoint = endpoint.for_probes();
             let has_token = health.settings().token.is_some();
             let endpoint = if has_token {
                 endpoint.anonymous(Anonymous::Status)

@@ -15,7 +15,7 @@ use super::refusal::Refusal;
 use super::{Endpoint, RequestHead};
 use crate::runner::Kind;
 use crate::selection::Choice;
-use crate::snapshot::View;
+use crate::snapshot::{Detail, View};
 use crate::{Anonymous, Secret};
 
 /// The header in which Prometheus sends its scrape timeout.
@@ -59,7 +59,11 @@ impl Endpoint {
         let view = View {
             policy: self.0.policy_id,
             renderer,
-            redacted,
+            detail: match self.0.group {
+                _ if redacted => Detail::Verdict,
+                Some(_) => Detail::Group,
+                None => Detail::Whole,
+            },
             verbose: params.verbose,
         };
         let mut exclude = if redacted {
@@ -85,8 +89,9 @@ impl Endpoint {
 
     /// Returns the position of an offered format.
     fn renderer(&self, name: &str) -> Option<usize> {
-        let position = self.0.health.renderers().position(name)?;
-        self.0.renderers.contains(&position).then_some(position)
+        let is_named =
+            |&&position: &&usize| self.0.health.renderers().at(position).format() == name;
+        self.0.renderers.iter().find(is_named).copied()
     }
 
     /// Finds the plan that a path names. The flag is `true` if the answer has to be redacted.

@@ -41,6 +41,7 @@ mod openmetrics;
 mod outcome;
 #[cfg(feature = "html")]
 mod plot;
+mod probe;
 #[cfg(feature = "metrics-formats")]
 mod prometheus;
 mod report;
@@ -63,6 +64,7 @@ pub use html::{Html, TemplateError};
 pub use json::Json;
 #[cfg(feature = "metrics-formats")]
 pub use openmetrics::OpenMetrics;
+pub use probe::Probe;
 #[cfg(feature = "metrics-formats")]
 pub use prometheus::Prometheus;
 pub use report::ReportFormat;
@@ -211,12 +213,19 @@ impl Renderers {
         self.formats().position(|name| name == format)
     }
 
-    pub(crate) fn at(&self, position: usize) -> &dyn Renderer {
-        &*self.0[position]
+    /// Returns the position of the format [`Probe`], which is none of the list unless somebody
+    /// registers a format of that name.
+    pub(crate) fn probe(&self) -> usize {
+        self.position(Probe::FORMAT).unwrap_or(self.0.len())
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.0.len()
+    pub(crate) fn at(&self, position: usize) -> &dyn Renderer {
+        self.0.get(position).map_or(&Probe, |renderer| &**renderer)
+    }
+
+    /// Returns the positions of the list.
+    pub(crate) fn positions(&self) -> std::ops::Range<usize> {
+        0..self.0.len()
     }
 }
 

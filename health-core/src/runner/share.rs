@@ -717,7 +717,7 @@ mod tests {
             .publication(replica.at(1.5))
             .expect("it has the lease");
         assert_eq!(published.seq, 7);
-        assert_eq!(published.ok, true);
+        assert!(published.ok);
         assert_eq!(published.age, SECOND);
         assert!(replica.share.publication(replica.at(2.0)).is_none(), "once");
         replica.probes(3.0, Working);
@@ -731,6 +731,6 @@ mod tests {
             .publication(replica.at(4.0))
             .expect("a failure is");
         assert_eq!(told.seq, 0);
-        assert_eq!(told.ok, false);
+        assert!(!told.ok);
     }
 }

@@ -279,7 +279,7 @@ mod tests {
         assert_eq!(server.settings.username(), Some("app"));
         assert_eq!(server.settings.password(), Some("s@cret"));
         assert_eq!(server.settings.db(), 3);
-        assert_eq!(server.tls.is_some(), false);
+        assert!(server.tls.is_none());
         let Route::Sentinels {
             sentinels,
             settings,
@@ -298,7 +298,7 @@ mod tests {
             panic!("sentinels")
         };
         assert_eq!(settings.password(), Some("x"));
-        assert_eq!(with_password.tls.is_some(), true);
+        assert!(with_password.tls.is_some());
         for url in [
             "redis+sentinel://s1",
             "redis+sentinel://s1/",

@@ -22,7 +22,7 @@ pub(super) async fn serve(content: Content) -> Outcome {
             server
                 .add_service(HealthServer::new(Bare))
                 .serve_with_incoming(incoming)
-                .await?
+                .await?;
         }
         Content::Health(health) => {
             server
