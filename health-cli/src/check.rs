@@ -88,7 +88,7 @@ pub(crate) async fn check(args: &CheckArgs) -> Outcome {
         }
         None => show::print(&rows, format),
     };
-    args.exit.printed(printed)?;
+    args.exit.printed(printed);
     Ok(if report.healthy { HEALTHY } else { UNHEALTHY })
 }
 

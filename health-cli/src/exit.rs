@@ -33,10 +33,11 @@ impl ExitArgs {
         self.exit == Some(Exit::Nagios)
     }
 
-    /// Ignores a failure to print the report if `--exit` is set, because the exit code is what
-    /// matters then.
-    pub(crate) fn printed(&self, printed: std::io::Result<()>) -> std::io::Result<()> {
-        if self.exit.is_some() { Ok(()) } else { printed }
+    /// Reports a failure to print on stderr, unless `--exit` is set: see [`printed`].
+    pub(crate) fn printed(&self, result: std::io::Result<()>) {
+        if self.exit.is_none() {
+            printed(result);
+        }
     }
 
     /// Returns the format to print, which is `text` by default.
@@ -45,6 +46,14 @@ impl ExitArgs {
             return Err("--exit nagios has a format of its own: leave --format out");
         }
         Ok(format.unwrap_or("text"))
+    }
+}
+
+/// Reports a failure to print on stderr. The exit code of the command is still the verdict, which a
+/// full disk behind stdout does not change.
+pub(crate) fn printed(result: std::io::Result<()>) {
+    if let Err(error) = result {
+        output::note(format_args!("error: {error}"));
     }
 }
 

@@ -5,6 +5,7 @@ use clap::ValueHint;
 use health_checks::config::{ConfigError, Options};
 use serde_json::{Map, Value, json};
 
+use crate::exit;
 use crate::format::{self, Format};
 use crate::kubernetes::{self, Probes};
 use crate::outcome::{HEALTHY, Outcome, WRONG};
@@ -48,13 +49,18 @@ pub(crate) fn validate(args: &ValidateArgs) -> Outcome {
     match judge(args, path) {
         Err(wrong) if args.format == Format::Json => {
             let errors: Vec<_> = wrong.errors().map(described).collect();
-            output::print(format::json(
+            exit::printed(output::print(format::json(
                 &json!({ "valid": false, "error": errors.first(), "errors": errors }),
-            ))?;
+            )));
             Ok(WRONG)
         }
         said => {
-            output::print(said?)?;
+            let printed = output::print(said?);
+            if args.kubernetes {
+                printed?; // the manifest is what the command is for
+            } else {
+                exit::printed(printed);
+            }
             Ok(HEALTHY)
         }
     }

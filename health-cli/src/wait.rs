@@ -1,5 +1,6 @@
 use std::time::{Duration, Instant};
 
+use crate::exit;
 use crate::outcome::{HEALTHY, Outcome, UNHEALTHY};
 use crate::output;
 use crate::row::without_digits;
@@ -54,7 +55,7 @@ pub(crate) async fn wait(args: &WaitArgs) -> Outcome {
         tokio::time::sleep(left().min(args.interval)).await;
     }
     if let Some(sight) = told.last {
-        sight.print()?;
+        exit::printed(sight.print());
     }
     output::note(format_args!(
         "not healthy within {}",

@@ -18,7 +18,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use support::{CACHE, Running, Server, folder, health, run, signal, stderr, told, wait};
+use support::{BROKEN, CACHE, Running, Server, folder, health, run, signal, stderr, told, wait};
 
 /// Starts a server with these arguments. Returns it with the lines that it prints for its sockets.
 fn serve(folder: &tempfile::TempDir, args: &[&str], lines: usize) -> (Running, Vec<String>) {
@@ -339,8 +339,9 @@ fn a_hang_up_drains_and_no_signal_leaves_a_folder_behind() {
 }
 
 #[test]
-fn stdout_that_can_not_be_written_changes_nothing() {
+fn stdout_that_can_not_be_written_changes_no_verdict() {
     let folder = folder(CACHE);
+    std::fs::write(folder.path().join("broken.toml"), BROKEN).unwrap();
     let full = || {
         std::fs::OpenOptions::new()
             .write(true)
@@ -365,11 +366,20 @@ fn stdout_that_can_not_be_written_changes_nothing() {
         check(&["check", "--config", "health.toml", "--exit", "nagios"]),
         (Some(0), String::new())
     );
-    let (code, error) = check(&["check", "--config", "health.toml"]);
-    assert!(
-        code == Some(2) && error.contains("stdout can't be written"),
-        "{code:?} {error}"
-    );
+    for (args, verdict) in [
+        (&["check", "--config", "health.toml"][..], 0),
+        (&["validate", "--config", "health.toml"], 0),
+        (&["check", "--config", "broken.toml"], 1),
+        (&["wait", "--config", "broken.toml", "--timeout", "1ms"], 1),
+        (&["schema"], 2), // its output is what the command is for
+    ] {
+        let (code, error) = check(args);
+        assert_eq!(code, Some(verdict), "{args:?}: {error}");
+        assert!(
+            error.contains("stdout can't be written"),
+            "{args:?}: {error}"
+        );
+    }
     let port = free_port();
     let mut command = health(folder.path());
     command
