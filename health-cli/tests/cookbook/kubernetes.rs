@@ -103,8 +103,8 @@ fn deployment(pod: &str, container: &str) -> String {
 #[test]
 fn kubernetes_probes_have_paths_that_answer() {
     let deployment = yaml(&recipe("kubernetes.yaml"));
-    assert_eq!(&deployment["apiVersion"], &"apps/v1".into());
-    assert_eq!(&deployment["kind"], &"Deployment".into());
+    assert_eq!(deployment["apiVersion"], "apps/v1");
+    assert_eq!(deployment["kind"], "Deployment");
     let template = &deployment["spec"]["template"];
     assert_eq!(
         deployment["spec"]["selector"]["matchLabels"],
@@ -119,7 +119,7 @@ fn kubernetes_probes_have_paths_that_answer() {
         ("startupProbe", "/ht/startup/"),
     ] {
         let probe = &container[name];
-        assert_eq!(&probe["httpGet"]["path"], &path.into(), "{name}");
+        assert_eq!(probe["httpGet"]["path"], path, "{name}");
         assert_eq!(&probe["httpGet"]["port"], port, "{name}");
         // The budget of all three groups is 0.8 s.
         assert_eq!(probe["timeoutSeconds"], 1, "{name}");
