@@ -327,10 +327,9 @@ impl Url {
             )));
         }
         if TLS.contains(&name.to_ascii_lowercase().as_str()) {
-            let message = format!(
+            return Err(wrong(format!(
                 "the parameter {name} is not used here: the scheme says it, such as rediss:// and amqps://"
-            );
-            return Err(wrong(message));
+            )));
         }
         let near = hint(name, self.known.iter().copied());
         let listed = match self.known.as_slice() {
