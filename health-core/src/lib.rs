@@ -5,6 +5,7 @@ pub mod check;
 mod cleanup;
 mod clock;
 mod drain;
+mod engine;
 pub mod error;
 mod failure;
 mod findings;

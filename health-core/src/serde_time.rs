@@ -7,6 +7,12 @@ use serde::{Deserializer, Serializer, de};
 /// The last time that RFC 3339 can write, in seconds of the Unix epoch: the end of the year 9999.
 const LAST: Duration = Duration::from_secs(253_402_300_799);
 
+/// Returns `true` for a time that every format can write.
+pub(crate) fn is_a_date(time: SystemTime) -> bool {
+    time.duration_since(SystemTime::UNIX_EPOCH)
+        .is_ok_and(|since| since <= LAST)
+}
+
 /// RFC 3339 in UTC, to the nanosecond. A time before 1970 or after the year 9999 becomes the
 /// nearest one that can be written.
 pub(crate) mod rfc3339 {

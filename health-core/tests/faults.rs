@@ -51,7 +51,7 @@ fn listener(received: &Received) -> impl Fn(&Transition) + Send + Sync + 'static
         received
             .lock()
             .unwrap()
-            .push((transition.check.clone(), transition.from, transition.to))
+            .push((transition.check.clone(), transition.from, transition.to));
     }
 }
 

@@ -3,12 +3,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::account::Account;
+use super::Plan;
 use super::journal::{Journal, Record};
 use super::run::Run;
 use super::share::{Next, Share, Sharing};
 use super::verdict::{Limits, Verdict};
 use crate::check::{BoxCheck, HealthCheck as _, Refresh};
+use crate::engine::group::{Account, Age, Evidence, Reported, View};
 use crate::registry::Entry;
 use crate::reported::Source;
 use crate::sync::{Mutex, MutexGuard, lock};
@@ -43,9 +44,9 @@ pub(crate) struct Cell {
 }
 
 #[derive(Debug, Default)]
-struct State {
-    known: Option<LastVerdicts>,
-    run: Option<Arc<Run>>,
+pub(crate) struct State {
+    pub(crate) known: Option<LastVerdicts>,
+    pub(crate) run: Option<Arc<Run>>,
     /// The time of the first read.
     first_read: Option<Instant>,
     /// The best status that any run ended with.
@@ -53,13 +54,25 @@ struct State {
     /// `true` once the expiry of the verdict was reported.
     is_expired: bool,
     journal: Journal,
-    past: Past,
+    pub(crate) past: Past,
     /// The account of each group that holds, by the number of the hold.
     accounts: Vec<Option<Account>>,
     /// The version of the last report that was taken.
     report: u64,
     /// The state of the check in the fleet.
-    share: Share,
+    pub(crate) share: Share,
+}
+
+/// The moment at which cells are looked at, and what the service knows of it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Moment {
+    pub(crate) now: Instant,
+    /// The number of suspends of the machine so far.
+    pub(crate) sleeps: u64,
+    /// The age up to which a verdict is shown in place of a run that is not over.
+    pub(crate) max_stale: Duration,
+    /// The time at which the `Health` was built.
+    pub(crate) built: Instant,
 }
 
 /// The past of a check, as its row shows it.
@@ -136,7 +149,8 @@ impl Cell {
         }
     }
 
-    /// Opens an account for a group that holds, if the check is external.
+    /// Opens an account for a group that holds. Only an external check is held, and the account of
+    /// any other has no length.
     pub(crate) fn open_account(
         &self,
         number: usize,
@@ -148,34 +162,105 @@ impl Cell {
         let missing = (number + 1).saturating_sub(state.accounts.len());
         state.accounts.reserve_exact(missing); // a vector would allocate four
         state.accounts.resize_with(number + 1, || None);
-        if self.scope == Scope::External {
-            let length = self.hold.unwrap_or(group).lengthened(lengthen);
-            state.accounts[number] = Some(Account::new(length, warnings_fail));
+        let hold = match self.scope {
+            Scope::External => self.hold.unwrap_or(group),
+            _ => Hold::NONE,
+        };
+        let length = hold.lengthened(lengthen);
+        state.accounts[number] = Some(Account::new(length, warnings_fail));
+    }
+
+    /// Returns all that the judge needs to know of the check, as a group sees it. `run` is the run
+    /// that has not brought its verdict yet.
+    pub(crate) fn view(
+        &self,
+        state: &State,
+        run: Option<&Run>,
+        plan: &Plan,
+        at: &Moment,
+    ) -> View<'_> {
+        let known = state.known.as_ref();
+        let age = self.age(known, run, at);
+        let account = plan
+            .hold
+            .and_then(|number| state.accounts.get(number)?.clone());
+        let asked = run.map(|run| run.asked);
+        let evidence = match age {
+            Age::Late | Age::Expired => Evidence::Own, // also what the fleet has not refreshed
+            _ if state.share.is_mine() => Evidence::Alone,
+            _ if state.share.is_unconfirmed() => Evidence::Elsewhere,
+            _ => Evidence::Own,
+        };
+        View {
+            status: match (age, known) {
+                (Age::Never, _) | (_, None) => Status::Unknown,
+                (Age::Late | Age::Expired, _) => Status::Unavailable,
+                (Age::Fresh | Age::Stale, Some(known)) => known.effective.status,
+            },
+            age,
+            evidence,
+            critical: self.critical,
+            depends_on: &self.depends_on,
+            notices_within: self.notices_within(),
+            failing_since: match age {
+                Age::Expired => known.and_then(|known| self.expires_at(known)),
+                _ => account.as_ref().and_then(Account::failing_since).or(asked),
+            },
+            account,
+            asked,
+            has_started: state
+                .best
+                .is_some_and(|best| self.scope == Scope::External || !plan.fails(best)),
+            overdue_at: state.first_read.and_then(|first| {
+                let allowed = self.limits.timeout.min(at.max_stale);
+                first.checked_add(allowed.saturating_add(plan.budget))
+            }),
+            reported: self.source.as_ref().map(|source| Reported {
+                is_gate: source.is_gate,
+                has_ended: source.has_ended(),
+                grace_ends: at.built.checked_add(source.max_age.unwrap_or_default()),
+            }),
+            turns_at: match (age, known) {
+                (Age::Stale, Some(known)) => known.last.finished.checked_add(at.max_stale),
+                (Age::Fresh, Some(known)) => self.expires_at(known),
+                _ => None,
+            },
         }
     }
 
-    /// Returns the account of a hold if it holds a failure of this check now.
-    ///
-    /// A failure that only this replica sees is not held. A failure that only other replicas see is
-    /// held without end.
-    pub(crate) fn held(&self, number: usize, now: Instant) -> Option<Account> {
-        let state = self.lock();
-        let account = state.accounts.get(number)?.as_ref()?;
-        if state.share.shows_shared() {
-            if state.share.is_unconfirmed() {
-                return Some(account.without_end());
+    fn age(&self, known: Option<&LastVerdicts>, run: Option<&Run>, at: &Moment) -> Age {
+        let Some(known) = known else {
+            return Age::Never;
+        };
+        let has_expired = self.expired(known, at.now).is_some();
+        let is_recent = at.now.saturating_duration_since(known.last.finished) < at.max_stale
+            && !known.is_before(at.sleeps);
+        match run {
+            None if has_expired => Age::Expired,
+            None => Age::Fresh,
+            Some(_) if is_recent && !has_expired => Age::Stale,
+            Some(_) => Age::Late,
+        }
+    }
+
+    /// Returns the time from the end of a run to the end of the next one.
+    fn notices_within(&self) -> Duration {
+        let interval = match self.refresh {
+            Refresh::Ttl(ttl) => ttl,
+            Refresh::Every(interval) => interval.saturating_add(jitter(interval)),
+        };
+        interval.saturating_add(self.limits.timeout)
+    }
+
+    /// Returns the time at which a background verdict, or a report, expires.
+    fn expires_at(&self, known: &LastVerdicts) -> Option<Instant> {
+        match (&self.source, self.refresh) {
+            (Some(source), _) => source.deadline(),
+            (None, Refresh::Every(interval)) if self.sharing.is_none() => {
+                known.last.finished.checked_add(self.expiry(interval))
             }
-            return account.holds(now, None).then(|| account.clone());
+            _ => None,
         }
-        if state.share.is_mine() {
-            return None;
-        }
-        let is_expired = state
-            .known
-            .as_ref()
-            .is_some_and(|known| self.expired(known, now).is_some());
-        let running = state.run.as_ref().and_then(|run| run.started());
-        (!is_expired && account.holds(now, running)).then(|| account.clone())
     }
 
     /// Called on each read. Returns `None` if the last verdict is still fresh, and otherwise the
@@ -194,7 +279,7 @@ impl Cell {
                 Some(sharing) => !state.share.needs_run(sharing, now, sleeps),
                 None => self.is_fresh(known, now) && !known.is_before(sleeps),
             });
-        (!is_fresh).then(|| Self::join(state))
+        (!is_fresh).then(|| Self::join(state, now))
     }
 
     /// Returns the run that is under way.
@@ -203,14 +288,15 @@ impl Cell {
     }
 
     /// Returns the run that produces a new verdict, even if the last one is still fresh.
-    pub(crate) fn join_or_start(&self) -> JoinedRun {
-        Self::join(self.lock())
+    pub(crate) fn join_or_start(&self, now: Instant) -> JoinedRun {
+        Self::join(self.lock(), now)
     }
 
-    fn join(mut state: MutexGuard<'_, State>) -> JoinedRun {
+    fn join(mut state: MutexGuard<'_, State>, now: Instant) -> JoinedRun {
         let is_new = state.run.is_none();
+        let run = state.run.get_or_insert_with(|| Arc::new(Run::new(now)));
         JoinedRun {
-            run: Arc::clone(state.run.get_or_insert_default()),
+            run: Arc::clone(run),
             is_new,
         }
     }
@@ -264,38 +350,9 @@ impl Cell {
         (age >= self.expiry(interval)).then_some(age)
     }
 
-    /// Returns the effective status, of an expired verdict as well.
-    pub(crate) fn status(&self, now: Instant) -> Status {
-        let state = self.lock();
-        match &state.known {
-            None => Status::Unknown,
-            Some(known) if self.expired(known, now).is_some() => Status::Unavailable,
-            Some(known) => known.effective.status,
-        }
-    }
-
-    /// Reads the last verdicts, the past and the state in the fleet, without a copy.
-    pub(crate) fn read<T>(
-        &self,
-        read: impl FnOnce(Option<&LastVerdicts>, &Past, &Share) -> T,
-    ) -> T {
-        let state = self.lock();
-        read(state.known.as_ref(), &state.past, &state.share)
-    }
-
-    /// Returns the time since the first read, as long as there is no verdict.
-    pub(crate) fn silent_for(&self, now: Instant) -> Option<Duration> {
-        let state = self.lock();
-        if state.known.is_some() {
-            None
-        } else {
-            Some(now.saturating_duration_since(state.first_read?))
-        }
-    }
-
-    /// Returns the best status that any run ended with; `None` before the end of the first run.
-    pub(crate) fn best(&self) -> Option<Status> {
-        self.lock().best
+    /// Reads the state, without a copy.
+    pub(crate) fn read<T>(&self, read: impl FnOnce(&State) -> T) -> T {
+        read(&self.lock())
     }
 
     /// Stores a report of the application. Returns `None` if a later report was stored first.
@@ -355,6 +412,7 @@ impl Cell {
             .accounts
             .iter()
             .flatten()
+            .filter(|account| account.holds())
             .map(Account::length)
             .min();
         let confirm = holds.map_or(own, |hold| (hold / 3).min(own)); // well before the shortest hold ends
@@ -384,13 +442,17 @@ impl Cell {
         };
         let raw = known.last.status;
         let effective = known.effective.status;
-        let has_worked = state.best.is_some_and(|best| best <= Status::Warning);
         let is_mine = state.share.is_mine();
         let counts = !state.share.is_unconfirmed();
         let mut holds = Vec::new();
         for (number, account) in state.accounts.iter_mut().enumerate().filter(|_| !is_mine) {
             let take = |account: &mut Account| {
-                account.take(known.last.started, raw, effective, has_worked, counts)
+                account.take(
+                    (known.last.started, known.last.duration),
+                    raw,
+                    effective,
+                    counts,
+                )
             };
             holds.extend(
                 account
@@ -418,9 +480,14 @@ impl Cell {
     }
 
     /// Marks the verdict as expired. Returns its status if it was not marked before.
-    pub(crate) fn expire(&self) -> Option<Status> {
+    /// Does nothing if a run has ended since `last_run`.
+    pub(crate) fn expire(&self, last_run: Option<SystemTime>) -> Option<Status> {
         let mut state = self.lock();
-        let known = state.known.as_ref()?.effective.status;
+        let known = state.known.as_ref()?;
+        if Some(known.last.finished_at) != last_run {
+            return None;
+        }
+        let known = known.effective.status;
         (!std::mem::replace(&mut state.is_expired, true)).then_some(known)
     }
 
@@ -434,24 +501,17 @@ impl Cell {
 
     /// Returns the row of a verdict. Without a verdict, the caller has to set the status and the
     /// errors of the row.
-    pub(crate) fn row(
-        &self,
-        known: Option<&LastVerdicts>,
-        past: &Past,
-        share: &Share,
-    ) -> CheckReport {
+    pub(crate) fn row(&self, state: &State) -> CheckReport {
         let mut row = CheckReport::new(self.identifier.clone());
-        row.shared = share.row();
-        (row.history, row.latency, row.changes) = (
-            past.history.clone(),
-            past.latency.clone(),
-            Arc::clone(&past.changes),
-        );
+        row.shared = state.share.row();
+        row.history = state.past.history.clone();
+        row.latency = state.past.latency.clone();
+        row.changes = Arc::clone(&state.past.changes);
         row.critical = self.critical;
         row.scope = self.scope;
         row.groups.clone_from(&self.groups);
         row.labels.clone_from(&self.labels);
-        if let Some(known) = known {
+        if let Some(known) = &state.known {
             row.status = known.effective.status;
             row.raw_status = known.last.status;
             row.errors.clone_from(&known.effective.errors);

@@ -3,9 +3,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::account::Change;
 use super::verdict::Verdict;
 use crate::Status;
+use crate::engine::group::Change;
 
 /// The interval at which the log repeats a failure that lasts, and a cause.
 const REPEAT: Duration = Duration::from_secs(300);

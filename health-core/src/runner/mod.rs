@@ -5,7 +5,6 @@
 //! a new one. A check has at most one run at a time, shared by all of its readers. Runs are
 //! detached from readers, and a reader waits no longer than its budget.
 
-mod account;
 mod awake;
 mod background;
 mod body;
@@ -64,9 +63,8 @@ pub(crate) struct Runner {
     draining: AtomicBool,
     /// `true` once draining can no longer be taken back.
     terminating: AtomicBool,
+    /// `true` once a read of `startup` has shown that the service has started, for good.
     started_up: AtomicBool,
-    /// `true` once the service has started. This does not change any more.
-    has_started: AtomicBool,
     awake: Awake,
     /// The runtime that the `Health` was built in or was given. Runs are spawned there until it
     /// shuts down.
@@ -130,7 +128,6 @@ impl Runner {
             draining: AtomicBool::new(false),
             terminating: AtomicBool::new(false),
             started_up: AtomicBool::new(false),
-            has_started: AtomicBool::new(false),
             awake: Awake::new(&*clock),
             own_runtime,
             own_runtime_is_gone: AtomicBool::new(false),
@@ -312,24 +309,26 @@ impl Runner {
         budget: Duration,
     ) -> Reading {
         let epoch = self.epoch.load(Ordering::Acquire); // before the cells, so that later changes outdate the report
-        let (rows, until) = self.rows(plan, &waited.awaited, budget);
-        let expired = self.expired(&rows);
-        let mut report = Report::new(rows);
+        let rows = self.rows(plan, &waited.awaited, budget);
+        let mut report = Report::new(rows.all);
+        let mut until = rows.until;
         report.group.clone_from(&plan.name);
         report.generated_at = self.clock.time();
         report.duration = self.clock.now().saturating_duration_since(waited.began);
         if plan.is_whole {
-            report.groups = self.groups(waited.began); // a reader that leaves checks out must not see their names
+            // A reader that leaves checks out must not see their names.
+            let (groups, true_until) = self.groups();
+            report.groups = groups;
+            until = rows::earlier(until, true_until);
             report.fleet = self
                 .fleet
                 .as_ref()
                 .map(|member| member.report(waited.began));
         }
-        let freshness = until.map(|until| Freshness { epoch, until });
         Reading {
             report,
-            freshness,
-            expired,
+            freshness: rows.is_cacheable.then_some(Freshness { epoch, until }),
+            expired: rows.expired,
         }
     }
 
@@ -357,7 +356,7 @@ impl Runner {
 
     /// Joins the run of a cell that is under way, or launches one.
     fn join_or_start(self: &Arc<Self>, cell: usize) -> Arc<Run> {
-        let JoinedRun { run, is_new } = self.cells[cell].join_or_start();
+        let JoinedRun { run, is_new } = self.cells[cell].join_or_start(self.clock.now());
         if is_new {
             self.launch(vec![RunGuard::new(self, cell, Arc::clone(&run))]);
         }

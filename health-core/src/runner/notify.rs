@@ -1,9 +1,9 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::Runner;
-use super::account::Change;
 use super::journal::Record;
 use super::rows::shutting_down;
+use crate::engine::group::Change;
 use crate::registry::DRAINING;
 use crate::{GroupTransition, Status, StatusListener, Transition};
 
@@ -22,6 +22,9 @@ impl Runner {
         record.log(check);
         for (number, change) in &record.holds {
             self.log_hold(check, *number, *change);
+        }
+        if !record.holds.is_empty() {
+            self.wake.notify_waiters(); // a hold that ends turns its group, although no status changes
         }
         if !record.is_transition() {
             return;

@@ -1,4 +1,4 @@
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Instant;
 
 use futures::FutureExt as _;
@@ -9,11 +9,12 @@ use crate::Findings;
 use crate::sync::{Mutex, Notify, lock};
 
 /// One run of a check. All callers that wait for its verdict share it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Run {
     pub(crate) findings: Findings,
-    /// The time at which the check began, once it has a permit.
-    started: OnceLock<Instant>,
+    /// The time at which a caller asked for it, by the clock of the caller: the runtime of the runs
+    /// may be blocked, so that the run never begins.
+    pub(crate) asked: Instant,
     outcome: Mutex<Outcome>,
     notify: Notify,
 }
@@ -30,6 +31,15 @@ enum Outcome {
 }
 
 impl Run {
+    pub(crate) fn new(asked: Instant) -> Self {
+        Self {
+            findings: Findings::default(),
+            asked,
+            outcome: Mutex::default(),
+            notify: Notify::default(),
+        }
+    }
+
     /// Waits for the end of the run. Returns `false` if the run was aborted.
     pub(crate) async fn finished(&self) -> bool {
         loop {
@@ -40,15 +50,6 @@ impl Run {
                 Outcome::Running => notified.await,
             }
         }
-    }
-
-    pub(super) fn begin(&self, at: Instant) {
-        let _ = self.started.set(at);
-    }
-
-    /// Returns the time at which the check began; `None` as long as it waits.
-    pub(crate) fn started(&self) -> Option<Instant> {
-        self.started.get().copied()
     }
 
     /// Returns `true` if the verdict of the run is in the cell.
@@ -224,9 +225,9 @@ mod tests {
                     thread::yield_now();
                     running.fetch_sub(1, Ordering::SeqCst); // before it finishes, as the next run may start then
                     if abort {
-                        drop(guard)
+                        drop(guard);
                     } else {
-                        guard.finish(Verdict::of(Status::Working))
+                        guard.finish(Verdict::of(Status::Working));
                     }
                 });
             }
@@ -284,9 +285,9 @@ mod tests {
             let runner = runner_of(Duration::from_secs(3600));
             let finishing = {
                 let runner = Arc::clone(&runner);
-                let JoinedRun { run, .. } = runner.cells[0].join_or_start();
+                let JoinedRun { run, .. } = runner.cells[0].join_or_start(Instant::now());
                 thread::spawn(move || {
-                    RunGuard::new(&runner, 0, run).finish(Verdict::of(Status::Unavailable))
+                    RunGuard::new(&runner, 0, run).finish(Verdict::of(Status::Unavailable));
                 })
             };
             let reading = {
@@ -325,27 +326,34 @@ mod tests {
                     let guard = RunGuard::new(runner, 0, Arc::clone(&joined.run));
                     thread::spawn(move || {
                         if is_first {
-                            drop(guard)
+                            drop(guard);
                         } else {
-                            guard.finish(Verdict::of(Status::Working))
+                            guard.finish(Verdict::of(Status::Working));
                         }
                     });
                 }
                 joined.run
             };
-            let read =
-                |_| {
-                    let runner = Arc::clone(&runner);
-                    let runs = Arc::clone(&runs);
-                    thread::spawn(move || {
-                        let first = launch(&runner, &runs, runner.cells[0].join_or_start());
-                        let mut awaited = Awaited(vec![(0, Some(first))]);
-                        block_on(awaited.wait(|cell| {
-                            launch(&runner, &runs, runner.cells[cell].join_or_start())
-                        }));
-                        awaited.0[0].1.is_none()
-                    })
-                };
+            let read = |_| {
+                let runner = Arc::clone(&runner);
+                let runs = Arc::clone(&runs);
+                thread::spawn(move || {
+                    let first = launch(
+                        &runner,
+                        &runs,
+                        runner.cells[0].join_or_start(Instant::now()),
+                    );
+                    let mut awaited = Awaited(vec![(0, Some(first))]);
+                    block_on(awaited.wait(|cell| {
+                        launch(
+                            &runner,
+                            &runs,
+                            runner.cells[cell].join_or_start(Instant::now()),
+                        )
+                    }));
+                    awaited.0[0].1.is_none()
+                })
+            };
             let readers: Vec<_> = (0..3).map(read).collect();
             assert!(
                 readers

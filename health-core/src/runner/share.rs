@@ -373,11 +373,6 @@ impl Share {
         self.shows_shared && self.own.as_ref().is_some_and(|own| own.failed.is_none())
     }
 
-    /// Returns `true` if the row shows the shared verdict.
-    pub(crate) fn shows_shared(&self) -> bool {
-        self.shows_shared
-    }
-
     /// Returns the fleet's part of the row; `None` before the first exchange.
     pub(crate) fn row(&self) -> Option<SharedVerdict> {
         if self.replicas == 0 || self.is_away && !self.shows_shared {
@@ -508,7 +503,7 @@ mod tests {
             Some(Unavailable),
             "it works for us, and the fleet answers"
         );
-        assert!(replica.share.shows_shared() && replica.share.is_unconfirmed());
+        assert!(replica.share.shows_shared && replica.share.is_unconfirmed());
         assert_eq!(replica.reads(1.0, 3, Some((Working, 0.1))), Some(Working));
         assert_eq!(
             replica.reads(1.5, 3, None),
@@ -537,9 +532,9 @@ mod tests {
         let mut replica = Replica::new();
         assert_eq!(replica.probes(0.0, Unavailable), Some(Unavailable));
         assert_eq!(replica.reads(1.0, 3, Some((Working, 0.1))), None);
-        assert!(!replica.share.shows_shared());
+        assert!(!replica.share.shows_shared);
         assert_eq!(replica.probes(2.0, Working), Some(Working));
-        assert!(replica.share.shows_shared());
+        assert!(replica.share.shows_shared);
     }
 
     #[test]

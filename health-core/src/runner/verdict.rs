@@ -70,7 +70,6 @@ pub(super) async fn run(
     };
     let findings = &run.findings;
     let started = clock.now();
-    run.begin(started);
     // A timeout drops the future of the check inside of this block, so that a panic in its `Drop`
     // is caught, too.
     let bounded = async {

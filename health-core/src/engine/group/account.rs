@@ -4,14 +4,14 @@ use std::time::{Duration, Instant};
 
 use crate::Status;
 
-/// The hold of one check in one group.
+/// The account of one check in one group that holds.
 #[derive(Debug, Clone)]
 #[expect(
     clippy::struct_excessive_bools,
     reason = "they change independently of each other"
 )]
 pub(crate) struct Account {
-    /// The length of the hold, lengthened for this process.
+    /// The length of the hold, lengthened for this process; zero for a check that is not held.
     length: Duration,
     /// `true` if a warning is a failure in the group.
     warnings_fail: bool,
@@ -19,8 +19,10 @@ pub(crate) struct Account {
     balance: Duration,
     /// The beginning and the status of the last finished run.
     last: Option<(Instant, Status)>,
-    /// `true` if a run of this process has succeeded.
-    has_worked: bool,
+    /// `true` if the effective status was ever good enough for the group in this process.
+    was_good: bool,
+    /// The beginning of the first run that failed since the check was last good.
+    failing_since: Option<Instant>,
     /// `true` once a run that began after the account was full has failed, until the check works
     /// again.
     is_over: bool,
@@ -45,7 +47,8 @@ impl Account {
             warnings_fail,
             balance: Duration::ZERO,
             last: None,
-            has_worked: false,
+            was_good: false,
+            failing_since: None,
             is_over: false,
             is_held: false,
         }
@@ -59,26 +62,55 @@ impl Account {
         self.length
     }
 
-    /// Takes the result of a run. `has_worked` is `true` if an earlier run of this process
-    /// succeeded, `effective` is the status after the thresholds of the check, and `counts` is
-    /// `false` for a failure that this process itself has not seen.
+    /// Returns `true` if the group may hold the check at all.
+    pub(crate) fn holds(&self) -> bool {
+        !self.length.is_zero()
+    }
+
+    pub(crate) fn is_endless(&self) -> bool {
+        self.length == Duration::MAX
+    }
+
+    pub(crate) fn was_good(&self) -> bool {
+        self.was_good
+    }
+
+    /// Returns `true` once the failure counts, until the check is good again.
+    pub(crate) fn is_over(&self) -> bool {
+        self.is_over
+    }
+
+    pub(crate) fn failing_since(&self) -> Option<Instant> {
+        self.failing_since
+    }
+
+    /// Takes the result of a run that took this time. `effective` is the status after the
+    /// thresholds of the check, and `counts` is `false` for a failure that this process itself has
+    /// not seen. The account never goes back in time: a verdict from before the last one counts
+    /// from the last one on.
     pub(crate) fn take(
         &mut self,
-        began: Instant,
+        (began, took): (Instant, Duration),
         raw: Status,
         effective: Status,
-        has_worked: bool,
         counts: bool,
     ) -> Option<Change> {
+        let began = self.last.map_or(began, |(last, _)| began.max(last));
         self.balance = self.balance_at(began);
         self.last = Some((began, raw));
-        self.has_worked = has_worked || !self.fails(raw);
-        if !counts || !self.fails(effective) && !self.fails(raw) {
+        self.was_good |= !self.fails(effective);
+        let is_good = !self.fails(effective) && !self.fails(raw);
+        if is_good {
+            self.failing_since = None;
+        } else if self.fails(raw) {
+            self.failing_since.get_or_insert(began);
+        }
+        if !counts || is_good {
             self.is_over = false;
-        } else if self.fails(raw) && self.balance >= self.length {
+        } else if self.fails(raw) && (self.balance >= self.length || took >= self.length) {
             self.is_over = true;
         }
-        let is_held = self.fails(effective) && self.has_worked && !self.is_over;
+        let is_held = self.holds() && self.fails(effective) && self.was_good && !self.is_over;
         let was_held = std::mem::replace(&mut self.is_held, is_held);
         match (was_held, is_held) {
             (false, true) => Some(Change::Started),
@@ -102,26 +134,11 @@ impl Account {
         }
     }
 
-    /// Returns `true` if a failure is held now. `running` is the time at which the current run
-    /// began, if there is one.
-    pub(crate) fn holds(&self, now: Instant, running: Option<Instant>) -> bool {
-        let is_stuck =
-            running.is_some_and(|since| now.saturating_duration_since(since) >= self.length);
-        self.has_worked && !self.is_over && !is_stuck && !self.length.is_zero()
-    }
-
-    /// Returns an account of the same failure whose hold has no end.
-    pub(crate) fn without_end(&self) -> Self {
-        Self {
-            length: Duration::MAX,
-            ..self.clone()
-        }
-    }
-
-    /// Returns the time until the hold ends at the earliest, if the check keeps failing; `None` if
-    /// it never does.
-    pub(crate) fn left(&self, now: Instant) -> Option<Duration> {
-        (self.length < Duration::MAX).then(|| self.length.saturating_sub(self.balance_at(now)))
+    /// Returns the time at which the account is full if the check keeps failing; `None` if it never
+    /// is.
+    pub(crate) fn end(&self, now: Instant) -> Option<Instant> {
+        let left = self.length.saturating_sub(self.balance_at(now));
+        (!self.is_endless()).then(|| now.checked_add(left))?
     }
 }
 
@@ -135,20 +152,17 @@ mod tests {
     #[test]
     fn a_hold_without_end_counts_at_no_time() {
         let now = Instant::now();
-        let account = Account::new(SECOND, false);
-        assert_eq!(account.left(now), Some(SECOND));
-        assert_eq!(account.without_end().left(now), None);
+        assert_eq!(Account::new(SECOND, false).end(now), Some(now + SECOND));
+        assert_eq!(Account::new(Duration::MAX, false).end(now), None);
     }
 
     /// The changes of a hold of ten seconds, for runs at these seconds.
     fn changes(runs: &[(u64, Status)]) -> Vec<(u64, Change)> {
         let start = Instant::now();
         let mut account = Account::new(10 * SECOND, false);
-        let mut best = Status::Unavailable;
         let mut take = |&(second, status): &(u64, Status)| {
             let began = start + Duration::from_secs(second);
-            let change = account.take(began, status, status, best <= Warning, true);
-            best = best.min(status);
+            let change = account.take((began, Duration::ZERO), status, status, true);
             change.map(|change| (second, change))
         };
         runs.iter().filter_map(&mut take).collect()
@@ -241,21 +255,40 @@ mod tests {
     }
 
     #[test]
-    fn a_run_that_is_stuck_for_longer_than_the_hold_ends_it() {
+    fn a_run_that_took_longer_than_the_hold_ends_it() {
         let start = Instant::now();
         let mut account = Account::new(10 * SECOND, false);
-        assert!(!account.holds(start, None), "it has never worked");
-        account.take(start, Working, Working, false, true);
-        assert!(
-            account.holds(start + 9 * SECOND, Some(start))
-                && !account.holds(start + 10 * SECOND, Some(start))
-        );
-        assert!(account.holds(start + 100 * SECOND, None));
-        let mut none = Account::new(Duration::ZERO, false);
-        none.take(start, Working, Working, false, true);
-        assert!(
-            !none.holds(start, None),
-            "without a length there is no hold"
-        );
+        account.take((start, Duration::ZERO), Working, Working, true);
+        let long = (start + SECOND, 10 * SECOND);
+        account.take(long, Unavailable, Unavailable, true);
+        assert!(account.is_over());
+    }
+
+    #[test]
+    fn one_lucky_run_begins_no_hold_while_the_effective_status_fails() {
+        let start = Instant::now();
+        let mut account = Account::new(10 * SECOND, false);
+        for (second, raw) in [(0, Unavailable), (1, Working), (2, Unavailable)] {
+            let began = start + Duration::from_secs(second);
+            let change = account.take((began, Duration::ZERO), raw, Unavailable, true);
+            assert_eq!(change, None, "{second}");
+        }
+        assert!(!account.was_good());
+    }
+
+    #[test]
+    fn the_account_does_not_go_back_in_time() {
+        let start = Instant::now();
+        let mut account = Account::new(10 * SECOND, false);
+        let mut take = |second: u64, status| {
+            let began = start + Duration::from_secs(second);
+            account.take((began, Duration::ZERO), status, status, true);
+            account.end(began)
+        };
+        take(0, Working);
+        assert_eq!(take(1, Unavailable), Some(start + 11 * SECOND));
+        take(6, Unavailable);
+        take(2, Unavailable); // an older verdict, which is shown again
+        assert_eq!(take(7, Unavailable), Some(start + 11 * SECOND));
     }
 }

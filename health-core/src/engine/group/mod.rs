@@ -1,0 +1,7 @@
+//! A group of checks: the one decision about it, and the account of time behind a hold.
+
+mod account;
+mod judge;
+
+pub(crate) use account::{Account, Change};
+pub(crate) use judge::{Age, Evidence, Judgement, Outcome, Reported, Service, View, judge};

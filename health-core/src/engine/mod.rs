@@ -1,0 +1,3 @@
+//! The engine: what is decided about checks and groups.
+
+pub(crate) mod group;
