@@ -224,7 +224,7 @@ fn kinds() -> Vec<(&'static str, &'static str, &'static str, String, String)> {
             "s3",
             "url",
             over("S3_ENDPOINT_URL", "http:", "https:"),
-            "status = 403\n".into(),
+            "status = 400\n".into(),
         ),
         (
             "nats",
