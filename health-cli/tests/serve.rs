@@ -370,7 +370,7 @@ fn stdout_that_can_not_be_written_changes_no_verdict() {
         (&["check", "--config", "health.toml"][..], 0),
         (&["validate", "--config", "health.toml"], 0),
         (&["check", "--config", "broken.toml"], 1),
-        (&["wait", "--config", "broken.toml", "--timeout", "1ms"], 1),
+        (&["wait", "--config", "broken.toml", "--timeout", "1s"], 1),
         (&["schema"], 2), // its output is what the command is for
     ] {
         let (code, error) = check(args);
