@@ -45,8 +45,9 @@ pub(crate) struct Inner {
     notice: Option<String>,
     built_at: SystemTime,
     pub(crate) drain: Mutex<Drain>,
-    /// The last reports of each plan, with the answers that were rendered from them.
-    slots: Vec<Slot>,
+    /// The last reports of each plan, without and with the verdicts of all groups, and the answers
+    /// that were rendered from them.
+    slots: Vec<[Slot; 2]>,
     /// The last plans that requests have narrowed to some checks, each with its reports.
     narrowed: Mutex<VecDeque<Arc<Narrowed>>>,
     tasks: Mutex<Option<Tasks>>,
@@ -85,7 +86,7 @@ impl Health {
         renderers: Renderers,
         notice: Option<String>,
     ) -> Self {
-        let slots = runner.plans().iter().map(|_| Slot::default()).collect();
+        let slots = runner.plans().iter().map(|_| Default::default()).collect();
         let built_at = runner.clock.time();
         let drain = Mutex::default();
         let narrowed = Mutex::default();
@@ -114,7 +115,7 @@ impl Health {
 
     /// Reads all checks, within [`Settings::budget`].
     pub async fn report(&self) -> Arc<Report> {
-        Arc::clone(&self.snapshot(0, None).await.report)
+        Arc::clone(&self.snapshot(0, true, None).await.report)
     }
 
     /// Reads the checks of a group, within its budget, as an [`Endpoint`](crate::Endpoint) does.
@@ -123,7 +124,7 @@ impl Health {
     /// Fails for an unknown group.
     pub async fn group_report(&self, group: &str) -> Result<Arc<Report>, UnknownName> {
         let plan = self.position(group)?;
-        Ok(Arc::clone(&self.snapshot(plan, None).await.report))
+        Ok(Arc::clone(&self.snapshot(plan, true, None).await.report))
     }
 
     /// Runs one check now, however fresh its last verdict is, and waits until the run has ended. A
@@ -147,7 +148,7 @@ impl Health {
         let runner = &self.0.runner;
         let max_wait = runner.max_wait(&plan);
         let waited = runner.run_now(&plan, max_wait).await;
-        let reading = runner.reading(&plan, &waited, max_wait);
+        let reading = runner.reading(&plan, &waited, max_wait, true);
         runner.notify_expired(&reading.expired);
         let row = reading
             .report
@@ -167,7 +168,7 @@ impl Health {
         let max_wait = self.0.runner.max_wait(&plan);
         let runner = &self.0.runner;
         let waited = runner.wait_for(&plan, max_wait).await;
-        let reading = runner.reading(&plan, &waited, max_wait);
+        let reading = runner.reading(&plan, &waited, max_wait, true);
         runner.notify_expired(&reading.expired);
         let mut report = reading.report;
         self.complete(&mut report);
@@ -306,15 +307,13 @@ impl Health {
     pub(crate) async fn snapshot(
         &self,
         position: usize,
+        with_groups: bool,
         budget: Option<Duration>,
     ) -> Arc<Snapshot> {
-        self.read_snapshot(
-            &self.plans()[position],
-            &self.0.slots[position],
-            &[],
-            budget,
-        )
-        .await
+        let plan = &self.plans()[position];
+        let slot = self.slot(position, with_groups);
+        self.read_snapshot(plan, slot, &[], with_groups, budget)
+            .await
     }
 
     /// Returns the report of the chosen checks. It reads the same cells as the report of the whole
@@ -325,16 +324,16 @@ impl Health {
         budget: Option<Duration>,
     ) -> Arc<Snapshot> {
         if choice.is_whole() {
-            return self.snapshot(choice.plan, budget).await;
+            return self.snapshot(choice.plan, choice.with_groups, budget).await;
         }
         let narrowed = self.narrowed(choice);
-        self.read_snapshot(
-            &narrowed.plan,
-            &narrowed.slot,
-            &narrowed.unknown_excludes,
-            budget,
-        )
-        .await
+        let unknown = &narrowed.unknown_excludes;
+        self.read_snapshot(&narrowed.plan, &narrowed.slot, unknown, false, budget)
+            .await
+    }
+
+    fn slot(&self, plan: usize, with_groups: bool) -> &Slot {
+        &self.0.slots[plan][usize::from(with_groups)]
     }
 
     /// Returns the identifiers of the checks of a plan.
@@ -383,6 +382,7 @@ impl Health {
         plan: &Plan,
         slot: &Slot,
         unknown_excludes: &[String],
+        with_groups: bool,
         budget: Option<Duration>,
     ) -> Arc<Snapshot> {
         if let Some(snapshot) = self.kept_in(slot, Arc::clone) {
@@ -398,7 +398,7 @@ impl Health {
         }
         let mut expired = Vec::new();
         let mut make = || {
-            let mut reading = runner.reading(plan, &waited, budget);
+            let mut reading = runner.reading(plan, &waited, budget, with_groups);
             expired = reading.expired;
             self.complete(&mut reading.report);
             reading.report.unknown_excludes = unknown_excludes.to_vec();
@@ -455,7 +455,7 @@ impl Health {
         read: impl FnOnce(&Arc<Snapshot>) -> T,
     ) -> Option<T> {
         if choice.is_whole() {
-            return self.kept_in(&self.0.slots[choice.plan], read);
+            return self.kept_in(self.slot(choice.plan, choice.with_groups), read);
         }
         self.kept_in(&self.narrowed(choice).slot, read)
     }

@@ -91,6 +91,8 @@ pub(crate) struct Choice {
     /// The only checks to show; empty for all of them.
     pub(crate) only: BTreeSet<String>,
     pub(crate) exclude: BTreeSet<String>,
+    /// `true` if the report has the verdicts of all groups, which depend on all checks.
+    pub(crate) with_groups: bool,
 }
 
 impl Choice {

@@ -134,7 +134,7 @@ async fn drive(
         let Some(health) = inner.upgrade().map(Health) else {
             return;
         };
-        let snapshot = health.snapshot(plan, None).await;
+        let snapshot = health.snapshot(plan, false, None).await;
         let report = Arc::clone(&snapshot.report);
         sender.send_if_modified(|last| {
             let is_news = last

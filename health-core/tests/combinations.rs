@@ -1,15 +1,15 @@
 //! Rules that are right alone, beside each other: holds and dependencies, thresholds, blocked
 //! runtimes, subscriptions and cached reports.
 
-#![allow(clippy::unwrap_used, reason = "a test may")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may")]
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use health_core::{
-    CheckExt as _, Endpoint, GroupSettings, Health, HealthCheck, Heartbeat, Hold, Report,
-    ServiceUnavailable, ServiceWarning, Settings, Status, check_fn,
+    CheckExt as _, Endpoint, GroupSettings, Health, HealthCheck, Heartbeat, Hold, Renderer, Report,
+    ServiceUnavailable, ServiceWarning, Settings, Status, check_fn, render_fn,
 };
 use health_testkit::ManualClock;
 use http::Request;
@@ -275,4 +275,38 @@ async fn a_cached_report_of_one_group_does_not_show_what_others_were() {
     clock.advance(31 * SECOND);
     assert!(!ready(&health).await.healthy);
     assert!(!scrape().await);
+}
+
+/// A format that counts how often it is rendered.
+fn counting(renders: &Arc<AtomicUsize>) -> impl Renderer + use<> {
+    let renders = Arc::clone(renders);
+    render_fn("json", "application/json", move |report| {
+        renders.fetch_add(1, Ordering::Relaxed);
+        report.healthy.to_string()
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_outdates_the_reports_that_contain_its_check_and_no_other() {
+    let renders = Arc::new(AtomicUsize::new(0));
+    let orders = Server::up();
+    let health = Health::builder()
+        .renderer(counting(&renders))
+        .check(orders.check("orders").every(SECOND))
+        .build()
+        .unwrap();
+    let [livez, readyz] = Endpoint::probes(&health);
+    let rendered_by = async |endpoint: &Endpoint, path: &str| {
+        let before = renders.load(Ordering::Relaxed);
+        let request = Request::get(path).body(()).unwrap();
+        assert_eq!(endpoint.respond(&request).await.status(), 200);
+        renders.load(Ordering::Relaxed) - before
+    };
+    rendered_by(&livez, "/livez?format=json").await;
+    rendered_by(&readyz, "/readyz?format=json").await;
+    for _ in 0..5 {
+        sleep(2 * SECOND).await; // at least one more run
+        assert_eq!(rendered_by(&livez, "/livez?format=json").await, 0);
+        assert_eq!(rendered_by(&readyz, "/readyz?format=json").await, 1);
+    }
 }

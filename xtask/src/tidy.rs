@@ -151,6 +151,7 @@ pub(crate) fn tidy(root: &Path) -> Outcome {
     top(root, &mut wrong)?;
     one_provider(root, &mut wrong)?;
     summaries(root, &mut wrong)?;
+    one_judge(root, &mut wrong)?;
     catalogue(root, &mut wrong)?;
     wrong.sort();
     wrong.dedup();
@@ -329,14 +330,7 @@ fn one_provider(root: &Path, wrong: &mut Vec<String>) -> Outcome {
 /// says what an item is or does.
 fn summaries(root: &Path, wrong: &mut Vec<String>) -> Outcome {
     const HEADLESS: [&str; 6] = ["What", "Whether", "Who", "Where", "Which", "How"];
-    let output = Command::new("git")
-        .args(["ls-files", "*.rs"])
-        .current_dir(root)
-        .output();
-    let files = output.map_err(|error| format!("git ls-files: {error}"))?;
-    for file in String::from_utf8_lossy(&files.stdout).lines() {
-        let text =
-            fs::read_to_string(root.join(file)).map_err(|error| format!("{file}: {error}"))?;
+    for (file, text) in sources(root)? {
         let mut is_documentation = false;
         for (position, line) in text.lines().enumerate() {
             let line = line.trim_start();
@@ -356,6 +350,44 @@ fn summaries(root: &Path, wrong: &mut Vec<String>) -> Outcome {
         }
     }
     Ok(())
+}
+
+/// Checks that nothing but the judge decides whether a row fails its report, or is held. A report of
+/// a user's test, in report.rs, has rows as they were made.
+fn one_judge(root: &Path, wrong: &mut Vec<String>) -> Outcome {
+    const PLACES: [&str; 2] = ["health-core/src/engine/group/", "health-core/src/report.rs"];
+    for (file, text) in sources(root)? {
+        if !file.starts_with("health-core/src/") || PLACES.iter().any(|it| file.starts_with(it)) {
+            continue;
+        }
+        for (position, line) in text.lines().enumerate() {
+            if line.contains(".held = ") || line.contains(".fails_report = ") {
+                wrong.push(format!(
+                    "{file}:{}: only health-core/src/engine/group decides whether a check fails",
+                    position + 1
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Returns the Rust files of the repository, with their text.
+fn sources(root: &Path) -> Result<Vec<(String, String)>, String> {
+    let output = Command::new("git")
+        .args(["ls-files", "*.rs"])
+        .current_dir(root)
+        .output();
+    let files = output.map_err(|error| format!("git ls-files: {error}"))?;
+    let read = |file: &str| {
+        let text = fs::read_to_string(root.join(file));
+        let text = text.map_err(|error| format!("{file}: {error}"))?;
+        Ok((file.to_owned(), text))
+    };
+    String::from_utf8_lossy(&files.stdout)
+        .lines()
+        .map(read)
+        .collect()
 }
 
 fn top(root: &Path, wrong: &mut Vec<String>) -> Outcome {

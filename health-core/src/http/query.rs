@@ -76,6 +76,7 @@ impl Endpoint {
         }
         let choice = Choice {
             plan,
+            with_groups: view.detail == Detail::Whole,
             only: params.only,
             exclude,
         };

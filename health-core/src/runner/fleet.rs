@@ -277,7 +277,7 @@ impl Runner {
     ) {
         let cell = &self.cells[position];
         if let Some(record) = cell.share(step) {
-            self.changed();
+            self.check_changed(position);
             self.notify(&cell.identifier, &record);
         }
     }

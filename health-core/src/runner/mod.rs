@@ -14,7 +14,6 @@ mod journal;
 mod notify;
 mod plan;
 mod reports;
-mod rows;
 mod run;
 mod share;
 mod shutdown;
@@ -31,20 +30,24 @@ use tokio::task::AbortHandle;
 
 use awake::Awake;
 pub(crate) use background::Tasks;
-use cell::{Cell, JoinedRun};
+use cell::JoinedRun;
+pub(crate) use cell::{Cell, Moment, State};
 use fleet::Member;
 pub(crate) use notify::Listeners;
 pub(crate) use plan::{Kind, Plan, build_plans};
-use run::{Run, RunGuard};
+pub(crate) use run::Run;
+use run::RunGuard;
 use shutdown::Shutdown;
+pub(crate) use verdict::seconds;
 
 use crate::check::HealthCheck as _;
+use crate::engine::group::{Scene, Service, earlier};
 use crate::fleet::Fleet;
 use crate::interceptor::Interceptors;
 use crate::report::CheckInfo;
 use crate::reported::Sink;
 use crate::sync::AtomicU64;
-use crate::{Clock, Report, Settings, Transition};
+use crate::{CheckReport, Clock, Report, Settings, Transition};
 
 /// The number of checks up to which each run is spawned as a task of its own. For more checks, one
 /// task begins sixteen runs, which halves the cost of a thousand checks.
@@ -60,6 +63,8 @@ pub(crate) struct Runner {
     max_stale: Duration,
     /// Counts the changes that outdate reports: verdicts, drains, suspends of the machine.
     epoch: AtomicU64,
+    /// The same for each plan, of which a verdict outdates only those that read its check.
+    epochs: Box<[AtomicU64]>,
     draining: AtomicBool,
     /// `true` once draining can no longer be taken back.
     terminating: AtomicBool,
@@ -100,6 +105,8 @@ pub(crate) struct Reading {
 /// over.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Freshness {
+    /// The plan whose epoch counts; `None` for a report with the verdicts of all groups.
+    plan: Option<usize>,
     epoch: u64,
     until: Option<Instant>,
 }
@@ -116,6 +123,7 @@ impl Runner {
     ) -> Self {
         Self {
             fleet: None,
+            epochs: plans.iter().map(|_| AtomicU64::new(0)).collect(),
             last_causes: plans.iter().map(|_| turn::LastCauses::default()).collect(),
             built: clock.now(),
             sinks: OnceLock::new(),
@@ -229,7 +237,7 @@ impl Runner {
     pub(crate) fn is_fresh(&self, freshness: &Freshness) -> bool {
         let now = self.clock.now();
         self.check_suspend(now);
-        freshness.epoch == self.epoch.load(Ordering::Acquire)
+        freshness.epoch == self.epoch(freshness.plan)
             && freshness.until.is_none_or(|until| now < until)
     }
 
@@ -286,7 +294,24 @@ impl Runner {
 
     /// Invalidates all cached reports.
     pub(crate) fn changed(&self) {
+        for epoch in &self.epochs {
+            epoch.fetch_add(1, Ordering::Release);
+        }
         self.epoch.fetch_add(1, Ordering::Release);
+    }
+
+    /// Invalidates the cached reports of the plans that read a check.
+    pub(super) fn check_changed(&self, cell: usize) {
+        let readers = self.plans.iter().zip(&self.epochs);
+        for (_, epoch) in readers.filter(|(plan, _)| plan.reads(cell)) {
+            epoch.fetch_add(1, Ordering::Release);
+        }
+        self.epoch.fetch_add(1, Ordering::Release);
+    }
+
+    fn epoch(&self, plan: Option<usize>) -> u64 {
+        plan.map_or(&self.epoch, |plan| &self.epochs[plan])
+            .load(Ordering::Acquire)
     }
 
     /// Reads the cells of a plan, and waits for those that have to run, no longer than the budget.
@@ -307,19 +332,26 @@ impl Runner {
         plan: &Plan,
         waited: &Waited,
         budget: Duration,
+        with_groups: bool,
     ) -> Reading {
-        let epoch = self.epoch.load(Ordering::Acquire); // before the cells, so that later changes outdate the report
-        let rows = self.rows(plan, &waited.awaited, budget);
+        let outdated_by = (!with_groups).then_some(plan.index);
+        let epoch = self.epoch(outdated_by); // before the cells, so that later changes outdate the report
+        let scene = self.scene();
+        let rows = scene.rows(plan, waited.awaited.unfinished(), budget);
+        let expired = self.expired(rows.expired);
+        if rows.has_started {
+            self.started_up.store(true, Ordering::Relaxed);
+        }
         let mut report = Report::new(rows.all);
         let mut until = rows.until;
         report.group.clone_from(&plan.name);
         report.generated_at = self.clock.time();
         report.duration = self.clock.now().saturating_duration_since(waited.began);
-        if plan.is_whole {
+        if with_groups && plan.is_whole {
             // A reader that leaves checks out must not see their names.
-            let (groups, true_until) = self.groups();
+            let (groups, true_until) = scene.groups(&self.plans);
             report.groups = groups;
-            until = rows::earlier(until, true_until);
+            until = earlier(until, true_until);
             report.fleet = self
                 .fleet
                 .as_ref()
@@ -327,9 +359,44 @@ impl Runner {
         }
         Reading {
             report,
-            freshness: rows.is_cacheable.then_some(Freshness { epoch, until }),
-            expired: rows.expired,
+            freshness: rows.is_cacheable.then_some(Freshness {
+                plan: outdated_by,
+                epoch,
+                until,
+            }),
+            expired,
         }
+    }
+
+    fn scene(&self) -> Scene<'_> {
+        Scene {
+            cells: &self.cells,
+            at: Moment {
+                now: self.clock.now(),
+                sleeps: self.awake.sleeps(),
+                max_stale: self.max_stale,
+                built: self.built,
+            },
+            time: self.clock.time(),
+            service: Service {
+                is_draining: self.is_draining(),
+            },
+        }
+    }
+
+    /// Returns a transition for each background verdict that has expired and was not reported yet.
+    fn expired(&self, expired: Vec<(usize, CheckReport)>) -> Vec<Transition> {
+        let transition = |(cell, row): (usize, CheckReport)| {
+            let from = self.cells[cell].expire(row.last_run)?;
+            Some(Transition {
+                check: row.identifier,
+                from: Some(from),
+                to: row.status,
+                errors: row.errors,
+                at: self.clock.time(),
+            })
+        };
+        expired.into_iter().filter_map(transition).collect()
     }
 
     /// Reads every cell that the plan needs, and launches the runs that are missing.
@@ -462,6 +529,14 @@ impl Waited {
 struct Awaited(Vec<(usize, Option<Arc<Run>>)>);
 
 impl Awaited {
+    /// Returns the cells, each with the run that has not brought its verdict yet.
+    fn unfinished(&self) -> impl ExactSizeIterator<Item = (usize, Option<&Run>)> {
+        self.0.iter().map(|(cell, run)| {
+            let run = run.as_deref().filter(|run| !run.is_finished());
+            (*cell, run)
+        })
+    }
+
     /// Waits until all runs have finished. Replaces an aborted run, at most twice: its runtime has
     /// shut down, and the next run is on the runtime of the caller.
     async fn wait(&mut self, restart: impl Fn(usize) -> Arc<Run>) {

@@ -2,8 +2,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::Runner;
 use super::journal::Record;
-use super::rows::shutting_down;
-use crate::engine::group::Change;
+use crate::engine::group::{Change, shutting_down};
 use crate::registry::DRAINING;
 use crate::{GroupTransition, Status, StatusListener, Transition};
 

@@ -210,6 +210,11 @@ impl Plan {
         status > Status::Warning || self.warnings_as_errors && status == Status::Warning
     }
 
+    /// Returns `true` if the plan reads this check.
+    pub(crate) fn reads(&self, cell: usize) -> bool {
+        self.closure.binary_search(&cell).is_ok()
+    }
+
     /// Returns this plan with only those members that `keep` accepts.
     pub(crate) fn narrowed(&self, cells: &[Cell], keep: impl Fn(&str) -> bool) -> Self {
         let members: Vec<usize> = self

@@ -54,7 +54,7 @@ impl Runner {
             sleeps: self.awake.sleeps(),
         };
         if let Some(record) = cell.take_report(version, verdict) {
-            self.changed();
+            self.check_changed(position);
             self.notify(&cell.identifier, &record);
         }
     }

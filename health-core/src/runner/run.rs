@@ -130,7 +130,7 @@ impl RunGuard {
     fn finish(&self, verdict: Verdict) {
         let cell = &self.runner.cells[self.cell];
         let record = cell.settle(verdict);
-        self.runner.changed();
+        self.runner.check_changed(self.cell);
         self.runner.notify(&cell.identifier, &record);
         if cell.has_news() {
             self.runner.tell_fleet();
@@ -297,7 +297,7 @@ mod tests {
                         began: Instant::now(),
                         awaited: Awaited(vec![(0, None)]),
                     };
-                    runner.reading(&runner.plans()[0], &waited, Duration::from_secs(1))
+                    runner.reading(&runner.plans()[0], &waited, Duration::from_secs(1), true)
                 })
             };
             finishing.join().expect("it finishes");

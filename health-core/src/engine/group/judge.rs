@@ -100,13 +100,13 @@ pub(crate) struct Reported {
     pub(crate) grace_ends: Option<Instant>,
 }
 
-/// What is known of the service itself.
+/// The state of the service itself.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Service {
     pub(crate) is_draining: bool,
 }
 
-/// What a check means for a group.
+/// The effect of a check on a group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outcome {
     Passes,

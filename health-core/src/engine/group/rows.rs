@@ -1,70 +1,81 @@
-//! Builds the rows of a report, and the reports of groups, from what is judged.
+//! The rows of a report, and the reports of groups: judgements with data, and without.
 
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
-use super::cell::{Moment, State};
-use super::verdict::seconds;
-use super::{Awaited, Cell, Kind, Plan, Run, Runner};
-use crate::engine::group::{Age, Judgement, Outcome, Service, View, judge};
+use super::{Age, Judgement, Outcome, Service, View, judge};
 use crate::registry::{DRAINING, STARTUP};
-use crate::serde_time;
+use crate::runner::{Cell, Kind, Moment, Plan, Run, State, seconds};
 use crate::{
-    CheckReport, FailureKind, GroupReport, HealthCheckException, ServiceUnavailable, Transition,
+    CheckReport, FailureKind, GroupReport, HealthCheckException, ServiceUnavailable, serde_time,
 };
 
-/// The rows of a plan, and the time until which they may be cached.
-pub(super) struct Rows {
-    pub(super) all: Vec<CheckReport>,
-    /// `false` if a row shows an older verdict, none, or an age.
-    pub(super) is_cacheable: bool,
-    /// The time until which they are true if nothing happens; `None` means without end.
-    pub(super) until: Option<Instant>,
-    /// The background verdicts that have expired, and were not reported yet.
-    pub(super) expired: Vec<Transition>,
+/// The cells of a service at one moment.
+pub(crate) struct Scene<'a> {
+    pub(crate) cells: &'a [Cell],
+    pub(crate) at: Moment,
+    /// The same moment for people.
+    pub(crate) time: SystemTime,
+    pub(crate) service: Service,
 }
 
-impl Runner {
-    pub(super) fn rows(&self, plan: &Plan, awaited: &Awaited, budget: Duration) -> Rows {
-        let at = self.moment();
-        let mut views = Vec::with_capacity(awaited.0.len());
-        let mut rows = Vec::with_capacity(awaited.0.len() + 1);
-        let mut fresh_until = None;
-        for (position, awaited) in &awaited.0 {
-            let cell = &self.cells[*position];
-            let run = awaited.as_deref().filter(|run| !run.is_finished());
+/// The rows of a plan, and the time until which they may be cached.
+pub(crate) struct Rows {
+    pub(crate) all: Vec<CheckReport>,
+    /// `false` if a row shows an older verdict, none, or an age.
+    pub(crate) is_cacheable: bool,
+    /// The time until which they are true if nothing happens; `None` means without end.
+    pub(crate) until: Option<Instant>,
+    /// The cells whose background verdicts have expired, each with its row.
+    pub(crate) expired: Vec<(usize, CheckReport)>,
+    /// `true` if the plan is that of `startup`, and the service has started.
+    pub(crate) has_started: bool,
+}
+
+impl Scene<'_> {
+    /// Returns the rows of a plan. `awaited` has the position of each cell of its closure, with the
+    /// run that the reader waited for and that is not over.
+    pub(crate) fn rows<'r>(
+        &self,
+        plan: &Plan,
+        awaited: impl ExactSizeIterator<Item = (usize, Option<&'r Run>)>,
+        budget: Duration,
+    ) -> Rows {
+        let mut views = Vec::with_capacity(awaited.len());
+        let mut rows = Vec::with_capacity(awaited.len() + 1);
+        let mut until = None;
+        for (position, run) in awaited {
+            let cell = &self.cells[position];
             // Read the newest verdict, and not that of the run that was waited for. The epoch of
             // the report was read after the wait, so the report must contain all verdicts up to
             // then.
             cell.read(|state| {
-                let view = cell.view(state, run, plan, &at);
-                rows.push(row(cell, state, &view, run, budget, at.now));
-                let end = state
-                    .known
-                    .as_ref()
-                    .and_then(|known| cell.fresh_until(known, &state.share));
-                fresh_until = earlier(fresh_until, end);
+                let view = cell.view(state, run, plan, &self.at);
+                rows.push(row(cell, state, &view, run, budget, self.at.now));
+                let known = state.known.as_ref();
+                let end = known.and_then(|known| cell.fresh_until(known, &state.share));
+                until = earlier(until, end);
                 views.push(view);
             });
         }
-        let judgement = judge(plan, &views, self.service(), at.now);
-        let expired = self.expired(&rows, &views);
-        for (position, row) in rows.iter_mut().enumerate() {
-            self.complete(row, position, plan, &judgement, at.now);
-        }
+        let judgement = judge(plan, &views, self.service, self.at.now);
+        let is_expired = |at: &usize| views[*at].age == Age::Expired;
+        let expired = (0..rows.len())
+            .filter(is_expired)
+            .map(|at| (plan.closure[at], rows[at].clone()))
+            .collect();
         let is_cacheable = views.iter().all(|view| view.age == Age::Fresh);
-        drop(views);
+        for (at, row) in rows.iter_mut().enumerate() {
+            self.complete(row, at, plan, &judgement);
+        }
         if plan.members.len() < rows.len() {
             let mut positions = plan.closure.iter();
-            rows.retain(|_| {
-                positions
-                    .next()
-                    .is_some_and(|position| plan.members.binary_search(position).is_ok())
-            });
+            let is_member = |position| plan.members.binary_search(position).is_ok();
+            rows.retain(|_| positions.next().is_some_and(is_member));
         }
-        if plan.kind == Kind::Startup && !plan.members.is_empty() {
+        let is_startup = plan.kind == Kind::Startup;
+        if is_startup && !plan.members.is_empty() {
             rows.push(self.startup_row(plan, &judgement));
         }
         if judgement.is_draining {
@@ -73,28 +84,24 @@ impl Runner {
         Rows {
             all: rows,
             is_cacheable,
-            until: earlier(fresh_until, judgement.until),
+            until: earlier(until, judgement.until),
             expired,
+            has_started: is_startup && plan.is_whole && judgement.waiting.is_empty(),
         }
     }
 
     /// Returns the report of each group from the last verdicts of its checks, and the time until
     /// which they are true. Runs nothing.
-    pub(super) fn groups(&self) -> (Vec<GroupReport>, Option<Instant>) {
-        let at = self.moment();
-        let service = self.service();
+    pub(crate) fn groups(&self, plans: &[Plan]) -> (Vec<GroupReport>, Option<Instant>) {
         let mut until = None;
-        let named = self.plans.iter().filter_map(|plan| {
+        let named = plans.iter().filter_map(|plan| {
             let name = plan.name.as_deref()?;
-            let views: Vec<View<'_>> = plan
-                .closure
-                .iter()
-                .map(|&position| {
-                    let cell = &self.cells[position];
-                    cell.read(|state| cell.view(state, state.run.as_deref(), plan, &at))
-                })
-                .collect();
-            let judgement = judge(plan, &views, service, at.now);
+            let view = |&position: &usize| {
+                let cell = &self.cells[position];
+                cell.read(|state| cell.view(state, state.run.as_deref(), plan, &self.at))
+            };
+            let views: Vec<View<'_>> = plan.closure.iter().map(view).collect();
+            let judgement = judge(plan, &views, self.service, self.at.now);
             until = earlier(until, judgement.until);
             Some(self.group(name, plan, &judgement))
         });
@@ -114,83 +121,29 @@ impl Runner {
                 Outcome::Fails => report.failing.push(name()),
             }
         }
+        let drains = judgement.is_draining.then(|| DRAINING.to_owned());
+        report.failing.extend(drains);
         report
-            .failing
-            .extend(judgement.is_draining.then(|| DRAINING.to_owned()));
-        report
-    }
-
-    fn moment(&self) -> Moment {
-        Moment {
-            now: self.clock.now(),
-            sleeps: self.awake.sleeps(),
-            max_stale: self.max_stale,
-            built: self.built,
-        }
-    }
-
-    fn service(&self) -> Service {
-        Service {
-            is_draining: self.is_draining(),
-        }
     }
 
     /// Adds to a row what the judge has decided about its check.
-    fn complete(
-        &self,
-        row: &mut CheckReport,
-        at: usize,
-        plan: &Plan,
-        judgement: &Judgement,
-        now: Instant,
-    ) {
+    fn complete(&self, row: &mut CheckReport, at: usize, plan: &Plan, judgement: &Judgement) {
         row.fails_report = row.critical && judgement.outcomes[at] == Outcome::Fails;
-        if let Outcome::Held(until) = judgement.outcomes[at] {
-            row.held = row.critical;
+        if let (true, Outcome::Held(until)) = (row.critical, judgement.outcomes[at]) {
+            row.held = true;
             row.counts_at = until
-                .filter(|_| row.critical)
-                .map(|until| until.saturating_duration_since(now))
-                .and_then(|left| self.clock.time().checked_add(left))
+                .map(|until| until.saturating_duration_since(self.at.now))
+                .and_then(|left| self.time.checked_add(left))
                 .filter(|time| serde_time::is_a_date(*time));
         }
         if let Some(blocker) = judgement.blockers[at] {
             let blocker = &self.cells[plan.closure[blocker]].identifier;
             let status = row.status;
-            row.fail(&unavailable(
-                FailureKind::Blocked,
-                format!("blocked by {blocker}"),
-            ));
+            let message = format!("blocked by {blocker}");
+            row.fail(&unavailable(FailureKind::Blocked, message));
             row.status = status;
             row.blocked_by = Some(blocker.clone());
         }
-    }
-
-    /// Returns a transition for each background verdict that has expired and was not reported yet.
-    fn expired(&self, rows: &[CheckReport], views: &[View<'_>]) -> Vec<Transition> {
-        let transition = |row: &CheckReport| {
-            let from = self.cell_of(&row.identifier)?.expire(row.last_run)?;
-            let check = row.identifier.clone();
-            let errors = row.errors.clone();
-            Some(Transition {
-                check,
-                from: Some(from),
-                to: row.status,
-                errors,
-                at: self.clock.time(),
-            })
-        };
-        rows.iter()
-            .zip(views)
-            .filter(|(_, view)| view.age == Age::Expired)
-            .filter_map(|(row, _)| transition(row))
-            .collect()
-    }
-
-    fn cell_of(&self, identifier: &str) -> Option<&Cell> {
-        let position = self
-            .cells
-            .binary_search_by(|cell| cell.identifier.as_str().cmp(identifier));
-        position.ok().map(|position| &self.cells[position])
     }
 
     /// Returns the row that says whether the service has started.
@@ -200,9 +153,6 @@ impl Runner {
     /// starting. The rows of the checks are shown, and do not fail the report.
     fn startup_row(&self, plan: &Plan, judgement: &Judgement) -> CheckReport {
         if judgement.waiting.is_empty() {
-            if plan.is_whole {
-                self.started_up.store(true, Ordering::Relaxed);
-            }
             return CheckReport::new(STARTUP);
         }
         let waiting = judgement.waiting.iter();
@@ -257,12 +207,12 @@ fn expired(cell: &Cell, state: &State, now: Instant) -> String {
 }
 
 /// Returns the earlier of two times, of which none is later than any.
-pub(super) fn earlier(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
+pub(crate) fn earlier(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
     a.into_iter().chain(b).min()
 }
 
 /// Returns the error of a draining service.
-pub(super) fn shutting_down() -> HealthCheckException {
+pub(crate) fn shutting_down() -> HealthCheckException {
     unavailable(FailureKind::Other, "shutting down")
 }
 
