@@ -37,6 +37,11 @@ pub trait CheckSettings: Sized {
     /// *Default*: none, which means the key of the URL.
     const SERVERS: &'static [&'static str] = &[];
 
+    /// The keys that are a login together, for the server that [`SERVERS`](Self::SERVERS) names.
+    /// Variables fill all of them or none, so that no part of a login goes to a server for which it
+    /// is not. *Default*: none, which means the keys beside the URL.
+    const CREDENTIALS: &'static [&'static str] = &[];
+
     /// Returns the URL of these settings. *Default*: `None`.
     fn url_mut(&mut self) -> Option<&mut Secret> {
         None
@@ -198,13 +203,17 @@ pub(crate) const HAS_TLS: bool = cfg!(any(feature = "rustls-ring", feature = "ru
 
 pub(crate) const NO_TLS: &str = "this build can't speak TLS: switch on the cargo feature rustls-ring, or rustls-aws-lc-rs, of health-checks";
 
+/// The message about a secret that is an empty text. [`Secret`] has the same.
+#[cfg(feature = "config")]
+pub(crate) const EMPTY: &str = "empty: give it a value, or leave it out";
+
 /// An environment variable that fills a key.
 #[derive(Debug, Clone, Copy)]
 pub struct Variable {
     /// The key that it fills.
     pub key: &'static str,
     /// The name of the variable. The name with the prefix `HEALTH_CHECK_` stands for the same
-    /// variable.
+    /// variable, and so does either name with the suffix `_FILE`, for a file that holds the text.
     pub name: &'static str,
     /// The format of the variable's text.
     pub reads: Reads,
@@ -214,8 +223,10 @@ pub struct Variable {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Reads {
-    /// Any text.
+    /// Any text. An empty one stands for no value.
     Text,
+    /// A secret, whose absence would open something: an empty text is an error.
+    Secret,
     /// A number. `None`, `false`, `0` and an empty text switch the limit off, in upper or lower
     /// case.
     Limit,
@@ -296,6 +307,8 @@ mod erased {
         pub login: &'static [&'static str],
         /// The keys that name the servers.
         pub(crate) servers: &'static [&'static str],
+        /// The keys that are a login together.
+        pub(crate) credentials: &'static [&'static str],
         schema: fn() -> schemars::Schema,
         pub(crate) renamed: fn(&str, &str) -> String,
         /// Reads a table and discards the result.
@@ -325,6 +338,11 @@ mod erased {
                 servers: match S::URL {
                     Some(_) if S::SERVERS.is_empty() => &["url"],
                     _ => S::SERVERS,
+                },
+                credentials: if S::URL.is_some() {
+                    Login::ALL
+                } else {
+                    S::CREDENTIALS
                 },
                 schema: schema_of::<S>,
                 renamed: S::renamed,

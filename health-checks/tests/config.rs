@@ -13,7 +13,7 @@ fn load(text: &str, variables: &[(&str, &str)]) -> Result<Health, ConfigError> {
         variables
             .iter()
             .find(|(known, _)| *known == name)
-            .map(|(_, value)| (*value).to_owned())
+            .map(|(_, value)| std::ffi::OsString::from(*value))
     };
     Config::from_text("health.toml", text, &find, &Options::default())?.build()
 }

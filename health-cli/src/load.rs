@@ -41,7 +41,7 @@ pub(crate) async fn load(
     }
     #[cfg(feature = "embedded")]
     {
-        let variables = |name: &str| std::env::var(name).ok();
+        let variables = |name: &str| std::env::var_os(name);
         let (config, scratch) = Config::embedded(&variables, &options).await?;
         output::note(format_args!(
             "{} (--config FILE or HEALTH_CONFIG)",

@@ -46,7 +46,7 @@ pub(crate) fn config(
     options: &health_checks::config::Options,
 ) -> Result<health_checks::config::Config, health_checks::config::ConfigError> {
     use health_checks::config::Config;
-    let variables = |name: &str| std::env::var(name).ok();
+    let variables = |name: &str| std::env::var_os(name);
     if path == "-" {
         return Config::from_reader(
             "standard input",

@@ -1,9 +1,10 @@
 use std::fmt;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de};
 
 /// A token, a password, or a URL that may contain one. Its `Debug` shows `***`, and it does not
-/// implement `Display`.
+/// implement `Display`. It can't be deserialized from an empty text, because an unset variable of a
+/// script, or a file that is filled later, must not become a password.
 ///
 /// ```
 /// use health_core::Secret;
@@ -11,14 +12,23 @@ use serde::Deserialize;
 /// assert_eq!(format!("{token:?}"), "***");
 /// assert_eq!(token.expose(), "hunter2");
 /// ```
-#[derive(Clone, PartialEq, Eq, Deserialize)]
-#[serde(transparent)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
 impl Secret {
     /// Returns the secret itself, for the client that needs it. Never print it.
     pub fn expose(&self) -> &str {
         &self.0
+    }
+}
+
+impl<'de> Deserialize<'de> for Secret {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        if text.trim().is_empty() {
+            return Err(de::Error::custom("empty: give it a value, or leave it out"));
+        }
+        Ok(Self(text))
     }
 }
 

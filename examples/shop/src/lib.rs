@@ -65,7 +65,7 @@ impl Shop {
             .with_writer(io::stderr)
             .with_ansi(io::stderr().is_terminal());
         let _ = log.try_init(); // a framework may have its own log
-        let variables = |name: &str| std::env::var(name).ok();
+        let variables = |name: &str| std::env::var_os(name);
         let (config, scratch) = if let Some(file) = &args.config {
             (
                 Config::from_file(file, &variables, &Options::default())?,

@@ -145,12 +145,13 @@ impl<'a> Checks<'_, 'a> {
             .map_or(own.span.start, |(_, span)| span.start);
         let shared = (shared, own.key("shared"));
         let common = self.common(own)?;
+        let credential = credential(&kind, &table);
         let tls = self.tls(&kind, &mut table)?;
         let login = self.login(&kind, &mut table)?;
         if common.enabled == Some(false) {
             return self.switched_off(&kind, table).map(|()| Vec::new());
         }
-        let filled = self.fill(&kind, &mut table)?;
+        let filled = self.fill(&kind, &mut table, credential)?;
         let is_in_live = common.groups.contains("live");
         let never_fresh = common.ttl == Some(Duration::ZERO);
         let candidate = Candidate::new(common.shared, is_in_live, never_fresh, &kind, &table);
@@ -286,8 +287,20 @@ impl<'a> Checks<'_, 'a> {
         &mut self,
         kind: &Kind,
         table: &mut Table<'a>,
+        credential: Option<(usize, String)>,
     ) -> Result<Vec<(&'static str, &'a str)>, ConfigError> {
-        let filled = self.environment.fill(table, kind.variables)?;
+        let are_written = credential.is_some();
+        let filled = self
+            .environment
+            .fill(table, kind.variables, kind.credentials, are_written)?;
+        let server = filled.iter().find(|(key, _)| kind.servers.contains(key));
+        if let (Some((start, key)), Some((server, variable))) = (credential, server) {
+            let variable = variable.strip_suffix("_FILE").unwrap_or(variable);
+            let message = format!(
+                "for a server that only the variable {variable} names: write {server} = \"${{{variable}}}\" as well"
+            );
+            return Err(self.document.error(start, key, message));
+        }
         for (key, variable) in &filled {
             if let Some(other) = self.filled.insert((kind.name, *key), self.number) {
                 let number = self.number;
@@ -345,6 +358,14 @@ impl<'a> Checks<'_, 'a> {
             |variable| ConfigError::variable(variable, wrong.message()),
         ))
     }
+}
+
+/// Returns the place and the name of the first key of a login that the file has.
+fn credential(kind: &Kind, table: &Table<'_>) -> Option<(usize, String)> {
+    table
+        .entries()
+        .find(|(key, _)| kind.credentials.contains(key))
+        .map(|(key, span)| (span.start, table.key(key)))
 }
 
 impl Common {

@@ -65,8 +65,8 @@ impl Config {
         let volume = std::env::current_dir()
             .map_or_else(|_| "/".into(), |here| here.to_string_lossy().into_owned());
         let variables = |name: &str| match name {
-            "HEALTH_EMBEDDED" => Some(path.clone()),
-            "HEALTH_EMBEDDED_VOLUME" => Some(volume.clone()),
+            "HEALTH_EMBEDDED" => Some(path.clone().into()),
+            "HEALTH_EMBEDDED_VOLUME" => Some(volume.clone().into()),
             name => variables(name),
         };
         let mut config = Self::from_text(FILE, TEXT, &variables, options)?;

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 
 use health_core::{Anonymous, BuildFault, Endpoint, Health, Renderers, Secret, Settings};
+use serde::de::IntoDeserializer as _;
 use serde::{Deserialize, Deserializer, de};
 
 use super::ConfigError;
@@ -220,6 +221,6 @@ impl de::Visitor<'_> for TokenVisitor {
     }
 
     fn visit_str<E: de::Error>(self, token: &str) -> Result<Token, E> {
-        Ok(Token::Required(Secret::from(token)))
+        Secret::deserialize(token.into_deserializer()).map(Token::Required)
     }
 }

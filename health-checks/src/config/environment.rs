@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use toml::de::DeValue;
 
 use super::table::Table;
-use super::{ConfigError, Variables};
+use super::{ConfigError, Variables, variable};
+use crate::catalogue::CATALOGUE;
 use crate::kind::{Kind, Reads, Variable};
 
 /// The variables that fill `[settings]`.
@@ -19,7 +20,7 @@ pub(super) const SETTINGS: &[Variable] = &[
     Variable {
         key: "token",
         name: "HEALTH_TOKEN",
-        reads: Reads::Text,
+        reads: Reads::Secret,
     },
 ];
 
@@ -27,10 +28,18 @@ pub(super) const SETTINGS: &[Variable] = &[
 pub(super) struct Environment(BTreeMap<&'static str, Found>);
 
 struct Found {
-    /// The name of the variable, with the prefix if it was found with it.
+    /// The name of the variable, with the prefix and the suffix with which it was found.
     name: String,
     /// An error in the value matters only if the variable is used.
-    value: Result<Value, &'static str>,
+    value: Result<Value, String>,
+}
+
+const PREFIX: &str = "HEALTH_CHECK_";
+
+impl Found {
+    fn has_prefix(&self) -> bool {
+        self.name.starts_with(PREFIX)
+    }
 }
 
 enum Value {
@@ -40,45 +49,60 @@ enum Value {
     Number(String),
 }
 
+/// Returns `true` for the name of a variable that fills a key, with or without the prefix.
+pub(super) fn is_known(name: &str) -> bool {
+    let name = name.strip_prefix(PREFIX).unwrap_or(name);
+    let kinds = CATALOGUE.iter().flat_map(|kind| kind.variables);
+    SETTINGS.iter().chain(kinds).any(|known| known.name == name)
+}
+
 impl Environment {
     pub(super) fn read<'k>(
         kinds: impl Iterator<Item = &'k Kind>,
         variables: Variables<'_>,
     ) -> Self {
         let mut all = BTreeMap::new();
-        for variable in SETTINGS.iter().chain(kinds.flat_map(|kind| kind.variables)) {
-            let names = [
-                format!("HEALTH_CHECK_{}", variable.name),
-                variable.name.to_owned(),
-            ];
-            let found = names
-                .into_iter()
-                .find_map(|name| Some((variables(&name)?, name)));
-            let Some((text, name)) = found else { continue };
-            if let Some(value) = Value::read(variable.reads, &text).transpose() {
-                all.insert(variable.name, Found { name, value });
+        for known in SETTINGS.iter().chain(kinds.flat_map(|kind| kind.variables)) {
+            let found = variable::or_file(&format!("{PREFIX}{}", known.name), variables)
+                .or_else(|| variable::or_file(known.name, variables));
+            let Some((name, text)) = found else { continue };
+            let value = text.and_then(|text| Ok(Value::read(known.reads, &text)?));
+            if let Some(value) = value.transpose() {
+                all.insert(known.name, Found { name, value });
             }
         }
         Self(all)
     }
 
-    /// Fills the missing keys of a table, and returns them with the variables that were used.
+    /// Fills the missing keys of a table, and returns them with the variables that were used. The
+    /// keys in `credentials` belong together: `are_written` is true if the file has one of them.
     pub(super) fn fill<'a>(
         &'a self,
         table: &mut Table<'a>,
         known: &'static [Variable],
+        credentials: &[&str],
+        are_written: bool,
     ) -> Result<Vec<(&'static str, &'a str)>, ConfigError> {
+        let belongs = |variable: &&Variable| credentials.contains(&variable.key);
+        let found = |variable: &Variable| self.0.get(variable.name);
+        let needs_prefix = known
+            .iter()
+            .filter(belongs)
+            .filter_map(found)
+            .any(Found::has_prefix);
         let mut used = Vec::new();
         for variable in known {
-            if let Some(found) = self
-                .0
-                .get(variable.name)
+            let is_other = |found: &&Found| {
+                belongs(&variable) && (are_written || needs_prefix && !found.has_prefix())
+            };
+            if let Some(found) = found(variable)
                 .filter(|_| !table.contains(variable.key))
+                .filter(|found| !is_other(found))
             {
                 let value = found
                     .value
                     .as_ref()
-                    .map_err(|expected| ConfigError::variable(&found.name, *expected))?;
+                    .map_err(|wrong| ConfigError::variable(&found.name, wrong.clone()))?;
                 table.fill(variable.key, value.to_toml());
                 used.push((variable.key, found.name.as_str()));
             }
@@ -97,7 +121,12 @@ impl Value {
             (Reads::Seconds, number) if number.parse::<f64>().is_ok_and(f64::is_finite) => {
                 Ok(Some(Self::Number(number.to_owned())))
             }
-            (Reads::Text | Reads::Seconds, _) => Ok(Some(Self::Text(text.trim().to_owned()))),
+            (Reads::Secret, "") => {
+                Err("empty: give it a value; for no token, unset it, or write token = false")
+            }
+            (Reads::Text | Reads::Secret | Reads::Seconds, _) => {
+                Ok(Some(Self::Text(text.trim().to_owned())))
+            }
             (Reads::Bool, "true" | "1") => Ok(Some(Self::Bool(true))),
             (Reads::Bool, "false" | "0") | (Reads::Limit, "" | "none" | "false" | "0") => {
                 Ok(Some(Self::Bool(false)))

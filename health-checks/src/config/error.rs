@@ -34,6 +34,7 @@ impl ConfigError {
             ErrorKind::NotFound => "there is no such file".into(),
             ErrorKind::PermissionDenied => "the file can't be read: permission denied".into(),
             ErrorKind::InvalidData => "the file is not UTF-8 text".into(),
+            ErrorKind::FileTooLarge => "the file is longer than 1 MiB".into(),
             kind => format!("the file can't be read: {kind}"),
         };
         Self::new(file, None, None, message)

@@ -1,18 +1,70 @@
 //! Expands `${VAR}`, `${VAR:-default}`, `${VAR|url}`, `${file:/path}` and `$${` in strings, after
 //! the file was parsed.
 
+use std::path::Path;
+
 use toml::de::{DeTable, DeValue};
 
+use super::environment::is_known;
 use super::table::{Document, Table};
-use super::{ConfigError, Variables};
-use crate::support::url;
+use super::{ConfigError, Variables, variable};
+use crate::support::{file, url};
 
 pub(super) fn expand(
     document: &Document<'_>,
     root: &mut Table<'_>,
     variables: Variables<'_>,
 ) -> Result<(), ConfigError> {
+    if let Some(checks) = root.values.get_mut("checks")
+        && let DeValue::Array(checks) = checks.get_mut()
+    {
+        for (at, check) in checks.iter_mut().enumerate() {
+            if let DeValue::Table(check) = check.get_mut() {
+                let path = format!("checks[{}]", at + 1);
+                drop_unused(document, check, &path, variables)?;
+            }
+        }
+    }
     table(document, &mut root.values, "", variables)
+}
+
+/// Removes the values with variables from a check that is switched off, so that it needs none of its
+/// secrets. Its kind stays, and so do the other values, which have to be valid.
+fn drop_unused(
+    document: &Document<'_>,
+    check: &mut DeTable<'_>,
+    path: &str,
+    variables: Variables<'_>,
+) -> Result<(), ConfigError> {
+    let Some(enabled) = check.get_mut("enabled") else {
+        return Ok(());
+    };
+    let start = enabled.span().start;
+    let path = format!("{path}.enabled");
+    value(document, enabled.get_mut(), start, &path, variables)?;
+    let is_off = match enabled.get_ref() {
+        DeValue::Boolean(on) => !on,
+        DeValue::String(text) => {
+            ["false", "0"].contains(&text.trim().to_ascii_lowercase().as_str())
+        }
+        _ => false,
+    };
+    if is_off {
+        *check = std::mem::take(check)
+            .into_iter()
+            .filter(|(key, value)| key.get_ref() == "kind" || !has_variable(value.get_ref()))
+            .collect();
+    }
+    Ok(())
+}
+
+fn has_variable(value: &DeValue<'_>) -> bool {
+    match value {
+        DeValue::String(text) => text.contains("${"),
+        DeValue::Array(items) => items.iter().any(|item| has_variable(item.get_ref())),
+        DeValue::Table(inner) => inner.iter().any(|(_, value)| has_variable(value.get_ref())),
+        _ => false,
+    }
 }
 
 fn table(
@@ -77,11 +129,13 @@ fn value(
 /// `$${` stands for `${`. A default applies if the variable is not set or empty. `|url`
 /// percent-encodes the value, whatever its source. White space at both ends of a variable or a file
 /// is removed, because secrets often end with a line break. An inserted value is never expanded
-/// again.
+/// again. A variable that fills a key, such as `DATABASE_URL`, may also be in the file that the
+/// variable `DATABASE_URL_FILE` names.
 ///
 /// # Errors
-/// Returns an error if a `${` does not begin a value, if a variable without a default is not set,
-/// or if a file cannot be read. The message contains no value.
+/// Returns an error if a `${` does not begin a value, if a variable without a default is not set, if
+/// a variable is not UTF-8, or if a file cannot be read, is empty or is longer than 1 MiB. The
+/// message contains no value.
 pub fn text(text: &str, variables: Variables<'_>) -> Result<String, String> {
     let mut reader = Reader {
         rest: text,
@@ -162,7 +216,7 @@ impl<'t> Reader<'t, '_> {
         if encode && !self.rest.starts_with(['}', ':']) {
             return Err(FILTER.into());
         }
-        let value = (self.variables)(name).map(|value| value.trim().to_owned());
+        let value = variable(name, self.variables)?;
         let value = if self.accept(":-") {
             let default = self.text(true)?;
             if default.ends_with("|url") {
@@ -200,16 +254,30 @@ const NAME: &str = "${ } needs the name of a variable (letters, digits and _): $
                     or ${file:/path}";
 const FILTER: &str = "what stands behind | is not url, the only thing that may stand there";
 
+/// Returns the text of a variable. A variable that fills a key may be in a file.
+fn variable(name: &str, variables: Variables<'_>) -> Result<Option<String>, String> {
+    let found = if is_known(name) {
+        variable::or_file(name, variables)
+    } else {
+        variable::text(name, variables).map(|text| (name.to_owned(), text))
+    };
+    found
+        .map(|(name, text)| text.map_err(|wrong| format!("the variable {name}: {wrong}")))
+        .transpose()
+}
+
 fn file(path: &str) -> Result<String, String> {
     if path.trim() != path || path.is_empty() || path.contains('{') {
         return Err(
             "${file: } needs the path of a file, without { and without space at its ends".into(),
         );
     }
-    let content = std::fs::read_to_string(path);
-    let content =
-        content.map_err(|error| format!("the file {path} can't be read: {}", error.kind()))?;
-    Ok(content.trim().to_owned())
+    let content = file::text(Path::new(path))
+        .map_err(|error| format!("the file {path} can't be read: {}", file::reason(&error)))?;
+    match content.trim() {
+        "" => Err(format!("the file {path} is empty")),
+        content => Ok(content.to_owned()),
+    }
 }
 
 #[cfg(test)]

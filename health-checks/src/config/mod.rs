@@ -11,7 +11,7 @@
 //!     kind = "disk"
 //!     path = "${DATA_DIR:-/}"
 //! "#;
-//! let variables = |name: &str| std::env::var(name).ok();
+//! let variables = |name: &str| std::env::var_os(name);
 //! let config = Config::from_text("health.toml", text, &variables, &Options::default())?;
 //! let health = config.build()?;
 //! assert_eq!(health.identifiers().collect::<Vec<_>>(), ["DiskUsage"]);
@@ -39,8 +39,11 @@
 //! In every string, `${VAR}` is the variable of that name, `${VAR:-default}` has a default,
 //! `${VAR|url}` is percent-encoded, `${file:/path}` is the content of a file, and `$${` stands for
 //! `${`: see [`expand`]. The result becomes a number or a switch if the key expects one. A variable
-//! such as `DISK_USAGE_MAX` fills a key that is missing: see
-//! [`Kind::variables`](crate::catalogue::Kind::variables).
+//! such as `DISK_USAGE_MAX` fills a key that is missing, and so does the content of the file that
+//! `DISK_USAGE_MAX_FILE` names: see [`Kind::variables`](crate::catalogue::Kind::variables). Variables
+//! are not expanded in a check with `enabled = false`.
+//!
+//! A secret is never an empty text: write `token = false` for an endpoint without a token.
 
 mod check;
 #[cfg(feature = "embedded")]
@@ -52,8 +55,10 @@ mod expand;
 mod fleet;
 mod schema;
 mod table;
+mod variable;
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::Path;
 use std::time::Duration;
 
@@ -73,9 +78,11 @@ use table::{Document, Table};
 
 use crate::catalogue::CATALOGUE;
 use crate::kind::Kind;
+use crate::support::file;
 
-/// The source of environment variables: `|name| std::env::var(name).ok()` outside of tests.
-pub type Variables<'a> = &'a (dyn Fn(&str) -> Option<String> + Sync);
+/// The source of environment variables: `|name| std::env::var_os(name)` outside of tests. A variable
+/// that is used and is not UTF-8 is an error.
+pub type Variables<'a> = &'a (dyn Fn(&str) -> Option<OsString> + Sync);
 
 /// Options that are not in the file.
 #[derive(Debug, Clone, Default)]
@@ -141,22 +148,19 @@ impl Config {
     /// its content.
     pub fn from_reader(
         name: &str,
-        mut reader: impl std::io::Read,
+        reader: impl std::io::Read,
         variables: Variables<'_>,
         options: &Options,
     ) -> Result<Self, ConfigError> {
-        let mut text = String::new();
-        reader
-            .read_to_string(&mut text)
-            .map_err(|error| ConfigError::unreadable(name, &error))?;
+        let text = file::all(reader).map_err(|error| ConfigError::unreadable(name, &error))?;
         Self::from_text(name, &text, variables, options)
     }
 
     /// Reads the text of a file. The name of the file is used in messages.
     ///
     /// # Errors
-    /// Returns an error if the text is not TOML, and for unknown kinds and keys, wrong types, and
-    /// variables that are not set.
+    /// Returns an error if the text is not TOML, and for unknown kinds and keys, wrong types, empty
+    /// secrets, and variables that are not set.
     pub fn from_text(
         file: &str,
         text: &str,
@@ -229,7 +233,8 @@ impl Config {
                 .settings
                 .insert(key.to_owned(), document.line(value.start));
         }
-        environment.fill(&mut table, environment::SETTINGS)?;
+        environment.fill(&mut table, environment::SETTINGS, &[], false)?;
+        table.take_off("token");
         self.settings = document.read(table)?;
         Ok(())
     }

@@ -86,7 +86,7 @@ fn settings() -> Value {
     });
     if let (Some(all), Value::Object(endpoint)) = (properties.as_object_mut(), endpoint_keys()) {
         all.extend(endpoint);
-        all.insert("token".into(), text(TOKEN));
+        all.insert("token".into(), token());
     }
     object(
         "The settings of the checks, and the defaults of the endpoints.",
@@ -94,13 +94,14 @@ fn settings() -> Value {
     )
 }
 
-const TOKEN: &str = "The token that a request must present. Write it as ${VAR} or ${file:/path}.";
+fn token() -> Value {
+    let token = "The token that a request must present, or false for none. Write it as ${VAR} or ${file:/path}.";
+    json!({ "description": token, "anyOf": [{ "type": "string", "minLength": 1 }, { "const": false }] })
+}
 
 fn endpoint() -> Value {
     let mut properties = endpoint_keys();
-    let token = "The token that a request must present, or false for none. Write it as ${VAR} or ${file:/path}.";
-    properties["token"] =
-        json!({ "description": token, "anyOf": [{ "type": "string" }, { "const": false }] });
+    properties["token"] = token();
     object(
         "An endpoint. A key that is absent is as in the settings.",
         properties,

@@ -7,6 +7,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
 
 use super::ConfigError;
+use crate::kind::EMPTY;
 use crate::support::nearest::hint;
 
 /// The file that is being read.
@@ -37,6 +38,13 @@ impl<'a> Table<'a> {
 
     pub(super) fn take(&mut self, key: &str) -> Option<Spanned<DeValue<'a>>> {
         self.values.remove(key)
+    }
+
+    /// Removes a key whose value is `false`.
+    pub(super) fn take_off(&mut self, key: &str) {
+        if let Some(DeValue::Boolean(false)) = self.values.get(key).map(Spanned::get_ref) {
+            self.take(key);
+        }
     }
 
     /// Moves these keys into a new table at the same place.
@@ -267,6 +275,10 @@ impl<'a> Document<'a> {
                 "missing, and it has no default".into(),
             );
         }
+        if message == EMPTY {
+            let is_token = key.rsplit('.').next() == Some("token");
+            return at(key, if is_token { NO_TOKEN } else { EMPTY }.into());
+        }
         // Only the text after the last "expected" is ours. The text before it, or a text without
         // it, may quote the value.
         let Some((_, expected)) = message.rsplit_once("expected ") else {
@@ -295,6 +307,8 @@ impl<'a> Document<'a> {
         at(key, format!("expected {expected}{found}{quotes}"))
     }
 }
+
+const NO_TOKEN: &str = "empty: give it a value; for no token, write token = false";
 
 /// The beginning of serde's message about a missing key.
 const MISSING: &str = "missing field `";

@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 
 use crate::kind::{Misconfigured, TlsSettings};
 use crate::support::redis::{Connection, Server, describe};
-use crate::support::url;
+use crate::support::{file, url};
 
 const SCRIPT: &str = include_str!("exchange.lua");
 
@@ -77,22 +77,9 @@ impl Link {
 
     /// Returns the server, with the current password in the file.
     fn server_now(&self) -> Result<Server> {
-        let unusable = |cause: Box<dyn std::error::Error + Send + Sync>| {
-            let error = ServiceUnavailable::new("password_file can't be read");
-            error
-                .with_kind(FailureKind::Misconfigured)
-                .with_source(cause.to_string())
-        };
-        let password = match &self.password {
-            Some((_, path)) => {
-                Some(std::fs::read_to_string(path).map_err(|error| unusable(error.into()))?)
-            }
-            None => None,
-        };
-        let password = password.map(|text| Secret::from(text.trim()));
-        Ok(self
-            .server(password.as_ref())
-            .map_err(|wrong| unusable(wrong.into()))?)
+        let path = self.password.as_ref().map(|(_, path)| path);
+        let password = path.map(|path| file::password(path)).transpose()?;
+        self.server(password.as_ref()).map_err(file::unreadable)
     }
 
     pub(super) async fn exchange(&self, exchange: &Exchange) -> Result<Answer> {
@@ -229,5 +216,31 @@ fn number(value: &Value) -> Option<i64> {
     match value {
         Value::Int(number) => Some(*number),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_password_file_is_not_a_password() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let mut link = Link::new("redis://h".into());
+        link.password = Some((None, file.path().to_owned()));
+        let said = |link: &Link| {
+            link.server_now()
+                .map(drop)
+                .map_err(|error| error.to_string())
+        };
+        assert_eq!(
+            said(&link),
+            Err("unavailable: password_file is empty".into())
+        );
+        std::fs::write(file.path(), "hunter2\n").unwrap();
+        assert_eq!(said(&link), Ok(()));
+        std::fs::remove_file(file.path()).unwrap();
+        let unreadable = "unavailable: password_file can't be read";
+        assert_eq!(said(&link), Err(unreadable.into()));
     }
 }

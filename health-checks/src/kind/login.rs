@@ -4,14 +4,11 @@ use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use health_core::{
-    BoxCheck, FailureKind, Findings, HealthCheck, HealthCheckException, Result, Scope, Secret,
-    ServiceUnavailable,
-};
+use health_core::{BoxCheck, Findings, HealthCheck, Result, Scope, Secret};
 use serde::Deserialize;
 
-use super::{CheckSettings, Misconfigured, TlsSettings};
-use crate::support::url;
+use super::{CheckSettings, EMPTY, Misconfigured, TlsSettings};
+use crate::support::{file, url};
 
 /// The login of a check: keys beside the URL of every kind that has one ([`CheckSettings::URL`]). A
 /// password in these keys need not be percent-encoded.
@@ -103,12 +100,6 @@ impl Login {
         for (key, empty) in [
             ("username", self.username.as_deref().is_some_and(is_empty)),
             (
-                "password",
-                self.password
-                    .as_ref()
-                    .is_some_and(|password| is_empty(password.expose())),
-            ),
-            (
                 "password_file",
                 self.password_file
                     .as_ref()
@@ -116,10 +107,7 @@ impl Login {
             ),
         ] {
             if empty {
-                return Err(Misconfigured::new(
-                    key,
-                    "empty: give it a value, or leave it out",
-                ));
+                return Err(Misconfigured::new(key, EMPTY));
             }
         }
         if self.password.is_some() && self.password_file.is_some() {
@@ -169,7 +157,7 @@ impl<S: CheckSettings + Clone + Send + Sync + 'static> Rotating<S> {
         let checks = self.login.with(self.settings.clone(), Some(&password));
         let checks = checks
             .and_then(|settings| settings.checks_over(self.tls.clone()))
-            .map_err(unusable)?;
+            .map_err(file::unreadable)?;
         let check = checks
             .into_iter()
             .nth(self.at)
@@ -183,8 +171,8 @@ impl<S: CheckSettings + Clone + Send + Sync + 'static> HealthCheck for Rotating<
     async fn check_status(&self, findings: &Findings) -> Result {
         // The file is read synchronously, as certificates are: it is small, on this machine and
         // usually in memory.
-        let text = std::fs::read_to_string(&self.path).map_err(unusable)?;
-        self.check(text.trim().into())?.check_status(findings).await
+        let password = file::password(&self.path)?;
+        self.check(password)?.check_status(findings).await
     }
 
     fn identifier(&self) -> Cow<'_, str> {
@@ -220,12 +208,4 @@ impl<S> fmt::Debug for Rotating<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Rotating").finish_non_exhaustive()
     }
-}
-
-fn unusable(cause: impl std::error::Error + Send + Sync + 'static) -> HealthCheckException {
-    let error = ServiceUnavailable::new("password_file can't be read");
-    error
-        .with_kind(FailureKind::Misconfigured)
-        .with_source(cause)
-        .into()
 }

@@ -48,6 +48,12 @@ pub(crate) mod database_words;
     )
 ))]
 pub(crate) mod duration;
+#[cfg(any(feature = "config", feature = "fleet", feature = "nats"))]
+#[cfg_attr(
+    not(feature = "full"),
+    allow(dead_code, reason = "each of them needs a part of it")
+)]
+pub(crate) mod file;
 #[cfg(feature = "_grpc")]
 pub(crate) mod grpc;
 #[cfg(feature = "_http")]

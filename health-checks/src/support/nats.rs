@@ -16,9 +16,9 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufStream};
 
 use super::connection::net::{Stream, tcp};
-use super::io;
 use super::tls::Tls;
 use super::url::{self, Url};
+use super::{file, io};
 use crate::kind::{Misconfigured, TlsSettings};
 
 pub(crate) const SILENCE: &str = "the server does not answer";
@@ -187,8 +187,8 @@ impl Server {
             }
             Login::Token(token) => options["auth_token"] = token.expose().into(),
             Login::Credentials(path) => {
-                let text = std::fs::read_to_string(path)
-                    .or_unavailable("the file of the credentials can't be read")?;
+                let text =
+                    file::text(path).or_unavailable("the file of the credentials can't be read")?;
                 let part = |name: &str| {
                     between(&text, name).or_unavailable("the file has no credentials of NATS")
                 };

@@ -78,7 +78,7 @@ impl Client {
 }
 
 fn expand(text: &Secret) -> Result<String, String> {
-    config::expand(text.expose(), &|name| std::env::var(name).ok())
+    config::expand(text.expose(), &|name| std::env::var_os(name))
 }
 
 /// Returns the name and the value of a header.

@@ -49,6 +49,6 @@ fn health(config: Option<&Path>) -> Outcome<Health> {
     let Some(config) = config else {
         return Ok(instant(10, Duration::ZERO)?);
     };
-    let variables = |name: &str| std::env::var(name).ok();
+    let variables = |name: &str| std::env::var_os(name);
     Ok(Config::from_file(config, &variables, &Options::default())?.build()?)
 }

@@ -5,10 +5,10 @@ use health_checks::config::{self, Config, Options};
 /// A secret in the environment, which no error may show.
 const CANARY: &str = "c4n4ry-0f-f0zz";
 
-fn variables(name: &str) -> Option<String> {
+fn variables(name: &str) -> Option<std::ffi::OsString> {
     match name {
         "SECRET" => Some(CANARY.into()),
-        "EMPTY" => Some(String::new()),
+        "EMPTY" => Some("".into()),
         "NUMBER" => Some("42".into()),
         _ => None,
     }
