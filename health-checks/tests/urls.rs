@@ -31,15 +31,15 @@ fn rows() -> Vec<[Vec<&'static str>; 3]> {
 }
 
 fn load(kind: &str, url: &str) -> Result<Config, ConfigError> {
-    let key = if kind.starts_with("celery") {
-        "broker_url"
-    } else {
-        "url"
+    let key = match kind {
+        "celery" | "celery_ping" => "broker_url",
+        "s3" => "endpoint_url",
+        _ => "url",
     };
-    let more = if kind == "migrations" {
-        "source = \"migrations\"\n"
-    } else {
-        ""
+    let more = match kind {
+        "migrations" => "source = \"migrations\"\n",
+        "s3" => "bucket = \"media\"\n",
+        _ => "",
     };
     let text = format!("[[checks]]\nkind = \"{kind}\"\n{key} = '{url}'\n{more}");
     Config::from_text("health.toml", &text, &|_| None, &Options::default())

@@ -98,7 +98,7 @@ impl CheckSettings for MailSettings {
     fn checks_over(self, tls: TlsSettings) -> Result<Vec<BoxCheck>, Misconfigured> {
         let mut check = MailHealthCheck::new(self.url)?.tls(tls)?;
         if let Some(helo) = self.helo {
-            if helo.is_empty() || helo.contains(char::is_whitespace) {
+            if helo.is_empty() || helo.contains(|c: char| c.is_whitespace() || "/@?#".contains(c)) {
                 return Err(Misconfigured::new(
                     "helo",
                     "expected the name of a host, such as web1.example.com",

@@ -13,8 +13,9 @@
 //! # }
 //! ```
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use aws_sdk_s3::Client;
@@ -23,6 +24,7 @@ use aws_sdk_s3::config::{
     SharedCredentialsProvider, SharedHttpClient, retry::RetryConfig,
 };
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::operation::delete_object::{DeleteObjectError, DeleteObjectOutput};
 use aws_sdk_s3::primitives::ByteStream;
 use aws_smithy_http_client::Builder;
 use health_core::{
@@ -34,18 +36,31 @@ use serde::Deserialize;
 use crate::kind::{CheckSettings, Misconfigured, Reads, TlsSettings, Variable};
 use crate::support::aws::{self, Chain};
 use crate::support::io;
-use crate::support::storage::{Storage, round_trip};
+use crate::support::storage::{LeftBehind, Storage, round_trip};
 use crate::support::tls::Tls;
+use crate::support::url::{self, Url};
 
 /// Saves an object, reads it back, compares it, deletes it and verifies that it is gone.
 ///
-/// An interrupted run still deletes its object. A killed process leaves a few bytes below the
-/// prefix, which a lifecycle rule of the bucket can remove.
+/// An interrupted run still deletes its object. While the object of an earlier run can't be deleted,
+/// no further one is saved. A killed process leaves a few bytes below the prefix, which a lifecycle
+/// rule of the bucket can remove.
 #[derive(Debug, Clone)]
 pub struct S3StorageHealthCheck {
     access: Access,
     bucket: String,
     prefix: String,
+    left: LeftBehind,
+    versions: Arc<Mutex<BTreeMap<String, Versions>>>,
+}
+
+/// The versions of an object that this check has created, if the bucket keeps versions. A deletion
+/// without the version would keep the object for ever.
+#[derive(Debug, Clone, Default)]
+struct Versions {
+    ids: Vec<String>,
+    /// `true` if one of them is a delete marker.
+    has_marker: bool,
 }
 
 /// The default TTL. Requests are billed.
@@ -81,7 +96,8 @@ pub struct S3Settings {
     pub prefix: String,
     /// The URL of the service. Without it: Amazon's own endpoint in the region.
     #[serde(default)]
-    pub endpoint_url: Option<String>,
+    #[cfg_attr(feature = "config", schemars(with = "Option<String>"))]
+    pub endpoint_url: Option<Secret>,
     /// The region. Without it, the region of the credentials is used, or else `us-east-1`.
     #[serde(default)]
     pub region: Option<String>,
@@ -111,6 +127,8 @@ impl CheckSettings for S3Settings {
     const KIND: &'static str = "s3";
     const SUMMARY: &'static str = "save, read back and delete an object in a bucket";
     const SERVERS: &'static [&'static str] = &["endpoint_url"];
+    const CREDENTIALS: &'static [&'static str] =
+        &["access_key_id", "secret_access_key", "session_token"];
     const TLS: &'static [&'static str] = &["ca_file"];
     const VARIABLES: &'static [Variable] = &[
         Variable {
@@ -150,28 +168,25 @@ impl CheckSettings for S3Settings {
     }
 
     fn checks_over(self, tls: TlsSettings) -> Result<Vec<BoxCheck>, Misconfigured> {
-        if self.bucket.is_empty() {
+        if !is_bucket(&self.bucket) {
             return Err(Misconfigured::new(
                 "bucket",
-                "expected the name of a bucket",
+                "expected the name of a bucket, and no URL",
             ));
         }
-        if self
-            .endpoint_url
-            .as_ref()
-            .is_some_and(|url| !url.starts_with("http://") && !url.starts_with("https://"))
-        {
+        if self.region.as_ref().is_some_and(|region| !is_word(region)) {
             return Err(Misconfigured::new(
-                "endpoint_url",
-                "expected a URL: http://... or https://...",
+                "region",
+                "expected the name of a region",
             ));
         }
-        let is_tls = !self
+        let of_url = |wrong: Misconfigured| wrong.with_url_as("endpoint_url");
+        let is_tls = self
             .endpoint_url
             .as_ref()
-            .is_some_and(|url| url.starts_with("http://"));
-        tls.needs(is_tls)
-            .map_err(|wrong| wrong.with_url_as("endpoint_url"))?;
+            .map_or(Ok(true), uses_tls)
+            .map_err(of_url)?;
+        tls.needs(is_tls).map_err(of_url)?;
         let keys = self.keys()?;
         let chain = keys.is_none().then(Chain::default);
         let access = Access::Config {
@@ -184,8 +199,44 @@ impl CheckSettings for S3Settings {
             access,
             bucket: self.bucket,
             prefix: self.prefix,
+            left: LeftBehind::default(),
+            versions: Arc::default(),
         })])
     }
+}
+
+const EXPECTED: &str = "expected a URL: http://... or https://...";
+
+/// Returns `true` if the requests to the service at this URL use TLS.
+fn uses_tls(text: &Secret) -> Result<bool, Misconfigured> {
+    let url = Url::parse(text, EXPECTED)?;
+    let is_tls = match url.scheme.as_str() {
+        "http" => false,
+        "https" => true,
+        _ => return Err(url::not(EXPECTED, text, ["http", "https"])),
+    };
+    url.refuse_login("S3")?;
+    let is_host = |name: &str| {
+        let is_part = |c: char| c.is_ascii_alphanumeric() || "-._:%".contains(c);
+        !name.is_empty() && name.chars().all(is_part)
+    };
+    // The client quotes a URL that it can't parse.
+    let is_part = |c: char| c.is_ascii_graphic() && !"\"<>\\^`{|}".contains(c);
+    if !is_host(&url.host()?.name) || !text.expose().chars().all(is_part) {
+        return Err(Misconfigured::new("url", EXPECTED));
+    }
+    url.end()?;
+    Ok(is_tls)
+}
+
+/// Returns `true` for the name of a bucket, or the ARN of an access point.
+fn is_bucket(name: &str) -> bool {
+    is_word(name) || name.starts_with("arn:")
+}
+
+fn is_word(name: &str) -> bool {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
+    !name.is_empty() && name.chars().all(is_part)
 }
 
 impl S3Settings {
@@ -206,11 +257,11 @@ impl S3Settings {
             (None, None) if token.is_none() => Ok(None),
             (None, _) => Err(Misconfigured::new(
                 "access_key_id",
-                "expected the ID beside the other part of the key",
+                "expected the ID beside the other part of the key: variables fill all of the keys or none",
             )),
             (_, None) => Err(Misconfigured::new(
                 "secret_access_key",
-                "expected the secret beside `access_key_id`",
+                "expected the secret beside `access_key_id`: variables fill all of the keys or none",
             )),
         }
     }
@@ -224,7 +275,8 @@ impl S3Settings {
             .force_path_style(self.force_path_style.unwrap_or(self.endpoint_url.is_some()))
             .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
             .retry_config(RetryConfig::disabled());
-        config.set_endpoint_url(self.endpoint_url.clone());
+        let url = self.endpoint_url.as_ref();
+        config.set_endpoint_url(url.map(|url| url.expose().to_owned()));
         config.set_region(self.region.clone().map(Region::new));
         config.set_credentials_provider(keys.map(SharedCredentialsProvider::new));
         config.build()
@@ -238,6 +290,8 @@ impl S3StorageHealthCheck {
             access: Access::Client(client),
             bucket: bucket.into(),
             prefix: String::new(),
+            left: LeftBehind::default(),
+            versions: Arc::default(),
         }
     }
 
@@ -255,10 +309,9 @@ impl HealthCheck for S3StorageHealthCheck {
             client: self.access.client().await?,
             name: self.bucket.clone(),
             prefix: self.prefix.clone(),
-            version: Mutex::default(),
-            was_read: AtomicBool::default(),
+            versions: Arc::clone(&self.versions),
         };
-        let result = round_trip(&Arc::new(bucket)).await;
+        let result = round_trip(&Arc::new(bucket), &self.left).await;
         if let (
             Err(error),
             Access::Config {
@@ -350,22 +403,71 @@ struct Bucket {
     client: Client,
     name: String,
     prefix: String,
-    /// The version that was saved, if the bucket keeps versions. A deletion without the version
-    /// would keep the object for ever.
-    version: Mutex<Option<String>>,
-    /// `true` once the object was read.
-    was_read: AtomicBool,
+    versions: Arc<Mutex<BTreeMap<String, Versions>>>,
+}
+
+/// A right that a run needs, and the message if the user does not have it.
+#[derive(Debug, Clone, Copy)]
+struct Right(&'static str);
+
+const WRITE: Right = Right("the user may not write objects: allow s3:PutObject");
+const READ: Right = Right("the user may not read objects: allow s3:GetObject");
+const DELETE: Right = Right("the user may not delete objects: allow s3:DeleteObject");
+const DELETE_VERSION: Right =
+    Right("the user may not delete versions: allow s3:DeleteObjectVersion");
+
+impl Bucket {
+    fn key(&self, name: &str) -> String {
+        format!("{}{name}", self.prefix)
+    }
+
+    fn versions(&self) -> MutexGuard<'_, BTreeMap<String, Versions>> {
+        self.versions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn delete_version(
+        &self,
+        name: &str,
+        version: Option<&str>,
+    ) -> Result<DeleteObjectOutput, SdkError<DeleteObjectError>> {
+        let delete = self.client.delete_object();
+        let delete = delete.bucket(&self.name).key(self.key(name));
+        delete
+            .set_version_id(version.map(str::to_owned))
+            .send()
+            .await
+    }
+
+    /// Hides an object whose versions may not be deleted, once, behind a delete marker. A lifecycle
+    /// rule then removes it. Returns the failure.
+    async fn hide(&self, name: &str, refused: SdkError<DeleteObjectError>) -> HealthCheckException {
+        let is_hidden = self
+            .versions()
+            .get(name)
+            .is_some_and(|versions| versions.has_marker);
+        if !is_hidden {
+            match self.delete_version(name, None).await {
+                Ok(deleted) => {
+                    let mut all = self.versions();
+                    let versions = all.entry(name.to_owned()).or_default();
+                    versions.has_marker = true;
+                    versions.ids.extend(deleted.version_id);
+                }
+                Err(error) => return describe(error, DELETE),
+            }
+        }
+        describe(refused, DELETE_VERSION)
+    }
 }
 
 impl Storage for Bucket {
     async fn save(&self, name: &str, content: &[u8]) -> Result<String> {
-        let key = format!("{}{name}", self.prefix);
         let put = || {
             let body = ByteStream::from(content.to_owned());
             self.client
                 .put_object()
                 .bucket(&self.name)
-                .key(&key)
+                .key(self.key(name))
                 .body(body)
         };
         let mut saved = put().send().await;
@@ -378,22 +480,15 @@ impl Storage for Bucket {
                 .send()
                 .await;
         }
-        match saved {
-            Ok(saved) => {
-                let version = saved
-                    .version_id()
-                    .filter(|version| *version != "null")
-                    .map(str::to_owned);
-                *self.version.lock().unwrap_or_else(PoisonError::into_inner) = version;
-                Ok(key)
-            }
-            Err(error) => {
-                if is_unanswered(&error) {
-                    let _ = self.delete(&key).await; // the service may have saved it nevertheless
-                }
-                Err(describe(error))
-            }
+        let saved = saved.map_err(|error| describe(error, WRITE))?;
+        if let Some(version) = saved.version_id.filter(|version| version != "null") {
+            let versions = Versions {
+                ids: vec![version],
+                has_marker: false,
+            };
+            self.versions().insert(name.to_owned(), versions);
         }
+        Ok(name.to_owned())
     }
 
     async fn read(&self, name: &str) -> Result<Vec<u8>> {
@@ -401,57 +496,50 @@ impl Storage for Bucket {
             .client
             .get_object()
             .bucket(&self.name)
-            .key(name)
+            .key(self.key(name))
             .send()
             .await
-            .map_err(describe)?;
-        let content = object
-            .body
-            .collect()
-            .await
-            .or_unavailable("connection lost")?
-            .to_vec();
-        self.was_read.store(true, Ordering::Relaxed);
-        Ok(content)
+            .map_err(|error| describe(error, READ))?;
+        let content = object.body.collect().await;
+        Ok(content.or_unavailable("connection lost")?.to_vec())
     }
 
     /// Returns `true` if the object exists. Amazon answers 403 for a missing object to a user who
     /// may not list the bucket.
     async fn exists(&self, name: &str) -> Result<bool> {
-        match self
-            .client
-            .head_object()
-            .bucket(&self.name)
-            .key(name)
-            .send()
-            .await
-        {
+        let head = self.client.head_object().bucket(&self.name);
+        match head.key(self.key(name)).send().await {
             Ok(_) => Ok(true),
-            Err(error) => match error
-                .raw_response()
-                .map(|response| response.status().as_u16())
-            {
-                Some(404) => Ok(false),
-                Some(403) if self.was_read.load(Ordering::Relaxed) => Ok(false),
-                _ => Err(describe(error)),
+            Err(error) => match status(&error) {
+                Some(403 | 404) => Ok(false),
+                _ => Err(describe(error, READ)),
             },
         }
     }
 
     async fn delete(&self, name: &str) -> Result {
-        let version = self
-            .version
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
-        let delete = self
-            .client
-            .delete_object()
-            .bucket(&self.name)
-            .key(name)
-            .set_version_id(version);
-        delete.send().await.map(drop).map_err(describe)
+        let versions = self.versions().get(name).cloned().unwrap_or_default();
+        if versions.ids.is_empty() {
+            let deleted = self.delete_version(name, None).await;
+            return deleted.map(drop).map_err(|error| describe(error, DELETE));
+        }
+        for version in versions.ids {
+            match self.delete_version(name, Some(&version)).await {
+                Ok(_) => {}
+                Err(error) if status(&error) == Some(403) => {
+                    return Err(self.hide(name, error).await);
+                }
+                Err(error) => return Err(describe(error, DELETE)),
+            }
+        }
+        self.versions().remove(name);
+        Ok(())
     }
+}
+
+/// Returns the status of the response that is an error.
+fn status<E>(error: &SdkError<E>) -> Option<u16> {
+    Some(error.raw_response()?.status().as_u16())
 }
 
 /// Returns `true` if the bucket accepts only objects with a checksum, as one with Object Lock does.
@@ -469,19 +557,18 @@ fn wants_checksum<E: ProvideErrorMetadata>(error: &SdkError<E>) -> bool {
         && (text.contains("checksum") || text.contains("content-md5"))
 }
 
-/// Returns `true` if it is unknown what the service has done.
-fn is_unanswered<E>(error: &SdkError<E>) -> bool {
-    matches!(
-        error,
-        SdkError::TimeoutError(_) | SdkError::ResponseError(_) | SdkError::DispatchFailure(_)
-    )
-}
-
-fn describe<E>(error: SdkError<E>) -> HealthCheckException
+fn describe<E>(error: SdkError<E>, right: Right) -> HealthCheckException
 where
-    E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+    E: ProvideErrorMetadata + Error + Send + Sync + 'static,
 {
     use FailureKind as Kind;
+    // The client quotes the URL of an endpoint that it can't use.
+    let first: &(dyn Error + 'static) = &error;
+    let mut causes = std::iter::successors(Some(first), |&error| error.source());
+    if causes.any(|cause| cause.to_string().contains("Custom endpoint")) {
+        let error = ServiceUnavailable::new("the endpoint is not a valid URL");
+        return error.with_kind(Kind::Misconfigured).into();
+    }
     if let Some((kind, message)) = aws::describe(&error) {
         return ServiceUnavailable::new(message)
             .with_kind(kind)
@@ -498,7 +585,8 @@ where
         SdkError::ServiceError(answer) => {
             let code = answer.err().code().unwrap_or_default();
             let text = answer.err().message().unwrap_or_default();
-            match by_code(code, answer.raw().status().as_u16(), &text.to_lowercase()) {
+            let status = answer.raw().status().as_u16();
+            match by_code(code, status, &text.to_lowercase(), right) {
                 Some(words) => words,
                 None => return UnknownError::caused_by(error).into(),
             }
@@ -514,7 +602,12 @@ where
 /// Chooses a message by the service's
 /// [code](https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html), or else by the
 /// status.
-fn by_code(code: &str, status: u16, text: &str) -> Option<(FailureKind, &'static str)> {
+fn by_code(
+    code: &str,
+    status: u16,
+    text: &str,
+    Right(missing): Right,
+) -> Option<(FailureKind, &'static str)> {
     use FailureKind as Kind;
     const SIGNATURE: (FailureKind, &str) = (
         FailureKind::Authentication,
@@ -547,6 +640,7 @@ fn by_code(code: &str, status: u16, text: &str) -> Option<(FailureKind, &'static
                 "the bucket locks its objects: the check can't delete its own",
             )
         }
+        ("AccessDenied" | "Forbidden" | "", 403) => (Kind::Forbidden, missing),
         (_, 401 | 403) => (Kind::Forbidden, "access denied"),
         (_, 404) => (Kind::NotFound, "the bucket or the object does not exist"),
         (_, 500..) => (Kind::UnexpectedAnswer, "the service failed"),

@@ -1,7 +1,7 @@
 //! A storage of files or objects, and the round trip that tests it.
 
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use health_core::{
@@ -28,55 +28,159 @@ pub trait Storage: Send + Sync + 'static {
     fn delete(&self, name: &str) -> impl Future<Output = Result> + Send;
 }
 
-/// Saves a file, reads it back, compares it, deletes it and verifies that it is gone.
-pub(crate) async fn round_trip<S: Storage>(storage: &Arc<S>) -> Result {
-    let name = format!("{FOLDER}/test-{}.txt", Uuid::new_v4());
+/// The files that runs could not delete. The next run deletes them before it saves another one, so
+/// that a user who may save but not delete does not fill the storage.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct LeftBehind(Arc<Mutex<Vec<String>>>);
+
+impl LeftBehind {
+    fn lock(&self) -> MutexGuard<'_, Vec<String>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn first(&self) -> Option<String> {
+        self.lock().first().cloned()
+    }
+
+    fn contains(&self, name: &str) -> bool {
+        self.lock().iter().any(|left| left == name)
+    }
+
+    fn forget(&self, name: &str) {
+        self.lock().retain(|left| left != name);
+    }
+}
+
+/// Saves a file, reads it back, compares it, deletes it and verifies that it is gone. As long as the
+/// file of an earlier run can't be deleted, nothing is saved.
+pub(crate) async fn round_trip<S: Storage>(storage: &Arc<S>, left: &LeftBehind) -> Result {
+    while let Some(name) = left.first() {
+        delete(&**storage, &name).await?;
+        left.forget(&name);
+    }
     let mut file = TestFile {
         storage: Arc::clone(storage),
-        name,
+        left: left.clone(),
+        name: format!("{FOLDER}/test-{}.txt", Uuid::new_v4()),
         is_there: true,
+        is_refused: false,
     };
-    match storage.save(&file.name, CONTENT).await {
-        Ok(name) => file.name = name,
-        Err(error) => {
-            file.is_there = false; // a save that fails leaves nothing behind; one that is interrupted may
-            return Err(error);
+    let read = file.save_and_read().await;
+    if !file.is_there {
+        return read;
+    }
+    match delete(&**storage, &file.name).await {
+        Ok(()) => {
+            file.is_there = false;
+            read
         }
+        // The user has to hear of this first: while the right to delete is missing, nothing else is
+        // tested.
+        Err(error) if is_final(error.kind()) => {
+            file.is_refused = true;
+            Err(error)
+        }
+        Err(error) => read.and(Err(error)),
     }
-    if storage.read(&file.name).await? != CONTENT {
-        return Err(ServiceReturnedUnexpectedResult::new("File content does not match").into());
-    }
-    storage.delete(&file.name).await?;
-    if storage.exists(&file.name).await? {
+}
+
+async fn delete<S: Storage>(storage: &S, name: &str) -> Result {
+    storage.delete(name).await?;
+    if storage.exists(name).await? {
         return Err(ServiceUnavailable::new("File was not deleted")
             .with_kind(FailureKind::UnexpectedAnswer)
             .into());
     }
-    file.is_there = false;
     Ok(())
 }
 
-/// The file of a run. If it is dropped before the file is known to be gone, a task that outlives
-/// the run deletes the file.
+/// Returns `true` for a failure that the same request would meet again.
+fn is_final(kind: FailureKind) -> bool {
+    use FailureKind as Kind;
+    matches!(
+        kind,
+        Kind::Authentication
+            | Kind::Forbidden
+            | Kind::NotFound
+            | Kind::ReadOnly
+            | Kind::Misconfigured
+    )
+}
+
+/// Returns `true` for a failure after which the storage has certainly not saved the file.
+fn is_unsaved(kind: FailureKind) -> bool {
+    use FailureKind as Kind;
+    is_final(kind)
+        || matches!(
+            kind,
+            Kind::Refused | Kind::Dns | Kind::Tls | Kind::Saturated
+        )
+}
+
+/// The file of a run. If it is dropped before the file is known to be gone, the file is left behind,
+/// and a task that outlives the run tries to delete it.
 struct TestFile<S: Storage> {
     storage: Arc<S>,
+    left: LeftBehind,
     name: String,
     is_there: bool,
+    /// `true` if the storage refuses to delete the file.
+    is_refused: bool,
 }
+
+impl<S: Storage> TestFile<S> {
+    async fn save_and_read(&mut self) -> Result {
+        match self.storage.save(&self.name, CONTENT).await {
+            Ok(name) => self.name = name,
+            Err(error) => {
+                self.is_there = !is_unsaved(error.kind());
+                return Err(error);
+            }
+        }
+        if self.storage.read(&self.name).await? != CONTENT {
+            return Err(ServiceReturnedUnexpectedResult::new("File content does not match").into());
+        }
+        Ok(())
+    }
+}
+
+/// The pauses before the attempts to delete a file after the run. The save may still be in progress
+/// then, or the server may restart.
+const PAUSES: [Duration; 5] = [
+    Duration::ZERO,
+    Duration::from_millis(500),
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(4),
+];
 
 impl<S: Storage> Drop for TestFile<S> {
     fn drop(&mut self) {
-        if self.is_there {
-            let storage = Arc::clone(&self.storage);
-            let name = std::mem::take(&mut self.name);
-            let delete = async move {
-                while storage.delete(&name).await.is_err() {
-                    tokio::time::sleep(Duration::from_millis(500)).await; // the save may still be under way
-                }
-            };
-            cleanup(async move {
-                let _ = tokio::time::timeout(Duration::from_secs(10), delete).await; // the storage does not answer
-            });
+        if !self.is_there {
+            return;
         }
+        let name = std::mem::take(&mut self.name);
+        self.left.lock().push(name.clone());
+        if self.is_refused {
+            return;
+        }
+        let storage = Arc::clone(&self.storage);
+        let left = self.left.clone();
+        let delete = async move {
+            for pause in PAUSES {
+                tokio::time::sleep(pause).await;
+                if !left.contains(&name) {
+                    return; // a later run has deleted it
+                }
+                match storage.delete(&name).await {
+                    Ok(()) => return left.forget(&name),
+                    Err(error) if is_final(error.kind()) => return,
+                    Err(_) => {}
+                }
+            }
+        };
+        cleanup(async move {
+            let _ = tokio::time::timeout(Duration::from_secs(10), delete).await; // the storage does not answer
+        });
     }
 }
