@@ -35,6 +35,7 @@ use serde_json::Value;
 
 use crate::kind::{CheckSettings, Misconfigured, Reads, TlsSettings, Variable};
 use crate::support::celery::{Backend, Broker, Link, Outcome, Results, Task};
+use crate::support::connection::error::{ProbeError, Probed};
 use crate::support::connection::kept::{Kept, Protocol};
 use crate::support::redis::Connection;
 
@@ -308,6 +309,7 @@ struct Session {
 
 impl Protocol for TaskRun {
     type Connection = Session;
+    type Greeting = ();
 
     const SILENCE: &'static str = Broker::SILENCE;
 
@@ -325,7 +327,12 @@ impl Protocol for TaskRun {
         Ok(Session { link, results })
     }
 
-    async fn probe(&self, session: &mut Session, findings: &Findings) -> Result {
+    /// Asks nothing, because each run has a new connection.
+    async fn greet(&self, _: &mut Session, _: &Findings) -> Probed {
+        Ok(())
+    }
+
+    async fn probe(&self, session: &mut Session, (): (), findings: &Findings) -> Probed {
         let task = Task::new(&self.task, &self.queue, self.queue_timeout);
         let began = Instant::now();
         let prefix = self.prefix.as_str();
@@ -341,7 +348,8 @@ impl Protocol for TaskRun {
                 &task,
                 self.result_timeout,
             )
-            .await?;
+            .await
+            .map_err(ProbeError::Broken)?;
         if matches!(outcome, Outcome::Answer(_)) {
             findings.observe("latency", began.elapsed().as_secs_f64(), Unit::Seconds);
         }

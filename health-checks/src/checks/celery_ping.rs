@@ -23,6 +23,7 @@ use serde_json::json;
 
 use crate::kind::{CheckSettings, Misconfigured, Reads, TlsSettings, Variable};
 use crate::support::celery::{Broadcast, Broker, CONTROL, Link, Replies, Reply, Wait};
+use crate::support::connection::error::{ProbeError, Probed};
 use crate::support::connection::kept::{Kept, Protocol};
 
 /// Broadcasts a ping to all workers, and expects `{"ok": "pong"}` from each. Then checks that every
@@ -246,6 +247,7 @@ impl HealthCheck for CeleryPingHealthCheck {
 
 impl Protocol for Workers {
     type Connection = Link;
+    type Greeting = ();
 
     const SILENCE: &'static str = Broker::SILENCE;
 
@@ -257,8 +259,13 @@ impl Protocol for Workers {
         self.broker.open().await
     }
 
-    async fn probe(&self, link: &mut Link, findings: &Findings) -> Result {
-        let replies = self.ask(link).await?;
+    /// Asks nothing, because each run has a new connection.
+    async fn greet(&self, _: &mut Link, _: &Findings) -> Probed {
+        Ok(())
+    }
+
+    async fn probe(&self, link: &mut Link, (): (), findings: &Findings) -> Probed {
+        let replies = self.ask(link).await.map_err(ProbeError::Broken)?;
         self.judge(&replies, findings);
         Ok(())
     }

@@ -26,8 +26,10 @@ use serde::Deserialize;
 use sqlx::Connection as _;
 
 use crate::kind::{CheckSettings, Misconfigured, Reads, TlsSettings, Variable};
+use crate::support::connection::error::{ProbeError, Probed};
 use crate::support::sql::{
-    DatabasePool, Driver, Query, TLS, Target, describe, is_missing_table, is_other, is_read_only,
+    DatabasePool, Driver, Query, TLS, Target, describe, failed, is_answer, is_missing_table,
+    is_other, is_read_only,
 };
 
 /// The migration that creates the table for `write`. Copy it into the application's own migrations.
@@ -172,21 +174,34 @@ impl HealthCheck for DatabaseBackend {
 }
 
 impl Query for Look {
-    async fn ask<DB: Driver>(
+    /// Whether the database accepts writes, if that is known.
+    type Greeting = Option<bool>;
+
+    async fn greet<DB: Driver>(
         &self,
         connection: &mut DB::Connection,
         findings: &Findings,
-    ) -> Result {
+    ) -> Probed<Option<bool>> {
         let began = Instant::now();
-        let takes_writes = sign_of_life::<DB>(connection).await.map_err(describe)?;
+        let takes_writes = sign_of_life::<DB>(connection).await.map_err(failed)?;
         findings.observe("latency", began.elapsed().as_secs_f64(), Unit::Seconds);
+        Ok(takes_writes)
+    }
+
+    async fn ask<DB: Driver>(
+        &self,
+        connection: &mut DB::Connection,
+        takes_writes: Option<bool>,
+        findings: &Findings,
+    ) -> Probed {
         if let Some(takes_writes) = takes_writes {
-            self.judge_writable(takes_writes, findings)?;
+            self.judge_writable(takes_writes, findings)
+                .map_err(ProbeError::Answered)?;
         }
         if let Some(query) = &self.query {
             DB::rows(connection, query.to_string())
                 .await
-                .map_err(describe_query)?;
+                .map_err(|error| ProbeError::new(is_answer(&error), describe_query(error)))?;
         }
         let is_worth_it = (self.write || self.require_writable) && takes_writes != Some(false);
         if is_worth_it {
@@ -206,7 +221,7 @@ async fn sign_of_life<DB: Driver>(connection: &mut DB::Connection) -> sqlx::Resu
             let answer = rows.first().and_then(|row| row.get(1)?.as_deref());
             Ok(Some(DB::takes_writes(answer)))
         }
-        Err(sqlx::Error::Database(_)) => {
+        Err(error) if is_answer(&error) => {
             DB::value(connection, "SELECT 1".into()).await.map(|_| None)
         }
         Err(error) => Err(error),
@@ -218,17 +233,19 @@ impl Look {
         &self,
         connection: &mut DB::Connection,
         findings: &Findings,
-    ) -> Result {
+    ) -> Probed {
         let outcome = if self.write {
             write_row::<DB>(connection).await.map(Some)
         } else {
             write_and_take_back::<DB>(connection).await.map(|()| None)
         };
         match outcome {
-            Ok(Some(titles)) => judge_titles(titles),
+            Ok(Some(titles)) => judge_titles(titles).map_err(ProbeError::Answered),
             Ok(None) => Ok(()),
-            Err(error) if is_read_only(&error) => self.judge_writable(false, findings),
-            Err(error) => Err(describe_write(error)),
+            Err(error) if is_read_only(&error) => self
+                .judge_writable(false, findings)
+                .map_err(ProbeError::Answered),
+            Err(error) => Err(ProbeError::new(is_answer(&error), describe_write(error))),
         }
     }
 
@@ -250,8 +267,22 @@ impl Look {
 async fn write_row<DB: Driver>(
     connection: &mut DB::Connection,
 ) -> sqlx::Result<[Option<String>; 3]> {
-    let id = uuid::Uuid::new_v4().as_fields().0;
     let mut transaction = connection.begin().await?;
+    let titles = write_steps::<DB>(&mut transaction).await;
+    match titles {
+        Ok(_) => transaction.commit().await?,
+        // The connection is kept, and must not hold locks until the next run.
+        Err(_) => {
+            let _ = transaction.rollback().await; // the error of the step says more
+        }
+    }
+    titles
+}
+
+async fn write_steps<DB: Driver>(
+    connection: &mut DB::Connection,
+) -> sqlx::Result<[Option<String>; 3]> {
+    let id = uuid::Uuid::new_v4().as_fields().0;
     let mut titles = [None, None, None];
     let steps = [
         format!("INSERT INTO health_check_db_testmodel (id, title) VALUES ({id}, 'test')"),
@@ -259,11 +290,10 @@ async fn write_row<DB: Driver>(
         format!("DELETE FROM health_check_db_testmodel WHERE id = {id}"),
     ];
     for (title, step) in titles.iter_mut().zip(steps) {
-        DB::rows(&mut transaction, step).await?;
+        DB::rows(connection, step).await?;
         let select = format!("SELECT title FROM health_check_db_testmodel WHERE id = {id}");
-        *title = DB::value(&mut transaction, select).await?;
+        *title = DB::value(connection, select).await?;
     }
-    transaction.commit().await?;
     Ok(titles)
 }
 

@@ -25,13 +25,10 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 
 use crate::kind::{CheckSettings, Misconfigured, TlsSettings};
+use crate::support::connection::error::{ProbeError, Probed};
 use crate::support::connection::kept::{Kept, Protocol};
-use crate::support::connection::share_of_time;
-use crate::support::grpc::{Connection, SILENCE, Server, describe};
-
-/// The share of the run's time after which both sides give the call up, so that the run can report
-/// the timeout.
-const SHARE_OF_CALL: f64 = 0.8;
+use crate::support::connection::{SHARE_OF_RUN, share_of_time};
+use crate::support::grpc::{Connection, SILENCE, Server, failed};
 
 /// Calls `Check` of the health protocol, on a connection of its own.
 #[derive(Debug, Clone)]
@@ -192,6 +189,7 @@ struct Call {
 
 impl Protocol for Call {
     type Connection = Connection;
+    type Greeting = ServingStatus;
 
     const SILENCE: &'static str = SILENCE;
 
@@ -199,36 +197,44 @@ impl Protocol for Call {
         self.server.open().await
     }
 
-    async fn probe(&self, connection: &mut Connection, findings: &Findings) -> Result {
+    /// Calls `Check`, with the time after which the run gives up as its deadline.
+    async fn greet(
+        &self,
+        connection: &mut Connection,
+        findings: &Findings,
+    ) -> Probed<ServingStatus> {
         let mut request = Request::new(HealthCheckRequest {
             service: self.service.clone(),
         });
         *request.metadata_mut() = self.metadata.clone();
-        request.set_timeout(share_of_time(findings, SHARE_OF_CALL));
+        request.set_timeout(share_of_time(findings, SHARE_OF_RUN));
         let began = Instant::now();
-        let answer = connection.client.check(request).await.map_err(describe)?;
+        let answer = connection.client.check(request).await.map_err(failed)?;
         findings.observe("latency", began.elapsed().as_secs_f64(), Unit::Seconds);
-        match answer.into_inner().status() {
-            ServingStatus::Serving => Ok(()),
-            ServingStatus::NotServing => Err(ServiceUnavailable::new("not serving")
-                .with_kind(FailureKind::UnexpectedAnswer)
-                .into()),
-            ServingStatus::ServiceUnknown => {
-                let message = "the server does not know this service";
-                Err(ServiceUnavailable::new(message)
-                    .with_kind(FailureKind::NotFound)
-                    .into())
-            }
-            ServingStatus::Unknown => {
-                let message = "the server does not know the status of the service";
-                Err(ServiceUnavailable::new(message)
-                    .with_kind(FailureKind::UnexpectedAnswer)
-                    .into())
-            }
-        }
+        Ok(answer.into_inner().status())
+    }
+
+    async fn probe(&self, _: &mut Connection, status: ServingStatus, _: &Findings) -> Probed {
+        judge(status).map_err(ProbeError::Answered)
     }
 
     async fn close(connection: Connection) {
         connection.close().await;
     }
+}
+
+fn judge(status: ServingStatus) -> Result {
+    let (kind, message) = match status {
+        ServingStatus::Serving => return Ok(()),
+        ServingStatus::NotServing => (FailureKind::UnexpectedAnswer, "not serving"),
+        ServingStatus::ServiceUnknown => (
+            FailureKind::NotFound,
+            "the server does not know this service",
+        ),
+        ServingStatus::Unknown => (
+            FailureKind::UnexpectedAnswer,
+            "the server does not know the status of the service",
+        ),
+    };
+    Err(ServiceUnavailable::new(message).with_kind(kind).into())
 }

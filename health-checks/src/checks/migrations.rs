@@ -29,7 +29,8 @@ use sqlx::migrate::{Migration, Migrator};
 use tokio::sync::OnceCell;
 
 use crate::kind::{CheckSettings, Misconfigured, Reads, TlsSettings, Variable};
-use crate::support::sql::{DatabasePool, Driver, Query, TLS, Target, describe, is_missing_table};
+use crate::support::connection::error::{ProbeError, Probed};
+use crate::support::sql::{DatabasePool, Driver, Query, TLS, Target, failed, is_missing_table};
 
 /// The most migrations that a message names.
 const NAMED: usize = 5;
@@ -248,16 +249,33 @@ impl HealthCheck for MigrationsHealthCheck {
 }
 
 impl Query for Applied {
-    async fn ask<DB: Driver>(
+    type Greeting = ();
+
+    async fn greet<DB: Driver>(&self, connection: &mut DB::Connection, _: &Findings) -> Probed {
+        let answer = DB::value(connection, "SELECT 1".into()).await;
+        answer.map(drop).map_err(failed)
+    }
+
+    async fn run<DB: Driver>(
         &self,
         connection: &mut DB::Connection,
         findings: &Findings,
-    ) -> Result {
-        let migrator = self.migrations.resolve().await?;
+    ) -> Probed {
+        self.ask::<DB>(connection, (), findings).await
+    }
+
+    async fn ask<DB: Driver>(
+        &self,
+        connection: &mut DB::Connection,
+        (): (),
+        findings: &Findings,
+    ) -> Probed {
+        let migrator = self.migrations.resolve().await;
+        let migrator = migrator.map_err(ProbeError::Answered)?;
         let table = self.table.as_deref().unwrap_or(&migrator.table_name);
         let rows = match DB::rows(connection, DB::MIGRATIONS.replace("{table}", table)).await {
             Err(error) if is_missing_table(&error) => Vec::new(), // no migration was applied yet
-            rows => rows.map_err(describe)?,
+            rows => rows.map_err(failed)?,
         };
         let applied: Vec<Row> = rows.iter().filter_map(|row| Row::read(row)).collect();
         let mut progress = Progress::None;

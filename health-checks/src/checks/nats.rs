@@ -18,6 +18,7 @@ use health_core::{BoxCheck, Findings, HealthCheck, Result, Secret, Unit};
 use serde::Deserialize;
 
 use crate::kind::{CheckSettings, Misconfigured, TlsSettings};
+use crate::support::connection::error::Probed;
 use crate::support::connection::kept::{Kept, Protocol};
 use crate::support::nats::{Connection, SILENCE, Server};
 
@@ -146,6 +147,7 @@ struct Look {
 
 impl Protocol for Look {
     type Connection = Connection;
+    type Greeting = ();
 
     const SILENCE: &'static str = SILENCE;
 
@@ -153,10 +155,14 @@ impl Protocol for Look {
         self.server.open().await
     }
 
-    async fn probe(&self, connection: &mut Connection, findings: &Findings) -> Result {
+    async fn greet(&self, connection: &mut Connection, findings: &Findings) -> Probed {
         let began = Instant::now();
         connection.ping().await?;
         findings.observe("latency", began.elapsed().as_secs_f64(), Unit::Seconds);
+        Ok(())
+    }
+
+    async fn probe(&self, connection: &mut Connection, (): (), _: &Findings) -> Probed {
         if self.jetstream {
             connection.jetstream().await
         } else {

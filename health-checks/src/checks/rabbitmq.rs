@@ -20,7 +20,10 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use crate::kind::{CheckSettings, Misconfigured, Reads, TlsSettings, Variable};
-use crate::support::amqp::{Connection, SILENCE, Server, describe, is_refused, publish};
+use crate::support::amqp::{
+    Connection, SILENCE, Server, describe, failed, is_blocked, is_refused, publish,
+};
+use crate::support::connection::error::{ProbeError, Probed};
 use crate::support::connection::kept::{Kept, Protocol};
 
 /// The default TTL. A connection, its login and its end are three lines in the broker's log.
@@ -158,7 +161,8 @@ impl HealthCheck for RabbitMQHealthCheck {
     async fn check_status(&self, findings: &Findings) -> Result {
         match &self.broker {
             Broker::Own(connection) => {
-                close(&connection.create_channel().await.map_err(describe)?).await
+                let channel = connection.create_channel().await.map_err(describe)?;
+                Ok(close(&channel).await?)
             }
             Broker::Url(server) => {
                 let look = || {
@@ -188,6 +192,7 @@ struct Look {
 
 impl Protocol for Look {
     type Connection = Connection;
+    type Greeting = Channel;
 
     const SILENCE: &'static str = SILENCE;
 
@@ -195,15 +200,24 @@ impl Protocol for Look {
         self.server.open().await
     }
 
-    async fn probe(&self, connection: &mut Connection, _: &Findings) -> Result {
-        let channel = connection.channel().await?;
+    /// Opens a channel. A broker that blocks the connection reads nothing from it, but it announces
+    /// the end of that.
+    async fn greet(&self, connection: &mut Connection, _: &Findings) -> Probed<Channel> {
+        let status = connection.client.status();
+        if status.connected() && status.blocked() {
+            return Err(ProbeError::Answered(is_blocked()));
+        }
+        connection.client.create_channel().await.map_err(failed)
+    }
+
+    async fn probe(&self, connection: &mut Connection, channel: Channel, _: &Findings) -> Probed {
         if !self.publish {
             return close(&channel).await;
         }
         channel
             .confirm_select(ConfirmSelectOptions::default())
             .await
-            .map_err(describe)?;
+            .map_err(failed)?;
         let key = format!("health-check.{}", Uuid::new_v4());
         // The message is not empty, because the broker blocks a connection only when the first byte
         // of a message arrives.
@@ -215,11 +229,12 @@ impl Protocol for Look {
             b"health-check",
             BasicProperties::default(),
         )
-        .await?
+        .await
+        .map_err(ProbeError::Answered)?
         {
             Ok(_) => close(&channel).await,
             Err(error) if is_refused(&error) => Ok(()), // the refusal has closed the channel
-            Err(error) => Err(describe(error)),
+            Err(error) => Err(failed(error)),
         }
     }
 
@@ -228,6 +243,6 @@ impl Protocol for Look {
     }
 }
 
-async fn close(channel: &Channel) -> Result {
-    channel.close(200, "OK".into()).await.map_err(describe)
+async fn close(channel: &Channel) -> Probed {
+    channel.close(200, "OK".into()).await.map_err(failed)
 }

@@ -22,9 +22,10 @@ use health_core::{BoxCheck, Findings, HealthCheck, Result, Secret};
 use serde::Deserialize;
 
 use crate::kind::{CheckSettings, Misconfigured, Reads, TlsSettings, Variable};
+use crate::support::connection::error::Probed;
 use crate::support::connection::kept::{Kept, Protocol};
 use crate::support::connection::pool::PoolHealthCheck;
-use crate::support::redis::{Connection, Server, describe, ping};
+use crate::support::redis::{Connection, Server, failed, greet};
 
 /// Sends `PING` on a connection of the application's pool, or on a connection of its own.
 #[derive(Debug, Clone)]
@@ -120,6 +121,7 @@ struct Pinger {
 
 impl Protocol for Pinger {
     type Connection = Connection;
+    type Greeting = ();
 
     const SILENCE: &'static str = "Unable to connect to Redis: Timeout.";
 
@@ -127,8 +129,11 @@ impl Protocol for Pinger {
         self.server.open().await
     }
 
-    async fn probe(&self, connection: &mut Connection, findings: &Findings) -> Result {
-        ping(&mut connection.client, findings).await?;
+    async fn greet(&self, connection: &mut Connection, findings: &Findings) -> Probed {
+        greet(&mut connection.client, findings).await
+    }
+
+    async fn probe(&self, connection: &mut Connection, (): (), _: &Findings) -> Probed {
         if !self.write {
             return Ok(());
         }
@@ -137,7 +142,7 @@ impl Protocol for Pinger {
         };
         // In a cluster, the check follows the redirection once, and keeps the new connection.
         self.server.follow(connection, error).await?;
-        set(connection).await.map_err(describe)
+        set(connection).await.map_err(failed)
     }
 }
 

@@ -81,6 +81,13 @@ fn pooler(message: &str) -> Words {
     )
 }
 
+/// Returns `true` for the codes of PostgreSQL and its poolers about the connection itself: its
+/// protocol, or a transaction that another client has left open on it.
+#[cfg(feature = "postgres")]
+pub(crate) fn is_out_of_step(code: &str) -> bool {
+    code.starts_with("08") || code == "25P02"
+}
+
 /// Chooses a message by PostgreSQL's
 /// [SQLSTATE](https://www.postgresql.org/docs/current/errcodes-appendix.html).
 fn sql_state(code: &str) -> Option<Words> {
@@ -114,6 +121,16 @@ fn sql_state(code: &str) -> Option<Words> {
         "XX000" => (Kind::Other, "the server has an internal error"),
         _ => return None,
     })
+}
+
+/// Returns `true` for the errors after which MySQL and MariaDB close the connection: a shutdown, a
+/// broken or oversized packet, and a session that was killed or idle for too long.
+#[cfg(feature = "mysql")]
+pub(crate) fn has_ended(number: u16) -> bool {
+    matches!(
+        number,
+        1043 | 1053 | 1077..=1080 | 1152..=1161 | 1184 | 1835 | 1927 | 3169 | 4031
+    )
 }
 
 /// Chooses a message by the [error number](https://mariadb.com/kb/en/mariadb-error-code-reference/)

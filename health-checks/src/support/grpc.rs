@@ -18,6 +18,7 @@ use tonic::{Code, Status};
 use tonic_health::pb::health_client::HealthClient;
 use tower_service::Service;
 
+use super::connection::error::ProbeError;
 use super::connection::net::{Address, tcp};
 use super::io::{self, Words, failure_below};
 use super::tls::Tls;
@@ -209,8 +210,13 @@ const NOT_GRPC: Words = (
     "what answers there does not speak gRPC",
 );
 
+/// Converts the failure of a call to that of a probe. A status without a source is an answer.
+pub(crate) fn failed(status: Status) -> ProbeError {
+    ProbeError::new(status.source().is_none(), describe(status))
+}
+
 /// Returns the failure of a call.
-pub(crate) fn describe(status: Status) -> HealthCheckException {
+fn describe(status: Status) -> HealthCheckException {
     let (kind, message) = match (status.source(), words(status.code())) {
         (Some(error), _) => return of_transport(error),
         // Another program that speaks HTTP/2, or a proxy: tonic makes a status of its HTTP status

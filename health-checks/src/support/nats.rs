@@ -15,6 +15,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufStream};
 
+use super::connection::error::{ProbeError, Probed};
 use super::connection::net::{Stream, tcp};
 use super::tls::Tls;
 use super::url::{self, Url};
@@ -220,67 +221,83 @@ fn between<'t>(text: &'t str, name: &str) -> Result<&'t str, std::io::Error> {
 
 impl Connection {
     /// Sends PING and waits for PONG.
-    pub(crate) async fn ping(&mut self) -> Result {
-        self.send("PING\r\n").await?;
-        loop {
-            if self.control().await? == "PONG" {
-                return Ok(());
-            }
-        }
+    pub(crate) async fn ping(&mut self) -> Probed {
+        self.send("PING\r\n").await.map_err(ProbeError::Broken)?;
+        while self.control().await? != "PONG" {}
+        Ok(())
     }
 
     /// Requests the state of JetStream, and returns the error that it reports.
-    pub(crate) async fn jetstream(&mut self) -> Result {
+    pub(crate) async fn jetstream(&mut self) -> Probed {
+        match self.request_jetstream().await {
+            Err(ProbeError::Answered(error)) => {
+                let is_settled = self.settle().await.is_ok();
+                Err(ProbeError::new(is_settled, error))
+            }
+            outcome => outcome,
+        }
+    }
+
+    async fn request_jetstream(&mut self) -> Probed {
         let inbox = format!("_INBOX.health-check.{}", uuid::Uuid::new_v4().simple());
-        self.send(&format!(
-            "SUB {inbox} 1\r\nUNSUB 1 1\r\nPUB $JS.API.INFO {inbox} 0\r\n\r\n"
-        ))
-        .await?;
+        let request = format!("SUB {inbox} 1\r\nUNSUB 1 1\r\nPUB $JS.API.INFO {inbox} 0\r\n\r\n");
+        self.send(&request).await.map_err(ProbeError::Broken)?;
         loop {
             let line = self.control().await?;
             let fields: Vec<&str> = line.split(' ').collect();
             let is_message = matches!(fields.first(), Some(&("MSG" | "HMSG")));
-            let Some(length) = fields
-                .last()
-                .and_then(|length| length.parse::<u64>().ok())
-                .filter(|_| is_message)
-            else {
+            let length = fields.last().and_then(|length| length.parse::<u64>().ok());
+            let Some(length) = length.filter(|_| is_message) else {
                 continue;
             };
-            if length > MOST {
-                return Err(no_nats());
-            }
-            let mut message = vec![0; usize::try_from(length).or_unknown()? + 2];
-            self.0
-                .read_exact(&mut message)
-                .await
-                .map_err(io::describe)?;
-            if fields.first() == Some(&"HMSG") {
-                return Err(unavailable(FailureKind::NotFound, NO_JETSTREAM)); // no responders
-            }
-            let answer: Value = serde_json::from_slice(&message).map_err(|_| no_nats())?;
-            return match answer.pointer("/error/code").and_then(Value::as_u64) {
-                None => Ok(()),
-                Some(503) => Err(unavailable(FailureKind::NotFound, NO_JETSTREAM)),
-                Some(_) => {
-                    let error = ServiceUnavailable::new("JetStream reports an error")
-                        .with_source(answer.to_string());
-                    Err(error.into())
-                }
+            let message = self.message(length).await.map_err(ProbeError::Broken)?;
+            // A message with headers says that nobody responds.
+            let answer = match fields.first() {
+                Some(&"HMSG") => json!({"error": {"code": NOT_ENABLED}}),
+                _ => serde_json::from_slice(&message).map_err(|_| ProbeError::broken(no_nats()))?,
             };
+            return judge(&answer).map_err(ProbeError::Answered);
+        }
+    }
+
+    /// Reads a message of this length.
+    async fn message(&mut self, length: u64) -> Result<Vec<u8>> {
+        if length > MOST {
+            return Err(no_nats());
+        }
+        let mut message = vec![0; usize::try_from(length).or_unknown()? + 2];
+        let read = self.0.read_exact(&mut message).await;
+        read.map_err(io::describe)?;
+        Ok(message)
+    }
+
+    /// Ends the subscription of a request that failed, and skips what else the server says about
+    /// the request, so that the next run does not read it.
+    async fn settle(&mut self) -> Result {
+        self.send("UNSUB 1\r\nPING\r\n").await?;
+        loop {
+            let line = self.line().await?;
+            if line == "PONG" {
+                return Ok(());
+            }
+            if line.starts_with("-ERR") && !is_answer(&line) {
+                return Err(of_server(&line));
+            }
         }
     }
 
     /// Returns the next line, and skips the server's PING and INFO. Fails if the line is an error
     /// of the server.
-    async fn control(&mut self) -> Result<String> {
+    async fn control(&mut self) -> Probed<String> {
         loop {
-            let line = self.line().await?;
+            let line = self.line().await.map_err(ProbeError::Broken)?;
             match line.as_str() {
-                "PING" => self.send("PONG\r\n").await?,
+                "PING" => self.send("PONG\r\n").await.map_err(ProbeError::Broken)?,
                 "+OK" => {}
                 line if line.starts_with("INFO ") => {}
-                line if line.starts_with("-ERR") => return Err(of_server(line)),
+                line if line.starts_with("-ERR") => {
+                    return Err(ProbeError::new(is_answer(line), of_server(line)));
+                }
                 _ => return Ok(line),
             }
         }
@@ -310,6 +327,28 @@ impl Connection {
 }
 
 const NO_JETSTREAM: &str = "JetStream is not enabled";
+
+/// The code of an answer of JetStream that says so.
+const NOT_ENABLED: u64 = 503;
+
+/// Returns the error in an answer of JetStream.
+fn judge(answer: &Value) -> Result {
+    match answer.pointer("/error/code").and_then(Value::as_u64) {
+        None => Ok(()),
+        Some(NOT_ENABLED) => Err(unavailable(FailureKind::NotFound, NO_JETSTREAM)),
+        Some(_) => {
+            let error = ServiceUnavailable::new("JetStream reports an error");
+            Err(error.with_source(answer.to_string()).into())
+        }
+    }
+}
+
+/// Returns `true` for an error after which the server keeps the connection: it closes it after all
+/// others.
+fn is_answer(line: &str) -> bool {
+    let line = line.to_ascii_lowercase();
+    line.contains("permissions violation") || line.contains("invalid subject")
+}
 
 fn unavailable(kind: FailureKind, message: &'static str) -> HealthCheckException {
     ServiceUnavailable::new(message).with_kind(kind).into()

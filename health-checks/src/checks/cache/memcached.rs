@@ -8,6 +8,7 @@ use memcache_async::ascii::Protocol as Client;
 
 use super::{EXPIRES_IN, Item, OwnCache};
 use crate::kind::Misconfigured;
+use crate::support::connection::error::{ProbeError, Probed};
 use crate::support::connection::kept::{Kept, Protocol};
 use crate::support::connection::net::{Address, Stream};
 use crate::support::io;
@@ -59,6 +60,8 @@ struct OnMemcached {
 
 impl Protocol for OnMemcached {
     type Connection = Client<Stream>;
+    /// The key and the value of the run.
+    type Greeting = Item;
 
     async fn open(&self) -> Result<Client<Stream>> {
         self.address
@@ -68,27 +71,44 @@ impl Protocol for OnMemcached {
             .map_err(describe)
     }
 
+    /// Gets the key, which is new. Proxies know fewer commands than memcached, but all know `get`.
+    async fn greet(&self, client: &mut Client<Stream>, _: &Findings) -> Probed<Item> {
+        let item = Item::new(&self.prefix);
+        get(client, &item.key).await.map_err(failed)?;
+        Ok(item)
+    }
+
     /// Uses `add` in place of `set`. The key is new in either case, but the client does not wait
     /// for the response to `set`.
-    async fn probe(&self, client: &mut Client<Stream>, _: &Findings) -> Result {
-        let item = Item::new(&self.prefix);
+    async fn probe(&self, client: &mut Client<Stream>, item: Item, _: &Findings) -> Probed {
         let seconds = u32::try_from(Duration::as_secs(&EXPIRES_IN)).unwrap_or(u32::MAX);
         client
             .add(&item.key, item.value.as_bytes(), seconds)
             .await
-            .map_err(describe)?;
-        let found = get(client, &item.key).await?;
-        client.delete(&item.key).await.map_err(describe)?;
-        item.judge(&[found, get(client, &item.key).await?])
+            .map_err(failed)?;
+        let found = get(client, &item.key).await.map_err(failed)?;
+        client.delete(&item.key).await.map_err(failed)?;
+        let left = get(client, &item.key).await.map_err(failed)?;
+        item.judge(&[found, left]).map_err(ProbeError::Answered)
     }
 }
 
-async fn get(client: &mut Client<Stream>, key: &str) -> Result<Option<String>> {
+async fn get(client: &mut Client<Stream>, key: &str) -> Result<Option<String>, Error> {
     match client.get(key).await {
         Ok(data) => Ok(Some(String::from_utf8_lossy(&data).into_owned())),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(describe(error)),
+        Err(error) => Err(error),
     }
+}
+
+/// Converts an error to that of a probe. The client builds an error of kind `Other` from a response
+/// of the server, which closes a connection that it does not take.
+fn failed(error: Error) -> ProbeError {
+    let text = error.to_string();
+    let is_answer = error.kind() == ErrorKind::Other
+        && text.contains("ERROR")
+        && !text.contains("Too many open connections");
+    ProbeError::new(is_answer, describe(error))
 }
 
 fn describe(error: Error) -> HealthCheckException {

@@ -7,9 +7,10 @@ use redis::{Cmd, FromRedisValue, RedisError, RedisResult, aio::ConnectionLike};
 
 use super::{CacheStore, EXPIRES_IN, Item, OwnCache};
 use crate::kind::{Misconfigured, TlsSettings};
+use crate::support::connection::error::{ProbeError, Probed};
 use crate::support::connection::kept::{Kept, Protocol};
 use crate::support::connection::pool::PoolProbe;
-use crate::support::redis::{Connection, Server, bb8 as pool, describe};
+use crate::support::redis::{Connection, Server, bb8 as pool, describe, failed};
 
 /// A cache in Redis, through a pool of connections.
 #[derive(Debug, Clone)]
@@ -86,6 +87,8 @@ struct OnRedis {
 
 impl Protocol for OnRedis {
     type Connection = Connection;
+    /// The key and the value of the run.
+    type Greeting = Item;
 
     const SILENCE: &'static str = "Unable to connect to Redis: Timeout.";
 
@@ -93,20 +96,26 @@ impl Protocol for OnRedis {
         self.server.open().await
     }
 
-    /// In a cluster, all keys of the check have the same hash tag, so they are on the same node.
-    /// The check follows the redirection to that node once and keeps the new connection.
-    async fn probe(&self, connection: &mut Connection, _: &Findings) -> Result {
+    /// Gets the key, which is new. In a cluster, all keys of the check have the same hash tag, so
+    /// they are on the same node. The check follows the redirection to that node once and keeps the
+    /// new connection.
+    async fn greet(&self, connection: &mut Connection, _: &Findings) -> Probed<Item> {
         let prefix = &self.prefix;
         let item = Item::new(&format!("{prefix}:{{{prefix}}}"));
-        let found =
-            match round_trip(&mut connection.client, &item.key, &item.value, EXPIRES_IN).await {
-                Err(error) => {
-                    self.server.follow(connection, error).await?;
-                    round_trip(&mut connection.client, &item.key, &item.value, EXPIRES_IN).await
-                }
-                found => found,
-            };
-        item.judge(&found.map_err(describe)?)
+        let get = redis::cmd("GET").arg(&item.key).to_owned();
+        if let Err(error) = get.exec_async(&mut connection.client).await {
+            self.server.follow(connection, error).await?;
+            get.exec_async(&mut connection.client)
+                .await
+                .map_err(failed)?;
+        }
+        Ok(item)
+    }
+
+    async fn probe(&self, connection: &mut Connection, item: Item, _: &Findings) -> Probed {
+        let found = round_trip(&mut connection.client, &item.key, &item.value, EXPIRES_IN).await;
+        item.judge(&found.map_err(failed)?)
+            .map_err(ProbeError::Answered)
     }
 }
 

@@ -4,7 +4,17 @@ use health_core::{FailureKind as Kind, HealthCheckException, ServiceUnavailable,
 use lapin::protocol::{AMQPError, AMQPErrorKind, AMQPHardError, AMQPSoftError};
 use lapin::{Error, ErrorKind};
 
+use crate::support::connection::error::ProbeError;
 use crate::support::io;
+
+/// Converts an error of the client to that of a probe. A soft error has only closed its channel.
+pub(crate) fn failed(error: Error) -> ProbeError {
+    let is_answer = matches!(
+        error.kind(),
+        ErrorKind::ProtocolError(protocol) if matches!(protocol.kind(), AMQPErrorKind::Soft(_))
+    );
+    ProbeError::new(is_answer, describe(error))
+}
 
 /// Returns `true` if the broker denies permission for an operation.
 pub(crate) fn is_refused(error: &Error) -> bool {

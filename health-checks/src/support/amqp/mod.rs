@@ -6,8 +6,8 @@ mod publish;
 mod reactor;
 
 pub(crate) use connection::{Connection, Server};
-pub(crate) use describe::{describe, is_refused};
-pub(crate) use publish::publish;
+pub(crate) use describe::{describe, failed, is_refused};
+pub(crate) use publish::{is_blocked, publish};
 
 /// The message for a URL that is not that of a broker.
 pub(crate) const EXPECTED: &str = "expected a URL such as amqp://user:password@host:5672/vhost";

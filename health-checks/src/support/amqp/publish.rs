@@ -48,7 +48,8 @@ pub(crate) async fn publish(
     }
 }
 
-fn is_blocked() -> HealthCheckException {
+/// Returns the error of a broker that blocks this connection.
+pub(crate) fn is_blocked() -> HealthCheckException {
     let message = "RabbitMQ blocks publishers: an alarm of memory or disk is set";
     ServiceUnavailable::new(message)
         .with_kind(FailureKind::Saturated)

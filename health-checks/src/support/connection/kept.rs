@@ -1,38 +1,45 @@
 //! Connections that belong to a check.
+//!
+//! A run has two parts. The *greeting* is cheap, and may be sent twice; the *probe* is what the
+//! check is about, and is sent once in a run, on a connection that has just answered the greeting:
+//!
+//! ```text
+//! no connection ──open──> greeting ──────────> probe ──> kept
+//! kept ─────────────────> greeting ──────────> probe ──> kept
+//!        lost: at once ──open──> greeting ───> probe ──> kept
+//!        silent: after the head start, open and greeting beside it; the first answer counts
+//! ```
+
+mod shared;
 
 use std::future::Future;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use health_core::{
-    FailureKind, Findings, HealthCheck, HealthCheckException, Result,
-    ServiceReturnedUnexpectedResult, ServiceUnavailable, cleanup,
+    FailureKind, Findings, HealthCheck, HealthCheckException, Result, ServiceUnavailable,
 };
-use tokio::sync::Notify;
-use tokio::task::AbortHandle;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, timeout, timeout_at};
 
-use super::{OLDEST_ATTEMPT, SHARE_OF_RUN, share_of_time};
+use super::error::{ProbeError, Probed};
+use super::{SHARE_OF_RUN, share_of_time};
+use shared::{Open, Shared};
 
-/// The longest that closing a connection may take.
-const GOODBYE: Duration = Duration::from_secs(2);
+/// The longest that a kept connection may be silent before a new one is opened beside it, unless
+/// the server has been slower than that before.
+const HEAD_START: Duration = Duration::from_secs(1);
 
-/// The most attempts to connect that are under way at the same time. A handshake is never
-/// interrupted: servers count interrupted handshakes, and lock out a host that has too many of
-/// them.
-const MOST_ATTEMPTS: usize = 4;
-
-/// The shortest time for which a connection stays available to the next run if no run waits for it
-/// any more.
-const UNTAKEN: Duration = Duration::from_secs(1);
-
-/// The share of a run's time that a kept connection may take, so that a new one has the rest.
-const SHARE_OF_KEPT: f64 = 0.5;
+/// The share of a run's time for the same, if the run has less than a few seconds.
+const SHARE_OF_HEAD_START: f64 = 0.25;
 
 /// The protocol of a server, as a check uses it.
 pub(crate) trait Protocol: Send + Sync + 'static {
     /// A connection that is logged in.
     type Connection: Send + 'static;
+
+    /// What the greeting has found out.
+    type Greeting: Send;
 
     /// The message of a run in which the server did not answer in time.
     const SILENCE: &'static str = "the server does not answer";
@@ -43,12 +50,22 @@ pub(crate) trait Protocol: Send + Sync + 'static {
     /// Connects and logs in.
     fn open(&self) -> impl Future<Output = Result<Self::Connection>> + Send;
 
-    /// Probes the server. If this fails on a kept connection, it is called again on a new one.
-    fn probe(
+    /// Asks for a first answer. It has to be cheap and without effect, because it is sent again on
+    /// a new connection if a kept one is lost or silent.
+    fn greet(
         &self,
         connection: &mut Self::Connection,
         findings: &Findings,
-    ) -> impl Future<Output = Result> + Send;
+    ) -> impl Future<Output = Probed<Self::Greeting>> + Send;
+
+    /// Probes the server, which has just answered the greeting on this connection. It is called
+    /// once in a run at most, so that no server works at the same request twice.
+    fn probe(
+        &self,
+        connection: &mut Self::Connection,
+        greeting: Self::Greeting,
+        findings: &Findings,
+    ) -> impl Future<Output = Probed> + Send;
 
     /// Closes the connection properly, so that the server does not count a lost client. *Default*:
     /// drops the connection.
@@ -59,41 +76,22 @@ pub(crate) trait Protocol: Send + Sync + 'static {
 }
 
 /// A connection that is opened by the run that needs it, and kept for at most `reconnect`, idle or
-/// not. If it fails, it is replaced once within the run, and the result on the new connection
-/// counts.
+/// not. An error that the server sends does not end it.
 pub(crate) struct Kept<P: Protocol> {
     protocol: Arc<P>,
     shared: Arc<Shared<P>>,
 }
 
-struct Shared<P: Protocol> {
-    state: Mutex<State<P>>,
-    changed: Notify,
+/// The time of a run.
+#[derive(Clone, Copy)]
+struct Run<'f> {
+    findings: &'f Findings,
+    time: Duration,
+    deadline: Instant,
 }
 
-struct State<P: Protocol> {
-    idle: Option<Open<P>>,
-    attempts: Vec<Attempt>,
-    /// The number and the error of the last attempt that failed.
-    failed: Option<(u64, HealthCheckException)>,
-    next: u64,
-}
-
-/// An open connection, which is closed properly when it is dropped.
-struct Open<P: Protocol> {
-    /// `None` once the connection is dropped.
-    connection: Option<P::Connection>,
-    since: Instant,
-    /// Drops the connection when it is idle and too old.
-    reaper: AbortHandle,
-}
-
-/// An attempt to open a connection.
-struct Attempt {
-    number: u64,
-    began: Instant,
-    task: AbortHandle,
-}
+/// A connection on which the server has answered the greeting.
+type Greeted<P> = (Open<P>, <P as Protocol>::Greeting);
 
 impl<P: Protocol> Clone for Kept<P> {
     /// Returns a handle to the same connection.
@@ -114,224 +112,118 @@ impl<P: Protocol> std::fmt::Debug for Kept<P> {
 
 impl<P: Protocol> Kept<P> {
     pub(crate) fn new(protocol: P) -> Self {
-        let state = State {
-            idle: None,
-            attempts: Vec::new(),
-            failed: None,
-            next: 0,
-        };
-        let shared = Shared {
-            state: Mutex::new(state),
-            changed: Notify::new(),
-        };
         Self {
             protocol: Arc::new(protocol),
-            shared: Arc::new(shared),
+            shared: Arc::new(Shared::new()),
         }
     }
 
     /// Probes the server.
     pub(crate) async fn check(&self, findings: &Findings) -> Result {
-        if let Some(kept) = self.shared.take_idle(findings.reconnect()) {
-            let limit = share_of_time(findings, SHARE_OF_KEPT);
-            if self.probe(kept, limit, findings).await.is_ok() {
-                return Ok(());
-            }
+        let time = share_of_time(findings, SHARE_OF_RUN);
+        let run = Run {
+            findings,
+            time,
+            deadline: Instant::now() + time,
+        };
+        let (mut open, greeting) = match self.shared.take_idle(findings.reconnect()) {
+            Some(kept) => self.greet_kept(kept, run).await,
+            None => self.greet_new(run).await,
+        }?;
+        let probe = self.protocol.probe(open.get(), greeting, findings);
+        let outcome = in_time::<P, _>(run, probe).await;
+        if !matches!(outcome, Err(ProbeError::Broken(_))) {
+            self.shared.put_back(open, findings.reconnect());
         }
-        let new = self.open(findings).await?;
-        self.probe(new, share_of_time(findings, SHARE_OF_RUN), findings)
-            .await
+        Ok(outcome?)
     }
 
-    /// Probes one connection, and keeps it if the probe succeeds.
-    async fn probe(&self, mut open: Open<P>, limit: Duration, findings: &Findings) -> Result {
-        let Some(connection) = &mut open.connection else {
-            return Err(silence::<P>());
-        };
-        let outcome = timeout(limit, self.protocol.probe(connection, findings)).await;
-        outcome.unwrap_or_else(|_| Err(silence::<P>()))?;
-        self.shared.put_back(open, findings.reconnect());
-        Ok(())
+    /// Greets the server on a kept connection. If that is lost, or if it is silent for the head
+    /// start, does so on a new one. While both are silent, the first answer counts, because a
+    /// server that is slow is no reason to ask it again.
+    async fn greet_kept(&self, kept: Open<P>, run: Run<'_>) -> Probed<Greeted<P>> {
+        let head_start = self.head_start(run.findings);
+        let mut kept = pin!(self.greet(kept, run));
+        match timeout(head_start, &mut kept).await {
+            Ok(Err(ProbeError::Broken(_))) if Instant::now() < run.deadline => {
+                return self.greet_new(run).await;
+            }
+            Ok(answered) => return answered,
+            Err(_) => {}
+        }
+        let mut new = pin!(self.greet_new(run));
+        tokio::select! {
+            biased;
+            answered = &mut kept => match answered {
+                Err(ProbeError::Broken(_)) => new.await,
+                answered => answered,
+            },
+            answered = &mut new => match answered {
+                // The error of the new connection says more than the silence of the kept one.
+                Err(ProbeError::Broken(error)) => match kept.await {
+                    Err(ProbeError::Broken(_)) => Err(ProbeError::Broken(error)),
+                    answered => answered,
+                },
+                answered => answered,
+            },
+        }
+    }
+
+    async fn greet_new(&self, run: Run<'_>) -> Probed<Greeted<P>> {
+        let opened = self.open(run).await.map_err(ProbeError::Broken)?;
+        self.greet(opened, run).await
+    }
+
+    /// Greets the server on one connection, and keeps the connection if the answer is an error.
+    async fn greet(&self, mut open: Open<P>, run: Run<'_>) -> Probed<Greeted<P>> {
+        let began = Instant::now();
+        let greeting = in_time::<P, _>(run, self.protocol.greet(open.get(), run.findings)).await;
+        if matches!(greeting, Err(ProbeError::Broken(_))) {
+            return greeting.map(|greeting| (open, greeting));
+        }
+        self.shared.has_answered(began.elapsed());
+        match greeting {
+            Ok(greeting) => Ok((open, greeting)),
+            Err(error) => {
+                self.shared.put_back(open, run.findings.reconnect());
+                Err(error)
+            }
+        }
+    }
+
+    /// Returns the time for which a kept connection may be silent: twice what the last answer
+    /// took, if that is more, so that a server that is always slow gets one connection.
+    fn head_start(&self, findings: &Findings) -> Duration {
+        let head_start = share_of_time(findings, SHARE_OF_HEAD_START).min(HEAD_START);
+        head_start.max(self.shared.last_answer().saturating_mul(2))
     }
 
     /// Returns a new connection, from the attempt under way if there is one, and from a new attempt
     /// otherwise.
-    async fn open(&self, findings: &Findings) -> Result<Open<P>> {
-        let limit = share_of_time(findings, SHARE_OF_RUN);
-        let reconnect = findings.reconnect();
-        let deadline = Instant::now() + limit;
+    async fn open(&self, run: Run<'_>) -> Result<Open<P>> {
         let mut own = None;
         loop {
-            let changed = self.shared.changed.notified(); // before the state is read, so that no change is missed
-            {
-                let mut state = self.shared.lock();
-                if let Some(open) = state.idle.take() {
-                    return Ok(open);
-                }
-                if let Some((number, error)) = state.failed.take()
-                    && Some(number) == own
-                {
-                    return Err(error);
-                }
-                // An attempt that began before this run and failed meanwhile says nothing about the
-                // present.
-                if state.wants_attempt(limit) {
-                    own = Some(self.begin(&mut state, reconnect));
-                }
+            let changed = self.shared.changed(); // before the state is read, so that no change is missed
+            if let Some(opened) = self.shared.opened(&self.protocol, run, &mut own) {
+                return opened;
             }
-            if tokio::time::timeout_at(deadline, changed).await.is_err() {
+            if timeout_at(run.deadline, changed).await.is_err() {
                 return Err(silence::<P>());
             }
         }
     }
+}
 
-    /// Starts an attempt, which outlives the run.
-    fn begin(&self, state: &mut State<P>, reconnect: Duration) -> u64 {
-        let number = state.next;
-        state.next += 1;
-        let ended = Ended {
-            shared: Arc::downgrade(&self.shared),
-            number,
-        };
-        let protocol = Arc::clone(&self.protocol);
-        let task = tokio::spawn(async move {
-            let outcome = protocol.open().await;
-            ended.with(outcome, reconnect);
-        });
-        state.attempts.push(Attempt {
-            number,
-            began: Instant::now(),
-            task: task.abort_handle(),
-        });
-        number
-    }
+/// Bounds a part of a run by the time of the run.
+async fn in_time<P: Protocol, T>(run: Run<'_>, part: impl Future<Output = Probed<T>>) -> Probed<T> {
+    let outcome = timeout_at(run.deadline, part).await;
+    outcome.unwrap_or_else(|_| Err(ProbeError::Broken(silence::<P>())))
 }
 
 fn silence<P: Protocol>() -> HealthCheckException {
     ServiceUnavailable::new(P::SILENCE)
         .with_kind(FailureKind::TimedOut)
         .into()
-}
-
-impl<P: Protocol> State<P> {
-    /// Returns `true` if another attempt has to begin: none is under way, or the youngest has had
-    /// the time of a whole run and there are not too many.
-    fn wants_attempt(&mut self, run: Duration) -> bool {
-        self.attempts.retain(|attempt| {
-            let is_too_old = attempt.began.elapsed() > OLDEST_ATTEMPT;
-            if is_too_old {
-                attempt.task.abort();
-            }
-            !is_too_old
-        });
-        let youngest = self.attempts.iter().map(|attempt| attempt.began).max();
-        youngest.is_none_or(|began| began.elapsed() >= run && self.attempts.len() < MOST_ATTEMPTS)
-    }
-}
-
-impl<P: Protocol> Drop for Open<P> {
-    fn drop(&mut self) {
-        self.reaper.abort();
-        if let Some(connection) = self.connection.take() {
-            cleanup(async move {
-                let _ = timeout(GOODBYE, P::close(connection)).await; // an error does not matter
-            });
-        }
-    }
-}
-
-impl<P: Protocol> Shared<P> {
-    fn lock(&self) -> MutexGuard<'_, State<P>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Takes the idle connection, unless it is too old.
-    fn take_idle(&self, reconnect: Duration) -> Option<Open<P>> {
-        let open = self.lock().idle.take();
-        open.filter(|open| open.since.elapsed() < reconnect)
-    }
-
-    fn put_back(&self, open: Open<P>, reconnect: Duration) {
-        if P::IS_KEPT && open.since.elapsed() < reconnect {
-            let _other = self.lock().idle.replace(open); // the connection of a concurrent run
-        }
-    }
-}
-
-/// Aborts the attempts under way when the last clone is dropped. The idle connection is dropped as
-/// well.
-impl<P: Protocol> Drop for Shared<P> {
-    fn drop(&mut self) {
-        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
-        state
-            .attempts
-            .drain(..)
-            .for_each(|attempt| attempt.task.abort());
-    }
-}
-
-/// Removes an attempt from the list when it ends, even if its task is dropped with its runtime.
-struct Ended<P: Protocol> {
-    shared: Weak<Shared<P>>,
-    number: u64,
-}
-
-impl<P: Protocol> Ended<P> {
-    fn with(self, outcome: Result<P::Connection>, reconnect: Duration) {
-        let Some(shared) = self.shared.upgrade() else {
-            return;
-        };
-        match outcome {
-            Ok(connection) => {
-                let since = Instant::now();
-                let reaper =
-                    tokio::spawn(reap(Weak::clone(&self.shared), since, reconnect)).abort_handle();
-                // The run that waits gets the connection, however short `reconnect` is.
-                let open = Open {
-                    connection: Some(connection),
-                    since,
-                    reaper,
-                };
-                let _other = shared.lock().idle.replace(open);
-            }
-            Err(error) => shared.lock().failed = Some((self.number, error)),
-        }
-    }
-}
-
-impl<P: Protocol> Drop for Ended<P> {
-    fn drop(&mut self) {
-        if let Some(shared) = self.shared.upgrade() {
-            let mut state = shared.lock();
-            state
-                .attempts
-                .retain(|attempt| attempt.number != self.number);
-            if std::thread::panicking() {
-                // Otherwise the run would try again at once, and again, until its time is up.
-                let error = ServiceReturnedUnexpectedResult::new(
-                    "the driver can't read the answer of the server",
-                );
-                let error = error.with_source(
-                    "the driver panicked: its message went to the process's panic hook",
-                );
-                state.failed = Some((self.number, error.into()));
-            }
-            drop(state);
-            shared.changed.notify_waiters();
-        }
-    }
-}
-
-/// Closes the connection that was opened at `since`, once it is too old and not in use.
-async fn reap<P: Protocol>(shared: Weak<Shared<P>>, since: Instant, reconnect: Duration) {
-    let Some(end) = since.checked_add(reconnect.max(UNTAKEN)) else {
-        return;
-    };
-    sleep_until(end).await;
-    let Some(shared) = shared.upgrade() else {
-        return;
-    };
-    let _too_old = shared.lock().idle.take_if(|open| open.since == since);
 }
 
 /// Runs the probe of any protocol as a check.

@@ -1,8 +1,9 @@
 //! Connections between checks and servers: those of a check's own, and pools of the application.
 //!
 //! - [`bb8`]: the common code of the pools of bb8.
+//! - [`error`]: the error of a probe, which says whether the connection still works.
 //! - [`kept`]: a connection of a check's own. It is opened by the run that needs it, is at most
-//!   `reconnect` old, and is replaced once within a run if it fails.
+//!   `reconnect` old, and is replaced once within a run if it is lost or silent.
 //! - [`net`]: the stream below a connection, over TCP or a Unix socket.
 //! - [`pool`]: a pool of the application. A run takes one connection from it and sends one command.
 //!   The server is contacted directly only if that is the only way to say what is wrong.
@@ -13,6 +14,7 @@ use health_core::Findings;
 
 #[cfg(feature = "_bb8")]
 pub(crate) mod bb8;
+pub(crate) mod error;
 #[cfg(any(
     feature = "_grpc",
     feature = "nats",

@@ -6,7 +6,22 @@ use redis::{ErrorKind, RedisError, ServerErrorKind};
 use super::words::{
     AUTHENTICATION, DNS, LOST, NOT_REDIS, REFUSED, TIMEOUT, TLS, UNREACHED, by_code, by_text,
 };
+use crate::support::connection::error::ProbeError;
 use crate::support::io::{self, Words};
+
+/// Converts an error of the client to that of a probe.
+pub(crate) fn failed(error: RedisError) -> ProbeError {
+    ProbeError::new(is_answer(&error), describe(error))
+}
+
+/// Returns `true` if the server sent this error and keeps the connection. It closes a connection
+/// that it does not take.
+pub(crate) fn is_answer(error: &RedisError) -> bool {
+    let is_reply = matches!(error.kind(), ErrorKind::Server(_) | ErrorKind::Extension);
+    let is_last =
+        || error.code() == Some("DENIED") || error.to_string().contains("max number of clients");
+    is_reply && !is_last()
+}
 
 /// Converts an error of the client to a message that is safe to show to anyone. The client's own
 /// message only goes to the log.

@@ -13,9 +13,9 @@ mod url;
 pub(crate) mod words;
 
 #[cfg(feature = "_redis")]
-pub(crate) use describe::{describe, not_reached};
+pub(crate) use describe::{describe, failed, is_answer, not_reached};
 #[cfg(feature = "_redis")]
-pub(crate) use ping::ping;
+pub(crate) use ping::{greet, ping};
 #[cfg(feature = "_redis_server")]
 pub(crate) use server::{Connection, Server};
 

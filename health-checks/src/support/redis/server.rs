@@ -6,8 +6,9 @@ use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, RedisConnectionInfo, RedisError};
 use tokio::task::AbortHandle;
 
-use super::{describe, not_reached, url};
+use super::{describe, failed, not_reached, url};
 use crate::kind::{Misconfigured, TlsSettings};
+use crate::support::connection::error::{ProbeError, Probed};
 use crate::support::connection::net::{Address, tcp};
 use crate::support::tls::Tls;
 
@@ -90,11 +91,13 @@ impl Server {
 
     /// Replaces a connection by one to the node of the cluster that an error redirects to. Returns
     /// any other error as it is.
-    pub(crate) async fn follow(&self, connection: &mut Connection, error: RedisError) -> Result {
+    pub(crate) async fn follow(&self, connection: &mut Connection, error: RedisError) -> Probed {
         let Some((node, _)) = error.redirect_node() else {
-            return Err(describe(error));
+            return Err(failed(error));
         };
-        *connection = self.open_moved(node).await?;
+        // If the other node can't be reached, the connection to this one still works.
+        let moved = self.open_moved(node).await;
+        *connection = moved.map_err(ProbeError::Answered)?;
         Ok(())
     }
 

@@ -3,9 +3,12 @@ use std::io::ErrorKind;
 use health_core::{FailureKind, HealthCheckException, ServiceUnavailable, UnknownError};
 use sqlx::error::DatabaseError;
 
-#[cfg(feature = "mysql")]
-use crate::support::database_words::mysql;
+use crate::support::connection::error::ProbeError;
+#[cfg(feature = "postgres")]
+use crate::support::database_words::is_out_of_step;
 use crate::support::database_words::{DATABASE_ERROR, postgres};
+#[cfg(feature = "mysql")]
+use crate::support::database_words::{has_ended, mysql};
 use crate::support::io::{self, Words};
 
 /// Converts an error of the driver to a message that is safe to show to anyone. The driver's own
@@ -41,6 +44,30 @@ pub(crate) fn describe(error: sqlx::Error) -> HealthCheckException {
         .with_kind(kind)
         .with_source(error)
         .into()
+}
+
+/// Converts an error of the driver to that of a probe.
+pub(crate) fn failed(error: sqlx::Error) -> ProbeError {
+    ProbeError::new(is_answer(&error), describe(error))
+}
+
+/// Returns `true` if the server sent this error, or a row that can't be read, and the session goes
+/// on.
+pub(crate) fn is_answer(error: &sqlx::Error) -> bool {
+    let sqlx::Error::Database(error) = error else {
+        return matches!(error, sqlx::Error::ColumnDecode { .. });
+    };
+    #[cfg(feature = "postgres")]
+    if let Some(error) = error.try_downcast_ref::<sqlx::postgres::PgDatabaseError>() {
+        use sqlx::postgres::PgSeverity::{Fatal, Panic};
+        let has_ended = matches!(error.severity(), Fatal | Panic);
+        return !has_ended && !is_out_of_step(error.code());
+    }
+    #[cfg(feature = "mysql")]
+    if let Some(error) = error.try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>() {
+        return !has_ended(error.number());
+    }
+    true
 }
 
 /// Returns `true` if a statement failed because its table does not exist.

@@ -15,7 +15,7 @@ mod target;
 #[cfg(any(feature = "database", feature = "migrations"))]
 mod url;
 
-pub(crate) use describe::{describe, is_missing_table, is_other, is_read_only};
+pub(crate) use describe::{describe, failed, is_answer, is_missing_table, is_other, is_read_only};
 pub(crate) use driver::Driver;
 #[cfg(any(feature = "database", feature = "migrations"))]
 pub use target::DatabasePool;
@@ -24,13 +24,40 @@ pub(crate) use target::{TLS, Target};
 
 use std::future::Future;
 
-use health_core::{Findings, Result};
+use health_core::Findings;
+
+use crate::support::connection::error::Probed;
 
 /// A query that a check runs on a database.
 pub(crate) trait Query: Clone + Send + Sync + 'static {
-    fn ask<DB: Driver>(
+    /// What the greeting has found out.
+    type Greeting: Send;
+
+    /// Runs a statement that is cheap and has no effect, because a run may repeat it.
+    fn greet<DB: Driver>(
         &self,
         connection: &mut DB::Connection,
         findings: &Findings,
-    ) -> impl Future<Output = Result> + Send;
+    ) -> impl Future<Output = Probed<Self::Greeting>> + Send;
+
+    /// Runs both on a connection of a pool. *Default*: one after the other. A query that needs
+    /// nothing of the greeting leaves it out.
+    fn run<DB: Driver>(
+        &self,
+        connection: &mut DB::Connection,
+        findings: &Findings,
+    ) -> impl Future<Output = Probed> + Send {
+        async move {
+            let greeting = self.greet::<DB>(connection, findings).await?;
+            self.ask::<DB>(connection, greeting, findings).await
+        }
+    }
+
+    /// Runs the query, which a run does not repeat.
+    fn ask<DB: Driver>(
+        &self,
+        connection: &mut DB::Connection,
+        greeting: Self::Greeting,
+        findings: &Findings,
+    ) -> impl Future<Output = Probed> + Send;
 }

@@ -7,13 +7,14 @@ use health_core::{FailureKind, Findings, Result, ServiceUnavailable};
 use sqlx::{ConnectOptions as _, Connection};
 
 use super::driver::Options;
-use super::{Driver, Query, describe};
+use super::{Driver, Query, describe, failed};
+use crate::support::connection::error::{ProbeError, Probed};
 use crate::support::connection::kept::Protocol;
 use crate::support::connection::net::first;
 
-/// The share of the run's time that waiting for a lock may take. It is less than the share of a
-/// kept connection.
-const SHARE_OF_LOCKS: f64 = 0.4;
+/// The share of the run's time that waiting for a lock may take. It is less than the share after
+/// which the run gives up.
+const SHARE_OF_LOCKS: f64 = 0.8;
 
 /// The head start of a server that does not answer, before the next one is tried as well.
 const HEAD_START: Duration = Duration::from_secs(1);
@@ -86,6 +87,7 @@ type File = (u64, u64, Option<SystemTime>);
 
 impl<DB: Driver, Q: Query> Protocol for Own<DB, Q> {
     type Connection = Opened<DB::Connection>;
+    type Greeting = Q::Greeting;
 
     async fn open(&self) -> Result<Self::Connection> {
         self.is_there().await?;
@@ -102,12 +104,15 @@ impl<DB: Driver, Q: Query> Protocol for Own<DB, Q> {
         })
     }
 
-    async fn probe(&self, opened: &mut Self::Connection, findings: &Findings) -> Result {
+    async fn greet(
+        &self,
+        opened: &mut Self::Connection,
+        findings: &Findings,
+    ) -> Probed<Q::Greeting> {
         if opened.file.is_some() && self.file().await != opened.file {
             let message = "the database file is another one than before";
-            return Err(ServiceUnavailable::new(message)
-                .with_kind(FailureKind::Lost)
-                .into());
+            let error = ServiceUnavailable::new(message).with_kind(FailureKind::Lost);
+            return Err(ProbeError::broken(error));
         }
         // With this limit, a lock that is held for long is reported as such.
         let time = findings
@@ -116,8 +121,21 @@ impl<DB: Driver, Q: Query> Protocol for Own<DB, Q> {
             .mul_f64(SHARE_OF_LOCKS);
         DB::set_lock_timeout(&mut opened.connection, time)
             .await
-            .map_err(describe)?;
-        self.query.ask::<DB>(&mut opened.connection, findings).await
+            .map_err(failed)?;
+        self.query
+            .greet::<DB>(&mut opened.connection, findings)
+            .await
+    }
+
+    async fn probe(
+        &self,
+        opened: &mut Self::Connection,
+        greeting: Q::Greeting,
+        findings: &Findings,
+    ) -> Probed {
+        self.query
+            .ask::<DB>(&mut opened.connection, greeting, findings)
+            .await
     }
 
     async fn close(opened: Self::Connection) {

@@ -13,7 +13,7 @@ pub(crate) struct Pooled<DB: Driver, Q> {
 impl<DB: Driver, Q: Query> Ping for Pooled<DB, Q> {
     async fn ping(&self, findings: &Findings) -> Result {
         let mut connection = acquire(&self.pool).await?;
-        self.query.ask::<DB>(&mut connection, findings).await
+        Ok(self.query.run::<DB>(&mut connection, findings).await?)
     }
 
     fn usage(&self) -> Option<PoolUsage> {
