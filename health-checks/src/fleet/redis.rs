@@ -10,7 +10,7 @@ use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 
 use crate::kind::{Misconfigured, TlsSettings};
-use crate::support::redis::{Connection, Server, describe};
+use crate::support::redis::{Connection, Server, describe, is_answer};
 use crate::support::{file, url};
 
 const SCRIPT: &str = include_str!("exchange.lua");
@@ -84,8 +84,6 @@ impl Link {
 
     pub(super) async fn exchange(&self, exchange: &Exchange) -> Result<Answer> {
         let mut state = self.state.lock().await;
-        // The connection is put back only if the exchange succeeds, because the next exchange must
-        // not read a late answer.
         let mut connection = match state.connection.take() {
             Some(connection) => connection,
             None => self.open(&mut state).await?,
@@ -97,9 +95,12 @@ impl Link {
             }
             sent => sent,
         };
-        let answer = read(value.map_err(describe)?).ok_or_else(unreadable)?;
-        state.connection = Some(connection);
-        Ok(answer)
+        // The connection is put back only if the server has answered, even if by an error, because
+        // the next exchange must not read a late answer.
+        if value.as_ref().err().is_none_or(is_answer) {
+            state.connection = Some(connection);
+        }
+        read(value.map_err(describe)?).ok_or_else(unreadable)
     }
 
     async fn open(&self, state: &mut State) -> Result<Connection> {
