@@ -14,6 +14,7 @@
 mod broker;
 mod clients;
 mod connection;
+mod costs;
 mod database;
 mod harness;
 mod ipv6;

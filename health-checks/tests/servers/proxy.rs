@@ -1,4 +1,5 @@
-//! A proxy between a check and its server, which delays data, forgets connections or refuses them.
+//! A proxy between a check and its server, which counts connections, delays data, and forgets, closes
+//! or refuses connections.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -80,6 +81,12 @@ impl Proxy {
     /// do.
     pub(crate) fn forget(&self) {
         self.forgotten.send_replace(self.taken());
+    }
+
+    /// Closes the open connections.
+    pub(crate) fn cut(&self) {
+        let mut carriers = self.carriers.lock().unwrap();
+        carriers.drain(..).for_each(|carrier| carrier.abort());
     }
 
     /// Accepts no more connections. The open ones stay.
