@@ -109,7 +109,7 @@ async fn serve(
                     return;
                 }
             }
-            std::future::pending().await
+            std::future::pending::<()>().await;
         };
         let command = tokio::select! {
             command = read(&mut client) => command,

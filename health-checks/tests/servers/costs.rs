@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use health_core::Health;
 use sqlx::{MySqlPool, PgPool};
 
 use crate::connection::{check, exec, kept, redis_cli, up, user};
@@ -202,95 +203,197 @@ async fn a_frozen_server_has_one_connection_more_in_each_run() {
     }
 }
 
-/// A sequence counts how often its statement has run, whatever became of the answer.
+/// A database with a sequence, which counts how often a statement has run, whatever became of the
+/// answer.
+enum Counting {
+    Postgres(PgPool),
+    MariaDb(MySqlPool),
+}
+
+impl Counting {
+    async fn all() -> [Self; 2] {
+        ["postgres", "mariadb"].into_iter().for_each(up);
+        let postgres = Self::Postgres(PgPool::connect(&variable("POSTGRES_URL")).await.unwrap());
+        let mariadb = Self::MariaDb(MySqlPool::connect(&variable("MYSQL_URL")).await.unwrap());
+        for database in [&postgres, &mariadb] {
+            database
+                .run("DROP SEQUENCE IF EXISTS health_check_runs")
+                .await;
+            database.run("CREATE SEQUENCE health_check_runs").await;
+        }
+        [postgres, mariadb]
+    }
+
+    async fn run(&self, sql: &'static str) {
+        match self {
+            Self::Postgres(pool) => drop(sqlx::raw_sql(sql).execute(pool).await.unwrap()),
+            Self::MariaDb(pool) => drop(sqlx::raw_sql(sql).execute(pool).await.unwrap()),
+        }
+    }
+
+    async fn number(&self, sql: &'static str) -> i64 {
+        match self {
+            Self::Postgres(pool) => sqlx::query_scalar(sql).fetch_one(pool).await.unwrap(),
+            Self::MariaDb(pool) => sqlx::query_scalar(sql).fetch_one(pool).await.unwrap(),
+        }
+    }
+
+    /// Returns how often the sequence was used, with this time.
+    async fn used(&self) -> i64 {
+        self.number(match self {
+            Self::Postgres(_) => "SELECT nextval('health_check_runs')",
+            Self::MariaDb(_) => "SELECT NEXTVAL(health_check_runs)",
+        })
+        .await
+    }
+
+    fn url(&self) -> String {
+        variable(match self {
+            Self::Postgres(_) => "POSTGRES_URL",
+            Self::MariaDb(_) => "MYSQL_URL",
+        })
+    }
+
+    /// Returns a check whose query uses the sequence, and takes this time.
+    fn check(&self, proxy: &Proxy, seconds: f64) -> Health {
+        let query = match self {
+            Self::Postgres(_) => {
+                format!("SELECT nextval('health_check_runs'), pg_sleep({seconds})")
+            }
+            Self::MariaDb(_) => format!("SELECT NEXTVAL(health_check_runs), SLEEP({seconds})"),
+        };
+        let query = format!("query = \"{query}\"");
+        check("database", &through(&self.url(), proxy), &query)
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_query_is_sent_once_in_each_run_however_slow_the_database_is() {
+async fn a_slow_query_is_sent_once_in_each_run() {
     let _alone = alone().await;
-    ["postgres", "mariadb"].into_iter().for_each(up);
-    let postgres = PgPool::connect(&variable("POSTGRES_URL")).await.unwrap();
-    let mariadb = MySqlPool::connect(&variable("MYSQL_URL")).await.unwrap();
-    for (url, sleep) in [("POSTGRES_URL", "pg_sleep"), ("MYSQL_URL", "SLEEP")] {
-        let url = variable(url);
-        let is_postgres = sleep == "pg_sleep";
-        let next = if is_postgres {
-            "nextval('health_check_runs')"
-        } else {
-            "NEXTVAL(health_check_runs)"
-        };
-        let counted = async || -> i64 {
-            let last = format!("SELECT {next}");
-            if is_postgres {
-                let last = sqlx::query_scalar(sqlx::AssertSqlSafe(last));
-                last.fetch_one(&postgres).await.unwrap()
-            } else {
-                let last = sqlx::query_scalar(sqlx::AssertSqlSafe(last));
-                last.fetch_one(&mariadb).await.unwrap()
-            }
-        };
-        for sql in [
-            "DROP SEQUENCE IF EXISTS health_check_runs",
-            if is_postgres {
-                "CREATE SEQUENCE health_check_runs"
-            } else {
-                "CREATE SEQUENCE health_check_runs NOCACHE"
-            },
-        ] {
-            if is_postgres {
-                sqlx::raw_sql(sql).execute(&postgres).await.unwrap();
-            } else {
-                sqlx::raw_sql(sql).execute(&mariadb).await.unwrap();
-            }
-        }
-        let proxy = Proxy::to(port(&url), Duration::ZERO).await;
-        let of = |seconds: f64| {
-            let query = format!("query = \"SELECT {next}, {sleep}({seconds})\"");
-            check("database", &through(&url, &proxy), &query)
-        };
+    for database in Counting::all().await {
         for seconds in [1.2, 1.6] {
-            let before = (proxy.taken(), counted().await);
-            let subject = of(seconds);
+            let proxy = Proxy::to(port(&database.url()), Duration::ZERO).await;
+            let subject = database.check(&proxy, seconds);
+            let before = database.used().await;
             for run in 1..=3 {
-                assert_eq!(
-                    says(&subject).await,
-                    "working",
-                    "{sleep}({seconds}), run {run}"
-                );
+                assert_eq!(says(&subject).await, "working", "{seconds} s, run {run}");
             }
-            assert_eq!(
-                proxy.taken() - before.0,
-                1,
-                "{sleep}({seconds}): connections"
-            );
-            assert_eq!(
-                counted().await - before.1,
-                3 + 1,
-                "{sleep}({seconds}): one in each run"
-            );
+            assert_eq!(proxy.taken(), 1, "{seconds} s: connections");
+            assert_eq!(database.used().await - before, 3 + 1, "{seconds} s");
         }
-        let before = counted().await;
-        let subject = of(0.0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_query_is_sent_once_in_each_run_on_whichever_connection() {
+    let _alone = alone().await;
+    for database in Counting::all().await {
+        let proxy = Proxy::to(port(&database.url()), Duration::ZERO).await;
+        let subject = database.check(&proxy, 0.0);
+        let before = database.used().await;
         assert_eq!(says(&subject).await, "working");
         proxy.forget();
         assert_eq!(says(&subject).await, "working", "forgotten");
         proxy.cut();
         assert_eq!(says(&subject).await, "working", "lost");
-        assert_eq!(counted().await - before, 3 + 1, "one in each run");
-        let subject = of(5.0);
-        assert!(says(&subject).await.contains("does not answer"), "too slow");
-        assert_eq!(counted().await - before, 5 + 1, "too slow");
+        assert_eq!(database.used().await - before, 3 + 1);
+        let subject = database.check(&proxy, 5.0);
+        for run in 1..=2 {
+            assert!(says(&subject).await.contains("does not answer"), "{run}");
+        }
+        assert_eq!(database.used().await - before, 3 + 1 + 2 + 1, "too slow");
+    }
+}
+
+/// The connection is kept, so what the run has locked must be free again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_write_that_fails_leaves_no_transaction_open() {
+    let _alone = alone().await;
+    for database in Counting::all().await {
+        for sql in [
+            "DROP TABLE IF EXISTS health_check_db_testmodel",
+            "CREATE TABLE health_check_db_testmodel (id BIGINT, title VARCHAR(4))", // too short
+        ] {
+            database.run(sql).await;
+        }
+        let proxy = Proxy::to(port(&database.url()), Duration::ZERO).await;
+        let subject = check(
+            "database",
+            &through(&database.url(), &proxy),
+            "write = true",
+        );
+        for run in 1..=3 {
+            assert_eq!(
+                says(&subject).await,
+                "unavailable: Database error",
+                "run {run}"
+            );
+        }
+        if let Counting::Postgres(_) = database {
+            let open = "SELECT count(*) FROM pg_stat_activity WHERE state LIKE 'idle in trans%'";
+            assert_eq!(database.number(open).await, 0, "transactions");
+        }
+        assert_eq!(proxy.taken(), 1, "connections");
+        // In MariaDB, an open transaction keeps its tables from being dropped.
+        let dropping = database.run("DROP TABLE health_check_db_testmodel");
+        tokio::time::timeout(Duration::from_secs(2), dropping)
+            .await
+            .expect("no transaction holds the table");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_that_the_server_ends_is_replaced_within_the_run() {
+    let _alone = alone().await;
+    ["redis", "rabbitmq"].into_iter().for_each(up);
+    let [postgres, mariadb] = Counting::all().await;
+    for (kind, url) in [
+        ("database", postgres.url()),
+        ("database", mariadb.url()),
+        ("redis", variable("REDIS_URL")),
+        ("rabbitmq", variable("BROKER_URL")),
+    ] {
+        let proxy = Proxy::to(port(&url), Duration::ZERO).await;
+        let subject = check(kind, &through(&url, &proxy), "");
+        assert_eq!(says(&subject).await, "working", "{url}");
+        match url.split(':').next().unwrap() {
+            "postgres" | "postgresql" => {
+                let end = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity \
+                           WHERE pid <> pg_backend_pid() AND state = 'idle' \
+                           AND query LIKE '%pg_is_in_recovery%'";
+                assert!(postgres.number(end).await > 0);
+            }
+            "mysql" => {
+                let find = "SELECT CAST(MAX(id) AS SIGNED) FROM information_schema.processlist \
+                            WHERE command = 'Sleep' AND id <> CONNECTION_ID()";
+                let id = mariadb.number(find).await;
+                let Counting::MariaDb(pool) = &mariadb else {
+                    unreachable!()
+                };
+                let kill = sqlx::AssertSqlSafe(format!("KILL {id}"));
+                sqlx::raw_sql(kill).execute(pool).await.unwrap();
+            }
+            "redis" => drop(redis_cli(&["CLIENT", "KILL", "TYPE", "normal"])),
+            _ => exec(
+                "rabbitmq",
+                &["sh", "-c", "rabbitmqctl close_all_connections maintenance"],
+            ),
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        assert_eq!(says(&subject).await, "working", "{url}, ended");
+        assert_eq!(proxy.taken(), 2, "{url}: connections");
     }
 }
 
 /// Returns a counter of the server: a field of `INFO`, or the calls of a command.
 fn counter(section: &str, name: &str) -> u64 {
     let info = redis_cli(&["INFO", section]);
-    let Some(line) = info.lines().find(|line| line.starts_with(name)) else {
-        return 0;
-    };
-    let value = line[name.len()..].trim_start_matches(":calls=");
-    let value = value.trim_start_matches(':');
-    let end = value.find(|c: char| !c.is_ascii_digit());
-    value[..end.unwrap_or(value.len())].parse().unwrap()
+    let found = info.lines().find_map(|line| {
+        let value = line.strip_prefix(name)?.strip_prefix(':')?;
+        let value = value.strip_prefix("calls=").unwrap_or(value);
+        Some(value.split(',').next().unwrap_or_default().trim())
+    });
+    found.map_or(0, |value| value.parse().unwrap())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -11,6 +11,7 @@ use nkeys::KeyPair;
 use serde_json::{Value, json};
 
 use crate::harness::{alone, variable};
+use crate::proxy::Proxy;
 use crate::scenario::{health_within, says};
 use crate::tls::{Begins, Ca, before};
 
@@ -163,6 +164,39 @@ async fn nats_with_a_file_of_credentials() {
         .await,
         "unavailable: authentication failed"
     );
+}
+
+/// The server answers to the subscription, to the request, or to both with an error.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nats_with_a_user_who_may_not_ask_jetstream() {
+    let _alone = alone().await;
+    let folder = tempfile::tempdir().unwrap();
+    for denied in [
+        "publish: { deny: \"$JS.API.INFO\" }",
+        "subscribe: { deny: \"_INBOX.>\" }",
+        "publish: { deny: \"$JS.API.INFO\" }, subscribe: { deny: \"_INBOX.>\" }",
+    ] {
+        let port = free_port();
+        let config = folder.path().join("nats.conf");
+        let text = format!(
+            "listen: \"127.0.0.1:{port}\"\nauthorization {{ users: [{{ user: a, password: b, permissions: {{ {denied} }} }}] }}\n"
+        );
+        std::fs::write(&config, text).unwrap();
+        let mut command = Command::new(variable("NATS_PROGRAM"));
+        let _server = Own::start(command.arg("--config").arg(&config), port).await;
+        let proxy = Proxy::to(port, Duration::ZERO).await;
+        let check = |url: &str| format!("kind = \"nats\"\nurl = \"{url}\"\njetstream = true");
+        let url = format!("nats://a:b@127.0.0.1:{}", proxy.port);
+        let subject = health_within(&check(&url), Duration::from_secs(5));
+        for run in 1..=3 {
+            let said = says(&subject).await;
+            assert_eq!(
+                said, "unavailable: permission denied",
+                "{denied}, run {run}"
+            );
+        }
+        assert_eq!(proxy.taken(), 1, "{denied}: connections");
+    }
 }
 
 /// The broker names the proxy as its address, because a client connects to the address that the
