@@ -174,7 +174,7 @@ impl HealthCheck for DatabaseBackend {
 }
 
 impl Query for Look {
-    /// Whether the database accepts writes, if that is known.
+    /// `true` if the database accepts writes. `None` if that is unknown.
     type Greeting = Option<bool>;
 
     async fn greet<DB: Driver>(

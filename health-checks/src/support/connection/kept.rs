@@ -38,7 +38,7 @@ pub(crate) trait Protocol: Send + Sync + 'static {
     /// A connection that is logged in.
     type Connection: Send + 'static;
 
-    /// What the greeting has found out.
+    /// The result of the greeting.
     type Greeting: Send;
 
     /// The message of a run in which the server did not answer in time.

@@ -30,7 +30,7 @@ use crate::support::connection::error::Probed;
 
 /// A query that a check runs on a database.
 pub(crate) trait Query: Clone + Send + Sync + 'static {
-    /// What the greeting has found out.
+    /// The result of the greeting.
     type Greeting: Send;
 
     /// Runs a statement that is cheap and has no effect, because a run may repeat it.
