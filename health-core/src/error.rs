@@ -27,8 +27,9 @@ use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
 
+use crate::conceal::Concealer;
 use crate::named::named;
-use crate::{FailureKind, Status};
+use crate::{FailureKind, Secret, Status};
 
 /// The result of a check: `Ok(())` if the service works, or an error that says what is wrong.
 pub type Result<T = (), E = HealthCheckException> = std::result::Result<T, E>;
@@ -143,6 +144,10 @@ macro_rules! exceptions {
                 match self { $(Self::$name(error) => &mut error.message,)+ }
             }
 
+            fn source_mut(&mut self) -> &mut Option<Source> {
+                match self { $(Self::$name(error) => &mut error.source,)+ }
+            }
+
             /// Returns the status of a check with this error: [`Status::Warning`] for a warning,
             /// [`Status::Unavailable`] for all others.
             pub fn status(&self) -> Status {
@@ -184,6 +189,42 @@ impl HealthCheckException {
     #[must_use]
     pub fn map_message(mut self, words: impl FnOnce(&str) -> String) -> Self {
         *self.message_mut() = words(self.message()).into();
+        self
+    }
+
+    /// Replaces these secrets by `***` in the message and in the cause, as
+    /// [`Findings::conceal`](crate::Findings::conceal) does for all errors of a run.
+    ///
+    /// ```
+    /// use health_core::{HealthCheckException, Secret, ServiceUnavailable};
+    ///
+    /// let url = Secret::from("redis://:hunter2@cache");
+    /// let error = HealthCheckException::from(
+    ///     ServiceUnavailable::new("Redis refused the command").with_source("ERR 'hunter2'"),
+    /// );
+    /// assert_eq!(error.conceal([&url]).cause().as_deref(), Some("ERR '***'"));
+    /// ```
+    #[must_use]
+    pub fn conceal<'a>(self, secrets: impl IntoIterator<Item = &'a Secret>) -> Self {
+        self.concealed(&Concealer::of(secrets))
+    }
+
+    pub(crate) fn concealed(mut self, secrets: &Concealer) -> Self {
+        if let Some(cause) = self.cause().and_then(|cause| secrets.apply(&cause)) {
+            let before = self.reference();
+            *self.source_mut() = Some(cause.into());
+            // The message of an unknown error has the reference.
+            if let Some((before, after)) = before.zip(self.reference()) {
+                let shown = |reference| format!("(ref {reference})");
+                self = self.map_message(|text| text.replace(&shown(before), &shown(after)));
+            }
+        }
+        // A message that is a literal has no secret, even if a password is one of its words.
+        if let Cow::Owned(message) = self.message_mut()
+            && let Some(shown) = secrets.apply(message)
+        {
+            *message = shown;
+        }
         self
     }
 

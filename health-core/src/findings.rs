@@ -6,8 +6,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-use crate::HealthCheckException;
 use crate::named::named;
+use crate::{HealthCheckException, Secret};
 
 /// The maximum number of errors, and of observations, per row. A check in a loop must not fill the
 /// memory.
@@ -42,7 +42,16 @@ struct Found {
     observations: Vec<Observation>,
     deadline: Option<Instant>,
     reconnect: Option<Duration>,
+    secrets: Vec<Secret>,
     sealed: bool,
+}
+
+/// The outcome of a run besides the result of the check.
+pub(crate) struct Sealed {
+    pub(crate) errors: Vec<HealthCheckException>,
+    pub(crate) observations: Vec<Observation>,
+    /// The secrets that the errors must not show.
+    pub(crate) secrets: Vec<Secret>,
 }
 
 impl Findings {
@@ -101,6 +110,37 @@ impl Findings {
         }
     }
 
+    /// Replaces a secret by `***` in all errors of this run, and in their causes, before they are
+    /// shown or logged. A driver or a server may quote what it was sent: a check that logs in
+    /// somewhere calls this with everything that it sends and nobody may read.
+    ///
+    /// The secret may be a URL. Then its password, its parameters such as `password` or `token`,
+    /// and the URL as a whole are replaced, but neither its host nor its user. A token that follows
+    /// a word such as `Bearer` is replaced without that word, too. All are also replaced where they
+    /// are percent-encoded, escaped, or in base64. A secret of one or two characters is not
+    /// replaced, because the text around it would become unreadable.
+    ///
+    /// ```
+    /// use health_core::{Findings, ResultExt, Secret, check_fn_with};
+    ///
+    /// let token = Secret::from("Bearer 7h3-t0k3n");
+    /// let check = check_fn_with("search", move |findings: Findings| {
+    ///     let token = token.clone();
+    ///     async move {
+    ///         findings.conceal(&token);
+    ///         let answer = Err("unknown token: 7h3-t0k3n");
+    ///         answer.or_unavailable("the search does not answer") // the log says: unknown token: ***
+    ///     }
+    /// });
+    /// # let _ = check;
+    /// ```
+    pub fn conceal(&self, secret: &Secret) {
+        let mut found = self.lock();
+        if !found.sealed && !found.secrets.contains(secret) {
+            found.secrets.push(secret.clone());
+        }
+    }
+
     /// Returns the time left until the run's timeout, for a check that gives up by itself and says
     /// why.
     ///
@@ -124,13 +164,14 @@ impl Findings {
     }
 
     /// Ends the run: returns what was reported, and drops what is reported later.
-    pub(crate) fn seal(&self) -> (Vec<HealthCheckException>, Vec<Observation>) {
+    pub(crate) fn seal(&self) -> Sealed {
         let mut found = self.lock();
         found.sealed = true;
-        (
-            std::mem::take(&mut found.errors),
-            std::mem::take(&mut found.observations),
-        )
+        Sealed {
+            errors: std::mem::take(&mut found.errors),
+            observations: std::mem::take(&mut found.observations),
+            secrets: std::mem::take(&mut found.secrets),
+        }
     }
 
     /// Returns the observations so far, of a run that has not ended.
@@ -232,14 +273,17 @@ mod tests {
         let findings = Findings::default();
         findings.observe("used", 1.0, Unit::Percent);
         findings.add_error(ServiceWarning::new("one"));
-        let (errors, observations) = findings.seal();
-        assert_eq!(errors.len(), 1);
-        assert_eq!(observations.len(), 1);
+        findings.conceal(&"hunter2".into());
+        findings.conceal(&"hunter2".into());
+        let sealed = findings.seal();
+        assert_eq!(sealed.errors.len(), 1);
+        assert_eq!(sealed.observations.len(), 1);
+        assert_eq!(sealed.secrets.len(), 1);
         findings.observe("used", 2.0, Unit::Percent);
         findings.add_error(ServiceWarning::new("late"));
-        let (errors, observations) = findings.seal();
-        assert_eq!(errors.len(), 0);
-        assert_eq!(observations.len(), 0);
+        let sealed = findings.seal();
+        assert_eq!(sealed.errors.len(), 0);
+        assert_eq!(sealed.observations.len(), 0);
     }
 
     #[test]
@@ -254,7 +298,7 @@ mod tests {
             findings.observed(),
             [Observation::new("same", 199.0, Unit::Count)]
         );
-        assert_eq!(findings.seal().0.len(), MOST);
+        assert_eq!(findings.seal().errors.len(), MOST);
     }
 
     #[test]

@@ -4,6 +4,7 @@ mod builder;
 pub mod check;
 mod cleanup;
 mod clock;
+mod conceal;
 mod drain;
 mod engine;
 pub mod error;

@@ -1,4 +1,6 @@
+use std::cell::RefCell;
 use std::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, de};
 
@@ -13,12 +15,26 @@ use serde::{Deserialize, Deserializer, de};
 /// assert_eq!(token.expose(), "hunter2");
 /// ```
 #[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
+pub struct Secret(Arc<str>);
+
+thread_local! {
+    /// The secrets that were read since [`Secret::collect`] was called on this thread.
+    static READ: RefCell<Option<Vec<Secret>>> = const { RefCell::new(None) };
+}
 
 impl Secret {
     /// Returns the secret itself, for the client that needs it. Never print it.
     pub fn expose(&self) -> &str {
         &self.0
+    }
+
+    /// Returns what `read` returns, and all secrets that it deserializes, wherever they are in its
+    /// settings. `read` must not call this function.
+    #[doc(hidden)]
+    pub fn collect<T>(read: impl FnOnce() -> T) -> (T, Vec<Self>) {
+        READ.set(Some(Vec::new()));
+        let value = read();
+        (value, READ.take().unwrap_or_default())
     }
 }
 
@@ -28,7 +44,13 @@ impl<'de> Deserialize<'de> for Secret {
         if text.trim().is_empty() {
             return Err(de::Error::custom("empty: give it a value, or leave it out"));
         }
-        Ok(Self(text))
+        let secret = Self::from(text);
+        READ.with_borrow_mut(|read| {
+            if let Some(read) = read {
+                read.push(secret.clone());
+            }
+        });
+        Ok(secret)
     }
 }
 
@@ -40,6 +62,6 @@ impl fmt::Debug for Secret {
 
 impl<S: Into<String>> From<S> for Secret {
     fn from(secret: S) -> Self {
-        Self(secret.into())
+        Self(secret.into().into())
     }
 }

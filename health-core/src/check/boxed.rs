@@ -8,7 +8,7 @@ use futures::future::BoxFuture;
 
 use super::{HealthCheck, Scope};
 use crate::reported::Source;
-use crate::{Findings, Result};
+use crate::{Findings, Result, Secret};
 
 /// A check with its type erased. It is cheap to clone, and is itself a [`HealthCheck`]. Catalogues
 /// return it.
@@ -23,23 +23,40 @@ use crate::{Findings, Result};
 /// assert_eq!(checks[1].identifier(), "two");
 /// ```
 #[derive(Clone)]
-pub struct BoxCheck(Arc<dyn DynCheck>);
+pub struct BoxCheck {
+    check: Arc<dyn DynCheck>,
+    /// The secrets that no error of the check may show.
+    secrets: Arc<[Secret]>,
+}
 
 impl BoxCheck {
     /// Erases the type of a check. One that is boxed already is returned as it is.
     pub fn new(check: impl HealthCheck) -> Self {
         match (&check as &dyn Any).downcast_ref::<Self>() {
             Some(boxed) => boxed.clone(),
-            None => Self(Arc::new(check)),
+            None => Self {
+                check: Arc::new(check),
+                secrets: [].into(),
+            },
         }
     }
-}
 
-impl BoxCheck {
+    /// Conceals these secrets in each run: see [`Findings::conceal`].
+    #[must_use]
+    pub fn concealing(self, secrets: impl IntoIterator<Item = Secret>) -> Self {
+        Self {
+            secrets: self.secrets.iter().cloned().chain(secrets).collect(),
+            ..self
+        }
+    }
+
     /// Runs the check as [`check_status`](HealthCheck::check_status) does, without a future around
     /// that of the check.
     pub(crate) fn run<'a>(&'a self, findings: &'a Findings) -> BoxFuture<'a, Result> {
-        self.0.dyn_check_status(findings)
+        for secret in &*self.secrets {
+            findings.conceal(secret);
+        }
+        self.check.dyn_check_status(findings)
     }
 }
 
@@ -49,35 +66,35 @@ impl HealthCheck for BoxCheck {
     }
 
     fn identifier(&self) -> Cow<'_, str> {
-        self.0.dyn_identifier()
+        self.check.dyn_identifier()
     }
 
     fn critical_service(&self) -> bool {
-        self.0.dyn_critical_service()
+        self.check.dyn_critical_service()
     }
 
     fn scope(&self) -> Scope {
-        self.0.dyn_scope()
+        self.check.dyn_scope()
     }
 
     fn default_timeout(&self) -> Option<Duration> {
-        self.0.dyn_default_timeout()
+        self.check.dyn_default_timeout()
     }
 
     fn default_ttl(&self) -> Option<Duration> {
-        self.0.dyn_default_ttl()
+        self.check.dyn_default_ttl()
     }
 
     fn measures(&self) -> bool {
-        self.0.dyn_measures()
+        self.check.dyn_measures()
     }
 
     fn runs_on_caller(&self) -> bool {
-        self.0.dyn_runs_on_caller()
+        self.check.dyn_runs_on_caller()
     }
 
     fn reported(&self) -> Option<&Arc<Source>> {
-        self.0.dyn_reported()
+        self.check.dyn_reported()
     }
 }
 

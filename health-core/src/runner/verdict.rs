@@ -5,10 +5,13 @@ use std::time::{Duration, Instant, SystemTime};
 use futures::FutureExt as _;
 
 use super::{Cell, Run};
+use crate::conceal::Concealer;
+use crate::findings::Sealed;
 use crate::interceptor::{FinishedRun, Interceptors, RunInfo};
 use crate::report::ErrorReport;
 use crate::{
-    Clock, FailureKind, HealthCheckException, Observation, ServiceUnavailable, Status, UnknownError,
+    Clock, FailureKind, HealthCheckException, Observation, Secret, ServiceUnavailable, Status,
+    UnknownError,
 };
 
 /// The result of one run of a check.
@@ -120,11 +123,17 @@ pub(super) async fn run(
             &*payload,
         ))),
     };
-    let (mut errors, observations) = findings.seal();
+    let Sealed {
+        mut errors,
+        observations,
+        secrets,
+    } = findings.seal();
     errors.extend(error);
     // The `Display` of a foreign error may panic.
-    let (errors, causes) = catch_unwind(AssertUnwindSafe(|| put_into_words(&errors)))
-        .unwrap_or_else(|payload| put_into_words(&[UnknownError::panicked(&*payload).into()]));
+    let (errors, causes) = catch_unwind(AssertUnwindSafe(|| put_into_words(errors, &secrets)))
+        .unwrap_or_else(|payload| {
+            put_into_words(vec![UnknownError::panicked(&*payload).into()], &secrets)
+        });
     let finished = clock.now();
     let verdict = Verdict {
         status: errors
@@ -160,8 +169,17 @@ pub(super) async fn run(
 
 type Words = (Vec<(Status, ErrorReport)>, Vec<(String, String)>);
 
-/// Returns the errors as they are shown, and their causes by reference.
-fn put_into_words(errors: &[HealthCheckException]) -> Words {
+/// Returns the errors as they are shown, and their causes by reference. Neither has a secret of the
+/// check. References are those of the causes without the secrets, so that they stay the same when a
+/// password changes.
+fn put_into_words(errors: Vec<HealthCheckException>, secrets: &[Secret]) -> Words {
+    let errors: Vec<_> = if secrets.is_empty() || errors.is_empty() {
+        errors
+    } else {
+        let secrets = Concealer::of(secrets);
+        let conceal = |error: HealthCheckException| error.concealed(&secrets);
+        errors.into_iter().map(conceal).collect()
+    };
     let shown = errors
         .iter()
         .map(|error| (error.status(), ErrorReport::from(error)))
