@@ -284,7 +284,7 @@ pub use erased::{Key, Kind};
 mod erased {
     use std::fmt;
 
-    use health_core::BoxCheck;
+    use health_core::{BoxCheck, Secret};
     use schemars::JsonSchema;
     use schemars::generate::SchemaSettings;
     use serde::de::DeserializeOwned;
@@ -348,11 +348,15 @@ mod erased {
                 renamed: S::renamed,
                 read: |table| S::deserialize(table).map(drop),
                 build: |table, tls, login| {
-                    let settings = S::deserialize(table).map_err(Failure::Syntax)?;
+                    // No check has to know which of its keys are secrets.
+                    let (settings, secrets) = Secret::collect(|| S::deserialize(table));
+                    let settings = settings.map_err(Failure::Syntax)?;
                     let url = S::URL.unwrap_or("url");
-                    login
+                    let checks = login
                         .checks(settings, tls)
-                        .map_err(|wrong| Failure::Value(wrong.with_url_as(url)))
+                        .map_err(|wrong| Failure::Value(wrong.with_url_as(url)))?;
+                    let conceal = |check: BoxCheck| check.concealing(secrets.iter().cloned());
+                    Ok(checks.into_iter().map(conceal).collect())
                 },
             }
         }

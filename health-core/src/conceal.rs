@@ -138,16 +138,12 @@ fn parts_of_url(scheme: &str, rest: &str, parts: &mut Vec<String>) {
     let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
     if let Some((login, _)) = authority.rsplit_once('@') {
         let (user, password) = login.split_once(':').unwrap_or((login, ""));
-        if password.is_empty() {
-            // NATS, and many services over HTTP, take a token in place of the user.
-            let takes_token = ["nats", "tls", "http", "https", "http+unix"].contains(&scheme);
-            parts.extend(
-                takes_token
-                    .then(|| [user.to_owned(), decoded(user)])
-                    .into_iter()
-                    .flatten(),
-            );
-        } else {
+        // NATS, and many services over HTTP, take a token in place of the user.
+        let takes_token = ["nats", "tls", "http", "https", "http+unix"].contains(&scheme);
+        if takes_token && password.is_empty() || is_secret(user) {
+            parts.extend([user.to_owned(), decoded(user)]);
+        }
+        if !password.is_empty() {
             parts.extend([password.to_owned(), decoded(password)]);
             let (user, password) = (decoded(user), decoded(password));
             parts.push(format!("{user}:{password}")); // as in `Authorization: Basic`
@@ -237,14 +233,14 @@ fn forms(text: &str) -> Vec<String> {
 
 /// Escapes a character as JSON in ASCII does.
 fn ascii_json(c: char) -> String {
+    let mut units = [0; 2];
     match c {
         '"' | '\\' => format!("\\{c}"),
         ' '..='~' => c.to_string(),
         _ => c
-            .encode_utf16(&mut [0; 2])
+            .encode_utf16(&mut units)
             .iter()
-            .map(|unit| format!("\\u{unit:04x}"))
-            .collect(),
+            .fold(String::new(), |text, unit| format!("{text}\\u{unit:04x}")),
     }
 }
 
@@ -254,9 +250,9 @@ fn base64(bytes: &[u8]) -> String {
     let mut text = String::new();
     for chunk in bytes.chunks(3) {
         let byte = |at: usize| u32::from(chunk.get(at).copied().unwrap_or_default());
-        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
+        let bits = (byte(0) << 16) | (byte(1) << 8) | byte(2);
         for digit in 0..=chunk.len() {
-            let index = bits >> (18 - 6 * digit) & 63;
+            let index = (bits >> (18 - 6 * digit)) & 63;
             text.push(char::from(DIGITS[index as usize]));
         }
     }
@@ -335,6 +331,8 @@ mod tests {
         assert_eq!(shown("nats://t0ken@h", "'t0ken'"), "'***'");
         assert_eq!(shown("http://t0ken:@h", "'t0ken'"), "'***'");
         assert_eq!(shown("redis://user@h", "'user'"), "'user'");
+        let url = "smtp://AKIA0123456789:pa55@h";
+        assert_eq!(shown(url, "AKIA0123456789 pa55"), "*** ***");
         assert_eq!(
             shown("sentinel://:pa@h1;sentinel://:0ther@h2", "pa 0ther"),
             "pa ***"

@@ -115,10 +115,11 @@ impl Findings {
     /// somewhere calls this with everything that it sends and nobody may read.
     ///
     /// The secret may be a URL. Then its password, its parameters such as `password` or `token`,
-    /// and the URL as a whole are replaced, but neither its host nor its user. A token that follows
-    /// a word such as `Bearer` is replaced without that word, too. All are also replaced where they
-    /// are percent-encoded, escaped, or in base64. A secret of one or two characters is not
-    /// replaced, because the text around it would become unreadable.
+    /// and the URL as a whole are replaced. Its host and its user are not, unless the user looks
+    /// like a token. A token that follows a word such as `Bearer` is replaced without that word,
+    /// too. All are also replaced where they are percent-encoded, escaped, or in base64. A secret
+    /// of one or two characters is not replaced, because the text around it would become
+    /// unreadable.
     ///
     /// ```
     /// use health_core::{Findings, ResultExt, Secret, check_fn_with};

@@ -317,6 +317,14 @@ impl Protocol for TaskRun {
     /// connection is dead.
     const IS_KEPT: bool = false;
 
+    fn secrets(&self) -> Vec<Secret> {
+        let mut secrets = self.broker.secrets();
+        if let Backend::Redis(server) = &self.backend {
+            secrets.extend(server.secrets());
+        }
+        secrets
+    }
+
     async fn open(&self) -> Result<Session> {
         let link = self.broker.open().await?;
         let results = match (&self.backend, &link) {

@@ -255,6 +255,10 @@ impl Protocol for Workers {
     /// connection is dead.
     const IS_KEPT: bool = false;
 
+    fn secrets(&self) -> Vec<Secret> {
+        self.broker.secrets()
+    }
+
     async fn open(&self) -> Result<Link> {
         self.broker.open().await
     }

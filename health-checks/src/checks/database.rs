@@ -93,6 +93,7 @@ impl CheckSettings for DatabaseSettings {
     }
 
     fn checks_over(self, tls: TlsSettings) -> Result<Vec<BoxCheck>, Misconfigured> {
+        let url = self.url.clone();
         let mut check = DatabaseBackend::of(Target::from_url(&self.url, &tls)?);
         if let Some(query) = self.query {
             if query.trim().is_empty() {
@@ -103,11 +104,14 @@ impl CheckSettings for DatabaseSettings {
             }
             check = check.query(query);
         }
-        Ok(vec![BoxCheck::new(
-            check
-                .write(self.write)
-                .require_writable(self.require_writable),
-        )])
+        Ok(vec![
+            BoxCheck::new(
+                check
+                    .write(self.write)
+                    .require_writable(self.require_writable),
+            )
+            .concealing([url]),
+        ])
     }
 }
 

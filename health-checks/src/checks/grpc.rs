@@ -20,7 +20,7 @@ use health_core::{
 };
 use serde::Deserialize;
 use tonic::Request;
-use tonic::metadata::{Ascii, MetadataKey, MetadataMap, MetadataValue};
+use tonic::metadata::{Ascii, KeyAndValueRef, MetadataKey, MetadataMap, MetadataValue};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 
@@ -192,6 +192,17 @@ impl Protocol for Call {
     type Greeting = ServingStatus;
 
     const SILENCE: &'static str = SILENCE;
+
+    fn secrets(&self) -> Vec<Secret> {
+        let ascii = self.metadata.iter().filter_map(|entry| match entry {
+            KeyAndValueRef::Ascii(_, value) => value.to_str().ok(),
+            KeyAndValueRef::Binary(..) => None,
+        });
+        ascii
+            .map(Secret::from)
+            .chain([self.server.url.clone()])
+            .collect()
+    }
 
     async fn open(&self) -> Result<Connection> {
         self.server.open().await

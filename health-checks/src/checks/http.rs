@@ -42,6 +42,8 @@ pub struct HttpHealthCheck {
     json: BTreeMap<String, Value>,
     latency_max: Option<Duration>,
     tls: Tls,
+    /// The URL, the values of the headers and the body, which no error may show.
+    secrets: Vec<Secret>,
     /// The application's own client.
     client: Option<Client>,
 }
@@ -118,7 +120,9 @@ impl CheckSettings for HttpSettings {
         for (name, value) in &self.headers {
             check = check.header(name, value.expose())?;
         }
-        check.body = self.body.map(|body| body.expose().to_owned());
+        if let Some(body) = self.body {
+            check = check.body(body.expose());
+        }
         check.contains = self.contains;
         for (pointer, value) in self.json {
             check = check.json(&pointer, value)?;
@@ -228,8 +232,9 @@ impl schemars::JsonSchema for ExpectedStatus {
 impl HttpHealthCheck {
     /// Creates a check of a URL, which should answer with a status of 2xx.
     pub fn new(url: impl Into<Secret>) -> Self {
+        let url = url.into();
         Self {
-            target: Target::read(&url.into()),
+            target: Target::read(&url),
             method: Method::GET,
             headers: HeaderMap::new(),
             body: None,
@@ -238,6 +243,7 @@ impl HttpHealthCheck {
             json: BTreeMap::new(),
             latency_max: None,
             tls: Tls::default(),
+            secrets: vec![url],
             client: None,
         }
     }
@@ -282,6 +288,7 @@ impl HttpHealthCheck {
                 format!("{name}: expected a value without line breaks"),
             )
         };
+        self.secrets.push(value.into());
         let mut value = HeaderValue::from_str(value).map_err(|_| expected())?;
         value.set_sensitive(true);
         self.headers.insert(name, value);
@@ -291,7 +298,9 @@ impl HttpHealthCheck {
     /// Sets the body of the request. *Default*: none.
     #[must_use]
     pub fn body(mut self, body: impl Into<String>) -> Self {
-        self.body = Some(body.into());
+        let body = body.into();
+        self.secrets.push(body.as_str().into());
+        self.body = Some(body);
         self
     }
 
@@ -371,6 +380,9 @@ fn is_same(found: &Value, wanted: &Value) -> bool {
 
 impl HealthCheck for HttpHealthCheck {
     async fn check_status(&self, findings: &Findings) -> Result {
+        for secret in &self.secrets {
+            findings.conceal(secret);
+        }
         let target = self.target.as_ref().map_err(|wrong| {
             ServiceUnavailable::new("the URL can't be used")
                 .with_kind(FailureKind::Misconfigured)

@@ -48,6 +48,8 @@ pub struct KafkaHealthCheck {
     brokers: Vec<String>,
     topics: Vec<String>,
     login: Option<SaslConfig>,
+    /// The password of the login, which no error may show.
+    password: Option<Secret>,
     /// `None` without TLS.
     tls: Option<Tls>,
 }
@@ -173,6 +175,7 @@ impl KafkaHealthCheck {
             brokers,
             topics: Vec::new(),
             login: None,
+            password: None,
             tls: None,
         })
     }
@@ -187,7 +190,8 @@ impl KafkaHealthCheck {
     /// Logs in. *Default*: no login.
     #[must_use]
     pub fn login(self, sasl: Sasl, user: impl Into<String>, password: impl Into<Secret>) -> Self {
-        let credentials = Credentials::new(user.into(), password.into().expose().to_owned());
+        let password = password.into();
+        let credentials = Credentials::new(user.into(), password.expose().to_owned());
         let login = match sasl {
             Sasl::Plain => SaslConfig::Plain(credentials),
             Sasl::ScramSha256 => SaslConfig::ScramSha256(credentials),
@@ -195,6 +199,7 @@ impl KafkaHealthCheck {
         };
         Self {
             login: Some(login),
+            password: Some(password),
             ..self
         }
     }
@@ -274,6 +279,9 @@ impl KafkaHealthCheck {
 
 impl HealthCheck for KafkaHealthCheck {
     async fn check_status(&self, findings: &Findings) -> Result {
+        if let Some(password) = &self.password {
+            findings.conceal(password);
+        }
         let limit = share_of_time(findings, SHARE_OF_RUN);
         let (kind, message) = SILENCE;
         let silence = |_| ServiceUnavailable::new(message).with_kind(kind);

@@ -43,6 +43,8 @@ const TTL: Duration = Duration::from_secs(30);
 #[derive(Clone)]
 pub struct MailHealthCheck {
     client: Client,
+    /// The URL, which no error may show.
+    url: Option<Secret>,
 }
 
 #[derive(Clone)]
@@ -192,6 +194,7 @@ impl MailHealthCheck {
         let tls = security.map(|security| (security, name, SystemTls::default()));
         Ok(Self {
             client: Client::Url { builder, tls },
+            url: Some(text),
         })
     }
 }
@@ -279,12 +282,16 @@ impl From<AsyncSmtpTransport<Tokio1Executor>> for MailHealthCheck {
     fn from(transport: AsyncSmtpTransport<Tokio1Executor>) -> Self {
         Self {
             client: Client::Own(transport),
+            url: None,
         }
     }
 }
 
 impl HealthCheck for MailHealthCheck {
     async fn check_status(&self, findings: &Findings) -> Result {
+        if let Some(url) = &self.url {
+            findings.conceal(url);
+        }
         let max_wait = findings
             .time_left()
             .mul_f64(0.8)

@@ -133,9 +133,9 @@ impl CheckSettings for MigrationsSettings {
         }
         let check = MigrationsHealthCheck::of(Target::from_url(&self.url, &tls)?, self.source)
             .table(self.table);
-        Ok(vec![BoxCheck::new(
-            check.ignore_missing(self.ignore_missing),
-        )])
+        Ok(vec![
+            BoxCheck::new(check.ignore_missing(self.ignore_missing)).concealing([self.url]),
+        ])
     }
 }
 

@@ -151,6 +151,10 @@ impl Protocol for Look {
 
     const SILENCE: &'static str = SILENCE;
 
+    fn secrets(&self) -> Vec<Secret> {
+        self.server.secrets()
+    }
+
     async fn open(&self) -> Result<Connection> {
         self.server.open().await
     }

@@ -125,6 +125,10 @@ impl Protocol for Pinger {
 
     const SILENCE: &'static str = "Unable to connect to Redis: Timeout.";
 
+    fn secrets(&self) -> Vec<Secret> {
+        self.server.secrets()
+    }
+
     async fn open(&self) -> Result<Connection> {
         self.server.open().await
     }

@@ -188,6 +188,8 @@ impl CheckSettings for S3Settings {
             .map_err(of_url)?;
         tls.needs(is_tls).map_err(of_url)?;
         let keys = self.keys()?;
+        let secrets = [self.access_key_id.clone(), self.secret_access_key.clone()];
+        let secrets = secrets.into_iter().chain([self.session_token.clone()]);
         let chain = keys.is_none().then(Chain::default);
         let access = Access::Config {
             config: Box::new(self.config(keys)),
@@ -195,13 +197,16 @@ impl CheckSettings for S3Settings {
             is_tls,
             tls: tls.into(),
         };
-        Ok(vec![BoxCheck::new(S3StorageHealthCheck {
-            access,
-            bucket: self.bucket,
-            prefix: self.prefix,
-            left: LeftBehind::default(),
-            versions: Arc::default(),
-        })])
+        Ok(vec![
+            BoxCheck::new(S3StorageHealthCheck {
+                access,
+                bucket: self.bucket,
+                prefix: self.prefix,
+                left: LeftBehind::default(),
+                versions: Arc::default(),
+            })
+            .concealing(secrets.flatten()),
+        ])
     }
 }
 

@@ -51,6 +51,7 @@ const STILL_OPEN: [&str; 7] = ["be", "being", "never", "not", "once", "until", "
 pub struct StatusPage {
     /// `Err` if the URL is invalid. Each run reports that.
     target: Result<Target, Misconfigured>,
+    url: Secret,
     components: Vec<String>,
     max_age: Duration,
     tls: Tls,
@@ -128,8 +129,10 @@ impl CheckSettings for StatusPageSettings {
 impl StatusPage {
     /// Creates a check of a status page: Atlassian's `summary.json`, or an RSS or Atom feed.
     pub fn new(url: impl Into<Secret>) -> Self {
+        let url = url.into();
         Self {
-            target: Target::read(&url.into()),
+            target: Target::read(&url),
+            url,
             components: Vec::new(),
             max_age: a_day(),
             tls: Tls::default(),
@@ -272,6 +275,7 @@ const NO_PAGE: &str = "what answers there is neither a status page nor a feed";
 
 impl HealthCheck for StatusPage {
     async fn check_status(&self, findings: &Findings) -> Result {
+        findings.conceal(&self.url);
         let body = self.read().await?;
         let body = body.whole()?;
         let is_json = body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{');

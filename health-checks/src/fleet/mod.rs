@@ -133,7 +133,10 @@ impl Fleet for RedisFleet {
     }
 
     fn exchange<'a>(&'a self, exchange: &'a Exchange) -> BoxFuture<'a, Result<Answer>> {
-        Box::pin(self.link.exchange(exchange))
+        Box::pin(async {
+            let answer = self.link.exchange(exchange).await;
+            answer.map_err(|error| error.conceal(&self.link.secrets()))
+        })
     }
 }
 

@@ -82,6 +82,14 @@ impl Link {
         self.server(password.as_ref()).map_err(file::unreadable)
     }
 
+    /// Returns what no error may show: the URL, and the password in the file.
+    pub(super) fn secrets(&self) -> Vec<Secret> {
+        let path = self.password.as_ref().map(|(_, path)| path);
+        let password = path.and_then(|path| std::fs::read_to_string(path).ok());
+        let password = password.map(|text| Secret::from(text.trim()));
+        password.into_iter().chain([self.url.clone()]).collect()
+    }
+
     pub(super) async fn exchange(&self, exchange: &Exchange) -> Result<Answer> {
         let mut state = self.state.lock().await;
         let mut connection = match state.connection.take() {

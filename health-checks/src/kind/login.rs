@@ -53,14 +53,11 @@ impl Login {
     {
         self.refuse_empty()?;
         let Some(path) = self.password_file.clone() else {
-            return self
-                .with(settings, self.password.as_ref())?
-                .checks_over(tls);
+            return self.checks_with(settings, tls, self.password.as_ref());
         };
         // The URL is validated now. The password file may appear later.
-        let models = self
-            .with(settings.clone(), Some(&"x".into()))?
-            .checks_over(tls.clone())?;
+        let model = self.with(settings.clone(), Some(&"x".into()))?;
+        let models = model.checks_over(tls.clone())?;
         let rotating = |(at, model)| {
             let login = self.clone();
             let settings = settings.clone();
@@ -119,6 +116,21 @@ impl Login {
         Ok(())
     }
 
+    /// Builds the checks with this password in the URL. No error shows it, nor the URL.
+    fn checks_with<S: CheckSettings>(
+        &self,
+        settings: S,
+        tls: TlsSettings,
+        password: Option<&Secret>,
+    ) -> Result<Vec<BoxCheck>, Misconfigured> {
+        let mut settings = self.with(settings, password)?;
+        let url = settings.url_mut().map(|url| url.clone());
+        let secrets: Vec<_> = url.into_iter().chain(password.cloned()).collect();
+        let checks = settings.checks_over(tls)?.into_iter();
+        let conceal = |check: BoxCheck| check.concealing(secrets.iter().cloned());
+        Ok(checks.map(conceal).collect())
+    }
+
     fn with<S: CheckSettings>(
         &self,
         mut settings: S,
@@ -154,10 +166,9 @@ impl<S: CheckSettings + Clone + Send + Sync + 'static> Rotating<S> {
         {
             return Ok(check.clone());
         }
-        let checks = self.login.with(self.settings.clone(), Some(&password));
-        let checks = checks
-            .and_then(|settings| settings.checks_over(self.tls.clone()))
-            .map_err(file::unreadable)?;
+        let (settings, tls) = (self.settings.clone(), self.tls.clone());
+        let checks = self.login.checks_with(settings, tls, Some(&password));
+        let checks = checks.map_err(file::unreadable)?;
         let check = checks
             .into_iter()
             .nth(self.at)

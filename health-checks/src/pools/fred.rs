@@ -15,6 +15,7 @@ use crate::support::connection::share_of_time;
 use crate::support::io::Words;
 use crate::support::redis::words::{
     AUTHENTICATION, DNS, LOST, NOT_REDIS, REFUSED, TIMEOUT, TLS, UNREACHED, by_code, by_text,
+    without_arguments,
 };
 
 /// The share of a run's time after which the client cancels a command. A command whose future is
@@ -85,10 +86,11 @@ fn pong(answer: Result<String, Error>) -> Result {
 /// Converts an error of the client to a message that is safe to show to anyone.
 fn describe(error: Error) -> HealthCheckException {
     let (kind, message) = words(&error);
-    ServiceUnavailable::new(message)
-        .with_kind(kind)
-        .with_source(error)
-        .into()
+    let failure = ServiceUnavailable::new(message).with_kind(kind);
+    match without_arguments(&error.to_string()) {
+        Some(text) => failure.with_source(text).into(),
+        None => failure.with_source(error).into(),
+    }
 }
 
 fn words(error: &Error) -> Words {

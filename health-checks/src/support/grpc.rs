@@ -35,6 +35,8 @@ const EXPECTED: &str = "expected a URL: grpc://host:50051, grpcs://host:443, grp
 /// The address of a gRPC server.
 #[derive(Debug, Clone)]
 pub(crate) struct Server {
+    /// The URL, which no error may show.
+    pub(crate) url: Secret,
     address: Address,
     /// `None` if the URL does not use TLS.
     tls: Option<Tls>,
@@ -61,7 +63,7 @@ impl Server {
         let wrong = || Misconfigured::new("url", EXPECTED);
         if let Some(path) = text.expose().strip_prefix("unix:") {
             let path = path.strip_prefix("//").unwrap_or(path);
-            return Ok((Self::of(unix(path)?, None)?, String::new()));
+            return Ok((Self::of(text, unix(path)?, None)?, String::new()));
         }
         let url = Url::parse(text, EXPECTED)?;
         url.refuse_login("gRPC")?;
@@ -90,12 +92,12 @@ impl Server {
                 ));
             }
         };
-        let server = Self::of(address, tls)?;
+        let server = Self::of(text, address, tls)?;
         server.tls_is_there()?;
         Ok((server, url.name().unwrap_or_default().to_owned()))
     }
 
-    fn of(address: Address, tls: Option<Tls>) -> Result<Self, Misconfigured> {
+    fn of(url: &Secret, address: Address, tls: Option<Tls>) -> Result<Self, Misconfigured> {
         let scheme = if tls.is_some() { "https" } else { "http" };
         let authority = match &address {
             Address::Tcp(host, port) if host.contains(':') => format!("[{host}]:{port}"),
@@ -109,6 +111,7 @@ impl Server {
             .path_and_query("/")
             .build();
         Ok(Self {
+            url: url.clone(),
             address,
             tls,
             origin: origin.map_err(|_| Misconfigured::new("url", EXPECTED))?,

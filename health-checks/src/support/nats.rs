@@ -34,6 +34,7 @@ const MOST: u64 = 64 * 1024;
 /// The addresses of the servers of a cluster, and the login.
 #[derive(Clone)]
 pub(crate) struct Server {
+    url: Secret,
     hosts: Vec<(String, u16)>,
     login: Login,
     /// `None` if the URL does not use TLS.
@@ -71,6 +72,18 @@ struct Info {
 }
 
 impl Server {
+    /// Returns what no error may show: the URL, and the secrets of the credentials file.
+    pub(crate) fn secrets(&self) -> Vec<Secret> {
+        let mut secrets = vec![self.url.clone()];
+        if let Login::Credentials(path) = &self.login
+            && let Ok(text) = std::fs::read_to_string(path)
+        {
+            let parts = ["SEED", "JWT"].map(|name| between(&text, name).ok());
+            secrets.extend(parts.into_iter().flatten().map(Secret::from));
+        }
+        secrets
+    }
+
     pub(crate) fn from_url(text: &Secret) -> Result<Self, Misconfigured> {
         let url = Url::parse(text, EXPECTED)?;
         url.end()?;
@@ -102,7 +115,12 @@ impl Server {
             .iter()
             .map(|host| (host.or_local().to_owned(), host.port.unwrap_or(PORT)))
             .collect();
-        Ok(Self { hosts, login, tls })
+        Ok(Self {
+            url: text.clone(),
+            hosts,
+            login,
+            tls,
+        })
     }
 
     /// Uses these TLS settings. Returns an error if the URL does not use TLS.

@@ -57,6 +57,8 @@ const TLS: [&str; 4] = ["ssl", "tls", "use_ssl", "usessl"];
 
 /// The parts of a URL, decoded.
 pub(crate) struct Url {
+    /// The URL as it was written, which may hold a secret.
+    pub(crate) text: Secret,
     /// The scheme in lower case, with the part after its `+`.
     pub(crate) scheme: String,
     pub(crate) username: Option<String>,
@@ -158,8 +160,8 @@ pub(crate) fn with_login(
 
 impl Url {
     /// Parses a URL. `expected` is the message for a text that is not a URL.
-    pub(crate) fn parse(text: &Secret, expected: &'static str) -> Result<Self, Misconfigured> {
-        let text = text.expose();
+    pub(crate) fn parse(url: &Secret, expected: &'static str) -> Result<Self, Misconfigured> {
+        let text = url.expose();
         plain(text)?;
         let (scheme, rest) = text.split_once("://").ok_or_else(|| wrong(expected))?;
         unambiguous(rest)?;
@@ -171,6 +173,7 @@ impl Url {
             None => (login, None),
         };
         Ok(Self {
+            text: url.clone(),
             scheme: scheme.to_ascii_lowercase(),
             username: Some(decode(username)?).filter(|name| !name.is_empty()),
             password,
@@ -187,11 +190,12 @@ impl Url {
     /// Parses a URL that names a file and no host. The path follows the scheme, and a `//` if there
     /// is one.
     #[cfg(feature = "sqlite")]
-    pub(crate) fn of_file(text: &Secret, expected: &'static str) -> Result<Self, Misconfigured> {
-        let text = text.expose();
+    pub(crate) fn of_file(url: &Secret, expected: &'static str) -> Result<Self, Misconfigured> {
+        let text = url.expose();
         let (scheme, rest) = text.split_once(':').ok_or_else(|| wrong(expected))?;
         let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
         Ok(Self {
+            text: url.clone(),
             scheme: scheme.to_ascii_lowercase(),
             username: None,
             password: None,

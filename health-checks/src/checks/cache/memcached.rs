@@ -63,6 +63,11 @@ impl Protocol for OnMemcached {
     /// The key and the value of the run.
     type Greeting = Item;
 
+    /// A URL of memcached has no login.
+    fn secrets(&self) -> Vec<Secret> {
+        Vec::new()
+    }
+
     async fn open(&self) -> Result<Client<Stream>> {
         self.address
             .connect()

@@ -92,6 +92,10 @@ impl Protocol for OnRedis {
 
     const SILENCE: &'static str = "Unable to connect to Redis: Timeout.";
 
+    fn secrets(&self) -> Vec<Secret> {
+        self.server.secrets()
+    }
+
     async fn open(&self) -> Result<Connection> {
         self.server.open().await
     }

@@ -25,6 +25,7 @@ const HEARTBEAT: u16 = 10;
 /// The address of a broker, and the login.
 #[derive(Clone)]
 pub(crate) struct Server {
+    url: Secret,
     uri: Arc<AMQPUri>,
     tls: Tls,
 }
@@ -53,6 +54,11 @@ impl Drop for Socket {
 }
 
 impl Server {
+    /// Returns the URL, which no error may show.
+    pub(crate) fn secrets(&self) -> Vec<Secret> {
+        vec![self.url.clone()]
+    }
+
     /// Parses the URL of a broker according to RabbitMQ's
     /// [specification](https://www.rabbitmq.com/docs/uri-spec) and
     /// [parameters](https://www.rabbitmq.com/docs/uri-query-parameters). The virtual host is `/` if
@@ -113,6 +119,7 @@ impl Server {
             query,
         };
         Ok(Self {
+            url: text.clone(),
             uri: Arc::new(uri),
             tls: Tls::default(),
         })

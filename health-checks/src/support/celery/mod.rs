@@ -117,6 +117,14 @@ impl Broker {
         }
     }
 
+    /// Returns the URL, which no error may show.
+    pub(crate) fn secrets(&self) -> Vec<Secret> {
+        match self {
+            Self::Amqp(server) => server.secrets(),
+            Self::Redis(server) => server.secrets(),
+        }
+    }
+
     /// The message of a run in which the broker did not answer in time.
     pub(crate) const SILENCE: &'static str = "the broker does not answer";
 

@@ -50,6 +50,10 @@ impl Server {
         })
     }
 
+    pub(crate) fn secrets(&self) -> Vec<Secret> {
+        self.address.secrets()
+    }
+
     pub(crate) async fn open(&self) -> Result<Connection> {
         self.address.open().await
     }

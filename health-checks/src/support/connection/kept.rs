@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use health_core::{
-    FailureKind, Findings, HealthCheck, HealthCheckException, Result, ServiceUnavailable,
+    FailureKind, Findings, HealthCheck, HealthCheckException, Result, Secret, ServiceUnavailable,
 };
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -46,6 +46,9 @@ pub(crate) trait Protocol: Send + Sync + 'static {
 
     /// `true` if a connection is kept for the next run. *Default*: `true`.
     const IS_KEPT: bool = true;
+
+    /// Returns the secrets of the login, which no error of a run may show. A URL is one of them.
+    fn secrets(&self) -> Vec<Secret>;
 
     /// Connects and logs in.
     fn open(&self) -> impl Future<Output = Result<Self::Connection>> + Send;
@@ -120,6 +123,9 @@ impl<P: Protocol> Kept<P> {
 
     /// Probes the server.
     pub(crate) async fn check(&self, findings: &Findings) -> Result {
+        for secret in self.protocol.secrets() {
+            findings.conceal(&secret);
+        }
         let time = share_of_time(findings, SHARE_OF_RUN);
         let run = Run {
             findings,

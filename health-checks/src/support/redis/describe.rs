@@ -5,6 +5,7 @@ use redis::{ErrorKind, RedisError, ServerErrorKind};
 
 use super::words::{
     AUTHENTICATION, DNS, LOST, NOT_REDIS, REFUSED, TIMEOUT, TLS, UNREACHED, by_code, by_text,
+    without_arguments,
 };
 use crate::support::connection::error::ProbeError;
 use crate::support::io::{self, Words};
@@ -38,10 +39,11 @@ pub(crate) fn describe(error: RedisError) -> HealthCheckException {
         ErrorKind::Parse => NOT_REDIS,
         _ => below(&error),
     };
-    ServiceUnavailable::new(message)
-        .with_kind(kind)
-        .with_source(error)
-        .into()
+    let failure = ServiceUnavailable::new(message).with_kind(kind);
+    match without_arguments(&error.to_string()) {
+        Some(text) => failure.with_source(text).into(),
+        None => failure.with_source(error).into(),
+    }
 }
 
 /// Converts an error from opening the stream to the server.

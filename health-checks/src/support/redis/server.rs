@@ -15,6 +15,7 @@ use crate::support::tls::Tls;
 /// The address of a Redis server, and the login.
 #[derive(Clone)]
 pub(crate) struct Server {
+    pub(super) url: Secret,
     pub(super) route: Arc<Route>,
     pub(super) settings: RedisConnectionInfo,
     /// `None` if the URL does not use TLS.
@@ -68,6 +69,11 @@ impl Server {
             *tls = settings.into();
         }
         Ok(self)
+    }
+
+    /// Returns the URL, which no error may show.
+    pub(crate) fn secrets(&self) -> Vec<Secret> {
+        vec![self.url.clone()]
     }
 
     pub(crate) fn database(&self) -> i64 {

@@ -50,6 +50,7 @@ pub(crate) fn read(text: &Secret) -> Result<Server, Misconfigured> {
         let path = url.path.clone();
         let settings = settings(&mut url, path.trim_matches('/'))?;
         Server {
+            url: text.clone(),
             route: Arc::new(Route::Direct(address)),
             settings,
             tls: tls.then(Tls::default),
@@ -167,6 +168,7 @@ fn socket(url: &mut Url) -> Result<Server, Misconfigured> {
         .or_else(|| url.password.take());
     let settings = settings(url, "")?;
     Ok(Server {
+        url: url.text.clone(),
         route: Arc::new(Route::Direct(Address::Unix(path.into()))),
         settings,
         tls: None,
@@ -206,6 +208,7 @@ fn behind_sentinels(url: &mut Url, is_tls: bool) -> Result<Server, Misconfigured
         master: master.to_owned(),
     };
     Ok(Server {
+        url: url.text.clone(),
         route: Arc::new(route),
         settings: settings(url, database)?,
         tls: is_tls.then(Tls::default),

@@ -26,6 +26,13 @@ pub(crate) const NOT_REDIS: Words = (
 );
 pub(crate) const REFUSED: Words = (Kind::Other, "Redis refused the command");
 
+/// Returns the text of an error without the arguments of the command, one of which may be a
+/// password. Redis quotes them if it does not know the command. `None` if it quotes none.
+pub(crate) fn without_arguments(text: &str) -> Option<&str> {
+    let (text, _) = text.split_once(", with args beginning with")?;
+    Some(text)
+}
+
 /// Chooses a message by the first word of the server's response.
 pub(crate) fn by_code(code: &str) -> Option<Words> {
     Some(match code {

@@ -3,7 +3,7 @@ use std::io::{Error, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use health_core::{FailureKind, Findings, Result, ServiceUnavailable};
+use health_core::{FailureKind, Findings, Result, Secret, ServiceUnavailable};
 use sqlx::{ConnectOptions as _, Connection};
 
 use super::driver::Options;
@@ -88,6 +88,11 @@ type File = (u64, u64, Option<SystemTime>);
 impl<DB: Driver, Q: Query> Protocol for Own<DB, Q> {
     type Connection = Opened<DB::Connection>;
     type Greeting = Q::Greeting;
+
+    /// The settings conceal their URL.
+    fn secrets(&self) -> Vec<Secret> {
+        Vec::new()
+    }
 
     async fn open(&self) -> Result<Self::Connection> {
         self.is_there().await?;
