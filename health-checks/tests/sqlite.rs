@@ -13,7 +13,10 @@ use std::time::Duration;
 
 use health_checks::config::{Config, Options};
 use health_checks::{DatabaseBackend, MigrationsHealthCheck};
-use health_core::{BoxCheck, CheckExt, Health, Selection, ServiceUnavailable, check_fn};
+use health_core::{
+    BoxCheck, CheckExt, FailureKind, Health, HealthCheck as _, Selection, ServiceUnavailable,
+    check_fn,
+};
 use sqlx::SqlitePool;
 use sqlx::migrate::Migrator;
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
@@ -134,6 +137,200 @@ async fn a_read_only_database_is_observed_or_an_error() {
         "unavailable: the database is read-only"
     );
     assert_eq!(said(check()).await, "working");
+}
+
+/// Returns what the check says now.
+async fn says(health: &Health) -> String {
+    health.report().await.checks[0].pretty_status()
+}
+
+/// Builds a check that runs in each read.
+fn reread(check: impl CheckExt) -> Health {
+    let check = check.ttl(Duration::ZERO).timeout(Duration::from_secs(2));
+    Health::builder().check(check).build().unwrap()
+}
+
+/// After a failover, the writes of the application fail, although the server answers.
+#[tokio::test]
+async fn a_database_that_took_writes_and_takes_none_now_fails() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = SqliteConnectOptions::new()
+        .filename(folder.path().join("test.db"))
+        .create_if_missing(true);
+    let pool = SqlitePoolOptions::new()
+        .max_connections(1)
+        .connect_with(options)
+        .await
+        .unwrap();
+    let set = async |text: &'static str| {
+        sqlx::raw_sql(text).execute(&pool).await.unwrap();
+    };
+    let check = DatabaseBackend::new(pool.clone());
+    let clone = check.clone().query("SELECT 2");
+    let [primary, clone] = [reread(check), reread(clone)];
+    let observes = reread(DatabaseBackend::new(pool.clone()).require_writable(false));
+    for health in [&primary, &observes] {
+        assert_eq!(says(health).await, "working");
+    }
+    set("PRAGMA query_only = 1").await;
+    let text = "unavailable: the database is read-only: it took writes less than 1 min ago";
+    for _ in 0..3 {
+        assert_eq!(says(&primary).await, text);
+    }
+    assert_eq!(says(&clone).await, text, "a clone has the same memory");
+    let report = primary.report().await;
+    assert_eq!(report.checks[0].errors[0].kind, FailureKind::ReadOnly);
+    let seen: Vec<_> = report.checks[0]
+        .observations
+        .iter()
+        .map(|seen| &*seen.name)
+        .collect();
+    assert!(seen.contains(&"read_only_for"), "{seen:?}");
+    let replica = reread(DatabaseBackend::new(pool.clone()));
+    for health in [&observes, &replica] {
+        assert_eq!(says(health).await, "working");
+    }
+    set("PRAGMA query_only = 0").await;
+    for health in [&primary, &clone, &replica] {
+        assert_eq!(says(health).await, "working");
+    }
+    set("PRAGMA query_only = 1").await;
+    assert_eq!(
+        says(&replica).await,
+        text,
+        "it was promoted, and is no replica any more"
+    );
+}
+
+/// The key says that a row is created, so a server that takes none is a failure.
+#[tokio::test]
+async fn a_write_needs_a_server_that_takes_writes() {
+    let folder = tempfile::tempdir().unwrap();
+    let writable = pool(folder.path()).await;
+    sqlx::raw_sql(health_checks::database::MIGRATION)
+        .execute(&writable)
+        .await
+        .unwrap();
+    writable.close().await;
+    let file = folder.path().join("test.db");
+    let read_only = SqliteConnectOptions::new().filename(&file).read_only(true);
+    let query_only = SqliteConnectOptions::new()
+        .filename(&file)
+        .pragma("query_only", "1");
+    for options in [read_only, query_only] {
+        let pool = SqlitePoolOptions::new()
+            .connect_with(options)
+            .await
+            .unwrap();
+        let check = DatabaseBackend::new(pool).write(true);
+        for check in [check.clone(), check.clone().require_writable(false)] {
+            let health = reread(check);
+            let report = health.report().await;
+            assert_eq!(
+                report.checks[0].pretty_status(),
+                "unavailable: the database is read-only"
+            );
+            assert_eq!(report.checks[0].errors[0].kind, FailureKind::ReadOnly);
+        }
+    }
+}
+
+#[test]
+fn the_file_says_when_a_server_has_to_take_writes() {
+    let read = |value: &str| {
+        let text = format!(
+            "[[checks]]\nkind = \"database\"\nurl = \"sqlite://x\"\nrequire_writable = {value}"
+        );
+        Config::from_text("test.toml", &text, &|_| None, &Options::default())
+            .map(drop)
+            .map_err(|error| error.to_string())
+    };
+    for value in ["true", "false", "\"auto\""] {
+        assert_eq!(read(value), Ok(()), "{value}");
+    }
+    for value in ["\"true\"", "\"always\"", "1"] {
+        let error = read(value).unwrap_err();
+        assert!(
+            error.contains("true, false or \"auto\""),
+            "{value}: {error}"
+        );
+    }
+}
+
+/// A row that all replicas read must not remove the old ones while a new release migrates.
+#[tokio::test]
+async fn a_migration_half_way_is_a_warning_where_the_schema_was_complete() {
+    let folder = tempfile::tempdir().unwrap();
+    let pool = pool(folder.path()).await;
+    migration(
+        folder.path(),
+        "1_users.sql",
+        "CREATE TABLE users (id INTEGER)",
+    );
+    migrate(&pool, folder.path()).await;
+    let check = MigrationsHealthCheck::new(pool.clone(), folder.path().join("migrations"));
+    let clone = check.clone().ignore_missing(true);
+    let old = reread(check);
+    assert_eq!(says(&old).await, "working");
+    let set = async |sql: &'static str| {
+        sqlx::raw_sql(sql).execute(&pool).await.unwrap();
+    };
+    let half_way = "migration 2 failed half-way: mend the schema and remove its row";
+    set(
+        "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
+         VALUES (2, 'orders', FALSE, x'00', 0)",
+    )
+    .await;
+    let warning = format!("warning: {half_way}");
+    assert!(
+        says(&old).await.starts_with(&warning),
+        "{}",
+        says(&old).await
+    );
+    assert_eq!(
+        says(&reread(clone)).await,
+        warning,
+        "a clone has the same memory"
+    );
+    let new = reread(
+        MigrationsHealthCheck::new(pool.clone(), folder.path().join("migrations"))
+            .ignore_missing(true),
+    );
+    assert_eq!(says(&new).await, format!("unavailable: {half_way}"));
+    migration(folder.path(), "3_mails.sql", "SELECT 1");
+    let pending = reread(MigrationsHealthCheck::new(
+        pool.clone(),
+        folder.path().join("migrations"),
+    ));
+    set("DELETE FROM _sqlx_migrations WHERE version = 2").await;
+    for health in [&old, &new] {
+        assert_eq!(says(health).await, "working");
+    }
+    assert!(
+        says(&pending)
+            .await
+            .starts_with("unavailable: There are migrations to apply")
+    );
+    set("UPDATE _sqlx_migrations SET success = FALSE").await;
+    let text = says(&pending).await;
+    assert!(
+        text.starts_with("unavailable: migration 1 users failed half-way"),
+        "{text}"
+    );
+    assert!(
+        says(&new)
+            .await
+            .starts_with("warning: migration 1 users failed half-way")
+    );
+}
+
+/// The rows change with a deployment only.
+#[tokio::test]
+async fn migrations_are_read_every_thirty_seconds() {
+    let folder = tempfile::tempdir().unwrap();
+    let pool = pool(folder.path()).await;
+    let check = MigrationsHealthCheck::new(pool, folder.path());
+    assert_eq!(check.default_ttl(), Some(Duration::from_secs(30)));
 }
 
 #[tokio::test]

@@ -14,21 +14,27 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! A server that took writes and takes none now, as after a failover to a replica, is an error: see
+//! [`RequireWritable`].
 
-use std::sync::{Arc, OnceLock};
-use std::time::Instant;
+use std::borrow::Cow;
+use std::fmt::{self, Write as _};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 use health_core::{
     BoxCheck, FailureKind, Findings, HealthCheck, HealthCheckException, Result, Secret,
     ServiceReturnedUnexpectedResult, ServiceUnavailable, Unit,
 };
 use serde::Deserialize;
+use serde::de::{self, Deserializer};
 use sqlx::Connection as _;
 
 use crate::kind::{CheckSettings, Misconfigured, Reads, TlsSettings, Variable};
 use crate::support::connection::error::{ProbeError, Probed};
 use crate::support::sql::{
-    DatabasePool, Driver, Query, TLS, Target, describe, failed, is_answer, is_missing_table,
+    DatabasePool, Driver, Query, TLS, Target, describe, failed, is_answer, is_missing_table, is_not_understood,
     is_other, is_read_only,
 };
 
@@ -49,8 +55,28 @@ pub struct DatabaseBackend {
 struct Look {
     query: Option<Arc<str>>,
     write: bool,
-    require_writable: bool,
+    require_writable: RequireWritable,
+    took_writes: TookWrites,
 }
+
+/// Says when a server that accepts no writes is an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum RequireWritable {
+    /// An error if the server, or the one in its place, has accepted writes since the process
+    /// started, as a primary has. A server that never did, such as a replica, is only observed.
+    #[default]
+    Auto,
+    /// An error in any case.
+    Always,
+    /// No error.
+    Never,
+}
+
+/// The last time at which the check saw that writes are accepted. All clones of a check share it,
+/// and so do the checks of the same settings, however often they connect.
+#[derive(Debug, Clone, Default)]
+struct TookWrites(Arc<Mutex<Option<Instant>>>);
 
 /// The keys of kind `database`.
 #[derive(Debug, Clone, Deserialize)]
@@ -68,9 +94,71 @@ pub struct DatabaseSettings {
     /// has to create.
     #[serde(default)]
     pub write: bool,
-    /// Reports an error if the server accepts no writes. Otherwise, this is only an observation.
+    /// `true` reports an error if the server accepts no writes, `false` only observes it, and
+    /// "auto" reports an error if the server accepted writes before, as after a failover.
     #[serde(default)]
-    pub require_writable: bool,
+    #[cfg_attr(feature = "config", schemars(default = "auto"))]
+    pub require_writable: RequireWritable,
+    #[serde(skip)]
+    #[cfg_attr(feature = "config", schemars(skip))]
+    took_writes: TookWrites,
+}
+
+#[cfg(feature = "config")]
+fn auto() -> &'static str {
+    AUTO
+}
+
+/// The word for [`RequireWritable::Auto`] in a configuration file.
+const AUTO: &str = "auto";
+
+impl From<bool> for RequireWritable {
+    fn from(require: bool) -> Self {
+        if require { Self::Always } else { Self::Never }
+    }
+}
+
+impl<'de> Deserialize<'de> for RequireWritable {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(RequireWritableVisitor)
+    }
+}
+
+struct RequireWritableVisitor;
+
+impl de::Visitor<'_> for RequireWritableVisitor {
+    type Value = RequireWritable;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("true, false or \"auto\"")
+    }
+
+    fn visit_bool<E: de::Error>(self, require: bool) -> Result<RequireWritable, E> {
+        Ok(require.into())
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<RequireWritable, E> {
+        if text == AUTO {
+            Ok(RequireWritable::Auto)
+        } else {
+            Err(E::invalid_value(de::Unexpected::Other("text"), &self))
+        }
+    }
+}
+
+#[cfg(feature = "config")]
+impl schemars::JsonSchema for RequireWritable {
+    fn schema_name() -> Cow<'static, str> {
+        "RequireWritable".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "enum": [true, false, AUTO] })
+    }
 }
 
 impl CheckSettings for DatabaseSettings {
@@ -104,6 +192,7 @@ impl CheckSettings for DatabaseSettings {
             }
             check = check.query(query);
         }
+        check.look.took_writes = self.took_writes;
         Ok(vec![
             BoxCheck::new(
                 check
@@ -119,6 +208,15 @@ impl DatabaseBackend {
     /// Creates a check of the database behind this pool.
     pub fn new(pool: impl Into<DatabasePool>) -> Self {
         Self::of(Target::Pool(pool.into()))
+    }
+
+    /// Returns the operations of a run. A URL that asks for a replica expects no writes.
+    fn look(&self) -> Look {
+        let mut look = self.look.clone();
+        if self.target.is_replica() && look.require_writable == RequireWritable::Auto {
+            look.require_writable = RequireWritable::Never;
+        }
+        look
     }
 
     fn of(target: Target) -> Self {
@@ -152,11 +250,12 @@ impl DatabaseBackend {
         }
     }
 
-    /// Sets whether a server that accepts no writes, such as a replica, is an error. Otherwise, it
-    /// is only observed. *Default*: `false`.
+    /// Sets when a server that accepts no writes is an error. If it is none, it is only observed.
+    /// A `bool` stands for always or never. It does not matter with [`write`](Self::write), which
+    /// needs a server that accepts writes. *Default*: [`RequireWritable::Auto`].
     #[must_use]
-    pub fn require_writable(mut self, require: bool) -> Self {
-        self.look.require_writable = require;
+    pub fn require_writable(mut self, require: impl Into<RequireWritable>) -> Self {
+        self.look.require_writable = require.into();
         Self {
             running: OnceLock::new(),
             ..self
@@ -167,27 +266,29 @@ impl DatabaseBackend {
 impl HealthCheck for DatabaseBackend {
     async fn check_status(&self, findings: &Findings) -> Result {
         self.running
-            .get_or_init(|| self.target.check(self.look.clone()))
+            .get_or_init(|| self.target.check(self.look()))
             .check_status(findings)
             .await
     }
 
-    fn identifier(&self) -> std::borrow::Cow<'_, str> {
+    fn identifier(&self) -> Cow<'_, str> {
         "DatabaseBackend".into()
     }
 }
 
 impl Query for Look {
+    type Memory = FirstStatement;
     /// `true` if the database accepts writes. `None` if that is unknown.
     type Greeting = Option<bool>;
 
     async fn greet<DB: Driver>(
         &self,
         connection: &mut DB::Connection,
+        memory: &mut FirstStatement,
         findings: &Findings,
     ) -> Probed<Option<bool>> {
         let began = Instant::now();
-        let takes_writes = sign_of_life::<DB>(connection).await.map_err(failed)?;
+        let takes_writes = sign_of_life::<DB>(connection, memory).await.map_err(failed)?;
         findings.observe("latency", began.elapsed().as_secs_f64(), Unit::Seconds);
         Ok(takes_writes)
     }
@@ -207,29 +308,54 @@ impl Query for Look {
                 .await
                 .map_err(|error| ProbeError::new(is_answer(&error), describe_query(error)))?;
         }
-        let is_worth_it = (self.write || self.require_writable) && takes_writes != Some(false);
-        if is_worth_it {
-            self.try_to_write::<DB>(connection, findings).await
-        } else {
-            Ok(())
+        let is_required = self.require_writable == RequireWritable::Always;
+        let is_unknown = takes_writes.is_none() && DB::TRY_WRITE.is_none();
+        if is_required && is_unknown && !self.write {
+            let message = "it can't be told whether the server accepts writes";
+            let error = ServiceUnavailable::new(message);
+            return Err(error.with_kind(FailureKind::Misconfigured).into());
         }
+        if self.write || is_required {
+            self.try_to_write::<DB>(connection, findings).await?;
+        } else if takes_writes != Some(true) {
+            return Ok(());
+        }
+        self.took_writes.now();
+        Ok(())
     }
+}
+
+/// The statement with which a run on a connection begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum FirstStatement {
+    /// The one that also asks whether the database accepts writes.
+    #[default]
+    Full,
+    /// `SELECT 1` alone, because the server does not understand the other one. It would be in the
+    /// log of the server each time.
+    Plain,
 }
 
 /// Runs `SELECT 1`, and returns whether the database accepts writes. Some servers that speak the
 /// protocol do not support that query. They receive a second query, `SELECT 1` alone, and the
 /// result is `None`.
-async fn sign_of_life<DB: Driver>(connection: &mut DB::Connection) -> sqlx::Result<Option<bool>> {
-    match DB::rows(connection, DB::SELECT_1.into()).await {
-        Ok(rows) => {
-            let answer = rows.first().and_then(|row| row.get(1)?.as_deref());
-            Ok(Some(DB::takes_writes(answer)))
+async fn sign_of_life<DB: Driver>(
+    connection: &mut DB::Connection,
+    memory: &mut FirstStatement,
+) -> sqlx::Result<Option<bool>> {
+    if *memory == FirstStatement::Full {
+        match DB::rows(connection, DB::SELECT_1.into()).await {
+            Ok(rows) => {
+                let mut answers = rows.iter().flatten().skip(1);
+                return Ok(Some(
+                    answers.all(|answer| DB::takes_writes(answer.as_deref())),
+                ));
+            }
+            Err(error) if is_not_understood(&error) => *memory = FirstStatement::Plain,
+            Err(error) => return Err(error),
         }
-        Err(error) if is_answer(&error) => {
-            DB::value(connection, "SELECT 1".into()).await.map(|_| None)
-        }
-        Err(error) => Err(error),
     }
+    DB::value(connection, "SELECT 1".into()).await.map(|_| None)
 }
 
 impl Look {
@@ -253,16 +379,55 @@ impl Look {
         }
     }
 
-    /// Observes whether the database accepts writes. Returns an error if it does not and
-    /// `require_writable` is set.
+    /// Observes whether the database accepts writes. Returns an error if it does not, but has to.
     fn judge_writable(&self, is_writable: bool, findings: &Findings) -> Result {
         findings.observe("writable", u8::from(is_writable), Unit::Count);
-        if self.require_writable && !is_writable {
-            return Err(ServiceUnavailable::new("the database is read-only")
-                .with_kind(FailureKind::ReadOnly)
-                .into());
+        if is_writable {
+            return Ok(());
         }
-        Ok(())
+        let read_only_for = self.took_writes.elapsed();
+        let is_error = match self.require_writable {
+            RequireWritable::Always => true,
+            RequireWritable::Auto => self.write || read_only_for.is_some(),
+            RequireWritable::Never => self.write,
+        };
+        if !is_error {
+            return Ok(());
+        }
+        let mut message = String::from("the database is read-only");
+        if let Some(time) = read_only_for {
+            findings.observe("read_only_for", time.as_secs_f64(), Unit::Seconds);
+            let _ = write!(message, ": it took writes {}", ago(time)); // a string takes everything
+        }
+        Err(ServiceUnavailable::new(message)
+            .with_kind(FailureKind::ReadOnly)
+            .into())
+    }
+}
+
+impl TookWrites {
+    fn now(&self) {
+        *self.lock() = Some(Instant::now());
+    }
+
+    /// Returns the time since writes were last seen to be accepted, if they ever were.
+    fn elapsed(&self) -> Option<Duration> {
+        self.lock().map(|at| at.elapsed())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Writes a time in a unit in which the message of a failure that lasts rarely changes. The
+/// observation has the seconds.
+fn ago(time: Duration) -> String {
+    match time.as_secs() / 60 {
+        0 => "less than 1 min ago".into(),
+        minutes @ 1..60 => format!("{minutes} min ago"),
+        minutes if minutes < 48 * 60 => format!("{} h ago", minutes / 60),
+        minutes => format!("{} days ago", minutes / (24 * 60)),
     }
 }
 
@@ -346,5 +511,25 @@ fn expect(holds: bool, otherwise: &'static str) -> Result {
         Ok(())
     } else {
         Err(ServiceReturnedUnexpectedResult::new(otherwise).into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_message_of_a_failure_that_lasts_rarely_changes() {
+        for (seconds, said) in [
+            (0, "less than 1 min ago"),
+            (59, "less than 1 min ago"),
+            (60, "1 min ago"),
+            (3_599, "59 min ago"),
+            (3_600, "1 h ago"),
+            (172_799, "47 h ago"),
+            (172_800, "2 days ago"),
+        ] {
+            assert_eq!(ago(Duration::from_secs(seconds)), said);
+        }
     }
 }

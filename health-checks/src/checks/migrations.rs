@@ -18,11 +18,13 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use health_core::{
     BoxCheck, FailureKind, Findings, HealthCheck, HealthCheckException, Result, Secret,
-    ServiceUnavailable, ServiceWarning, Unit,
+    ServiceUnavailable, ServiceWarning, Status, Unit,
 };
 use serde::Deserialize;
 use sqlx::migrate::{Migration, Migrator};
@@ -44,6 +46,13 @@ pub struct MigrationsHealthCheck {
     running: OnceLock<BoxCheck>,
 }
 
+/// `true` once the check has seen all migrations applied. All clones of a check share it, and so do
+/// the checks of the same settings.
+type HasWorked = Arc<AtomicBool>;
+
+/// The default TTL. Migrations change with a deployment.
+const TTL: Duration = Duration::from_secs(30);
+
 /// The migrations of the code, and the table of the migrations that were applied.
 #[derive(Debug, Clone)]
 struct Applied {
@@ -52,6 +61,7 @@ struct Applied {
     table: Option<String>,
     /// `None` for the setting of the migrator.
     ignore_missing: Option<bool>,
+    has_worked: HasWorked,
 }
 
 /// The source of the code's migrations.
@@ -86,6 +96,9 @@ pub struct MigrationsSettings {
     /// Does not warn about applied migrations that the folder does not contain.
     #[serde(default)]
     pub ignore_missing: bool,
+    #[serde(skip)]
+    #[cfg_attr(feature = "config", schemars(skip))]
+    has_worked: HasWorked,
 }
 
 fn default_table() -> String {
@@ -131,8 +144,9 @@ impl CheckSettings for MigrationsSettings {
                 "expected the name of a table, such as _sqlx_migrations or app.migrations",
             ));
         }
-        let check = MigrationsHealthCheck::of(Target::from_url(&self.url, &tls)?, self.source)
+        let mut check = MigrationsHealthCheck::of(Target::from_url(&self.url, &tls)?, self.source)
             .table(self.table);
+        check.applied.has_worked = self.has_worked;
         Ok(vec![
             BoxCheck::new(check.ignore_missing(self.ignore_missing)).concealing([self.url]),
         ])
@@ -203,6 +217,7 @@ impl MigrationsHealthCheck {
             migrations: migrations.into(),
             table: None,
             ignore_missing: None,
+            has_worked: HasWorked::default(),
         };
         Self {
             target,
@@ -246,12 +261,22 @@ impl HealthCheck for MigrationsHealthCheck {
     fn identifier(&self) -> std::borrow::Cow<'_, str> {
         "MigrationsHealthCheck".into()
     }
+
+    fn default_ttl(&self) -> Option<Duration> {
+        Some(TTL)
+    }
 }
 
 impl Query for Applied {
+    type Memory = ();
     type Greeting = ();
 
-    async fn greet<DB: Driver>(&self, connection: &mut DB::Connection, _: &Findings) -> Probed {
+    async fn greet<DB: Driver>(
+        &self,
+        connection: &mut DB::Connection,
+        (): &mut (),
+        _: &Findings,
+    ) -> Probed {
         let answer = DB::value(connection, "SELECT 1".into()).await;
         answer.map(drop).map_err(failed)
     }
@@ -259,6 +284,7 @@ impl Query for Applied {
     async fn run<DB: Driver>(
         &self,
         connection: &mut DB::Connection,
+        (): &mut (),
         findings: &Findings,
     ) -> Probed {
         self.ask::<DB>(connection, (), findings).await
@@ -300,7 +326,24 @@ impl Query for Applied {
             .map(|migration| (migration.version, migration))
             .collect();
         let ignore_missing = self.ignore_missing.unwrap_or(migrator.ignore_missing);
-        compare(&known, &applied, progress, ignore_missing, findings);
+        let mut errors = compare(&known, &applied, ignore_missing, findings);
+        if let Some(row) = applied.iter().find(|row| !row.is_complete) {
+            let message = incomplete(&name(&known, row.version), progress);
+            // The old replicas work while a new release migrates, and must not all be removed.
+            errors.insert(
+                0,
+                if self.has_worked.load(Relaxed) {
+                    ServiceWarning::new(message).into()
+                } else {
+                    ServiceUnavailable::new(message).into()
+                },
+            );
+        } else if errors.iter().all(|error| error.status() == Status::Warning) {
+            self.has_worked.store(true, Relaxed);
+        }
+        for error in errors {
+            findings.add_error(error);
+        }
         Ok(())
     }
 }
@@ -350,35 +393,39 @@ fn not_ready(error: HealthCheckException) -> HealthCheckException {
     error.map_message(|message| format!("Database is not ready: {message}"))
 }
 
+fn name(known: &BTreeMap<i64, &Migration>, version: i64) -> String {
+    match known.get(&version) {
+        Some(migration) => format!("{version} {}", migration.description),
+        None => version.to_string(),
+    }
+}
+
+/// Returns the message about a migration whose row is not complete.
+fn incomplete(name: &str, progress: Progress) -> String {
+    match progress {
+        Progress::UnderWay => format!("migration {name} is being applied"),
+        Progress::Unknown => {
+            format!("migration {name} is not complete: it is being applied, or was interrupted")
+        }
+        Progress::None => {
+            format!("migration {name} failed half-way: mend the schema and remove its row")
+        }
+    }
+}
+
+/// Compares the migrations that were applied with those of the code.
 fn compare(
     known: &BTreeMap<i64, &Migration>,
     applied: &[Row],
-    progress: Progress,
     ignore_missing: bool,
     findings: &Findings,
-) {
-    let name = |version: i64| match known.get(&version) {
-        Some(migration) => format!("{version} {}", migration.description),
-        None => version.to_string(),
-    };
-    if let Some(Row { version, .. }) = applied.iter().find(|row| !row.is_complete) {
-        let name = name(*version);
-        findings.add_error(ServiceUnavailable::new(match progress {
-            Progress::UnderWay => format!("migration {name} is being applied"),
-            Progress::Unknown => {
-                format!("migration {name} is not complete: it is being applied, or was interrupted")
-            }
-            Progress::None => {
-                format!("migration {name} failed half-way: mend the schema and remove its row")
-            }
-        }));
-    }
+) -> Vec<HealthCheckException> {
     let mut changed = Vec::new();
     let mut unknown = Vec::new();
     for row in applied {
         match known.get(&row.version) {
             None => unknown.push(row.version.to_string()),
-            Some(migration) if !row.is_of(migration) => changed.push(name(row.version)),
+            Some(migration) if !row.is_of(migration) => changed.push(name(known, row.version)),
             Some(_) => {}
         }
     }
@@ -386,7 +433,7 @@ fn compare(
     let pending: Vec<_> = known
         .keys()
         .filter(|version| !is_applied(**version))
-        .map(|version| name(*version))
+        .map(|version| name(known, *version))
         .collect();
     findings.observe(
         "pending",
@@ -394,18 +441,17 @@ fn compare(
         Unit::Count,
     );
 
+    let mut errors = Vec::new();
     if !pending.is_empty() {
-        findings.add_error(ServiceUnavailable::new(format!(
-            "There are migrations to apply: {}",
-            listed(&pending)
-        )));
+        let message = format!("There are migrations to apply: {}", listed(&pending));
+        errors.push(ServiceUnavailable::new(message).into());
     }
     if !changed.is_empty() {
         let message = format!(
             "Migrations were changed after they were applied: {}",
             listed(&changed)
         );
-        findings.add_error(ServiceUnavailable::new(message));
+        errors.push(ServiceUnavailable::new(message).into());
     }
     if !unknown.is_empty() && !ignore_missing {
         // During a rollout, the old code runs on the new schema. That deserves a warning, but it is
@@ -414,8 +460,9 @@ fn compare(
             "Migrations are applied that this code does not know: {}",
             listed(&unknown)
         );
-        findings.add_error(ServiceWarning::new(message));
+        errors.push(ServiceWarning::new(message).into());
     }
+    errors
 }
 
 /// Returns the number of migrations, and the names of the first ones: `7 (1 users, 2 orders, ...)`.

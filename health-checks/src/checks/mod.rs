@@ -78,7 +78,7 @@ pub use certificate::Certificate;
 #[cfg(feature = "cpu")]
 pub use cpu::CpuUsage;
 #[cfg(feature = "database")]
-pub use database::DatabaseBackend;
+pub use database::{DatabaseBackend, RequireWritable};
 #[cfg(feature = "disk")]
 pub use disk::DiskUsage;
 #[cfg(feature = "dns")]

@@ -9,12 +9,21 @@ pub(crate) const DATABASE_ERROR: Words = (FailureKind::Other, "Database error");
 
 /// Chooses a message for an error of PostgreSQL, or of a pooler in front of it.
 pub(crate) fn postgres(code: &str, message: &str) -> Option<Words> {
-    if code == "08P01" {
-        Some(pooler(message))
-    } else {
-        sql_state(code)
+    match code {
+        "08P01" => Some(pooler(message)),
+        // The server has refused the kind of connection, before any password was looked at.
+        "28000" if message.contains(HBA) => Some(NOT_ALLOWED),
+        _ => sql_state(code),
     }
 }
+
+/// The name of PostgreSQL's list of permitted connections, which is in its errors in any language.
+const HBA: &str = "pg_hba.conf";
+
+const NOT_ALLOWED: Words = (
+    FailureKind::Forbidden,
+    "the server takes no such connection: pg_hba.conf has no entry for this host, user, database and TLS",
+);
 
 /// Chooses a message by the text, because [PgBouncer](https://www.pgbouncer.org) has one code for
 /// all its own errors.
@@ -99,6 +108,8 @@ fn sql_state(code: &str) -> Option<Words> {
         "53200" => (Kind::Saturated, "the server has no memory left"),
         "53100" => (Kind::Saturated, "no space left for the database"),
         "57P01" | "57P02" => (Kind::Lost, "the server is shutting down"),
+        "57P04" => (Kind::NotFound, "the database was dropped"),
+        "58030" => (Kind::Other, "the disk of the database fails"),
         "57P03" => (Kind::Lost, "the server is starting up"),
         "57P05" => (Kind::Lost, "the server has closed an idle session"),
         "57014" => (
@@ -164,9 +175,18 @@ pub(crate) fn mysql(number: u16) -> Option<Words> {
         1226 => (Kind::Saturated, "the account has used up what it may use"),
         1021 | 1114 => (Kind::Saturated, "no space left for the database"),
         1205 | 1213 => (Kind::Saturated, "the database is locked"),
+        1047 => (
+            Kind::Lost,
+            "the Galera node is not ready: it has no quorum, or is not synchronized",
+        ),
+        3032 => (Kind::Lost, "the server is in offline mode"),
+        3100 => (
+            Kind::ReadOnly,
+            "the group replication of the server has refused the transaction",
+        ),
         1053 => (Kind::Lost, "the server is shutting down"),
         1927 | 4031 => (Kind::Lost, "the server has closed the connection"),
-        1290 | 1792 | 1836 => (Kind::ReadOnly, "the database is read-only"),
+        1290 | 1792 | 1836 | 1874 => (Kind::ReadOnly, "the database is read-only"),
         1969 | 3024 => (
             Kind::TimedOut,
             "the server has cancelled the statement: its own limit is shorter",
@@ -181,6 +201,7 @@ pub(crate) fn mysql(number: u16) -> Option<Words> {
 pub(crate) fn diesel(text: &str) -> Option<Words> {
     use FailureKind as Kind;
     const WORDS: &[(&str, Words)] = &[
+        (HBA, NOT_ALLOWED),
         (
             "authentication",
             (Kind::Authentication, "authentication failed"),

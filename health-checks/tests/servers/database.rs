@@ -123,11 +123,14 @@ async fn a_read_only_session_is_observed_or_an_error() {
     let options: sqlx::postgres::PgConnectOptions = variable("POSTGRES_URL").parse().unwrap();
     let options = options.options([("default_transaction_read_only", "on")]);
     let pool = sqlx::postgres::PgPoolOptions::new().connect_lazy_with(options);
-    let check = || DatabaseBackend::new(pool.clone()).write(true);
+    let check = || DatabaseBackend::new(pool.clone());
     assert_eq!(said(check()).await, "working");
+    let read_only = "unavailable: the database is read-only";
+    assert_eq!(said(check().require_writable(true)).await, read_only);
+    assert_eq!(said(check().write(true)).await, read_only);
     assert_eq!(
-        said(check().require_writable(true)).await,
-        "unavailable: the database is read-only"
+        said(check().write(true).require_writable(false)).await,
+        read_only
     );
 }
 
@@ -272,4 +275,136 @@ async fn a_query_of_the_user() {
             assert_eq!(says(&with(query)).await, said, "{query} on {server}");
         }
     }
+}
+
+/// Creates a role, and functions of its own that its connections find before PostgreSQL's. The
+/// table has what they do.
+async fn stage(pool: &PgPool, password: &str) -> String {
+    unstage(pool).await;
+    let statements = format!(
+        "CREATE SCHEMA stage;
+         CREATE TABLE stage.acts (does text);
+         INSERT INTO stage.acts VALUES ('f');
+         CREATE SEQUENCE stage.calls MINVALUE 0;
+         CREATE FUNCTION stage.pg_is_in_recovery() RETURNS boolean LANGUAGE plpgsql AS $$
+         DECLARE act text;
+         BEGIN
+             SELECT does INTO act FROM stage.acts;
+             PERFORM nextval('stage.calls');
+             IF length(act) = 5 THEN RAISE EXCEPTION 'staged' USING ERRCODE = act; END IF;
+             RETURN act::boolean;
+         END $$;
+         CREATE ROLE staged LOGIN PASSWORD '{password}';
+         ALTER ROLE staged SET search_path = stage, pg_catalog;
+         GRANT USAGE ON SCHEMA stage TO staged;
+         GRANT ALL ON ALL TABLES IN SCHEMA stage TO staged;
+         GRANT ALL ON ALL SEQUENCES IN SCHEMA stage TO staged;"
+    );
+    sqlx::raw_sql(sqlx::AssertSqlSafe(statements))
+        .execute(pool)
+        .await
+        .unwrap();
+    let url = variable("POSTGRES_URL");
+    let (_, place) = url.split_once('@').unwrap();
+    place.to_owned()
+}
+
+async fn unstage(pool: &PgPool) {
+    let statements = "DROP SCHEMA IF EXISTS stage CASCADE; DROP ROLE IF EXISTS staged;";
+    sqlx::raw_sql(statements).execute(pool).await.unwrap();
+}
+
+async fn act(pool: &PgPool, does: &str) {
+    let statement = format!("UPDATE stage.acts SET does = '{does}'");
+    sqlx::raw_sql(sqlx::AssertSqlSafe(statement))
+        .execute(pool)
+        .await
+        .unwrap();
+}
+
+/// The check is rebuilt when its password changes, and each run connects anew.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_failover_is_seen_across_connections_and_passwords() {
+    let _alone = alone().await;
+    tokio::task::block_in_place(|| Server("postgres").up());
+    let pool = PgPool::connect(&variable("POSTGRES_URL")).await.unwrap();
+    let place = stage(&pool, "first").await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("password");
+    std::fs::write(&file, "first").unwrap();
+    let check = |more: &str| {
+        health(&format!(
+            "kind = \"database\"\nurl = \"postgres://staged@{place}\"\npassword_file = \"{}\"\nreconnect = 0\n{more}",
+            file.display()
+        ))
+    };
+    let primary = check("");
+    let observed = check("require_writable = false");
+    for health in [&primary, &observed] {
+        assert_eq!(says(health).await, "working");
+    }
+    act(&pool, "t").await;
+    let read_only = "unavailable: the database is read-only: it took writes less than 1 min ago";
+    assert_eq!(says(&primary).await, read_only);
+    sqlx::raw_sql("ALTER ROLE staged PASSWORD 'second'")
+        .execute(&pool)
+        .await
+        .unwrap();
+    std::fs::write(&file, "second").unwrap();
+    assert_eq!(says(&primary).await, read_only, "with another password");
+    assert_eq!(says(&observed).await, "working");
+    assert_eq!(
+        says(&check("")).await,
+        "working",
+        "it never took writes in this check"
+    );
+    act(&pool, "f").await;
+    assert_eq!(says(&primary).await, "working");
+    unstage(&pool).await;
+}
+
+/// The error would be in the log of the server in each run.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_does_not_know_the_first_statement_gets_it_once() {
+    let _alone = alone().await;
+    tokio::task::block_in_place(|| Server("postgres").up());
+    let pool = PgPool::connect(&variable("POSTGRES_URL")).await.unwrap();
+    let place = stage(&pool, "first").await;
+    let url = format!("postgres://staged:first@{place}");
+    let check = |more: &str| health(&format!("kind = \"database\"\nurl = \"{url}\"\n{more}"));
+    let own = check("");
+    let of_pool = sqlx::postgres::PgPoolOptions::new()
+        .connect_lazy(&url)
+        .unwrap();
+    let pooled = DatabaseBackend::new(of_pool).ttl(Duration::ZERO);
+    let pooled = Health::builder().check(pooled).build().unwrap();
+    let calls = async || -> i64 {
+        let sql = "SELECT last_value FROM stage.calls";
+        sqlx::query_scalar(sql).fetch_one(&pool).await.unwrap()
+    };
+    for code in ["42883", "42501", "0A000"] {
+        act(&pool, code).await;
+        let told = "unavailable: it can't be told whether the server accepts writes";
+        assert_eq!(
+            says(&check("require_writable = true")).await,
+            told,
+            "{code}"
+        );
+    }
+    let before = calls().await;
+    for _ in 0..5 {
+        assert_eq!(says(&own).await, "working");
+        assert_eq!(pooled.report().await.checks[0].pretty_status(), "working");
+    }
+    assert_eq!(calls().await - before, 2, "once on each");
+    // Any other error of the server is the failure.
+    for (code, said) in [
+        ("57P01", "unavailable: the server is shutting down"),
+        ("53200", "unavailable: the server has no memory left"),
+        ("58030", "unavailable: the disk of the database fails"),
+    ] {
+        act(&pool, code).await;
+        assert_eq!(says(&check("")).await, said);
+    }
+    unstage(&pool).await;
 }

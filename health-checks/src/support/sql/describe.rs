@@ -88,6 +88,24 @@ pub(crate) fn is_read_only(error: &sqlx::Error) -> bool {
         .is_some_and(|(kind, _)| kind == FailureKind::ReadOnly)
 }
 
+/// Returns `true` if a statement failed because the server does not know a part of it: a function,
+/// a variable or a syntax.
+pub(crate) fn is_not_understood(error: &sqlx::Error) -> bool {
+    let Some(error) = error.as_database_error() else {
+        return false;
+    };
+    #[cfg(feature = "mysql")]
+    if let Some(error) = error.try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>() {
+        // Proxies and servers that only speak the protocol use the general number 1105.
+        return matches!(
+            error.number(),
+            1064 | 1105 | 1149 | 1193 | 1227 | 1235 | 1238 | 1305
+        );
+    }
+    let code = error.code().unwrap_or_default();
+    code.len() == 5 && (code.starts_with("42") || code == "0A000")
+}
+
 /// Returns `true` for an error of the server that has no message of its own.
 pub(crate) fn is_other(error: &sqlx::Error) -> bool {
     error.as_database_error().and_then(by_code).is_none()

@@ -26,7 +26,7 @@ pub(crate) trait Driver:
 {
     /// The name of the database in `Debug` output.
     const NAME: &'static str;
-    /// Selects 1 and the value that [`takes_writes`](Self::takes_writes) judges, in one command.
+    /// Selects 1 and the values that [`takes_writes`](Self::takes_writes) judges, in one command.
     const SELECT_1: &'static str;
     /// Writes something that is then rolled back, if the value above is not enough.
     const TRY_WRITE: Option<&'static str>;
@@ -145,7 +145,7 @@ impl Driver for sqlx::Postgres {
 #[cfg(feature = "mysql")]
 impl Driver for sqlx::MySql {
     const NAME: &'static str = "MySql";
-    const SELECT_1: &'static str = "SELECT 1, @@global.read_only";
+    const SELECT_1: &'static str = "SELECT 1, @@global.read_only, @@global.innodb_read_only";
     const TRY_WRITE: Option<&'static str> = None;
     const MIGRATIONS: &'static str =
         "SELECT version, success, HEX(checksum) FROM {table} ORDER BY version";

@@ -15,7 +15,9 @@ mod target;
 #[cfg(any(feature = "database", feature = "migrations"))]
 mod url;
 
-pub(crate) use describe::{describe, failed, is_answer, is_missing_table, is_other, is_read_only};
+pub(crate) use describe::{
+    describe, failed, is_answer, is_missing_table, is_not_understood, is_other, is_read_only,
+};
 pub(crate) use driver::Driver;
 #[cfg(any(feature = "database", feature = "migrations"))]
 pub use target::DatabasePool;
@@ -30,6 +32,9 @@ use crate::support::connection::error::Probed;
 
 /// A query that a check runs on a database.
 pub(crate) trait Query: Clone + Send + Sync + 'static {
+    /// What a run learns about a connection for the next runs on it.
+    type Memory: Default + Send + 'static;
+
     /// The result of the greeting.
     type Greeting: Send;
 
@@ -37,6 +42,7 @@ pub(crate) trait Query: Clone + Send + Sync + 'static {
     fn greet<DB: Driver>(
         &self,
         connection: &mut DB::Connection,
+        memory: &mut Self::Memory,
         findings: &Findings,
     ) -> impl Future<Output = Probed<Self::Greeting>> + Send;
 
@@ -45,10 +51,11 @@ pub(crate) trait Query: Clone + Send + Sync + 'static {
     fn run<DB: Driver>(
         &self,
         connection: &mut DB::Connection,
+        memory: &mut Self::Memory,
         findings: &Findings,
     ) -> impl Future<Output = Probed> + Send {
         async move {
-            let greeting = self.greet::<DB>(connection, findings).await?;
+            let greeting = self.greet::<DB>(connection, memory, findings).await?;
             self.ask::<DB>(connection, greeting, findings).await
         }
     }

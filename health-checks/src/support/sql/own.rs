@@ -54,7 +54,19 @@ pub(crate) enum Role {
     PreferStandby,
 }
 
+impl Role {
+    /// Returns `true` if the server need not accept writes.
+    fn is_of_replica(self) -> bool {
+        matches!(self, Self::ReadOnly | Self::Standby | Self::PreferStandby)
+    }
+}
+
 impl<DB: Driver> Servers<DB> {
+    /// Returns `true` if the URL asks for a server that need not accept writes.
+    pub(super) fn are_replicas(&self) -> bool {
+        self.role.is_some_and(Role::is_of_replica)
+    }
+
     pub(super) fn one(options: Options<DB>) -> Self {
         Self {
             all: vec![options],
@@ -75,8 +87,9 @@ impl<DB: Driver> Clone for Servers<DB> {
 }
 
 /// An open connection.
-pub(crate) struct Opened<C> {
+pub(crate) struct Opened<C, M> {
     connection: C,
+    memory: M,
     /// The identity of the open file, which differs from that of another file with the same name.
     file: Option<File>,
 }
@@ -86,7 +99,7 @@ pub(crate) struct Opened<C> {
 type File = (u64, u64, Option<SystemTime>);
 
 impl<DB: Driver, Q: Query> Protocol for Own<DB, Q> {
-    type Connection = Opened<DB::Connection>;
+    type Connection = Opened<DB::Connection, Q::Memory>;
     type Greeting = Q::Greeting;
 
     /// The settings conceal their URL.
@@ -105,6 +118,7 @@ impl<DB: Driver, Q: Query> Protocol for Own<DB, Q> {
         };
         Ok(Opened {
             connection,
+            memory: Q::Memory::default(),
             file: self.file().await,
         })
     }
@@ -128,7 +142,7 @@ impl<DB: Driver, Q: Query> Protocol for Own<DB, Q> {
             .await
             .map_err(failed)?;
         self.query
-            .greet::<DB>(&mut opened.connection, findings)
+            .greet::<DB>(&mut opened.connection, &mut opened.memory, findings)
             .await
     }
 

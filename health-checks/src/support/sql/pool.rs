@@ -1,3 +1,6 @@
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
 use health_core::{Findings, Result};
 use sqlx::{ConnectOptions as _, Connection as _, Pool};
 
@@ -5,15 +8,23 @@ use super::{Driver, Query, describe};
 use crate::support::connection::pool::{Ping, PoolUsage};
 
 /// A pool of the application, and the query for one of its connections.
-pub(crate) struct Pooled<DB: Driver, Q> {
+pub(crate) struct Pooled<DB: Driver, Q: Query> {
     pub(super) pool: Pool<DB>,
     pub(super) query: Q,
+    /// What the runs have learned about the connections of the pool, and since when.
+    pub(super) memory: Mutex<Option<(Instant, Q::Memory)>>,
 }
 
 impl<DB: Driver, Q: Query> Ping for Pooled<DB, Q> {
     async fn ping(&self, findings: &Findings) -> Result {
         let mut connection = acquire(&self.pool).await?;
-        Ok(self.query.run::<DB>(&mut connection, findings).await?)
+        let (since, mut memory) = self.memory(findings);
+        let outcome = self
+            .query
+            .run::<DB>(&mut connection, &mut memory, findings)
+            .await;
+        *self.lock() = Some((since, memory));
+        Ok(outcome?)
     }
 
     fn usage(&self) -> Option<PoolUsage> {
@@ -22,6 +33,21 @@ impl<DB: Driver, Q: Query> Ping for Pooled<DB, Q> {
 
     async fn ping_direct(&self) -> Option<Result> {
         Some(directly(&self.pool).await)
+    }
+}
+
+impl<DB: Driver, Q: Query> Pooled<DB, Q> {
+    /// Takes what is known about the connections. It is forgotten after the time for which a check
+    /// keeps a connection of its own, because the pool replaces connections as well.
+    fn memory(&self, findings: &Findings) -> (Instant, Q::Memory) {
+        let known = self.lock().take();
+        known
+            .filter(|(since, _)| since.elapsed() < findings.reconnect())
+            .unwrap_or_else(|| (Instant::now(), Q::Memory::default()))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<(Instant, Q::Memory)>> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,4 +1,5 @@
 use std::convert::Infallible;
+use std::sync::Mutex;
 
 use health_core::{BoxCheck, Secret};
 use sqlx::Pool;
@@ -107,6 +108,17 @@ impl Target {
         url::read(text, tls)
     }
 
+    /// Returns `true` if the URL asks for a server that need not accept writes.
+    pub(crate) fn is_replica(&self) -> bool {
+        match self {
+            #[cfg(feature = "mysql")]
+            Self::MySql(servers, _) => servers.are_replicas(),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(servers, _) => servers.are_replicas(),
+            _ => false,
+        }
+    }
+
     /// Creates a check that runs this query.
     pub(crate) fn check(&self, query: impl Query) -> BoxCheck {
         match self {
@@ -147,5 +159,6 @@ fn pooled<DB: Driver>(pool: &Pool<DB>, query: impl Query) -> BoxCheck {
     BoxCheck::new(PoolHealthCheck::new(Pooled {
         pool: pool.clone(),
         query,
+        memory: Mutex::default(),
     }))
 }
