@@ -34,8 +34,8 @@ use sqlx::Connection as _;
 use crate::kind::{CheckSettings, Misconfigured, Reads, TlsSettings, Variable};
 use crate::support::connection::error::{ProbeError, Probed};
 use crate::support::sql::{
-    DatabasePool, Driver, Query, TLS, Target, describe, failed, is_answer, is_missing_table, is_not_understood,
-    is_other, is_read_only,
+    DatabasePool, Driver, Query, TLS, Target, describe, failed, is_answer, is_missing_table,
+    is_not_understood, is_other, is_read_only,
 };
 
 /// The migration that creates the table for `write`. Copy it into the application's own migrations.
@@ -288,7 +288,9 @@ impl Query for Look {
         findings: &Findings,
     ) -> Probed<Option<bool>> {
         let began = Instant::now();
-        let takes_writes = sign_of_life::<DB>(connection, memory).await.map_err(failed)?;
+        let takes_writes = sign_of_life::<DB>(connection, memory)
+            .await
+            .map_err(failed)?;
         findings.observe("latency", began.elapsed().as_secs_f64(), Unit::Seconds);
         Ok(takes_writes)
     }
@@ -313,7 +315,9 @@ impl Query for Look {
         if is_required && is_unknown && !self.write {
             let message = "it can't be told whether the server accepts writes";
             let error = ServiceUnavailable::new(message);
-            return Err(error.with_kind(FailureKind::Misconfigured).into());
+            return Err(ProbeError::Answered(
+                error.with_kind(FailureKind::Misconfigured).into(),
+            ));
         }
         if self.write || is_required {
             self.try_to_write::<DB>(connection, findings).await?;
