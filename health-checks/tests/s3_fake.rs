@@ -1,5 +1,5 @@
-//! Tests `s3` against a fake of one exchange: a bucket that keeps versions, and users without some of
-//! the rights. The S3 server of the other tests supports neither.
+//! Tests `s3` against a fake of one exchange: a bucket that keeps versions, and users without some
+//! of the rights. The S3 server of the other tests supports neither.
 
 #![cfg(all(feature = "config", feature = "s3"))]
 #![allow(clippy::unwrap_used, reason = "a test may")]

@@ -42,9 +42,9 @@ use crate::support::url::{self, Url};
 
 /// Saves an object, reads it back, compares it, deletes it and verifies that it is gone.
 ///
-/// An interrupted run still deletes its object. While the object of an earlier run can't be deleted,
-/// no further one is saved. A killed process leaves a few bytes below the prefix, which a lifecycle
-/// rule of the bucket can remove.
+/// An interrupted run still deletes its object. While the object of an earlier run can't be
+/// deleted, no further one is saved. A killed process leaves a few bytes below the prefix, which a
+/// lifecycle rule of the bucket can remove.
 #[derive(Debug, Clone)]
 pub struct S3StorageHealthCheck {
     access: Access,

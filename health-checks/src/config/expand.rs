@@ -28,8 +28,8 @@ pub(super) fn expand(
     table(document, &mut root.values, "", variables)
 }
 
-/// Removes the values with variables from a check that is switched off, so that it needs none of its
-/// secrets. Its kind stays, and so do the other values, which have to be valid.
+/// Removes the values with variables from a check that is switched off, so that it needs none of
+/// its secrets. Its kind stays, and so do the other values, which have to be valid.
 fn drop_unused(
     document: &Document<'_>,
     check: &mut DeTable<'_>,
@@ -133,8 +133,8 @@ fn value(
 /// variable `DATABASE_URL_FILE` names.
 ///
 /// # Errors
-/// Returns an error if a `${` does not begin a value, if a variable without a default is not set, if
-/// a variable is not UTF-8, or if a file cannot be read, is empty or is longer than 1 MiB. The
+/// Returns an error if a `${` does not begin a value, if a variable without a default is not set,
+/// if a variable is not UTF-8, or if a file cannot be read, is empty or is longer than 1 MiB. The
 /// message contains no value.
 pub fn text(text: &str, variables: Variables<'_>) -> Result<String, String> {
     let mut reader = Reader {

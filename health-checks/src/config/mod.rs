@@ -40,8 +40,8 @@
 //! `${VAR|url}` is percent-encoded, `${file:/path}` is the content of a file, and `$${` stands for
 //! `${`: see [`expand`]. The result becomes a number or a switch if the key expects one. A variable
 //! such as `DISK_USAGE_MAX` fills a key that is missing, and so does the content of the file that
-//! `DISK_USAGE_MAX_FILE` names: see [`Kind::variables`](crate::catalogue::Kind::variables). Variables
-//! are not expanded in a check with `enabled = false`.
+//! `DISK_USAGE_MAX_FILE` names: see [`Kind::variables`](crate::catalogue::Kind::variables).
+//! Variables are not expanded in a check with `enabled = false`.
 //!
 //! A secret is never an empty text: write `token = false` for an endpoint without a token.
 
@@ -80,8 +80,8 @@ use crate::catalogue::CATALOGUE;
 use crate::kind::Kind;
 use crate::support::file;
 
-/// The source of environment variables: `|name| std::env::var_os(name)` outside of tests. A variable
-/// that is used and is not UTF-8 is an error.
+/// The source of environment variables: `|name| std::env::var_os(name)` outside of tests. A
+/// variable that is used and is not UTF-8 is an error.
 pub type Variables<'a> = &'a (dyn Fn(&str) -> Option<OsString> + Sync);
 
 /// Options that are not in the file.

@@ -15,8 +15,9 @@ pub(super) fn text(name: &str, variables: Variables<'_>) -> Option<Text> {
     variables(name).map(utf8)
 }
 
-/// Returns the text of a variable, or of the file that the variable `NAME_FILE` names, as the images
-/// of databases read the secrets of Docker. Also returns the name of the variable that is set.
+/// Returns the text of a variable, or of the file that the variable `NAME_FILE` names, as the
+/// images of databases read the secrets of Docker. Also returns the name of the variable that is
+/// set.
 pub(super) fn or_file(name: &str, variables: Variables<'_>) -> Option<(String, Text)> {
     let is_empty = |text: &OsString| text.to_str().is_some_and(|text| text.trim().is_empty());
     let of_file = format!("{name}_FILE");

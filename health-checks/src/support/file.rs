@@ -32,8 +32,8 @@ pub(crate) fn reason(error: &Error) -> String {
     }
 }
 
-/// Reads the password in a file, without white space at its ends. An empty file is an error, because
-/// whoever issues the password may fill the file later.
+/// Reads the password in a file, without white space at its ends. An empty file is an error,
+/// because whoever issues the password may fill the file later.
 pub(crate) fn password(path: &Path) -> Result<Secret> {
     let text = text(path).map_err(unreadable)?;
     match text.trim() {

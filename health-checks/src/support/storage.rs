@@ -51,8 +51,8 @@ impl LeftBehind {
     }
 }
 
-/// Saves a file, reads it back, compares it, deletes it and verifies that it is gone. As long as the
-/// file of an earlier run can't be deleted, nothing is saved.
+/// Saves a file, reads it back, compares it, deletes it and verifies that it is gone. As long as
+/// the file of an earlier run can't be deleted, nothing is saved.
 pub(crate) async fn round_trip<S: Storage>(storage: &Arc<S>, left: &LeftBehind) -> Result {
     while let Some(name) = left.first() {
         delete(&**storage, &name).await?;
@@ -117,8 +117,8 @@ fn is_unsaved(kind: FailureKind) -> bool {
         )
 }
 
-/// The file of a run. If it is dropped before the file is known to be gone, the file is left behind,
-/// and a task that outlives the run tries to delete it.
+/// The file of a run. If it is dropped before the file is known to be gone, the file is left
+/// behind, and a task that outlives the run tries to delete it.
 struct TestFile<S: Storage> {
     storage: Arc<S>,
     left: LeftBehind,
