@@ -96,13 +96,18 @@ impl Command {
     /// before its line.
     pub(crate) fn log(&self) -> &'static str {
         match self {
-            Self::Serve(_) => "info",
+            Self::Serve(_) => SERVE,
             Self::Probe(_) | Self::Wait(_) | Self::Watch(_) => "off",
             _ if self.exit() == Some(Exit::Nagios) => "off",
             _ => "health_check::cause=warn",
         }
     }
 }
+
+/// The log filter of a server: what the engine says, and the warnings of libraries. Some clients warn
+/// in each run of a failing check, about a failure that is logged already.
+const SERVE: &str =
+    "warn,health_check=info,health_core=info,aws=off,hickory=off,lapin=off,rskafka=off";
 
 #[cfg(test)]
 mod tests {

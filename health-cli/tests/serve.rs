@@ -527,3 +527,53 @@ fn grpc_at_a_unix_socket() {
         "the file of the socket is removed"
     );
 }
+
+/// The client for Kafka logs several lines in each run.
+#[test]
+fn a_failure_that_lasts_is_not_logged_in_each_run() {
+    let broker = format!("127.0.0.1:{}", free_port());
+    let text = format!(
+        "[[endpoints]]\npath = \"/ht/\"\n[[checks]]\nkind = \"kafka\"\nttl = 0\nbrokers = [\"{broker}\"]\n"
+    );
+    let folder = folder(&text);
+    let logged = |filter: Option<&str>| {
+        let port = free_port();
+        let listen = port.to_string();
+        let mut command = health(folder.path());
+        command.args(["serve", "--config", "health.toml", "--listen", &listen]);
+        if let Some(filter) = filter {
+            command.env("RUST_LOG", filter);
+        }
+        let mut server = Running::new(command.stdout(Stdio::piped()).stderr(Stdio::piped()));
+        let mut line = String::new();
+        let mut stdout = BufReader::new(server.stdout.take().unwrap());
+        stdout.read_line(&mut line).unwrap();
+        for _ in 0..3 {
+            let answer = get(TcpStream::connect(("127.0.0.1", port)).unwrap(), "/ht/");
+            assert!(answer.starts_with("HTTP/1.1 500"), "{answer}");
+        }
+        let mut stderr = server.stderr.take().unwrap();
+        signal(&server, "INT");
+        let mut logged = String::new();
+        stderr.read_to_string(&mut logged).unwrap();
+        logged
+    };
+    let by_default = logged(None);
+    assert!(by_default.contains("health check failed"), "{by_default}");
+    assert!(
+        by_default.contains("interrupted: ready fails"),
+        "{by_default}"
+    );
+    for line in ["cause of a failed check", "health check failed"] {
+        assert_eq!(by_default.matches(line).count(), 1, "{by_default}");
+    }
+    assert!(
+        !by_default.contains("Establishing new connection"),
+        "{by_default}"
+    );
+    let wanted = logged(Some("info"));
+    assert!(
+        wanted.matches("Establishing new connection").count() >= 3,
+        "{wanted}"
+    );
+}
