@@ -214,7 +214,7 @@ mod http2 {
         let address = socket.address().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
         let server = tokio::spawn(serve_service(vec![socket], Endless, limits, async move {
-            drop(stopped.await)
+            drop(stopped.await);
         }));
         let mut first = connect(address).await;
         let mut body = ask(&mut first, "/").await.unwrap().into_body();

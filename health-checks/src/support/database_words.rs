@@ -7,6 +7,9 @@ use super::io::Words;
 /// The original's message, for errors that have no better one.
 pub(crate) const DATABASE_ERROR: Words = (FailureKind::Other, "Database error");
 
+/// The words for a statement that failed because the database accepts no writes.
+pub(crate) const READ_ONLY: Words = (FailureKind::ReadOnly, "the database is read-only");
+
 /// Chooses a message for an error of PostgreSQL, or of a pooler in front of it.
 pub(crate) fn postgres(code: &str, message: &str) -> Option<Words> {
     match code {
@@ -119,7 +122,7 @@ fn sql_state(code: &str) -> Option<Words> {
         "55P03" => (Kind::Saturated, "the database is locked"),
         "55000" => (Kind::Misconfigured, "the database takes no connections"),
         "42501" => (Kind::Forbidden, "permission denied"),
-        "25006" => (Kind::ReadOnly, "the database is read-only"),
+        "25006" => READ_ONLY,
         "25P02" => (
             Kind::UnexpectedAnswer,
             "a transaction of another client was left open on this connection",
@@ -186,7 +189,7 @@ pub(crate) fn mysql(number: u16) -> Option<Words> {
         ),
         1053 => (Kind::Lost, "the server is shutting down"),
         1927 | 4031 => (Kind::Lost, "the server has closed the connection"),
-        1290 | 1792 | 1836 | 1874 => (Kind::ReadOnly, "the database is read-only"),
+        1290 | 1792 | 1836 | 1874 => READ_ONLY,
         1969 | 3024 => (
             Kind::TimedOut,
             "the server has cancelled the statement: its own limit is shorter",
@@ -246,10 +249,49 @@ pub(crate) fn diesel(text: &str) -> Option<Words> {
         ("error performing TLS", (Kind::Tls, "TLS failed")),
         ("connection closed", (Kind::Lost, "connection lost")),
         ("error communicating", (Kind::Lost, "connection lost")),
-        ("read-only", (Kind::ReadOnly, "the database is read-only")),
+        ("read-only", READ_ONLY),
     ];
     WORDS
         .iter()
         .find(|(part, _)| text.contains(part))
         .map(|(_, words)| *words)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_that_is_not_permitted_is_not_a_wrong_password() {
+        let said = |code, message| postgres(code, message).map(|(kind, _)| kind);
+        let refused = "no pg_hba.conf entry for host \"10.0.0.5\", user \"app\", no encryption";
+        assert_eq!(said("28000", refused), Some(FailureKind::Forbidden));
+        let unknown = "role \"app\" does not exist";
+        assert_eq!(said("28000", unknown), Some(FailureKind::Authentication));
+        let wrong = "password authentication failed for user \"app\"";
+        assert_eq!(said("28P01", wrong), Some(FailureKind::Authentication));
+    }
+
+    #[test]
+    fn a_server_that_is_there_and_serves_nothing_has_words() {
+        let dropped = postgres("57P04", "terminating connection");
+        assert_eq!(
+            dropped,
+            Some((FailureKind::NotFound, "the database was dropped"))
+        );
+        let disk = postgres("58030", "could not read block 0");
+        assert_eq!(
+            disk,
+            Some((FailureKind::Other, "the disk of the database fails"))
+        );
+        #[cfg(feature = "mysql")]
+        for (number, kind) in [
+            (1047, FailureKind::Lost),
+            (1874, FailureKind::ReadOnly),
+            (3032, FailureKind::Lost),
+            (3100, FailureKind::ReadOnly),
+        ] {
+            assert_eq!(mysql(number).map(|(kind, _)| kind), Some(kind), "{number}");
+        }
+    }
 }

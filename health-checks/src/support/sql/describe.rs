@@ -6,7 +6,7 @@ use sqlx::error::DatabaseError;
 use crate::support::connection::error::ProbeError;
 #[cfg(feature = "postgres")]
 use crate::support::database_words::is_out_of_step;
-use crate::support::database_words::{DATABASE_ERROR, postgres};
+use crate::support::database_words::{DATABASE_ERROR, READ_ONLY, postgres};
 #[cfg(feature = "mysql")]
 use crate::support::database_words::{has_ended, mysql};
 use crate::support::io::{self, Words};
@@ -85,7 +85,7 @@ pub(crate) fn is_read_only(error: &sqlx::Error) -> bool {
     error
         .as_database_error()
         .and_then(by_code)
-        .is_some_and(|(kind, _)| kind == FailureKind::ReadOnly)
+        .is_some_and(|words| words == READ_ONLY)
 }
 
 /// Returns `true` if a statement failed because the server does not know a part of it: a function,
@@ -131,7 +131,7 @@ fn sqlite(code: i32) -> Option<Words> {
     Some(match code & 0xff {
         3 => (Kind::Forbidden, "permission denied"),
         5 | 6 => (Kind::Saturated, "the database is locked"),
-        8 => (Kind::ReadOnly, "the database is read-only"),
+        8 => READ_ONLY,
         10 => (Kind::Other, "the disk of the database fails"),
         11 => (Kind::UnexpectedAnswer, "the database file is damaged"),
         13 => (Kind::Saturated, "no space left for the database"),
