@@ -139,7 +139,14 @@ async fn metrics_and_feeds_answer_no_client_without_a_preference() {
         .group("ready")
         .build()
         .unwrap();
-    for accept in ["", "*/*", "text/html;q=0.9, */*;q=0.8", "nonsense"] {
+    for accept in [
+        "",
+        "*/*",
+        "text/html;q=0.9, */*;q=0.8",
+        "text/*;q=0.1, */*;q=0.1",
+        "text/*, application/*;q=0.5",
+        "nonsense",
+    ] {
         for (endpoint, target) in [
             (&all, "/ht/"),
             (&all, "/ht/ready/"),

@@ -19,6 +19,8 @@ pub(super) struct Offer {
     has_twin: bool,
     /// `true` if only a wildcard, or no preference at all, selects the format.
     is_fallback: bool,
+    /// `true` if the status code is that of the verdict, and not always 200.
+    has_verdict: bool,
     renderer: usize,
 }
 
@@ -35,6 +37,7 @@ impl Offer {
             version: version.map(str::to_owned),
             has_twin: false,
             is_fallback: false,
+            has_verdict: true,
             renderer,
         }
     }
@@ -60,9 +63,11 @@ pub(super) fn offers(
         .map(|&position| (position, types_of(position).get(1..).unwrap_or_default()));
     let types = main.chain(others);
     let offers = types.flat_map(|(renderer, types)| {
-        types
-            .iter()
-            .map(move |media_type| Offer::new(media_type, renderer))
+        let has_verdict = !renderers.at(renderer).always_ok();
+        types.iter().map(move |media_type| Offer {
+            has_verdict,
+            ..Offer::new(media_type, renderer)
+        })
     });
     let fallback = fallback.and_then(|position| {
         let offer = Offer::new(types_of(position).first()?, position);
@@ -88,6 +93,10 @@ pub(super) fn offers(
 }
 
 /// Returns the renderer that the client prefers, or `None` if it accepts none of them.
+///
+/// A format whose status code is not the verdict is chosen by its type. A wildcard chooses it only if
+/// the client accepts no other format, whatever the qualities are: a probe that says `text/*` must
+/// not always get 200.
 ///
 /// The most specific range that matches an offer decides its quality. Among offers of equal quality
 /// the client's order decides, then the precision of the match, then the order of the offers.
@@ -118,7 +127,8 @@ fn weigh(ranges: &[Range<'_>], offers: &[Offer]) -> Option<usize> {
         let Some((fit, Reverse(at))) = fitting.max() else {
             continue;
         };
-        let liking = (ranges[at].quality, Reverse(at), fit);
+        let is_meant = offer.has_verdict || fit > Fit::Kind;
+        let liking = (is_meant, ranges[at].quality, Reverse(at), fit);
         if ranges[at].quality > 0 && best.is_none_or(|(other, _)| liking > other) {
             best = Some((liking, offer.renderer));
         }
