@@ -1,7 +1,7 @@
 //! Connections to gRPC servers: HTTP/2 over the stream of
 //! [`connection::net`](super::connection::net).
 
-use std::error::Error as _;
+use std::error::Error;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -13,7 +13,8 @@ use hyper::client::conn::http2::{SendRequest, handshake};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::task::JoinHandle;
 use tonic::body::Body;
-use tonic::codegen::http::{Request, Response, Uri};
+use tonic::codegen::http::header::CONTENT_TYPE;
+use tonic::codegen::http::{Request, Response, StatusCode, Uri};
 use tonic::{Code, Status};
 use tonic_health::pb::health_client::HealthClient;
 use tower_service::Service;
@@ -178,16 +179,69 @@ pub(crate) struct Sender(SendRequest<Body>);
 
 impl Service<Request<Body>> for Sender {
     type Response = Response<Incoming>;
-    type Error = hyper::Error;
-    type Future = Pin<Box<dyn Future<Output = hyper::Result<Self::Response>> + Send>>;
+    type Error = Failure;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Failure>> + Send>>;
 
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<hyper::Result<()>> {
-        self.0.poll_ready(context)
+    /// Is always ready: the client makes a status without a source of an error here, which looks
+    /// like an answer of the server. A connection that is lost fails the call.
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+        Poll::Ready(Ok(()))
     }
 
+    /// Returns an answer of gRPC. Any other one is an error before the client reads its body as a
+    /// message.
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        Box::pin(self.0.send_request(request))
+        let answer = self.0.send_request(request);
+        Box::pin(async move {
+            let answer = answer.await.map_err(Failure::Transport)?;
+            let content_type = answer.headers().get(CONTENT_TYPE);
+            let is_grpc =
+                content_type.is_some_and(|it| it.as_bytes().starts_with(b"application/grpc"));
+            if answer.status() == StatusCode::OK && is_grpc {
+                Ok(answer)
+            } else {
+                Err(Failure::PlainHttp(answer.status()))
+            }
+        })
     }
+}
+
+/// A call that brought no answer of gRPC. It has no source, in which the client would look for a
+/// status.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// The connection is lost, or what answers does not speak HTTP/2.
+    Transport(hyper::Error),
+    /// An answer of HTTP alone, with its status: from a proxy that does not reach the server, or
+    /// from another program.
+    PlainHttp(StatusCode),
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Transport(error) => error.fmt(f),
+            Self::PlainHttp(status) => write!(f, "answered with the HTTP status {status} alone"),
+        }
+    }
+}
+
+impl Error for Failure {}
+
+/// Chooses a message for an answer of HTTP alone, by gRPC's
+/// [mapping](https://github.com/grpc/grpc/blob/master/doc/http-grpc-status-mapping.md) where that
+/// has a code.
+fn of_http(status: StatusCode) -> (FailureKind, String) {
+    let code = status.as_u16();
+    let of_code = |code| words(code).map(|(kind, message)| (kind, message.to_owned()));
+    let known = match code {
+        429 | 502 | 503 | 504 => Some((FailureKind::Lost, format!("the proxy answered {code}"))),
+        401 => of_code(Code::Unauthenticated),
+        403 => of_code(Code::PermissionDenied),
+        404 => of_code(Code::Unimplemented),
+        _ => None,
+    };
+    known.unwrap_or_else(|| (NOT_GRPC.0, NOT_GRPC.1.to_owned()))
 }
 
 #[cfg(unix)]
@@ -213,30 +267,27 @@ const NOT_GRPC: Words = (
     "what answers there does not speak gRPC",
 );
 
-/// Converts the failure of a call to that of a probe. A status without a source is an answer.
+/// Converts the failure of a call to that of a probe. A status without a source is an answer, and so
+/// is one of HTTP alone.
 pub(crate) fn failed(status: Status) -> ProbeError {
-    ProbeError::new(status.source().is_none(), describe(status))
-}
-
-/// Returns the failure of a call.
-fn describe(status: Status) -> HealthCheckException {
-    let (kind, message) = match (status.source(), words(status.code())) {
-        (Some(error), _) => return of_transport(error),
-        // Another program that speaks HTTP/2, or a proxy: tonic makes a status of its HTTP status
-        // code.
-        (None, None) if status.message().starts_with("grpc-status header missing") => {
-            (NOT_GRPC.0, NOT_GRPC.1.to_owned())
-        }
-        (None, Some((kind, message))) => (kind, message.to_owned()),
-        (None, None) => (
+    let failure = status.source().and_then(|source| source.downcast_ref());
+    let is_answer = match failure {
+        Some(Failure::PlainHttp(_)) => true,
+        Some(Failure::Transport(_)) => false,
+        None => status.source().is_none(),
+    };
+    let (kind, message) = match (failure, status.source(), words(status.code())) {
+        (Some(Failure::PlainHttp(code)), ..) => of_http(*code),
+        (Some(Failure::Transport(error)), ..) => return ProbeError::broken(of_transport(error)),
+        (None, Some(error), _) => return ProbeError::broken(of_transport(error)),
+        (None, None, Some((kind, message))) => (kind, message.to_owned()),
+        (None, None, None) => (
             FailureKind::Other,
             format!("the server answered {}", name(status.code())),
         ),
     };
-    ServiceUnavailable::new(message)
-        .with_kind(kind)
-        .with_source(status)
-        .into()
+    let error = ServiceUnavailable::new(message).with_kind(kind);
+    ProbeError::new(is_answer, error.with_source(status))
 }
 
 fn words(code: Code) -> Option<Words> {
