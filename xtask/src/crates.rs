@@ -29,7 +29,7 @@ const TITLE: &str = "\
 `cargo xtask crates` writes this page, and CI compares the numbers of crates. It counts the crates that a service compiles for a feature of
 health-checks on Linux, without those for building and testing. All features share most of their crates with each other, and with the service itself.
 The last column is the CPU time of compiling those crates and their build scripts for a debug build, on the machine that wrote the page
-(`--seconds` measures it again, in one build of all features).
+(`--seconds` measures it again, in one build of all features, so that health-checks itself counts with all of its code).
 
 | features | crates | more than none | seconds |
 |---|---|---|---|
