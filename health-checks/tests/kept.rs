@@ -20,7 +20,7 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 /// The times that a slow server takes: more than a half of the timeout, and almost all of it.
 const SLOW: [Duration; 2] = [Duration::from_millis(1200), Duration::from_millis(1700)];
 
-/// What the fake does with a command.
+/// The behaviour of the fake for a command.
 #[derive(Debug, Clone, Copy)]
 enum Mood {
     Answers,

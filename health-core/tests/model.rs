@@ -33,7 +33,7 @@ struct Setup {
     seed: u64,
 }
 
-/// What happens before a read: the statuses of the checks, a drain or its end, and the seconds
+/// The events before a read: the statuses of the checks, a drain or its end, and the seconds
 /// since the last read.
 #[derive(Debug, Clone)]
 struct Step {

@@ -32,7 +32,7 @@ use crate::support::connection::error::Probed;
 
 /// A query that a check runs on a database.
 pub(crate) trait Query: Clone + Send + Sync + 'static {
-    /// What a run learns about a connection for the next runs on it.
+    /// The knowledge about a connection that a run passes on to the next runs on it.
     type Memory: Default + Send + 'static;
 
     /// The result of the greeting.

@@ -11,7 +11,7 @@ use crate::support::connection::pool::{Ping, PoolUsage};
 pub(crate) struct Pooled<DB: Driver, Q: Query> {
     pub(super) pool: Pool<DB>,
     pub(super) query: Q,
-    /// What the runs have learned about the connections of the pool, and since when.
+    /// The knowledge of the runs about the connections of the pool, and the time since they have it.
     pub(super) memory: Mutex<Option<(Instant, Q::Memory)>>,
 }
 
