@@ -198,7 +198,7 @@ fn a_hold_ends_although_its_run_never_begins() {
     let orders = Server::up();
     let settings = Settings::default()
         .max_stale(SECOND)
-        .probe_budget(Duration::from_millis(20));
+        .probe_budget(Duration::from_millis(500));
     let health = Health::builder()
         .settings(settings)
         .group("ready", GroupSettings::default().hold(10 * SECOND))
