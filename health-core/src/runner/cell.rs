@@ -314,16 +314,11 @@ impl Cell {
 
     /// Returns the time until which reads may use the verdict; `None` means forever.
     pub(crate) fn fresh_until(&self, known: &LastVerdicts, share: &Share) -> Option<Instant> {
-        if let Some(sharing) = &self.sharing {
-            return share.fresh_until(sharing);
+        match (&self.sharing, &self.source, self.refresh) {
+            (Some(sharing), ..) => share.fresh_until(sharing),
+            (None, None, Refresh::Ttl(ttl)) => known.last.finished.checked_add(ttl),
+            _ => self.expires_at(known),
         }
-        if let Some(source) = &self.source {
-            return source.deadline();
-        }
-        known.last.finished.checked_add(match self.refresh {
-            Refresh::Ttl(ttl) => ttl,
-            Refresh::Every(interval) => self.expiry(interval),
-        })
     }
 
     /// Returns the age at which a background verdict expires, because nothing seems to refresh it
