@@ -331,9 +331,10 @@ async fn a_redis_that_answers_with_an_error_gets_one_connection() {
             let connections = taken.load(std::sync::atomic::Ordering::SeqCst) - before;
             let is_closed = reply.starts_with("-DENIED") || reply.contains("max number of clients");
             let expected = match name {
-                // A pool of bb8 opens the next connection before it can be stopped, and there is
-                // one beside it.
-                name if name.ends_with("pool") => runs..=3 * runs,
+                // A pool of bb8 opens further connections before it can be stopped, how many depends
+                // on the load of the machine, and there is one beside it. A pool that nobody stops
+                // opens thousands.
+                name if name.ends_with("pool") => runs..=10 * runs,
                 _ if is_closed => runs..=runs,
                 _ => 1..=1,
             };
