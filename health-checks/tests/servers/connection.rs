@@ -285,6 +285,7 @@ async fn a_redis_that_answers_with_an_error_gets_one_connection() {
     use health_checks::cache::{CacheBackend, RedisStore};
     use health_core::CheckExt as _;
     let runs = 5;
+    let mut on_pools = Vec::new();
     for (reply, words) in REPLIES {
         let (port, taken) = answering(reply).await;
         let url = format!("redis://127.0.0.1:{port}/0");
@@ -334,7 +335,10 @@ async fn a_redis_that_answers_with_an_error_gets_one_connection() {
                 // A pool of bb8 opens further connections before it can be stopped, how many depends
                 // on the load of the machine, and there is one beside it. A pool that nobody stops
                 // opens thousands.
-                name if name.ends_with("pool") => runs..=10 * runs,
+                name if name.ends_with("pool") => {
+                    on_pools.push(connections);
+                    runs..=10 * runs
+                }
                 _ if is_closed => runs..=runs,
                 _ => 1..=1,
             };
@@ -344,6 +348,12 @@ async fn a_redis_that_answers_with_an_error_gets_one_connection() {
             );
         }
     }
+    let all = on_pools.iter().sum::<usize>();
+    let most = 3 * runs * on_pools.len();
+    assert!(
+        all <= most,
+        "more than three connections a run on average: {on_pools:?}"
+    );
 }
 
 /// The real server causes the same messages, in the states that it can be brought into.
