@@ -6,7 +6,6 @@ use tokio::runtime::Handle;
 
 use crate::check::CheckExt;
 use crate::clock::SystemClock;
-use crate::fleet::{self, Fleet};
 use crate::interceptor::Interceptors;
 use crate::registry::{BuildError, Registry};
 use crate::render::{Renderer, Renderers};
@@ -28,7 +27,6 @@ pub struct HealthBuilder {
     clock: Option<Arc<dyn Clock>>,
     pub(crate) listeners: Vec<Box<dyn StatusListener>>,
     interceptors: Vec<Box<dyn Interceptor>>,
-    fleet: Option<Arc<dyn Fleet>>,
 }
 
 impl HealthBuilder {
@@ -112,19 +110,6 @@ impl HealthBuilder {
         self
     }
 
-    /// Joins a fleet, whose replicas share the verdicts of their
-    /// [`shared`](crate::CheckExt::shared) checks. Together they probe each dependency about once
-    /// per TTL. *Default*: no fleet.
-    ///
-    /// Each replica produces its first verdict of a check itself. After that it probes only from
-    /// time to time, and otherwise shows the verdicts of the others. A failure that all replicas
-    /// see is held in `ready`; a failure that only this replica sees fails `ready` at once. While
-    /// the fleet can't be reached, each replica probes for itself.
-    pub fn fleet(mut self, fleet: impl Fleet) -> Self {
-        self.fleet = Some(Arc::new(fleet));
-        self
-    }
-
     /// Sets the clock. *Default*: the system's clock.
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Some(Arc::new(clock));
@@ -146,9 +131,7 @@ impl HealthBuilder {
             &self.renderers,
             self.groups.keys().map(String::as_str),
         );
-        faults.extend(self.fleet.iter().flat_map(|fleet| fleet::faults(&**fleet)));
         let (cells, plans) = build_plans(self.registry, &self.groups, &self.settings, &mut faults);
-        BuildError::check(faults)?;
         let own_runtime = self.runtime.or_else(|| Handle::try_current().ok());
         let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock));
         let mut interceptors = Interceptors::default();
@@ -156,7 +139,7 @@ impl HealthBuilder {
         #[cfg(feature = "metrics")]
         self.listeners.push(Box::new(crate::metrics::Metrics));
         let listeners = Listeners(self.listeners);
-        let mut runner = Runner::new(
+        let runner = Runner::new(
             cells,
             plans,
             &self.settings,
@@ -165,9 +148,8 @@ impl HealthBuilder {
             listeners,
             interceptors,
         );
-        if let Some(fleet) = self.fleet {
-            runner.join(fleet);
-        }
+        faults.extend(runner.attach());
+        BuildError::check(faults)?;
         Ok(Health::new(
             runner,
             self.settings,

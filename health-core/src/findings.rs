@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use crate::named::named;
-use crate::{HealthCheckException, Secret};
+use crate::{HealthCheckException, Secret, Shown};
 
 /// The maximum number of errors, and of observations, per row. A check in a loop must not fill the
 /// memory.
@@ -43,6 +43,7 @@ struct Found {
     deadline: Option<Instant>,
     reconnect: Option<Duration>,
     secrets: Vec<Secret>,
+    shown: Option<Shown>,
     sealed: bool,
 }
 
@@ -52,6 +53,8 @@ pub(crate) struct Sealed {
     pub(crate) observations: Vec<Observation>,
     /// The secrets that the errors must not show.
     pub(crate) secrets: Vec<Secret>,
+    /// A verdict in place of that of the run.
+    pub(crate) shown: Option<Shown>,
 }
 
 impl Findings {
@@ -142,6 +145,21 @@ impl Findings {
         }
     }
 
+    /// Shows a whole verdict as the result of this run, for a check that wraps others or that knows
+    /// the answer from elsewhere. The verdict has its own age, and the run counts for nothing
+    /// itself: it is fresh until [`Shown::new`]'s `next`, in place of a `ttl`. A verdict with the
+    /// time and the status of the last one is shown again, and is no run: it moves no threshold, no
+    /// hold and no history.
+    ///
+    /// An error of the run, returned or [added](Self::add_error), takes precedence. A later call
+    /// replaces an earlier one. [`run`](crate::run) has an example.
+    pub fn show(&self, shown: Shown) {
+        let mut found = self.lock();
+        if !found.sealed {
+            found.shown = Some(shown);
+        }
+    }
+
     /// Returns the time left until the run's timeout, for a check that gives up by itself and says
     /// why.
     ///
@@ -172,6 +190,7 @@ impl Findings {
             errors: std::mem::take(&mut found.errors),
             observations: std::mem::take(&mut found.observations),
             secrets: std::mem::take(&mut found.secrets),
+            shown: found.shown.take(),
         }
     }
 

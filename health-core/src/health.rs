@@ -215,7 +215,7 @@ impl Health {
                 tasks.end().await;
             }
             self.0.runner.end_runs().await;
-            self.0.runner.leave_fleet().await;
+            self.0.runner.stop_checks().await;
             drop(self); // the last clone also drops the checks
             crate::cleanup::finished().await;
         };

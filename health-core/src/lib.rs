@@ -10,8 +10,6 @@ mod engine;
 pub mod error;
 mod failure;
 mod findings;
-#[doc(hidden)]
-pub mod fleet;
 mod health;
 mod history;
 mod hold;
@@ -38,6 +36,7 @@ mod snapshot;
 mod status;
 mod subscription;
 mod sync;
+mod verdict;
 
 pub use builder::HealthBuilder;
 pub use check::{
@@ -67,12 +66,11 @@ pub use render::{HealthJson, Json, Probe, Renderer, Renderers, ReportFormat, Tex
 pub use render::{Html, TemplateError};
 #[cfg(feature = "metrics-formats")]
 pub use render::{OpenMetrics, Prometheus};
-pub use report::{
-    CheckInfo, CheckReport, ErrorReport, FleetReport, GroupReport, Report, SharedVerdict,
-};
+pub use report::{CheckInfo, CheckReport, ErrorReport, GroupReport, Report};
 pub use reported::{
     Gate, Heartbeat, HeartbeatGuard, Reported, ReportedCheck, WatchedTask, watch_task,
 };
+pub use runner::run;
 pub use runtime::Runtime;
 pub use secret::Secret;
 pub use selection::{Selection, UnknownName};
@@ -80,3 +78,4 @@ pub use settings::{Anonymous, GroupSettings, Settings};
 pub use signal::Drained;
 pub use status::Status;
 pub use subscription::Subscription;
+pub use verdict::{Evidence, Shown, Verdict};

@@ -2,7 +2,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::time::Duration;
 
-use crate::check::{BoxCheck, CheckExt, HealthCheck as _, Options, Refresh, Scope};
+use crate::check::{BoxCheck, CheckExt, HealthCheck as _, Options, Schedule};
 
 /// The checks of a service, with their options. Two checks with the same identifier are refused
 /// when the health is built.
@@ -92,35 +92,21 @@ impl Registry {
             if options.timeout.is_some_and(|timeout| timeout.is_zero()) {
                 refuse("a timeout must be longer than zero");
             }
-            if options.refresh == Some(Refresh::Every(Duration::ZERO)) {
+            if options.schedule == Some(Schedule::Every(Duration::ZERO)) {
                 refuse("an interval must be longer than zero");
             }
             if let Some(source) = check.reported() {
-                let is_set = options.refresh.is_some()
+                let is_set = options.schedule.is_some()
                     || options.thresholds != (1, 1)
                     || options.timeout.is_some()
-                    || options.reconnect.is_some()
-                    || options.shared.is_some();
+                    || options.reconnect.is_some();
                 if is_set {
                     refuse(
-                        "the application reports it: leave ttl, every, thresholds, timeout, reconnect and shared out",
+                        "the application reports it: leave ttl, every, thresholds, timeout and reconnect out",
                     );
                 }
                 if source.max_age == Some(Duration::ZERO) {
                     refuse("the time between two reports must be longer than zero");
-                }
-            }
-            if options.shared.is_some() && check.reported().is_none() {
-                if check.scope() != Scope::External {
-                    refuse(
-                        "it checks this process or this machine, which differs in each replica: leave shared out",
-                    );
-                } else if options.groups.contains("live") {
-                    refuse("live is about this process alone: leave shared out");
-                } else if options.refresh == Some(Refresh::Ttl(Duration::ZERO)) {
-                    refuse(
-                        "with a ttl of zero, each read runs it: a check that is shared needs a longer one",
-                    );
                 }
             }
             if options.thresholds.0 == 0 || options.thresholds.1 == 0 {

@@ -19,8 +19,8 @@ use std::time::{Duration, SystemTime};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ErrorType, FailureKind, HealthCheckException, History, Latency, Observation, Scope, Status,
-    StatusChange, serde_time,
+    Clock, ErrorType, Evidence, FailureKind, HealthCheckException, History, Latency, Observation,
+    Scope, Status, StatusChange, serde_time,
 };
 
 /// The result of one read of the checks: the rows, and the verdict.
@@ -75,61 +75,6 @@ pub struct Report {
     /// The services of the gRPC health protocol, each with its group. Empty if nothing serves the
     /// health by gRPC.
     pub grpc_services: BTreeMap<String, String>,
-    /// The fleet that the process is a member of; `None` without a fleet.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub fleet: Option<FleetReport>,
-}
-
-/// The replicas that share verdicts, as one of them sees them.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(default)]
-#[non_exhaustive]
-pub struct FleetReport {
-    /// The name of the fleet.
-    pub name: String,
-    /// The number of replicas at the last exchange, this one included.
-    pub replicas: u32,
-    /// The number of exchanges that have failed.
-    pub errors: u64,
-    /// The time of the last exchange.
-    #[serde(with = "serde_time::rfc3339::option")]
-    pub last_exchange: Option<SystemTime>,
-    /// The time since the last exchange.
-    #[serde(with = "serde_time::seconds::option")]
-    pub age: Option<Duration>,
-    /// The time at which the fleet became unreachable; `None` if it can be reached. Until it can,
-    /// this replica probes for itself.
-    #[serde(with = "serde_time::rfc3339::option")]
-    pub away_since: Option<SystemTime>,
-}
-
-/// The fleet's information about a shared check.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(default)]
-#[non_exhaustive]
-pub struct SharedVerdict {
-    /// The number of replicas that share the check, this one included.
-    pub replicas: u32,
-    /// The name of the machine whose replica has run the check; `None` if the row shows this
-    /// replica's own verdict.
-    pub seen_by: Option<String>,
-    /// `true` if the check fails in this replica, and has worked in another one since.
-    pub alone: bool,
-}
-
-impl SharedVerdict {
-    /// Returns a text such as `3 replicas, seen by web-7`.
-    pub fn words(&self) -> String {
-        let plural = if self.replicas == 1 { "" } else { "s" };
-        match &self.seen_by {
-            _ if self.alone => format!(
-                "{} replica{plural}, failing in this one alone",
-                self.replicas
-            ),
-            Some(host) => format!("{} replica{plural}, seen by {host}", self.replicas),
-            None => format!("{} replica{plural}, seen by this one", self.replicas),
-        }
-    }
 }
 
 /// The verdict of a group within a report, from the last verdicts of its checks.
@@ -188,7 +133,6 @@ impl Report {
             version: None,
             groups: Vec::new(),
             grpc_services: BTreeMap::new(),
-            fleet: None,
         }
     }
 
@@ -211,7 +155,6 @@ impl Report {
             version: None,
             groups: Vec::new(),
             grpc_services: BTreeMap::new(),
-            fleet: None,
             ..self.clone()
         }
     }
@@ -224,7 +167,6 @@ impl Report {
         let is_own = |name: &String| self.group.as_ref() == Some(name);
         report.groups.retain(|group| is_own(&group.group));
         report.grpc_services.clear();
-        report.fleet = None;
         for check in &mut report.checks {
             check.groups.retain(is_own);
         }
@@ -327,10 +269,13 @@ pub struct CheckReport {
     /// The last changes of the effective status, at most ten, the newest last.
     #[serde(default, with = "shared_slice")]
     pub changes: Arc<[StatusChange]>,
-    /// The fleet's information about the check; `None` if the check is not shared, and before the
-    /// first exchange.
+    /// Where the verdict comes from, if not from a run of the check itself: see
+    /// [`Shown::origin`](crate::Shown::origin).
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub shared: Option<SharedVerdict>,
+    pub origin: Option<String>,
+    /// The process that has seen a failure.
+    #[serde(default, skip_serializing_if = "Evidence::is_own")]
+    pub evidence: Evidence,
 }
 
 impl CheckReport {
@@ -357,7 +302,8 @@ impl CheckReport {
             history: History::default(),
             latency: Latency::default(),
             changes: Arc::default(),
-            shared: None,
+            origin: None,
+            evidence: Evidence::Own,
         }
     }
 
@@ -455,6 +401,38 @@ pub struct CheckInfo {
     pub scope: Scope,
     /// The groups that contain the check, whether it names them or not.
     pub groups: Vec<String>,
-    /// The longest that one run may take.
+    /// The timeout of one run, without the check's own [`overhead`](crate::HealthCheck::overhead).
     pub timeout: Duration,
+    /// The time for which a verdict is fresh, or the interval of the runs in the background. Zero
+    /// for a check that the application reports.
+    pub ttl: Duration,
+    /// The shortest hold of the check in its groups, as this process lengthens it; `None` if a
+    /// failure counts at once. [`Duration::MAX`] means without end.
+    pub hold: Option<Duration>,
+    pub(crate) clock: ClockOf,
+}
+
+impl CheckInfo {
+    /// Returns the clock of the `Health`.
+    pub fn clock(&self) -> Arc<dyn Clock> {
+        Arc::clone(&self.clock.0)
+    }
+}
+
+/// A clock, which is left out of comparisons.
+#[derive(Clone)]
+pub(crate) struct ClockOf(pub(crate) Arc<dyn Clock>);
+
+impl PartialEq for ClockOf {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for ClockOf {}
+
+impl fmt::Debug for ClockOf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Clock")
+    }
 }

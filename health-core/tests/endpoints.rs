@@ -4,12 +4,11 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use bytes::Bytes;
 use health_core::{
-    Anonymous, BuildFault, CheckExt as _, Endpoint, Findings, GroupSettings, Health, HealthCheck,
-    Reported, Scope, ServiceUnavailable, Settings, check_fn,
+    Anonymous, BuildFault, CheckExt as _, Endpoint, GroupSettings, Health, Reported,
+    ServiceUnavailable, Settings, check_fn,
 };
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
 
@@ -405,47 +404,6 @@ fn a_health_reports_all_faults_of_its_settings_and_checks() {
             .contains("it depends on itself: a -> b -> a"),
         "{error}"
     );
-}
-
-#[test]
-fn a_check_that_can_not_be_shared_is_refused() {
-    struct Memory;
-    impl HealthCheck for Memory {
-        async fn check_status(&self, _: &Findings) -> health_core::Result {
-            Ok(())
-        }
-
-        fn identifier(&self) -> std::borrow::Cow<'_, str> {
-            "memory".into()
-        }
-
-        fn scope(&self) -> Scope {
-            Scope::Instance
-        }
-    }
-    let check = |name| check_fn(name, || async { Ok(()) }).shared("a");
-    let reported = Reported::new("consumer");
-    let error = Health::builder()
-        .check(Memory.shared("a"))
-        .check(check("alive").groups(["live"]))
-        .check(check("always").ttl(Duration::ZERO))
-        .check(reported.check().shared("a"))
-        .check(check("stock"))
-        .build()
-        .unwrap_err();
-    let text = error.to_string();
-    for (name, part) in [
-        ("memory", "it checks this process or this machine"),
-        ("alive", "live is about this process alone"),
-        ("always", "with a ttl of zero"),
-        ("consumer", "the application reports it"),
-    ] {
-        assert!(
-            text.contains(&format!("check \"{name}\": {part}")),
-            "{text}"
-        );
-    }
-    assert!(!text.contains("stock"), "{text}");
 }
 
 #[tokio::test]

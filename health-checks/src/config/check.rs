@@ -172,12 +172,7 @@ impl<'a> Checks<'_, 'a> {
                 Some(name) => check.named(name),
                 None => check.into_check(),
             };
-            let check = common.apply(check, self.options.timeout);
-            if let Some(key) = &key {
-                check.shared(key.clone())
-            } else {
-                check
-            }
+            common.apply(check, self.options.timeout)
         };
         Ok(checks.into_iter().map(configure).collect())
     }

@@ -85,7 +85,7 @@ impl Config {
         let Some(table) = document.table(root, "fleet")? else {
             return Ok(());
         };
-        let message = "this build has no fleet: switch on the cargo feature fleet of health-checks";
+        let message = "replicas can't share their verdicts in this version: leave [fleet] out";
         Err(document.error(table.span.start, "fleet".into(), message))
     }
 }

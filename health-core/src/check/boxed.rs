@@ -8,7 +8,7 @@ use futures::future::BoxFuture;
 
 use super::{HealthCheck, Scope};
 use crate::reported::Source;
-use crate::{Findings, Result, Secret};
+use crate::{CheckInfo, Findings, Result, Secret};
 
 /// A check with its type erased. It is cheap to clone, and is itself a [`HealthCheck`]. Catalogues
 /// return it.
@@ -93,6 +93,22 @@ impl HealthCheck for BoxCheck {
         self.check.dyn_runs_on_caller()
     }
 
+    fn refreshes(&self) -> bool {
+        self.check.dyn_refreshes()
+    }
+
+    fn overhead(&self) -> Duration {
+        self.check.dyn_overhead()
+    }
+
+    fn attach(&self, info: &CheckInfo) -> Result<(), String> {
+        self.check.dyn_attach(info)
+    }
+
+    async fn stop(&self) {
+        self.check.dyn_stop().await;
+    }
+
     fn reported(&self) -> Option<&Arc<Source>> {
         self.check.dyn_reported()
     }
@@ -115,6 +131,10 @@ trait DynCheck: Send + Sync {
     fn dyn_default_ttl(&self) -> Option<Duration>;
     fn dyn_measures(&self) -> bool;
     fn dyn_runs_on_caller(&self) -> bool;
+    fn dyn_refreshes(&self) -> bool;
+    fn dyn_overhead(&self) -> Duration;
+    fn dyn_attach(&self, info: &CheckInfo) -> Result<(), String>;
+    fn dyn_stop(&self) -> BoxFuture<'_, ()>;
     fn dyn_reported(&self) -> Option<&Arc<Source>>;
 }
 
@@ -149,6 +169,22 @@ impl<C: HealthCheck> DynCheck for C {
 
     fn dyn_runs_on_caller(&self) -> bool {
         self.runs_on_caller()
+    }
+
+    fn dyn_refreshes(&self) -> bool {
+        self.refreshes()
+    }
+
+    fn dyn_overhead(&self) -> Duration {
+        self.overhead()
+    }
+
+    fn dyn_attach(&self, info: &CheckInfo) -> Result<(), String> {
+        self.attach(info)
+    }
+
+    fn dyn_stop(&self) -> BoxFuture<'_, ()> {
+        Box::pin(self.stop())
     }
 
     fn dyn_reported(&self) -> Option<&Arc<Source>> {

@@ -39,11 +39,11 @@ pub use blocking::Blocking;
 pub use boxed::BoxCheck;
 pub use function::{check_blocking, check_fn, check_fn_with};
 pub use options::{CheckExt, Configured};
-pub(crate) use options::{Options, Refresh};
+pub(crate) use options::{Options, Schedule};
 
 use crate::named::named;
 use crate::reported::Source;
-use crate::{Findings, Result};
+use crate::{CheckInfo, Findings, Result};
 
 /// A check of one thing that a service needs.
 ///
@@ -118,6 +118,98 @@ pub trait HealthCheck: Send + Sync + 'static {
         false
     }
 
+    /// Returns `true` if the engine runs the check in the background, read or not: at the interval
+    /// that its options have as `ttl` or `every`, or at the time that [`Shown`](crate::Shown) says.
+    /// *Default*: `false`.
+    fn refreshes(&self) -> bool {
+        false
+    }
+
+    /// Returns the time that a run takes beside what the check is about, which is added to the
+    /// timeout: a check that asks a store for a verdict before it probes needs both. *Default*: 0.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use health_core::{Findings, HealthCheck, Result, Shown, run};
+    ///
+    /// /// Waits for up to 2 s before each probe, so that instances do not probe together.
+    /// struct Spread<C>(C, Duration);
+    ///
+    /// impl<C: HealthCheck> HealthCheck for Spread<C> {
+    ///     async fn check_status(&self, findings: &Findings) -> Result {
+    ///         tokio::time::sleep(self.1.min(self.overhead())).await;
+    ///         let verdict = run(&self.0, findings.time_left()).await;
+    ///         let next = verdict.finished + Duration::from_secs(10);
+    ///         findings.show(Shown::new(verdict, next));
+    ///         Ok(())
+    ///     }
+    ///
+    ///     fn overhead(&self) -> Duration {
+    ///         Duration::from_secs(2)
+    ///     }
+    /// }
+    /// ```
+    fn overhead(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    /// Called when the service's health is built, with what was decided about the check. An error
+    /// is a fault of the build: it says what is wrong and what to do. *Default*: accepts
+    /// everything.
+    ///
+    /// ```
+    /// use health_core::{CheckExt, CheckInfo, Findings, Health, HealthCheck, Result};
+    ///
+    /// struct Licence;
+    ///
+    /// impl HealthCheck for Licence {
+    ///     async fn check_status(&self, _: &Findings) -> Result {
+    ///         Ok(())
+    ///     }
+    ///
+    ///     fn attach(&self, info: &CheckInfo) -> Result<(), String> {
+    ///         if info.ttl.as_secs() < 60 {
+    ///             return Err("the licence server counts questions: set a ttl of 60 s or more".into());
+    ///         }
+    ///         Ok(())
+    ///     }
+    /// }
+    ///
+    /// let error = Health::builder().check(Licence).build().unwrap_err();
+    /// assert!(error.to_string().contains("set a ttl"));
+    /// ```
+    ///
+    /// # Errors
+    /// Returns a message if the check can't work in this way.
+    fn attach(&self, info: &CheckInfo) -> Result<(), String> {
+        let _ = info;
+        Ok(())
+    }
+
+    /// Ends what the check has elsewhere, such as a membership. [`Health::shutdown`] awaits it
+    /// after the last run, within its limit. *Default*: does nothing.
+    ///
+    /// [`Health::shutdown`]: crate::Health::shutdown
+    ///
+    /// ```
+    /// # use health_core::{Findings, HealthCheck, Result};
+    /// # struct Session; impl Session { async fn log_out(&self) {} }
+    /// struct Mailbox(Session);
+    ///
+    /// impl HealthCheck for Mailbox {
+    ///     async fn check_status(&self, _: &Findings) -> Result {
+    ///         Ok(())
+    ///     }
+    ///
+    ///     async fn stop(&self) {
+    ///         self.0.log_out().await;
+    ///     }
+    /// }
+    /// ```
+    fn stop(&self) -> impl Future<Output = ()> + Send {
+        std::future::ready(())
+    }
+
     /// Returns the source of the application's reports, for a check that is not probed. Only checks
     /// of this crate have one.
     #[doc(hidden)]
@@ -157,6 +249,22 @@ impl<C: HealthCheck> HealthCheck for Arc<C> {
 
     fn runs_on_caller(&self) -> bool {
         (**self).runs_on_caller()
+    }
+
+    fn refreshes(&self) -> bool {
+        (**self).refreshes()
+    }
+
+    fn overhead(&self) -> Duration {
+        (**self).overhead()
+    }
+
+    fn attach(&self, info: &CheckInfo) -> Result<(), String> {
+        (**self).attach(info)
+    }
+
+    fn stop(&self) -> impl Future<Output = ()> + Send {
+        (**self).stop()
     }
 
     fn reported(&self) -> Option<&Arc<Source>> {

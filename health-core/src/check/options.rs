@@ -67,7 +67,7 @@ pub trait CheckExt: sealed::Sealed + Sized {
     /// *Default*: [`Settings::ttl`](crate::Settings::ttl), or the check's own
     /// [`default_ttl`](HealthCheck::default_ttl) if that is longer.
     fn ttl(self, ttl: Duration) -> Configured<Self::Check> {
-        self.set(|options| options.refresh = Some(Refresh::Ttl(ttl)))
+        self.set(|options| options.schedule = Some(Schedule::Ttl(ttl)))
     }
 
     /// Sets the maximum age of a connection of the check's own, idle or not. With zero, each run
@@ -84,7 +84,7 @@ pub trait CheckExt: sealed::Sealed + Sized {
     /// A verdict expires after three intervals (or after one, its jitter and the timeout, if that
     /// is longer), so that a check does not stay healthy if its background task is gone.
     fn every(self, interval: Duration) -> Configured<Self::Check> {
-        self.set(|options| options.refresh = Some(Refresh::Every(interval)))
+        self.set(|options| options.schedule = Some(Schedule::Every(interval)))
     }
 
     /// Sets how many consecutive runs with another verdict it takes to become better (`rise`) and
@@ -130,19 +130,6 @@ pub trait CheckExt: sealed::Sealed + Sized {
     /// effect in others; see [`Hold`]. *Default*: the length that the group has.
     fn hold(self, hold: impl Into<Hold>) -> Configured<Self::Check> {
         self.set(|options| options.hold = Some(hold.into()))
-    }
-
-    /// Shares the verdicts of this check with the other replicas of the service; see
-    /// [`HealthBuilder::fleet`](crate::HealthBuilder::fleet). Replicas share a check if its
-    /// identifier and this key are the same in each of them. The key has to differ wherever the
-    /// check's target differs, such as the database that a pool connects to. Without a fleet, the
-    /// option has no effect. *Default*: not shared.
-    ///
-    /// A check of this process or this machine, one in the group `live`, one that the application
-    /// reports, and one with a `ttl` of zero can't be shared: then
-    /// [`HealthBuilder::build`](crate::HealthBuilder::build) fails.
-    fn shared(self, key: impl Into<Cow<'static, str>>) -> Configured<Self::Check> {
-        self.set(|options| options.shared = Some(key.into()))
     }
 
     /// Erases the type of the check and keeps its options, so that different checks fit into one
@@ -209,14 +196,13 @@ pub struct Options {
     pub(crate) critical: Option<bool>,
     pub(crate) groups: BTreeSet<Cow<'static, str>>,
     pub(crate) timeout: Option<Duration>,
-    pub(crate) refresh: Option<Refresh>,
+    pub(crate) schedule: Option<Schedule>,
     pub(crate) reconnect: Option<Duration>,
     pub(crate) hold: Option<Hold>,
     pub(crate) thresholds: (u32, u32),
     pub(crate) depends_on: BTreeSet<Cow<'static, str>>,
     pub(crate) scope: Option<Scope>,
     pub(crate) labels: BTreeMap<Cow<'static, str>, Cow<'static, str>>,
-    pub(crate) shared: Option<Cow<'static, str>>,
 }
 
 impl Default for Options {
@@ -226,21 +212,20 @@ impl Default for Options {
             critical: None,
             groups: BTreeSet::new(),
             timeout: None,
-            refresh: None,
+            schedule: None,
             reconnect: None,
             hold: None,
             thresholds: (1, 1),
             depends_on: BTreeSet::new(),
             scope: None,
             labels: BTreeMap::new(),
-            shared: None,
         }
     }
 }
 
 /// The rule for when a check runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Refresh {
+pub(crate) enum Schedule {
     /// The check runs when it is read and its verdict is older than this.
     Ttl(Duration),
     /// The check runs in the background, at this interval.

@@ -15,7 +15,7 @@ use super::strip::Strip;
 use super::words::{ago, brief, parts, time, tone};
 use crate::registry::RESERVED;
 use crate::report::ErrorReport;
-use crate::{CheckReport, FleetReport, GroupReport, Report, SharedVerdict, Status, StatusChange};
+use crate::{CheckReport, GroupReport, Report, Status, StatusChange};
 
 /// The page that comes with the crate, and the name by which a template can always extend it.
 const BASE: (&str, &str) = ("health_check/base.html", include_str!("base.html"));
@@ -62,7 +62,6 @@ const OWN: &str = "health_check/own.html";
 /// | `because` | the checks that fail the report, each with its kind of failure, or none |
 /// | `in_groups` | the verdict of each group: `name`, `healthy`, and the names in `failing` and `held` |
 /// | `grpc_services` | the services of the gRPC health protocol, ready to be shown: `orders.v1.Orders (ready)` |
-/// | `fleet` | how the replicas share their verdicts, in words, or none |
 /// | `checks` | the rows, failing ones first and blocked ones below their cause, each with: |
 /// | `identifier`, `status`, `raw_status` | name; effective status; status of the last run |
 /// | `tone` | the status as a class of the page's style: `good`, `fair`, `open`, `bad`. The style contains no name of a status, so that a monitor that searches the page for one only finds it if a check has it |
@@ -81,7 +80,7 @@ const OWN: &str = "health_check/own.html";
 /// | `plot` | the latency of the last hour, or none: `summary`, `width`, `height`, `points` of a line |
 /// | `link` | the URL of a page that shows only this check; none for a row of the engine itself |
 /// | `changes` | the last changes of its status, the newest first: `at`, `age`, `from` (or none), `to`, `tone` |
-/// | `shared` | for a check that a fleet shares: `3 replicas, seen by web-7`, or none |
+/// | `origin` | where the verdict comes from, such as `3 replicas, seen by web-7`, or none |
 ///
 /// Text from checks is escaped. A variable that does not exist is an error: it is logged, and the
 /// reader gets the text format.
@@ -214,7 +213,6 @@ struct Page<'a> {
     version: Option<&'a str>,
     in_groups: Vec<Group<'a>>,
     grpc_services: Vec<String>,
-    fleet: Option<String>,
     sections: Vec<Section<'a>>,
     generated_at: String,
     duration: String,
@@ -249,22 +247,6 @@ fn grpc_service((service, group): (&String, &String)) -> String {
         "" => format!("\"\" ({group})"),
         service if service == group => service.to_owned(),
         service => format!("{service} ({group})"),
-    }
-}
-
-/// Describes how the replicas share their verdicts.
-fn fleet(fleet: &FleetReport) -> String {
-    let name = &fleet.name;
-    match (fleet.away_since, fleet.replicas) {
-        (Some(since), _) => {
-            format!(
-                "fleet {name} can't be reached since {}: this replica probes for itself",
-                time(since)
-            )
-        }
-        (None, 0) => format!("fleet {name}: no exchange yet"),
-        (None, 1) => format!("fleet {name}: 1 replica"),
-        (None, replicas) => format!("fleet {name}: {replicas} replicas"),
     }
 }
 
@@ -305,7 +287,7 @@ struct Row<'a> {
     parts: Vec<&'a str>,
     groups: &'a BTreeSet<String>,
     labels: &'a BTreeMap<String, String>,
-    shared: Option<String>,
+    origin: Option<String>,
     meters: Vec<Meter>,
     plot: Option<Plot>,
     link: Option<String>,
@@ -330,7 +312,6 @@ impl<'a> From<&'a Report> for Page<'a> {
             because: because(report),
             in_groups: report.groups.iter().map(Group::new).collect(),
             grpc_services: report.grpc_services.iter().map(grpc_service).collect(),
-            fleet: report.fleet.as_ref().map(fleet),
             problems: problems(report),
             healthy: report.healthy,
             status: report.status,
@@ -440,7 +421,7 @@ impl<'a> Row<'a> {
             parts: parts(&check.identifier),
             groups: &check.groups,
             labels: &check.labels,
-            shared: check.shared.as_ref().map(SharedVerdict::words),
+            origin: check.origin.clone(),
             meters: check.observations.iter().filter_map(Meter::of).collect(),
             plot: Plot::of(&check.latency, now),
             link: (!RESERVED.contains(&check.identifier.as_str())).then(|| {

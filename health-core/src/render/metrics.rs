@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use super::outcome::Outcome;
 use crate::registry::RESERVED;
-use crate::{CheckReport, FailureKind, FleetReport, GroupReport, Report, Status};
+use crate::{CheckReport, FailureKind, GroupReport, Report, Status};
 
 /// One of the two text formats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,7 +61,7 @@ pub(super) fn write(report: &Report, dialect: Dialect, out: &mut dyn fmt::Write)
     }
 }
 
-fn families(report: &Report) -> [Family<'_>; 14] {
+fn families(report: &Report) -> [Family<'_>; 10] {
     // Label sets are stable: a row that the engine adds for a while has no samples, and shows only
     // in the overall verdict.
     let is_check = |row: &&CheckReport| !RESERVED.contains(&row.identifier.as_str());
@@ -81,15 +81,6 @@ fn families(report: &Report) -> [Family<'_>; 14] {
             .copied()
             .filter_map(|row| Some(Sample::new([("check", &row.identifier)], value(row)?)))
             .collect()
-    };
-    let of_fleet = |value: &dyn Fn(&FleetReport) -> Option<f64>| -> Vec<Sample<'_>> {
-        let mut samples = Vec::new();
-        if let Some(fleet) = &report.fleet {
-            samples.extend(
-                value(fleet).map(|value| Sample::new([("fleet", fleet.name.as_str())], value)),
-            );
-        }
-        samples
     };
     [
         family(
@@ -140,26 +131,6 @@ fn families(report: &Report) -> [Family<'_>; 14] {
                 .iter()
                 .map(|group| Sample::new([("group", group.group.as_str())], number(group.healthy)))
                 .collect(),
-        ),
-        family(
-            "health_check_fleet_replicas",
-            "The number of replicas that share verdicts, this one included.",
-            of_fleet(&|fleet| Some(f64::from(fleet.replicas))),
-        ),
-        family(
-            "health_check_fleet_exchange_age_seconds",
-            "The time since the last exchange with the fleet.",
-            of_fleet(&|fleet| fleet.age.map(|age| age.as_secs_f64())),
-        ),
-        family(
-            "health_check_fleet_errors_total",
-            "The number of exchanges with the fleet that have failed.",
-            of_fleet(&|fleet| u32::try_from(fleet.errors).ok().map(f64::from)),
-        ),
-        family(
-            "health_check_fleet_away",
-            "1 while the fleet can't be reached, so that this replica probes for itself.",
-            of_fleet(&|fleet| Some(number(fleet.away_since.is_some()))),
         ),
         family(
             "health_check_overall_healthy",

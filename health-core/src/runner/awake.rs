@@ -1,4 +1,4 @@
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 /// Changes of the difference between the two clocks up to this many milliseconds are ignored.
@@ -11,8 +11,6 @@ pub(super) struct Awake {
     began: (Instant, SystemTime),
     /// The last recorded lead of the date over the other clock, in milliseconds.
     ahead: AtomicI64,
-    /// The number of jumps so far.
-    sleeps: AtomicU64,
 }
 
 impl Awake {
@@ -20,7 +18,6 @@ impl Awake {
         Self {
             began: (clock.now(), clock.time()),
             ahead: AtomicI64::new(0),
-            sleeps: AtomicU64::new(0),
         }
     }
 
@@ -44,15 +41,9 @@ impl Awake {
             .is_ok();
         let has_slept = is_first && ahead - known > milliseconds(limit).max(SLEW);
         if has_slept {
-            self.sleeps.fetch_add(1, Ordering::Relaxed);
             tracing::info!(target: "health_check", seconds = (ahead - known) / 1000, "the date has jumped ahead: verdicts from before are old");
         }
         has_slept
-    }
-
-    /// Returns the number of suspends so far. A verdict from before the last one is too old.
-    pub(super) fn sleeps(&self) -> u64 {
-        self.sleeps.load(Ordering::Relaxed)
     }
 }
 
@@ -86,12 +77,10 @@ mod tests {
             !awake.has_slept(now + 3600 * second, time, limit),
             "a step back"
         );
-        assert_eq!(awake.sleeps(), 0);
         assert!(awake.has_slept(now + 3601 * second, time + 60 * second, limit));
         assert!(
             !awake.has_slept(now + 3602 * second, time + 61 * second, limit),
             "told once"
         );
-        assert_eq!(awake.sleeps(), 1);
     }
 }

@@ -3,9 +3,8 @@ use std::time::Duration;
 
 use tokio::task::AbortHandle;
 
-use super::cell::pause;
-use super::{Cell, Runner, fleet};
-use crate::check::Refresh;
+use super::Runner;
+use super::cell::Refresh;
 
 /// The background tasks of a `Health`. They end when this value is dropped; runs that are under way
 /// continue to their end.
@@ -48,27 +47,14 @@ impl Runner {
     /// is no runtime to spawn the tasks on.
     pub(crate) fn refresh_in_background(self: &Arc<Self>) -> Option<Tasks> {
         let (runtime, on_own_runtime) = self.runtime()?;
-        let interval = |cell: &Cell| match cell.refresh {
-            Refresh::Every(interval) if cell.sharing.is_none() => Some(interval),
-            _ => None, // the fleet refreshes what is shared
-        };
-        let timed = self
-            .cells
-            .iter()
-            .enumerate()
-            .filter_map(|(position, cell)| Some((position, interval(cell)?)));
-        let start = |(position, every)| {
+        let timed = (0..self.cells.len())
+            .filter(|&position| matches!(self.cells[position].refresh, Refresh::Every(_)));
+        let start = |position| {
             runtime
-                .spawn(keep_fresh(Arc::clone(self), position, every))
+                .spawn(keep_fresh(Arc::clone(self), position))
                 .abort_handle()
         };
-        let mut all: Vec<AbortHandle> = timed.map(start).collect();
-        let shares = self.fleet.as_ref().is_some_and(fleet::Member::shares);
-        all.extend(shares.then(|| {
-            runtime
-                .spawn(fleet::exchange(Arc::clone(self)))
-                .abort_handle()
-        }));
+        let all: Vec<AbortHandle> = timed.map(start).collect();
         Some(Tasks {
             all,
             on_own_runtime,
@@ -76,9 +62,13 @@ impl Runner {
     }
 }
 
-async fn keep_fresh(runner: Arc<Runner>, cell: usize, interval: Duration) {
+async fn keep_fresh(runner: Arc<Runner>, cell: usize) {
     loop {
         runner.join_or_start(cell).finished().await;
-        tokio::time::sleep(pause(interval, fastrand::f64())).await;
+        let now = runner.clock.now();
+        match runner.cells[cell].next_run(now, fastrand::f64()) {
+            Some(next) => tokio::time::sleep(next.saturating_duration_since(now)).await,
+            None => std::future::pending().await, // later than any time
+        }
     }
 }

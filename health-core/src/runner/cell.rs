@@ -1,4 +1,3 @@
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -6,14 +5,16 @@ use std::time::{Duration, Instant, SystemTime};
 use super::Plan;
 use super::journal::{Journal, Record};
 use super::run::Run;
-use super::share::{Next, Share, Sharing};
-use super::verdict::{Limits, Verdict};
-use crate::check::{BoxCheck, HealthCheck as _, Refresh};
-use crate::engine::group::{Account, Age, Evidence, Reported, View};
+use super::verdict::Limits;
+use crate::check::{BoxCheck, HealthCheck as _, Options, Schedule};
+use crate::engine::group::{Account, Age, Reported, View};
 use crate::registry::Entry;
 use crate::reported::Source;
 use crate::sync::{Mutex, MutexGuard, lock};
-use crate::{CheckReport, History, Hold, Latency, PastRun, Scope, Settings, Status, StatusChange};
+use crate::{
+    CheckReport, Evidence, History, Hold, Latency, PastRun, Scope, Settings, Shown, Status,
+    StatusChange, Verdict,
+};
 
 /// The number of changes of the status that are kept.
 const CHANGES: usize = 10;
@@ -31,16 +32,31 @@ pub(crate) struct Cell {
     pub(crate) refresh: Refresh,
     pub(crate) depends_on: Vec<usize>,
     pub(crate) hold: Option<Hold>,
-    /// The reports of the application, for a check that is not probed.
-    pub(crate) source: Option<Arc<Source>>,
-    /// The key under which the check is shared. Taken when the `Health` joins its fleet.
-    pub(crate) shared_key: Option<Cow<'static, str>>,
-    /// The options of a check that a fleet shares.
-    pub(crate) sharing: Option<Sharing>,
     labels: BTreeMap<String, String>,
     rise: u32,
     fall: u32,
     state: Mutex<State>,
+}
+
+/// The way in which a check gets its verdicts.
+#[derive(Debug)]
+pub(crate) enum Refresh {
+    /// It runs when it is read and its verdict is older than this.
+    Ttl(Duration),
+    /// It runs in the background, at this interval.
+    Every(Duration),
+    /// The application reports it, and it never runs.
+    Reported(Arc<Source>),
+}
+
+/// The effect of a run on what is known of its check.
+pub(crate) enum Event {
+    /// The verdict that was shown again has neither changed nor moved.
+    Same,
+    /// The verdict is the same, and comes from elsewhere than before.
+    Moved,
+    /// There is a new verdict.
+    New(Record),
 }
 
 #[derive(Debug, Default)]
@@ -57,18 +73,18 @@ pub(crate) struct State {
     pub(crate) past: Past,
     /// The account of each group that holds, by the number of the hold.
     accounts: Vec<Option<Account>>,
+    /// The status of the last run of this process itself; `None` before the first one.
+    own: Option<Status>,
+    /// `true` while the check fails, once it has failed in this process alone.
+    is_alone: bool,
     /// The version of the last report that was taken.
     report: u64,
-    /// The state of the check in the fleet.
-    pub(crate) share: Share,
 }
 
 /// The moment at which cells are looked at, and what the service knows of it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Moment {
     pub(crate) now: Instant,
-    /// The number of suspends of the machine so far.
-    pub(crate) sleeps: u64,
     /// The age up to which a verdict is shown in place of a run that is not over.
     pub(crate) max_stale: Duration,
     /// The time at which the `Health` was built.
@@ -95,6 +111,14 @@ pub(crate) struct LastVerdicts {
     pub(crate) since: SystemTime,
     /// The number of consecutive runs that were better, or worse, than the effective status.
     streak: u32,
+    evidence: Evidence,
+    origin: Option<Arc<str>>,
+    /// The time of the next run in the background, if the last one has set it.
+    pub(crate) next: Option<Instant>,
+    /// The end of the last run, which may have shown an older verdict.
+    refreshed: Instant,
+    /// `true` if the machine was suspended since.
+    is_old: bool,
 }
 
 /// A run that a caller joins.
@@ -122,20 +146,12 @@ impl Cell {
                     .timeout
                     .or_else(|| check.default_timeout())
                     .unwrap_or(settings.timeout),
+                overhead: check.overhead(),
                 reconnect: options.reconnect.unwrap_or(settings.reconnect),
             },
-            refresh: options.refresh.unwrap_or_else(|| {
-                Refresh::Ttl(
-                    check
-                        .default_ttl()
-                        .map_or(settings.ttl, |ttl| ttl.max(settings.ttl)),
-                )
-            }),
+            refresh: Refresh::of(&check, &options, settings),
             depends_on,
             hold: options.hold,
-            source: check.reported().cloned(),
-            shared_key: options.shared,
-            sharing: None,
             labels: options
                 .labels
                 .iter()
@@ -185,11 +201,11 @@ impl Cell {
             .hold
             .and_then(|number| state.accounts.get(number)?.clone());
         let asked = run.map(|run| run.asked);
-        let evidence = match age {
-            Age::Late | Age::Expired => Evidence::Own, // also what the fleet has not refreshed
-            _ if state.share.is_mine() => Evidence::Alone,
-            _ if state.share.is_unconfirmed() => Evidence::Elsewhere,
-            _ => Evidence::Own,
+        let evidence = match (age, known.map_or(Evidence::Own, |known| known.evidence)) {
+            (Age::Fresh | Age::Stale, Evidence::Elsewhere) => Evidence::Elsewhere,
+            (_, Evidence::Alone) => Evidence::Alone,
+            _ if state.is_alone => Evidence::Alone,
+            _ => Evidence::Own, // also what has not been refreshed, wherever it comes from
         };
         View {
             status: match (age, known) {
@@ -215,7 +231,7 @@ impl Cell {
                 let allowed = self.limits.timeout.min(at.max_stale);
                 first.checked_add(allowed.saturating_add(plan.budget))
             }),
-            reported: self.source.as_ref().map(|source| Reported {
+            reported: self.source().map(|source| Reported {
                 is_gate: source.is_gate,
                 has_ended: source.has_ended(),
                 grace_ends: at.built.checked_add(source.max_age.unwrap_or_default()),
@@ -233,8 +249,8 @@ impl Cell {
             return Age::Never;
         };
         let has_expired = self.expired(known, at.now).is_some();
-        let is_recent = at.now.saturating_duration_since(known.last.finished) < at.max_stale
-            && !known.is_before(at.sleeps);
+        let is_recent =
+            at.now.saturating_duration_since(known.last.finished) < at.max_stale && !known.is_old;
         match run {
             None if has_expired => Age::Expired,
             None => Age::Fresh,
@@ -245,41 +261,81 @@ impl Cell {
 
     /// Returns the time from the end of a run to the end of the next one.
     fn notices_within(&self) -> Duration {
-        let interval = match self.refresh {
-            Refresh::Ttl(ttl) => ttl,
-            Refresh::Every(interval) => interval.saturating_add(jitter(interval)),
+        let interval = match &self.refresh {
+            Refresh::Ttl(ttl) => *ttl,
+            Refresh::Every(interval) => interval.saturating_add(jitter(*interval)),
+            Refresh::Reported(_) => Duration::ZERO,
         };
-        interval.saturating_add(self.limits.timeout)
+        interval.saturating_add(self.limits.longest())
+    }
+
+    /// Returns the time for which a verdict is fresh, or the interval of the runs.
+    pub(crate) fn interval(&self) -> Duration {
+        match self.refresh {
+            Refresh::Ttl(interval) | Refresh::Every(interval) => interval,
+            Refresh::Reported(_) => Duration::ZERO,
+        }
+    }
+
+    /// Returns the shortest hold of the check in its groups, if there is one.
+    pub(crate) fn shortest_hold(&self) -> Option<Duration> {
+        let state = self.lock();
+        let accounts = state.accounts.iter().flatten();
+        accounts
+            .filter(|account| account.holds())
+            .map(Account::length)
+            .min()
+    }
+
+    /// Returns the source of the application's reports, for a check that is not probed.
+    pub(crate) fn source(&self) -> Option<&Arc<Source>> {
+        match &self.refresh {
+            Refresh::Reported(source) => Some(source),
+            _ => None,
+        }
     }
 
     /// Returns the time at which a background verdict, or a report, expires.
     fn expires_at(&self, known: &LastVerdicts) -> Option<Instant> {
-        match (&self.source, self.refresh) {
-            (Some(source), _) => source.deadline(),
-            (None, Refresh::Every(interval)) if self.sharing.is_none() => {
-                known.last.finished.checked_add(self.expiry(interval))
+        match &self.refresh {
+            Refresh::Ttl(_) => None,
+            Refresh::Every(interval) => {
+                let late = jitter(*interval).saturating_add(self.limits.longest());
+                let planned = known.next.map(|next| next.checked_add(late));
+                let expiry = known.refreshed.checked_add(self.expiry(*interval))?;
+                planned.map_or(Some(expiry), |planned| Some(planned?.max(expiry)))
             }
-            _ => None,
+            Refresh::Reported(source) => source.deadline(),
         }
     }
 
     /// Called on each read. Returns `None` if the last verdict is still fresh, and otherwise the
     /// run that produces a new one. A verdict from before the last suspend of the machine is not
     /// fresh: nothing was refreshed meanwhile, not even in the background.
-    pub(crate) fn run_needed(&self, now: Instant, sleeps: u64) -> Option<JoinedRun> {
+    pub(crate) fn run_needed(&self, now: Instant) -> Option<JoinedRun> {
         let mut state = self.lock();
         state.first_read.get_or_insert(now);
-        if self.source.is_some() {
-            return None;
-        }
-        let is_fresh = state
-            .known
-            .as_ref()
-            .is_some_and(|known| match &self.sharing {
-                Some(sharing) => !state.share.needs_run(sharing, now, sleeps),
-                None => self.is_fresh(known, now) && !known.is_before(sleeps),
-            });
+        let known = state.known.as_ref().filter(|known| !known.is_old);
+        let is_fresh = match &self.refresh {
+            Refresh::Reported(_) => true,
+            Refresh::Every(_) => known.is_some(), // a read starts no run; if the verdict has expired, the row says so
+            Refresh::Ttl(_) => {
+                known.is_some_and(|known| self.fresh_until(known).is_none_or(|end| now < end))
+            }
+        };
         (!is_fresh).then(|| Self::join(state, now))
+    }
+
+    /// Marks the last verdict, and the run that is under way, as older than they seem: the machine
+    /// was suspended meanwhile.
+    pub(crate) fn mark_old(&self) {
+        let mut state = self.lock();
+        if let Some(known) = &mut state.known {
+            known.is_old = true;
+        }
+        if let Some(run) = &state.run {
+            run.mark_old();
+        }
     }
 
     /// Returns the run that is under way.
@@ -301,23 +357,24 @@ impl Cell {
         }
     }
 
-    fn is_fresh(&self, known: &LastVerdicts, now: Instant) -> bool {
-        match self.refresh {
-            Refresh::Ttl(ttl) => known
-                .last
-                .finished
-                .checked_add(ttl)
-                .is_none_or(|end| now < end),
-            Refresh::Every(_) => true, // a read starts no run; if the verdict has expired, the row says so
+    /// Returns the time until which reads may use the verdict; `None` means forever.
+    pub(crate) fn fresh_until(&self, known: &LastVerdicts) -> Option<Instant> {
+        match (&self.refresh, known.next) {
+            (Refresh::Ttl(_), Some(next)) => Some(next),
+            (Refresh::Ttl(ttl), None) => known.last.finished.checked_add(*ttl),
+            _ => self.expires_at(known),
         }
     }
 
-    /// Returns the time until which reads may use the verdict; `None` means forever.
-    pub(crate) fn fresh_until(&self, known: &LastVerdicts, share: &Share) -> Option<Instant> {
-        match (&self.sharing, &self.source, self.refresh) {
-            (Some(sharing), ..) => share.fresh_until(sharing),
-            (None, None, Refresh::Ttl(ttl)) => known.last.finished.checked_add(ttl),
-            _ => self.expires_at(known),
+    /// Returns the time at which the next run in the background is due. `drawn` is a random number
+    /// between 0 and 1.
+    pub(crate) fn next_run(&self, now: Instant, drawn: f64) -> Option<Instant> {
+        let planned = self.lock().known.as_ref().and_then(|known| known.next);
+        match &self.refresh {
+            Refresh::Every(interval) => {
+                planned.or_else(|| now.checked_add(pause(*interval, drawn)))
+            }
+            _ => None,
         }
     }
 
@@ -326,23 +383,20 @@ impl Cell {
     fn expiry(&self, interval: Duration) -> Duration {
         let late = interval
             .saturating_add(jitter(interval))
-            .saturating_add(self.limits.timeout);
+            .saturating_add(self.limits.longest());
         interval.saturating_mul(3).max(late)
     }
 
     /// Returns the age of a background verdict, or of a report, if it has expired.
     pub(crate) fn expired(&self, known: &LastVerdicts, now: Instant) -> Option<Duration> {
-        if let Some(source) = &self.source {
-            return source.too_old(now);
+        match &self.refresh {
+            Refresh::Ttl(_) => None,
+            Refresh::Every(_) => {
+                let has_expired = self.expires_at(known).is_some_and(|end| now >= end);
+                has_expired.then(|| now.saturating_duration_since(known.refreshed))
+            }
+            Refresh::Reported(source) => source.too_old(now),
         }
-        if self.sharing.is_some() {
-            return None; // its own verdict replaces a shared one that is too old, and reads renew it
-        }
-        let Refresh::Every(interval) = self.refresh else {
-            return None;
-        };
-        let age = now.saturating_duration_since(known.last.finished);
-        (age >= self.expiry(interval)).then_some(age)
     }
 
     /// Reads the state, without a copy.
@@ -357,72 +411,35 @@ impl Cell {
             return None;
         }
         state.report = version;
-        Some(self.store(state, Arc::new(verdict)))
+        Some(self.store(state, Shown::own(Arc::new(verdict)), false))
     }
 
-    /// Stores the verdict of the run that was under way, and returns the record for the log and the
-    /// listeners.
-    pub(crate) fn settle(&self, verdict: Verdict) -> Record {
+    /// Stores the result of the run that was under way. A verdict that is stored already is shown
+    /// again, and is no run.
+    pub(crate) fn settle(&self, run: &Run, shown: Shown) -> Event {
         let mut state = self.lock();
-        let verdict = Arc::new(verdict);
         state.run = None;
-        let Some(sharing) = &self.sharing else {
-            return self.store(state, verdict);
-        };
-        let next = state.share.own_ended(sharing, &verdict, fastrand::f64());
-        match (next, &state.known) {
-            (Next::Keep, Some(known)) => {
-                let effective = Arc::clone(&known.effective); // the shared verdict stays; only the causes are logged
-                state
-                    .journal
-                    .record(Some(effective.status), &effective, &verdict)
-            }
-            _ => self.store(state, verdict),
-        }
-    }
-
-    /// Returns `true` if the fleet should know of the last run at once.
-    pub(crate) fn has_news(&self) -> bool {
-        self.sharing.is_some() && self.lock().share.has_news()
-    }
-
-    /// Updates the state in the fleet, and stores the verdict that `step` returns. Returns `None`
-    /// if the row stays as it is.
-    pub(crate) fn share(&self, step: impl FnOnce(&mut Share, &Sharing) -> Next) -> Option<Record> {
-        let sharing = self.sharing.as_ref()?;
-        let mut state = self.lock();
-        match step(&mut state.share, sharing) {
-            Next::Show(verdict) => Some(self.store(state, verdict)),
-            Next::Keep => None,
-        }
-    }
-
-    /// Shares the verdicts of this check with other replicas.
-    pub(crate) fn share_as(&mut self, id: String, me: &Arc<str>, own: Duration) {
-        let ttl = match self.refresh {
-            Refresh::Ttl(ttl) | Refresh::Every(ttl) => ttl,
-        };
-        let holds = self
-            .lock()
-            .accounts
-            .iter()
-            .flatten()
-            .filter(|account| account.holds())
-            .map(Account::length)
-            .min();
-        let confirm = holds.map_or(own, |hold| (hold / 3).min(own)); // well before the shortest hold ends
-        let own = own.max(ttl);
-        self.sharing = Some(Sharing {
-            id,
-            me: Arc::clone(me),
-            ttl,
-            timeout: self.limits.timeout,
-            own,
-            confirm,
+        let same = state.known.as_mut().filter(|known| {
+            shown.next.is_some()
+                && known.last.finished == shown.verdict.finished
+                && known.last.status == shown.verdict.status
         });
+        let Some(known) = same else {
+            return Event::New(self.store(state, shown, run.is_old()));
+        };
+        let has_moved = known.evidence != shown.evidence || known.origin != shown.origin;
+        known.evidence = shown.evidence;
+        known.origin = shown.origin;
+        known.next = shown.next;
+        known.refreshed = shown.at;
+        known.is_old = run.is_old();
+        let status = known.effective.status;
+        state.note_origin(status, shown.evidence);
+        if has_moved { Event::Moved } else { Event::Same }
     }
 
-    fn store(&self, mut state: MutexGuard<'_, State>, verdict: Arc<Verdict>) -> Record {
+    fn store(&self, mut state: MutexGuard<'_, State>, shown: Shown, is_old: bool) -> Record {
+        let verdict = Arc::clone(&shown.verdict);
         let run = PastRun::new(verdict.status, verdict.duration, verdict.finished_at);
         let was_expired = std::mem::take(&mut state.is_expired);
         let known = state.known.as_ref().map(|known| known.effective.status);
@@ -435,26 +452,34 @@ impl Cell {
             None => LastVerdicts::first(verdict),
             Some(known) => known.next(verdict, self.rise, self.fall),
         };
-        let raw = known.last.status;
+        let known = LastVerdicts {
+            evidence: shown.evidence,
+            origin: shown.origin,
+            next: shown.next,
+            refreshed: shown.at,
+            is_old,
+            ..known
+        };
         let effective = known.effective.status;
-        let is_mine = state.share.is_mine();
-        let counts = !state.share.is_unconfirmed();
+        // What only others have seen moves the accounts as the last run of this process does.
+        let seen = match shown.evidence {
+            Evidence::Own => Some((known.last.status, effective)),
+            Evidence::Elsewhere => state.own.map(|own| (own, own)),
+            Evidence::Alone => None,
+        };
+        if shown.evidence != Evidence::Elsewhere {
+            state.own = Some(known.last.status);
+        }
+        state.note_origin(effective, shown.evidence);
         let mut holds = Vec::new();
-        for (number, account) in state.accounts.iter_mut().enumerate().filter(|_| !is_mine) {
-            let take = |account: &mut Account| {
-                account.take(
-                    (known.last.started, known.last.duration),
-                    raw,
-                    effective,
-                    counts,
-                )
-            };
-            holds.extend(
-                account
+        if let Some((raw, effective)) = seen {
+            let run = (known.last.started(), known.last.duration);
+            for (number, account) in state.accounts.iter_mut().enumerate() {
+                let change = account
                     .as_mut()
-                    .and_then(take)
-                    .map(|change| (number, change)),
-            );
+                    .and_then(|account| account.take(run, raw, effective));
+                holds.extend(change.map(|change| (number, change)));
+            }
         }
         state.past.history.push(run);
         state.past.latency.push(run);
@@ -498,7 +523,6 @@ impl Cell {
     /// errors of the row.
     pub(crate) fn row(&self, state: &State) -> CheckReport {
         let mut row = CheckReport::new(self.identifier.clone());
-        row.shared = state.share.row();
         row.history = state.past.history.clone();
         row.latency = state.past.latency.clone();
         row.changes = Arc::clone(&state.past.changes);
@@ -514,12 +538,42 @@ impl Cell {
             row.duration = Some(known.last.duration);
             row.last_run = Some(known.last.finished_at);
             row.since = Some(known.since);
+            row.origin = known.origin.as_deref().map(str::to_owned);
+            row.evidence = known.evidence;
         }
         row
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         lock(&self.state)
+    }
+}
+
+impl State {
+    /// Remembers a failure of this process alone until the check works here again: a failure that
+    /// has counted is not held afterwards.
+    fn note_origin(&mut self, status: Status, evidence: Evidence) {
+        if evidence == Evidence::Alone && status > Status::Warning {
+            self.is_alone = true;
+        } else if evidence == Evidence::Own && status <= Status::Warning {
+            self.is_alone = false;
+        }
+    }
+}
+
+impl Refresh {
+    fn of(check: &BoxCheck, options: &Options, settings: &Settings) -> Self {
+        if let Some(source) = check.reported() {
+            return Self::Reported(Arc::clone(source));
+        }
+        let default = check.default_ttl().unwrap_or_default().max(settings.ttl);
+        match options.schedule {
+            Some(Schedule::Every(interval)) => Self::Every(interval),
+            Some(Schedule::Ttl(ttl)) if check.refreshes() => Self::Every(ttl),
+            None if check.refreshes() => Self::Every(default),
+            Some(Schedule::Ttl(ttl)) => Self::Ttl(ttl),
+            None => Self::Ttl(default),
+        }
     }
 }
 
@@ -538,18 +592,18 @@ pub(crate) fn pause(interval: Duration, drawn: f64) -> Duration {
 }
 
 impl LastVerdicts {
-    /// Returns `true` if the last verdict is from before the last suspend of the machine.
-    pub(crate) fn is_before(&self, sleeps: u64) -> bool {
-        self.last.sleeps < sleeps
-    }
-
     /// Creates the state after a verdict that takes effect at once, as the first one does.
     fn first(verdict: Arc<Verdict>) -> Self {
         Self {
             since: verdict.finished_at,
             effective: Arc::clone(&verdict),
+            refreshed: verdict.finished,
             last: verdict,
             streak: 0,
+            evidence: Evidence::Own,
+            origin: None,
+            next: None,
+            is_old: false,
         }
     }
 
@@ -559,8 +613,8 @@ impl LastVerdicts {
             return Self {
                 effective: Arc::clone(&verdict),
                 last: verdict,
-                since: self.since,
                 streak: 0,
+                ..self
             };
         }
         let is_worse = verdict.status > effective;

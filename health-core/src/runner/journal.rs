@@ -3,9 +3,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::verdict::Verdict;
-use crate::Status;
 use crate::engine::group::Change;
+use crate::{Status, Verdict};
 
 /// The interval at which the log repeats a failure that lasts, and a cause.
 const REPEAT: Duration = Duration::from_secs(300);

@@ -7,15 +7,12 @@
 
 mod awake;
 mod background;
-mod body;
 mod cell;
-mod fleet;
 mod journal;
 mod notify;
 mod plan;
 mod reports;
 mod run;
-mod share;
 mod shutdown;
 mod turn;
 mod verdict;
@@ -30,21 +27,21 @@ use tokio::task::AbortHandle;
 
 use awake::Awake;
 pub(crate) use background::Tasks;
-use cell::JoinedRun;
 pub(crate) use cell::{Cell, Moment, State};
-use fleet::Member;
+use cell::{Event, JoinedRun};
 pub(crate) use notify::Listeners;
 pub(crate) use plan::{Kind, Plan, build_plans};
 pub(crate) use run::Run;
 use run::RunGuard;
 use shutdown::Shutdown;
+pub use verdict::run;
 pub(crate) use verdict::seconds;
 
 use crate::check::HealthCheck as _;
 use crate::engine::group::{Scene, Service, earlier};
-use crate::fleet::Fleet;
 use crate::interceptor::Interceptors;
-use crate::report::CheckInfo;
+use crate::registry::BuildFault;
+use crate::report::{CheckInfo, ClockOf};
 use crate::reported::Sink;
 use crate::sync::AtomicU64;
 use crate::{CheckReport, Clock, Report, Settings, Transition};
@@ -85,8 +82,6 @@ pub(crate) struct Runner {
     sinks: OnceLock<Vec<Arc<dyn Sink>>>,
     /// The last causes of each plan.
     last_causes: Vec<turn::LastCauses>,
-    /// The fleet that this process is a member of.
-    fleet: Option<Member>,
     /// Wakes the subscriptions after a transition, a drain or an expiry.
     wake: Arc<tokio::sync::Notify>,
 }
@@ -122,7 +117,6 @@ impl Runner {
         interceptors: Interceptors,
     ) -> Self {
         Self {
-            fleet: None,
             epochs: plans.iter().map(|_| AtomicU64::new(0)).collect(),
             last_causes: plans.iter().map(|_| turn::LastCauses::default()).collect(),
             built: clock.now(),
@@ -145,11 +139,6 @@ impl Runner {
             interceptors,
             wake: Arc::default(),
         }
-    }
-
-    /// Makes this process a member of a fleet.
-    pub(crate) fn join(&mut self, fleet: Arc<dyn Fleet>) {
-        self.fleet = Some(Member::new(fleet, &mut self.cells));
     }
 
     pub(crate) fn plans(&self) -> &[Plan] {
@@ -179,7 +168,7 @@ impl Runner {
         let timeouts = plan
             .closure
             .iter()
-            .map(|&cell| self.cells[cell].limits.timeout);
+            .map(|&cell| self.cells[cell].limits.longest());
         let rounds = plan.closure.len().div_ceil(self.max_permits.max(1));
         let rounds = u32::try_from(rounds).unwrap_or(u32::MAX);
         timeouts
@@ -190,16 +179,37 @@ impl Runner {
     }
 
     pub(crate) fn checks(&self) -> impl Iterator<Item = CheckInfo> {
-        self.cells
-            .iter()
-            .enumerate()
-            .map(|(position, cell)| CheckInfo {
-                identifier: cell.identifier.clone(),
-                critical: cell.critical,
-                scope: cell.scope,
-                groups: self.groups_of(position),
-                timeout: cell.limits.timeout,
-            })
+        (0..self.cells.len()).map(|position| self.info(position))
+    }
+
+    fn info(&self, position: usize) -> CheckInfo {
+        let cell = &self.cells[position];
+        CheckInfo {
+            identifier: cell.identifier.clone(),
+            critical: cell.critical,
+            scope: cell.scope,
+            groups: self.groups_of(position),
+            timeout: cell.limits.timeout,
+            ttl: cell.interval(),
+            hold: cell.shortest_hold(),
+            clock: ClockOf(Arc::clone(&self.clock)),
+        }
+    }
+
+    /// Hands each check what was decided about it. Returns what they refuse.
+    pub(crate) fn attach(&self) -> Vec<BuildFault> {
+        let checks = self.cells.iter().zip(self.checks());
+        let refused = checks.filter_map(|(cell, info)| {
+            let message = cell.check.attach(&info).err()?;
+            Some(BuildFault::check(&info.identifier, message))
+        });
+        refused.collect()
+    }
+
+    /// Ends what checks have elsewhere: see [`HealthCheck::stop`](crate::HealthCheck::stop).
+    pub(crate) async fn stop_checks(&self) {
+        let all = self.cells.iter().map(|cell| cell.check.stop());
+        futures::future::join_all(all).await;
     }
 
     /// Returns the groups that contain a check, whether the check names them or not.
@@ -244,6 +254,7 @@ impl Runner {
     /// Invalidates all reports if the machine was suspended.
     fn check_suspend(&self, now: Instant) {
         if self.awake.has_slept(now, self.clock.time(), self.max_stale) {
+            self.cells.iter().for_each(Cell::mark_old);
             self.changed();
         }
     }
@@ -284,7 +295,7 @@ impl Runner {
         let began = self.clock.now();
         let mut awaited = self.read(plan, began);
         for (cell, awaited) in &mut awaited.0 {
-            if plan.members.contains(cell) && self.cells[*cell].source.is_none() {
+            if plan.members.contains(cell) && self.cells[*cell].source().is_none() {
                 *awaited = Some(self.join_or_start(*cell));
             }
         }
@@ -307,6 +318,21 @@ impl Runner {
             epoch.fetch_add(1, Ordering::Release);
         }
         self.epoch.fetch_add(1, Ordering::Release);
+    }
+
+    /// Tells everybody what a run has changed.
+    fn publish(&self, cell: usize, event: &Event) {
+        match event {
+            Event::Same => {}
+            Event::Moved => {
+                self.check_changed(cell);
+                self.wake.notify_waiters();
+            }
+            Event::New(record) => {
+                self.check_changed(cell);
+                self.notify(&self.cells[cell].identifier, record);
+            }
+        }
     }
 
     fn epoch(&self, plan: Option<usize>) -> u64 {
@@ -352,10 +378,6 @@ impl Runner {
             let (groups, true_until) = scene.groups(&self.plans);
             report.groups = groups;
             until = earlier(until, true_until);
-            report.fleet = self
-                .fleet
-                .as_ref()
-                .map(|member| member.report(waited.began));
         }
         Reading {
             report,
@@ -373,7 +395,6 @@ impl Runner {
             cells: &self.cells,
             at: Moment {
                 now: self.clock.now(),
-                sleeps: self.awake.sleeps(),
                 max_stale: self.max_stale,
                 built: self.built,
             },
@@ -402,15 +423,11 @@ impl Runner {
     /// Reads every cell that the plan needs, and launches the runs that are missing.
     fn read(self: &Arc<Self>, plan: &Plan, now: Instant) -> Awaited {
         let mut awaited = Vec::with_capacity(plan.closure.len());
-        let sleeps = self.awake.sleeps();
         let together = if plan.closure.len() <= TASKS { 1 } else { 16 };
         for cells in plan.closure.chunks(together) {
             let mut new = Vec::new();
             for &cell in cells {
-                if self.cells[cell].sharing.is_some() {
-                    self.fall_back(cell);
-                }
-                let joined = self.cells[cell].run_needed(now, sleeps);
+                let joined = self.cells[cell].run_needed(now);
                 if let Some(JoinedRun { run, is_new: true }) = &joined {
                     new.push(RunGuard::new(self, cell, Arc::clone(run)));
                 }

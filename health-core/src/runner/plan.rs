@@ -298,7 +298,7 @@ fn refuse_in_live(cells: &[Cell], live: &GroupSettings, faults: &mut Vec<BuildFa
     }
     for gate in cells
         .iter()
-        .filter(|cell| cell.in_live && cell.source.as_ref().is_some_and(|source| source.is_gate))
+        .filter(|cell| cell.in_live && cell.source().is_some_and(|source| source.is_gate))
     {
         let message = "a closed gate in \"live\" would restart a process that is starting: take it out of \"live\"";
         faults.push(BuildFault::check(&gate.identifier, message));

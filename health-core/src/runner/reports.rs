@@ -1,8 +1,7 @@
 use std::sync::{Arc, Weak};
-use std::time::Duration;
 
 use super::Runner;
-use super::verdict::Verdict;
+use crate::Verdict;
 use crate::reported::{Report, Sink};
 
 /// Takes the reports of one check.
@@ -27,7 +26,7 @@ impl Runner {
             .cells
             .iter()
             .enumerate()
-            .filter_map(|(cell, own)| Some((cell, own.source.as_ref()?)));
+            .filter_map(|(cell, own)| Some((cell, own.source()?)));
         let connect = |(cell, source): (usize, &Arc<crate::reported::Source>)| {
             let sink: Arc<dyn Sink> = Arc::new(CellSink {
                 runner: Arc::downgrade(self),
@@ -43,15 +42,8 @@ impl Runner {
         let now = self.clock.now();
         let cell = &self.cells[position];
         let verdict = Verdict {
-            status: report.status,
             errors: report.error().iter().map(Into::into).collect(),
-            causes: Vec::new(),
-            observations: Vec::new(),
-            duration: Duration::ZERO,
-            started: now,
-            finished: now,
-            finished_at: self.clock.time(),
-            sleeps: self.awake.sleeps(),
+            ..Verdict::new(report.status, now, self.clock.time())
         };
         if let Some(record) = cell.take_report(version, verdict) {
             self.check_changed(position);

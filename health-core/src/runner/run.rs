@@ -1,12 +1,12 @@
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use futures::FutureExt as _;
 
 use super::Runner;
-use super::verdict::Verdict;
-use crate::Findings;
 use crate::sync::{Mutex, Notify, lock};
+use crate::{Findings, Shown};
 
 /// One run of a check. All callers that wait for its verdict share it.
 #[derive(Debug)]
@@ -15,6 +15,8 @@ pub(crate) struct Run {
     /// The time at which a caller asked for it, by the clock of the caller: the runtime of the runs
     /// may be blocked, so that the run never begins.
     pub(crate) asked: Instant,
+    /// `true` if the machine was suspended since the run was asked for.
+    is_old: AtomicBool,
     outcome: Mutex<Outcome>,
     notify: Notify,
 }
@@ -35,6 +37,7 @@ impl Run {
         Self {
             findings: Findings::default(),
             asked,
+            is_old: AtomicBool::new(false),
             outcome: Mutex::default(),
             notify: Notify::default(),
         }
@@ -55,6 +58,15 @@ impl Run {
     /// Returns `true` if the verdict of the run is in the cell.
     pub(crate) fn is_finished(&self) -> bool {
         self.outcome() == Outcome::Finished
+    }
+
+    /// Marks the verdict of the run as older than it seems.
+    pub(crate) fn mark_old(&self) {
+        self.is_old.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_old(&self) -> bool {
+        self.is_old.load(Ordering::Relaxed)
     }
 
     fn outcome(&self) -> Outcome {
@@ -116,25 +128,14 @@ impl RunGuard {
         } else {
             self.runner.permits.acquire().await.ok()
         };
-        let sleeps = self.runner.awake.sleeps();
-        let verdict = super::verdict::run(
-            cell,
-            &self.run,
-            &self.runner.interceptors,
-            &*self.runner.clock,
-        )
-        .await;
-        self.finish(Verdict { sleeps, ..verdict });
+        let shown = super::verdict::of_cell(&self.runner, self.cell, &self.run).await;
+        self.finish(shown);
     }
 
-    fn finish(&self, verdict: Verdict) {
+    fn finish(&self, shown: Shown) {
         let cell = &self.runner.cells[self.cell];
-        let record = cell.settle(verdict);
-        self.runner.check_changed(self.cell);
-        self.runner.notify(&cell.identifier, &record);
-        if cell.has_news() {
-            self.runner.tell_fleet();
-        }
+        let event = cell.settle(&self.run, shown);
+        self.runner.publish(self.cell, &event);
         self.run.finish(Outcome::Finished);
     }
 }
@@ -176,10 +177,14 @@ mod tests {
     use crate::interceptor::Interceptors;
     use crate::runner::cell::JoinedRun;
     use crate::runner::{Awaited, Listeners, Waited, build_plans};
-    use crate::{CheckExt as _, Registry, Settings, Status, check_fn};
+    use crate::{CheckExt as _, Registry, Settings, Status, Verdict, check_fn};
 
     /// The number of schedules that each test tries.
     const SCHEDULES: usize = 2_000;
+
+    fn shown(status: Status) -> Shown {
+        Shown::own(Arc::new(Verdict::of(status)))
+    }
 
     fn runner() -> Arc<Runner> {
         runner_of(Duration::ZERO)
@@ -209,8 +214,7 @@ mod tests {
         let running = Arc::new(AtomicUsize::new(0));
         let runs = Arc::new(AtomicUsize::new(0));
         let read = move |runner: Arc<Runner>, running: Arc<AtomicUsize>, runs: Arc<AtomicUsize>| {
-            let Some(JoinedRun { run, is_new }) = runner.cells[0].run_needed(Instant::now(), 0)
-            else {
+            let Some(JoinedRun { run, is_new }) = runner.cells[0].run_needed(Instant::now()) else {
                 return true;
             };
             if is_new {
@@ -227,7 +231,7 @@ mod tests {
                     if abort {
                         drop(guard);
                     } else {
-                        guard.finish(Verdict::of(Status::Working));
+                        guard.finish(shown(Status::Working));
                     }
                 });
             }
@@ -287,7 +291,7 @@ mod tests {
                 let runner = Arc::clone(&runner);
                 let JoinedRun { run, .. } = runner.cells[0].join_or_start(Instant::now());
                 thread::spawn(move || {
-                    RunGuard::new(&runner, 0, run).finish(Verdict::of(Status::Unavailable));
+                    RunGuard::new(&runner, 0, run).finish(shown(Status::Unavailable));
                 })
             };
             let reading = {
@@ -328,7 +332,7 @@ mod tests {
                         if is_first {
                             drop(guard);
                         } else {
-                            guard.finish(Verdict::of(Status::Working));
+                            guard.finish(shown(Status::Working));
                         }
                     });
                 }

@@ -85,15 +85,13 @@ impl Account {
     }
 
     /// Takes the result of a run that took this time. `effective` is the status after the
-    /// thresholds of the check, and `counts` is `false` for a failure that this process itself has
-    /// not seen. The account never goes back in time: a verdict from before the last one counts
+    /// thresholds of the check. The account never goes back in time: a verdict from before the last one counts
     /// from the last one on.
     pub(crate) fn take(
         &mut self,
         (began, took): (Instant, Duration),
         raw: Status,
         effective: Status,
-        counts: bool,
     ) -> Option<Change> {
         let began = self.last.map_or(began, |(last, _)| began.max(last));
         self.balance = self.balance_at(began);
@@ -105,7 +103,7 @@ impl Account {
         } else if self.fails(raw) {
             self.failing_since.get_or_insert(began);
         }
-        if !counts || is_good {
+        if is_good {
             self.is_over = false;
         } else if self.fails(raw) && (self.balance >= self.length || took >= self.length) {
             self.is_over = true;
@@ -162,7 +160,7 @@ mod tests {
         let mut account = Account::new(10 * SECOND, false);
         let mut take = |&(second, status): &(u64, Status)| {
             let began = start + Duration::from_secs(second);
-            let change = account.take((began, Duration::ZERO), status, status, true);
+            let change = account.take((began, Duration::ZERO), status, status);
             change.map(|change| (second, change))
         };
         runs.iter().filter_map(&mut take).collect()
@@ -258,9 +256,9 @@ mod tests {
     fn a_run_that_took_longer_than_the_hold_ends_it() {
         let start = Instant::now();
         let mut account = Account::new(10 * SECOND, false);
-        account.take((start, Duration::ZERO), Working, Working, true);
+        account.take((start, Duration::ZERO), Working, Working);
         let long = (start + SECOND, 10 * SECOND);
-        account.take(long, Unavailable, Unavailable, true);
+        account.take(long, Unavailable, Unavailable);
         assert!(account.is_over());
     }
 
@@ -270,7 +268,7 @@ mod tests {
         let mut account = Account::new(10 * SECOND, false);
         for (second, raw) in [(0, Unavailable), (1, Working), (2, Unavailable)] {
             let began = start + Duration::from_secs(second);
-            let change = account.take((began, Duration::ZERO), raw, Unavailable, true);
+            let change = account.take((began, Duration::ZERO), raw, Unavailable);
             assert_eq!(change, None, "{second}");
         }
         assert!(!account.was_good());
@@ -282,7 +280,7 @@ mod tests {
         let mut account = Account::new(10 * SECOND, false);
         let mut take = |second: u64, status| {
             let began = start + Duration::from_secs(second);
-            account.take((began, Duration::ZERO), status, status, true);
+            account.take((began, Duration::ZERO), status, status);
             account.end(began)
         };
         take(0, Working);

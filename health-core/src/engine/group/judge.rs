@@ -24,8 +24,8 @@
 use std::time::{Duration, Instant};
 
 use super::Account;
-use crate::Status;
 use crate::runner::{Kind, Plan};
+use crate::{Evidence, Status};
 
 /// The age of the verdict that a view shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,17 +40,6 @@ pub(crate) enum Age {
     Expired,
     /// There has been no verdict yet.
     Never,
-}
-
-/// The origin of a failure.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Evidence {
-    /// This process has seen it.
-    Own,
-    /// Only other replicas have seen it.
-    Elsewhere,
-    /// This process alone fails, and others do not.
-    Alone,
 }
 
 /// All that is known of one check, for one group, at one moment.
@@ -356,7 +345,7 @@ mod tests {
         let mut account = Account::new(length, false);
         for (second, status) in (0..).zip(runs) {
             let began = start + Duration::from_secs(second);
-            account.take((began, Duration::ZERO), *status, *status, true);
+            account.take((began, Duration::ZERO), *status, *status);
         }
         account
     }

@@ -5,5 +5,5 @@ mod judge;
 mod rows;
 
 pub(crate) use account::{Account, Change};
-pub(crate) use judge::{Age, Evidence, Judgement, Outcome, Reported, Service, View, judge};
+pub(crate) use judge::{Age, Judgement, Outcome, Reported, Service, View, judge};
 pub(crate) use rows::{Scene, earlier, shutting_down};

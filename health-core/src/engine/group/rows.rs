@@ -54,7 +54,7 @@ impl Scene<'_> {
                 let view = cell.view(state, run, plan, &self.at);
                 rows.push(row(cell, state, &view, run, budget, self.at.now));
                 let known = state.known.as_ref();
-                let end = known.and_then(|known| cell.fresh_until(known, &state.share));
+                let end = known.and_then(|known| cell.fresh_until(known));
                 until = earlier(until, end);
                 views.push(view);
             });
@@ -200,7 +200,7 @@ fn expired(cell: &Cell, state: &State, now: Instant) -> String {
     let known = state.known.as_ref();
     let age = known.and_then(|known| cell.expired(known, now));
     let age = age.unwrap_or_default().as_secs();
-    match &cell.source {
+    match cell.source() {
         Some(source) => format!("last {} {age} s ago", source.noun),
         None => format!("last result is {age} s old"),
     }
