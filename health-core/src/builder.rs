@@ -6,6 +6,7 @@ use tokio::runtime::Handle;
 
 use crate::check::CheckExt;
 use crate::clock::SystemClock;
+use crate::engine::home::Home;
 use crate::interceptor::Interceptors;
 use crate::registry::{BuildError, Registry};
 use crate::render::{Renderer, Renderers};
@@ -98,7 +99,7 @@ impl HealthBuilder {
 
     /// Sets the runtime of runs and background tasks; its time driver has to be enabled. *Default*:
     /// the runtime in which [`build`](Self::build) is called. Without one, or when it has shut
-    /// down, a run is spawned on the runtime of the caller that starts it.
+    /// down, they live on a runtime of the engine's own with two threads.
     pub fn runtime(mut self, runtime: impl Into<Runtime>) -> Self {
         self.runtime = Some(runtime.into().0);
         self
@@ -132,7 +133,7 @@ impl HealthBuilder {
             self.groups.keys().map(String::as_str),
         );
         let (cells, plans) = build_plans(self.registry, &self.groups, &self.settings, &mut faults);
-        let own_runtime = self.runtime.or_else(|| Handle::try_current().ok());
+        let home = Home::new(self.runtime.or_else(|| Handle::try_current().ok()));
         let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock));
         let mut interceptors = Interceptors::default();
         interceptors.0.extend(self.interceptors);
@@ -143,7 +144,7 @@ impl HealthBuilder {
             cells,
             plans,
             &self.settings,
-            own_runtime,
+            home,
             clock,
             listeners,
             interceptors,

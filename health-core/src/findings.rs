@@ -180,6 +180,10 @@ impl Findings {
     pub(crate) fn begin(&self, deadline: Option<Instant>, reconnect: Duration) {
         let mut found = self.lock();
         (found.deadline, found.reconnect) = (deadline, Some(reconnect));
+        // Of an attempt whose runtime has ended.
+        found.errors.clear();
+        found.observations.clear();
+        found.shown = None;
     }
 
     /// Ends the run: returns what was reported, and drops what is reported later.

@@ -4,12 +4,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use crate::builder::HealthBuilder;
-use crate::drain::Drain;
 use crate::http::Policy;
 use crate::registry::DRAINING;
 use crate::render::Renderers;
 use crate::report::CheckInfo;
-use crate::runner::{Plan, Runner, Tasks};
+use crate::runner::{Plan, Runner};
 use crate::selection::{Choice, Selection, UnknownName};
 use crate::snapshot::{Slot, Snapshot};
 use crate::subscription::Driver;
@@ -44,13 +43,11 @@ pub(crate) struct Inner {
     renderers: Renderers,
     notice: Option<String>,
     built_at: SystemTime,
-    pub(crate) drain: Mutex<Drain>,
     /// The last reports of each plan, without and with the verdicts of all groups, and the answers
     /// that were rendered from them.
     slots: Vec<[Slot; 2]>,
     /// The last plans that requests have narrowed to some checks, each with its reports.
     narrowed: Mutex<VecDeque<Arc<Narrowed>>>,
-    tasks: Mutex<Option<Tasks>>,
     /// The policies of its endpoints, for which snapshots keep answers.
     policies: Mutex<Vec<Policy>>,
     /// The drivers of the groups that have subscriptions, by the position of the plan.
@@ -88,10 +85,8 @@ impl Health {
     ) -> Self {
         let slots = runner.plans().iter().map(|_| Default::default()).collect();
         let built_at = runner.clock.time();
-        let drain = Mutex::default();
         let narrowed = Mutex::default();
         let runner = Arc::new(runner);
-        let tasks = Mutex::default();
         runner.connect_reports();
         let policies = Mutex::new(vec![Policy::new(&settings)]);
         let drivers = Mutex::default();
@@ -102,10 +97,8 @@ impl Health {
             renderers,
             notice,
             built_at,
-            drain,
             slots,
             narrowed,
-            tasks,
             policies,
             drivers,
             grpc_services,
@@ -175,24 +168,20 @@ impl Health {
         Ok(report)
     }
 
-    /// Starts the background runs of checks that have an interval. The first read does so, too. A
-    /// second call does nothing, unless the runs have ended because their runtime has shut down.
+    /// Starts the background runs of checks that have an interval. The first read does so, too, and
+    /// a second call does nothing.
     pub fn start(&self) {
-        let mut tasks = self.0.tasks.lock().unwrap_or_else(PoisonError::into_inner);
-        let ended = match &*tasks {
-            Some(tasks) => tasks.have_ended(),
-            None => Some(false),
-        };
-        if let Some(was_own) = ended {
-            self.0.runner.runtime_is_gone(was_own);
-            *tasks = self.0.runner.refresh_in_background();
-        }
+        self.0.runner.start();
     }
 
     /// Ends all runs, and waits for what checks still have to undo elsewhere (see
-    /// [`cleanup`](crate::cleanup())), no longer than `limit`. It is for the end of a process:
-    /// later reads see the last verdicts. If this is the last clone, it also closes the connections
-    /// that checks have kept.
+    /// [`cleanup`](crate::cleanup()) and [`HealthCheck::stop`](crate::HealthCheck::stop)), no longer
+    /// than `limit`. If this is the last clone, it also closes the connections that checks have
+    /// kept.
+    ///
+    /// It is for the end of a process, and nothing starts again afterwards, from whichever clone:
+    /// later reads see the last verdicts, and `ready`, the report of all checks and the declared
+    /// groups fail because the service shuts down.
     ///
     /// Returns `true` if everything has ended within the limit.
     ///
@@ -204,17 +193,9 @@ impl Health {
     /// # }).unwrap();
     /// ```
     pub async fn shutdown(self, limit: Duration) -> bool {
-        let tasks = self
-            .0
-            .tasks
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
+        self.stop_for_ever();
         let ended = async {
-            if let Some(tasks) = tasks {
-                tasks.end().await;
-            }
-            self.0.runner.end_runs().await;
+            self.0.runner.end().await;
             self.0.runner.stop_checks().await;
             drop(self); // the last clone also drops the checks
             crate::cleanup::finished().await;
@@ -404,6 +385,7 @@ impl Health {
             reading.report.unknown_excludes = unknown_excludes.to_vec();
             Snapshot::new(
                 reading.report,
+                reading.number,
                 reading.freshness,
                 self.0.renderers.positions().len() + 1,
                 self.policies().len(),
@@ -420,7 +402,7 @@ impl Health {
         runner.notify_expired(&expired);
         // A client that waits for less than the group's budget has not seen its verdict.
         if !waited.is_partial() || budget == plan.budget {
-            runner.take_verdict(plan, &snapshot.report);
+            runner.take_verdict(plan, &snapshot.report, snapshot.number);
         }
         snapshot
     }
@@ -472,6 +454,7 @@ impl Health {
 
 impl Drop for Inner {
     fn drop(&mut self) {
+        self.runner.home.close();
         self.runner.wake().notify_waiters(); // subscriptions and `Health::stops` end with the last `Health`
     }
 }

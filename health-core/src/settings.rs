@@ -62,6 +62,12 @@ pub struct Settings {
     /// *Default*: 5 s.
     #[serde(with = "serde_duration")]
     pub drain_delay: Duration,
+    /// The time in a drain after which `ready`, the report of all checks and the declared groups
+    /// fail; less than `drain_delay`. A balancer that notices a drain slowly needs it where the last
+    /// pod of a node gets traffic only while it is ready: the Kubernetes manual describes that under
+    /// `externalTrafficPolicy: Local`. *Default*: 0.
+    #[serde(with = "serde_duration")]
+    pub drain_ready_after: Duration,
     /// The path of an endpoint. *Default*: `/ht/`.
     pub path: String,
     /// The only group that an endpoint shows. *Default*: none, which shows all checks and each
@@ -104,6 +110,7 @@ impl Default for Settings {
             max_stale: Duration::from_secs(30),
             max_concurrency: 256,
             drain_delay: Duration::from_secs(5),
+            drain_ready_after: Duration::ZERO,
             path: "/ht/".into(),
             group: None,
             unhealthy_status: 500,
@@ -145,6 +152,7 @@ setters! {
     max_stale: Duration,
     max_concurrency: usize,
     drain_delay: Duration,
+    drain_ready_after: Duration,
     path: impl Into<String>,
     unhealthy_status: u16,
     degraded_status: u16,
@@ -219,6 +227,11 @@ pub(crate) fn faults<'a>(
         settings.max_concurrency > 0,
         "max_concurrency",
         "must be at least 1",
+    );
+    require(
+        settings.drain_ready_after.is_zero() || settings.drain_ready_after < settings.drain_delay,
+        "drain_ready_after",
+        "must be less than drain_delay, or ready would not fail before the service stops",
     );
     require(
         is_unhealthy_status(settings.unhealthy_status),

@@ -61,6 +61,8 @@ impl Slot {
 /// look-up.
 pub(crate) struct Snapshot {
     pub(crate) report: Arc<Report>,
+    /// The number of the report.
+    pub(crate) number: u64,
     pub(crate) freshness: Option<Freshness>,
     formats: usize,
     answers: Box<[OnceLock<SharedResponse>]>,
@@ -110,6 +112,7 @@ impl Snapshot {
     /// Creates a snapshot with room for the answers of this number of formats and policies.
     pub(crate) fn new(
         report: Report,
+        number: u64,
         freshness: Option<Freshness>,
         formats: usize,
         policies: usize,
@@ -117,6 +120,7 @@ impl Snapshot {
         let views = 2 * Detail::ALL * formats * policies;
         Self {
             report: Arc::new(report),
+            number,
             freshness,
             formats,
             answers: (0..views).map(|_| OnceLock::new()).collect(),

@@ -2,10 +2,11 @@ use std::fmt;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use tokio::sync::{Notify, watch};
-use tokio::task::AbortHandle;
+use tokio::sync::watch;
 
+use crate::engine::home::{self, Job};
 use crate::health::{Health, Inner};
+use crate::runner::Runner;
 use crate::{Report, UnknownName};
 
 /// The shortest pause between two reads of a driver, for checks whose verdicts are never fresh.
@@ -15,8 +16,6 @@ const PAUSE: Duration = Duration::from_secs(1);
 ///
 /// It does not keep the [`Health`] alive, and ends when the last clone of that is dropped.
 pub struct Subscription {
-    health: Weak<Inner>,
-    plan: usize,
     receiver: watch::Receiver<Option<Arc<Report>>>,
 }
 
@@ -28,9 +27,6 @@ impl Subscription {
     /// Changes that follow each other faster than they are received are skipped: the report is
     /// always the latest one. This method is cancel safe.
     pub async fn changed(&mut self) -> Option<Arc<Report>> {
-        if let Some(health) = self.health.upgrade() {
-            Health(health).drive(self.plan); // restarts the driver if its runtime has shut down
-        }
         self.receiver.changed().await.ok()?;
         self.receiver.borrow_and_update().clone()
     }
@@ -49,26 +45,8 @@ impl fmt::Debug for Subscription {
     }
 }
 
-/// Reads one group for all of its subscriptions.
-pub(crate) struct Driver {
-    sender: watch::Sender<Option<Arc<Report>>>,
-    task: Option<AbortHandle>,
-}
-
-impl Default for Driver {
-    fn default() -> Self {
-        Self {
-            sender: watch::Sender::new(None),
-            task: None,
-        }
-    }
-}
-
-impl Drop for Driver {
-    fn drop(&mut self) {
-        self.task.iter().for_each(AbortHandle::abort);
-    }
-}
+/// The reports of one group for all of its subscriptions.
+pub(crate) type Driver = watch::Sender<Option<Arc<Report>>>;
 
 impl Health {
     /// Watches the verdict of a group.
@@ -97,74 +75,94 @@ impl Health {
     pub fn subscribe(&self, group: &str) -> Result<Subscription, UnknownName> {
         let plan = self.position(group)?;
         let receiver = self.drive(plan);
-        Ok(Subscription {
-            health: Arc::downgrade(&self.0),
-            plan,
-            receiver,
-        })
+        Ok(Subscription { receiver })
     }
 
-    /// Subscribes to the reports of a plan, and starts its driver unless it is running.
+    /// Subscribes to the reports of a plan, and starts the reader of the plan unless it is running.
     fn drive(&self, plan: usize) -> watch::Receiver<Option<Arc<Report>>> {
         let mut drivers = self.drivers();
-        let driver = drivers.entry(plan).or_default();
-        let mut receiver = driver.sender.subscribe();
-        if driver.sender.borrow().is_some() {
-            receiver.mark_changed(); // the present report is the first one of a new subscription
+        if let Some(driver) = drivers.get(&plan) {
+            let mut receiver = driver.subscribe();
+            if driver.borrow().is_some() {
+                receiver.mark_changed(); // the present report is the first one of a new subscription
+            }
+            return receiver;
         }
-        if driver.task.as_ref().is_none_or(AbortHandle::is_finished) {
-            let wake = self.0.runner.wake();
-            let health = Arc::downgrade(&self.0);
-            let drive = drive(health, plan, driver.sender.clone(), wake);
-            driver.task = self.0.runner.spawn(drive);
-        }
+        let sender = Driver::new(None);
+        let receiver = sender.subscribe();
+        drivers.insert(plan, sender.clone());
+        drop(drivers); // a job that can't begin takes itself out
+        home::spawn(Drive {
+            runner: Arc::clone(&self.0.runner),
+            health: Arc::downgrade(&self.0),
+            plan,
+            sender,
+        });
         receiver
     }
 }
 
-/// Reads until the last subscription or the last `Health` is dropped.
-async fn drive(
-    inner: Weak<Inner>,
+/// Reads one group for all of its subscriptions, until the last of them or the last `Health` is
+/// dropped.
+struct Drive {
+    runner: Arc<Runner>,
+    health: Weak<Inner>,
     plan: usize,
-    sender: watch::Sender<Option<Arc<Report>>>,
-    wake: Arc<Notify>,
-) {
-    loop {
-        let woken = wake.notified(); // before the read, so that nothing is missed
-        let Some(health) = inner.upgrade().map(Health) else {
-            return;
-        };
-        let snapshot = health.snapshot(plan, false, None).await;
-        let report = Arc::clone(&snapshot.report);
-        sender.send_if_modified(|last| {
-            let is_news = last
-                .as_ref()
-                .is_none_or(|last| last.healthy != report.healthy);
-            *last = Some(report);
-            is_news
-        });
-        let pause = health
-            .0
-            .runner
-            .freshness_left(snapshot.freshness.as_ref(), PAUSE);
-        drop((snapshot, health));
-        let expired = async {
-            match pause {
-                Some(pause) => tokio::time::sleep(pause).await,
-                None => std::future::pending().await,
+    sender: Driver,
+}
+
+impl Job for Drive {
+    fn runner(&self) -> &Arc<Runner> {
+        &self.runner
+    }
+
+    async fn work(&self) {
+        let wake = self.runner.wake();
+        loop {
+            let woken = wake.notified(); // before the read, so that nothing is missed
+            let Some(health) = self.health.upgrade().map(Health) else {
+                return;
+            };
+            let snapshot = health.snapshot(self.plan, false, None).await;
+            let report = Arc::clone(&snapshot.report);
+            self.sender.send_if_modified(|last| {
+                let is_news = last
+                    .as_ref()
+                    .is_none_or(|last| last.healthy != report.healthy);
+                *last = Some(report);
+                is_news
+            });
+            let pause = self
+                .runner
+                .freshness_left(snapshot.freshness.as_ref(), PAUSE);
+            drop((snapshot, health));
+            if self.runner.life.stopped().is_some() {
+                return self.give_up(); // nothing changes any more
             }
-        };
-        tokio::select! {
-            () = woken => {}
-            () = expired => {}
-            () = sender.closed() => {
-                let Some(health) = inner.upgrade().map(Health) else { return };
-                let mut drivers = health.drivers();
-                if sender.is_closed() {
-                    drivers.remove(&plan); // with the lock held, so that no new subscription is left without a driver
-                    return;
+            let expired = async {
+                match pause {
+                    Some(pause) => tokio::time::sleep(pause).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = woken => {}
+                () = expired => {}
+                () = self.sender.closed() => {
+                    let Some(health) = self.health.upgrade().map(Health) else { return };
+                    let mut drivers = health.drivers();
+                    if self.sender.is_closed() {
+                        drivers.remove(&self.plan); // with the lock held, so that no new subscription is left without a reader
+                        return;
+                    }
                 }
             }
+        }
+    }
+
+    fn give_up(&self) {
+        if let Some(health) = self.health.upgrade().map(Health) {
+            health.drivers().remove(&self.plan);
         }
     }
 }

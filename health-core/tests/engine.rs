@@ -325,8 +325,8 @@ async fn a_background_check_is_only_read() {
 #[test]
 fn a_dead_scheduler_does_not_stay_green() {
     // In real time, because each runtime has its own clock.
-    let own = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
+    // This one runs nothing unless it is driven.
+    let own = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .unwrap();
@@ -337,7 +337,6 @@ fn a_dead_scheduler_does_not_stay_green() {
             .check(working("beat").every(tick).timeout(tick)),
     );
     assert!(own.block_on(health.report()).healthy);
-    own.shutdown_background();
     let other = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -701,7 +700,7 @@ fn a_blocking_check_that_is_stuck_is_never_doubled() {
 }
 
 #[test]
-fn built_outside_of_a_runtime_it_runs_where_it_is_asked() {
+fn built_outside_of_a_runtime_it_runs_on_one_of_its_own() {
     let (runs, check) = counted("counted", Duration::from_millis(1));
     let health = build(Health::builder().check(check.ttl(Duration::ZERO)));
     for _ in 0..2 {
@@ -715,7 +714,7 @@ fn built_outside_of_a_runtime_it_runs_where_it_is_asked() {
 }
 
 #[test]
-fn a_home_runtime_that_has_ended_is_replaced_by_the_askers() {
+fn a_home_runtime_that_has_ended_is_replaced() {
     let own = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use futures::future::join_all;
 use health_core::{
-    CheckExt, Endpoint, Findings, GroupSettings, Health, HealthBuilder, HealthCheck, Renderer as _,
-    Result, Scope, ServiceUnavailable, Settings, Status, Transition, check_fn, render_fn,
+    CheckExt, Endpoint, GroupSettings, Health, HealthBuilder, HealthCheck, Renderer as _, Scope,
+    ServiceUnavailable, Settings, Status, Transition, check_fn, render_fn,
 };
 use health_testkit::{ManualClock, ScriptedCheck, Step};
 use http::Request;
@@ -181,53 +181,6 @@ fn background_checks_move_when_their_runtime_ends() {
         );
         assert!(health.report().await.healthy);
     });
-}
-
-/// A slow check that runs on the runtime of the caller.
-struct Elsewhere;
-
-impl HealthCheck for Elsewhere {
-    async fn check_status(&self, _: &Findings) -> Result {
-        sleep(LONG).await;
-        Ok(())
-    }
-
-    fn runs_on_caller(&self) -> bool {
-        true
-    }
-}
-
-#[test]
-fn a_run_that_is_lost_elsewhere_gives_no_home_up() {
-    let runtime = || {
-        tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()
-            .unwrap()
-    };
-    let own = runtime();
-    let runtimes = Arc::new(Mutex::new(Vec::new()));
-    let seen = Arc::clone(&runtimes);
-    let here = check_fn("here", move || {
-        seen.lock()
-            .unwrap()
-            .push(tokio::runtime::Handle::current().id());
-        async { Ok(()) }
-    });
-    let health = Health::builder()
-        .runtime(own.handle().clone())
-        .check(here.ttl(Duration::ZERO))
-        .check(Elsewhere);
-    let health = health
-        .settings(Settings::default().budget(Duration::from_millis(50)))
-        .build()
-        .unwrap();
-    let visitor = runtime();
-    visitor.block_on(health.report());
-    drop(visitor); // aborts the run of `Elsewhere`
-    runtime().block_on(health.report());
-    assert_eq!(*runtimes.lock().unwrap(), [own.handle().id(); 2]);
 }
 
 /// Nothing ends a call that blocks. Its result comes after the timeout, and does not count.

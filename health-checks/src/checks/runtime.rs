@@ -183,7 +183,7 @@ impl HealthCheck for RuntimeHealthCheck {
         Scope::Process
     }
 
-    fn runs_on_caller(&self) -> bool {
+    fn runs_apart(&self) -> bool {
         true
     }
 }

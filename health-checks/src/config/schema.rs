@@ -80,6 +80,7 @@ fn settings() -> Value {
             "description": "The number of checks that run at the same time.", "type": "integer", "minimum": 1, "default": 256,
         })),
         "drain_delay": duration("The time for which a service serves after SIGTERM, while ready already fails.", Some("5s")),
+        "drain_ready_after": duration("The time in a drain after which ready fails; less than drain_delay.", Some("0s")),
         "content_security_policy": text("The Content-Security-Policy of pages."),
         "instance": text("The name of this process among those of the service, such as the name of its pod."),
         "version": text("The release that the process runs."),

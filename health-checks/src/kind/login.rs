@@ -210,8 +210,8 @@ impl<S: CheckSettings + Clone + Send + Sync + 'static> HealthCheck for Rotating<
         self.model.measures()
     }
 
-    fn runs_on_caller(&self) -> bool {
-        self.model.runs_on_caller()
+    fn runs_apart(&self) -> bool {
+        self.model.runs_apart()
     }
 }
 

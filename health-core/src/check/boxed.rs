@@ -89,8 +89,8 @@ impl HealthCheck for BoxCheck {
         self.check.dyn_measures()
     }
 
-    fn runs_on_caller(&self) -> bool {
-        self.check.dyn_runs_on_caller()
+    fn runs_apart(&self) -> bool {
+        self.check.dyn_runs_apart()
     }
 
     fn refreshes(&self) -> bool {
@@ -130,7 +130,7 @@ trait DynCheck: Send + Sync {
     fn dyn_default_timeout(&self) -> Option<Duration>;
     fn dyn_default_ttl(&self) -> Option<Duration>;
     fn dyn_measures(&self) -> bool;
-    fn dyn_runs_on_caller(&self) -> bool;
+    fn dyn_runs_apart(&self) -> bool;
     fn dyn_refreshes(&self) -> bool;
     fn dyn_overhead(&self) -> Duration;
     fn dyn_attach(&self, info: &CheckInfo) -> Result<(), String>;
@@ -167,8 +167,8 @@ impl<C: HealthCheck> DynCheck for C {
         self.measures()
     }
 
-    fn dyn_runs_on_caller(&self) -> bool {
-        self.runs_on_caller()
+    fn dyn_runs_apart(&self) -> bool {
+        self.runs_apart()
     }
 
     fn dyn_refreshes(&self) -> bool {

@@ -110,11 +110,11 @@ pub trait HealthCheck: Send + Sync + 'static {
         false
     }
 
-    /// Returns `true` if its runs belong on the runtime of the caller that starts them, and not on
-    /// the runtime of the `Health` (see [`HealthBuilder::runtime`](crate::HealthBuilder::runtime)).
-    /// A check that watches the runtime of the `Health` needs this, because it must run while that
-    /// runtime is blocked. *Default*: `false`.
-    fn runs_on_caller(&self) -> bool {
+    /// Returns `true` if its runs belong on a runtime of the engine's own, and not on that of the
+    /// `Health` (see [`HealthBuilder::runtime`](crate::HealthBuilder::runtime)). A check that
+    /// watches the runtime of the `Health` needs this, because it must run while that runtime is
+    /// blocked. *Default*: `false`.
+    fn runs_apart(&self) -> bool {
         false
     }
 
@@ -247,8 +247,8 @@ impl<C: HealthCheck> HealthCheck for Arc<C> {
         (**self).measures()
     }
 
-    fn runs_on_caller(&self) -> bool {
-        (**self).runs_on_caller()
+    fn runs_apart(&self) -> bool {
+        (**self).runs_apart()
     }
 
     fn refreshes(&self) -> bool {

@@ -1,3 +1,4 @@
 //! The engine: what is decided about checks and groups.
 
 pub(crate) mod group;
+pub(crate) mod home;

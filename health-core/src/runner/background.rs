@@ -1,74 +1,52 @@
 use std::sync::Arc;
-use std::time::Duration;
-
-use tokio::task::AbortHandle;
+use std::sync::atomic::Ordering;
 
 use super::Runner;
 use super::cell::Refresh;
+use crate::engine::home::{self, Job};
 
-/// The background tasks of a `Health`. They end when this value is dropped; runs that are under way
-/// continue to their end.
-#[derive(Debug)]
-pub(crate) struct Tasks {
-    all: Vec<AbortHandle>,
-    /// `true` if the tasks are on the runtime of the `Health`.
-    on_own_runtime: bool,
-}
-
-impl Tasks {
-    /// Aborts the tasks, and waits until they have ended.
-    pub(crate) async fn end(self) {
-        for task in &self.all {
-            task.abort();
-            while !task.is_finished() {
-                tokio::time::sleep(Duration::from_millis(1)).await;
+impl Runner {
+    /// Starts the runs in the background. A second call does nothing.
+    pub(crate) fn start(self: &Arc<Self>) {
+        if self.home.is_closed() || self.has_begun.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        for (cell, own) in self.cells.iter().enumerate() {
+            if matches!(own.refresh, Refresh::Every(_)) {
+                let runner = Arc::clone(self);
+                home::spawn(KeepFresh { runner, cell });
             }
         }
     }
-
-    /// Returns `Some` with the value of `on_own_runtime` if a task has ended, which happens when
-    /// its runtime shuts down.
-    pub(crate) fn have_ended(&self) -> Option<bool> {
-        self.all
-            .iter()
-            .any(AbortHandle::is_finished)
-            .then_some(self.on_own_runtime)
-    }
 }
 
-impl Drop for Tasks {
-    fn drop(&mut self) {
-        self.all.iter().for_each(AbortHandle::abort);
-    }
+/// Runs a check in the background, until its home is closed.
+struct KeepFresh {
+    runner: Arc<Runner>,
+    cell: usize,
 }
 
-impl Runner {
-    /// Starts the background refresh of the checks that have an interval. Returns `None` if there
-    /// is no runtime to spawn the tasks on.
-    pub(crate) fn refresh_in_background(self: &Arc<Self>) -> Option<Tasks> {
-        let (runtime, on_own_runtime) = self.runtime()?;
-        let timed = (0..self.cells.len())
-            .filter(|&position| matches!(self.cells[position].refresh, Refresh::Every(_)));
-        let start = |position| {
-            runtime
-                .spawn(keep_fresh(Arc::clone(self), position))
-                .abort_handle()
+impl Job for KeepFresh {
+    fn runner(&self) -> &Arc<Runner> {
+        &self.runner
+    }
+
+    async fn work(&self) {
+        let forever = async {
+            while let Some(run) = self.runner.join_or_start(self.cell) {
+                run.finished().await;
+                let now = self.runner.clock.now();
+                match self.runner.cells[self.cell].next_run(now, fastrand::f64()) {
+                    Some(next) => {
+                        tokio::time::sleep(next.saturating_duration_since(now)).await;
+                    }
+                    None => std::future::pending().await, // later than any time
+                }
+            }
         };
-        let all: Vec<AbortHandle> = timed.map(start).collect();
-        Some(Tasks {
-            all,
-            on_own_runtime,
-        })
-    }
-}
-
-async fn keep_fresh(runner: Arc<Runner>, cell: usize) {
-    loop {
-        runner.join_or_start(cell).finished().await;
-        let now = runner.clock.now();
-        match runner.cells[cell].next_run(now, fastrand::f64()) {
-            Some(next) => tokio::time::sleep(next.saturating_duration_since(now)).await,
-            None => std::future::pending().await, // later than any time
+        tokio::select! {
+            () = forever => {}
+            () = self.runner.home.closed() => {}
         }
     }
 }

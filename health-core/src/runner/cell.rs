@@ -338,11 +338,6 @@ impl Cell {
         }
     }
 
-    /// Returns the run that is under way.
-    pub(crate) fn run(&self) -> Option<Arc<Run>> {
-        self.lock().run.clone()
-    }
-
     /// Returns the run that produces a new verdict, even if the last one is still fresh.
     pub(crate) fn join_or_start(&self, now: Instant) -> JoinedRun {
         Self::join(self.lock(), now)

@@ -23,22 +23,22 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
-use tokio::task::AbortHandle;
 
 use awake::Awake;
-pub(crate) use background::Tasks;
 pub(crate) use cell::{Cell, Moment, State};
 use cell::{Event, JoinedRun};
 pub(crate) use notify::Listeners;
 pub(crate) use plan::{Kind, Plan, build_plans};
 pub(crate) use run::Run;
-use run::RunGuard;
+use run::RunJob;
 use shutdown::Shutdown;
 pub use verdict::run;
 pub(crate) use verdict::seconds;
 
 use crate::check::HealthCheck as _;
-use crate::engine::group::{Scene, Service, earlier};
+use crate::drain::Life;
+use crate::engine::group::{Scene, earlier};
+use crate::engine::home::{self, Home};
 use crate::interceptor::Interceptors;
 use crate::registry::BuildFault;
 use crate::report::{CheckInfo, ClockOf};
@@ -62,16 +62,15 @@ pub(crate) struct Runner {
     epoch: AtomicU64,
     /// The same for each plan, of which a verdict outdates only those that read its check.
     epochs: Box<[AtomicU64]>,
-    draining: AtomicBool,
-    /// `true` once draining can no longer be taken back.
-    terminating: AtomicBool,
+    /// The drain, and the end of the service.
+    pub(crate) life: Life,
     /// `true` once a read of `startup` has shown that the service has started, for good.
     started_up: AtomicBool,
     awake: Awake,
-    /// The runtime that the `Health` was built in or was given. Runs are spawned there until it
-    /// shuts down.
-    own_runtime: Option<Handle>,
-    own_runtime_is_gone: AtomicBool,
+    /// The runtime on which runs and background tasks live.
+    pub(crate) home: Home,
+    /// `true` once the runs in the background have been started.
+    has_begun: AtomicBool,
     shutdown: Shutdown,
     pub(crate) clock: Arc<dyn Clock>,
     listeners: Listeners,
@@ -80,8 +79,10 @@ pub(crate) struct Runner {
     built: Instant,
     /// Takes the reports of the application.
     sinks: OnceLock<Vec<Arc<dyn Sink>>>,
-    /// The last causes of each plan.
-    last_causes: Vec<turn::LastCauses>,
+    /// The number of reports that have been begun.
+    reports: std::sync::atomic::AtomicU64,
+    /// The last report of each plan.
+    last_reports: Vec<turn::LastReports>,
     /// Wakes the subscriptions after a transition, a drain or an expiry.
     wake: Arc<tokio::sync::Notify>,
 }
@@ -90,6 +91,8 @@ pub(crate) struct Runner {
 #[derive(Debug)]
 pub(crate) struct Reading {
     pub(crate) report: Report,
+    /// The number of the report, which grows with each one that is begun.
+    pub(crate) number: u64,
     /// `None` if the report is partial or contains an expired verdict.
     pub(crate) freshness: Option<Freshness>,
     /// The transitions of background verdicts that have expired, which are reported afterwards.
@@ -111,14 +114,15 @@ impl Runner {
         cells: Vec<Cell>,
         plans: Vec<Plan>,
         settings: &Settings,
-        own_runtime: Option<Handle>,
+        home: Home,
         clock: Arc<dyn Clock>,
         listeners: Listeners,
         interceptors: Interceptors,
     ) -> Self {
         Self {
             epochs: plans.iter().map(|_| AtomicU64::new(0)).collect(),
-            last_causes: plans.iter().map(|_| turn::LastCauses::default()).collect(),
+            reports: std::sync::atomic::AtomicU64::new(0),
+            last_reports: plans.iter().map(|_| turn::LastReports::default()).collect(),
             built: clock.now(),
             sinks: OnceLock::new(),
             cells,
@@ -127,12 +131,11 @@ impl Runner {
             max_permits: settings.max_concurrency,
             max_stale: settings.max_stale,
             epoch: AtomicU64::new(0),
-            draining: AtomicBool::new(false),
-            terminating: AtomicBool::new(false),
+            life: Life::default(),
             started_up: AtomicBool::new(false),
             awake: Awake::new(&*clock),
-            own_runtime,
-            own_runtime_is_gone: AtomicBool::new(false),
+            home,
+            has_begun: AtomicBool::new(false),
             shutdown: Shutdown::default(),
             clock,
             listeners,
@@ -221,29 +224,6 @@ impl Runner {
         with.filter_map(|plan| plan.name.clone()).collect()
     }
 
-    /// Begins or ends a drain. Returns `false` if the drain can no longer be ended.
-    pub(crate) fn drain(&self, drains: bool) -> bool {
-        if !drains && self.terminating.load(Ordering::SeqCst) {
-            return false;
-        }
-        if self.draining.swap(drains, Ordering::SeqCst) != drains {
-            self.changed();
-            self.notify_drain(drains);
-        }
-        true
-    }
-
-    /// Begins a drain that can no longer be ended.
-    #[cfg(unix)]
-    pub(crate) fn terminate(&self) {
-        self.terminating.store(true, Ordering::SeqCst);
-        self.drain(true);
-    }
-
-    pub(crate) fn is_draining(&self) -> bool {
-        self.draining.load(Ordering::Relaxed)
-    }
-
     pub(crate) fn is_fresh(&self, freshness: &Freshness) -> bool {
         let now = self.clock.now();
         self.check_suspend(now);
@@ -281,14 +261,6 @@ impl Runner {
         )
     }
 
-    /// Spawns a task on the runtime for runs. Returns `None` if there is no runtime.
-    pub(crate) fn spawn(
-        &self,
-        task: impl Future<Output = ()> + Send + 'static,
-    ) -> Option<AbortHandle> {
-        Some(self.runtime()?.0.spawn(task).abort_handle())
-    }
-
     /// Runs the members of a plan, even if their verdicts are fresh, and reads the checks that they
     /// depend on. Waits no longer than `max_wait`.
     pub(crate) async fn run_now(self: &Arc<Self>, plan: &Plan, max_wait: Duration) -> Waited {
@@ -296,7 +268,7 @@ impl Runner {
         let mut awaited = self.read(plan, began);
         for (cell, awaited) in &mut awaited.0 {
             if plan.members.contains(cell) && self.cells[*cell].source().is_none() {
-                *awaited = Some(self.join_or_start(*cell));
+                *awaited = self.join_or_start(*cell);
             }
         }
         self.wait(&mut awaited, max_wait).await;
@@ -360,6 +332,7 @@ impl Runner {
         budget: Duration,
         with_groups: bool,
     ) -> Reading {
+        let number = self.reports.fetch_add(1, Ordering::SeqCst);
         let outdated_by = (!with_groups).then_some(plan.index);
         let epoch = self.epoch(outdated_by); // before the cells, so that later changes outdate the report
         let scene = self.scene();
@@ -381,6 +354,7 @@ impl Runner {
         }
         Reading {
             report,
+            number,
             freshness: rows.is_cacheable.then_some(Freshness {
                 plan: outdated_by,
                 epoch,
@@ -394,14 +368,12 @@ impl Runner {
         Scene {
             cells: &self.cells,
             at: Moment {
-                now: self.clock.now(),
+                now: self.life.stopped().unwrap_or_else(|| self.clock.now()),
                 max_stale: self.max_stale,
                 built: self.built,
             },
             time: self.clock.time(),
-            service: Service {
-                is_draining: self.is_draining(),
-            },
+            service: self.life.service(),
         }
     }
 
@@ -422,6 +394,9 @@ impl Runner {
 
     /// Reads every cell that the plan needs, and launches the runs that are missing.
     fn read(self: &Arc<Self>, plan: &Plan, now: Instant) -> Awaited {
+        if self.home.is_closed() {
+            return Awaited(plan.closure.iter().map(|&cell| (cell, None)).collect());
+        }
         let mut awaited = Vec::with_capacity(plan.closure.len());
         let together = if plan.closure.len() <= TASKS { 1 } else { 16 };
         for cells in plan.closure.chunks(together) {
@@ -429,102 +404,60 @@ impl Runner {
             for &cell in cells {
                 let joined = self.cells[cell].run_needed(now);
                 if let Some(JoinedRun { run, is_new: true }) = &joined {
-                    new.push(RunGuard::new(self, cell, Arc::clone(run)));
+                    new.push(RunJob::new(self, cell, Arc::clone(run)));
                 }
                 awaited.push((cell, joined.map(|run| run.run)));
             }
-            self.launch(new);
+            launch(new);
         }
         Awaited(awaited)
     }
 
-    /// Joins the run of a cell that is under way, or launches one.
-    fn join_or_start(self: &Arc<Self>, cell: usize) -> Arc<Run> {
+    /// Joins the run of a cell that is under way, or launches one. Returns `None` once the service
+    /// has shut down.
+    fn join_or_start(self: &Arc<Self>, cell: usize) -> Option<Arc<Run>> {
+        if self.home.is_closed() {
+            return None;
+        }
         let JoinedRun { run, is_new } = self.cells[cell].join_or_start(self.clock.now());
         if is_new {
-            self.launch(vec![RunGuard::new(self, cell, Arc::clone(&run))]);
+            launch(vec![RunJob::new(self, cell, Arc::clone(&run))]);
         }
-        run
+        Some(run)
     }
 
-    /// Spawns runs on the runtime of the `Health`, or on that of the caller if the former has shut
-    /// down or the check requires it.
-    fn launch(&self, guards: Vec<RunGuard>) {
-        let on_caller = |guard: &RunGuard| self.cells[guard.cell()].check.runs_on_caller();
-        let (on_caller, others): (Vec<_>, Vec<_>) = guards.into_iter().partition(on_caller);
-        launch_on(others, || self.runtime());
-        launch_on(on_caller, || {
-            Handle::try_current()
-                .ok()
-                .map(|here| (here, false))
-                .or_else(|| self.runtime())
-        });
-    }
-
-    /// Aborts the runs that are under way, prevents new ones, and waits until all have ended.
-    pub(crate) async fn end_runs(&self) {
+    /// Lets nothing begin any more, aborts the runs that are under way, and waits until all that
+    /// lives in the background has ended.
+    pub(crate) async fn end(&self) {
+        self.home.close();
         self.shutdown.request();
-        for run in self.cells.iter().filter_map(Cell::run) {
-            run.finished().await;
-        }
+        self.home.empty().await;
     }
 
-    /// Records that the runtime of the `Health` has shut down, if `is_gone`: a run there was
-    /// aborted without a panic, or a background task there has ended.
-    pub(crate) fn runtime_is_gone(&self, is_gone: bool) {
-        self.own_runtime_is_gone
-            .fetch_or(is_gone, Ordering::Relaxed);
-    }
-
-    /// Returns the runtime for runs, and `true` if that is the runtime of the `Health`.
-    fn runtime(&self) -> Option<(Handle, bool)> {
-        let own = self
-            .own_runtime
-            .clone()
-            .filter(|_| !self.own_runtime_is_gone.load(Ordering::Relaxed));
-        own.map(|own| (own, true))
-            .or_else(|| Some((Handle::try_current().ok()?, false)))
-    }
-
-    /// Waits until all runs have finished or the budget is used up.
-    async fn wait(self: &Arc<Self>, awaited: &mut Awaited, budget: Duration) {
-        let all = awaited.wait(|cell| self.join_or_start(cell));
-        // The timer needs a runtime: that of the caller, or that of the `Health` if the caller is
+    /// Waits until all runs have ended or the budget is used up.
+    async fn wait(&self, awaited: &mut Awaited, budget: Duration) {
+        let all = awaited.wait();
+        // The timer needs a runtime: that of the caller, or that of the runs if the caller is
         // outside of any.
-        let Some(timeout) = Handle::try_current()
-            .ok()
-            .or_else(|| Some(self.runtime()?.0))
-            .map(|runtime| {
-                let _inside = runtime.enter();
-                tokio::time::timeout(budget, all)
-            })
-        else {
+        let Some(runtime) = Handle::try_current().ok().or_else(|| self.home.runtime()) else {
             return;
+        };
+        let timeout = {
+            let _inside = runtime.enter();
+            tokio::time::timeout(budget, all)
         };
         let _ = timeout.await; // the rows show which runs have not finished
     }
 }
 
-fn launch_on(guards: Vec<RunGuard>, runtime: impl FnOnce() -> Option<(Handle, bool)>) {
-    if guards.is_empty() {
-        return;
-    }
-    let Some((runtime, is_own)) = runtime() else {
-        tracing::error!(
-            "no Tokio runtime to run health checks on: call from within one, or hand one to the builder"
-        );
-        return; // the guards abort their runs
-    };
-    let mut guards: Vec<_> = guards
-        .into_iter()
-        .map(|guard| guard.on_own_runtime(is_own))
-        .collect();
-    match guards.pop() {
-        Some(guard) if guards.is_empty() => drop(runtime.spawn(guard.execute())),
-        last => {
-            guards.extend(last);
-            drop(runtime.spawn(async move { run::begin(guards) }));
-        }
+/// Spawns runs. Several of them begin in one task, because that costs less.
+fn launch(jobs: Vec<RunJob>) {
+    let (apart, mut jobs): (Vec<_>, Vec<_>) = jobs.into_iter().partition(RunJob::is_apart);
+    apart.into_iter().for_each(home::spawn);
+    match jobs.len() {
+        0 => {}
+        1 => jobs.drain(..).for_each(home::spawn),
+        _ => home::spawn_together(jobs),
     }
 }
 
@@ -549,25 +482,17 @@ impl Awaited {
     /// Returns the cells, each with the run that has not brought its verdict yet.
     fn unfinished(&self) -> impl ExactSizeIterator<Item = (usize, Option<&Run>)> {
         self.0.iter().map(|(cell, run)| {
-            let run = run.as_deref().filter(|run| !run.is_finished());
+            let run = run.as_deref().filter(|run| !run.has_ended());
             (*cell, run)
         })
     }
 
-    /// Waits until all runs have finished. Replaces an aborted run, at most twice: its runtime has
-    /// shut down, and the next run is on the runtime of the caller.
-    async fn wait(&mut self, restart: impl Fn(usize) -> Arc<Run>) {
-        for (cell, awaited) in &mut self.0 {
-            let mut tries = 2;
-            while let Some(run) = awaited {
-                if run.finished().await {
-                    *awaited = None;
-                } else if tries > 0 {
-                    tries -= 1;
-                    *run = restart(*cell);
-                } else {
-                    break;
-                }
+    /// Waits until all runs have ended.
+    async fn wait(&mut self) {
+        for (_, awaited) in &mut self.0 {
+            if let Some(run) = awaited {
+                run.finished().await;
+                *awaited = None;
             }
         }
     }

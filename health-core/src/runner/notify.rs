@@ -77,7 +77,7 @@ impl Runner {
     }
 
     /// Logs the start or the end of a drain, and notifies the listeners.
-    pub(super) fn notify_drain(&self, drains: bool) {
+    pub(crate) fn notify_drain(&self, drains: bool) {
         if drains {
             tracing::warn!(target: "health_check", "the service drains: ready fails");
         } else {

@@ -2,9 +2,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use futures::FutureExt as _;
+use tokio::runtime::Handle;
 
 use super::Runner;
+use crate::check::HealthCheck as _;
+use crate::engine::home::Job;
 use crate::sync::{Mutex, Notify, lock};
 use crate::{Findings, Shown};
 
@@ -26,7 +28,7 @@ pub(crate) struct Run {
 enum Outcome {
     #[default]
     Running,
-    /// The run was dropped, because the runtime that it ran on has shut down.
+    /// The service has shut down before the end of the run.
     Aborted,
     /// The verdict of the run is in the cell.
     Finished,
@@ -55,9 +57,9 @@ impl Run {
         }
     }
 
-    /// Returns `true` if the verdict of the run is in the cell.
-    pub(crate) fn is_finished(&self) -> bool {
-        self.outcome() == Outcome::Finished
+    /// Returns `true` if the run has ended, with or without a verdict.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.outcome() != Outcome::Running
     }
 
     /// Marks the verdict of the run as older than it seems.
@@ -79,46 +81,25 @@ impl Run {
     }
 }
 
-/// Owns a run. A guard that is dropped before the run has finished marks the run as aborted.
-///
-/// `Drop` keeps the cell usable: a runtime may shut down in the middle of a run, or before the run
-/// was polled at all.
-pub(crate) struct RunGuard {
+/// A run on its way to its verdict.
+#[derive(Clone)]
+pub(crate) struct RunJob {
     runner: Arc<Runner>,
     cell: usize,
     run: Arc<Run>,
-    /// `true` if the run is on the runtime of the `Health`: then an abort means that this runtime
-    /// has shut down.
-    on_own_runtime: bool,
 }
 
-impl RunGuard {
+impl RunJob {
     pub(crate) fn new(runner: &Arc<Runner>, cell: usize, run: Arc<Run>) -> Self {
         Self {
             runner: Arc::clone(runner),
             cell,
             run,
-            on_own_runtime: false,
         }
     }
 
-    pub(super) fn on_own_runtime(self, on_own_runtime: bool) -> Self {
-        let mut guard = self;
-        guard.on_own_runtime = on_own_runtime;
-        guard
-    }
-
-    pub(super) fn cell(&self) -> usize {
-        self.cell
-    }
-
-    /// Runs the check and stores its verdict in the cell. Stops early when the runner shuts down.
-    pub(crate) async fn execute(self) {
-        tokio::select! {
-            biased; // a run that ends at once does not register for the shutdown
-            () = self.run_check() => {}
-            () = self.runner.shutdown.requested() => {}
-        }
+    pub(super) fn is_apart(&self) -> bool {
+        self.runner.cells[self.cell].check.runs_apart()
     }
 
     async fn run_check(&self) {
@@ -140,27 +121,31 @@ impl RunGuard {
     }
 }
 
-/// Begins several runs within one task. A run that does not end at once continues in a new task, so
-/// that it delays no other. Must be called within the runtime of the runs.
-pub(crate) fn begin(guards: Vec<RunGuard>) {
-    for guard in guards {
-        let mut run = Box::pin(guard.execute());
-        if run.as_mut().now_or_never().is_none() {
-            tokio::spawn(run);
+impl Job for RunJob {
+    fn runner(&self) -> &Arc<Runner> {
+        &self.runner
+    }
+
+    fn place(&self) -> Option<Handle> {
+        if self.is_apart() {
+            self.runner.home.own()
+        } else {
+            self.runner.home.runtime()
         }
     }
-}
 
-impl Drop for RunGuard {
-    fn drop(&mut self) {
-        if self.run.outcome() == Outcome::Running {
-            self.runner.cells[self.cell].abandon(&self.run);
-            let is_gone = self.on_own_runtime
-                && !std::thread::panicking()
-                && !self.runner.shutdown.is_requested();
-            self.runner.runtime_is_gone(is_gone);
-            self.run.finish(Outcome::Aborted);
+    /// Runs the check and stores its verdict in the cell. Stops early when the service shuts down.
+    async fn work(&self) {
+        tokio::select! {
+            biased; // a run that ends at once does not register for the shutdown
+            () = self.run_check() => {}
+            () = self.runner.shutdown.requested() => self.give_up(),
         }
+    }
+
+    fn give_up(&self) {
+        self.runner.cells[self.cell].abandon(&self.run);
+        self.run.finish(Outcome::Aborted);
     }
 }
 
@@ -174,6 +159,7 @@ mod tests {
 
     use super::*;
     use crate::clock::SystemClock;
+    use crate::engine::home::Home;
     use crate::interceptor::Interceptors;
     use crate::runner::cell::JoinedRun;
     use crate::runner::{Awaited, Listeners, Waited, build_plans};
@@ -200,7 +186,7 @@ mod tests {
             cells,
             plans,
             &settings,
-            None,
+            Home::default(),
             Arc::new(SystemClock),
             Listeners(Vec::new()),
             Interceptors::default(),
@@ -224,14 +210,14 @@ mod tests {
                     "two runs of a check at a time"
                 );
                 runs.fetch_add(1, Ordering::SeqCst);
-                let guard = RunGuard::new(&runner, 0, Arc::clone(&run));
+                let job = RunJob::new(&runner, 0, Arc::clone(&run));
                 thread::spawn(move || {
                     thread::yield_now();
                     running.fetch_sub(1, Ordering::SeqCst); // before it finishes, as the next run may start then
                     if abort {
-                        drop(guard);
+                        job.give_up();
                     } else {
-                        guard.finish(shown(Status::Working));
+                        job.finish(shown(Status::Working));
                     }
                 });
             }
@@ -291,7 +277,7 @@ mod tests {
                 let runner = Arc::clone(&runner);
                 let JoinedRun { run, .. } = runner.cells[0].join_or_start(Instant::now());
                 thread::spawn(move || {
-                    RunGuard::new(&runner, 0, run).finish(shown(Status::Unavailable));
+                    RunJob::new(&runner, 0, run).finish(shown(Status::Unavailable));
                 })
             };
             let reading = {
@@ -312,60 +298,6 @@ mod tests {
             {
                 assert_eq!(reading.report.checks[0].status, Status::Unavailable);
             }
-        };
-        shuttle::check_random(test, SCHEDULES);
-        shuttle::check_pct(test, SCHEDULES, 3);
-    }
-
-    /// A run is aborted, and one of its readers launches the next one, however many of them there
-    /// are.
-    #[test]
-    fn an_aborted_run_is_launched_again_by_one_of_its_readers() {
-        let test = || {
-            let runner = runner();
-            let runs = Arc::new(AtomicUsize::new(0));
-            let launch = |runner: &Arc<Runner>, runs: &Arc<AtomicUsize>, joined: JoinedRun| {
-                if joined.is_new {
-                    let is_first = runs.fetch_add(1, Ordering::SeqCst) == 0;
-                    let guard = RunGuard::new(runner, 0, Arc::clone(&joined.run));
-                    thread::spawn(move || {
-                        if is_first {
-                            drop(guard);
-                        } else {
-                            guard.finish(shown(Status::Working));
-                        }
-                    });
-                }
-                joined.run
-            };
-            let read = |_| {
-                let runner = Arc::clone(&runner);
-                let runs = Arc::clone(&runs);
-                thread::spawn(move || {
-                    let first = launch(
-                        &runner,
-                        &runs,
-                        runner.cells[0].join_or_start(Instant::now()),
-                    );
-                    let mut awaited = Awaited(vec![(0, Some(first))]);
-                    block_on(awaited.wait(|cell| {
-                        launch(
-                            &runner,
-                            &runs,
-                            runner.cells[cell].join_or_start(Instant::now()),
-                        )
-                    }));
-                    awaited.0[0].1.is_none()
-                })
-            };
-            let readers: Vec<_> = (0..3).map(read).collect();
-            assert!(
-                readers
-                    .into_iter()
-                    .all(|reader| reader.join().expect("no reader panics")),
-                "all have finished"
-            );
-            assert!((2..=6).contains(&runs.load(Ordering::SeqCst)));
         };
         shuttle::check_random(test, SCHEDULES);
         shuttle::check_pct(test, SCHEDULES, 3);

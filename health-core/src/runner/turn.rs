@@ -6,13 +6,22 @@ use super::{Plan, Runner};
 use crate::listener::{Cause, GroupTransition};
 use crate::{FailureKind, Report};
 
-/// The checks that failed a group at the last read of it; `None` before the first one.
-pub(super) type LastCauses = Mutex<Option<Vec<Cause>>>;
+/// The last report of a group.
+#[derive(Debug, Default)]
+pub(super) struct LastReport {
+    /// Its number. A report that was begun before it comes too late.
+    number: u64,
+    /// The checks that failed the group; `None` before the first report.
+    causes: Option<Vec<Cause>>,
+}
+
+pub(super) type LastReports = Mutex<LastReport>;
 
 impl Runner {
     /// Compares the report of a whole group with the last one. Logs a change of the verdict, and
-    /// notifies the listeners. The first verdict is a change if it is unhealthy.
-    pub(crate) fn take_verdict(&self, plan: &Plan, report: &Report) {
+    /// notifies the listeners. The first verdict is a change if it is unhealthy. `number` is that of
+    /// the report, which grows with each one that is begun.
+    pub(crate) fn take_verdict(&self, plan: &Plan, report: &Report, number: u64) {
         if !plan.is_whole {
             return;
         }
@@ -30,15 +39,19 @@ impl Runner {
             })
             .collect();
         let before = {
-            let mut last = self.last_causes[plan.index]
+            let mut last = self.last_reports[plan.index]
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner);
-            let was_healthy = last.as_ref().is_none_or(Vec::is_empty);
-            if was_healthy == report.healthy {
-                *last = Some(causes);
+            if number < last.number {
                 return;
             }
-            last.replace(causes.clone()).unwrap_or_default()
+            last.number = number;
+            let was_healthy = last.causes.as_ref().is_none_or(Vec::is_empty);
+            if was_healthy == report.healthy {
+                last.causes = Some(causes);
+                return;
+            }
+            last.causes.replace(causes.clone()).unwrap_or_default()
         };
         let causes = if report.healthy { before } else { causes };
         let transition = GroupTransition {

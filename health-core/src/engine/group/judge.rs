@@ -90,9 +90,12 @@ pub(crate) struct Reported {
 }
 
 /// The state of the service itself.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Service {
-    pub(crate) is_draining: bool,
+    /// The time from which the drain fails groups; `None` without a drain.
+    pub(crate) drains_at: Option<Instant>,
+    /// `true` once it has shut down.
+    pub(crate) is_stopped: bool,
 }
 
 /// The effect of a check on a group.
@@ -133,7 +136,9 @@ pub(crate) fn judge(plan: &Plan, views: &[View<'_>], service: Service, now: Inst
         judge.decide(at, &mut outcomes);
     }
     let outcomes: Vec<Outcome> = outcomes.into_iter().flatten().collect();
-    let is_draining = plan.drains && service.is_draining;
+    let drains_at = service.drains_at.filter(|_| plan.drains);
+    let is_over = service.is_stopped && !matches!(plan.kind, Kind::Live | Kind::Startup);
+    let is_draining = is_over || drains_at.is_some_and(|at| now >= at);
     let waiting: Vec<usize> = (0..views.len())
         .filter(|&at| plan.kind == Kind::Startup && judge.is_member(at))
         .filter(|&at| !views[at].has_started)
@@ -141,6 +146,7 @@ pub(crate) fn judge(plan: &Plan, views: &[View<'_>], service: Service, now: Inst
     let fails = |at: usize| judge.is_member(at) && outcomes[at] == Outcome::Fails;
     let is_healthy = !is_draining && waiting.is_empty() && !(0..views.len()).any(fails);
     let until = (0..views.len()).flat_map(|at| judge.turns(at, outcomes[at]));
+    let until = until.chain(drains_at);
     Judgement {
         blockers: (0..views.len()).map(|at| judge.blocker(at)).collect(),
         waiting,
@@ -185,7 +191,7 @@ impl Judge<'_> {
             return Outcome::Passes; // 2
         }
         let has_ended = view.reported.is_some_and(|reported| reported.has_ended);
-        if is_live && self.service.is_draining && has_ended {
+        if is_live && self.service.drains_at.is_some() && has_ended {
             return Outcome::Passes; // 3
         }
         if view.age == Age::Never {
@@ -363,8 +369,7 @@ mod tests {
     }
 
     fn decide(kind: Kind, views: &[View<'_>], now: Instant) -> Judgement {
-        let service = Service { is_draining: false };
-        judge(&plan(kind, views.len()), views, service, now)
+        judge(&plan(kind, views.len()), views, Service::default(), now)
     }
 
     fn outcome(kind: Kind, view: View<'_>, now: Instant) -> Outcome {
@@ -386,7 +391,7 @@ mod tests {
             warnings_as_errors: true,
             ..plan(Kind::Ready, 1)
         };
-        let service = Service { is_draining: false };
+        let service = Service::default();
         let judgement = judge(&strict, &[view(Status::Warning)], service, now);
         assert_eq!(judgement.outcomes, [Outcome::Fails]);
     }
@@ -417,12 +422,50 @@ mod tests {
             ..view(Status::Unavailable)
         };
         let of = |kind, is_draining| {
-            let service = Service { is_draining };
+            let service = Service {
+                drains_at: Some(now).filter(|_| is_draining),
+                is_stopped: false,
+            };
             judge(&plan(kind, 1), std::slice::from_ref(&ended), service, now).outcomes[0]
         };
         assert_eq!(of(Kind::Live, true), Outcome::Passes);
         assert_eq!(of(Kind::Live, false), Outcome::Fails);
         assert_eq!(of(Kind::Ready, true), Outcome::Fails);
+    }
+
+    #[test]
+    fn a_drain_fails_the_groups_that_drain_and_a_shutdown_all_but_live_and_startup() {
+        let now = Instant::now();
+        let healthy = |kind, drains, service| {
+            let plan = Plan {
+                drains,
+                ..plan(kind, 1)
+            };
+            let judgement = judge(&plan, &[view(Status::Working)], service, now);
+            (judgement.is_healthy, judgement.until)
+        };
+        let later = Service {
+            drains_at: Some(now + SECOND),
+            is_stopped: false,
+        };
+        assert_eq!(
+            healthy(Kind::Ready, true, later),
+            (true, Some(now + SECOND))
+        );
+        let drains = Service {
+            drains_at: Some(now),
+            ..later
+        };
+        assert!(!healthy(Kind::Ready, true, drains).0);
+        assert!(healthy(Kind::Declared, false, drains).0);
+        let stopped = Service {
+            is_stopped: true,
+            ..drains
+        };
+        assert!(!healthy(Kind::Declared, false, stopped).0);
+        for kind in [Kind::Live, Kind::Startup] {
+            assert!(healthy(kind, false, stopped).0);
+        }
     }
 
     #[test]
@@ -618,8 +661,7 @@ mod tests {
         let mut plan = plan(Kind::Ready, 2);
         plan.members = vec![1];
         let views = [view(Status::Unavailable), view(Status::Working)];
-        let service = Service { is_draining: false };
-        let judgement = judge(&plan, &views, service, now);
+        let judgement = judge(&plan, &views, Service::default(), now);
         assert_eq!(judgement.outcomes, [Outcome::Fails, Outcome::Passes]);
         assert!(judgement.is_healthy);
     }
