@@ -18,6 +18,7 @@ Examples:
   health probe unix:/run/app.sock:/ht/               a Unix socket, then the path
   health probe https://shop.example/ht/ --header 'Authorization: Bearer ${HEALTH_TOKEN}'
   health probe 'http://127.0.0.1:8000/ht/${file:/run/secrets/token}/'
+  health probe http://127.0.0.1:9200/_cluster/health --json /status=green
   health probe grpc://127.0.0.1:50051                the gRPC health protocol; grpcs:// for TLS
   health probe grpc://127.0.0.1:50051/shop.v1.Orders --header 'authorization: Bearer ${TOKEN}'
 
@@ -34,8 +35,9 @@ A gRPC service is healthy if it answers SERVING. Its name is the path of the URL
 the server as a whole is asked. --group names a service as well, and --header adds metadata.
 
 Exit status: 0 healthy, 1 unhealthy, 2 wrong usage, no response, or a response that is no health
-report. The report decides, or for other formats the status code: 200 is healthy, 500 and 503 are
-not.")]
+report. A report decides. Otherwise the JSON does, if it has a member such as \"status\": \"UP\" or
+\"healthy\": false, or else the status code: 2xx is healthy, 500 and 503 are not. --status and
+--json say what is healthy instead.")]
 pub(crate) struct ProbeArgs {
     #[arg(value_name = "URL", value_parser = secret, help = ask::URL)]
     url: Secret,

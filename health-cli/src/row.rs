@@ -10,6 +10,8 @@ use health_core::{CheckReport, Observation, Status};
 pub(crate) struct Row {
     pub(crate) name: String,
     pub(crate) status: Status,
+    /// `false` if the text has no word for a status.
+    pub(crate) is_plain: bool,
     /// The status and the message, on one line.
     pub(crate) text: String,
     /// `true` if errors of the check make the report unhealthy. Unknown for an endpoint without the
@@ -28,6 +30,7 @@ impl From<&CheckReport> for Row {
         Self {
             name: clean(&check.identifier),
             status: check.status,
+            is_plain: true,
             text: clean(&check.line()),
             critical: Some(check.critical),
             fails_report: Some(check.fails_report),
@@ -40,9 +43,11 @@ impl From<&CheckReport> for Row {
 impl Row {
     /// Creates a row of a JSON object of identifiers and texts; the text begins with the status.
     pub(crate) fn from_response(name: &str, text: &str) -> Self {
+        let status = status(text);
         Self {
             name: clean(name),
-            status: status(text),
+            status: status.unwrap_or(Status::Unavailable),
+            is_plain: status.is_some(),
             text: clean(&text.replace('\n', "; ")),
             critical: None,
             fails_report: None,
@@ -67,13 +72,16 @@ impl Row {
     }
 }
 
-fn status(text: &str) -> Status {
+/// Returns the status of a text: one of our own, which may have a message, or a word of another
+/// program.
+fn status(text: &str) -> Option<Status> {
     match text.split(':').next().unwrap_or_default() {
-        "working" => Status::Working,
-        "warning" => Status::Warning,
-        "unknown" => Status::Unknown,
-        _ if text == "unavailable: no result yet" => Status::Unknown,
-        _ => Status::Unavailable,
+        "working" => Some(Status::Working),
+        "warning" => Some(Status::Warning),
+        "unknown" => Some(Status::Unknown),
+        _ if text == "unavailable: no result yet" => Some(Status::Unknown),
+        "unavailable" | "unexpected result" | "unknown error" => Some(Status::Unavailable),
+        _ => crate::ask::status(text),
     }
 }
 

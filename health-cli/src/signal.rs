@@ -41,6 +41,7 @@ fn any_of<S: IntoIterator<Item = Signal>>(signals: S) -> impl Future<Output = ()
     use tokio::signal::unix::{SignalKind, signal};
     let caught = signals
         .into_iter()
+        .filter(|kind| !health_core::is_ignored(kind.as_raw()))
         .filter_map(|kind| signal(SignalKind::from_raw(kind.as_raw())).ok());
     let caught: Vec<_> = caught.collect();
     async move {
@@ -73,11 +74,15 @@ pub(crate) fn handle_hang_up_as_terminate() {
     {
         use rustix::process::{getpid, kill_process};
         use tokio::signal::unix::{SignalKind, signal};
+        if health_core::is_ignored(Signal::HUP.as_raw()) {
+            return; // as nohup wants it
+        }
         let Ok(mut hang_up) = signal(SignalKind::hangup()) else {
             return;
         };
         tokio::spawn(async move {
             while hang_up.recv().await.is_some() {
+                crate::output::note(format_args!("SIGHUP: draining, as after SIGTERM"));
                 let _ = kill_process(getpid(), Signal::TERM); // a process may always signal itself
             }
         });

@@ -1,11 +1,13 @@
 //! The subject of `wait` and `watch`: an endpoint, or the checks of a file.
 
+use std::collections::BTreeSet;
 use std::error::Error;
 use std::ffi::OsString;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use clap::ValueHint;
-use health_core::{Secret, Selection};
+use futures::future::join_all;
+use health_core::{CheckReport, Health, Report, Secret, Selection, UnknownName};
 
 use crate::ask::{self, Answer, Client, RequestArgs};
 use crate::load::{Loaded, load};
@@ -33,6 +35,16 @@ pub(crate) enum Subject {
     Checks(Loaded, Selection),
 }
 
+/// The checks of a file that run anew for a read, however fresh their verdicts are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Again {
+    All,
+    Failing,
+}
+
+/// The maximum wait for one response of an endpoint.
+const MAX_WAIT: Duration = Duration::from_secs(5);
+
 /// The result of a read.
 #[derive(Debug)]
 pub(crate) struct Reading {
@@ -43,9 +55,8 @@ pub(crate) struct Reading {
 }
 
 impl Subject {
-    /// Opens the endpoint, or loads the file. Verdicts of the file's checks are at most `fresh`
-    /// old, unless the file has another limit for a check.
-    pub(crate) async fn open(args: &SubjectArgs, fresh: Duration) -> Result<Self, Box<dyn Error>> {
+    /// Opens the endpoint, or loads the file.
+    pub(crate) async fn open(args: &SubjectArgs) -> Result<Self, Box<dyn Error>> {
         if let Some(url) = &args.url {
             return Ok(Self::Endpoint(Client::new(
                 url,
@@ -58,7 +69,7 @@ impl Subject {
             .clone()
             .or_else(|| std::env::var_os("HEALTH_CONFIG").filter(|path| !path.is_empty()));
         if !args.asked.is_nothing() {
-            return Err("--header is for a URL, and there is none".into());
+            return Err("--header, --status and --json are for a URL, and there is none".into());
         }
         if config.is_none() {
             return Err(
@@ -66,11 +77,10 @@ impl Subject {
             );
         }
         let source = Source { config };
-        let loaded = load(&source, None, |mut config| {
-            config.settings.ttl = config.settings.ttl.min(fresh);
+        let loaded = load(&source, None, |config| {
             Ok(config.without_fleet().build()?)
-        });
-        let loaded = loaded.await?;
+        })
+        .await?;
         let mut selection = Selection::default();
         if let Some(group) = &args.group {
             let groups: Vec<_> = loaded.health.groups().collect();
@@ -94,18 +104,20 @@ impl Subject {
         }
     }
 
-    /// Reads the subject once. The error is the reason why there is no result.
-    pub(crate) async fn look(&self, max_wait: Duration) -> Result<Reading, String> {
+    /// Reads the subject once. The error is the reason why there is no result. Checks of a file run
+    /// anew, all or those that fail, however fresh their verdicts are.
+    pub(crate) async fn look(&self, again: Again, max_wait: Duration) -> Result<Reading, String> {
         match self {
             Self::Endpoint(client) => {
-                let sight = async { Reading::of(client.ask(None, max_wait).await?) };
+                let sight = async { Reading::of(client.ask(None, max_wait.min(MAX_WAIT)).await?) };
                 sight
                     .await
                     .map_err(|failure: ask::Failure| failure.what().to_owned())
             }
             Self::Checks(loaded, selection) => {
-                let read = tokio::time::timeout(max_wait, loaded.health.read(selection)).await;
-                let report = read
+                let read = run_again(&loaded.health, selection, again);
+                let report = tokio::time::timeout(max_wait, read)
+                    .await
                     .map_err(|_| ask::late(max_wait))?
                     .map_err(|error| error.to_string())?;
                 Ok(Reading::new(
@@ -115,6 +127,30 @@ impl Subject {
             }
         }
     }
+}
+
+/// Reads the checks of a selection. Runs those again whose verdicts are from before, with the
+/// checks that block them.
+async fn run_again(
+    health: &Health,
+    selection: &Selection,
+    again: Again,
+) -> Result<Report, UnknownName> {
+    let began = SystemTime::now();
+    let report = health.read(selection).await?;
+    let is_old = |row: &&CheckReport| row.last_run.is_none_or(|run| run < began);
+    let is_asked = |row: &&CheckReport| again == Again::All || !row.errors.is_empty();
+    let old = report.checks.iter().filter(is_old).filter(is_asked);
+    let names: BTreeSet<&str> = old
+        .flat_map(|row| [Some(row.identifier.as_str()), row.blocked_by.as_deref()])
+        .flatten()
+        .collect();
+    if names.is_empty() {
+        return Ok(report);
+    }
+    // The rows of the engine itself are no checks, and one that the application reports has no run.
+    join_all(names.into_iter().map(|name| health.run_check(name))).await;
+    health.read(selection).await
 }
 
 impl Reading {

@@ -24,6 +24,7 @@ pub(crate) struct View {
 impl View {
     pub(crate) fn new(place: &str) -> Self {
         let whole = Row {
+            is_plain: true,
             name: place.to_owned(),
             ..Row::from_response(place, "not looked at yet")
         };
@@ -45,6 +46,7 @@ impl View {
             Err(why) => (Status::Unavailable, &**why),
         };
         let whole = Row {
+            is_plain: true,
             status,
             text: text.to_owned(),
             ..self.whole.clone()
@@ -82,6 +84,7 @@ impl View {
         for gone in before.into_values() {
             self.since.remove(&gone.name);
             changed.push(Row {
+                is_plain: true,
                 status: Status::Unknown,
                 text: "gone".into(),
                 ..gone

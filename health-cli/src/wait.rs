@@ -4,11 +4,8 @@ use crate::exit;
 use crate::outcome::{HEALTHY, Outcome, UNHEALTHY};
 use crate::output;
 use crate::row::without_digits;
-use crate::subject::{Reading, Subject, SubjectArgs};
+use crate::subject::{Again, Reading, Subject, SubjectArgs};
 use crate::values::duration;
-
-/// The maximum wait for one response.
-const MAX_WAIT: Duration = Duration::from_secs(5);
 
 /// The maximum number of checks that are named. Further checks are counted.
 const NAMED: usize = 5;
@@ -20,6 +17,8 @@ Examples:
   health wait http://127.0.0.1:8000/ht/ --group ready
   health wait --config health.toml && ./start           start a service after its dependencies
   health wait http://web:8000/ht/ --timeout 5m --interval 5s
+
+Checks of a file that fail run again after each interval, however long their ttl is.
 
 The checks that are not healthy yet are printed to stderr, in a line for each change. RUST_LOG=warn
 adds their causes. The command also waits while connections are refused, and while the status of
@@ -39,11 +38,11 @@ pub(crate) struct WaitArgs {
 
 pub(crate) async fn wait(args: &WaitArgs) -> Outcome {
     let began = Instant::now();
-    let subject = Subject::open(&args.subject, args.interval).await?;
+    let subject = Subject::open(&args.subject).await?;
     let left = || args.timeout.saturating_sub(began.elapsed());
     let mut told = LastMessage::default();
     while !left().is_zero() {
-        let seen = subject.look(left().min(MAX_WAIT)).await;
+        let seen = subject.look(Again::Failing, left()).await;
         if seen.as_ref().is_ok_and(|sight| sight.is_healthy) {
             output::note(format_args!(
                 "healthy after {:.1} s",

@@ -4,12 +4,12 @@ use std::time::{Duration, SystemTime};
 
 use crate::outcome::{HEALTHY, Outcome};
 use crate::screen::{self, Screen};
-use crate::subject::{Subject, SubjectArgs};
+use crate::subject::{Again, Subject, SubjectArgs};
 use crate::values::duration;
 use crate::view::View;
 
-/// The maximum wait for one response.
-const MAX_WAIT: Duration = Duration::from_secs(5);
+/// The maximum wait for a report: longer than most timeouts of checks.
+const MAX_WAIT: Duration = Duration::from_secs(60);
 
 /// Show the checks of an endpoint or of a file as they change
 #[derive(Debug, clap::Args)]
@@ -19,6 +19,9 @@ Examples:
   health watch http://127.0.0.1:8000/ht/
   health watch --config health.toml --group ready
   health watch http://127.0.0.1:8000/ht/ >> changes.log
+
+Checks of a file run again after each interval, however long their ttl is: the longer the interval,
+the less they cost.
 
 On a terminal, the command shows a table until Ctrl-C. Otherwise it prints a line for each change.
 
@@ -32,7 +35,7 @@ pub(crate) struct WatchArgs {
 }
 
 pub(crate) async fn watch(args: &WatchArgs) -> Outcome {
-    let subject = Subject::open(&args.subject, args.interval).await?;
+    let subject = Subject::open(&args.subject).await?;
     let shown = async {
         if screen::can_move() && io::stdout().is_terminal() {
             table(&subject, args.interval).await
@@ -53,7 +56,7 @@ async fn table(subject: &Subject, interval: Duration) -> io::Result<()> {
     loop {
         let mut look = pin!(async move {
             tokio::time::sleep(pause).await;
-            subject.look(MAX_WAIT).await
+            subject.look(Again::All, MAX_WAIT).await
         });
         Screen::draw(&view.text(interval))?;
         let seen = loop {
@@ -71,7 +74,7 @@ async fn table(subject: &Subject, interval: Duration) -> io::Result<()> {
 async fn lines(subject: &Subject, interval: Duration) -> io::Result<()> {
     let mut view = View::new(subject.name());
     loop {
-        let changes = view.take(subject.look(MAX_WAIT).await);
+        let changes = view.take(subject.look(Again::All, MAX_WAIT).await);
         let time = humantime::format_rfc3339_seconds(SystemTime::now());
         let mut stdout = anstream::stdout().lock();
         for row in changes {

@@ -57,7 +57,7 @@ fn the_verdict_of_a_report_goes_before_the_status_code() {
     assert_eq!(probe(&degraded.url("/ht/"), &[]).0, 0);
     let (code, _, error) = probe(&unhealthy.url("/ht/"), &["--format", "json"]);
     assert!(
-        code == 2 && error.contains("answered with 418 instead of 200, 500 or 503"),
+        code == 2 && error.contains("answered with 418 instead of 2xx, 500 or 503"),
         "{error}"
     );
 }
@@ -127,16 +127,12 @@ fn the_token_goes_by_header_or_path_and_may_be_a_variable_or_a_file() {
 fn other_answers_are_2_and_say_which() {
     for (answer, message) in [
         (
-            http("204 No Content", "", ""),
-            "answered with 204 instead of 200, 500 or 503",
-        ),
-        (
             http("401 Unauthorized", "", ""),
             "answered with 401: it wants a token: --header 'Authorization: Bearer ...'",
         ),
         (
             http("502 Bad Gateway", "", "<p>"),
-            "answered with 502 instead of 200, 500 or 503",
+            "answered with 502 instead of 2xx, 500 or 503",
         ),
         (
             "SSH-2.0-OpenSSH_9.2p1\r\n".into(),
@@ -300,6 +296,100 @@ fn it_says_what_it_wants_and_takes_other_servers_answers() {
     assert_eq!(
         probe(&format!("http://{address}/"), &[]),
         (0, String::new(), String::new())
+    );
+}
+
+/// Every code and every word that other programs use, to people, to Nagios and to Docker.
+#[test]
+fn other_programs_say_how_they_are_in_their_own_words() {
+    let cases = [
+        ("200 OK", r#"{"status":"UP"}"#, (0, 0)),
+        (
+            "200 OK",
+            r#"{"status":"Healthy","duration":"00:00:00.01"}"#,
+            (0, 0),
+        ),
+        (
+            "200 OK",
+            r#"{"cluster_name":"x","status":"green","nodes":1}"#,
+            (0, 0),
+        ),
+        ("200 OK", r#"{"health":"true"}"#, (0, 0)),
+        ("200 OK", r#"{"version":3}"#, (0, 0)),
+        (
+            "200 OK",
+            r#"{"db":"fine and dandy","version":"1.2"}"#,
+            (0, 0),
+        ),
+        ("204 No Content", "", (0, 0)),
+        ("202 Accepted", "", (0, 0)),
+        (
+            "200 OK",
+            r#"{"cluster_name":"x","status":"yellow","nodes":1}"#,
+            (0, 1),
+        ),
+        (
+            "207 Multi-Status",
+            r#"{"status":"warn","checks":{}}"#,
+            (0, 1),
+        ),
+        (
+            "200 OK",
+            r#"{"cluster_name":"x","status":"red","nodes":1}"#,
+            (1, 2),
+        ),
+        ("200 OK", r#"{"healthy":false,"issues":["queue"]}"#, (1, 2)),
+        ("200 OK", r#"{"ok":false}"#, (1, 2)),
+        (
+            "200 OK",
+            r#"{"status":{"overall":{"level":"unavailable"}}}"#,
+            (1, 2),
+        ),
+        (
+            "200 OK",
+            r#"{"status":"NOT_SERVING","version":"1.2"}"#,
+            (1, 2),
+        ),
+        ("207 Multi-Status", r#"{"status":"fail"}"#, (1, 2)),
+        (
+            "500 Internal Server Error",
+            r#"{"db":"connection refused"}"#,
+            (1, 2),
+        ),
+        ("429 Too Many Requests", "", (2, 3)),
+    ];
+    for (status, body, codes) in cases {
+        let (address, _) = answering(move |_| http(status, "", body));
+        let url = format!("http://{address}/");
+        let plain = probe(&url, &[]).0;
+        let (nagios, line, _) = probe(&url, &["--exit", "nagios"]);
+        assert_eq!((plain, nagios), codes, "{status} {body}: {line}");
+    }
+}
+
+#[test]
+fn the_caller_may_say_what_is_healthy() {
+    let (address, _) = answering(|_| http("429 Too Many Requests", "", r#"{"a":{"b":"c"},"n":3}"#));
+    let url = format!("http://{address}/");
+    for (args, code) in [
+        (&["--status", "429"][..], 0),
+        (&["--status", "200", "--status", "429"], 0),
+        (&["--status", "200"], 1),
+        (
+            &["--status", "429", "--json", "/a/b=c", "--json", "/n=3"],
+            0,
+        ),
+        (&["--status", "429", "--json", "/a/b=d"], 1),
+        (&["--json", "/a/b=c"], 1),
+        (&["--json", "a=b"], 2),
+        (&["--status", "99"], 2),
+    ] {
+        assert_eq!(probe(&url, args).0, code, "{args:?}");
+    }
+    let grpc = probe("grpc://127.0.0.1:1", &["--status", "200"]);
+    assert!(
+        grpc.0 == 2 && grpc.2.contains("--status and --json are for HTTP"),
+        "{grpc:?}"
     );
 }
 

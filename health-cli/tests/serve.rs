@@ -14,7 +14,7 @@ use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -335,6 +335,42 @@ fn a_hang_up_drains_and_no_signal_leaves_a_folder_behind() {
         signal(&server, name); // a second signal skips the drain delay
         wait(&mut server);
         assert_eq!(made(&temp), 0, "{name}");
+    }
+}
+
+/// `nohup` starts a program with SIGHUP ignored, and a shell without job control a background job
+/// with SIGINT.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_signal_that_was_ignored_at_the_start_stays_ignored() {
+    let file = folder(CACHE);
+    let program = health(file.path()).get_program().to_owned();
+    let ignoring = |args: &str| {
+        let mut shell = Command::new("sh");
+        let script = format!("trap '' HUP INT; exec \"$0\" {args}");
+        shell
+            .args(["-c", &script])
+            .arg(&program)
+            .current_dir(file.path());
+        Running::new(shell.stdout(Stdio::piped()).stderr(Stdio::null()))
+    };
+    let never = "wait http://127.0.0.1:1/ --timeout 60s";
+    let watched = "watch --config health.toml";
+    for args in [
+        "serve --config health.toml --listen 127.0.0.1:0",
+        never,
+        watched,
+    ] {
+        let mut process = ignoring(args);
+        std::thread::sleep(Duration::from_millis(500));
+        for name in ["HUP", "INT"] {
+            signal(&process, name);
+            std::thread::sleep(Duration::from_millis(300));
+            assert_eq!(process.try_wait().unwrap(), None, "{args} after SIG{name}");
+        }
+        signal(&process, "TERM");
+        signal(&process, "TERM");
+        wait(&mut process);
     }
 }
 

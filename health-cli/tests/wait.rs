@@ -10,7 +10,7 @@
 mod support;
 
 use std::fs;
-use std::io::Write as _;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -199,6 +199,57 @@ fn a_file_turns_healthy() {
         error.starts_with("waiting for DefaultFileStorageHealthCheck (unavailable: "),
         "{error}"
     );
+}
+
+/// A mail server has a ttl of its own, 30 s, and the file may say `every`: neither is how often the
+/// command looks.
+#[test]
+fn a_check_that_is_rarely_run_is_waited_for_as_often_as_the_command_says() {
+    for extra in ["", "every = \"10m\"\n", "ttl = \"5m\"\n"] {
+        let address = nobody();
+        let file = folder(&format!(
+            "[[checks]]\nkind = \"mail\"\nurl = \"smtp://{address}\"\n{extra}"
+        ));
+        let config = file.path().join("health.toml").display().to_string();
+        let server = address.clone();
+        thread::spawn(move || {
+            thread::sleep(Duration::from_millis(1500));
+            smtp(&TcpListener::bind(server).unwrap());
+        });
+        let began = Instant::now();
+        let args = [
+            "wait",
+            "--config",
+            &config,
+            "--timeout",
+            "20s",
+            "--interval",
+            "200ms",
+        ];
+        let (code, _, error) = told(&args, &[]);
+        assert_eq!(code, 0, "{extra}: {error}");
+        assert!(
+            began.elapsed() < Duration::from_secs(8),
+            "{extra}: {:?}",
+            began.elapsed()
+        );
+    }
+}
+
+/// A fake of a mail server, which answers everything.
+fn smtp(listener: &TcpListener) {
+    for stream in listener.incoming() {
+        let mut stream = stream.unwrap();
+        let _ = stream.write_all(b"220 mx ESMTP\r\n");
+        let lines = BufReader::new(stream.try_clone().unwrap()).lines();
+        for line in lines.map_while(Result::ok) {
+            let _ = stream.write_all(if line.starts_with("QUIT") {
+                b"221 bye\r\n"
+            } else {
+                b"250 mx\r\n"
+            });
+        }
+    }
 }
 
 #[test]

@@ -66,7 +66,7 @@ fn a_pipe_gets_a_line_for_each_change() {
         row("b", "warning: 3 left"),
         row(&address, "unhealthy"),
         row("a", "unavailable: timed out"),
-        row(&address, "answered with 502 instead of 200, 500 or 503"),
+        row(&address, "answered with 502 instead of 2xx, 500 or 503"),
         row(&address, "healthy"),
         row("a", "working"),
         row("b", "gone"),

@@ -76,6 +76,8 @@ pub use secret::Secret;
 pub use selection::{Selection, UnknownName};
 pub use settings::{Anonymous, GroupSettings, Settings};
 pub use signal::Drained;
+#[doc(hidden)]
+pub use signal::is_ignored;
 pub use status::Status;
 pub use subscription::Subscription;
 pub use verdict::{Evidence, Shown, Verdict};

@@ -2,7 +2,7 @@ use std::fmt;
 use std::future::{Future, pending};
 use std::io;
 use std::pin::Pin;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, LazyLock, Weak};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -27,6 +27,8 @@ impl Health {
     /// A later signal ends the process. The framework decides what happens to open connections, and
     /// axum and warp wait for them without limit, unless [`Drained::limit`] sets one. On other
     /// systems than Unix, Ctrl-C ends the future at once.
+    ///
+    /// A signal that was ignored when the process started, as by `nohup`, stays ignored.
     ///
     /// Within a runtime, this method listens for signals at once, in a task of its own, so the
     /// service drains even if nothing polls the future. Outside of one, the future does so when it
@@ -115,26 +117,63 @@ impl fmt::Debug for Drained {
     }
 }
 
+/// Returns `true` if this signal was ignored when the process started, as `nohup` and shells
+/// without job control do it. It should stay ignored. Only Linux tells.
+#[doc(hidden)]
+pub fn is_ignored(signal: i32) -> bool {
+    /// The signals that were ignored before this program installed a handler.
+    static IGNORED: LazyLock<u64> = LazyLock::new(|| {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+        mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+            .unwrap_or(0)
+    });
+    let bit = u32::try_from(signal - 1).ok();
+    bit.and_then(|bit| IGNORED.checked_shr(bit))
+        .is_some_and(|rest| rest & 1 == 1)
+}
+
 #[cfg(unix)]
 struct Signals {
-    terminate: tokio::signal::unix::Signal,
-    interrupt: tokio::signal::unix::Signal,
+    terminate: Received,
+    interrupt: Received,
+}
+
+/// A signal; `None` if the process ignores it.
+#[cfg(unix)]
+struct Received(Option<tokio::signal::unix::Signal>);
+
+#[cfg(unix)]
+impl Received {
+    fn listen(kind: tokio::signal::unix::SignalKind) -> io::Result<Self> {
+        if is_ignored(kind.as_raw_value()) {
+            return Ok(Self(None));
+        }
+        Ok(Self(Some(tokio::signal::unix::signal(kind)?)))
+    }
+
+    async fn recv(&mut self) {
+        match &mut self.0 {
+            Some(signal) => drop(signal.recv().await),
+            None => pending().await,
+        }
+    }
 }
 
 #[cfg(unix)]
 impl Signals {
     fn listen() -> io::Result<Self> {
-        use tokio::signal::unix::{SignalKind, signal};
+        use tokio::signal::unix::SignalKind;
         Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
+            terminate: Received::listen(SignalKind::terminate())?,
+            interrupt: Received::listen(SignalKind::interrupt())?,
         })
     }
 
     async fn drain(mut self, health: &Weak<Inner>) -> Self {
         let is_interrupt = tokio::select! {
-            _ = self.interrupt.recv() => true,
-            _ = self.terminate.recv() => false,
+            () = self.interrupt.recv() => true,
+            () = self.terminate.recv() => false,
         };
         let Some(health) = health.upgrade().map(Health) else {
             return self;
@@ -152,8 +191,8 @@ impl Signals {
         );
         tokio::select! {
             () = tokio::time::sleep(delay) => {}
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
+            () = self.interrupt.recv() => {}
+            () = self.terminate.recv() => {}
         }
         self
     }
@@ -162,8 +201,8 @@ impl Signals {
     /// signal.
     async fn end(mut self) {
         let code = tokio::select! {
-            _ = self.interrupt.recv() => 130,
-            _ = self.terminate.recv() => 143,
+            () = self.interrupt.recv() => 130,
+            () = self.terminate.recv() => 143,
         };
         tracing::warn!("a second signal: open connections are lost");
         std::process::exit(code);

@@ -1,23 +1,12 @@
 use std::io::{self, IsTerminal as _};
 use std::time::Duration;
 
-use health_core::Report;
+use health_core::{Report, Status};
+use serde_json::{Map, Value};
 
-use super::Failure;
+use super::{Expected, Failure, words};
 use crate::output;
 use crate::row::Row;
-
-/// The words for a failure in the member `status` of other programs: Spring Boot, ASP.NET, and the
-/// draft of the media type application/health+json.
-const DOWN: [&str; 7] = [
-    "down",
-    "out_of_service",
-    "fail",
-    "failed",
-    "error",
-    "unhealthy",
-    "critical",
-];
 
 /// The response of an endpoint.
 #[derive(Debug)]
@@ -29,6 +18,7 @@ pub(crate) struct Answer {
     /// `true` if the body is a web page, although none was requested.
     pub(super) is_page: bool,
     pub(super) body: Vec<u8>,
+    pub(super) expected: Expected,
     pub(crate) took: Duration,
 }
 
@@ -42,28 +32,35 @@ impl Answer {
             is_report: true,
             is_page: false,
             body,
+            expected: Expected::default(),
             took,
         }
     }
 
-    /// Returns `true` if the endpoint is healthy, according to its report or else to the status
-    /// code. An unexpected status code without a report is an error.
+    /// Returns `true` if the endpoint is healthy: by its report, or else by what its JSON says, or
+    /// else by the status code. What the caller expects takes precedence. An unexpected status code
+    /// without a report is an error.
     pub(crate) fn is_healthy(&self) -> Result<bool, Failure> {
         if let Some(report) = self.report() {
             return Ok(report.healthy); // the endpoint may have other status codes
         }
+        let is_up = || self.said().is_none_or(|said| said <= Status::Warning);
+        if let Some(is_healthy) = self.expected.judge(self.status, self.json().as_ref()) {
+            return Ok(is_healthy && (self.expected.has_json() || is_up()));
+        }
         let why = match self.status {
-            200 if self.is_page => {
+            200..300 if self.is_page => {
                 " and a web page, not a report: another service, a login or a proxy answers there"
             }
-            200 => return Ok(!self.says_down()),
+            200..300 => return Ok(is_up()),
             500 | 503 => return Ok(false),
             300..400 => ": it redirects to another host or in a circle, which is not followed",
             400 => ": it does not know the format, or is no health endpoint",
             401 | 403 => ": it wants a token: --header 'Authorization: Bearer ...'",
             404 => ": there is no such path or group, or the token is missing",
             406 => ": it has no such format",
-            _ => " instead of 200, 500 or 503",
+            429 => ": if that is how it says that it works, add --status 429",
+            _ => " instead of 2xx, 500 or 503",
         };
         Err(Failure::answered(
             &self.address,
@@ -71,18 +68,17 @@ impl Answer {
         ))
     }
 
-    /// Returns `true` if the JSON of another program says that it does not work, whatever its
-    /// status code is.
-    fn says_down(&self) -> bool {
-        let body = serde_json::from_slice::<serde_json::Value>(&self.body).unwrap_or_default();
-        let status = body["status"]
-            .as_str()
-            .unwrap_or_default()
-            .to_ascii_lowercase();
-        DOWN.contains(&status.as_str())
+    fn json(&self) -> Option<Value> {
+        serde_json::from_slice(&self.body).ok()
     }
 
-    /// Returns the rows, if the body is a report, or a JSON object of identifiers and texts.
+    /// Returns what the JSON of another program says.
+    fn said(&self) -> Option<Status> {
+        words::verdict(&self.json()?)
+    }
+
+    /// Returns the rows: those of a report, or of a JSON object of identifiers and texts, or else
+    /// what the JSON says as a whole.
     pub(crate) fn rows(&self) -> Option<Vec<Row>> {
         if let Some(report) = self.report() {
             if report.redacted {
@@ -90,12 +86,21 @@ impl Answer {
             }
             return Some(report.checks.iter().map(Row::from).collect());
         }
-        let object: serde_json::Map<String, serde_json::Value> =
-            serde_json::from_slice(&self.body).ok()?;
-        object
-            .iter()
-            .map(|(name, text)| Some(Row::from_response(name, text.as_str()?)))
-            .collect()
+        let json = self.json()?;
+        if let Some(mut rows) = json.as_object().and_then(texts) {
+            // A text that says nothing is no failure, unless it is all that there is to say.
+            let is_explained = rows
+                .iter()
+                .any(|row| row.status > Status::Warning && row.is_plain);
+            if is_explained || self.is_healthy().unwrap_or(true) {
+                for row in rows.iter_mut().filter(|row| !row.is_plain) {
+                    row.status = Status::Working;
+                }
+            }
+            return Some(rows);
+        }
+        let said = words::verdict(&json)?;
+        Some(vec![Row::from_response("status", said.as_str())])
     }
 
     /// Returns the report, if the body is one.
@@ -125,4 +130,12 @@ impl Answer {
         }
         output::write(&body)
     }
+}
+
+/// Returns a row for each member of an object of texts.
+fn texts(object: &Map<String, Value>) -> Option<Vec<Row>> {
+    object
+        .iter()
+        .map(|(name, text)| Some(Row::from_response(name, text.as_str()?)))
+        .collect()
 }

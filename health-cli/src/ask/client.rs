@@ -3,9 +3,10 @@ use std::time::Duration;
 use health_checks::config;
 use health_core::Secret;
 
+use super::expected::Member;
 use super::grpc::GrpcClient;
 use super::http::HttpClient;
-use super::{Answer, Failure};
+use super::{Answer, Expected, Failure};
 use crate::values;
 
 /// Options of the request.
@@ -14,11 +15,26 @@ pub(crate) struct RequestArgs {
     /// Add a header, or gRPC metadata, to the request; may be given several times
     #[arg(long = "header", value_name = "NAME: VALUE", value_parser = values::secret)]
     headers: Vec<Secret>,
+    /// Take these status codes alone for healthy, such as 429 of a Vault standby; may be given
+    /// several times
+    #[arg(long = "status", value_name = "CODE", value_parser = clap::value_parser!(u16).range(100..600))]
+    statuses: Vec<u16>,
+    /// Take the answer for healthy if its JSON has this value, such as /status=green; may be given
+    /// several times
+    #[arg(long = "json", value_name = "POINTER=VALUE")]
+    json: Vec<Member>,
 }
 
 impl RequestArgs {
     pub(crate) fn is_nothing(&self) -> bool {
-        self.headers.is_empty()
+        self.headers.is_empty() && self.statuses.is_empty() && self.json.is_empty()
+    }
+
+    fn expected(&self) -> Expected {
+        Expected {
+            statuses: self.statuses.clone(),
+            json: self.json.clone(),
+        }
     }
 }
 
@@ -41,12 +57,20 @@ impl Client {
             .get(..4)
             .is_some_and(|scheme| scheme.eq_ignore_ascii_case("grpc"))
         {
+            if !asked.statuses.is_empty() || !asked.json.is_empty() {
+                return Err(
+                    "--status and --json are for HTTP: gRPC has a status of its own".into(),
+                );
+            }
             return Ok(Self::Grpc(Box::new(GrpcClient::new(
                 &url, group, &headers,
             )?)));
         }
         Ok(Self::Http(Box::new(HttpClient::new(
-            &url, group, &headers,
+            &url,
+            group,
+            &headers,
+            asked.expected(),
         )?)))
     }
 

@@ -6,7 +6,7 @@ use reqwest::redirect::{Attempt, Policy};
 use reqwest::{Response, Url};
 
 use super::target::Target;
-use super::{Answer, Failure};
+use super::{Answer, Expected, Failure};
 
 /// The maximum size of a response, in bytes.
 const MAX_LEN: usize = 8 * 1024 * 1024;
@@ -19,6 +19,7 @@ pub(crate) struct HttpClient {
     target: Target,
     headers: HeaderMap,
     client: reqwest::Client,
+    expected: Expected,
 }
 
 /// The format `report` is complete. The JSON of other programs, and of older versions, has only a
@@ -30,6 +31,7 @@ impl HttpClient {
         url: &str,
         group: Option<&str>,
         headers: &[(String, Secret)],
+        expected: Expected,
     ) -> Result<Self, String> {
         let mut target = Target::parse(url)?;
         if let Some(group) = group {
@@ -50,6 +52,7 @@ impl HttpClient {
             target,
             headers: all,
             client,
+            expected,
         })
     }
 
@@ -103,6 +106,7 @@ impl HttpClient {
             is_report,
             is_page,
             body,
+            expected: self.expected.clone(),
             took: began.elapsed(),
         })
     }

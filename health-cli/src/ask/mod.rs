@@ -3,12 +3,16 @@
 
 mod answer;
 mod client;
+mod expected;
 mod failure;
 mod grpc;
 mod http;
 mod target;
+mod words;
 
 pub(crate) use answer::Answer;
 pub(crate) use client::{Client, RequestArgs};
+use expected::Expected;
 pub(crate) use failure::{Failure, late};
 pub(crate) use target::URL;
+pub(crate) use words::status;
