@@ -13,7 +13,7 @@ mod support;
 #[allow(unused_imports, unreachable_pub, reason = "a build may have no check")]
 pub use checks::*;
 #[cfg(feature = "fleet")]
-pub use fleet::RedisFleet;
+pub use fleet::{FleetHealthCheck, RedisFleet, SharedCheck};
 /// Checks of any pool of the application.
 pub use support::connection::pool;
 #[cfg(feature = "_limit")]

@@ -8,7 +8,8 @@ use serde::Deserialize;
 use toml::de::DeValue;
 
 use super::environment::Environment;
-use super::fleet::{Address, Candidate};
+use super::fleet::{Candidate, Fleet, Target};
+use super::identity::Identity;
 use super::table::{Document, Places, Table, is_missing};
 use super::{Config, ConfigError, Options};
 use crate::kind::{Failure, Kind, Login, TlsSettings};
@@ -77,18 +78,19 @@ pub(super) fn read_all<'a>(
 ) -> Result<(), ConfigError> {
     let mut filled = BTreeMap::new();
     let mut shares = false;
+    let fleet = config.fleet.take();
+    let ttl = config.settings.ttl;
     for (position, table) in checks.into_iter().enumerate() {
         let number = position + 1;
         let line = document.line(table.span.start);
         let warnings = &mut config.warnings;
-        let fleet = config.fleet_servers.as_slice();
-        let fleet = (!fleet.is_empty()).then_some(fleet);
         let mut check = Checks {
             document,
             kinds,
             environment,
             options,
-            fleet,
+            fleet: fleet.as_ref(),
+            ttl,
             filled: &mut filled,
             warnings,
             number,
@@ -107,7 +109,8 @@ pub(super) fn read_all<'a>(
             config.lines.checks.push((identifier, line, number));
         }
     }
-    if config.has_fleet() && !shares {
+    config.fleet = fleet;
+    if config.fleet.is_some() && !shares {
         let file = document.file;
         config.warnings.push(format!("{file}: no check is shared in the fleet, so [fleet] has no effect: a check whose server is on this machine needs shared = true"));
     }
@@ -125,8 +128,10 @@ struct Checks<'c, 'a> {
     kinds: &'c [&'c Kind],
     environment: &'a Environment,
     options: &'c Options,
-    /// The addresses of the fleet's own server, if there is a fleet.
-    fleet: Option<&'c [Address]>,
+    /// The fleet of the file, if there is one.
+    fleet: Option<&'c Fleet>,
+    /// The `ttl` of all checks.
+    ttl: Duration,
     /// The number of the check for which a variable filled a key, by kind and key.
     filled: &'c mut BTreeMap<(&'static str, &'static str), usize>,
     warnings: &'c mut Vec<String>,
@@ -146,20 +151,25 @@ impl<'a> Checks<'_, 'a> {
         let shared = (shared, own.key("shared"));
         let common = self.common(own)?;
         let credential = credential(&kind, &table);
+        let expected = Identity::of_tls(&table.values);
         let tls = self.tls(&kind, &mut table)?;
         let login = self.login(&kind, &mut table)?;
         if common.enabled == Some(false) {
             return self.switched_off(&kind, table).map(|()| Vec::new());
         }
         let filled = self.fill(&kind, &mut table, credential)?;
-        let is_in_live = common.groups.contains("live");
-        let never_fresh = common.ttl == Some(Duration::ZERO);
-        let candidate = Candidate::new(common.shared, is_in_live, never_fresh, &kind, &table);
+        let candidate = Candidate {
+            wanted: common.shared,
+            is_in_live: common.groups.contains("live"),
+            interval: common.every.or(common.ttl),
+            default: self.ttl,
+        };
+        let target = Target::new(&kind, &table, expected);
         let checks = self.build(&kind, table, (tls, login), &filled)?;
         let refused = |message| self.document.error(shared.0, shared.1.clone(), message);
         let key = checks
             .first()
-            .map(|check| candidate.key(check, self.fleet).map_err(refused))
+            .map(|check| candidate.key(check, self.fleet, &target).map_err(refused))
             .transpose()?
             .flatten();
         self.shares = key.is_some();
@@ -172,7 +182,11 @@ impl<'a> Checks<'_, 'a> {
                 Some(name) => check.named(name),
                 None => check.into_check(),
             };
-            common.apply(check, self.options.timeout)
+            let check = common.apply(check, self.options.timeout);
+            match (self.fleet, &key) {
+                (Some(fleet), Some(key)) => fleet.share(key, check),
+                _ => check,
+            }
         };
         Ok(checks.into_iter().map(configure).collect())
     }

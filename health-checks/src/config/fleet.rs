@@ -1,21 +1,36 @@
 //! Reads `[fleet]`, and decides which checks are shared.
 
-use health_core::{BoxCheck, HealthCheck as _, Scope};
+use std::time::Duration;
+
+use health_core::{BoxCheck, CheckExt as _, Configured, HealthCheck as _, Scope, Secret};
 use toml::de::{DeTable, DeValue};
 
+use super::identity::Identity;
 use super::table::{Document, Table};
 use super::{Config, ConfigError};
 use crate::kind::Kind;
+
+/// The table `[fleet]`.
+#[derive(Debug)]
+pub(super) struct Fleet {
+    #[cfg(feature = "fleet")]
+    fleet: crate::RedisFleet,
+    /// The addresses of its server.
+    servers: Vec<Address>,
+    /// The key of the hashes that name the shared checks.
+    secret: Option<Secret>,
+}
 
 /// The keys of `[fleet]`, without those of the login and of TLS.
 #[cfg(feature = "fleet")]
 #[derive(Debug, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Keys {
-    url: health_core::Secret,
+    url: Secret,
     name: String,
     #[serde(default, with = "health_core::serde_duration::option")]
-    own: Option<std::time::Duration>,
+    own: Option<Duration>,
+    secret: Option<Secret>,
 }
 
 #[cfg(feature = "fleet")]
@@ -26,9 +41,8 @@ impl Config {
         document: &Document<'a>,
         root: &mut Table<'a>,
     ) -> Result<(), ConfigError> {
-        use health_core::fleet::{LONGEST_NAME, SHORTEST_OWN};
-
         use super::table::Places;
+        use crate::fleet::{LONGEST_NAME, SHORTEST_OWN};
         use crate::kind::{Login, Misconfigured, TlsSettings};
 
         let Some(mut table) = document.table(root, "fleet")? else {
@@ -38,9 +52,8 @@ impl Config {
         let at = table.span.start;
         let tls: TlsSettings = document.read(table.split_off(TlsSettings::ALL))?;
         let login: Login = document.read(table.split_off(Login::ALL))?;
-        self.fleet_servers = servers(&table.values, &["url"]);
-        let Keys { url, name, own } =
-            document.read_beside(table, &[TlsSettings::ALL, Login::ALL].concat())?;
+        let servers = servers(&table.values, &["url"]);
+        let keys: Keys = document.read_beside(table, &[TlsSettings::ALL, Login::ALL].concat())?;
         if !tls.verify {
             let line = document.line(at);
             self.warnings.push(format!(
@@ -49,17 +62,17 @@ impl Config {
             ));
         }
         let build = || {
-            if name.trim().is_empty() || name.len() > LONGEST_NAME {
+            if keys.name.trim().is_empty() || keys.name.len() > LONGEST_NAME {
                 return Err(Misconfigured::new(
                     "name",
                     "expected a name of at most 100 characters",
                 ));
             }
-            if own.is_some_and(|own| own < SHORTEST_OWN) {
+            if keys.own.is_some_and(|own| own < SHORTEST_OWN) {
                 return Err(Misconfigured::new("own", "expected at least 1 s"));
             }
-            let fleet = login.fleet(url)?.name(&name).tls(tls)?;
-            Ok(if let Some(own) = own {
+            let fleet = login.fleet(keys.url)?.name(&keys.name).tls(tls)?;
+            Ok(if let Some(own) = keys.own {
                 fleet.own(own)
             } else {
                 fleet
@@ -69,7 +82,11 @@ impl Config {
             let (start, key) = places.find(wrong.key);
             document.error(start, key, wrong.message)
         })?;
-        self.fleet = Some(fleet);
+        self.fleet = Some(Fleet {
+            fleet,
+            servers,
+            secret: keys.secret,
+        });
         Ok(())
     }
 }
@@ -85,14 +102,34 @@ impl Config {
         let Some(table) = document.table(root, "fleet")? else {
             return Ok(());
         };
-        let message = "replicas can't share their verdicts in this version: leave [fleet] out";
+        let message = "this build has no fleet: switch on the cargo feature fleet of health-checks";
         Err(document.error(table.span.start, "fleet".into(), message))
     }
 }
 
-impl Config {
-    pub(super) fn has_fleet(&self) -> bool {
-        !self.fleet_servers.is_empty()
+impl Fleet {
+    /// Shares a check under this key.
+    pub(super) fn share(&self, key: &str, check: Configured<BoxCheck>) -> Configured<BoxCheck> {
+        #[cfg(feature = "fleet")]
+        let check = self.fleet.share(key, check).boxed();
+        #[cfg(not(feature = "fleet"))]
+        let _ = key;
+        check
+    }
+
+    /// Returns the fleet itself as a check.
+    pub(super) fn row(&self) -> Option<BoxCheck> {
+        #[cfg(feature = "fleet")]
+        let row = Some(BoxCheck::new(self.fleet.check()));
+        #[cfg(not(feature = "fleet"))]
+        let row = None;
+        row
+    }
+
+    /// Runs the checks as if they were not shared.
+    pub(super) fn switch_off(&self) {
+        #[cfg(feature = "fleet")]
+        self.fleet.switch_off();
     }
 }
 
@@ -121,70 +158,69 @@ pub(super) struct Candidate {
     /// The value of `shared`.
     pub(super) wanted: Option<bool>,
     pub(super) is_in_live: bool,
-    /// `true` if its `ttl` is zero.
-    never_fresh: bool,
-    servers: Vec<Address>,
-    /// The hash of its kind and of its settings without secrets.
-    key: String,
+    /// Its own `ttl` or `every`.
+    pub(super) interval: Option<Duration>,
+    /// The `ttl` of all checks.
+    pub(super) default: Duration,
 }
 
 impl Candidate {
-    /// Reads the table of a check, from which the keys that all checks have were removed.
-    pub(super) fn new(
-        wanted: Option<bool>,
-        is_in_live: bool,
-        never_fresh: bool,
-        kind: &Kind,
-        table: &Table<'_>,
-    ) -> Self {
-        Self {
-            wanted,
-            is_in_live,
-            never_fresh,
-            servers: servers(&table.values, kind.servers),
-            key: key(kind, &table.values),
-        }
-    }
-
-    /// Returns the key under which the check is shared, or `None` if it is not. `fleet` has the
-    /// addresses of the fleet's own server, if there is a fleet.
+    /// Returns the key under which the check is shared, or `None` if it is not. `fleet` is that of
+    /// the file, if there is one; the table has the keys of the kind.
     ///
     /// A check is shared if all replicas check the same server over the network. A check of the
     /// fleet's own server is not shared, because its failure could not be shared.
     pub(super) fn key(
-        self,
+        &self,
         check: &BoxCheck,
-        fleet: Option<&[Address]>,
+        fleet: Option<&Fleet>,
+        target: &Target,
     ) -> Result<Option<String>, &'static str> {
         let is_forced = self.wanted == Some(true);
-        let wrong = match fleet {
-            _ if self.wanted == Some(false) => return Ok(None),
-            None => Some("there is no [fleet] that would share it"),
-            _ if check.scope() != Scope::External => {
-                Some("it checks this process or this machine, which differs in each replica")
-            }
-            _ if self.is_in_live => Some("live is about this process alone"),
-            _ if self.never_fresh => Some("with ttl = 0, each request runs it"),
-            Some(own)
-                if self
-                    .servers
-                    .iter()
-                    .any(|server| own.iter().any(|own| own.may_be(server)))
-                    && !is_forced =>
-            {
-                return Ok(None);
-            }
-            Some(own) if self.servers.iter().any(|server| own.contains(server)) => {
-                Some("its server is that of the fleet: without it, nothing is shared")
-            }
-            Some(_) if self.servers.is_empty() || self.servers.iter().any(Address::is_local) => {
-                return Ok(is_forced.then_some(self.key));
-            }
-            Some(_) => return Ok(Some(self.key)),
+        let Some(fleet) = fleet.filter(|_| self.wanted != Some(false)) else {
+            return if is_forced {
+                Err("there is no [fleet] that would share it")
+            } else {
+                Ok(None)
+            };
         };
-        match wrong {
-            Some(wrong) if is_forced => Err(wrong),
-            _ => Ok(None),
+        let ttl = self
+            .interval
+            .unwrap_or_else(|| self.default.max(check.default_ttl().unwrap_or_default()));
+        let servers = &target.servers;
+        let may_be_own = |server: &Address| fleet.servers.iter().any(|own| own.may_be(server));
+        let wrong = if check.scope() != Scope::External {
+            "it checks this process or this machine, which differs in each replica"
+        } else if check.measures() {
+            "it warns of what is to come, which no probe needs"
+        } else if self.is_in_live {
+            "live is about this process alone"
+        } else if ttl.is_zero() {
+            "with ttl = 0, each request runs it"
+        } else if servers.iter().any(|server| fleet.servers.contains(server)) {
+            "its server is that of the fleet: without it, nothing is shared"
+        } else {
+            let is_local = servers.is_empty() || servers.iter().any(Address::is_local);
+            let is_shared = is_forced || !is_local && !servers.iter().any(may_be_own);
+            return Ok(is_shared.then(|| target.identity.hash(fleet.secret.as_ref())));
+        };
+        if is_forced { Err(wrong) } else { Ok(None) }
+    }
+}
+
+/// What a check looks at, by the keys of its table.
+pub(super) struct Target {
+    servers: Vec<Address>,
+    identity: Identity,
+}
+
+impl Target {
+    /// Reads the table of a check, from which the keys that all checks have were removed, and its
+    /// keys of TLS.
+    pub(super) fn new(kind: &Kind, table: &Table<'_>, tls: Identity) -> Self {
+        Self {
+            servers: servers(&table.values, kind.servers),
+            identity: Identity::of(kind, &table.values).and(tls),
         }
     }
 }
@@ -226,91 +262,4 @@ fn addresses(text: &str) -> Vec<Address> {
         Address { host, port }
     };
     place.split(',').map(address).collect()
-}
-
-/// Parts of the names of keys and of parameters whose values are secret.
-const SECRET: [&str; 10] = [
-    "password",
-    "passwd",
-    "secret",
-    "token",
-    "key",
-    "credential",
-    "headers",
-    "metadata",
-    "body",
-    "sig",
-];
-
-fn is_secret(name: &str) -> bool {
-    let name = name.to_ascii_lowercase();
-    SECRET.iter().any(|part| name.contains(part))
-}
-
-/// Returns a hash of the kind and of its settings without secrets. It is the same in every replica,
-/// whatever the order of the keys.
-fn key(kind: &Kind, values: &DeTable<'_>) -> String {
-    let mut parts: Vec<String> = values
-        .iter()
-        .map(|(name, value)| part(kind, name.get_ref(), value.get_ref()))
-        .collect();
-    parts.sort_unstable();
-    let text = format!("{}\n{}", kind.name, parts.join("\n"));
-    let hash = uuid::Uuid::new_v5(&NAMESPACE, text.as_bytes())
-        .simple()
-        .to_string();
-    hash[..16].to_owned()
-}
-
-/// The namespace of the hashes. A different one would be a different schema.
-const NAMESPACE: uuid::Uuid = uuid::Uuid::from_u128(0x8d3b_1f6e_52c7_4f0a_9a61_7be0_44d9_c1e2);
-
-fn part(kind: &Kind, name: &str, value: &DeValue<'_>) -> String {
-    match value {
-        _ if is_secret(name) && !kind.servers.contains(&name) => name.to_owned(),
-        DeValue::String(text) if text.contains("://") => {
-            format!("{name}={}", without_secrets(text))
-        }
-        DeValue::Table(inner) => {
-            let mut parts: Vec<String> = inner
-                .iter()
-                .map(|(name, value)| part(kind, name.get_ref(), value.get_ref()))
-                .collect();
-            parts.sort_unstable();
-            format!("{name}={{{}}}", parts.join(","))
-        }
-        DeValue::Array(items) => {
-            let parts: Vec<String> = items
-                .iter()
-                .map(|item| part(kind, "", item.get_ref()))
-                .collect();
-            format!("{name}=[{}]", parts.join(","))
-        }
-        DeValue::String(text) => format!("{name}={text}"),
-        DeValue::Integer(number) => format!("{name}={number}"),
-        DeValue::Float(number) => format!("{name}={number}"),
-        DeValue::Boolean(flag) => format!("{name}={flag}"),
-        DeValue::Datetime(time) => format!("{name}={time}"),
-    }
-}
-
-/// Returns a URL without its login, and without parameters whose values are secret.
-fn without_secrets(url: &str) -> String {
-    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
-    let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
-    let end = rest.find('/').unwrap_or(rest.len());
-    let place = rest[..end]
-        .rsplit_once('@')
-        .map_or(&rest[..end], |(_, place)| place);
-    let parameters = query
-        .split('&')
-        .map(|parameter| match parameter.split_once('=') {
-            Some((name, _)) if is_secret(name) || name.eq_ignore_ascii_case("pass") => name,
-            _ => parameter,
-        });
-    format!(
-        "{scheme}://{place}{}?{}",
-        &rest[end..],
-        parameters.collect::<Vec<_>>().join("&")
-    )
 }

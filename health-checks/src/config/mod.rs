@@ -53,6 +53,7 @@ mod environment;
 mod error;
 mod expand;
 mod fleet;
+mod identity;
 mod schema;
 mod table;
 mod variable;
@@ -105,10 +106,7 @@ pub struct Config {
     pub checks: Registry,
     endpoints: Vec<EndpointTable>,
     /// The table `[fleet]`.
-    #[cfg(feature = "fleet")]
-    fleet: Option<crate::RedisFleet>,
-    /// The addresses of the fleet's server. Empty without a fleet.
-    fleet_servers: Vec<fleet::Address>,
+    fleet: Option<fleet::Fleet>,
     notice: Option<String>,
     warnings: Vec<String>,
     lines: Lines,
@@ -177,9 +175,7 @@ impl Config {
             groups: BTreeMap::new(),
             checks: Registry::default(),
             endpoints: Vec::new(),
-            #[cfg(feature = "fleet")]
             fleet: None,
-            fleet_servers: Vec::new(),
             notice: None,
             warnings: Vec::new(),
             lines: Lines {
@@ -315,23 +311,17 @@ impl Config {
         if let Some(notice) = self.notice {
             builder = builder.notice(notice);
         }
-        #[cfg(feature = "fleet")]
-        if let Some(fleet) = self.fleet {
-            builder = builder.fleet(fleet);
+        if let Some(row) = self.fleet.and_then(|fleet| fleet.row()) {
+            builder = builder.check(row);
         }
         (builder, self.endpoints, self.lines)
     }
 
     /// Ignores `[fleet]`, for a process that reads its checks only once.
     #[must_use]
-    #[cfg_attr(
-        not(feature = "fleet"),
-        allow(unused_mut, reason = "there is no fleet to leave out")
-    )]
     pub fn without_fleet(mut self) -> Self {
-        #[cfg(feature = "fleet")]
-        {
-            self.fleet = None;
+        if let Some(fleet) = self.fleet.take() {
+            fleet.switch_off();
         }
         self
     }

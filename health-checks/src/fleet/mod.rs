@@ -7,38 +7,56 @@
 //! let fleet = RedisFleet::from_url("redis://cache.internal/0")?.name("shop-prod");
 //! let stock = check_fn("stock", || async { Ok(()) });
 //! let health = Health::builder()
-//!     .fleet(fleet)
-//!     .check(stock.shared("stock.internal"))
+//!     .check(fleet.share("stock.internal", stock))
+//!     .check(fleet.check())
 //!     .build()?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod body;
+mod machine;
+mod member;
+mod message;
 mod redis;
+mod seat;
+mod shared;
 
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use futures::future::BoxFuture;
-use health_core::fleet::{Answer, Exchange, Fleet, sealed};
-use health_core::{Result, Secret};
+use health_core::{BoxCheck, CheckExt, Configured, Secret};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
+use self::member::Member;
 use self::redis::Link;
+pub use self::shared::{FleetHealthCheck, SharedCheck};
+#[cfg(feature = "config")]
+pub(crate) use self::shared::{LONGEST_NAME, SHORTEST_OWN};
 use crate::kind::{Misconfigured, TlsSettings};
 use crate::support::limit;
 
 /// A fleet of replicas that share their verdicts through a Redis server. The server may be behind
 /// sentinels, or a node of a cluster.
 ///
-/// Pass it to [`HealthBuilder::fleet`](health_core::HealthBuilder::fleet). It keeps one connection
-/// of its own, and sends one command per TTL. `docs/fleet.md` in the repository describes its
-/// costs, the rights that it needs, and when not to use it.
+/// Together, the replicas probe each dependency about once per TTL. Each replica produces its first
+/// verdict of a check itself. After that it probes only from time to time, and otherwise shows the
+/// verdicts of the others. A failure that all replicas see is held in `ready`; one that only this
+/// replica sees fails `ready` at once, and one that only others see never does. While Redis can't
+/// be reached, each replica probes for itself.
+///
+/// The fleet keeps one connection of its own, and sends one command per TTL. Set its options before
+/// the first [`share`](Self::share): a change of an option makes another member of the fleet.
+/// `docs/fleet.md` in the repository describes its costs, the rights that it needs, and when not to
+/// use it.
 pub struct RedisFleet {
     name: String,
     own: Duration,
-    host: String,
-    link: Link,
+    url: Secret,
+    password: Option<(Option<String>, PathBuf)>,
+    tls: TlsSettings,
+    member: OnceLock<Arc<Member>>,
 }
 
 /// The characters of a name that are not encoded in a key. The braces of a hash tag are encoded.
@@ -59,38 +77,94 @@ impl RedisFleet {
     /// Returns an error if the URL is not a valid URL of Redis, or has a parameter that would be
     /// ignored.
     pub fn from_url(url: impl Into<Secret>) -> Result<Self, Misconfigured> {
-        let link = Link::new(url.into());
-        link.validate()?;
-        let mut fleet = Self {
-            name: String::new(),
+        let fleet = Self {
+            name: NAME.to_owned(),
             own: OWN,
-            host: limit::host(),
-            link,
+            url: url.into(),
+            password: None,
+            tls: TlsSettings::default(),
+            member: OnceLock::new(),
         };
-        fleet.set_name(NAME);
-        Ok(fleet)
+        fleet.validated()
+    }
+
+    /// Shares the verdicts of a check with the other replicas. They share it if its identifier and
+    /// this key are the same in each of them. The key has to differ wherever the target of the check
+    /// differs, such as the database that a pool connects to.
+    ///
+    /// The options of the check are kept, and others may follow. Its runs are in the background,
+    /// read or not: its `ttl` or `every` is the age at which a replica replaces the verdict.
+    ///
+    /// A check of this process or this machine, one in the group `live`, one that
+    /// [measures](health_core::HealthCheck::measures), one that the application reports, and one
+    /// with a `ttl` of zero can't be shared: then the build of the `Health` fails. The same is true
+    /// for a fleet with an invalid name or interval.
+    pub fn share(&self, key: impl Into<String>, check: impl CheckExt) -> Configured<SharedCheck> {
+        let member = Arc::clone(self.member());
+        check
+            .into_check()
+            .map(|check| SharedCheck::new(BoxCheck::new(check), key.into(), member))
+    }
+
+    /// Returns the fleet itself as a check, with the number of its replicas, the age of the last
+    /// exchange and the number of failed ones. It warns while Redis can't be reached. It is not
+    /// critical, and in no probe.
+    pub fn check(&self) -> FleetHealthCheck {
+        FleetHealthCheck(Arc::clone(self.member()))
+    }
+
+    /// Runs the checks of this fleet as if they were not shared, for a process that reads them only
+    /// once.
+    #[cfg(feature = "config")]
+    pub(crate) fn switch_off(&self) {
+        self.member().switch_off();
+    }
+
+    fn member(&self) -> &Arc<Member> {
+        self.member.get_or_init(|| {
+            let link = self.link();
+            Arc::new(Member::new(&self.name, &limit::host(), self.own, link))
+        })
+    }
+
+    fn link(&self) -> Link {
+        let tag = utf8_percent_encode(&self.name, PLAIN).to_string();
+        Link::new(
+            tag,
+            self.url.clone(),
+            self.password.clone(),
+            self.tls.clone(),
+        )
+    }
+
+    /// Returns an error if the settings contradict each other.
+    fn validated(self) -> Result<Self, Misconfigured> {
+        self.link().validate()?;
+        Ok(self)
     }
 
     /// Sets the name. Replicas with the same name share their verdicts, so services and
     /// environments that use the same Redis need different names. The name is part of every key. It
-    /// has 1 to 100 characters, or the build of the health fails. *Default*: `default`.
+    /// has 1 to 100 characters, or the build of the `Health` fails. *Default*: `default`.
     #[must_use]
-    pub fn name(mut self, name: &str) -> Self {
-        self.set_name(name);
-        self
-    }
-
-    fn set_name(&mut self, name: &str) {
-        name.clone_into(&mut self.name);
-        self.link.tag = utf8_percent_encode(name, PLAIN).to_string();
+    pub fn name(self, name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            member: OnceLock::new(),
+            ..self
+        }
     }
 
     /// Sets the interval at which each replica probes for itself, even while the others share their
     /// verdicts. A replica whose own network fails notices it after this time at the latest. It is
-    /// at least 1 s, or the build of the health fails. *Default*: 60 s.
+    /// at least 1 s, or the build of the `Health` fails. *Default*: 60 s.
     #[must_use]
     pub fn own(self, own: Duration) -> Self {
-        Self { own, ..self }
+        Self {
+            own,
+            member: OnceLock::new(),
+            ..self
+        }
     }
 
     /// Logs in as this user, with the password in this file, which is read for each new connection.
@@ -99,48 +173,31 @@ impl RedisFleet {
     /// # Errors
     /// Returns an error if the URL has a password or a user as well.
     pub fn password_file(
-        mut self,
+        self,
         username: Option<String>,
         path: impl Into<PathBuf>,
     ) -> Result<Self, Misconfigured> {
-        self.link.password = Some((username, path.into()));
-        self.link.validate()?;
-        Ok(self)
+        let fleet = Self {
+            password: Some((username, path.into())),
+            member: OnceLock::new(),
+            ..self
+        };
+        fleet.validated()
     }
 
     /// Sets the TLS settings. *Default*: trusts the certificates of the system.
     ///
     /// # Errors
     /// Returns an error if the settings are invalid, or if the URL does not use TLS.
-    pub fn tls(mut self, tls: TlsSettings) -> Result<Self, Misconfigured> {
-        self.link.tls = tls;
-        self.link.validate()?;
-        Ok(self)
+    pub fn tls(self, tls: TlsSettings) -> Result<Self, Misconfigured> {
+        let fleet = Self {
+            tls,
+            member: OnceLock::new(),
+            ..self
+        };
+        fleet.validated()
     }
 }
-
-impl Fleet for RedisFleet {
-    fn name(&self) -> &str {
-        &self.name
-    }
-
-    fn host(&self) -> &str {
-        &self.host
-    }
-
-    fn own(&self) -> Duration {
-        self.own
-    }
-
-    fn exchange<'a>(&'a self, exchange: &'a Exchange) -> BoxFuture<'a, Result<Answer>> {
-        Box::pin(async {
-            let answer = self.link.exchange(exchange).await;
-            answer.map_err(|error| error.conceal(&self.link.secrets()))
-        })
-    }
-}
-
-impl sealed::Sealed for RedisFleet {}
 
 /// Leaves out the URL, which may have a password.
 impl fmt::Debug for RedisFleet {

@@ -4,60 +4,46 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ::redis::{Cmd, ErrorKind, RedisError, RedisResult, ServerErrorKind, Value};
-use health_core::fleet::{Answer, Entry, Exchange, Shared};
 use health_core::{FailureKind, HealthCheckException, Result, Secret, ServiceUnavailable};
 use tokio::sync::Mutex;
-use tokio::task::JoinHandle;
 
+use super::message::{Answer, Entry, Exchange, Number, Told};
 use crate::kind::{Misconfigured, TlsSettings};
 use crate::support::redis::{Connection, Server, describe, is_answer};
 use crate::support::{file, url};
 
 const SCRIPT: &str = include_str!("exchange.lua");
 
-/// The timeout for opening a connection. The attempt continues while exchanges fail.
-const OPEN: Duration = Duration::from_secs(5);
+/// The longest time that the script computes with, in milliseconds: 31 years.
+const LONGEST: u64 = 1_000_000_000_000;
 
 /// The address of the server, and the connection.
 pub(super) struct Link {
     /// The part of the keys that names the fleet.
-    pub(super) tag: String,
-    pub(super) url: Secret,
+    tag: String,
+    url: Secret,
     /// The user and the file with the password.
-    pub(super) password: Option<(Option<String>, PathBuf)>,
-    pub(super) tls: TlsSettings,
-    state: Mutex<State>,
+    password: Option<(Option<String>, PathBuf)>,
+    tls: TlsSettings,
+    connection: Mutex<Option<Connection>>,
     hash: String,
 }
 
-#[derive(Default)]
-struct State {
-    connection: Option<Connection>,
-    /// The current attempt to open a connection. The end of an exchange does not interrupt it.
-    attempt: Option<JoinHandle<Result<Connection>>>,
-}
-
-impl Drop for State {
-    fn drop(&mut self) {
-        if let Some(attempt) = &self.attempt {
-            attempt.abort();
-        }
-    }
-}
-
 impl Link {
-    pub(super) fn new(url: Secret) -> Self {
-        let hash = ::redis::Script::new(SCRIPT).get_hash().to_owned();
-        let tag = String::new();
-        let password = None;
-        let tls = TlsSettings::default();
+    /// `tag` names the fleet in the keys.
+    pub(super) fn new(
+        tag: String,
+        url: Secret,
+        password: Option<(Option<String>, PathBuf)>,
+        tls: TlsSettings,
+    ) -> Self {
         Self {
             tag,
             url,
             password,
             tls,
-            state: Mutex::default(),
-            hash,
+            connection: Mutex::default(),
+            hash: ::redis::Script::new(SCRIPT).get_hash().to_owned(),
         }
     }
 
@@ -83,18 +69,25 @@ impl Link {
     }
 
     /// Returns what no error may show: the URL, and the password in the file.
-    pub(super) fn secrets(&self) -> Vec<Secret> {
+    fn secrets(&self) -> Vec<Secret> {
         let path = self.password.as_ref().map(|(_, path)| path);
         let password = path.and_then(|path| std::fs::read_to_string(path).ok());
         let password = password.map(|text| Secret::from(text.trim()));
         password.into_iter().chain([self.url.clone()]).collect()
     }
 
+    /// Publishes verdicts and reads those of all replicas, in one step. The future may be dropped
+    /// at any time. No error shows a secret.
     pub(super) async fn exchange(&self, exchange: &Exchange) -> Result<Answer> {
-        let mut state = self.state.lock().await;
-        let mut connection = match state.connection.take() {
+        let answer = self.sent(exchange).await;
+        answer.map_err(|error| error.conceal(&self.secrets()))
+    }
+
+    async fn sent(&self, exchange: &Exchange) -> Result<Answer> {
+        let mut kept = self.connection.lock().await;
+        let mut connection = match kept.take() {
             Some(connection) => connection,
-            None => self.open(&mut state).await?,
+            None => self.server_now()?.open().await?,
         };
         let value = match self.send(&mut connection, exchange).await {
             Err(error) if error.redirect_node().is_some() => {
@@ -106,27 +99,14 @@ impl Link {
         // The connection is put back only if the server has answered, even if by an error, because
         // the next exchange must not read a late answer.
         if value.as_ref().err().is_none_or(is_answer) {
-            state.connection = Some(connection);
+            *kept = Some(connection);
         }
-        read(value.map_err(describe)?).ok_or_else(unreadable)
-    }
-
-    async fn open(&self, state: &mut State) -> Result<Connection> {
-        let attempt = match &mut state.attempt {
-            Some(attempt) => attempt,
-            none => {
-                let server = self.server_now()?;
-                let silence = |_| ServiceUnavailable::new("Unable to connect to Redis: Timeout.");
-                none.insert(tokio::spawn(async move {
-                    tokio::time::timeout(OPEN, server.open())
-                        .await
-                        .map_err(silence)?
-                }))
-            }
-        };
-        let opened = attempt.await;
-        state.attempt = None;
-        opened.unwrap_or_else(|_| Err(ServiceUnavailable::new("the runtime shuts down").into()))
+        let answer = read(value.map_err(describe)?).ok_or_else(unreadable)?;
+        if answer.entries.len() == exchange.wanted.len() {
+            Ok(answer)
+        } else {
+            Err(unreadable())
+        }
     }
 
     /// Runs the script by its hash, or as a whole if the server does not know it.
@@ -146,13 +126,17 @@ impl Link {
     }
 
     fn command(&self, name: &str, script: &str, exchange: &Exchange) -> Cmd {
-        let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let millis = |time: Duration| {
+            let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+            millis.min(LONGEST)
+        };
         let mut command = ::redis::cmd(name);
         command
             .arg(script)
-            .arg(2)
+            .arg(3)
             .arg(format!("hc1:{{{}}}:v", self.tag))
-            .arg(format!("hc1:{{{}}}:m", self.tag));
+            .arg(format!("hc1:{{{}}}:m", self.tag))
+            .arg(format!("hc1:{{{}}}:a", self.tag));
         command
             .arg(&exchange.me)
             .arg(u8::from(exchange.leaves))
@@ -170,7 +154,9 @@ impl Link {
                 .arg(&wanted.id)
                 .arg(millis(wanted.ttl))
                 .arg(millis(wanted.lease))
-                .arg(wanted.known);
+                .arg(u8::from(wanted.claims))
+                .arg(wanted.known.seq)
+                .arg(wanted.known.stamp);
         }
         command
     }
@@ -201,16 +187,17 @@ fn entry(value: Value) -> Option<Entry> {
     let Value::Array(values) = value else {
         return None;
     };
-    let [grant, seq, age, ok, body] = <[Value; 5]>::try_from(values).ok()?;
-    let grant = u64::try_from(number(&grant)?)
-        .ok()
-        .filter(|grant| *grant > 0);
+    let [grant, peers, seq, stamp, age, ok, body] = <[Value; 7]>::try_from(values).ok()?;
+    let grant = positive(&grant)?;
     let Value::BulkString(body) = body else {
         return None;
     };
     let verdict = match u64::try_from(number(&age)?) {
-        Ok(age) => Some(Shared {
-            seq: u64::try_from(number(&seq)?).ok()?,
+        Ok(age) => Some(Told {
+            number: Number {
+                seq: positive(&seq)?,
+                stamp: positive(&stamp)?,
+            },
             age: Duration::from_millis(age),
             ok: number(&ok)? == 1,
             // A body that is not text is not a verdict.
@@ -218,7 +205,15 @@ fn entry(value: Value) -> Option<Entry> {
         }),
         Err(_) => None,
     };
-    Some(Entry { grant, verdict })
+    Some(Entry {
+        grant: (grant > 0).then_some(grant),
+        peers: u32::try_from(number(&peers)?).ok()?,
+        verdict,
+    })
+}
+
+fn positive(value: &Value) -> Option<u64> {
+    u64::try_from(number(value)?).ok()
 }
 
 fn number(value: &Value) -> Option<i64> {
@@ -235,8 +230,13 @@ mod tests {
     #[test]
     fn an_empty_password_file_is_not_a_password() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        let mut link = Link::new("redis://h".into());
-        link.password = Some((None, file.path().to_owned()));
+        let password = Some((None, file.path().to_owned()));
+        let link = Link::new(
+            "shop".into(),
+            "redis://h".into(),
+            password,
+            TlsSettings::default(),
+        );
         let said = |link: &Link| {
             link.server_now()
                 .map(drop)

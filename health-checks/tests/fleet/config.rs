@@ -5,6 +5,7 @@ use std::time::Duration;
 use health_checks::config::{Config, ConfigError, Options};
 use redis::AsyncTypedCommands as _;
 
+use crate::row::row;
 use crate::server::Redis;
 
 fn read(text: &str) -> Result<Config, ConfigError> {
@@ -136,7 +137,9 @@ async fn a_fleet_without_a_shared_check_is_warned_about() {
     );
     let health = config.build().unwrap();
     for _ in 0..5 {
-        assert_eq!(health.report().await.checks[0].pretty_status(), "working");
+        let cache = row(&health, "CacheBackend").await;
+        assert_eq!(cache.pretty_status(), "working");
+        assert_eq!(row(&health, "Fleet").await.pretty_status(), "working");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     assert_eq!(
@@ -149,21 +152,29 @@ async fn a_fleet_without_a_shared_check_is_warned_about() {
 fn a_fleet_in_code_has_the_limits_of_the_file() {
     let fleet = || health_checks::RedisFleet::from_url("redis://cache.internal/0").unwrap();
     for (fleet, message) in [
-        (fleet().name(" "), "its name needs 1 to 100 characters"),
+        (
+            fleet().name(" "),
+            "the name of its fleet needs 1 to 100 characters",
+        ),
         (
             fleet().name(&"n".repeat(101)),
-            "its name needs 1 to 100 characters",
+            "the name of its fleet needs 1 to 100 characters",
         ),
         (
             fleet().own(Duration::from_millis(999)),
-            "own needs at least 1 s",
+            "the interval of own probes in its fleet (own) needs at least 1 s",
         ),
     ] {
+        let shared = fleet.share("1", health_core::check_fn("orders", || async { Ok(()) }));
         let error = health_core::Health::builder()
-            .fleet(fleet)
+            .check(shared)
+            .check(fleet.check())
             .build()
             .unwrap_err();
-        assert_eq!(error.to_string(), format!("setting fleet: {message}"));
+        let expected = format!("check \"orders\": {message}\ncheck \"Fleet\": {message}");
+        let mut lines: Vec<_> = error.faults().iter().map(ToString::to_string).collect();
+        lines.sort_unstable_by(|one, two| two.cmp(one));
+        assert_eq!(lines.join("\n"), expected);
     }
 }
 
@@ -235,6 +246,22 @@ fn what_can_not_be_shared_is_refused_by_name() {
         (
             "[fleet]\nurl = \"redis://a/0\"\nname = \"a\"\nwrite = true\n".into(),
             "fleet.write: unknown key",
+        ),
+        (
+            "[fleet]\nurl = \"redis://a/0\"\nname = \"a\"\nsecret = \"\"\n".into(),
+            "fleet.secret: ",
+        ),
+        (
+            format!(
+                "[settings]\nttl = 0\n{fleet}[[checks]]\nkind = \"tcp\"\naddress = \"a.internal:1\"\nshared = true\n"
+            ),
+            "checks[1].shared: with ttl = 0, each request runs it",
+        ),
+        (
+            format!(
+                "{fleet}[[checks]]\nkind = \"certificate\"\naddress = \"a.internal:1\"\nshared = true\n"
+            ),
+            "checks[1].shared: it warns of what is to come",
         ),
     ] {
         match read(&text) {

@@ -4,6 +4,7 @@
 
 mod config;
 mod replicas;
+mod row;
 mod script;
 mod server;
 mod servers;

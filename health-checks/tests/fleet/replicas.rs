@@ -7,10 +7,12 @@ use std::time::{Duration, Instant};
 
 use health_checks::RedisFleet;
 use health_core::{
-    CheckExt as _, CheckReport, GroupSettings, Health, Hold, ServiceUnavailable, check_fn,
+    CheckExt as _, CheckReport, Evidence, GroupSettings, Health, Heartbeat, Hold, Scope,
+    ServiceUnavailable, Settings, Status, check_fn,
 };
 use redis::AsyncTypedCommands as _;
 
+use crate::row::{observed, row};
 use crate::server::Redis;
 
 const TTL: Duration = Duration::from_millis(200);
@@ -48,6 +50,8 @@ struct Setup {
     own: Duration,
     hold: Hold,
     key: &'static str,
+    /// `true` if the replica can't reach the dependency from its start.
+    is_cut: bool,
 }
 
 impl Default for Setup {
@@ -57,13 +61,14 @@ impl Default for Setup {
             own: 60 * SECOND,
             hold: Hold::from(120 * SECOND),
             key: "1",
+            is_cut: false,
         }
     }
 }
 
 impl Setup {
     fn replica(&self, redis: &Redis, dependency: &Arc<Dependency>) -> Replica {
-        let is_cut = Arc::new(AtomicBool::new(false));
+        let is_cut = Arc::new(AtomicBool::new(self.is_cut));
         let probes = Arc::new(AtomicU32::new(0));
         let cut = Arc::clone(&is_cut);
         let own = Arc::clone(&probes);
@@ -89,8 +94,8 @@ impl Setup {
             .name(&self.fleet)
             .own(self.own);
         let health = Health::builder()
-            .fleet(fleet)
-            .check(check.ttl(TTL).timeout(SECOND).shared(self.key))
+            .check(fleet.share(self.key, check).ttl(TTL).timeout(SECOND))
+            .check(fleet.check())
             .group("ready", GroupSettings::default().hold(self.hold))
             .build()
             .unwrap();
@@ -114,13 +119,7 @@ impl Setup {
             .collect();
         for replica in &replicas {
             replica.row().await;
-            until("all replicas know each other", || async {
-                let row = replica.row().await;
-                row.shared.is_some_and(|shared| {
-                    shared.replicas as usize == number && shared.seen_by.is_some()
-                })
-            })
-            .await;
+            until("all replicas know each other", || replica.follows(number)).await;
         }
         replicas
     }
@@ -128,7 +127,20 @@ impl Setup {
 
 impl Replica {
     async fn row(&self) -> CheckReport {
-        self.health.report().await.checks[0].clone()
+        row(&self.health, "orders").await
+    }
+
+    /// Returns `true` if the row shows the verdict of this many replicas.
+    async fn follows(&self, number: usize) -> bool {
+        let origin = self.row().await.origin.unwrap_or_default();
+        let plural = if number == 1 { "" } else { "s" };
+        origin.starts_with(&format!("{number} replica{plural}, seen by "))
+            && !origin.ends_with("seen by this one")
+    }
+
+    /// Returns `true` while Redis can't be reached.
+    async fn is_away(&self) -> bool {
+        row(&self.health, "Fleet").await.status == Status::Warning
     }
 
     async fn says(&self) -> String {
@@ -320,8 +332,8 @@ async fn a_forged_failure_is_shown_and_makes_no_replica_unready() {
     }
     assert_eq!(replicas[0].says().await, "unavailable: all is lost");
     assert_eq!(
-        replicas[0].row().await.shared.unwrap().seen_by.as_deref(),
-        Some("<b>evil</b>")
+        replicas[0].row().await.origin.as_deref(),
+        Some("2 replicas, seen by <b>evil</b>")
     );
     assert!(!replicas[0].health.report().await.healthy);
     let page = page(&replicas[0].health).await;
@@ -363,7 +375,11 @@ async fn a_replica_that_fails_alone_leaves_at_once_and_comes_back() {
     );
     let row = alone.row().await;
     assert_eq!(row.pretty_status(), "unavailable: connection refused");
-    assert!(row.shared.unwrap().alone);
+    assert_eq!(row.evidence, Evidence::Alone);
+    assert_eq!(
+        row.origin.as_deref(),
+        Some("3 replicas, failing in this one alone")
+    );
     for _ in 0..10 {
         for other in others {
             assert_eq!(other.says().await, "working", "they are not affected");
@@ -382,8 +398,11 @@ async fn a_replica_that_never_reached_the_dependency_gets_no_traffic() {
     let redis = Redis::start().await;
     let dependency = Arc::default();
     let _replicas = Setup::default().replicas(&redis, &dependency, 2).await;
-    let late = Setup::default().replica(&redis, &dependency);
-    late.is_cut.store(true, Ordering::SeqCst);
+    let late = Setup {
+        is_cut: true,
+        ..Setup::default()
+    }
+    .replica(&redis, &dependency);
     let began = Instant::now();
     while began.elapsed() < 4 * SECOND {
         assert!(
@@ -414,16 +433,14 @@ async fn without_redis_each_replica_probes_for_itself_and_no_reader_waits() {
     let dependency = Arc::default();
     let replicas = Setup::default().replicas(&redis, &dependency, 4).await;
     redis.signal("STOP");
-    until("all notice", || async {
-        let away = replicas
-            .iter()
-            .map(|replica| async { replica.health.report().await.fleet.clone().unwrap() });
-        futures::future::join_all(away)
-            .await
-            .iter()
-            .all(|fleet| fleet.away_since.is_some() && fleet.errors > 0)
-    })
-    .await;
+    for replica in &replicas {
+        until("it notices", || replica.is_away()).await;
+        assert!(observed(&replica.health, "errors").await.unwrap() > 0.0);
+        assert!(
+            replica.health.report().await.healthy,
+            "the fleet is not critical"
+        );
+    }
     let before = dependency.probes();
     let began = Instant::now();
     while began.elapsed() < 6 * SECOND {
@@ -460,18 +477,7 @@ async fn without_redis_each_replica_probes_for_itself_and_no_reader_waits() {
     dependency.set_down(false);
     redis.signal("CONT");
     for replica in &replicas {
-        until("the fleet is back", || async {
-            replica
-                .health
-                .report()
-                .await
-                .fleet
-                .as_ref()
-                .unwrap()
-                .away_since
-                .is_none()
-        })
-        .await;
+        until("the fleet is back", || async { !replica.is_away().await }).await;
         until("it works", || async { replica.says().await == "working" }).await;
     }
 }
@@ -484,14 +490,7 @@ async fn a_redis_that_restarts_empty_or_refuses_writes_stops_nothing() {
     redis.restart().await;
     for replica in &replicas {
         assert_eq!(replica.says().await, "working");
-        until("they share again", || async {
-            replica
-                .row()
-                .await
-                .shared
-                .is_some_and(|shared| shared.replicas == 2 && shared.seen_by.is_some())
-        })
-        .await;
+        until("they share again", || replica.follows(2)).await;
     }
     let mut writer = redis.connect().await;
     let _: () = redis::cmd("REPLICAOF")
@@ -501,18 +500,7 @@ async fn a_redis_that_restarts_empty_or_refuses_writes_stops_nothing() {
         .await
         .unwrap();
     for replica in &replicas {
-        until("READONLY is an error", || async {
-            replica
-                .health
-                .report()
-                .await
-                .fleet
-                .as_ref()
-                .unwrap()
-                .away_since
-                .is_some()
-        })
-        .await;
+        until("READONLY is an error", || replica.is_away()).await;
         assert_eq!(replica.says().await, "working");
     }
 }
@@ -616,9 +604,14 @@ async fn checks_that_are_configured_differently_are_not_shared() {
         sleep(TTL / 2).await;
     }
     assert_eq!(
-        new_replica.row().await.shared.unwrap().replicas,
-        2,
+        observed(&new_replica.health, "replicas").await,
+        Some(2.0),
         "they are in one fleet"
+    );
+    assert_eq!(
+        new_replica.row().await.origin.as_deref(),
+        Some("1 replica, seen by this one"),
+        "and share nothing"
     );
 }
 
@@ -674,10 +667,7 @@ async fn a_replica_that_shuts_down_leaves_the_fleet() {
     assert!(leaving.health.shutdown(2 * SECOND).await);
     let members = redis.connect().await.zcard("hc1:{shop}:m").await.unwrap();
     assert_eq!(members, 2);
-    until("the others know", || async {
-        replicas[0].row().await.shared.unwrap().replicas == 2
-    })
-    .await;
+    until("the others know", || replicas[0].follows(2)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -694,4 +684,185 @@ async fn a_replica_that_is_alone_is_as_fast_as_without_a_fleet() {
     })
     .await;
     assert!(began.elapsed() < 2 * TTL, "{:?}", began.elapsed());
+}
+
+/// Whoever decides by a group without a hold, such as a balancer, loses no replica to what only the
+/// others see.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_a_hold_a_replica_whose_own_probe_works_stays_ready() {
+    let redis = Redis::start().await;
+    let dependency = Arc::default();
+    let setup = Setup {
+        hold: Hold::NONE,
+        own: SECOND,
+        ..Setup::default()
+    };
+    let replicas = setup.replicas(&redis, &dependency, 3).await;
+    let (works, cut) = replicas.split_first().unwrap();
+    for replica in cut {
+        replica.is_cut.store(true, Ordering::SeqCst);
+    }
+    let began = Instant::now();
+    let mut has_shown = false;
+    while began.elapsed() < 5 * SECOND {
+        assert!(works.is_ready().await, "its own probe works");
+        let row = works.row().await;
+        if row.status == Status::Unavailable {
+            assert_eq!(row.evidence, Evidence::Elsewhere);
+            has_shown = true;
+        }
+        sleep(TTL / 4).await;
+    }
+    assert!(has_shown, "the failure of the others is shown");
+    for replica in cut {
+        assert!(!replica.is_ready().await, "theirs fail");
+    }
+}
+
+/// A canary with another URL, beside replicas of the old release.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_check_that_one_replica_alone_has_is_probed_in_each_ttl_after_a_failure_too() {
+    let redis = Redis::start().await;
+    let old = Arc::<Dependency>::default();
+    let new = Arc::<Dependency>::default();
+    let _others = Setup::default().replicas(&redis, &old, 2).await;
+    let canary = Setup {
+        key: "2",
+        ..Setup::default()
+    }
+    .replica(&redis, &new);
+    assert_eq!(canary.says().await, "working");
+    until("they are in one fleet", || async {
+        observed(&canary.health, "replicas").await == Some(3.0)
+    })
+    .await;
+    for _ in 0..3 {
+        new.set_down(true);
+        let began = Instant::now();
+        until("the outage is noticed", || async {
+            canary.says().await != "working"
+        })
+        .await;
+        assert!(began.elapsed() < 3 * TTL, "{:?}", began.elapsed());
+        new.set_down(false);
+        let began = Instant::now();
+        until("its end is noticed", || async {
+            canary.says().await == "working"
+        })
+        .await;
+        assert!(began.elapsed() < 3 * TTL, "{:?}", began.elapsed());
+        let before = new.probes();
+        sleep(10 * TTL).await;
+        let probes = new.probes() - before;
+        assert!((8..=12).contains(&probes), "once in each TTL: {probes}");
+    }
+}
+
+/// The verdict of a holder that fails goes to the others although its probe hangs or panics.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_probe_that_hangs_is_a_verdict_for_all() {
+    let redis = Redis::start().await;
+    let dependency = Arc::<Dependency>::default();
+    let replicas = Setup::default().replicas(&redis, &dependency, 3).await;
+    dependency.is_stuck.store(true, Ordering::SeqCst);
+    for replica in &replicas {
+        until("the timeout is shown", || async {
+            replica.says().await == "unavailable: timed out after 1 s"
+        })
+        .await;
+    }
+    dependency.is_stuck.store(false, Ordering::SeqCst);
+    for replica in &replicas {
+        until("it works again", || async {
+            replica.says().await == "working"
+        })
+        .await;
+    }
+}
+
+#[test]
+fn what_differs_in_each_replica_is_refused_at_the_build() {
+    let fleet = RedisFleet::from_url("redis://cache.internal/0").unwrap();
+    let check = || fleet.share("1", check_fn("orders", || async { Ok(()) }));
+    for (check, reason) in [
+        (
+            check().scoped(Scope::Process),
+            "it checks this process or this machine, which differs in each replica",
+        ),
+        (check().groups(["live"]), "live is about this process alone"),
+        (
+            check().ttl(Duration::ZERO),
+            "with ttl = 0, each request runs it",
+        ),
+    ] {
+        let live = GroupSettings::default().allow_in_live("orders");
+        let error = Health::builder()
+            .check(check)
+            .group("live", live)
+            .build()
+            .unwrap_err();
+        let expected = format!("check \"orders\": it can't be shared in the fleet: {reason}");
+        assert!(error.to_string().contains(&expected), "{error}");
+    }
+    let beat = Heartbeat::new("worker", SECOND);
+    let row = || fleet.check();
+    let error = Health::builder()
+        .check(fleet.share("1", beat.check()))
+        .check(fleet.share("2", row()))
+        .build()
+        .unwrap_err();
+    assert_eq!(error.faults().len(), 2, "{error}");
+    let all = Settings::default().ttl(Duration::ZERO);
+    let error = Health::builder()
+        .settings(all)
+        .check(check())
+        .build()
+        .unwrap_err();
+    assert!(error.to_string().contains("with ttl = 0"), "{error}");
+}
+
+#[tokio::test]
+async fn the_options_of_a_shared_check_are_kept_whether_they_were_set_before_or_after() {
+    let fleet = RedisFleet::from_url("redis://cache.internal/0").unwrap();
+    let check = check_fn("orders", || async { Ok(()) })
+        .named("stock")
+        .timeout(3 * SECOND)
+        .non_critical();
+    let check = fleet.share("1", check).every(7 * SECOND).groups(["ready"]);
+    let health = Health::builder().check(check).build().unwrap();
+    let info = health.checks().next().unwrap();
+    assert_eq!(info.identifier, "stock");
+    assert_eq!(info.timeout, 3 * SECOND);
+    assert_eq!(info.ttl, 7 * SECOND);
+    assert!(!info.critical);
+}
+
+/// Nobody reads, and the verdict of the others arrives.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_interval_may_be_as_long_as_it_likes_in_a_fleet_too() {
+    let redis = Redis::start().await;
+    let probes = Arc::new(AtomicU32::new(0));
+    let count = Arc::clone(&probes);
+    let check = check_fn("once", move || {
+        count.fetch_add(1, Ordering::SeqCst);
+        async { Ok(()) }
+    });
+    let fleet = RedisFleet::from_url(redis.url())
+        .unwrap()
+        .name("shop")
+        .own(Duration::MAX);
+    let health = Health::builder()
+        .check(fleet.share("1", check).every(Duration::MAX))
+        .build()
+        .unwrap();
+    for _ in 0..20 {
+        assert_eq!(row(&health, "once").await.pretty_status(), "working");
+        sleep(TTL / 2).await;
+    }
+    assert!(
+        probes.load(Ordering::SeqCst) <= 2,
+        "{} probes",
+        probes.load(Ordering::SeqCst)
+    );
+    health.shutdown(SECOND).await;
 }

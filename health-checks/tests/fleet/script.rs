@@ -14,12 +14,17 @@ const ID: &str = "orders#1";
 const TTL: u64 = 1000;
 const LEASE: u64 = 7000;
 
-/// The answer about a check: the lease that was granted, the number of the verdict, its age, `true`
-/// if it works, and its body.
+/// The number of the verdict that a replica knows, if it knows none.
+const NONE: (i64, i64) = (0, 0);
+
+/// The answer about a check: the lease that was granted, the number of replicas that share it, the
+/// number of the verdict, its age, `true` if it works, and its body.
 #[derive(Debug, Clone, PartialEq)]
 struct Told {
     grant: i64,
+    peers: i64,
     seq: i64,
+    stamp: i64,
     age: i64,
     ok: bool,
     body: String,
@@ -53,14 +58,26 @@ impl Replica {
         &self,
         leaves: bool,
         verdicts: &[Verdict<'_>],
-        known: i64,
+        known: (i64, i64),
+    ) -> RedisResult<(i64, Told)> {
+        self.run_for(ID, leaves, verdicts, known, true).await
+    }
+
+    async fn run_for(
+        &self,
+        check: &str,
+        leaves: bool,
+        verdicts: &[Verdict<'_>],
+        known: (i64, i64),
+        claims: bool,
     ) -> RedisResult<(i64, Told)> {
         let mut command = redis::cmd("EVAL");
         command
             .arg(SCRIPT)
-            .arg(2)
+            .arg(3)
             .arg(self.key("v"))
             .arg(self.key("m"))
+            .arg(self.key("a"))
             .arg(self.me)
             .arg(u8::from(leaves));
         command.arg(verdicts.len());
@@ -72,16 +89,19 @@ impl Replica {
                 .arg(age)
                 .arg(body);
         }
-        command.arg(1).arg(ID).arg(TTL).arg(LEASE).arg(known);
+        command.arg(1).arg(check).arg(TTL).arg(LEASE);
+        command.arg(u8::from(claims)).arg(known.0).arg(known.1);
         let value: Vec<Value> = command.query_async(&mut self.redis.clone()).await?;
-        let (grant, seq, age, ok, body): (i64, i64, i64, i64, String) =
+        let (grant, peers, seq, stamp, age, ok, body): (i64, i64, i64, i64, i64, i64, String) =
             redis::from_redis_value(value[1].clone())?;
         let replicas = redis::from_redis_value(value[0].clone())?;
         Ok((
             replicas,
             Told {
                 grant,
+                peers,
                 seq,
+                stamp,
                 age,
                 ok: ok == 1,
                 body,
@@ -90,18 +110,18 @@ impl Replica {
     }
 
     async fn asks(&self) -> Told {
-        self.run(false, &[], 0).await.unwrap().1
+        self.run(false, &[], NONE).await.unwrap().1
     }
 
     async fn publishes(&self, seq: i64, ok: bool, body: &str) -> Told {
-        self.run(false, &[(ID, seq, ok, 0, body)], 0)
+        self.run(false, &[(ID, seq, ok, 0, body)], NONE)
             .await
             .unwrap()
             .1
     }
 
     async fn replicas(&self) -> i64 {
-        self.run(false, &[], 0).await.unwrap().0
+        self.run(false, &[], NONE).await.unwrap().0
     }
 
     /// Writes the field of the check, as another client of Redis could.
@@ -132,27 +152,29 @@ async fn sleep(millis: u64) {
 async fn one_of_all_gets_the_lease_and_the_others_read_its_verdict() {
     let server = Redis::start().await;
     let a = Replica::of(&server, "a").await;
-    let asked = (0..50).map(|_| {
-        let replica = a.clone();
-        tokio::spawn(async move { replica.asks().await.grant })
+    let asked = (0..50).map(|number| {
+        let replica = Replica {
+            me: format!("a{number}").leak(),
+            ..a.clone()
+        };
+        tokio::spawn(async move { (replica.asks().await.grant, replica) })
     });
-    let grants: Vec<i64> = futures::future::join_all(asked)
-        .await
+    let asked = futures::future::join_all(asked).await;
+    let mut granted = asked
         .into_iter()
         .map(Result::unwrap)
-        .collect();
-    assert_eq!(
-        grants.iter().filter(|grant| **grant == 1).count(),
-        1,
-        "{grants:?}"
-    );
-    assert_eq!(grants.iter().sum::<i64>(), 1);
+        .filter(|(grant, _)| *grant != 0);
+    let (grant, a) = granted.next().unwrap();
+    assert_eq!(grant, 1);
+    assert!(granted.next().is_none(), "one of all");
     let b = Replica::of(&server, "b").await;
     assert_eq!(
         b.asks().await,
         Told {
             grant: 0,
+            peers: 51,
             seq: 0,
+            stamp: 0,
             age: -1,
             ok: false,
             body: String::new()
@@ -165,8 +187,15 @@ async fn one_of_all_gets_the_lease_and_the_others_read_its_verdict() {
     assert!(read.ok);
     assert_eq!(read.body.as_str(), "fine");
     assert!((0..500).contains(&read.age), "{}", read.age);
-    let known = b.run(false, &[], 1).await.unwrap().1;
+    let known = (read.seq, read.stamp);
+    let known = b.run(false, &[], known).await.unwrap().1;
     assert_eq!(known.body, "", "it knows the verdict");
+    let other = b.run(false, &[], (read.seq, read.stamp - 1)).await;
+    assert_eq!(
+        other.unwrap().1.body,
+        "fine",
+        "the same number of another time is another verdict"
+    );
     sleep(TTL).await;
     assert_eq!(b.asks().await.grant, 2, "the verdict is older than the TTL");
     assert_eq!(a.asks().await.grant, 0);
@@ -178,7 +207,7 @@ async fn the_age_of_a_verdict_counts_from_the_end_of_its_run() {
     let a = Replica::of(&server, "a").await;
     assert_eq!(a.asks().await.grant, 1);
     let (_, told) = a
-        .run(false, &[(ID, 1, true, 600, "fine")], 0)
+        .run(false, &[(ID, 1, true, 600, "fine")], NONE)
         .await
         .unwrap();
     assert!(
@@ -403,7 +432,7 @@ async fn replicas_count_until_they_leave_or_are_silent_for_fifteen_seconds() {
     assert_eq!(a.replicas().await, 1);
     assert_eq!(b.replicas().await, 2);
     assert_eq!(
-        a.asks().await.grant,
+        b.asks().await.grant,
         0,
         "the first exchange has the lease already"
     );
@@ -421,7 +450,7 @@ async fn replicas_count_until_they_leave_or_are_silent_for_fifteen_seconds() {
         .await
         .unwrap();
     assert_eq!(b.replicas().await, 3);
-    a.run(true, &[], 0).await.unwrap();
+    a.run(true, &[], NONE).await.unwrap();
     assert_eq!(
         b.asks().await.grant,
         2,
@@ -443,7 +472,7 @@ async fn two_fleets_share_nothing_and_all_expires() {
     shop.publishes(1, true, "fine").await;
     assert_eq!(bank.asks().await.age, -1);
     let keys: Vec<String> = shop.redis.clone().keys("*").await.unwrap();
-    assert_eq!(keys.len(), 4, "{keys:?}");
+    assert_eq!(keys.len(), 6, "{keys:?}");
     for key in keys {
         let left: i64 = redis::cmd("PTTL")
             .arg(&key)
@@ -459,6 +488,135 @@ async fn keys_of_another_type_are_an_error() {
     let server = Redis::start().await;
     let a = Replica::of(&server, "a").await;
     a.redis.clone().set(a.key("v"), "not a hash").await.unwrap();
-    let error = a.run(false, &[], 0).await.unwrap_err();
+    let error = a.run(false, &[], NONE).await.unwrap_err();
     assert!(error.to_string().contains("WRONGTYPE"), "{error}");
+}
+
+/// An exchange may have taken longer than the replica waits, so that the lease did not arrive.
+#[tokio::test]
+async fn the_holder_of_a_lease_may_claim_it_again() {
+    let server = Redis::start().await;
+    let a = Replica::of(&server, "a").await;
+    let b = Replica::of(&server, "b").await;
+    assert_eq!(a.asks().await.grant, 1);
+    assert_eq!(b.asks().await.grant, 0);
+    assert_eq!(a.asks().await.grant, 2);
+    let (_, told) = a.run_for(ID, false, &[], NONE, false).await.unwrap();
+    assert_eq!(told.grant, 0, "it does not want one");
+    assert_eq!(b.asks().await.grant, 0);
+    assert!(a.publishes(2, true, "fine").await.ok);
+}
+
+/// A canary with another URL, or the only worker, in a fleet of many.
+#[tokio::test]
+async fn a_check_that_no_other_replica_asks_for_has_no_peers() {
+    let server = Redis::start().await;
+    let canary = Replica::of(&server, "canary").await;
+    let others = [
+        Replica::of(&server, "b").await,
+        Replica::of(&server, "c").await,
+    ];
+    for other in &others {
+        other
+            .run_for("orders#old", false, &[], NONE, true)
+            .await
+            .unwrap();
+    }
+    let (replicas, told) = canary.run(false, &[], NONE).await.unwrap();
+    assert_eq!(replicas, 3);
+    assert_eq!(told.peers, 1);
+    assert_eq!(told.grant, 1);
+    assert!(canary.publishes(1, true, "fine").await.ok);
+    sleep(TTL).await;
+    assert_eq!(canary.asks().await.grant, 2);
+    let told = canary.publishes(2, false, "refused").await;
+    assert!(!told.ok, "nobody else could confirm it");
+    sleep(TTL).await;
+    assert_eq!(canary.asks().await.grant, 3, "it goes on");
+    assert_eq!(others[0].asks().await.peers, 3, "now it has a peer");
+    others[0].run(true, &[], NONE).await.unwrap();
+    assert_eq!(canary.asks().await.peers, 1, "and now it has left");
+}
+
+/// The asker of the other slot is remembered for fifteen seconds.
+#[tokio::test]
+async fn who_asked_lately_is_a_peer_and_is_written_rarely() {
+    let server = Redis::start().await;
+    let a = Replica::of(&server, "a").await;
+    let now = a.now().await;
+    let askers = a.key("a");
+    for (slots, peers) in [
+        (format!("a {} b {}", now - 1000, now - 14_000), 2),
+        (format!("a {} b {}", now - 1000, now - 15_500), 1),
+        (format!("b {} c {}", now - 1000, now - 2000), 2),
+        (format!("- 0 b {}", now + 3_600_000), 1),
+        ("garbage".to_owned(), 1),
+        ("x".repeat(5000), 1),
+    ] {
+        let _: usize = a.redis.clone().hset(&askers, ID, &slots).await.unwrap();
+        assert_eq!(a.asks().await.peers, peers, "{slots:.40}");
+        let kept: Option<String> = a.redis.clone().hget(&askers, ID).await.unwrap();
+        let is_written = kept.as_deref() != Some(&slots);
+        assert_eq!(
+            is_written,
+            !slots.contains(&format!(" {}", now - 1000)),
+            "{slots:.40}"
+        );
+    }
+}
+
+/// No peer answers: it has died, or its probe hangs.
+#[tokio::test]
+async fn a_suspect_that_nobody_answers_may_look_again_and_its_failure_stands() {
+    let server = Redis::start().await;
+    let a = Replica::of(&server, "a").await;
+    let b = Replica::of(&server, "b").await;
+    b.asks().await;
+    a.asks().await;
+    let now = a.now().await;
+    let lease = i64::try_from(LEASE).unwrap();
+    let ttl = i64::try_from(TTL).unwrap();
+    for (age, grant) in [(0, 0), (lease + ttl - 500, 0), (lease + ttl, 4)] {
+        a.plants(&format!("3 3 3 {now} 1 a@{} - 0\nfine", now - age))
+            .await;
+        assert_eq!(a.asks().await.grant, grant, "after {age} ms");
+    }
+    assert!(a.publishes(4, false, "refused").await.ok, "not yet");
+    let since = now - lease - 2 * ttl;
+    a.plants(&format!("5 4 3 {now} 1 a@{since} a {}\nfine", now + lease))
+        .await;
+    let told = a.publishes(5, false, "refused").await;
+    assert!(!told.ok, "the failure stands");
+}
+
+#[tokio::test]
+async fn what_no_replica_has_asked_for_in_an_hour_is_removed() {
+    const MINUTE: i64 = 60_000;
+    let server = Redis::start().await;
+    let a = Replica::of(&server, "a").await;
+    a.asks().await;
+    let now = a.now().await;
+    let mut redis = a.redis.clone();
+    let ages = [("old", 61), ("young", 59)];
+    for (id, age) in ages {
+        let slots = format!("b {} - 0", now - age * MINUTE);
+        let _: usize = redis.hset(a.key("a"), id, slots).await.unwrap();
+        let _: usize = redis
+            .hset(a.key("v"), id, "1 1 1 1 1 - - 0\nx")
+            .await
+            .unwrap();
+    }
+    a.asks().await;
+    assert_eq!(redis.hlen(a.key("v")).await.unwrap(), 3, "rarely");
+    let _: usize = redis
+        .hset(a.key("a"), "", (now - 11 * MINUTE).to_string())
+        .await
+        .unwrap();
+    a.asks().await;
+    let mut left: Vec<String> = redis.hkeys(a.key("v")).await.unwrap();
+    left.sort();
+    assert_eq!(left, [ID, "young"]);
+    let mut left: Vec<String> = redis.hkeys(a.key("a")).await.unwrap();
+    left.sort();
+    assert_eq!(left, ["", ID, "young"]);
 }

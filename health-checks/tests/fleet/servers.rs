@@ -8,15 +8,35 @@ use health_checks::RedisFleet;
 use health_core::{CheckExt as _, Health, check_fn};
 use redis::AsyncTypedCommands as _;
 
+use crate::row::{observed, row};
 use crate::server::{Process, Redis, free_port};
 
 const TTL: Duration = Duration::from_millis(200);
 
 fn replica(fleet: RedisFleet) -> Health {
-    let check = check_fn("orders", || async { Ok(()) }).ttl(TTL).shared("1");
-    let health = Health::builder().fleet(fleet).check(check).build().unwrap();
+    let check = check_fn("orders", || async { Ok(()) }).ttl(TTL);
+    let health = Health::builder()
+        .check(fleet.share("1", check))
+        .check(fleet.check())
+        .build()
+        .unwrap();
     health.start();
     health
+}
+
+/// Returns `true` once the fleet can't be reached.
+async fn is_away(health: &Health) -> bool {
+    let row = row(health, "Fleet").await;
+    row.pretty_status()
+        .starts_with("warning: the fleet can't be reached, so this replica probes for itself: ")
+}
+
+async fn until_away(health: &Health, what: &str) {
+    let began = Instant::now();
+    while !is_away(health).await {
+        assert!(began.elapsed() < Duration::from_secs(10), "{what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 /// Waits until the replicas know each other.
@@ -24,21 +44,25 @@ async fn meet(replicas: &[Health]) {
     let began = Instant::now();
     for replica in replicas {
         loop {
-            let report = replica.report().await;
-            let fleet = report.fleet.as_ref().unwrap();
-            let shared = report.checks[0].shared.as_ref();
-            let knows = fleet.away_since.is_none() && fleet.replicas as usize == replicas.len();
-            if knows && shared.is_some_and(|shared| shared.seen_by.is_some()) {
+            let members = observed(replica, "replicas").await;
+            let origin = row(replica, "orders").await.origin;
+            let origin = origin.unwrap_or_default();
+            let shares = origin.starts_with(&format!("{} replicas, seen by ", replicas.len()))
+                && !origin.ends_with("seen by this one");
+            if !is_away(replica).await && members == Some(replicas.len() as f64) && shares {
                 break;
             }
             assert!(
                 began.elapsed() < Duration::from_secs(30),
-                "they do not meet: {fleet:?}"
+                "they do not meet: {members:?} {origin}"
             );
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
 }
+
+/// The rights that are not needed for the first exchanges of a replica.
+const RARE: [&str; 4] = ["+eval", "+hdel", "+hkeys", "+zrem"];
 
 /// The rights that docs/fleet.md lists.
 fn documented_acl() -> Vec<String> {
@@ -89,25 +113,10 @@ async fn the_documented_rights_are_enough_and_all_are_needed() {
         "{keys:?}"
     );
     let other = replica(RedisFleet::from_url(url.as_str()).unwrap().name("bank"));
-    let began = Instant::now();
-    while other
-        .report()
-        .await
-        .fleet
-        .as_ref()
-        .unwrap()
-        .away_since
-        .is_none()
-    {
-        assert!(
-            began.elapsed() < Duration::from_secs(10),
-            "the keys of another fleet are forbidden"
-        );
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    until_away(&other, "the keys of another fleet are forbidden").await;
     for right in acl
         .iter()
-        .filter(|word| word.starts_with('+') && *word != "+eval" && *word != "+zrem")
+        .filter(|word| word.starts_with('+') && !RARE.contains(&word.as_str()))
     {
         let less: Vec<_> = acl.iter().filter(|word| *word != right).cloned().collect();
         set(&mut admin, &less).await;
@@ -116,22 +125,7 @@ async fn the_documented_rights_are_enough_and_all_are_needed() {
                 .unwrap()
                 .name("shop-prod"),
         );
-        let began = Instant::now();
-        while alone
-            .report()
-            .await
-            .fleet
-            .as_ref()
-            .unwrap()
-            .away_since
-            .is_none()
-        {
-            assert!(
-                began.elapsed() < Duration::from_secs(10),
-                "{right} is not needed"
-            );
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        until_away(&alone, &format!("{right} is not needed")).await;
     }
 }
 
@@ -148,32 +142,10 @@ async fn a_password_in_a_file_is_read_for_each_connection() {
         .unwrap()
         .name("shop");
     let health = replica(fleet);
-    let began = Instant::now();
-    while health
-        .report()
-        .await
-        .fleet
-        .as_ref()
-        .unwrap()
-        .away_since
-        .is_none()
-    {
-        assert!(
-            began.elapsed() < Duration::from_secs(10),
-            "the password is wrong"
-        );
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    until_away(&health, "the password is wrong").await;
     std::fs::write(&path, "new\n").unwrap();
-    while health
-        .report()
-        .await
-        .fleet
-        .as_ref()
-        .unwrap()
-        .last_exchange
-        .is_none()
-    {
+    let began = Instant::now();
+    while observed(&health, "exchange_age").await.is_none() {
         assert!(
             began.elapsed() < Duration::from_secs(30),
             "the password is right"
@@ -234,13 +206,18 @@ async fn in_a_cluster_a_fleet_is_in_one_slot_whichever_node_has_it() {
             .map(|_| replica(RedisFleet::from_url(nodes[0].url()).unwrap().name(name)))
             .collect();
         meet(&replicas).await;
-        for part in ["v", "m"] {
+        for part in ["v", "m", "a"] {
             let mut command = redis::cmd("CLUSTER");
             command.arg("KEYSLOT").arg(format!("hc1:{{{name}}}:{part}"));
             slots.push(command.query_async::<u16>(&mut first).await.unwrap());
         }
     }
-    assert!(slots.chunks(2).all(|pair| pair[0] == pair[1]), "{slots:?}");
+    assert!(
+        slots
+            .chunks(3)
+            .all(|keys| keys.iter().all(|slot| *slot == keys[0])),
+        "{slots:?}"
+    );
     assert!(
         slots.iter().any(|slot| *slot < 8192) && slots.iter().any(|slot| *slot >= 8192),
         "both nodes: {slots:?}"
@@ -278,7 +255,7 @@ async fn behind_sentinels_a_fleet_follows_the_master() {
     let began = Instant::now();
     loop {
         for replica in &replicas {
-            assert_eq!(replica.report().await.checks[0].pretty_status(), "working");
+            assert_eq!(row(replica, "orders").await.pretty_status(), "working");
         }
         let mut reader = follower.connect().await; // a server that is promoted closes its connections
         let role: String = redis::cmd("INFO")

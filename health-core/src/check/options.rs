@@ -135,11 +135,7 @@ pub trait CheckExt: sealed::Sealed + Sized {
     /// Erases the type of the check and keeps its options, so that different checks fit into one
     /// collection.
     fn boxed(self) -> Configured<BoxCheck> {
-        let Configured { check, options } = self.into_check();
-        Configured {
-            check: BoxCheck::new(check),
-            options,
-        }
+        self.into_check().map(BoxCheck::new)
     }
 
     #[doc(hidden)]
@@ -187,6 +183,24 @@ impl<C: HealthCheck> CheckExt for Configured<C> {
 pub struct Configured<C> {
     pub(crate) check: C,
     pub(crate) options: Options,
+}
+
+impl<C> Configured<C> {
+    /// Replaces the check, such as by one that wraps it, and keeps the options.
+    ///
+    /// ```
+    /// use health_core::{BoxCheck, CheckExt, check_fn};
+    ///
+    /// let orders = check_fn("orders", || async { Ok(()) }).non_critical();
+    /// let boxed = orders.map(BoxCheck::new);
+    /// # let _ = boxed;
+    /// ```
+    pub fn map<D: HealthCheck>(self, wrap: impl FnOnce(C) -> D) -> Configured<D> {
+        Configured {
+            check: wrap(self.check),
+            options: self.options,
+        }
+    }
 }
 
 /// The options that were set on a check. The others are decided when the service's health is built.

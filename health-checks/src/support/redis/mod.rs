@@ -13,9 +13,7 @@ mod url;
 pub(crate) mod words;
 
 #[cfg(feature = "_redis")]
-#[cfg(feature = "fleet")]
-pub(crate) use describe::is_answer;
-pub(crate) use describe::{describe, failed, not_reached};
+pub(crate) use describe::{describe, failed, is_answer, not_reached};
 #[cfg(feature = "_redis")]
 pub(crate) use ping::{greet, ping};
 #[cfg(feature = "_redis_server")]
