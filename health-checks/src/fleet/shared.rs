@@ -117,8 +117,8 @@ impl HealthCheck for SharedCheck {
         self.check.measures()
     }
 
-    fn runs_on_caller(&self) -> bool {
-        self.check.runs_on_caller()
+    fn runs_apart(&self) -> bool {
+        self.check.runs_apart()
     }
 
     fn refreshes(&self) -> bool {
