@@ -231,6 +231,118 @@ async fn a_feed_in_atom() {
     );
 }
 
+/// Some providers write an entry for each change of an incident.
+#[tokio::test]
+async fn the_newest_entry_of_an_incident_in_a_feed_decides() {
+    let item = |title: &str, id: &str, text: &str, ago: Duration| {
+        let (date, _) = times(ago);
+        format!(
+            "<item><title>{title}</title><guid>https://cloud.test/#{id}</guid><pubDate>{date}</pubDate>\
+             <description>{text}</description></item>"
+        )
+    };
+    let feed = |items: &[String]| {
+        let items = items.concat();
+        format!("<rss version=\"2.0\"><channel><title>Cloud</title>{items}</channel></rss>")
+    };
+    let first = item(
+        "Service disruption: storage",
+        "storage_1600000000",
+        "Investigating",
+        3 * HOUR,
+    );
+    let over = item(
+        "[RESOLVED] Error rates",
+        "storage_1600007200",
+        "It works again.",
+        HOUR,
+    );
+    assert_eq!(
+        says(feed(&[over.clone(), first.clone()]), "").await,
+        "working",
+        "by its id"
+    );
+    assert_eq!(
+        says(feed(&[first.clone(), over]), "").await,
+        "working",
+        "in whichever order"
+    );
+    let other = item(
+        "Service disruption: queues",
+        "queues_1600000000",
+        "Investigating",
+        HOUR / 2,
+    );
+    assert_eq!(
+        says(feed(&[other.clone(), first]), "")
+            .await
+            .lines()
+            .count(),
+        2
+    );
+    let other_over = item(
+        "[RESOLVED] Service disruption: queues",
+        "7",
+        "It works.",
+        HOUR / 4,
+    );
+    assert_eq!(
+        says(feed(&[other_over, other.clone()]), "").await,
+        "working",
+        "by its title"
+    );
+    let again = item(
+        "Update: Service disruption: queues",
+        "8",
+        "It fails again.",
+        HOUR / 8,
+    );
+    let says = says(feed(&[again, other]), "").await;
+    assert_eq!(says, "warning: Update: Service disruption: queues", "once");
+}
+
+#[tokio::test]
+async fn a_maintenance_in_a_feed_is_open_once_it_has_begun() {
+    let dated = |title: &str, text: &str, at: SystemTime| {
+        let date = httpdate::fmt_http_date(at);
+        format!(
+            "<rss version=\"2.0\"><channel><title>C</title><item><title>{title}</title><guid>1</guid>\
+             <pubDate>{date}</pubDate><description>{text}</description></item></channel></rss>"
+        )
+    };
+    let now = SystemTime::now();
+    let announced = "THIS IS A SCHEDULED EVENT Dec 5, 02:00 - 04:00 UTC Scheduled - A switch.";
+    let begun = "THIS IS A SCHEDULED EVENT Dec 5. In progress - It is. Scheduled - A switch.";
+    let over = "THIS IS A SCHEDULED EVENT Dec 5. Completed - It is. In progress - It is.";
+    for (title, text, at, is_open) in [
+        (
+            "Network maintenance",
+            "We replace a switch.",
+            now + 48 * HOUR,
+            false,
+        ),
+        (
+            "Network maintenance",
+            "We replace a switch.",
+            now + HOUR,
+            false,
+        ),
+        ("Network", announced, now - HOUR, false),
+        ("Network", begun, now - HOUR, true),
+        ("Network", over, now - HOUR, false),
+        ("Errors", "Investigating", now + 2 * HOUR, true),
+        (
+            "Errors",
+            "The issue is partially resolved.",
+            now - HOUR,
+            true,
+        ),
+    ] {
+        let said = says(dated(title, text, at), "").await;
+        assert_eq!(said != "working", is_open, "{title} {text}: {said}");
+    }
+}
+
 /// A word that only contains one of the words for the end of an incident, or negates it, does not
 /// end it.
 #[tokio::test]

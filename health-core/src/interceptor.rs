@@ -14,7 +14,7 @@ pub type RunFuture<'a> = Pin<Box<dyn Future<Output = Result> + Send + 'a>>;
 /// Wraps every run of every check: for spans, task-local values, metrics, audit logs.
 ///
 /// The engine has interceptors of its own. One puts each run into a `tracing` span named
-/// `health_check` with the field `check`, so that everything that a client logs during a run is
+/// `health_check` of level DEBUG with the field `check`, so that everything that a client logs during a run is
 /// logged within the span. With the feature `metrics`, another one counts the runs.
 ///
 /// ```
@@ -125,7 +125,7 @@ struct Spans;
 
 impl Interceptor for Spans {
     fn around<'a>(&'a self, info: RunInfo<'a>, run: RunFuture<'a>) -> RunFuture<'a> {
-        let span = tracing::info_span!(target: "health_check", "health_check", check = info.check);
+        let span = tracing::debug_span!(target: "health_check", "health_check", check = info.check);
         if span.is_disabled() {
             run
         } else {

@@ -261,11 +261,8 @@ fn read() -> (Option<Sample>, Option<f64>, Option<f64>) {
         None => machine(at),
     };
     let pressure = || cgroup::pressure_of(&std::fs::read_to_string("/proc/pressure/cpu").ok()?);
-    let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let cpus = f64::from(u32::try_from(cpus).unwrap_or(u32::MAX));
-    let load = sysinfo::System::load_average()
-        .ok()
-        .map(|load| load.one / cpus);
+    let load = sysinfo::System::load_average().ok();
+    let load = load.map(|load| load.one / online());
     (
         sample,
         load,
@@ -273,22 +270,64 @@ fn read() -> (Option<Sample>, Option<f64>, Option<f64>) {
     )
 }
 
-/// Reads the use of all CPUs of the machine, in ticks of the kernel.
+/// Returns the number of CPUs of the machine. The load is that of the machine, whatever this process
+/// may use of it.
+fn online() -> f64 {
+    let stat = std::fs::read_to_string("/proc/stat").unwrap_or_default();
+    let count = stat
+        .lines()
+        .filter(|line| number_of_cpu(line).is_some())
+        .count();
+    let count = match count {
+        0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+        count => count,
+    };
+    f64::from(u32::try_from(count).unwrap_or(u32::MAX))
+}
+
+/// Returns the number in a line of `/proc/stat` about one CPU: `cpu7 10132153 290696 ...`.
+fn number_of_cpu(line: &str) -> Option<u32> {
+    line.strip_prefix("cpu")?.split(' ').next()?.parse().ok()
+}
+
+/// Returns the numbers in a list of the kernel: `0-3,8`.
+fn numbers(list: &str) -> Option<Vec<u32>> {
+    let range = |part: &str| {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        Some(first.parse::<u32>().ok()?..=last.parse::<u32>().ok()?)
+    };
+    let ranges: Option<Vec<_>> = list.trim().split(',').map(range).collect();
+    Some(ranges?.into_iter().flatten().collect())
+}
+
+/// Reads the use of the CPUs that this process may run on, in ticks of the kernel.
 fn machine(at: Instant) -> Option<Sample> {
     let stat = std::fs::read_to_string("/proc/stat").ok()?;
-    let fields = stat
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let allowed = status
         .lines()
-        .next()?
-        .strip_prefix("cpu ")?
-        .split_whitespace();
+        .find_map(|line| numbers(line.strip_prefix("Cpus_allowed_list:")?));
+    ticks(&stat, allowed.as_deref(), at)
+}
+
+fn ticks(stat: &str, allowed: Option<&[u32]>, at: Instant) -> Option<Sample> {
+    let is_allowed = |line: &&str| {
+        number_of_cpu(line).is_some_and(|cpu| allowed.is_none_or(|all| all.contains(&cpu)))
+    };
     // user, nice, system, idle, iowait, irq, softirq, steal; the first two include the time of
     // guests
-    let ticks: Vec<f64> = fields
-        .take(8)
-        .map_while(|field| field.parse().ok())
-        .collect();
+    let mut ticks = [0.0; 8];
+    for line in stat.lines().filter(is_allowed) {
+        let fields = line.split_whitespace().skip(1);
+        for (sum, field) in ticks.iter_mut().zip(fields) {
+            *sum += field.parse::<f64>().ok()?;
+        }
+    }
     let total: f64 = ticks.iter().sum();
-    let idle: f64 = ticks.get(3)? + ticks.get(4)?;
+    if total <= 0.0 {
+        return None;
+    }
+    let idle = ticks[3] + ticks[4];
     Some(Sample {
         at,
         used: total - idle,
@@ -297,4 +336,44 @@ fn machine(at: Instant) -> Option<Sample> {
         periods: 0,
         throttled: 0,
     })
+}
+
+#[cfg(all(test, target_os = "linux"))]
+#[allow(
+    clippy::float_cmp,
+    clippy::unwrap_used,
+    reason = "a test may, and the numbers are whole"
+)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_use_is_that_of_the_cpus_that_this_process_may_run_on() {
+        let now = Instant::now();
+        let stat = |busy: u32| {
+            format!(
+                "cpu  {0} 0 0 200 0 0 0 0 0 0\ncpu0 {0} 0 0 100 0 0 0 0 0 0\ncpu1 0 0 0 100 0 0 0 0 0 0\nintr 1\n",
+                100 + busy
+            )
+        };
+        let sample = |busy, allowed| ticks(&stat(busy), allowed, now).unwrap();
+        let all = sample(0, None);
+        assert_eq!((all.used, all.total), (100.0, Some(300.0)));
+        let first = sample(50, Some(&[0][..]))
+            .since(&sample(0, Some(&[0][..])))
+            .unwrap();
+        assert_eq!(first.used, 100.0, "it did nothing else");
+        let second = sample(50, Some(&[1][..]));
+        assert_eq!((second.used, second.total), (0.0, Some(100.0)));
+        assert!(ticks("cpu  1 2 3\n", None, now).is_none());
+        assert_eq!(numbers("0-2,8\n"), Some(vec![0, 1, 2, 8]));
+        assert_eq!(numbers("a"), None);
+    }
+
+    #[test]
+    fn the_load_is_divided_by_the_cpus_of_the_machine() {
+        let cpus = std::fs::read_to_string("/sys/devices/system/cpu/online").unwrap();
+        let count = numbers(&cpus).unwrap().len();
+        assert_eq!(online(), f64::from(u32::try_from(count).unwrap()));
+    }
 }

@@ -51,6 +51,9 @@ pub struct DiskSettings {
     /// The free space, in MB of 1024 x 1024 bytes, below which the check warns. `false` switches
     /// this limit off.
     pub free_min: Limit,
+    /// `true` if the file system is meant to be read-only. Otherwise the check warns, because a file
+    /// system becomes read-only after an error.
+    pub read_only: bool,
 }
 
 impl Default for DiskSettings {
@@ -60,6 +63,7 @@ impl Default for DiskSettings {
             usage_max: Limit::At(90.0),
             inodes_max: None,
             free_min: Limit::Off,
+            read_only: false,
         }
     }
 }
@@ -135,6 +139,16 @@ impl DiskUsage {
     }
 }
 
+impl DiskUsage {
+    /// Sets whether the file system is meant to be read-only. *Default*: `false`, and the check
+    /// warns if nothing can be written to it, as after an error.
+    #[must_use]
+    pub fn read_only(mut self, read_only: bool) -> Self {
+        self.settings.read_only = read_only;
+        self
+    }
+}
+
 impl HealthCheck for DiskUsage {
     async fn check_status(&self, findings: &Findings) -> Result {
         let path = self.settings.path.clone();
@@ -144,6 +158,20 @@ impl HealthCheck for DiskUsage {
                 "the file system has no blocks: nothing can be stored at this path",
             );
             return Err(error.with_kind(FailureKind::Misconfigured).into());
+        }
+        if space.is_image() {
+            if self.settings.read_only {
+                return Ok(()); // it is as full as it was built
+            }
+            let text =
+                "the file system is a read-only image: check another path, or set read_only = true";
+            return Err(ServiceWarning::new(text)
+                .with_kind(FailureKind::Misconfigured)
+                .into());
+        }
+        if space.is_read_only && !self.settings.read_only {
+            let error = ServiceWarning::new("the file system is read-only");
+            findings.add_error(error.with_kind(FailureKind::ReadOnly));
         }
         let percent = share(space.used, space.available);
         findings.observe_within(
@@ -199,8 +227,44 @@ struct Space {
     used: f64,
     /// Available to users other than root.
     available: f64,
+    /// `true` if nothing can be written to the file system, wherever it is mounted.
+    is_read_only: bool,
     /// The used and the free inodes, if the file system counts them.
     inodes: Option<(f64, f64)>,
+}
+
+/// Returns `true` if the file system of a path is read-only itself. A mount that is read-only, such
+/// as the root of a container, says nothing about the file system.
+#[cfg(target_os = "linux")]
+fn is_read_only(path: &Path) -> bool {
+    let Ok(stat) = rustix::fs::stat(path) else {
+        return false;
+    };
+    let device = (
+        rustix::fs::major(stat.st_dev),
+        rustix::fs::minor(stat.st_dev),
+    );
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    is_read_only_in(&mounts, &format!("{}:{}", device.0, device.1))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn is_read_only(_: &Path) -> bool {
+    false
+}
+
+/// Looks at the options of the superblock, which are the last field of `mountinfo`.
+#[cfg(target_os = "linux")]
+fn is_read_only_in(mounts: &str, device: &str) -> bool {
+    let mut of_device = mounts
+        .lines()
+        .filter(|line| line.split(' ').nth(2) == Some(device));
+    of_device.any(|line| {
+        let options = line
+            .split_once(" - ")
+            .and_then(|(_, rest)| rest.split(' ').nth(2));
+        options.is_some_and(|options| options.split(',').any(|option| option == "ro"))
+    })
 }
 
 /// Returns the percentage that is used, rounded to a tenth as in psutil.
@@ -214,6 +278,11 @@ fn share(used: f64, available: f64) -> f64 {
 }
 
 impl Space {
+    /// Returns `true` for an image such as squashfs, which is always full.
+    fn is_image(&self) -> bool {
+        self.is_read_only && self.available <= 0.0
+    }
+
     #[cfg(unix)]
     #[expect(
         clippy::cast_precision_loss,
@@ -231,6 +300,7 @@ impl Space {
             used: bytes(stat.f_blocks.saturating_sub(stat.f_bfree)),
             available: bytes(stat.f_bavail),
             inodes: (stat.f_files > 0).then_some(inodes),
+            is_read_only: is_read_only(path),
         })
     }
 
@@ -252,6 +322,7 @@ impl Space {
             used: disk.total_space() as f64 - available,
             available,
             inodes: None,
+            is_read_only: false,
         })
     }
 }
@@ -276,6 +347,31 @@ mod tests {
         let expected =
             "unavailable: the file system has no blocks: nothing can be stored at this path";
         assert_eq!(error.to_string(), expected);
+    }
+
+    /// The root of a container is mounted read-only, and its file system is not.
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_file_system_is_read_only_by_its_superblock() {
+        let mounts = "22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 ro,errors=remount-ro\n\
+                      23 1 0:40 / /app ro,nodev - overlay overlay rw,lowerdir=/a\n\
+                      24 1 8:2 / /data rw - xfs /dev/sdb rw,errors=ro-later\n";
+        for (device, is_read_only) in [
+            ("8:1", true),
+            ("0:40", false),
+            ("8:2", false),
+            ("9:9", false),
+        ] {
+            assert_eq!(is_read_only_in(mounts, device), is_read_only, "{device}");
+        }
+        let space = |available, is_read_only| Space {
+            used: 1.0,
+            available,
+            inodes: None,
+            is_read_only,
+        };
+        assert!(space(0.0, true).is_image());
+        assert!(!space(1.0, true).is_image() && !space(0.0, false).is_image());
     }
 
     #[tokio::test]

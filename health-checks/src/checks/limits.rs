@@ -11,6 +11,10 @@
 //! ```
 
 use std::borrow::Cow;
+#[cfg(target_os = "linux")]
+use std::sync::{Mutex, PoisonError};
+#[cfg(target_os = "linux")]
+use std::time::{Duration, Instant};
 
 use health_core::{
     Blocking, BoxCheck, FailureKind, Findings, HealthCheck, Result, Scope, ServiceWarning, Unit,
@@ -22,7 +26,9 @@ use crate::support::limit::{Limit, host};
 
 /// Warns when this process has nearly as many open files or threads as it may have.
 ///
-/// The limits are those of `ulimit -n` and `ulimit -u`, and the `pids.max` of the control group.
+/// The limits are those of `ulimit -n` and `ulimit -u`, and the `pids.max` of the control group. The
+/// kernel counts all threads and processes of the user against `ulimit -u`, and so does the check;
+/// root has no such limit.
 #[derive(Debug, Clone)]
 pub struct ProcessLimits {
     usage_max: Limit,
@@ -148,28 +154,20 @@ fn usages() -> Vec<Usage> {
         }
     };
     let files_max = getrlimit(Resource::Nofile).current;
-    let files = match std::fs::read_dir("/proc/self/fd") {
-        // One of them is the folder that is being listed.
-        Ok(files) => Some(
-            u64::try_from(files.count())
-                .unwrap_or(u64::MAX)
-                .saturating_sub(1),
-        ),
-        Err(error) if error.raw_os_error() == Some(rustix::io::Errno::MFILE.raw_os_error()) => {
-            files_max
-        }
-        Err(_) => None,
-    };
+    let files = open_files().or_else(|error| match error.raw_os_error() {
+        // Not even the folder can be opened.
+        Some(code) if code == rustix::io::Errno::MFILE.raw_os_error() => Ok(files_max),
+        _ => Err(error),
+    });
+    let files = files.unwrap_or_default();
     add("open_files", "open files", files, files_max);
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let threads = status
-        .lines()
-        .find_map(|line| line.strip_prefix("Threads:")?.trim().parse().ok());
+    let tasks_max = getrlimit(Resource::Nproc).current;
+    let tasks = tasks_max.and_then(|_| tasks());
     add(
         "threads",
-        "threads",
-        threads,
-        getrlimit(Resource::Nproc).current,
+        "threads and processes of this user",
+        tasks,
+        tasks_max,
     );
     if let Some((used, limit)) = crate::support::cgroup::pids(std::path::Path::new("/")) {
         add(
@@ -180,6 +178,67 @@ fn usages() -> Vec<Usage> {
         );
     }
     usages
+}
+
+/// Returns the number of open files. Since Linux 6.2 it is the size of the folder, which costs
+/// nothing.
+#[cfg(target_os = "linux")]
+fn open_files() -> std::io::Result<Option<u64>> {
+    const FOLDER: &str = "/proc/self/fd";
+    let size = std::fs::metadata(FOLDER)?.len();
+    if size > 0 {
+        return Ok(Some(size));
+    }
+    let count = std::fs::read_dir(FOLDER)?.count();
+    Ok(u64::try_from(count)
+        .ok()
+        .map(|count| count.saturating_sub(1))) // the folder that is listed
+}
+
+/// Returns the number of tasks that count against the limit of this process, at most ten seconds
+/// old: all processes of the machine are looked at.
+#[cfg(target_os = "linux")]
+fn tasks() -> Option<u64> {
+    static LAST: Mutex<Option<(Instant, Option<u64>)>> = Mutex::new(None);
+    const FRESH: Duration = Duration::from_secs(10);
+    let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((_, tasks)) = last.filter(|(at, _)| at.elapsed() < FRESH) {
+        return tasks;
+    }
+    let tasks = tasks_of_user();
+    *last = Some((Instant::now(), tasks));
+    tasks
+}
+
+/// Returns the number of tasks that count against the limit of this process: the kernel counts all
+/// threads of the user, and does not limit root and whoever has its rights.
+#[cfg(target_os = "linux")]
+fn tasks_of_user() -> Option<u64> {
+    /// The rights `CAP_SYS_ADMIN` and `CAP_SYS_RESOURCE`.
+    const EXEMPT: u64 = 1 << 21 | 1 << 24;
+    let field = |text: &str, name: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+        line.split_whitespace().next().map(str::to_owned)
+    };
+    let own = std::fs::read_to_string("/proc/self/status").ok()?;
+    let user = field(&own, "Uid:")?;
+    let rights = u64::from_str_radix(&field(&own, "CapEff:")?, 16).ok()?;
+    if user == "0" || rights & EXEMPT != 0 {
+        return None;
+    }
+    let processes = std::fs::read_dir("/proc").ok()?.flatten();
+    let processes = processes.filter(|entry| {
+        entry
+            .file_name()
+            .to_str()
+            .is_some_and(|name| name.bytes().all(|byte| byte.is_ascii_digit()))
+    });
+    let threads = processes.filter_map(|entry| {
+        let status = std::fs::read_to_string(entry.path().join("status")).ok()?; // it may have ended
+        let is_own = field(&status, "Uid:")? == user;
+        is_own.then(|| field(&status, "Threads:")?.parse::<u64>().ok())?
+    });
+    Some(threads.sum())
 }
 
 #[cfg(not(target_os = "linux"))]

@@ -11,6 +11,8 @@
 //! ```
 
 use std::borrow::Cow;
+use std::cmp::Reverse;
+use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
 
 use health_core::{
@@ -40,13 +42,47 @@ const CLOSED: [&[&str]; 5] = [
 
 /// The words with which the words above say that it is not over: `not yet resolved`,
 /// `until it is resolved`.
-const STILL_OPEN: [&str; 7] = ["be", "being", "never", "not", "once", "until", "when"];
+const STILL_OPEN: [&str; 12] = [
+    "be",
+    "being",
+    "mostly",
+    "never",
+    "not",
+    "once",
+    "partially",
+    "partly",
+    "some",
+    "temporarily",
+    "until",
+    "when",
+];
+
+/// The words by which an entry says that a maintenance was announced.
+const ANNOUNCED: [&str; 3] = ["this is a scheduled event", "scheduled - ", "scheduled: "];
+
+/// The words by which it says that the maintenance has begun.
+const BEGUN: [&str; 7] = [
+    "in progress",
+    "under way",
+    "underway",
+    "has begun",
+    "has started",
+    "is being performed",
+    "verifying",
+];
+
+/// The words of a title that announces a maintenance.
+const MAINTENANCE: [&str; 3] = ["maintenance", "planned", "scheduled"];
+
+/// The longest that a date of an incident may lie ahead: dates with a wrong time zone do.
+const AHEAD: Duration = Duration::from_hours(14);
 
 /// Reads a provider's status page, and warns while an incident is open.
 ///
 /// The page is Atlassian's `summary.json`, or a feed of incidents (RSS or Atom). In a feed, an
 /// incident is open if its newest entry is at most `max_age` old, and does not say that it is
-/// resolved.
+/// resolved. Entries belong to one incident if their titles are the same without a prefix such as
+/// `[RESOLVED]`, or their ids without a time at the end. A maintenance is open once it has begun.
 #[derive(Debug, Clone)]
 pub struct StatusPage {
     /// `Err` if the URL is invalid. Each run reports that.
@@ -228,33 +264,106 @@ impl StatusPage {
     fn of_feed(&self, body: &[u8]) -> Result<Vec<String>> {
         let feed = feed_rs::parser::parse(body)
             .map_err(|error| ServiceReturnedUnexpectedResult::new(NO_PAGE).with_source(error))?;
+        let mut entries: Vec<Entry> = feed.entries.into_iter().filter_map(Entry::of).collect();
+        entries.sort_by_key(|entry| Reverse(entry.at)); // stable: of one time, the first in the feed
         let now = SystemTime::now();
+        let mut seen = BTreeSet::new();
         let mut open = Vec::new();
-        for entry in feed.entries {
-            let at = entry.updated.or(entry.published).map(SystemTime::from);
-            // An entry without a date is ignored, because it may be as old as the feed.
-            let age = at.map(|at| now.duration_since(at).unwrap_or_default());
-            if age.is_none_or(|age| age >= self.max_age) {
+        for entry in entries {
+            if entry.is_announced(now) {
                 continue;
             }
-            let title = entry.title.map(|title| title.content).unwrap_or_default();
-            let summary = entry
-                .summary
-                .map(|summary| summary.content)
-                .unwrap_or_default();
-            let content = entry
-                .content
-                .and_then(|content| content.body)
-                .unwrap_or_default();
-            let text = format!("{title} {summary} {content}").to_lowercase();
-            let matters = |name: &String| text.contains(&name.to_lowercase());
-            let is_open = !is_closed(&text);
-            if is_open && (self.components.is_empty() || self.components.iter().any(matters)) {
-                open.push(shown(&title));
+            // Only the newest entry of an incident says how it is.
+            let is_older = entry.incident.iter().any(|name| seen.contains(name));
+            seen.extend(entry.incident.iter().cloned());
+            let age = now.duration_since(entry.at).unwrap_or_default();
+            if is_older || age >= self.max_age || is_closed(&entry.text) {
+                continue;
+            }
+            let matters = |name: &String| entry.text.contains(&name.to_lowercase());
+            if self.components.is_empty() || self.components.iter().any(matters) {
+                open.push(shown(&entry.title));
             }
         }
         Ok(open)
     }
+}
+
+/// An entry of a feed.
+struct Entry {
+    at: SystemTime,
+    title: String,
+    /// All of it, in lower case.
+    text: String,
+    /// The names by which other entries of the same incident are found.
+    incident: Vec<String>,
+}
+
+impl Entry {
+    /// Returns `None` for an entry without a date, because it may be as old as the feed.
+    fn of(entry: feed_rs::model::Entry) -> Option<Self> {
+        let at = entry.updated.or(entry.published).map(SystemTime::from)?;
+        let title = entry.title.map(|title| title.content).unwrap_or_default();
+        let summary = entry.summary.map(|summary| summary.content);
+        let content = entry.content.and_then(|content| content.body);
+        let texts = [Some(title.clone()), summary, content];
+        let texts: Vec<String> = texts.into_iter().flatten().collect();
+        let topic = topic(&title);
+        let names = [stem(&entry.id), Some(topic)].into_iter().flatten();
+        Some(Self {
+            at,
+            text: texts.join(" ").to_lowercase(),
+            incident: names.filter(|name| !name.is_empty()).collect(),
+            title,
+        })
+    }
+
+    /// Returns `true` if it announces a maintenance that has not begun.
+    fn is_announced(&self, now: SystemTime) -> bool {
+        let has = |words: &[&str]| words.iter().any(|word| self.text.contains(word));
+        let ahead = self.at.duration_since(now).unwrap_or_default();
+        let title = self.title.to_lowercase();
+        let is_maintenance = MAINTENANCE.iter().any(|word| title.contains(word));
+        ahead > AHEAD
+            || !ahead.is_zero() && is_maintenance
+            || has(&ANNOUNCED) && !has(&BEGUN) && !is_closed(&self.text)
+    }
+}
+
+/// Returns the title of an incident without what one of its entries adds: `[RESOLVED] Errors` and
+/// `Update: Errors` are about `errors`.
+fn topic(title: &str) -> String {
+    let mut topic = title.trim().to_lowercase();
+    while let Some((_, rest)) = topic
+        .strip_prefix('[')
+        .and_then(|rest| rest.split_once(']'))
+    {
+        topic = rest.trim().to_owned();
+    }
+    for word in [
+        "resolved",
+        "update",
+        "monitoring",
+        "identified",
+        "investigating",
+        "completed",
+    ] {
+        let rest = topic
+            .strip_prefix(word)
+            .and_then(|rest| rest.strip_prefix(':').or_else(|| rest.strip_prefix(" -")));
+        if let Some(rest) = rest {
+            topic = rest.trim().to_owned();
+        }
+    }
+    topic
+}
+
+/// Returns the id of an entry without the time at its end, such as
+/// `https://status.test/#storage_1600000000`, which differs in each entry of an incident.
+fn stem(id: &str) -> Option<String> {
+    let (stem, time) = id.rsplit_once(['_', '-'])?;
+    let is_time = (9..=13).contains(&time.len()) && time.bytes().all(|byte| byte.is_ascii_digit());
+    is_time.then(|| stem.to_owned())
 }
 
 /// Returns `true` if the lower-case text of an entry says that its incident is over.
