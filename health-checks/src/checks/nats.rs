@@ -20,7 +20,11 @@ use serde::Deserialize;
 use crate::kind::{CheckSettings, Misconfigured, TlsSettings};
 use crate::support::connection::error::Probed;
 use crate::support::connection::kept::{Kept, Protocol};
+use crate::support::connection::share_of_time;
 use crate::support::nats::{Connection, SILENCE, Server};
+
+/// The share of the time that is left after the PONG for the answer of JetStream.
+const SHARE_OF_JETSTREAM: f64 = 0.75;
 
 /// Sends PING on a connection of its own, and waits for PONG. Optionally, also requests the state
 /// of JetStream.
@@ -38,7 +42,8 @@ pub struct NatsHealthCheck {
 #[non_exhaustive]
 pub struct NatsSettings {
     /// The URL of the server: `nats://user:password@host:4222`, `nats://token@host`, or `tls://`
-    /// for TLS. If there are several hosts, one of them has to answer.
+    /// for TLS, also to servers with `handshake_first`. If there are several hosts, one of them has
+    /// to answer; each has a head start of a second before the next one.
     #[cfg_attr(feature = "config", schemars(with = "String"))]
     pub url: Secret,
     /// Also requests the state of JetStream, which must be enabled for the account.
@@ -166,9 +171,10 @@ impl Protocol for Look {
         Ok(())
     }
 
-    async fn probe(&self, connection: &mut Connection, (): (), _: &Findings) -> Probed {
+    async fn probe(&self, connection: &mut Connection, (): (), findings: &Findings) -> Probed {
         if self.jetstream {
-            connection.jetstream().await
+            let limit = share_of_time(findings, SHARE_OF_JETSTREAM);
+            connection.jetstream(limit).await
         } else {
             Ok(())
         }

@@ -2,31 +2,43 @@
 //! [client protocol](https://docs.nats.io/reference/reference-protocols/nats-protocol). The client
 //! library async-nats reconnects by itself, and its `flush` waits for no answer of the server.
 
+mod words;
+
 use std::fmt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use health_core::{
-    FailureKind, HealthCheckException, Result, ResultExt as _, Secret,
-    ServiceReturnedUnexpectedResult, ServiceUnavailable,
-};
+use health_core::{FailureKind, Result, ResultExt as _, Secret};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufStream};
+use tokio::time::timeout;
 
 use super::connection::error::{ProbeError, Probed};
-use super::connection::net::{Stream, tcp};
+use super::connection::net::{Stream, first, tcp};
 use super::tls::Tls;
 use super::url::{self, Url};
 use super::{file, io};
 use crate::kind::{Misconfigured, TlsSettings};
+use words::{is_answer, judge, no_nats, no_responders, of_server, unavailable};
 
 pub(crate) const SILENCE: &str = "the server does not answer";
 
 const EXPECTED: &str = "expected a URL such as nats://user:password@host:4222, or tls://host:4222";
 
 const PORT: u16 = 4222;
+
+/// The head start of a server of the URL, before the next one is tried as well.
+const HEAD_START: Duration = Duration::from_secs(1);
+
+/// The time in which a server with TLS sends its `INFO`. A server with `handshake_first` is silent
+/// until TLS begins.
+const TLS_FIRST: Duration = Duration::from_millis(250);
+
+/// The same for a second connection, after TLS without an `INFO` has failed.
+const INFO_LATE: Duration = Duration::from_secs(1);
 
 /// The maximum number of bytes of a line, and of a message.
 const MOST: u64 = 64 * 1024;
@@ -146,46 +158,55 @@ impl Server {
         })
     }
 
-    /// Connects to the first server that answers, and logs in.
+    /// Connects to whichever server answers first, and logs in. Earlier servers have a head start.
     pub(crate) async fn open(&self) -> Result<Connection> {
-        let mut failed = None;
-        for (host, port) in &self.hosts {
-            match self.open_at(host, *port).await {
-                Ok(connection) => return Ok(connection),
-                Err(error) => failed = Some(error),
-            }
-        }
-        Err(failed
-            .unwrap_or_else(|| unavailable(FailureKind::Misconfigured, "the URL names no server")))
+        let attempts: Vec<_> = self
+            .hosts
+            .iter()
+            .map(|(host, port)| self.open_at(host, *port))
+            .collect();
+        first(attempts, HEAD_START).await
     }
 
     async fn open_at(&self, host: &str, port: u16) -> Result<Connection> {
-        let stream: Stream = Box::new(tcp(host, port).await.map_err(io::describe)?);
-        let mut connection = Connection(BufStream::new(stream));
-        let line = connection.line().await?;
-        let info = line.strip_prefix("INFO ").ok_or_else(no_nats)?;
-        let info: Info = serde_json::from_str(info).map_err(|_| no_nats())?;
-        match &self.tls {
-            Some(tls) if info.tls_required || info.tls_available => {
-                let stream = connection.0.into_inner();
-                connection = Connection(BufStream::new(
-                    tls.connect(stream, host, &[], io::describe).await?,
-                ));
-            }
-            Some(_) => {
-                return Err(unavailable(
-                    FailureKind::Tls,
-                    "TLS failed: the server does not offer TLS",
-                ));
-            }
-            None if info.tls_required => {
+        let mut connection = dial(host, port).await?;
+        let Some(tls) = &self.tls else {
+            let info = connection.info().await?;
+            if info.tls_required {
                 return Err(unavailable(
                     FailureKind::Tls,
                     "the server wants TLS: write tls:// in the URL",
                 ));
             }
-            None => {}
+            return self.log_in(connection, &info).await;
+        };
+        if !connection.speaks_within(TLS_FIRST).await {
+            match connection.secured(tls, host).await {
+                Ok(mut secured) => {
+                    let info = secured.info().await?;
+                    return self.log_in(secured, &info).await;
+                }
+                // If the server was only slow, TLS has read its INFO.
+                Err(error) => {
+                    connection = dial(host, port).await?;
+                    if !connection.speaks_within(INFO_LATE).await {
+                        return Err(error);
+                    }
+                }
+            }
         }
+        let info = connection.info().await?;
+        if !(info.tls_required || info.tls_available) {
+            return Err(unavailable(
+                FailureKind::Tls,
+                "TLS failed: the server does not offer TLS",
+            ));
+        }
+        let secured = connection.secured(tls, host).await?;
+        self.log_in(secured, &info).await
+    }
+
+    async fn log_in(&self, mut connection: Connection, info: &Info) -> Result<Connection> {
         let connect = self.connect(info.nonce.as_deref())?;
         connection.send(&format!("CONNECT {connect}\r\n")).await?;
         connection.ping().await?;
@@ -237,7 +258,31 @@ fn between<'t>(text: &'t str, name: &str) -> Result<&'t str, std::io::Error> {
         .ok_or_else(|| std::io::Error::other("a part is missing"))
 }
 
+async fn dial(host: &str, port: u16) -> Result<Connection> {
+    let stream: Stream = Box::new(tcp(host, port).await.map_err(io::describe)?);
+    Ok(Connection(BufStream::new(stream)))
+}
+
 impl Connection {
+    /// Returns `true` if the server sends something in this time, or closes the connection.
+    async fn speaks_within(&mut self, limit: Duration) -> bool {
+        timeout(limit, self.0.fill_buf()).await.is_ok()
+    }
+
+    /// Reads the first line of a server.
+    async fn info(&mut self) -> Result<Info> {
+        let line = self.line().await?;
+        let info = line.strip_prefix("INFO ").ok_or_else(no_nats)?;
+        serde_json::from_str(info).map_err(|_| no_nats())
+    }
+
+    /// Begins TLS.
+    async fn secured(self, tls: &Tls, host: &str) -> Result<Self> {
+        let stream = self.0.into_inner();
+        let secured = tls.connect(stream, host, &[], io::describe).await?;
+        Ok(Self(BufStream::new(secured)))
+    }
+
     /// Sends PING and waits for PONG.
     pub(crate) async fn ping(&mut self) -> Probed {
         self.send("PING\r\n").await.map_err(ProbeError::Broken)?;
@@ -245,9 +290,15 @@ impl Connection {
         Ok(())
     }
 
-    /// Requests the state of JetStream, and returns the error that it reports.
-    pub(crate) async fn jetstream(&mut self) -> Probed {
-        match self.request_jetstream().await {
+    /// Requests the state of JetStream, and returns the error that it reports. Fails if there is no
+    /// answer within the limit.
+    pub(crate) async fn jetstream(&mut self, limit: Duration) -> Probed {
+        let answer = timeout(limit, self.request_jetstream()).await;
+        let silence = |_| {
+            let error = unavailable(FailureKind::TimedOut, "JetStream does not answer");
+            Err(ProbeError::Answered(error))
+        };
+        match answer.unwrap_or_else(silence) {
             Err(ProbeError::Answered(error)) => {
                 let is_settled = self.settle().await.is_ok();
                 Err(ProbeError::new(is_settled, error))
@@ -270,10 +321,11 @@ impl Connection {
             };
             let message = self.message(length).await.map_err(ProbeError::Broken)?;
             // A message with headers says that nobody responds.
-            let answer = match fields.first() {
-                Some(&"HMSG") => json!({"error": {"code": NOT_ENABLED}}),
-                _ => serde_json::from_slice(&message).map_err(|_| ProbeError::broken(no_nats()))?,
-            };
+            if fields.first() == Some(&"HMSG") {
+                return Err(ProbeError::Answered(no_responders()));
+            }
+            let answer = serde_json::from_slice(&message);
+            let answer = answer.map_err(|_| ProbeError::broken(no_nats()))?;
             return judge(&answer).map_err(ProbeError::Answered);
         }
     }
@@ -342,64 +394,4 @@ impl Connection {
         let text = String::from_utf8(line).map_err(|_| no_nats())?;
         Ok(text.trim_end_matches(['\r', '\n']).to_owned())
     }
-}
-
-const NO_JETSTREAM: &str = "JetStream is not enabled";
-
-/// The code of an answer of JetStream that says so.
-const NOT_ENABLED: u64 = 503;
-
-/// Returns the error in an answer of JetStream.
-fn judge(answer: &Value) -> Result {
-    match answer.pointer("/error/code").and_then(Value::as_u64) {
-        None => Ok(()),
-        Some(NOT_ENABLED) => Err(unavailable(FailureKind::NotFound, NO_JETSTREAM)),
-        Some(_) => {
-            let error = ServiceUnavailable::new("JetStream reports an error");
-            Err(error.with_source(answer.to_string()).into())
-        }
-    }
-}
-
-/// Returns `true` for an error after which the server keeps the connection: it closes it after all
-/// others.
-fn is_answer(line: &str) -> bool {
-    let line = line.to_ascii_lowercase();
-    line.contains("permissions violation") || line.contains("invalid subject")
-}
-
-fn unavailable(kind: FailureKind, message: &'static str) -> HealthCheckException {
-    ServiceUnavailable::new(message).with_kind(kind).into()
-}
-
-fn no_nats() -> HealthCheckException {
-    ServiceReturnedUnexpectedResult::new("the server does not speak NATS").into()
-}
-
-/// Converts an error of the server: `-ERR 'Authorization Violation'`.
-fn of_server(line: &str) -> HealthCheckException {
-    use FailureKind as Kind;
-    let text = line.to_ascii_lowercase();
-    let (kind, message) = match text.as_str() {
-        text if text.contains("authentication expired") => {
-            (Kind::Expired, "the credentials have expired")
-        }
-        text if text.contains("revoked") => (Kind::Authentication, "the credentials were revoked"),
-        text if text.contains("authorization") || text.contains("authentication") => {
-            (Kind::Authentication, "authentication failed")
-        }
-        text if text.contains("permissions violation") => (Kind::Forbidden, "permission denied"),
-        text if text.contains("maximum") && text.contains("exceeded") => {
-            (Kind::Saturated, "the server takes no more connections")
-        }
-        text if text.contains("stale connection") => (Kind::Lost, "connection lost"),
-        text if text.contains("tls") => {
-            (Kind::Tls, "the server wants TLS: write tls:// in the URL")
-        }
-        _ => (Kind::Other, "the server reports an error"),
-    };
-    ServiceUnavailable::new(message)
-        .with_kind(kind)
-        .with_source(line.to_owned())
-        .into()
 }
