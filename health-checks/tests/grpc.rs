@@ -86,3 +86,73 @@ async fn the_answer_of_a_proxy_is_not_that_of_the_server() {
         assert_eq!(connections.load(Ordering::Relaxed), 1, "{status}");
     }
 }
+
+/// Starts a fake of a proxy that has one virtual host, and answers 404 for all others.
+async fn virtual_host(name: &'static str) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let answer = move |request: Request<Incoming>| async move {
+        let is_there = request.uri().authority().is_some_and(|it| it == name);
+        assert!(!request.headers().contains_key("host"));
+        // An uncompressed message of two bytes: SERVING.
+        let body = "\0\0\0\0\x02\x08\x01".to_owned();
+        let answer = Response::builder().header("content-type", "application/grpc");
+        let answer = answer.header("grpc-status", "0");
+        let answer = answer.status(if is_there { 200 } else { 404 });
+        Ok::<_, Infallible>(answer.body(body).unwrap())
+    };
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let server = http2::Builder::new(TokioExecutor::new());
+            tokio::spawn(server.serve_connection(TokioIo::new(stream), service_fn(answer)));
+        }
+    });
+    port
+}
+
+#[tokio::test]
+async fn the_authority_of_a_grpc_check_chooses_the_virtual_host() {
+    let port = virtual_host("stock.internal").await;
+    let check = |keys: &str| {
+        let text =
+            format!("[[checks]]\nkind = \"grpc\"\nurl = \"grpc://127.0.0.1:{port}\"\n{keys}\n");
+        Config::from_text("health.toml", &text, &|_| None, &Options::default())
+    };
+    for (keys, message) in [
+        ("authority = \"stock.internal\"", "working"),
+        ("", "unavailable: the server has no gRPC health service"),
+        (
+            "authority = \"other.internal\"",
+            "unavailable: the server has no gRPC health service",
+        ),
+    ] {
+        let health = check(keys).unwrap().build().unwrap();
+        assert_eq!(row(&health).await.pretty_status(), message, "{keys}");
+    }
+    for (keys, message) in [
+        ("authority = \"\"", "checks[1].authority: expected a host"),
+        (
+            "authority = \"a b\"",
+            "checks[1].authority: expected a host",
+        ),
+        (
+            "authority = \"u@stock\"",
+            "checks[1].authority: expected a host",
+        ),
+        (
+            "authority = \"http://stock/\"",
+            "checks[1].authority: expected a host",
+        ),
+        (
+            "metadata = { Host = \"stock.internal\" }",
+            "checks[1].metadata: the host is no metadata: use the key authority",
+        ),
+        (
+            "metadata = { \":authority\" = \"stock.internal\" }",
+            "checks[1].metadata: the host is no metadata: use the key authority",
+        ),
+    ] {
+        let error = check(keys).unwrap_err().to_string();
+        assert!(error.contains(message), "{keys}: {error}");
+    }
+}

@@ -52,6 +52,11 @@ pub struct GrpcSettings {
     /// The service whose status is requested. An empty name stands for the server as a whole.
     #[serde(default)]
     pub service: String,
+    /// The host that is requested (`:authority`), such as `stock.internal`, by which a proxy chooses
+    /// the service. Without it, that of the URL, and `localhost` over a socket. TLS does not use it:
+    /// see `server_name`.
+    #[serde(default)]
+    pub authority: Option<String>,
     /// Metadata of the call, such as `authorization`.
     #[serde(default)]
     #[cfg_attr(feature = "config", schemars(with = "BTreeMap<String, String>"))]
@@ -82,6 +87,9 @@ impl CheckSettings for GrpcSettings {
                 ));
             }
             check = check.service(self.service);
+        }
+        if let Some(authority) = self.authority {
+            check = check.authority(&authority)?;
         }
         for (name, value) in self.metadata {
             check = check.metadata(&name, value)?;
@@ -117,14 +125,32 @@ impl GrpcHealthCheck {
         }
     }
 
+    /// Sets the host that is requested (`:authority`), by which a proxy chooses the service. TLS does
+    /// not use it. *Default*: that of the URL, and `localhost` over a Unix socket.
+    ///
+    /// # Errors
+    /// Returns an error if it is not a host, with or without a port.
+    pub fn authority(self, authority: &str) -> Result<Self, Misconfigured> {
+        Ok(Self {
+            server: self.server.with_authority(authority)?,
+            running: OnceLock::new(),
+            ..self
+        })
+    }
+
     /// Adds metadata to the call, such as `authorization`. *Default*: none.
     ///
     /// # Errors
-    /// Returns an error if the name or the value is not valid for metadata.
+    /// Returns an error if the name or the value is not valid for metadata, and for `host`: see
+    /// [`authority`](Self::authority).
     pub fn metadata(mut self, name: &str, value: impl Into<Secret>) -> Result<Self, Misconfigured> {
         let expected =
             "expected names of metadata in lower case, such as authorization, and values in ASCII";
         let wrong = || Misconfigured::new("metadata", expected);
+        if ["host", ":authority"].contains(&name.to_ascii_lowercase().as_str()) {
+            let why = "the host is no metadata: use the key authority";
+            return Err(Misconfigured::new("metadata", why));
+        }
         let key: MetadataKey<Ascii> = name.to_ascii_lowercase().parse().map_err(|_| wrong())?;
         let mut value: MetadataValue<Ascii> = value.into().expose().parse().map_err(|_| wrong())?;
         value.set_sensitive(true);

@@ -99,24 +99,27 @@ impl Server {
     }
 
     fn of(url: &Secret, address: Address, tls: Option<Tls>) -> Result<Self, Misconfigured> {
-        let scheme = if tls.is_some() { "https" } else { "http" };
         let authority = match &address {
-            Address::Tcp(host, port) if host.contains(':') => format!("[{host}]:{port}"),
-            Address::Tcp(host, port) => format!("{host}:{port}"),
+            Address::Tcp(..) => address_of(&address),
             #[cfg(unix)]
             Address::Unix(_) => "localhost".to_owned(),
         };
-        let origin = Uri::builder()
-            .scheme(scheme)
-            .authority(authority)
-            .path_and_query("/")
-            .build();
+        let origin = origin(tls.is_some(), &authority);
         Ok(Self {
             url: url.clone(),
             address,
             tls,
-            origin: origin.map_err(|_| Misconfigured::new("url", EXPECTED))?,
+            origin: origin.ok_or_else(|| Misconfigured::new("url", EXPECTED))?,
         })
+    }
+
+    /// Sends this host, and port, in place of that of the URL. TLS does not use it.
+    pub(crate) fn with_authority(self, authority: &str) -> Result<Self, Misconfigured> {
+        let origin = origin(self.tls.is_some(), authority).ok_or_else(|| {
+            let expected = "expected a host, such as stock.internal or stock.internal:50051";
+            Misconfigured::new("authority", expected)
+        })?;
+        Ok(Self { origin, ..self })
     }
 
     /// Uses these TLS settings. Returns an error if the URL does not use TLS.
@@ -157,13 +160,26 @@ const MOST: usize = 16 * 1024;
 /// Writes the host and the port, or the path of the socket.
 impl fmt::Display for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (&self.address, self.origin.authority()) {
-            #[cfg(unix)]
-            (Address::Unix(path), _) => write!(f, "unix:{}", path.display()),
-            (_, Some(authority)) => authority.fmt(f),
-            (Address::Tcp(host, port), None) => write!(f, "{host}:{port}"),
-        }
+        f.write_str(&address_of(&self.address))
     }
+}
+
+fn address_of(address: &Address) -> String {
+    match address {
+        Address::Tcp(host, port) if host.contains(':') => format!("[{host}]:{port}"),
+        Address::Tcp(host, port) => format!("{host}:{port}"),
+        #[cfg(unix)]
+        Address::Unix(path) => format!("unix:{}", path.display()),
+    }
+}
+
+/// Returns the URL that requests begin with. Its authority is the pseudo-header `:authority`.
+fn origin(is_tls: bool, authority: &str) -> Option<Uri> {
+    let builder = Uri::builder()
+        .scheme(if is_tls { "https" } else { "http" })
+        .authority(authority)
+        .path_and_query("/");
+    builder.build().ok().filter(|_| !authority.contains('@'))
 }
 
 impl Connection {

@@ -108,8 +108,16 @@ fn expand(text: &Secret) -> Result<String, String> {
 /// Returns the name and the value of a header.
 fn header(text: &Secret) -> Result<(String, Secret), String> {
     let text = expand(text).map_err(|error| format!("--header: {error}"))?;
-    let (name, value) = text
-        .split_once(':')
+    // The name of a pseudo-header begins with a colon.
+    let pseudo = text
+        .trim_start()
+        .strip_prefix(':')
+        .map(|rest| text.len() - rest.len());
+    let start = pseudo.unwrap_or_default();
+    let end = text[start..]
+        .find(':')
         .ok_or("--header: expected NAME: VALUE")?;
+    let (name, value) = text.split_at(start + end);
+    let value = &value[1..];
     Ok((name.trim().to_owned(), value.trim().into()))
 }

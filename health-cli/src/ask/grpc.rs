@@ -35,9 +35,14 @@ impl GrpcClient {
             check = check.service(group);
         }
         for (name, value) in metadata {
-            check = check
-                .metadata(name, value.clone())
-                .map_err(|wrong| format!("--header: {wrong}"))?;
+            // A client sends the header Host of HTTP as this one.
+            let is_host = ["host", ":authority"].contains(&name.to_ascii_lowercase().as_str());
+            check = if is_host {
+                check.authority(value.expose())
+            } else {
+                check.metadata(name, value.clone())
+            }
+            .map_err(|wrong| format!("--header: {wrong}"))?;
         }
         let name = Some(check.service_name())
             .filter(|name| !name.is_empty())
