@@ -462,7 +462,7 @@ fn every_kind_is_read_outside_of_a_runtime() {
             { kind = "database", url = "postgres://localhost/a" },
             { kind = "database", url = "mysql://localhost/a", name = "mysql" },
             { kind = "disk" },
-            { kind = "dns", hostname = "localhost", nameservers = ["127.0.0.1:5353"] },
+            { kind = "dns", hostname = "db.internal", nameservers = ["127.0.0.1:5353"] },
             { kind = "grpc", url = "grpcs://localhost:443", service = "a.B", metadata = { authorization = "c" } },
             { kind = "http", url = "https://localhost/", status = 204, contains = "pong" },
             { kind = "kafka", brokers = ["h:9092"], topics = ["a"], sasl = "scram-sha-512", sasl_username = "a", sasl_password = "b" },

@@ -19,14 +19,35 @@ use health_core::{
     ServiceUnavailable, Unit, UnknownError,
 };
 use hickory_resolver::TokioResolver;
-use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig};
+use hickory_resolver::config::{
+    ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts,
+};
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::net::{DnsError, NetError};
 use hickory_resolver::proto::op::ResponseCode;
 use hickory_resolver::proto::rr::RecordType;
+use hickory_resolver::system_conf::read_system_conf;
 use serde::Deserialize;
+use tokio::time::timeout;
 
 use crate::kind::{CheckSettings, Misconfigured};
+use crate::support::connection::net::first;
+use crate::support::connection::{SHARE_OF_RUN, share_of_time};
+
+/// The default TTL. Queries of all replicas meet at the same name servers.
+const TTL: Duration = Duration::from_secs(10);
+
+/// The head start of a name server, before the next one is asked as well.
+const HEAD_START: Duration = Duration::from_secs(1);
+
+/// The domains whose names no resolver sends to a name server
+/// ([RFC 6761](https://www.rfc-editor.org/rfc/rfc6761#section-6),
+/// [RFC 7686](https://www.rfc-editor.org/rfc/rfc7686#section-2)).
+const SPECIAL: [&str; 3] = ["localhost", "invalid", "onion"];
+
+const NOT_ASKED: &str = "no name server is asked for names below localhost, invalid and onion";
+
+const NO_ANSWER: &str = "no name server answered in time";
 
 /// Resolves a name to its addresses. Each run asks the name servers again.
 #[derive(Debug, Clone)]
@@ -34,6 +55,7 @@ pub struct DnsHealthCheck {
     hostname: String,
     nameservers: Vec<SocketAddr>,
     record: Option<Record>,
+    search: bool,
 }
 
 /// The keys of kind `dns`.
@@ -42,8 +64,12 @@ pub struct DnsHealthCheck {
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct DnsSettings {
-    /// The name to resolve.
+    /// The full name to resolve, such as `orders.shop.svc.cluster.local`.
     pub hostname: String,
+    /// Also resolves the name below the search domains of the system (`search` and `ndots` in
+    /// `/etc/resolv.conf`), with a query for each. The default queries the name as it is.
+    #[serde(default)]
+    pub search: bool,
     /// The name servers to ask, such as `10.0.0.53` or `10.0.0.53:5353`. Without any, the check
     /// asks those of the system.
     #[serde(default)]
@@ -131,7 +157,20 @@ impl CheckSettings for DnsSettings {
                 "expected a name: no name server is asked for an address",
             ));
         }
-        let check = DnsHealthCheck::new(self.hostname).nameservers(nameservers);
+        if is_special(&self.hostname) {
+            return Err(Misconfigured::new("hostname", NOT_ASKED));
+        }
+        if self.search && self.hostname.ends_with('.') {
+            let why = "the name ends with a dot, so it is not searched for: leave one out";
+            return Err(Misconfigured::new("search", why));
+        }
+        if self.search && !nameservers.is_empty() {
+            let why = "the search domains are those of the system: leave out nameservers";
+            return Err(Misconfigured::new("search", why));
+        }
+        let check = DnsHealthCheck::new(self.hostname)
+            .nameservers(nameservers)
+            .search(self.search);
         Ok(vec![BoxCheck::new(DnsHealthCheck {
             record: self.record,
             ..check
@@ -140,13 +179,22 @@ impl CheckSettings for DnsSettings {
 }
 
 impl DnsHealthCheck {
-    /// Creates a check that resolves a name through the name servers of the system.
+    /// Creates a check that resolves a full name through the name servers of the system.
     pub fn new(hostname: impl Into<String>) -> Self {
         Self {
             hostname: hostname.into(),
             nameservers: Vec::new(),
             record: None,
+            search: false,
         }
+    }
+
+    /// Also resolves the name below the search domains of the system, with a query for each. It has
+    /// no effect with [`nameservers`](Self::nameservers). *Default*: `false`, which queries the name
+    /// as it is.
+    #[must_use]
+    pub fn search(self, search: bool) -> Self {
+        Self { search, ..self }
     }
 
     /// Sets the name servers to ask. *Default*: those of the system.
@@ -174,36 +222,77 @@ impl DnsHealthCheck {
         }
     }
 
-    fn describe(&self, error: NetError) -> HealthCheckException {
-        describe(error, self.none())
-    }
-
-    /// Builds a resolver that caches nothing, and that gives up before the check's timeout.
-    fn resolver(&self, findings: &Findings) -> Result<TokioResolver> {
-        let mut builder = if self.nameservers.is_empty() {
-            TokioResolver::builder_tokio()
-                .or_unavailable("the system's name servers can't be read")?
+    /// Builds a resolver for each name server, which caches nothing.
+    fn resolvers(&self, limit: Duration) -> Result<Vec<TokioResolver>> {
+        let (config, mut options) = if self.nameservers.is_empty() {
+            read_system_conf().or_unavailable("the system's name servers can't be read")?
         } else {
-            let servers = self
-                .nameservers
-                .iter()
-                .map(|server| name_server(*server))
-                .collect();
+            let servers = self.nameservers.iter().copied().map(name_server).collect();
             let config = ResolverConfig::from_parts(None, Vec::new(), servers);
-            TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
+            (config, ResolverOpts::default())
         };
-        let options = builder.options_mut();
         options.cache_size = 0;
         options.use_hosts_file = ResolveHosts::Never; // the hosts file says nothing about the name servers
-        options.attempts = 1;
-        options.timeout = findings
-            .time_left()
-            .mul_f64(0.3)
-            .min(Duration::from_secs(5));
-        builder
-            .build()
-            .or_unavailable("the name servers can't be used")
+        options.attempts = 0; // of a query: the client itself repeats lost packets
+        options.timeout = limit;
+        let (domain, search, servers) = config.into_parts();
+        let resolvers = servers.into_iter().map(|server| {
+            let config = ResolverConfig::from_parts(domain.clone(), search.clone(), vec![server]);
+            TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
+                .with_options(options.clone())
+                .build()
+        });
+        let resolvers: Result<Vec<_>, _> = resolvers.collect();
+        resolvers.or_unavailable("the name servers can't be used")
     }
+
+    /// Returns the name as it is queried: with a dot at its end, it is not searched for.
+    fn name(&self) -> String {
+        if self.search || self.hostname.ends_with('.') {
+            self.hostname.clone()
+        } else {
+            format!("{}.", self.hostname)
+        }
+    }
+
+    /// Resolves the name through one name server. Returns the number of results. Only a failure of
+    /// the name server itself is an `Err` on the outside: then another one is asked.
+    async fn resolve(&self, resolver: TokioResolver) -> Result<Result<usize>> {
+        let name = self.name();
+        let count = match self.record {
+            None => {
+                let found = resolver.lookup_ip(name).await;
+                found.map(|found| found.iter().count())
+            }
+            Some(record) => resolver.lookup(name, record.into()).await.map(|found| {
+                let records = found.answers().iter();
+                let records = records.filter(|answer| answer.record_type() == record.into());
+                records.count()
+            }),
+        };
+        match count {
+            Ok(count) => Ok(Ok(count)),
+            Err(error) if is_answer(&error) => Ok(Err(describe(error, self.none()))),
+            Err(error) => Err(describe(error, self.none())),
+        }
+    }
+}
+
+/// Returns `true` if a name server says that it knows no such name, or no such record.
+fn is_answer(error: &NetError) -> bool {
+    let NetError::Dns(DnsError::NoRecordsFound(found)) = error else {
+        return false;
+    };
+    matches!(
+        found.response_code,
+        ResponseCode::NXDomain | ResponseCode::NoError
+    )
+}
+
+/// Returns `true` for a name that no resolver sends to a name server.
+fn is_special(name: &str) -> bool {
+    let name = name.trim_end_matches('.').to_ascii_lowercase();
+    SPECIAL.contains(&name.rsplit('.').next().unwrap_or_default())
 }
 
 fn name_server(address: SocketAddr) -> NameServerConfig {
@@ -216,28 +305,24 @@ fn name_server(address: SocketAddr) -> NameServerConfig {
 
 impl HealthCheck for DnsHealthCheck {
     async fn check_status(&self, findings: &Findings) -> Result {
-        let resolver = self.resolver(findings)?;
-        let name = self.hostname.as_str();
-        let (what, count) = match self.record {
-            None => (
-                "addresses",
-                resolver
-                    .lookup_ip(name)
-                    .await
-                    .map_err(|error| self.describe(error))?
-                    .iter()
-                    .count(),
-            ),
-            Some(record) => {
-                let found = resolver
-                    .lookup(name, record.into())
-                    .await
-                    .map_err(|error| self.describe(error))?;
-                let of_type = |answer: &&hickory_resolver::proto::rr::Record| {
-                    answer.record_type() == record.into()
-                };
-                ("records", found.answers().iter().filter(of_type).count())
-            }
+        if is_special(&self.hostname) {
+            return Err(ServiceUnavailable::new(NOT_ASKED)
+                .with_kind(FailureKind::Misconfigured)
+                .into());
+        }
+        let limit = share_of_time(findings, SHARE_OF_RUN);
+        let resolvers = self.resolvers(limit)?;
+        let attempts: Vec<_> = resolvers
+            .into_iter()
+            .map(|resolver| self.resolve(resolver))
+            .collect();
+        let silence = |_| ServiceUnavailable::new(NO_ANSWER).with_kind(FailureKind::TimedOut);
+        let resolved = timeout(limit, first(attempts, HEAD_START)).await;
+        let count = resolved.map_err(silence)???;
+        let what = if self.record.is_some() {
+            "records"
+        } else {
+            "addresses"
         };
         findings.observe(what, u32::try_from(count).unwrap_or(u32::MAX), Unit::Count);
         if count == 0 {
@@ -250,6 +335,10 @@ impl HealthCheck for DnsHealthCheck {
 
     fn identifier(&self) -> Cow<'_, str> {
         "DNS".into()
+    }
+
+    fn default_ttl(&self) -> Option<Duration> {
+        Some(TTL)
     }
 }
 
@@ -266,7 +355,7 @@ fn describe(error: NetError, none: &'static str) -> HealthCheckException {
         },
         NetError::Dns(DnsError::ResponseCode(ResponseCode::ServFail)) => FAILED,
         NetError::Dns(DnsError::ResponseCode(ResponseCode::Refused)) => REFUSED,
-        NetError::Timeout => (Kind::TimedOut, "no name server answered in time"),
+        NetError::Timeout => (Kind::TimedOut, NO_ANSWER),
         NetError::NoConnections | NetError::Io(_) => {
             (Kind::Refused, "no name server can be reached")
         }
