@@ -17,26 +17,34 @@ use health_core::{
     BoxCheck, FailureKind, Findings, HealthCheck, HealthCheckException, Result, ResultExt as _,
     Secret, ServiceUnavailable, UnknownError,
 };
+use lettre::transport::smtp::Error;
 use lettre::transport::smtp::authentication::Credentials;
 use lettre::transport::smtp::client::{
-    Certificate, CertificateStore, Identity, Tls, TlsParameters, TlsParametersBuilder,
+    Certificate, CertificateStore, Identity, TlsParameters, TlsParametersBuilder,
 };
-use lettre::transport::smtp::extension::ClientId;
-use lettre::transport::smtp::{AsyncSmtpTransportBuilder, Error};
 use lettre::{AsyncSmtpTransport, Tokio1Executor};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use serde::Deserialize;
+use tokio::time::timeout;
 
+use self::server::{Server, silence};
 use crate::kind::{CheckSettings, Misconfigured, TlsSettings};
+use crate::support::connection::{SHARE_OF_RUN, share_of_time};
 use crate::support::io;
 use crate::support::tls::{NO_IDENTITY, Tls as SystemTls};
 use crate::support::url::{self, Url};
+
+mod server;
 
 const EXPECTED: &str = "expected a URL such as smtps://user:password@mail.example.com";
 
 /// The default TTL. Providers lock an account that logs in too often.
 const TTL: Duration = Duration::from_secs(30);
+
+/// The default timeout. Servers let unknown clients wait for their greeting: the postscreen of
+/// Postfix for 6 s, and others for longer.
+const TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Connects, sends EHLO, switches to TLS and logs in if the URL says so, and quits. No mail is
 /// sent.
@@ -50,10 +58,7 @@ pub struct MailHealthCheck {
 #[derive(Clone)]
 enum Client {
     Own(AsyncSmtpTransport<Tokio1Executor>),
-    Url {
-        builder: AsyncSmtpTransportBuilder,
-        tls: Option<(Security, String, SystemTls)>,
-    },
+    Url(Box<Server>),
 }
 
 /// The point at which TLS begins.
@@ -65,6 +70,17 @@ enum Security {
     Required,
     /// TLS begins with STARTTLS if the server offers it.
     Opportunistic,
+}
+
+impl Security {
+    /// Returns `true` if STARTTLS is sent to a server that offers it, or that does not.
+    fn wants_start(self, is_offered: bool) -> bool {
+        match self {
+            Self::Wrapper => false,
+            Self::Required => true,
+            Self::Opportunistic => is_offered,
+        }
+    }
 }
 
 /// The keys of kind `mail`.
@@ -162,13 +178,9 @@ impl MailHealthCheck {
             Some(Security::Wrapper) => 465,
             Some(Security::Required | Security::Opportunistic) => 587,
         });
-        let mut builder =
-            AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(name.clone()).port(port);
-        match (url.username.take(), url.password.take()) {
-            (Some(username), Some(password)) => {
-                builder = builder.credentials(Credentials::new(username, password));
-            }
-            (None, None) => {}
+        let login = match (url.username.take(), url.password.take()) {
+            (Some(username), Some(password)) => Some(Credentials::new(username, password)),
+            (None, None) => None,
             (Some(_), None) => {
                 return Err(Misconfigured::new(
                     "url",
@@ -181,26 +193,33 @@ impl MailHealthCheck {
                     "a password without a user: add it, or the key username",
                 ));
             }
+        };
+        let helo = url.name().map(ToOwned::to_owned);
+        if helo
+            .as_ref()
+            .is_some_and(|helo| helo.contains(char::is_whitespace))
+        {
+            return Err(Misconfigured::new(
+                "url",
+                "the path is the name for EHLO: expected that of a host",
+            ));
         }
-        if let Some(helo) = url.name() {
-            if helo.contains(char::is_whitespace) {
-                return Err(Misconfigured::new(
-                    "url",
-                    "the path is the name for EHLO: expected that of a host",
-                ));
-            }
-            builder = builder.hello_name(ClientId::Domain(helo.to_owned()));
-        }
-        let tls = security.map(|security| (security, name, SystemTls::default()));
+        let server = Server {
+            host: name,
+            port,
+            login,
+            helo,
+            tls: security.map(|security| (security, SystemTls::default())),
+        };
         Ok(Self {
-            client: Client::Url { builder, tls },
+            client: Client::Url(Box::new(server)),
             url: Some(text),
         })
     }
 }
 
-/// Sets up TLS with the certificates that all checks trust.
-fn secured(security: Security, host: &str, tls: &SystemTls) -> Result<Tls> {
+/// Sets up STARTTLS with the certificates that all checks trust.
+fn start_tls(host: &str, tls: &SystemTls) -> Result<TlsParameters> {
     const UNUSABLE: &str = "TLS can't be set up";
     let mut parameters =
         TlsParameters::builder(tls.name(host).to_owned()).certificate_store(CertificateStore::None);
@@ -214,15 +233,10 @@ fn secured(security: Security, host: &str, tls: &SystemTls) -> Result<Tls> {
     parameters = parameters
         .dangerous_accept_invalid_certs(!is_verified)
         .dangerous_accept_invalid_hostnames(!is_verified);
-    let parameters = match tls.identity_pem()? {
-        None => parameters.build_rustls().or_unavailable(UNUSABLE)?,
-        Some((cert, key)) => identified(&parameters, &cert, &key).or_unavailable(NO_IDENTITY)?,
-    };
-    Ok(match security {
-        Security::Wrapper => Tls::Wrapper(parameters),
-        Security::Required => Tls::Required(parameters),
-        Security::Opportunistic => Tls::Opportunistic(parameters),
-    })
+    match tls.identity_pem()? {
+        None => parameters.build_rustls().or_unavailable(UNUSABLE),
+        Some((cert, key)) => identified(&parameters, &cert, &key).or_unavailable(NO_IDENTITY),
+    }
 }
 
 /// Adds a certificate of this client. The client takes the bytes of `from_pem` for DER, which holds
@@ -251,14 +265,13 @@ impl MailHealthCheck {
     /// application's own transport.
     pub fn tls(mut self, settings: TlsSettings) -> Result<Self, Misconfigured> {
         match &mut self.client {
-            Client::Url {
-                tls: Some((_, _, tls)),
-                ..
-            } => {
-                settings.needs(true)?;
-                *tls = settings.into();
+            Client::Url(server) => {
+                settings.needs(server.tls.is_some())?;
+                if let Some((_, tls)) = &mut server.tls {
+                    *tls = settings.into();
+                }
             }
-            _ => settings.needs(false)?,
+            Client::Own(_) => settings.needs(false)?,
         }
         Ok(self)
     }
@@ -267,11 +280,8 @@ impl MailHealthCheck {
     /// *Default*: the path of the URL, or else the name of this machine.
     #[must_use]
     pub fn helo(mut self, name: impl Into<String>) -> Self {
-        if let Client::Url { builder, tls } = self.client {
-            self.client = Client::Url {
-                builder: builder.hello_name(ClientId::Domain(name.into())),
-                tls,
-            };
+        if let Client::Url(server) = &mut self.client {
+            server.helo = Some(name.into());
         }
         self
     }
@@ -292,21 +302,15 @@ impl HealthCheck for MailHealthCheck {
         if let Some(url) = &self.url {
             findings.conceal(url);
         }
-        let max_wait = findings
-            .time_left()
-            .mul_f64(0.8)
-            .min(Duration::from_mins(1));
-        let transport = match &self.client {
-            Client::Own(transport) => transport.clone(),
-            Client::Url { builder, tls } => {
-                let mut builder = builder.clone().timeout(Some(max_wait));
-                if let Some((security, host, tls)) = tls {
-                    builder = builder.tls(secured(*security, host, tls)?);
-                }
-                builder.build()
+        let limit = share_of_time(findings, SHARE_OF_RUN);
+        let answers = match &self.client {
+            Client::Own(transport) => {
+                let tested = timeout(limit, transport.test_connection()).await;
+                tested.map_err(|_| silence(true))?.map_err(describe)?
             }
+            Client::Url(server) => server.check(limit).await?,
         };
-        if !transport.test_connection().await.map_err(describe)? {
+        if !answers {
             return Err(
                 ServiceUnavailable::new("the server does not answer to NOOP")
                     .with_kind(FailureKind::UnexpectedAnswer)
@@ -318,6 +322,10 @@ impl HealthCheck for MailHealthCheck {
 
     fn identifier(&self) -> Cow<'_, str> {
         "Mail".into()
+    }
+
+    fn default_timeout(&self) -> Option<Duration> {
+        Some(TIMEOUT)
     }
 
     fn default_ttl(&self) -> Option<Duration> {

@@ -12,14 +12,19 @@
 
 use std::borrow::Cow;
 
-use health_core::{BoxCheck, Findings, HealthCheck, Result};
+use health_core::{BoxCheck, FailureKind, Findings, HealthCheck, Result, ServiceUnavailable};
 use serde::Deserialize;
-use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 use crate::kind::{CheckSettings, Misconfigured};
+use crate::support::connection::net::tcp;
+use crate::support::connection::{SHARE_OF_RUN, share_of_time};
 use crate::support::{address, io};
 
-/// Opens a connection and closes it again.
+const SILENCE: &str = "the server does not answer";
+
+/// Opens a connection and closes it again. If the name has several addresses, one of them has to
+/// answer.
 #[derive(Debug, Clone)]
 pub struct TcpHealthCheck {
     address: String,
@@ -57,9 +62,14 @@ impl TcpHealthCheck {
 }
 
 impl HealthCheck for TcpHealthCheck {
-    async fn check_status(&self, _: &Findings) -> Result {
-        let outcome = TcpStream::connect(&self.address).await;
-        outcome.map(drop).map_err(io::describe)
+    async fn check_status(&self, findings: &Findings) -> Result {
+        let wrong =
+            || ServiceUnavailable::new(address::EXPECTED).with_kind(FailureKind::Misconfigured);
+        let (host, port) = address::host_and_port(&self.address).ok_or_else(wrong)?;
+        let limit = share_of_time(findings, SHARE_OF_RUN);
+        let silence = |_| ServiceUnavailable::new(SILENCE).with_kind(FailureKind::TimedOut);
+        let connected = timeout(limit, tcp(host, port)).await.map_err(silence)?;
+        connected.map(drop).map_err(io::describe)
     }
 
     fn identifier(&self) -> Cow<'_, str> {
