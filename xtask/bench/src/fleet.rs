@@ -140,13 +140,7 @@ async fn measure(number: u32, time: Duration) -> Outcome {
     }
     let began = Instant::now();
     for replica in &replicas {
-        while replica
-            .report()
-            .await
-            .fleet
-            .as_ref()
-            .is_none_or(|fleet| fleet.replicas < number)
-        {
+        while !knows(replica, number).await {
             if began.elapsed() > Duration::from_mins(1) {
                 return Err("the replicas do not find each other".into());
             }
@@ -214,6 +208,14 @@ async fn measure(number: u32, time: Duration) -> Outcome {
     Ok(())
 }
 
+/// Returns `true` once a replica knows this many of them.
+async fn knows(replica: &Health, number: u32) -> bool {
+    let report = replica.report().await;
+    let seen = report.checks.iter().flat_map(|row| &row.observations);
+    let replicas = seen.filter(|seen| seen.name == "replicas");
+    replicas.map(|seen| seen.value).sum::<f64>() >= f64::from(number)
+}
+
 /// Returns the time of the slowest of a hundred answers.
 async fn answers(replicas: &[Health]) -> f64 {
     let mut slowest = Duration::ZERO;
@@ -229,8 +231,8 @@ fn replica(
     redis: &Redis,
     dependencies: &Arc<Dependencies>,
 ) -> Result<Health, Box<dyn std::error::Error + Send + Sync>> {
-    let mut builder =
-        Health::builder().fleet(RedisFleet::from_url(redis.url())?.name("bench").own(OWN));
+    let fleet = RedisFleet::from_url(redis.url())?.name("bench").own(OWN);
+    let mut builder = Health::builder().check(fleet.check());
     for number in 0..CHECKS {
         let dependencies = Arc::clone(dependencies);
         let check = check_fn(format!("check {number}"), move || {
@@ -243,7 +245,7 @@ fn replica(
                 Ok(())
             }
         });
-        builder = builder.check(check.ttl(TTL).shared("bench"));
+        builder = builder.check(fleet.share("bench", check).ttl(TTL));
     }
     Ok(builder.build()?)
 }

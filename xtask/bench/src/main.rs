@@ -12,6 +12,7 @@ use tokio::runtime::{Builder, Runtime};
 
 mod calls;
 mod engine;
+mod fleet;
 mod incident;
 mod peers;
 mod runs;
@@ -54,6 +55,13 @@ enum Command {
         /// The duration in seconds
         seconds: u64,
     },
+    /// Measure a fleet of replicas in this process; prints its numbers as JSON
+    Fleet {
+        /// The number of replicas
+        replicas: u32,
+        /// The duration of the measurement without an outage, in seconds
+        seconds: u64,
+    },
     /// Serve twenty checks with axum at /ht/ on a free port until killed, and print the address
     Incident {
         /// The state of the checks
@@ -91,6 +99,7 @@ fn main() -> Outcome {
         Command::Serve { framework, side } => serve::run(framework, side),
         Command::Engine { quick } => engine::run(&runtime()?, quick),
         Command::Calls { address, seconds } => runtime()?.block_on(calls::run(address, seconds)),
+        Command::Fleet { replicas, seconds } => fleet::run(&runtime()?, replicas, seconds),
         Command::Incident { scene } => runtime()?.block_on(incident::serve(scene)),
         Command::Listen => serve::listen(&runtime()?),
         Command::Peer { peer, url } => runtime()?.block_on(peers::serve(peer, &url)),
