@@ -164,3 +164,92 @@ fn one_without_login(url: &str) -> String {
         parameters.collect::<Vec<_>>().join("&")
     )
 }
+
+#[cfg(all(test, feature = "http"))]
+mod tests {
+    use super::*;
+    use crate::catalogue::{CATALOGUE, TlsSettings};
+
+    fn hash(settings: &str, secret: Option<&str>) -> String {
+        let kind = CATALOGUE.iter().find(|kind| kind.name == "http");
+        let (tls, own): (DeTable<'_>, DeTable<'_>) = DeTable::parse(settings)
+            .unwrap()
+            .into_inner()
+            .into_iter()
+            .partition(|(name, _)| TlsSettings::ALL.contains(&&**name.get_ref()));
+        let identity = Identity::of(kind.unwrap(), &own).and(Identity::of_tls(&tls));
+        identity.hash(secret.map(Secret::from).as_ref())
+    }
+
+    /// Returns `true` if two replicas with these settings share the check.
+    fn is_same(one: &str, other: &str, secret: Option<&str>) -> bool {
+        hash(one, secret) == hash(other, secret)
+    }
+
+    #[test]
+    fn checks_of_different_settings_are_different_checks() {
+        for (one, other) in [
+            ("headers = {Host = 'a'}", "headers = {Host = 'b'}"),
+            ("headers = {Host = 'a'}", "headers = {X-Tenant = 'a'}"),
+            ("headers = {Host = 'a'}", ""),
+            ("metadata = {tenant = 'a'}", "metadata = {tenant = 'b'}"),
+            ("headers = {tenant = 'a'}", "metadata = {tenant = 'a'}"),
+            ("body = 'a'", "body = 'b'"),
+            ("key_prefix = 'a'", "key_prefix = 'b'"),
+            ("global_keyprefix = 'a'", "global_keyprefix = 'b'"),
+            ("server_name = 'a'", "server_name = 'b'"),
+            ("verify = false", "verify = true"),
+            ("ca_file = '/a'", "ca_file = '/b'"),
+            ("credentials = '/a.creds'", "credentials = '/b.creds'"),
+            ("contains = 'a'", "contains = 'b'"),
+            ("status = 200", "status = '200'"),
+            ("queues = ['a', 'b']", "queues = ['a,b']"),
+            ("contains = \"a\\nbody=b\"", "contains = 'a'\nbody = 'b'"),
+            (
+                "headers = {a-b = '1', c = '2'}",
+                "headers = {a-b = '2', c = '1'}",
+            ),
+            ("url = 'http://a/?q=1'", "url = 'http://a/?q=2'"),
+            ("url = 'http://a/'", "url = 'https://a/'"),
+            ("url = 'http://a/#1'", "url = 'http://a/#2'"),
+        ] {
+            for secret in [None, Some("x")] {
+                assert!(!is_same(one, other, secret), "{one} and {other}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_rotated_login_does_not_split_a_fleet() {
+        for (one, other) in [
+            ("url = 'http://a:1@h/'", "url = 'http://b:2@h/'"),
+            ("url = 'http://h/?token=1'", "url = 'http://h/?token=2'"),
+            (
+                "url = 'amqp://a:1@h//;amqp://a:1@i//'",
+                "url = 'amqp://b:2@h//;amqp://b:2@i//'",
+            ),
+            ("sasl_password = '1'", "sasl_password = '2'"),
+            ("client_key = '/1'", "client_key = '/2'"),
+            (
+                "headers = {Authorization = '1'}",
+                "headers = {authorization = '2'}",
+            ),
+            ("headers = {X-Api-Key = '1'}", "headers = {X-Api-Key = '2'}"),
+            ("a = 1\nb = 2", "b = 2\na = 1"),
+        ] {
+            assert!(is_same(one, other, None), "{one} and {other}");
+        }
+    }
+
+    /// Without a secret, whoever can read the keys in Redis could guess such a value by its hash.
+    #[test]
+    fn with_a_secret_the_values_of_secret_headers_are_part_of_it() {
+        let one = "headers = {X-Api-Key = '1'}";
+        let other = "headers = {X-Api-Key = '2'}";
+        assert!(is_same(one, other, None));
+        assert!(!is_same(one, other, Some("pepper")));
+        assert_ne!(hash(one, Some("pepper")), hash(one, Some("salt")));
+        let urls = ["url = 'http://a:1@h/'", "url = 'http://b:2@h/'"];
+        assert!(is_same(urls[0], urls[1], Some("pepper")), "logins stay out");
+    }
+}

@@ -132,6 +132,7 @@ fn fleet() -> Value {
         "url": text("The URL of the Redis server through which the replicas share their verdicts. Write a password as ${VAR} or ${file:/path}."),
         "name": text("The name of the fleet. Replicas with the same name share their verdicts."),
         "own": duration("The interval at which each replica probes for itself.", Some("60s")),
+        "secret": text("The key of the hashes that name the shared checks: with it, checks that differ in the value of a secret header are different checks. It is the same in all replicas."),
     });
     for (key, meaning) in Login::KEYS.iter().chain(TlsSettings::KEYS) {
         properties[*key] = if *key == "verify" {
