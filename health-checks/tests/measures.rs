@@ -100,6 +100,71 @@ async fn the_newest_file_of_a_pattern_counts() {
     );
 }
 
+#[tokio::test]
+async fn a_file_that_is_being_written_does_not_count_yet() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let of = |name: &str, keys: &str| {
+        let path = path(name).display().to_string();
+        health(&format!(
+            "kind = \"file\"\npath = \"{path}\"\nage_max = \"26h\"\n{keys}"
+        ))
+    };
+    let backup = of("*.dump", "size_min = 1000\n");
+    file(&path("monday.dump"), 5000, 20 * HOUR);
+    file(&path("tuesday.dump"), 12, Duration::ZERO);
+    assert_eq!(row(&backup).await.pretty_status(), "working");
+    file(&path("monday.dump"), 5000, 30 * HOUR);
+    assert!(
+        row(&backup)
+            .await
+            .line()
+            .contains("the file is 1day 6h old")
+    );
+    std::fs::remove_file(path("monday.dump")).unwrap();
+    let alone = row(&backup).await;
+    assert_eq!(
+        alone.pretty_status(),
+        "warning: the file has 12 bytes, fewer than 1000"
+    );
+
+    std::fs::create_dir(path("[shop]")).unwrap();
+    file(&path("[shop]/db7.dump"), 5000, HOUR);
+    assert_eq!(
+        row(&of("[shop]/db7.dump", "")).await.pretty_status(),
+        "working",
+        "it is no class"
+    );
+    file(&path("db7.sql"), 5000, HOUR);
+    assert_eq!(
+        row(&of("db[0-9].sql", "")).await.pretty_status(),
+        "working",
+        "and this is one"
+    );
+
+    std::fs::create_dir_all(path("pg/monday")).unwrap();
+    for name in ["pg/*", "pg"] {
+        let folders = row(&of(name, "size_min = 1000\n")).await;
+        assert_eq!(folders.pretty_status(), "working", "{name}");
+        assert_eq!(observed(&folders, "size"), None);
+    }
+    let day = File::open(path("pg/monday")).unwrap();
+    day.set_times(FileTimes::new().set_modified(SystemTime::now() - 50 * HOUR))
+        .unwrap();
+    let old = row(&of("pg/*", "")).await;
+    assert!(
+        old.line().contains("the file is 2days 2h old"),
+        "{}",
+        old.line()
+    );
+    file(&path("pg/today"), 5, HOUR);
+    assert_eq!(
+        row(&of("pg/*", "")).await.pretty_status(),
+        "working",
+        "files come first"
+    );
+}
+
 #[test]
 fn what_can_not_be_is_refused_by_name() {
     for (table, message) in [

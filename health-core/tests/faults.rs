@@ -465,3 +465,34 @@ async fn readers_of_one_check_share_a_report_and_see_that_the_service_drains() {
     assert_eq!(status, 500, "{body}");
     assert_eq!(body.lines().count(), 2, "{body}");
 }
+
+#[test]
+fn a_check_that_can_not_fail_its_group_is_refused() {
+    struct Age;
+    impl HealthCheck for Age {
+        async fn check_status(&self, _: &health_core::Findings) -> health_core::Result {
+            Ok(())
+        }
+
+        fn only_warns(&self) -> bool {
+            true
+        }
+
+        fn scope(&self) -> Scope {
+            Scope::Process
+        }
+    }
+    let build = |settings: GroupSettings, check: health_core::Configured<Age>| {
+        let builder = Health::builder().group("live", settings);
+        builder.check(check).build().map(drop)
+    };
+    let named = || Age.groups(["live"]);
+    let error = build(GroupSettings::default(), named()).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "check \"Age\": it only warns, and warnings do not fail \"live\": set warnings_as_errors for that group, or take the check out of it"
+    );
+    build(GroupSettings::default().warnings_as_errors(true), named()).unwrap();
+    build(GroupSettings::default(), named().non_critical()).unwrap();
+    build(GroupSettings::default(), Age.named("anywhere")).unwrap();
+}

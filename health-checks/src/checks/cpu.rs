@@ -195,6 +195,10 @@ impl HealthCheck for CpuUsage {
     fn measures(&self) -> bool {
         true
     }
+
+    fn only_warns(&self) -> bool {
+        true
+    }
 }
 
 /// The CPU time that was used up to a time.

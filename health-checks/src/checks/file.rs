@@ -13,6 +13,8 @@
 //! ```
 
 use std::borrow::Cow;
+use std::cmp::Reverse;
+use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use health_core::{
@@ -36,8 +38,10 @@ pub struct FileAge {
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct FileSettings {
-    /// The path of the file, or a pattern such as `/var/backups/*.dump`, whose newest file is
-    /// checked.
+    /// The path of a file or of a folder, or a pattern such as `/var/backups/*.dump`, whose newest
+    /// file is checked. A file that is smaller than `size_min` and has changed within the last
+    /// minute is still being written: an older one counts. Where no file matches, folders count,
+    /// without a size.
     pub path: String,
     /// The age at which the check warns. Without it, any age is accepted.
     #[serde(default, with = "health_core::serde_duration::option")]
@@ -56,7 +60,8 @@ impl CheckSettings for FileSettings {
     const SUMMARY: &'static str = "the age and size of a file, or of the newest file of a pattern";
 
     fn checks(self) -> Result<Vec<BoxCheck>, Misconfigured> {
-        if self.path.is_empty() || glob::Pattern::new(&self.path).is_err() {
+        let is_pattern = || glob::Pattern::new(&self.path).is_ok();
+        if self.path.is_empty() || !(Path::new(&self.path).exists() || is_pattern()) {
             return Err(Misconfigured::new(
                 "path",
                 "expected a path, or a pattern such as /var/backups/*.dump",
@@ -111,8 +116,9 @@ impl HealthCheck for FileAge {
     )]
     async fn check_status(&self, findings: &Findings) -> Result {
         let path = self.settings.path.clone();
-        let newest = self.thread.run(move || newest(&path)).await?;
-        let Some((changed, size)) = newest else {
+        let size_min = self.settings.size_min;
+        let found = self.thread.run(move || found(&path)).await?;
+        let Some(Found { changed, size }) = counts(found, size_min) else {
             return Err(ServiceWarning::new("there is no such file")
                 .with_kind(FailureKind::NotFound)
                 .into());
@@ -121,7 +127,9 @@ impl HealthCheck for FileAge {
         let age = changed.elapsed().unwrap_or_default();
         let most = self.settings.age_max.map(|max| max.as_secs_f64());
         findings.observe_within("age", age.as_secs_f64(), Unit::Seconds, most);
-        findings.observe("size", size as f64, Unit::Bytes);
+        if let Some(size) = size {
+            findings.observe("size", size as f64, Unit::Bytes);
+        }
         if let Some(max) = self.settings.age_max.filter(|max| age >= *max) {
             let text = format!(
                 "the file is {} old, and the limit is {}",
@@ -130,7 +138,7 @@ impl HealthCheck for FileAge {
             );
             findings.add_error(ServiceWarning::new(text).with_kind(FailureKind::Expired));
         }
-        if size < self.settings.size_min {
+        if let Some(size) = size.filter(|size| *size < self.settings.size_min) {
             let text = format!(
                 "the file has {size} bytes, fewer than {}",
                 self.settings.size_min
@@ -151,6 +159,10 @@ impl HealthCheck for FileAge {
     fn measures(&self) -> bool {
         true
     }
+
+    fn only_warns(&self) -> bool {
+        true
+    }
 }
 
 /// Formats a duration in whole minutes, or in whole seconds below a minute, so that the message
@@ -164,23 +176,51 @@ fn whole(time: Duration) -> humantime::FormattedDuration {
     }))
 }
 
-/// Returns the time of the last change and the size of the newest file that matches a pattern.
-/// Folders are ignored.
-fn newest(pattern: &str) -> Result<Option<(SystemTime, u64)>> {
-    let paths = glob::glob(pattern).or_unknown()?;
-    let mut newest: Option<(SystemTime, u64)> = None;
-    for path in paths {
-        let path = path.or_warning("the folder of the file can't be read")?;
-        let Ok(file) = std::fs::metadata(&path) else {
-            continue;
-        }; // it was deleted meanwhile
-        if !file.is_file() {
-            continue;
-        }
-        let changed = file.modified().or_unknown()?;
-        if newest.is_none_or(|(other, _)| changed > other) {
-            newest = Some((changed, file.len()));
-        }
+/// A file, or a folder.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Found {
+    changed: SystemTime,
+    /// The bytes of a file; `None` for a folder.
+    size: Option<u64>,
+}
+
+/// The time for which a file that has changed may still be written.
+const SETTLES: Duration = Duration::from_mins(1);
+
+/// Returns the file that counts: the newest, but for those that are too small and still being
+/// written.
+fn counts(mut found: Vec<Found>, size_min: u64) -> Option<Found> {
+    found.sort_by_key(|one| (one.size.is_none(), Reverse(one.changed))); // folders last
+    let is_whole = |one: &&Found| {
+        let is_settled = one.changed.elapsed().is_ok_and(|age| age >= SETTLES);
+        is_settled || one.size.is_none_or(|size| size >= size_min)
+    };
+    let has_files = found.first().is_some_and(|first| first.size.is_some());
+    let mut candidates = found.iter().filter(|one| one.size.is_some() == has_files);
+    candidates.find(is_whole).or(found.first()).copied()
+}
+
+/// Returns the file of this path, or all that match the pattern.
+fn found(pattern: &str) -> Result<Vec<Found>> {
+    let literal = Path::new(pattern);
+    if literal.exists() {
+        return Ok(look(literal)?.into_iter().collect());
     }
-    Ok(newest)
+    let mut found = Vec::new();
+    for path in glob::glob(pattern).or_unknown()? {
+        let path = path.or_warning("the folder of the file can't be read")?;
+        found.extend(look(&path)?);
+    }
+    Ok(found)
+}
+
+/// Returns `None` for a file that was deleted meanwhile.
+fn look(path: &Path) -> Result<Option<Found>> {
+    let Ok(file) = std::fs::metadata(path) else {
+        return Ok(None);
+    };
+    Ok(Some(Found {
+        changed: file.modified().or_unknown()?,
+        size: (!file.is_dir()).then(|| file.len()),
+    }))
 }

@@ -124,6 +124,10 @@ impl HealthCheck for ProcessLimits {
     fn measures(&self) -> bool {
         true
     }
+
+    fn only_warns(&self) -> bool {
+        true
+    }
 }
 
 /// The use of a limited resource.

@@ -101,6 +101,10 @@ impl HealthCheck for Temperature {
     fn measures(&self) -> bool {
         true
     }
+
+    fn only_warns(&self) -> bool {
+        true
+    }
 }
 
 struct Sensor {

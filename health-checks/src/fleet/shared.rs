@@ -117,6 +117,10 @@ impl HealthCheck for SharedCheck {
         self.check.measures()
     }
 
+    fn only_warns(&self) -> bool {
+        self.check.only_warns()
+    }
+
     fn runs_apart(&self) -> bool {
         self.check.runs_apart()
     }

@@ -210,6 +210,10 @@ impl<S: CheckSettings + Clone + Send + Sync + 'static> HealthCheck for Rotating<
         self.model.measures()
     }
 
+    fn only_warns(&self) -> bool {
+        self.model.only_warns()
+    }
+
     fn runs_apart(&self) -> bool {
         self.model.runs_apart()
     }

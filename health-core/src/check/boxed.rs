@@ -93,6 +93,10 @@ impl HealthCheck for BoxCheck {
         self.check.dyn_runs_apart()
     }
 
+    fn only_warns(&self) -> bool {
+        self.check.dyn_only_warns()
+    }
+
     fn refreshes(&self) -> bool {
         self.check.dyn_refreshes()
     }
@@ -131,6 +135,7 @@ trait DynCheck: Send + Sync {
     fn dyn_default_ttl(&self) -> Option<Duration>;
     fn dyn_measures(&self) -> bool;
     fn dyn_runs_apart(&self) -> bool;
+    fn dyn_only_warns(&self) -> bool;
     fn dyn_refreshes(&self) -> bool;
     fn dyn_overhead(&self) -> Duration;
     fn dyn_attach(&self, info: &CheckInfo) -> Result<(), String>;
@@ -169,6 +174,10 @@ impl<C: HealthCheck> DynCheck for C {
 
     fn dyn_runs_apart(&self) -> bool {
         self.runs_apart()
+    }
+
+    fn dyn_only_warns(&self) -> bool {
+        self.only_warns()
     }
 
     fn dyn_refreshes(&self) -> bool {

@@ -110,6 +110,13 @@ pub trait HealthCheck: Send + Sync + 'static {
         false
     }
 
+    /// Returns `true` if the check reports warnings and no errors. The build refuses it in a group
+    /// that it names and that warnings do not fail, because such a probe could not fail. *Default*:
+    /// `false`.
+    fn only_warns(&self) -> bool {
+        false
+    }
+
     /// Returns `true` if its runs belong on a runtime of the engine's own, and not on that of the
     /// `Health` (see [`HealthBuilder::runtime`](crate::HealthBuilder::runtime)). A check that
     /// watches the runtime of the `Health` needs this, because it must run while that runtime is
@@ -249,6 +256,10 @@ impl<C: HealthCheck> HealthCheck for Arc<C> {
 
     fn runs_apart(&self) -> bool {
         (**self).runs_apart()
+    }
+
+    fn only_warns(&self) -> bool {
+        (**self).only_warns()
     }
 
     fn refreshes(&self) -> bool {

@@ -113,6 +113,7 @@ pub(crate) fn build_plans(
     for (index, plan) in plans.iter_mut().enumerate() {
         plan.index = index;
     }
+    refuse_mute(&cells, &plans, faults);
     open_accounts(&cells, &mut plans, groups, faults);
     (cells, plans)
 }
@@ -315,6 +316,21 @@ fn refuse_in_live(cells: &[Cell], live: &GroupSettings, faults: &mut Vec<BuildFa
             cell.scope
         );
         faults.push(BuildFault::check(&cell.identifier, message));
+    }
+}
+
+/// Refuses a check that only warns in a group that it names and that warnings do not fail.
+fn refuse_mute(cells: &[Cell], plans: &[Plan], faults: &mut Vec<BuildFault>) {
+    for plan in plans.iter().filter(|plan| !plan.warnings_as_errors) {
+        let Some(name) = &plan.name else { continue };
+        let named = cells.iter().filter(|cell| cell.groups.contains(name));
+        for cell in named.filter(|cell| cell.critical && cell.check.only_warns()) {
+            let message = format!(
+                "it only warns, and warnings do not fail \"{name}\": set warnings_as_errors for \
+                 that group, or take the check out of it"
+            );
+            faults.push(BuildFault::check(&cell.identifier, message));
+        }
     }
 }
 
