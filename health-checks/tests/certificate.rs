@@ -32,7 +32,7 @@ struct Signed {
     key: String,
 }
 
-fn authority(name: &str) -> CertificateParams {
+fn authority_of(name: &str) -> CertificateParams {
     let mut params = CertificateParams::new(Vec::new()).unwrap();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     params.distinguished_name.push(DnType::CommonName, name);
@@ -41,10 +41,10 @@ fn authority(name: &str) -> CertificateParams {
 
 impl Authority {
     fn new() -> Self {
-        let root =
-            CertifiedIssuer::self_signed(authority("root"), KeyPair::generate().unwrap()).unwrap();
+        let root = CertifiedIssuer::self_signed(authority_of("root"), KeyPair::generate().unwrap())
+            .unwrap();
         let middle =
-            CertifiedIssuer::signed_by(authority("middle"), KeyPair::generate().unwrap(), &root)
+            CertifiedIssuer::signed_by(authority_of("middle"), KeyPair::generate().unwrap(), &root)
                 .unwrap();
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("ca.pem"), root.pem()).unwrap();
@@ -264,9 +264,34 @@ async fn a_chain_counts_as_a_whole() {
     );
 }
 
+/// A server may send certificates that no client needs, such as an old root that another authority
+/// has signed.
+#[tokio::test]
+async fn a_certificate_that_no_client_needs_does_not_count() {
+    let authority = Authority::new();
+    let other = CertifiedIssuer::self_signed(authority_of("other"), KeyPair::generate().unwrap());
+    let other = other.unwrap();
+    let signed = sign(&authority.root, "127.0.0.1", -90, 90);
+    for days in [-1, 3] {
+        let extra = sign(&other, "old root", -900, days).own;
+        let chain = format!("{}{extra}", signed.own);
+        let address = serve(&chain, &signed.key, None).await;
+        let verified = format!("address = \"{address}\"\n{}", authority.ca());
+        assert_eq!(says(&verified).await, "working", "{days}");
+        let unverified = says(&format!("address = \"{address}\"\nverify = false\n")).await;
+        let file = authority.file("chain.pem", &chain);
+        let of_file = says(&format!("path = \"{}\"\n", file.display())).await;
+        assert_eq!(unverified, of_file);
+        assert!(
+            unverified.starts_with("warning: a certificate of the chain "),
+            "{unverified}"
+        );
+    }
+}
+
 /// The parameters of a certificate that expires in five days.
 fn super_short(name: &str) -> CertificateParams {
-    let mut params = authority(name);
+    let mut params = authority_of(name);
     params.not_after = (SystemTime::now() + 5 * DAY + Duration::from_mins(5)).into();
     params
 }

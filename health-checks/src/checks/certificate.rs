@@ -19,7 +19,7 @@ use health_core::{
     Blocking, BoxCheck, FailureKind, Findings, HealthCheck, HealthCheckException, Result,
     ResultExt as _, ServiceUnavailable, ServiceWarning, Unit,
 };
-use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::pki_types::ServerName;
 use serde::Deserialize;
 use tokio::time::timeout;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
@@ -28,7 +28,7 @@ use crate::kind::{CheckSettings, Misconfigured, TlsSettings};
 use crate::support::connection::net::tcp;
 use crate::support::connection::{SHARE_OF_RUN, share_of_time};
 use crate::support::limit::Limit;
-use crate::support::tls::{self, Tls};
+use crate::support::tls::{self, Inspected, Tls};
 use crate::support::{address, io};
 
 /// The default TTL. A handshake costs the server a signature.
@@ -163,7 +163,7 @@ impl Certificate {
     }
 
     /// Returns the chain, and the reason why clients would not accept it.
-    async fn read(&self) -> Result<(Vec<CertificateDer<'static>>, Option<rustls::Error>)> {
+    async fn read(&self) -> Result<Inspected> {
         match &self.place {
             Place::Address(host, port) => {
                 let stream = tcp(host, *port).await.map_err(io::describe)?;
@@ -184,8 +184,8 @@ impl HealthCheck for Certificate {
         let silence = |_| {
             ServiceUnavailable::new("the server does not answer").with_kind(FailureKind::TimedOut)
         };
-        let (chain, refused) = timeout(limit, self.read()).await.map_err(silence)??;
-        let Some(left) = days_left(&chain)? else {
+        let inspected = timeout(limit, self.read()).await.map_err(silence)??;
+        let Some(left) = days_left(&inspected)? else {
             return Err(
                 ServiceUnavailable::new("the server presents no certificate")
                     .with_kind(FailureKind::Tls)
@@ -197,8 +197,14 @@ impl HealthCheck for Certificate {
             f64::from(i32::try_from(left.days).unwrap_or(i32::MAX)),
             Unit::Count,
         );
-        if let Some(error) = refused {
-            return Err(unusable(&error));
+        if let Some(error) = &inspected.refused {
+            return Err(unusable(error));
+        }
+        if left.seconds <= 0 && left.is_of_chain {
+            let text = "a certificate of the chain has expired";
+            return Err(ServiceWarning::new(text)
+                .with_kind(FailureKind::Expired)
+                .into());
         }
         if left.seconds <= 0 {
             let text = "the certificate has expired";
@@ -252,59 +258,72 @@ impl HealthCheck for Certificate {
     }
 }
 
-/// The time until the first certificate of a chain expires.
+/// The time until clients no longer accept a chain.
 struct Left {
     seconds: i64,
     days: i64,
     is_of_chain: bool,
-    /// `true` if a certificate of the chain is not valid yet.
+    /// `true` if the certificate of the server itself is not valid yet.
     is_early: bool,
 }
 
-/// Returns the time that is left for a chain, or `None` for an empty one.
-fn days_left(chain: &[CertificateDer<'_>]) -> Result<Option<Left>> {
+/// Returns the time that is left for a chain, or `None` for an empty one. Of a chain that clients
+/// verify, only those certificates count without which they would not accept it: a server may send
+/// others, and clients find another path. Of any other chain, the certificate of the server itself
+/// counts once it has expired, and the first that expires until then.
+fn days_left(inspected: &Inspected) -> Result<Option<Left>> {
     let now = SystemTime::now()
         .duration_since(SystemTime::UNIX_EPOCH)
         .unwrap_or_default()
         .as_secs();
     let now = i64::try_from(now).unwrap_or(i64::MAX);
-    let mut first: Option<Left> = None;
-    for (position, certificate) in chain.iter().enumerate() {
+    let mut ends = Vec::with_capacity(inspected.chain.len());
+    let mut is_early = false;
+    for (position, certificate) in inspected.chain.iter().enumerate() {
         let (_, parsed) = X509Certificate::from_der(certificate)
             .or_unavailable("the certificate can't be read")?;
         let validity = parsed.validity();
-        let seconds = validity.not_after.timestamp() - now;
-        let is_early = validity.not_before.timestamp() > now
-            || first.as_ref().is_some_and(|first| first.is_early);
-        if first.as_ref().is_none_or(|first| seconds < first.seconds) {
-            first = Some(Left {
-                seconds,
-                days: seconds.div_euclid(DAY),
-                is_of_chain: position > 0,
-                is_early,
-            });
-        } else if let Some(first) = &mut first {
-            first.is_early = is_early;
-        }
+        is_early |= position == 0 && validity.not_before.timestamp() > now;
+        ends.push((validity.not_after.timestamp(), position > 0));
     }
-    Ok(first)
+    let Some(&own) = ends.first() else {
+        return Ok(None);
+    };
+    ends.sort_unstable();
+    let is_needed = |&(end, _): &(i64, bool)| {
+        let after = u64::try_from(end.saturating_add(1)).unwrap_or_default();
+        match inspected.is_accepted_at(after) {
+            Some(is_accepted) => end > now && !is_accepted, // the chain is accepted now
+            None => true,
+        }
+    };
+    let has_expired = own.0 <= now;
+    let first = if inspected.refused.is_some() || has_expired {
+        own
+    } else {
+        ends.into_iter().find(is_needed).unwrap_or(own)
+    };
+    let seconds = first.0 - now;
+    Ok(Some(Left {
+        seconds,
+        days: seconds.div_euclid(DAY),
+        is_of_chain: first.1,
+        is_early,
+    }))
 }
 
 /// Reads a chain from a file, and verifies its name.
-fn of_file(
-    path: &std::path::Path,
-    name: Option<String>,
-) -> Result<(Vec<CertificateDer<'static>>, Option<rustls::Error>)> {
+fn of_file(path: &std::path::Path, name: Option<String>) -> Result<Inspected> {
     let text = std::fs::read(path).or_unavailable("the file of the certificate can't be read")?;
     let chain = tls::parse(&text).or_unavailable("the file has no certificate in PEM")?;
     let (Some(name), Some(own)) = (name, chain.first()) else {
-        return Ok((chain, None));
+        return Ok(Inspected::unverified(chain, None));
     };
     let name = ServerName::try_from(name).or_unavailable("server_name is no name of a server")?;
     let parsed = rustls::server::ParsedCertificate::try_from(own)
         .or_unavailable("the certificate can't be read")?;
     let refused = rustls::client::verify_server_name(&parsed, &name).err();
-    Ok((chain, refused))
+    Ok(Inspected::unverified(chain, refused))
 }
 
 /// Returns the failure for a certificate that clients do not accept.

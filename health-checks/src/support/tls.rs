@@ -2,33 +2,45 @@
 //! installs a provider for the process takes that choice from its application, and a client that
 //! looks for one panics if there is none.
 
+mod trust;
 mod verifier;
 mod words;
 
+use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
-use std::sync::{Arc, OnceLock};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use health_core::{FailureKind, HealthCheckException, Result, ServiceUnavailable};
-use rustls::client::{WantsClientCert, WebPkiServerVerifier};
+use rustls::client::{Resumption, WantsClientCert, WebPkiServerVerifier};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ConfigBuilder, RootCertStore, WantsVerifier};
+#[cfg(feature = "certificate")]
+use {
+    rustls::client::danger::ServerCertVerifier, rustls::pki_types::UnixTime, std::time::Duration,
+};
 
 #[cfg(not(any(feature = "rustls-ring", feature = "rustls-aws-lc-rs")))]
 use crate::kind::NO_TLS;
 use crate::kind::TlsSettings;
 use crate::support::io::without_brackets;
+use trust::{Marks, OfFiles};
 #[doc(hidden)]
 pub use words::words;
 
-/// The configuration of all clients without settings of their own.
-static COMMON: OnceLock<Arc<ClientConfig>> = OnceLock::new();
+/// The configurations that were used last, by their settings.
+static CONFIGS: Mutex<VecDeque<(TlsSettings, OfFiles<Arc<ClientConfig>>)>> =
+    Mutex::new(VecDeque::new());
 
-/// The TLS settings of a client. Files are read when they are needed: an error in them is an error
-/// of the check, and a renewed file is read for the next connection.
+/// The number of configurations that are kept.
+const CONFIGS_MAX: usize = 64;
+
+/// The TLS settings of a client. Files are looked at when they are needed: an error in them is an
+/// error of the check, and a renewed file is read for the next connection.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Tls(Arc<TlsSettings>);
 
@@ -40,14 +52,28 @@ impl From<TlsSettings> for Tls {
 
 impl Tls {
     pub(crate) fn config(&self) -> Result<Arc<ClientConfig>> {
-        if *self.0 != TlsSettings::default() {
-            return self.build().map(Arc::new);
-        }
-        if let Some(config) = COMMON.get() {
-            return Ok(Arc::clone(config));
+        let settings = &*self.0;
+        let own = [
+            &settings.ca_file,
+            &settings.client_cert,
+            &settings.client_key,
+        ];
+        let places = trust::places();
+        let places = places.iter().chain(own.into_iter().flatten());
+        let marks = Marks::of(places.map(PathBuf::as_path));
+        let configs = || CONFIGS.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = configs()
+            .iter()
+            .find_map(|(of, config)| (of == settings).then(|| config.fresh(&marks))?);
+        if let Some(config) = known {
+            return Ok(config);
         }
         let config = Arc::new(self.build()?);
-        Ok(Arc::clone(COMMON.get_or_init(|| config)))
+        let mut configs = configs();
+        configs.retain(|(of, _)| of != settings);
+        configs.truncate(CONFIGS_MAX - 1);
+        configs.push_front((settings.clone(), OfFiles::new(marks, Arc::clone(&config))));
+        Ok(config)
     }
 
     fn build(&self) -> Result<ClientConfig> {
@@ -70,7 +96,10 @@ impl Tls {
                     .with_custom_certificate_verifier(verifier::named(verifier, name))
             }
         };
-        self.with_identity(builder)
+        let mut config = self.with_identity(builder)?;
+        // Each connection verifies the certificate: a resumed session would hide that it has expired.
+        config.resumption = Resumption::disabled();
+        Ok(config)
     }
 
     /// Adds the certificate of this client, if it has one.
@@ -94,7 +123,8 @@ impl Tls {
 
     /// Returns the certificates that are trusted: those of the system and of `ca_file`.
     pub(crate) fn certificates(&self) -> Result<Vec<CertificateDer<'static>>> {
-        let mut all = system().map_err(|error| unusable(UNREADABLE, error))?;
+        let system = trust::system().map_err(|error| unusable(UNREADABLE, error))?;
+        let mut all = system.to_vec();
         if let Some(path) = &self.0.ca_file {
             let text = std::fs::read(path).map_err(|error| unusable(CA_FILE, error))?;
             all.extend(parse(&text).map_err(|error| unusable(CA_FILE, error))?);
@@ -140,7 +170,7 @@ impl Tls {
         stream: tokio::net::TcpStream,
         host: &str,
         describe: impl Fn(io::Error) -> HealthCheckException,
-    ) -> Result<(Vec<CertificateDer<'static>>, Option<rustls::Error>)> {
+    ) -> Result<Inspected> {
         let invalid = |error| unusable("server_name is no name of a server", error);
         let name = ServerName::try_from(self.name(host).to_owned()).map_err(invalid)?;
         let provider = provider()?;
@@ -157,6 +187,9 @@ impl Tls {
         } else {
             None
         };
+        let later = judge
+            .clone()
+            .map(|judge| (judge as Arc<dyn ServerCertVerifier>, name.clone()));
         let recorder = Arc::new(verifier::Recorder::new(judge, Arc::clone(&provider)));
         let builder = builder(provider)?
             .dangerous()
@@ -166,9 +199,13 @@ impl Tls {
             .connect(name, stream)
             .await;
         match (recorder.seen(), connected) {
-            (Some(seen), _) => Ok(seen), // the server may require a certificate of the client, after it has sent its own
+            (Some((chain, refused)), _) => Ok(Inspected {
+                chain,
+                refused,
+                later,
+            }), // the server may require a certificate of the client, after it has sent its own
             (None, Err(error)) => Err(describe(error)),
-            (None, Ok(_)) => Ok((Vec::new(), None)),
+            (None, Ok(_)) => Ok(Inspected::default()),
         }
     }
 
@@ -210,6 +247,45 @@ impl Tls {
     }
 }
 
+/// The chain that a server presents.
+#[cfg(feature = "certificate")]
+#[derive(Default)]
+pub(crate) struct Inspected {
+    pub(crate) chain: Vec<CertificateDer<'static>>,
+    /// The reason why a client would not accept it.
+    pub(crate) refused: Option<rustls::Error>,
+    /// The verifier of a client, and the name that it asks for.
+    later: Option<(Arc<dyn ServerCertVerifier>, ServerName<'static>)>,
+}
+
+#[cfg(feature = "certificate")]
+impl Inspected {
+    /// Creates the chain of a file, which no client verifies.
+    pub(crate) fn unverified(
+        chain: Vec<CertificateDer<'static>>,
+        refused: Option<rustls::Error>,
+    ) -> Self {
+        Self {
+            chain,
+            refused,
+            later: None,
+        }
+    }
+
+    /// Returns `true` if a client would accept the chain at this time, in seconds since 1970; `None`
+    /// if nothing is verified.
+    pub(crate) fn is_accepted_at(&self, seconds: u64) -> Option<bool> {
+        let (verifier, name) = self.later.as_ref()?;
+        let (own, others) = self.chain.split_first()?;
+        let at = UnixTime::since_unix_epoch(Duration::from_secs(seconds));
+        Some(
+            verifier
+                .verify_server_cert(own, others, name, &[], at)
+                .is_ok(),
+        )
+    }
+}
+
 /// Returns a configuration that trusts no certificate, for a client that needs one although it does
 /// not use TLS.
 #[cfg(all(
@@ -244,25 +320,6 @@ fn unusable(
         .into()
 }
 
-/// Returns the certificates that the system trusts (`SSL_CERT_FILE` and `SSL_CERT_DIR` included),
-/// or else Mozilla's.
-fn system() -> io::Result<Vec<CertificateDer<'static>>> {
-    let found = rustls_native_certs::load_native_certs();
-    if !found.certs.is_empty() {
-        return Ok(found.certs);
-    }
-    if let Some(variable) = ["SSL_CERT_FILE", "SSL_CERT_DIR"]
-        .into_iter()
-        .find(|name| std::env::var_os(name).is_some())
-    {
-        return Err(io::Error::new(
-            ErrorKind::InvalidData,
-            format!("{variable}: no certificate can be read there"),
-        ));
-    }
-    Ok(webpki_root_certs::TLS_SERVER_ROOT_CERTS.to_vec())
-}
-
 /// Parses certificates in PEM. Returns an error if there is none.
 pub(crate) fn parse(text: &[u8]) -> io::Result<Vec<CertificateDer<'static>>> {
     let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(text).collect();
@@ -292,4 +349,34 @@ fn provider() -> Result<Arc<CryptoProvider>> {
         .with_kind(FailureKind::Misconfigured)
         .into());
     provider
+}
+
+#[cfg(all(test, feature = "rustls-ring"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_configuration_is_kept_until_one_of_its_files_is_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ca.pem");
+        let write = |certificate: &CertificateDer<'_>| {
+            let new = folder.path().join("new.pem");
+            std::fs::write(&new, to_pem(certificate)).unwrap();
+            std::fs::rename(&new, &path).unwrap();
+        };
+        let roots = webpki_root_certs::TLS_SERVER_ROOT_CERTS;
+        write(&roots[0]);
+        let mut settings = TlsSettings::default();
+        settings.ca_file = Some(path.clone());
+        let tls = Tls::from(settings);
+        let first = tls.config().unwrap();
+        assert!(Arc::ptr_eq(&first, &tls.config().unwrap()));
+        write(&roots[1]);
+        let second = tls.config().unwrap();
+        assert!(!Arc::ptr_eq(&first, &second));
+        std::fs::remove_file(&path).unwrap();
+        assert!(tls.config().is_err(), "and not the one from before");
+        write(&roots[1]);
+        assert!(tls.config().is_ok());
+    }
 }
