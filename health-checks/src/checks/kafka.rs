@@ -1,4 +1,5 @@
-//! Checks that a Kafka cluster answers, and that topics exist whose partitions all have a leader.
+//! Checks that a Kafka cluster answers and has a controller, and that topics exist whose partitions
+//! all have a leader.
 //!
 //! ```
 //! use health_checks::KafkaHealthCheck;
@@ -11,19 +12,13 @@
 //! ```
 
 use std::borrow::Cow;
-use std::error::Error as StdError;
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use futures::future::try_join_all;
 use health_core::{
     BoxCheck, FailureKind, Findings, HealthCheck, HealthCheckException, Result, Secret,
     ServiceUnavailable, Unit,
 };
-use rskafka::BackoffConfig;
-use rskafka::client::error::{Error, ProtocolError};
-use rskafka::client::partition::UnknownTopicHandling;
-use rskafka::client::{Client, ClientBuilder, Credentials, SaslConfig};
 use serde::Deserialize;
 use tokio::time::timeout;
 
@@ -31,34 +26,35 @@ use crate::kind::{CheckSettings, Misconfigured, TlsSettings};
 use crate::support::address;
 use crate::support::connection::{SHARE_OF_RUN, share_of_time};
 use crate::support::io::Words;
-use crate::support::tls::Tls;
+use crate::support::kafka::{Cluster, Login, Partition, Topic};
 
 /// The default TTL. Each run opens connections and logs in.
 const TTL: Duration = Duration::from_secs(10);
 
-/// The maximum size of an answer, in bytes.
-const MOST: usize = 8 * 1024 * 1024;
-
 const SILENCE: Words = (FailureKind::TimedOut, "the server does not answer");
 
-/// Requests the metadata of a cluster, and connects to the leader of each partition of the given
-/// topics. It does not produce or consume messages.
+/// The error codes of the protocol.
+mod code {
+    pub(super) const UNKNOWN_TOPIC: i16 = 3;
+    pub(super) const LEADER_NOT_AVAILABLE: i16 = 5;
+    pub(super) const INVALID_TOPIC: i16 = 17;
+    pub(super) const TOPIC_FORBIDDEN: i16 = 29;
+}
+
+/// Requests the metadata of a cluster and of the given topics from one of its brokers. It does not
+/// produce or consume messages, and creates no topics.
 #[derive(Clone)]
 pub struct KafkaHealthCheck {
-    brokers: Vec<String>,
+    cluster: Cluster,
     topics: Vec<String>,
-    login: Option<SaslConfig>,
-    /// The password of the login, which no error may show.
-    password: Option<Secret>,
-    /// `None` without TLS.
-    tls: Option<Tls>,
+    in_sync_min: Option<u16>,
 }
 
 /// Leaves out the login.
 impl fmt::Debug for KafkaHealthCheck {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("KafkaHealthCheck")
-            .field("brokers", &self.brokers)
+            .field("brokers", &self.cluster.brokers)
             .finish_non_exhaustive()
     }
 }
@@ -69,11 +65,17 @@ impl fmt::Debug for KafkaHealthCheck {
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct KafkaSettings {
-    /// The brokers to which the client connects first, such as `["kafka-1.internal:9092"]`.
+    /// The brokers of which one has to answer, such as `["kafka-1.internal:9092"]`. Each has a head
+    /// start of a second before the next one.
     pub brokers: Vec<String>,
     /// The topics that have to exist, with a leader for each partition.
     #[serde(default)]
     pub topics: Vec<String>,
+    /// The number of replicas in sync that each partition of the topics must have: the setting
+    /// `min.insync.replicas` of the topics, below which `acks=all` fails. Needs `topics`. The default
+    /// tests no number.
+    #[serde(default)]
+    pub in_sync_min: Option<u16>,
     /// Connects to the brokers with TLS. The default is no TLS.
     #[serde(default)]
     pub tls: bool,
@@ -119,6 +121,12 @@ impl CheckSettings for KafkaSettings {
 
     fn checks_over(self, tls: TlsSettings) -> Result<Vec<BoxCheck>, Misconfigured> {
         let mut check = KafkaHealthCheck::new(self.brokers)?;
+        if let Some(min) = self.in_sync_min {
+            if self.topics.is_empty() {
+                return Err(Misconfigured::new("in_sync_min", "needs topics"));
+            }
+            check = check.in_sync_min(min);
+        }
         for topic in self.topics {
             check = check.topic(topic);
         }
@@ -160,24 +168,41 @@ impl KafkaHealthCheck {
     pub fn new(
         brokers: impl IntoIterator<Item = impl Into<String>>,
     ) -> Result<Self, Misconfigured> {
-        let brokers: Vec<String> = brokers.into_iter().map(Into::into).collect();
-        if brokers.is_empty()
-            || brokers
-                .iter()
-                .any(|broker| address::host_and_port(broker).is_none())
-        {
-            return Err(Misconfigured::new(
+        let brokers: Option<Vec<_>> = brokers
+            .into_iter()
+            .map(|broker| {
+                let broker = broker.into();
+                let (host, port) = address::host_and_port(&broker)?;
+                Some((host.to_owned(), port))
+            })
+            .collect();
+        let brokers = brokers.filter(|brokers| !brokers.is_empty());
+        let brokers = brokers.ok_or_else(|| {
+            Misconfigured::new(
                 "brokers",
                 "expected hosts with their ports, such as [\"kafka-1.internal:9092\"]",
-            ));
-        }
-        Ok(Self {
+            )
+        })?;
+        let cluster = Cluster {
             brokers,
-            topics: Vec::new(),
             login: None,
-            password: None,
             tls: None,
+        };
+        Ok(Self {
+            cluster,
+            topics: Vec::new(),
+            in_sync_min: None,
         })
+    }
+
+    /// Sets the number of replicas in sync that each partition of the topics must have
+    /// (`min.insync.replicas`). *Default*: none.
+    #[must_use]
+    pub fn in_sync_min(self, min: u16) -> Self {
+        Self {
+            in_sync_min: Some(min),
+            ..self
+        }
     }
 
     /// Adds a topic that has to exist, with a leader for each partition. *Default*: none.
@@ -189,98 +214,114 @@ impl KafkaHealthCheck {
 
     /// Logs in. *Default*: no login.
     #[must_use]
-    pub fn login(self, sasl: Sasl, user: impl Into<String>, password: impl Into<Secret>) -> Self {
-        let password = password.into();
-        let credentials = Credentials::new(user.into(), password.expose().to_owned());
-        let login = match sasl {
-            Sasl::Plain => SaslConfig::Plain(credentials),
-            Sasl::ScramSha256 => SaslConfig::ScramSha256(credentials),
-            Sasl::ScramSha512 => SaslConfig::ScramSha512(credentials),
-        };
-        Self {
-            login: Some(login),
-            password: Some(password),
-            ..self
-        }
+    pub fn login(
+        mut self,
+        sasl: Sasl,
+        user: impl Into<String>,
+        password: impl Into<Secret>,
+    ) -> Self {
+        self.cluster.login = Some(Login {
+            mechanism: match sasl {
+                Sasl::Plain => "PLAIN",
+                Sasl::ScramSha256 => "SCRAM-SHA-256",
+                Sasl::ScramSha512 => "SCRAM-SHA-512",
+            },
+            user: user.into(),
+            password: password.into(),
+        });
+        self
     }
 
     /// Connects to the brokers with TLS. *Default*: no TLS.
     ///
     /// # Errors
     /// Returns an error if the settings are invalid.
-    pub fn tls(self, tls: TlsSettings) -> Result<Self, Misconfigured> {
+    pub fn tls(mut self, tls: TlsSettings) -> Result<Self, Misconfigured> {
         tls.needs(true)?;
-        Ok(Self {
-            tls: Some(tls.into()),
-            ..self
-        })
-    }
-
-    async fn connect(&self) -> Result<Client> {
-        // The client asks each broker once, and does not retry: the engine repeats the run, and a
-        // broker may lock out a user whose login fails several times.
-        let once = Duration::from_millis(1);
-        let backoff = BackoffConfig {
-            init_backoff: once,
-            max_backoff: once,
-            base: 2.0,
-            deadline: Some(once),
-        };
-        let mut builder = ClientBuilder::new(self.brokers.clone())
-            .client_id("health-check")
-            .max_message_size(MOST)
-            .backoff_config(backoff);
-        if let Some(login) = &self.login {
-            builder = builder.sasl_config(login.clone());
-        }
-        if let Some(tls) = &self.tls {
-            builder = builder.tls_config(tls.config()?);
-        }
-        builder.build().await.map_err(|error| describe(&error))
+        self.cluster.tls = Some(tls.into());
+        Ok(self)
     }
 
     async fn look(&self, findings: &Findings) -> Result {
-        let client = self.connect().await?;
         let began = Instant::now();
-        let topics = client
-            .list_topics()
-            .await
-            .map_err(|error| describe(&error))?;
+        let metadata = self.cluster.metadata(&self.topics).await?;
+        let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
         findings.observe("latency", began.elapsed().as_secs_f64(), Unit::Seconds);
-        findings.observe(
-            "topics",
-            u32::try_from(topics.len()).unwrap_or(u32::MAX),
-            Unit::Count,
-        );
-        for wanted in &self.topics {
-            let Some(topic) = topics.iter().find(|topic| topic.name == *wanted) else {
-                let text = format!("there is no topic {wanted:?}");
-                return Err(ServiceUnavailable::new(text)
-                    .with_kind(FailureKind::NotFound)
-                    .into());
-            };
-            let leaders = topic.partitions.iter().map(|&partition| {
-                let leader = client.partition_client(
-                    wanted.as_str(),
-                    partition,
-                    UnknownTopicHandling::Error,
-                );
-                async move {
-                    leader
-                        .await
-                        .map_err(|error| of_partition(wanted, partition, &error))
-                }
-            });
-            try_join_all(leaders).await?;
+        findings.observe("brokers", count(metadata.brokers), Unit::Count);
+        if metadata.controller < 0 {
+            return Err(lost("the cluster has no controller".into()));
+        }
+        let wanted: Vec<_> = self
+            .topics
+            .iter()
+            .map(|name| (name, metadata.topics.iter().find(|it| it.name == *name)))
+            .collect();
+        if !wanted.is_empty() {
+            let topics = wanted.iter().filter_map(|(_, topic)| *topic);
+            let partitions = topics.flat_map(|topic| &topic.partitions);
+            let lagging = partitions.filter(|it| it.in_sync < it.replicas).count();
+            findings.observe("under_replicated", count(lagging), Unit::Count);
+        }
+        for (name, topic) in wanted {
+            self.judge(name, topic)?;
         }
         Ok(())
     }
+
+    /// Returns the error of a topic that is wanted.
+    fn judge(&self, name: &str, topic: Option<&Topic>) -> Result {
+        match topic.map_or(code::UNKNOWN_TOPIC, |topic| topic.error) {
+            0 => {}
+            code::UNKNOWN_TOPIC | code::INVALID_TOPIC => {
+                let text = format!("there is no topic {name:?}");
+                let error = ServiceUnavailable::new(text);
+                return Err(error.with_kind(FailureKind::NotFound).into());
+            }
+            code::TOPIC_FORBIDDEN => {
+                let error = ServiceUnavailable::new("permission denied");
+                return Err(error.with_kind(FailureKind::Forbidden).into());
+            }
+            code::LEADER_NOT_AVAILABLE => {
+                return Err(lost(format!("topic {name:?} has no leader")));
+            }
+            other => {
+                let text = format!("the broker reports the error {other} of topic {name:?}");
+                return Err(ServiceUnavailable::new(text).into());
+            }
+        }
+        let partitions = topic.into_iter().flat_map(|topic| &topic.partitions);
+        for partition in partitions {
+            self.judge_partition(name, partition)?;
+        }
+        Ok(())
+    }
+
+    fn judge_partition(&self, topic: &str, partition: &Partition) -> Result {
+        let number = partition.number;
+        if partition.error == code::LEADER_NOT_AVAILABLE || partition.leader < 0 {
+            let text = format!("partition {number} of topic {topic:?} has no leader");
+            return Err(lost(text));
+        }
+        let in_sync = partition.in_sync;
+        match self.in_sync_min {
+            Some(min) if in_sync < usize::from(min) => Err(lost(format!(
+                "partition {number} of topic {topic:?} has too few replicas in sync: {in_sync}, and at least {min} are wanted"
+            ))),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn lost(text: String) -> HealthCheckException {
+    ServiceUnavailable::new(text)
+        .with_kind(FailureKind::Lost)
+        .into()
 }
 
 impl HealthCheck for KafkaHealthCheck {
     async fn check_status(&self, findings: &Findings) -> Result {
-        if let Some(password) = &self.password {
-            findings.conceal(password);
+        if let Some(login) = &self.cluster.login {
+            findings.conceal(&login.password);
         }
         let limit = share_of_time(findings, SHARE_OF_RUN);
         let (kind, message) = SILENCE;
@@ -295,89 +336,4 @@ impl HealthCheck for KafkaHealthCheck {
     fn default_ttl(&self) -> Option<Duration> {
         Some(TTL)
     }
-}
-
-fn of_partition(topic: &str, partition: i32, error: &Error) -> HealthCheckException {
-    let is_without_leader = matches!(
-        error,
-        Error::ServerError {
-            protocol_error: ProtocolError::LeaderNotAvailable,
-            ..
-        }
-    ) || error.to_string().contains("LeaderNotAvailable");
-    if is_without_leader {
-        let text = format!("partition {partition} of topic {topic:?} has no leader");
-        return ServiceUnavailable::new(text)
-            .with_kind(FailureKind::Lost)
-            .with_source(error.to_string())
-            .into();
-    }
-    describe(error)
-}
-
-/// Returns the failure for an error of the client, which reports most causes only as text.
-fn describe(error: &(dyn StdError + 'static)) -> HealthCheckException {
-    use FailureKind as Kind;
-    const WORDS: &[(&str, Words)] = &[
-        ("Connection refused", (Kind::Refused, "connection refused")),
-        (
-            "failed to lookup address",
-            (Kind::Dns, "the host name can't be resolved"),
-        ),
-        (
-            "UnknownIssuer",
-            (
-                Kind::Tls,
-                "TLS failed: the certificate's issuer is not trusted",
-            ),
-        ),
-        (
-            "NotValidForName",
-            (Kind::Tls, "TLS failed: the certificate is for another name"),
-        ),
-        (
-            "not valid for name",
-            (Kind::Tls, "TLS failed: the certificate is for another name"),
-        ),
-        (
-            "Expired",
-            (Kind::Tls, "TLS failed: the certificate has expired"),
-        ),
-        (
-            "certificate",
-            (Kind::Tls, "TLS failed: the certificate is not valid"),
-        ),
-        (
-            "corrupt message",
-            (
-                Kind::Tls,
-                "TLS failed: what answers there does not speak TLS",
-            ),
-        ),
-        ("Sasl", (Kind::Authentication, "authentication failed")),
-        ("SASL", (Kind::Authentication, "authentication failed")),
-        (
-            "AuthorizationFailed",
-            (Kind::Forbidden, "permission denied"),
-        ),
-        ("No route", (Kind::Lost, "no route to the host")),
-        (
-            "ApiVersions",
-            (Kind::UnexpectedAnswer, "the server does not speak Kafka"),
-        ),
-        (
-            "versions",
-            (Kind::UnexpectedAnswer, "the server does not speak Kafka"),
-        ),
-    ];
-    let text = format!("{error} {error:?}");
-    let known = WORDS
-        .iter()
-        .find(|(part, _)| text.contains(part))
-        .map(|(_, words)| *words);
-    let (kind, message) = known.unwrap_or((Kind::Lost, "connection lost"));
-    ServiceUnavailable::new(message)
-        .with_kind(kind)
-        .with_source(error.to_string())
-        .into()
 }

@@ -60,6 +60,8 @@ pub(crate) mod grpc;
 pub(crate) mod http;
 #[allow(dead_code, reason = "each check needs a part of it")]
 pub(crate) mod io;
+#[cfg(feature = "kafka")]
+pub(crate) mod kafka;
 #[cfg(feature = "_limit")]
 #[cfg_attr(
     not(feature = "full"),
