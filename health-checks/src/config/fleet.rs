@@ -14,7 +14,7 @@ use crate::kind::Kind;
 #[derive(Debug)]
 pub(super) struct Fleet {
     #[cfg(feature = "fleet")]
-    fleet: crate::RedisFleet,
+    replicas: crate::RedisFleet,
     /// The addresses of its server.
     servers: Vec<Address>,
     /// The key of the hashes that name the shared checks.
@@ -83,7 +83,7 @@ impl Config {
             document.error(start, key, wrong.message)
         })?;
         self.fleet = Some(Fleet {
-            fleet,
+            replicas: fleet,
             servers,
             secret: keys.secret,
         });
@@ -111,7 +111,7 @@ impl Fleet {
     /// Shares a check under this key.
     pub(super) fn share(&self, key: &str, check: Configured<BoxCheck>) -> Configured<BoxCheck> {
         #[cfg(feature = "fleet")]
-        let check = self.fleet.share(key, check).boxed();
+        let check = self.replicas.share(key, check).boxed();
         #[cfg(not(feature = "fleet"))]
         let _ = key;
         check
@@ -120,7 +120,7 @@ impl Fleet {
     /// Returns the fleet itself as a check.
     pub(super) fn row(&self) -> Option<BoxCheck> {
         #[cfg(feature = "fleet")]
-        let row = Some(BoxCheck::new(self.fleet.check()));
+        let row = Some(BoxCheck::new(self.replicas.check()));
         #[cfg(not(feature = "fleet"))]
         let row = None;
         row
@@ -129,7 +129,7 @@ impl Fleet {
     /// Runs the checks as if they were not shared.
     pub(super) fn switch_off(&self) {
         #[cfg(feature = "fleet")]
-        self.fleet.switch_off();
+        self.replicas.switch_off();
     }
 }
 

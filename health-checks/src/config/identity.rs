@@ -173,11 +173,12 @@ mod tests {
     fn hash(settings: &str, secret: Option<&str>) -> String {
         let kind = CATALOGUE.iter().find(|kind| kind.name == "http");
         let (tls, own): (DeTable<'_>, DeTable<'_>) = DeTable::parse(settings)
-            .unwrap()
+            .expect("it is TOML")
             .into_inner()
             .into_iter()
             .partition(|(name, _)| TlsSettings::ALL.contains(&&**name.get_ref()));
-        let identity = Identity::of(kind.unwrap(), &own).and(Identity::of_tls(&tls));
+        let identity =
+            Identity::of(kind.expect("there is a kind http"), &own).and(Identity::of_tls(&tls));
         identity.hash(secret.map(Secret::from).as_ref())
     }
 

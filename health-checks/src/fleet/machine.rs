@@ -25,13 +25,14 @@
 //! of its own takes precedence.
 
 mod pace;
+mod showing;
 #[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use health_core::{Evidence, Status, Verdict};
+use health_core::{Status, Verdict};
 
 use self::pace::{Due, scaled};
 use super::body::Body;
@@ -103,14 +104,6 @@ struct Seen {
     is_mine: bool,
     host: String,
     verdict: Arc<Verdict>,
-}
-
-/// The verdict that the row shows.
-#[derive(Debug, Clone)]
-pub(super) struct Showing {
-    pub(super) verdict: Arc<Verdict>,
-    pub(super) evidence: Evidence,
-    pub(super) origin: Option<String>,
 }
 
 /// The state of a shared check in a replica.
@@ -335,16 +328,16 @@ impl Machine {
             .published
             .as_ref()
             .filter(|(seq, own)| is_mine && *seq == told.number.seq && is_ok(own) == told.ok);
-        let verdict = own
-            .map(|(_, verdict)| Arc::clone(verdict))
-            .unwrap_or_else(|| {
-                let at = asked.checked_sub(told.age).unwrap_or(asked);
-                let after = last.and_then(|seen| seen.verdict.finished.checked_add(STEP));
-                let at = after.map_or(at, |after| at.max(after)).min(now);
-                let age = now.saturating_duration_since(at);
-                let date = time.checked_sub(age).unwrap_or(SystemTime::UNIX_EPOCH);
-                Arc::new(body.verdict(at, date))
-            });
+        let verdict = if let Some((_, own)) = own {
+            Arc::clone(own)
+        } else {
+            let at = asked.checked_sub(told.age).unwrap_or(asked);
+            let after = last.and_then(|seen| seen.verdict.finished.checked_add(STEP));
+            let at = after.map_or(at, |after| at.max(after)).min(now);
+            let age = now.saturating_duration_since(at);
+            let date = time.checked_sub(age).unwrap_or(SystemTime::UNIX_EPOCH);
+            Arc::new(body.verdict(at, date))
+        };
         self.seen = Some(Seen {
             number: told.number,
             ok: told.ok,
@@ -389,58 +382,6 @@ impl Machine {
         self.seen.as_ref().is_some_and(|seen| {
             now.saturating_duration_since(seen.verdict.finished) < self.sharing.oldest()
         })
-    }
-
-    /// Returns `true` if the row shows the verdict of the fleet.
-    fn follows(&self, now: Instant) -> bool {
-        let is_alone = matches!(self.standing, Standing::Alone { .. });
-        if !self.has_worked || self.peers <= 1 || is_alone || !self.is_recent(now) {
-            return false;
-        }
-        let (Some(seen), Some(own)) = (&self.seen, &self.own) else {
-            return false;
-        };
-        self.reach == Reach::Answers || own.finished <= seen.verdict.finished
-    }
-
-    /// Returns the verdict that the row shows; `None` before the first own one.
-    pub(super) fn show(&mut self, now: Instant) -> Option<Showing> {
-        let own = self.own.clone()?;
-        let is_alone = matches!(self.standing, Standing::Alone { .. });
-        let seen = self.seen.as_ref().filter(|_| self.follows(now));
-        let showing = match seen {
-            Some(seen) => {
-                let agrees = seen.ok == (self.standing == Standing::Works);
-                Showing {
-                    verdict: Arc::clone(&seen.verdict),
-                    evidence: if agrees {
-                        Evidence::Own
-                    } else {
-                        Evidence::Elsewhere
-                    },
-                    origin: self.origin(&format!("seen by {}", seen.host)),
-                }
-            }
-            None if is_alone => Showing {
-                verdict: own,
-                evidence: Evidence::Alone,
-                origin: self.origin("failing in this one alone"),
-            },
-            None => Showing {
-                verdict: own,
-                evidence: Evidence::Own,
-                origin: self.origin("seen by this one"),
-            },
-        };
-        self.shown = Some(showing.verdict.finished);
-        Some(showing)
-    }
-
-    fn origin(&self, words: &str) -> Option<String> {
-        let number = self.peers;
-        let plural = if number == 1 { "" } else { "s" };
-        let is_known = number > 0 && (self.reach != Reach::Away || words != "seen by this one");
-        is_known.then(|| format!("{number} replica{plural}, {words}"))
     }
 }
 

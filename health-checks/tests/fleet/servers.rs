@@ -13,7 +13,7 @@ use crate::server::{Process, Redis, free_port};
 
 const TTL: Duration = Duration::from_millis(200);
 
-fn replica(fleet: RedisFleet) -> Health {
+fn replica(fleet: &RedisFleet) -> Health {
     let check = check_fn("orders", || async { Ok(()) }).ttl(TTL);
     let health = Health::builder()
         .check(fleet.share("1", check))
@@ -42,6 +42,7 @@ async fn until_away(health: &Health, what: &str) {
 /// Waits until the replicas know each other.
 async fn meet(replicas: &[Health]) {
     let began = Instant::now();
+    let number = f64::from(u32::try_from(replicas.len()).unwrap());
     for replica in replicas {
         loop {
             let members = observed(replica, "replicas").await;
@@ -49,7 +50,7 @@ async fn meet(replicas: &[Health]) {
             let origin = origin.unwrap_or_default();
             let shares = origin.starts_with(&format!("{} replicas, seen by ", replicas.len()))
                 && !origin.ends_with("seen by this one");
-            if !is_away(replica).await && members == Some(replicas.len() as f64) && shares {
+            if !is_away(replica).await && members == Some(number) && shares {
                 break;
             }
             assert!(
@@ -97,7 +98,7 @@ async fn the_documented_rights_are_enough_and_all_are_needed() {
     let replicas: Vec<_> = (0..2)
         .map(|_| {
             replica(
-                RedisFleet::from_url(url.as_str())
+                &RedisFleet::from_url(url.as_str())
                     .unwrap()
                     .name("shop-prod"),
             )
@@ -112,7 +113,7 @@ async fn the_documented_rights_are_enough_and_all_are_needed() {
         keys.iter().all(|key| key.starts_with("hc1:{shop-prod}:")),
         "{keys:?}"
     );
-    let other = replica(RedisFleet::from_url(url.as_str()).unwrap().name("bank"));
+    let other = replica(&RedisFleet::from_url(url.as_str()).unwrap().name("bank"));
     until_away(&other, "the keys of another fleet are forbidden").await;
     for right in acl
         .iter()
@@ -121,7 +122,7 @@ async fn the_documented_rights_are_enough_and_all_are_needed() {
         let less: Vec<_> = acl.iter().filter(|word| *word != right).cloned().collect();
         set(&mut admin, &less).await;
         let alone = replica(
-            RedisFleet::from_url(url.as_str())
+            &RedisFleet::from_url(url.as_str())
                 .unwrap()
                 .name("shop-prod"),
         );
@@ -141,7 +142,7 @@ async fn a_password_in_a_file_is_read_for_each_connection() {
         .password_file(None, &path)
         .unwrap()
         .name("shop");
-    let health = replica(fleet);
+    let health = replica(&fleet);
     until_away(&health, "the password is wrong").await;
     std::fs::write(&path, "new\n").unwrap();
     let began = Instant::now();
@@ -203,7 +204,7 @@ async fn in_a_cluster_a_fleet_is_in_one_slot_whichever_node_has_it() {
     let mut slots = Vec::new();
     for name in ["shop", "bank", "a", "b"] {
         let replicas: Vec<_> = (0..2)
-            .map(|_| replica(RedisFleet::from_url(nodes[0].url()).unwrap().name(name)))
+            .map(|_| replica(&RedisFleet::from_url(nodes[0].url()).unwrap().name(name)))
             .collect();
         meet(&replicas).await;
         for part in ["v", "m", "a"] {
@@ -248,7 +249,7 @@ async fn behind_sentinels_a_fleet_follows_the_master() {
     tokio::time::sleep(Duration::from_secs(2)).await;
     let url = format!("redis+sentinel://127.0.0.1:{port}/shop/0");
     let replicas: Vec<_> = (0..2)
-        .map(|_| replica(RedisFleet::from_url(url.as_str()).unwrap().name("shop")))
+        .map(|_| replica(&RedisFleet::from_url(url.as_str()).unwrap().name("shop")))
         .collect();
     meet(&replicas).await;
     master.kill();

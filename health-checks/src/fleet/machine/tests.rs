@@ -1,5 +1,7 @@
 use Status::{Unavailable, Working};
 
+use health_core::Evidence;
+
 use super::*;
 
 const SECOND: Duration = Duration::from_secs(1);
