@@ -121,3 +121,24 @@ fn header(text: &Secret) -> Result<(String, Secret), String> {
     let value = &value[1..];
     Ok((name.trim().to_owned(), value.trim().into()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_of_a_header_may_be_that_of_a_pseudo_header() {
+        for (text, name, value) in [
+            ("host: stock.internal:50051", "host", "stock.internal:50051"),
+            (":authority: stock.internal", ":authority", "stock.internal"),
+            (" X-Mine : 1", "X-Mine", "1"),
+            ("a:", "a", ""),
+        ] {
+            let (is, has) = header(&text.into()).unwrap();
+            assert_eq!((is.as_str(), has.expose()), (name, value), "{text}");
+        }
+        for text in ["", "host", ":authority"] {
+            assert!(header(&text.into()).is_err(), "{text}");
+        }
+    }
+}
