@@ -109,6 +109,9 @@ fn auto() -> &'static str {
     AUTO
 }
 
+/// The default TTL with `write`.
+const TTL_OF_WRITES: Duration = Duration::from_secs(10);
+
 /// The word for [`RequireWritable::Auto`] in a configuration file.
 const AUTO: &str = "auto";
 
@@ -273,6 +276,11 @@ impl HealthCheck for DatabaseBackend {
 
     fn identifier(&self) -> Cow<'_, str> {
         "DatabaseBackend".into()
+    }
+
+    /// Is longer with `write`, because each transaction of it is synced to the disk of the server.
+    fn default_ttl(&self) -> Option<Duration> {
+        self.look.write.then_some(TTL_OF_WRITES)
     }
 }
 

@@ -79,6 +79,13 @@ fn pooler(message: &str) -> Words {
                 "the pooler does not serve this database at present",
             ),
         ),
+        (
+            "server login has been failing",
+            (
+                Kind::Lost,
+                "the pooler can't log in to the server: see its log",
+            ),
+        ),
         ("server", (Kind::Lost, "the pooler can't reach the server")),
         ("connect", (Kind::Lost, "the pooler can't reach the server")),
     ];
@@ -270,6 +277,20 @@ mod tests {
         assert_eq!(said("28000", unknown), Some(FailureKind::Authentication));
         let wrong = "password authentication failed for user \"app\"";
         assert_eq!(said("28P01", wrong), Some(FailureKind::Authentication));
+    }
+
+    #[test]
+    fn a_pooler_that_can_not_log_in_is_not_one_that_reaches_nothing() {
+        let said = |message| postgres("08P01", message).unwrap();
+        let retry = said("server login has been failing, try again later (server_login_retry)");
+        assert_eq!(
+            retry.1,
+            "the pooler can't log in to the server: see its log"
+        );
+        let cached = "server login has been failing, cached error: FATAL: password authentication failed for user \"app\" (server_login_retry)";
+        assert_eq!(said(cached).0, FailureKind::Authentication);
+        let away = said("server conn crashed?");
+        assert_eq!(away.1, "the pooler can't reach the server");
     }
 
     #[test]

@@ -57,13 +57,24 @@ pub(crate) fn describe(error: Error) -> HealthCheckException {
                 Kind::Misconfigured,
                 "RabbitMQ: the queue or exchange is there with other properties",
             ),
+            AMQPErrorKind::Hard(AMQPHardError::NOTALLOWED) if is_at_limit(protocol) => {
+                (Kind::Saturated, "RabbitMQ takes no more connections")
+            }
             AMQPErrorKind::Hard(AMQPHardError::NOTALLOWED) => (
                 Kind::NotFound,
                 "Unable to connect to RabbitMQ: no such virtual host, or no right to it.",
             ),
-            AMQPErrorKind::Hard(AMQPHardError::CONNECTIONFORCED) => {
+            AMQPErrorKind::Hard(AMQPHardError::CONNECTIONFORCED) if is_shutdown(protocol) => {
                 (Kind::Lost, "RabbitMQ is shutting down")
             }
+            AMQPErrorKind::Hard(AMQPHardError::CONNECTIONFORCED) => (
+                Kind::Lost,
+                "RabbitMQ has closed the connection: an operator did, or the user has changed",
+            ),
+            AMQPErrorKind::Hard(AMQPHardError::INTERNALERROR) => (
+                Kind::Lost,
+                "RabbitMQ has an internal error, such as a virtual host that is down",
+            ),
             AMQPErrorKind::Hard(AMQPHardError::RESOURCEERROR) => {
                 (Kind::Saturated, "RabbitMQ has no resources left")
             }
@@ -83,6 +94,18 @@ pub(crate) fn describe(error: Error) -> HealthCheckException {
         .with_kind(kind)
         .with_source(error)
         .into()
+}
+
+/// Returns `true` for a limit of the node, the virtual host or the user: `connection limit (10) is
+/// reached`. The text also has names, which do not contain all of this.
+fn is_at_limit(error: &AMQPError) -> bool {
+    let text = error.get_message().as_str();
+    text.contains(" limit (") && text.contains("is reached")
+}
+
+/// Returns `true` if the broker stops, and does not only close this connection.
+fn is_shutdown(error: &AMQPError) -> bool {
+    error.get_message().as_str().contains("reason 'shutdown'")
 }
 
 /// Converts an error from opening the stream to the broker.
@@ -122,5 +145,51 @@ fn connecting(error: &std::io::Error) -> (Kind, &'static str) {
             "Unable to connect to RabbitMQ: TLS or protocol error.",
         ),
         _ => LOST,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_rabbitmq_closes_a_connection_for() {
+        use AMQPHardError as Hard;
+        for (hard, text, kind) in [
+            (
+                Hard::NOTALLOWED,
+                "NOT_ALLOWED - access to vhost 'shop' refused for user 'app': connection limit (0) is reached",
+                Kind::Saturated,
+            ),
+            (
+                Hard::NOTALLOWED,
+                "NOT_ALLOWED - connection refused for user 'app': user connection limit (5) is reached",
+                Kind::Saturated,
+            ),
+            (
+                Hard::NOTALLOWED,
+                "NOT_ALLOWED - vhost limit not found",
+                Kind::NotFound,
+            ),
+            (
+                Hard::INTERNALERROR,
+                "INTERNAL_ERROR - access to vhost 'shop' refused for user 'app': vhost 'shop' is down",
+                Kind::Lost,
+            ),
+        ] {
+            let error = AMQPError::new(AMQPErrorKind::Hard(hard), text.into());
+            let said = describe(ErrorKind::ProtocolError(error).into());
+            assert_eq!(said.kind(), kind, "{text}");
+        }
+        let forced = |text: &str| {
+            let kind = AMQPErrorKind::Hard(Hard::CONNECTIONFORCED);
+            let error = AMQPError::new(kind, text.into());
+            describe(ErrorKind::ProtocolError(error).into()).to_string()
+        };
+        let stops =
+            forced("CONNECTION_FORCED - broker forced connection closure with reason 'shutdown'");
+        assert!(stops.contains("shutting down"), "{stops}");
+        let closed = forced("CONNECTION_FORCED - Closed via management plugin");
+        assert!(closed.contains("has closed the connection"), "{closed}");
     }
 }
