@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use health_core::{BoxCheck, CheckExt as _, Configured, HealthCheck as _, Scope, Secret};
+use health_core::{BoxCheck, Configured, HealthCheck as _, Scope, Secret};
 use toml::de::{DeTable, DeValue};
 
 use super::identity::Identity;
@@ -111,7 +111,7 @@ impl Fleet {
     /// Shares a check under this key.
     pub(super) fn share(&self, key: &str, check: Configured<BoxCheck>) -> Configured<BoxCheck> {
         #[cfg(feature = "fleet")]
-        let check = self.replicas.share(key, check).boxed();
+        let check = self.replicas.share(key, check).map(BoxCheck::new);
         #[cfg(not(feature = "fleet"))]
         let _ = key;
         check
@@ -208,7 +208,7 @@ impl Candidate {
     }
 }
 
-/// What a check looks at, by the keys of its table.
+/// The servers and the settings of a check, by the keys of its table.
 pub(super) struct Target {
     servers: Vec<Address>,
     identity: Identity,

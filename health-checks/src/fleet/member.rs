@@ -76,7 +76,7 @@ enum Reach {
     },
 }
 
-/// What the row of the fleet shows.
+/// The state of the membership, for the row of the fleet.
 pub(super) struct Membership {
     pub(super) replicas: u32,
     pub(super) errors: u64,
@@ -103,6 +103,7 @@ impl Member {
     }
 
     /// Switches sharing off: every check runs as if it were not wrapped.
+    #[cfg(feature = "config")]
     pub(super) fn switch_off(&self) {
         self.is_off.store(true, Ordering::Relaxed);
     }

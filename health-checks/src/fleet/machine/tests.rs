@@ -446,7 +446,7 @@ fn a_verdict_with_a_lease_is_published_and_so_is_a_failure_without_one() {
     assert!(!told.ok);
 }
 
-/// What is shown again has the same time, so that it is no new run.
+/// A verdict that is shown again has the same time, so that it is no new run.
 #[test]
 fn a_verdict_that_comes_again_keeps_its_time() {
     let mut replica = Replica::new();
