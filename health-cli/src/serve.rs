@@ -21,6 +21,7 @@ Examples:
   health serve
   health serve --config health.toml --listen :8000
   health serve --listen 127.0.0.1:8000 --listen unix:/run/health.sock
+  health serve --listen 'unix:/run/health.sock?mode=0660&group=www-data'
   health serve --config health.toml --grpc 127.0.0.1:50051
   curl http://127.0.0.1:8000/ht/?format=json
 

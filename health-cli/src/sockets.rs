@@ -79,15 +79,65 @@ fn host_and_port(address: &str) -> Option<(&str, u16)> {
     Some((host, port.parse().ok()?))
 }
 
+/// Binds `PATH`, or `PATH?mode=0660&group=www-data`.
 #[cfg(unix)]
-fn bind_unix(path: &str) -> io::Result<Socket> {
+fn bind_unix(address: &str) -> io::Result<Socket> {
+    let (path, query) = address.split_once('?').unwrap_or((address, ""));
     if path.is_empty() {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidInput,
-            "expected unix:/path/of/socket",
-        ));
+        return Err(invalid("expected unix:/path/of/socket"));
     }
-    Socket::bind_unix(path)
+    let mut mode = None;
+    let mut group = None;
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        match pair.split_once('=') {
+            Some(("mode", value)) if mode.is_none() => mode = Some(parse_mode(value)?),
+            Some(("group", value)) if group.is_none() => group = Some(parse_group(value)?),
+            Some((key @ ("mode" | "group"), _)) => {
+                return Err(invalid(format!("{key} is given twice")));
+            }
+            _ => {
+                let key = pair.split('=').next().unwrap_or_default();
+                let message = format!("{key:?} is unknown: expected ?mode=0660&group=www-data");
+                return Err(invalid(message));
+            }
+        }
+    }
+    match (mode, group) {
+        (None, None) => Socket::bind_unix(path),
+        (None, Some(_)) => Err(invalid("group needs a mode, such as mode=0660")),
+        (Some(mode), group) => Socket::bind_unix_as(path, mode, group),
+    }
+}
+
+#[cfg(unix)]
+fn parse_mode(text: &str) -> io::Result<u32> {
+    let is_octal = (3..=4).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
+    let mode = u32::from_str_radix(text, 8).ok();
+    mode.filter(|mode| is_octal && *mode <= 0o777)
+        .ok_or_else(|| invalid(format!("mode={text}: expected an octal mode, such as 0660")))
+}
+
+/// Returns the number of a group by its number, or by its name in `/etc/group`.
+#[cfg(unix)]
+fn parse_group(text: &str) -> io::Result<u32> {
+    if let Ok(number) = text.parse() {
+        return Ok(number);
+    }
+    let groups = std::fs::read_to_string("/etc/group").unwrap_or_default();
+    let number = groups.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        (fields.next() == Some(text)).then(|| fields.nth(1)?.parse().ok())?
+    });
+    number.ok_or_else(|| {
+        invalid(format!(
+            "group={text}: there is no such group in /etc/group: its number works, too"
+        ))
+    })
+}
+
+#[cfg(unix)]
+fn invalid(message: impl Into<String>) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, message.into())
 }
 
 #[cfg(not(unix))]

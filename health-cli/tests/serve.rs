@@ -85,6 +85,19 @@ fn every_form_of_an_address() {
         ("nope", "expected HOST:PORT"),
         ("127.0.0.1:99999", "expected HOST:PORT"),
         ("unix:", "expected unix:/path/of/socket"),
+        (
+            "unix:a?mode=9x",
+            "mode=9x: expected an octal mode, such as 0660",
+        ),
+        (
+            "unix:a?mod=0660",
+            "\"mod\" is unknown: expected ?mode=0660&group=www-data",
+        ),
+        (
+            "unix:a?mode=0660&group=no-such",
+            "group=no-such: there is no such group",
+        ),
+        ("unix:a?group=0", "group needs a mode, such as mode=0660"),
         ("systemd", "no socket was handed over"),
     ] {
         let (code, _, error) = told(&["serve", "--listen", form], &[]);
@@ -539,6 +552,34 @@ fn grpc_beside_http() {
             "{error}"
         );
     }
+}
+
+#[test]
+fn the_mode_and_the_group_of_unix_sockets() {
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+    let folder = folder(CACHE);
+    let (http, grpc) = (folder.path().join("h.sock"), folder.path().join("g.sock"));
+    let group = std::fs::metadata(folder.path()).unwrap().gid();
+    let place = format!("unix:{}?mode=0660&group={group}", http.display());
+    let grpc_place = format!("unix:{}?mode=0606", grpc.display());
+    let args = [
+        "--config",
+        "health.toml",
+        "--listen",
+        &place,
+        "--grpc",
+        &grpc_place,
+    ];
+    let mut server = Server::start(folder.path(), &args);
+    let mode = |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode();
+    assert_eq!(mode(&http) & 0o7777, 0o660);
+    assert_eq!(mode(&grpc) & 0o7777, 0o606);
+    assert_eq!(std::fs::metadata(&http).unwrap().gid(), group);
+    UnixStream::connect(&http).unwrap();
+    signal(&server.process, "INT");
+    assert_eq!(wait(&mut server.process).1, Some(0));
+    let left = std::fs::read_dir(folder.path()).unwrap().count();
+    assert_eq!(left, 1, "only the configuration file");
 }
 
 #[test]

@@ -37,18 +37,38 @@ impl Socket {
     /// Fails if the path can't be bound, for instance because another process listens there.
     #[cfg(unix)]
     pub fn bind_unix(path: impl AsRef<Path>) -> io::Result<Self> {
-        use std::os::unix::fs::FileTypeExt as _;
-        use std::os::unix::net::{UnixListener, UnixStream};
         let path = path.as_ref();
-        let is_socket =
-            std::fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket());
-        if is_socket
-            && UnixStream::connect(path)
-                .is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
-        {
-            std::fs::remove_file(path)?;
-        }
-        let listener = UnixListener::bind(path)?;
+        remove_left_behind(path)?;
+        Self::of_file(std::os::unix::net::UnixListener::bind(path)?, path)
+    }
+
+    /// Like [`bind_unix`](Self::bind_unix), with the mode of the file, such as `0o660`, whatever
+    /// the umask is, and the number of its group. *Default* of the group: that of the process.
+    ///
+    /// The socket is created in a folder that only this user can enter, and gets its path once it
+    /// has its mode and its group, so nobody else can connect before.
+    ///
+    /// # Errors
+    /// Fails if the path can't be bound, or if the process may not give files to the group.
+    #[cfg(unix)]
+    pub fn bind_unix_as(path: impl AsRef<Path>, mode: u32, group: Option<u32>) -> io::Result<Self> {
+        use std::os::unix::fs::PermissionsExt as _;
+        let path = path.as_ref();
+        remove_left_behind(path)?;
+        let folder = PrivateFolder::beside(path)?;
+        let hidden = folder.0.join("s");
+        let listener = std::os::unix::net::UnixListener::bind(&hidden)?;
+        std::os::unix::fs::chown(&hidden, None, group)?;
+        std::fs::set_permissions(&hidden, std::fs::Permissions::from_mode(mode))?;
+        std::fs::hard_link(&hidden, path).map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => io::ErrorKind::AddrInUse.into(),
+            _ => error,
+        })?;
+        Self::of_file(listener, path)
+    }
+
+    #[cfg(unix)]
+    fn of_file(listener: std::os::unix::net::UnixListener, path: &Path) -> io::Result<Self> {
         let file = std::path::absolute(path)?;
         Ok(Self(Kind::Unix {
             listener,
@@ -79,6 +99,47 @@ impl Socket {
                 Listener::Unix(tokio::net::UnixListener::from_std(listener)?)
             }
         })
+    }
+}
+
+/// Removes a socket that no process listens on.
+#[cfg(unix)]
+fn remove_left_behind(path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::FileTypeExt as _;
+    use std::os::unix::net::UnixStream;
+    let is_socket = std::fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket());
+    let is_refused = || {
+        UnixStream::connect(path)
+            .is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
+    };
+    if is_socket && is_refused() {
+        std::fs::remove_file(path)?;
+    }
+    Ok(())
+}
+
+/// A folder that only this user can enter. It is removed in the end, with the socket `s` in it.
+#[cfg(unix)]
+struct PrivateFolder(PathBuf);
+
+#[cfg(unix)]
+impl PrivateFolder {
+    fn beside(path: &Path) -> io::Result<Self> {
+        use std::os::unix::fs::DirBuilderExt as _;
+        use std::sync::atomic::{AtomicU32, Ordering};
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let folder = path.with_file_name(format!(".{}-{number}", std::process::id()));
+        std::fs::DirBuilder::new().mode(0o700).create(&folder)?;
+        Ok(Self(folder))
+    }
+}
+
+#[cfg(unix)]
+impl Drop for PrivateFolder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(self.0.join("s")); // it does not exist if it can't be bound
+        let _ = std::fs::remove_dir(&self.0);
     }
 }
 
