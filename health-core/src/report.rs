@@ -269,7 +269,7 @@ pub struct CheckReport {
     /// The last changes of the effective status, at most ten, the newest last.
     #[serde(default, with = "shared_slice")]
     pub changes: Arc<[StatusChange]>,
-    /// Where the verdict comes from, if not from a run of the check itself: see
+    /// The origin of the verdict, if that is not a run of the check itself: see
     /// [`Shown::origin`](crate::Shown::origin).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<String>,

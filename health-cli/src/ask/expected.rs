@@ -1,4 +1,4 @@
-//! What the caller takes for healthy.
+//! The answers that the caller takes for healthy.
 
 use std::str::FromStr;
 
