@@ -9,7 +9,7 @@ use crate::values::duration;
 use crate::view::View;
 
 /// The maximum wait for a report: longer than most timeouts of checks.
-const MAX_WAIT: Duration = Duration::from_secs(60);
+const MAX_WAIT: Duration = Duration::from_mins(1);
 
 /// Show the checks of an endpoint or of a file as they change
 #[derive(Debug, clap::Args)]

@@ -1,7 +1,11 @@
 //! The life of a service: the runtime that it lives on ends, it drains and comes back, it shuts
 //! down.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a test may, and those without a runtime may block"
+)]
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -9,8 +13,8 @@ use std::time::{Duration, Instant};
 
 use futures::FutureExt as _;
 use health_core::{
-    CheckExt as _, GroupSettings, Health, HealthCheck, Heartbeat, Hold, Report, ServiceUnavailable,
-    Settings, check_fn,
+    CheckExt as _, CheckReport, GroupSettings, Health, HealthCheck, Heartbeat, Hold, Report,
+    ServiceUnavailable, Settings, check_fn,
 };
 use health_testkit::ManualClock;
 use tokio::runtime::{Builder, Handle, Runtime};
@@ -173,7 +177,7 @@ async fn nothing_starts_after_a_shutdown_from_whichever_clone() {
         health.start();
         let report = health.report().await;
         assert!(!report.healthy);
-        let lines: Vec<String> = report.checks.iter().map(|row| row.line()).collect();
+        let lines: Vec<String> = report.checks.iter().map(CheckReport::line).collect();
         assert_eq!(lines[0], "unavailable: shutting down");
         assert_eq!(
             lines[1..3],

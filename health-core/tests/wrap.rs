@@ -7,8 +7,9 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use health_core::{
-    CheckExt as _, CheckInfo, Clock, Evidence, Findings, GroupSettings, Health, HealthCheck,
-    HealthCheckException, Hold, Report, ServiceUnavailable, Shown, Status, Verdict, check_fn, run,
+    CheckExt as _, CheckInfo, CheckReport, Clock, Evidence, Findings, GroupSettings, Health,
+    HealthCheck, HealthCheckException, Hold, Report, ServiceUnavailable, Shown, Status, Verdict,
+    check_fn, run,
 };
 use tokio::time::sleep;
 
@@ -208,7 +209,7 @@ async fn a_wrapped_check_runs_as_the_engine_runs_it() {
         .build()
         .unwrap();
     let report = health.report().await;
-    let lines: Vec<String> = report.checks.iter().map(|row| row.line()).collect();
+    let lines: Vec<String> = report.checks.iter().map(CheckReport::line).collect();
     assert_eq!(lines[0], "unavailable: timed out after 1 s");
     assert!(
         lines[1].starts_with("unknown error: see log (ref"),
@@ -219,7 +220,6 @@ async fn a_wrapped_check_runs_as_the_engine_runs_it() {
 
 #[tokio::test(start_paused = true)]
 async fn what_it_shows_is_fresh_until_the_next_run_in_place_of_a_ttl() {
-    let runs = Arc::new(AtomicUsize::new(0));
     struct Lazy(Arc<AtomicUsize>);
     impl HealthCheck for Lazy {
         async fn check_status(&self, findings: &Findings) -> health_core::Result {
@@ -230,6 +230,7 @@ async fn what_it_shows_is_fresh_until_the_next_run_in_place_of_a_ttl() {
             Ok(())
         }
     }
+    let runs = Arc::new(AtomicUsize::new(0));
     let health = Health::builder()
         .check(Lazy(Arc::clone(&runs)))
         .build()

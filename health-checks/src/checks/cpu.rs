@@ -297,8 +297,8 @@ fn number_of_cpu(line: &str) -> Option<u32> {
 /// Returns the numbers in a list of the kernel: `0-3,8`.
 fn numbers(list: &str) -> Option<Vec<u32>> {
     let range = |part: &str| {
-        let (first, last) = part.split_once('-').unwrap_or((part, part));
-        Some(first.parse::<u32>().ok()?..=last.parse::<u32>().ok()?)
+        let (from, to) = part.split_once('-').unwrap_or((part, part));
+        Some(from.parse::<u32>().ok()?..=to.parse::<u32>().ok()?)
     };
     let ranges: Option<Vec<_>> = list.trim().split(',').map(range).collect();
     Some(ranges?.into_iter().flatten().collect())

@@ -221,6 +221,6 @@ fn look(path: &Path) -> Result<Option<Found>> {
     };
     Ok(Some(Found {
         changed: file.modified().or_unknown()?,
-        size: (!file.is_dir()).then(|| file.len()),
+        size: (!file.is_dir()).then_some(file.len()),
     }))
 }

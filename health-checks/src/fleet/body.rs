@@ -217,7 +217,7 @@ mod tests {
         assert_eq!(body.errors[0].reference.as_ref(), None);
         assert_eq!(body.observations.len(), 1);
         let verdict = body.verdict(Instant::now(), SystemTime::now());
-        assert_eq!(verdict.duration, Duration::from_secs(3600));
+        assert_eq!(verdict.duration, Duration::from_hours(1));
         let empty = r#"{"by":"a","status":"unavailable","duration":-1}"#;
         let body = Body::from_text(empty, false).expect("it is readable");
         assert_eq!(body.errors.len(), 1);

@@ -366,9 +366,10 @@ mod tests {
         };
         let roots = webpki_root_certs::TLS_SERVER_ROOT_CERTS;
         write(&roots[0]);
-        let mut settings = TlsSettings::default();
-        settings.ca_file = Some(path.clone());
-        let tls = Tls::from(settings);
+        let tls = Tls::from(TlsSettings {
+            ca_file: Some(path.clone()),
+            ..TlsSettings::default()
+        });
         let first = tls.config().unwrap();
         assert!(Arc::ptr_eq(&first, &tls.config().unwrap()));
         write(&roots[1]);

@@ -40,7 +40,7 @@ impl Member {
         json.pointer(&self.pointer)
             .is_some_and(|found| match found {
                 Value::String(text) => *text == self.value,
-                other => other.to_string() == self.value,
+                other => format!("{other}") == self.value,
             })
     }
 }

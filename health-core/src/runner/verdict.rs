@@ -91,33 +91,30 @@ pub async fn run(check: &impl HealthCheck, timeout: Duration) -> Verdict {
     let findings = Findings::default();
     let start = || -> RunFuture<'_> { Box::pin(check.check_status(&findings)) };
     let around = AROUND.try_with(Clone::clone).ok();
-    let shown = match &around {
-        Some((runner, position)) => {
-            let cell = &runner.cells[*position];
-            let runs = Runs {
-                info: info(cell),
-                timeout,
-                reconnect: cell.limits.reconnect,
-                interceptors: &runner.interceptors,
-                clock: &*runner.clock,
-            };
-            runs.once(&findings, start).await
-        }
-        None => {
-            let name = check.identifier();
-            let runs = Runs {
-                info: RunInfo {
-                    check: &name,
-                    scope: check.scope(),
-                    critical: check.critical_service(),
-                },
-                timeout,
-                reconnect: findings.reconnect(),
-                interceptors: &Interceptors(Vec::new()),
-                clock: &SystemClock,
-            };
-            runs.once(&findings, start).await
-        }
+    let shown = if let Some((runner, position)) = &around {
+        let cell = &runner.cells[*position];
+        let runs = Runs {
+            info: info(cell),
+            timeout,
+            reconnect: cell.limits.reconnect,
+            interceptors: &runner.interceptors,
+            clock: &*runner.clock,
+        };
+        runs.once(&findings, start).await
+    } else {
+        let name = check.identifier();
+        let runs = Runs {
+            info: RunInfo {
+                check: &name,
+                scope: check.scope(),
+                critical: check.critical_service(),
+            },
+            timeout,
+            reconnect: findings.reconnect(),
+            interceptors: &Interceptors(Vec::new()),
+            clock: &SystemClock,
+        };
+        runs.once(&findings, start).await
     };
     Arc::unwrap_or_clone(shown.verdict)
 }

@@ -19,7 +19,7 @@ pub(super) struct OfFiles<T> {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Marks(Vec<Option<Mark>>);
 
-/// A mark of a file; `None` for one that is missing. A ConfigMap replaces a link, which the mark of
+/// A mark of a file; `None` for one that is missing. A `ConfigMap` replaces a link, which the mark of
 /// its target shows.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Mark {
