@@ -73,7 +73,7 @@ impl Life {
     /// Stops the service for ever. Returns `false` if it was stopped before.
     fn stop(&self, now: Instant) -> bool {
         let mut state = lock(&self.0);
-        state.is_over = true;
+        (state.is_final, state.is_over) = (true, true);
         let was_stopped = state.stopped.is_some();
         state.stopped.get_or_insert(now);
         !was_stopped
@@ -134,9 +134,10 @@ impl Health {
         true
     }
 
-    /// Returns `true` while the service drains: see [`drain`](Self::drain).
+    /// Returns `true` while the service drains (see [`drain`](Self::drain)), and once it has shut
+    /// down.
     pub fn is_draining(&self) -> bool {
-        self.0.runner.life.service().drains_at.is_some()
+        self.0.runner.life.service().is_ending()
     }
 
     /// Returns a future that completes when a response without an end of its own should end, so
@@ -186,6 +187,7 @@ impl Health {
     }
 
     /// Begins a drain that `undrain` does not end.
+    #[cfg(unix)]
     pub(crate) fn terminate(&self) {
         self.begin_drain(true);
     }
@@ -198,7 +200,6 @@ impl Health {
 
     /// Stops the service for ever: verdicts stay as they are, and the groups that can drain fail.
     pub(crate) fn stop_for_ever(&self) {
-        self.terminate();
         let runner = &self.0.runner;
         if runner.life.stop(self.clock().now()) {
             runner.changed();

@@ -98,6 +98,13 @@ pub(crate) struct Service {
     pub(crate) is_stopped: bool,
 }
 
+impl Service {
+    /// Returns `true` while it drains, and once it has shut down.
+    pub(crate) fn is_ending(self) -> bool {
+        self.drains_at.is_some() || self.is_stopped
+    }
+}
+
 /// The effect of a check on a group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outcome {
@@ -191,7 +198,7 @@ impl Judge<'_> {
             return Outcome::Passes; // 2
         }
         let has_ended = view.reported.is_some_and(|reported| reported.has_ended);
-        if is_live && self.service.drains_at.is_some() && has_ended {
+        if is_live && self.service.is_ending() && has_ended {
             return Outcome::Passes; // 3
         }
         if view.age == Age::Never {
