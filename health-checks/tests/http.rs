@@ -187,6 +187,27 @@ async fn values_of_a_body_in_json_are_compared() {
     );
 }
 
+#[test]
+fn what_no_body_can_have_is_refused_by_name() {
+    for (keys, message) in [
+        (
+            "method = \"HEAD\"\ncontains = \"a\"",
+            "checks[1].contains: a response to HEAD has no body",
+        ),
+        (
+            "method = \"HEAD\"\njson = { \"/a\" = 1 }",
+            "checks[1].json: a response to HEAD has no body",
+        ),
+        (
+            "json = { \"/since\" = 2026-01-01 }",
+            "checks[1].json: a date of TOML",
+        ),
+    ] {
+        let wrong = refused(&format!("kind = \"http\"\nurl = \"http://a/\"\n{keys}"));
+        assert!(wrong.contains(message), "{wrong}");
+    }
+}
+
 #[tokio::test]
 async fn a_slow_answer_is_a_warning() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -189,6 +189,10 @@ fn what_can_not_be_is_refused_by_name() {
             "checks[1].pressure_max: expected a percentage",
         ),
         ("kind = \"temperature\"\nmax = true", "checks[1].max: "),
+        (
+            "kind = \"temperature\"\nmax = 900",
+            "checks[1].max: expected at most 150",
+        ),
     ] {
         assert!(
             refused(table).contains(message),

@@ -89,6 +89,9 @@ pub struct HttpSettings {
     pub latency_max: Option<Duration>,
 }
 
+/// The name under which the reader of TOML hands over a date.
+const TOML_DATE: &str = "$__toml_private_datetime";
+
 fn get() -> String {
     Method::GET.to_string()
 }
@@ -123,8 +126,23 @@ impl CheckSettings for HttpSettings {
         if let Some(body) = self.body {
             check = check.body(body.expose());
         }
+        if check.method == Method::HEAD
+            && let Some(key) = (self.contains.is_some().then_some("contains"))
+                .or((!self.json.is_empty()).then_some("json"))
+        {
+            return Err(Misconfigured::new(
+                key,
+                "a response to HEAD has no body: use GET",
+            ));
+        }
         check.contains = self.contains;
         for (pointer, value) in self.json {
+            if value.get(TOML_DATE).is_some() {
+                return Err(Misconfigured::new(
+                    "json",
+                    "a date of TOML, which JSON does not have: write it in quotes",
+                ));
+            }
             check = check.json(&pointer, value)?;
         }
         if self.latency_max == Some(Duration::ZERO) {

@@ -44,6 +44,9 @@ pub struct RedisSettings {
     /// Also sets a key, which expires after five seconds. This fails if the server is read-only or
     /// full.
     pub write: bool,
+    /// What the name of that key begins with, for a user whose rights are limited to some keys:
+    /// `shop:` for `~shop:*`.
+    pub key_prefix: String,
 }
 
 fn default_url() -> String {
@@ -55,6 +58,7 @@ impl Default for RedisSettings {
         Self {
             url: default_url().into(),
             write: false,
+            key_prefix: String::new(),
         }
     }
 }
@@ -80,10 +84,16 @@ impl CheckSettings for RedisSettings {
 
     fn checks_over(self, tls: TlsSettings) -> Result<Vec<BoxCheck>, Misconfigured> {
         let server = Server::from_url(&self.url)?.over(tls)?;
+        if !self.write && !self.key_prefix.is_empty() {
+            return Err(Misconfigured::new(
+                "key_prefix",
+                "no key is set: add write = true",
+            ));
+        }
         Ok(vec![BoxCheck::new(RedisHealthCheck(BoxCheck::new(
             Kept::new(Pinger {
                 server,
-                write: self.write,
+                key: self.write.then(|| self.key_prefix + KEY),
             }),
         )))])
     }
@@ -106,8 +116,8 @@ impl HealthCheck for RedisHealthCheck {
     }
 }
 
-/// The key that is set. All checks and replicas use the same one, because only the server's answer
-/// matters.
+/// The key that is set, after the prefix. All checks and replicas use the same one, because only the
+/// server's answer matters.
 const KEY: &str = "health_check:write";
 
 /// The time after which that key expires, in seconds.
@@ -116,7 +126,8 @@ const EXPIRES_IN: u8 = 5;
 /// Sends `PING` on a connection of the check's own.
 struct Pinger {
     server: Server,
-    write: bool,
+    /// The key to set, if any.
+    key: Option<String>,
 }
 
 impl Protocol for Pinger {
@@ -138,21 +149,21 @@ impl Protocol for Pinger {
     }
 
     async fn probe(&self, connection: &mut Connection, (): (), _: &Findings) -> Probed {
-        if !self.write {
+        let Some(key) = &self.key else {
             return Ok(());
-        }
-        let Err(error) = set(connection).await else {
+        };
+        let Err(error) = set(connection, key).await else {
             return Ok(());
         };
         // In a cluster, the check follows the redirection once, and keeps the new connection.
         self.server.follow(connection, error).await?;
-        set(connection).await.map_err(failed)
+        set(connection, key).await.map_err(failed)
     }
 }
 
-async fn set(connection: &mut Connection) -> redis::RedisResult<()> {
+async fn set(connection: &mut Connection, key: &str) -> redis::RedisResult<()> {
     redis::cmd("SET")
-        .arg(KEY)
+        .arg(key)
         .arg(1)
         .arg("EX")
         .arg(EXPIRES_IN)

@@ -20,6 +20,9 @@ use serde::Deserialize;
 use crate::kind::{CheckSettings, Misconfigured};
 use crate::support::limit::{Limit, host};
 
+/// The highest temperature at which any part of a machine works, in degrees Celsius.
+const HOTTEST: f64 = 150.0;
+
 /// Warns when a sensor of the machine shows a temperature that is too high.
 #[derive(Debug, Clone, Default)]
 pub struct Temperature {
@@ -43,6 +46,12 @@ impl CheckSettings for TemperatureSettings {
     const SUMMARY: &'static str = "the sensors of the machine";
 
     fn checks(self) -> Result<Vec<BoxCheck>, Misconfigured> {
+        if self.max.value().is_some_and(|max| max > HOTTEST) {
+            return Err(Misconfigured::new(
+                "max",
+                "expected at most 150 °C: no machine runs at more",
+            ));
+        }
         Ok(vec![BoxCheck::new(Temperature {
             max: self.max,
             thread: Blocking::default(),

@@ -172,7 +172,13 @@ impl Hierarchy {
                 &["inactive_file", "active_file", "slab_reclaimable"][..],
             ),
         };
-        let limit = number(dir, limit)?;
+        // Above `memory.high`, the kernel throttles the group to a standstill before it reaches its
+        // limit.
+        let soft = match self {
+            Self::V1 => None,
+            Self::V2 => number(dir, "memory.high"),
+        };
+        let limit = number(dir, limit).into_iter().chain(soft).min()?;
         let stat = std::fs::read_to_string(dir.join("memory.stat")).unwrap_or_default();
         let fields = stat.lines().filter_map(|line| line.split_once(' '));
         let cached = fields
@@ -265,6 +271,28 @@ mod tests {
             Some(expected),
             "the page cache counts as available"
         );
+    }
+
+    /// The kernel slows a group down above `memory.high`, long before `memory.max`.
+    #[test]
+    fn the_lower_of_both_limits_of_a_group_counts() {
+        let mut files = vec![
+            ("proc/self/cgroup", "0::/\n".into()),
+            ("proc/self/mountinfo", V2_MOUNT.into()),
+        ];
+        files.extend(group(
+            "",
+            [("memory.high", 700 * MIB), ("memory.current", 650 * MIB)],
+            "",
+        ));
+        let expected = Some(MemoryLimit {
+            limit: 700 * MIB,
+            available: 50 * MIB,
+        });
+        for max in ["max\n".to_owned(), format!("{}\n", 1024 * MIB)] {
+            let with_max = [files.clone(), vec![("sys/fs/cgroup/memory.max", max)]].concat();
+            assert_eq!(memory_limit(tree(&with_max).path(), HOST), expected);
+        }
     }
 
     #[test]

@@ -193,6 +193,15 @@ async fn redis_with_a_write() {
         says(&health(&check(&reader).replace("true", "false"))).await,
         "working"
     );
+    let set = ["ACL", "SETUSER", "shop", "on", ">first", "+@all", "~shop:*"];
+    crate::connection::redis_cli(&set);
+    let shop = check(&crate::connection::user(&url, "shop"));
+    assert_eq!(
+        says(&health(&shop)).await,
+        "unavailable: Redis: permission denied"
+    );
+    let own = format!("{shop}\nkey_prefix = \"shop:\"");
+    assert_eq!(says(&health(&own)).await, "working");
     crate::connection::redis_cli(&["CONFIG", "SET", "maxmemory", "1"]);
     let full = says(&health(&check(&url))).await;
     let only_ping = says(&health(&check(&url).replace("true", "false"))).await;
