@@ -263,7 +263,7 @@ async fn the_cpus_are_measured_in_the_first_run_and_between_runs() {
 
 #[tokio::test]
 async fn a_machine_without_sensors_says_so() {
-    let temperature = row(&health("kind = \"temperature\"\nmax = 1000\n")).await;
+    let temperature = row(&health("kind = \"temperature\"\nmax = 150\n")).await;
     match observed(&temperature, "hottest_celsius") {
         Some(_) => assert_eq!(temperature.pretty_status(), "working"),
         None => assert_eq!(
