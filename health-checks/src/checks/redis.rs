@@ -44,7 +44,7 @@ pub struct RedisSettings {
     /// Also sets a key, which expires after five seconds. This fails if the server is read-only or
     /// full.
     pub write: bool,
-    /// What the name of that key begins with, for a user whose rights are limited to some keys:
+    /// The beginning of the name of that key, for a user whose rights are limited to some keys:
     /// `shop:` for `~shop:*`.
     pub key_prefix: String,
 }
