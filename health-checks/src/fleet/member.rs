@@ -6,7 +6,7 @@
 //! ```
 //!
 //! In `Reached`, the first shared check that runs in a tick sends the exchange, and the others
-//! await it. In `Joining` and `Away`, a task of its own tries to reach Redis, and no run waits.
+//! await it. In `Joining` and `Away`, a background task tries to reach Redis, and no run waits.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};

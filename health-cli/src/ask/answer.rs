@@ -44,8 +44,14 @@ impl Answer {
         if let Some(report) = self.report() {
             return Ok(report.healthy); // the endpoint may have other status codes
         }
-        let is_up = || self.said().is_none_or(|said| said <= Status::Warning);
-        if let Some(is_healthy) = self.expected.judge(self.status, self.json().as_ref()) {
+        self.is_healthy_by(self.json().as_ref())
+    }
+
+    /// Decides about the answer of another program by its JSON, if it has any.
+    fn is_healthy_by(&self, json: Option<&Value>) -> Result<bool, Failure> {
+        let said = json.and_then(words::verdict);
+        let is_up = || said.is_none_or(|said| said <= Status::Warning);
+        if let Some(is_healthy) = self.expected.judge(self.status, json) {
             return Ok(is_healthy && (self.expected.has_json() || is_up()));
         }
         let why = match self.status {
@@ -72,11 +78,6 @@ impl Answer {
         serde_json::from_slice(&self.body).ok()
     }
 
-    /// Returns what the JSON of another program says.
-    fn said(&self) -> Option<Status> {
-        words::verdict(&self.json()?)
-    }
-
     /// Returns the rows: those of a report, or of a JSON object of identifiers and texts, or else
     /// what the JSON says as a whole.
     pub(crate) fn rows(&self) -> Option<Vec<Row>> {
@@ -92,7 +93,7 @@ impl Answer {
             let is_explained = rows
                 .iter()
                 .any(|row| row.status > Status::Warning && row.is_plain);
-            if is_explained || self.is_healthy().unwrap_or(true) {
+            if is_explained || self.is_healthy_by(Some(&json)).unwrap_or(true) {
                 for row in rows.iter_mut().filter(|row| !row.is_plain) {
                     row.status = Status::Working;
                 }
